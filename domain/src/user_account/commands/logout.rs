@@ -1,0 +1,37 @@
+//! Sign a device out.
+
+use chrono::{DateTime, Utc};
+
+use crate::user_account::{Fact, SignOutReason, UserAccount, UserAccountEvent};
+use crate::values::{Client, SessionId};
+
+/// End a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logout {
+    /// The time.
+    pub at: DateTime<Utc>,
+    /// The session to end.
+    pub session: SessionId,
+    /// From where it was asked.
+    pub client: Client,
+}
+
+impl Logout {
+    /// Nothing happens when the session has ended already: signing out twice is signing out.
+    pub(super) fn decide(self, state: &UserAccount) -> Vec<UserAccountEvent> {
+        let at = state.time_of(self.at);
+        let Some(session) = state.live_session(self.session, at) else {
+            return Vec::new();
+        };
+        vec![UserAccountEvent {
+            at,
+            fact: Fact::LoggedOut {
+                session: session.id,
+                reason: SignOutReason::SignedOut,
+                expires_at: session.expires_at,
+            },
+            person: None,
+            client: Some(self.client),
+        }]
+    }
+}

@@ -1,0 +1,38 @@
+//! Change the name.
+
+use chrono::{DateTime, Utc};
+
+use crate::user_account::{Fact, Person, Refusal, UserAccount, UserAccountEvent};
+use crate::values::{Client, FullName, SessionId};
+
+/// Change the one thing of his profile that a person may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateProfile {
+    /// The time.
+    pub at: DateTime<Utc>,
+    /// The session in whose name it is asked.
+    pub session: SessionId,
+    /// The new name.
+    pub fullname: FullName,
+    /// From where it was asked.
+    pub client: Client,
+}
+
+impl UpdateProfile {
+    /// The session is looked for here as well, on the write side: no read model decides.
+    pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let at = state.time_of(self.at);
+        if state.live_session(self.session, at).is_none() {
+            return Err(Refusal::SessionEnded);
+        }
+        Ok(vec![UserAccountEvent {
+            at,
+            fact: Fact::ProfileUpdated {},
+            person: Some(Person {
+                identifier: None,
+                fullname: Some(self.fullname),
+            }),
+            client: Some(self.client),
+        }])
+    }
+}

@@ -1,0 +1,170 @@
+//! Redeem a code.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::user_account::{
+    CodeRefused, CodeRejected, Codes, Fact, Person, Policy, Purpose, Refusal, Services, Session,
+    SignOutReason, UserAccount, UserAccountEvent,
+};
+use crate::values::{ChallengeNonce, Client, Generation, Identifier, OtpCode, SessionId};
+
+/// Redeem a code for a session, on an account that exists from then on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyOtp {
+    /// The time.
+    pub at: DateTime<Utc>,
+    /// Where the code had gone.
+    pub identifier: Identifier,
+    /// The code.
+    pub code: OtpCode,
+    /// A fresh id for the session.
+    pub session: SessionId,
+    /// From where it came.
+    pub client: Client,
+}
+
+impl VerifyOtp {
+    pub(super) fn decide(
+        self,
+        state: &UserAccount,
+        services: &Services,
+    ) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let policy = &services.policy;
+        let at = state.time_of(self.at);
+        let codes = state.codes();
+        let challenge = codes
+            .and_then(|codes| codes.challenge.as_ref())
+            .filter(|challenge| challenge.channel == self.identifier.channel());
+
+        // Compared before anything else is looked at, and against a nonce of no challenge where there is none, so
+        // that the answer takes the same time whatever it is.
+        let (nonce, purpose) = challenge.map_or((ChallengeNonce::new([0; 16]), Purpose::SignIn), |pending| {
+            (pending.nonce, pending.purpose)
+        });
+        let matches = services
+            .codes
+            .matches(&nonce, &self.identifier, purpose, &self.code);
+
+        if let Some((reason, until)) = codes.and_then(|codes| codes.barred(at, policy)) {
+            let noted = codes
+                .and_then(|codes| codes.noted_rejection)
+                .is_some_and(|window| at < window);
+            if noted {
+                return Err(Refusal::TooManyTries { until });
+            }
+            return Ok(vec![self.rejected(at, reason, 0, Some(until))]);
+        }
+        let Some(challenge) = challenge else {
+            return Err(Refusal::InvalidCode);
+        };
+        if challenge.expires_at <= at {
+            return Ok(vec![self.rejected(at, CodeRejected::Expired, 0, None)]);
+        }
+        if !matches {
+            let tries_left = policy
+                .code_tries
+                .saturating_sub(challenge.wrong_tries.saturating_add(1));
+            return Ok(vec![self.rejected(at, CodeRejected::Wrong, tries_left, None)]);
+        }
+        Ok(self.signed_in(at, state, policy))
+    }
+
+    fn signed_in(self, at: DateTime<Utc>, state: &UserAccount, policy: &Policy) -> Vec<UserAccountEvent> {
+        let channel = self.identifier.channel();
+        let person = Some(Person {
+            identifier: Some(self.identifier),
+            fullname: None,
+        });
+        let event = |fact, person| UserAccountEvent {
+            at,
+            fact,
+            person,
+            client: Some(self.client.clone()),
+        };
+
+        let mut events = Vec::with_capacity(2);
+        if !matches!(state, UserAccount::Active(_)) {
+            events.push(event(Fact::UserRegistered { channel }, person.clone()));
+        }
+        for evicted in over_the_limit(state, at, policy) {
+            let fact = Fact::LoggedOut {
+                session: evicted.id,
+                reason: SignOutReason::DeviceLimit,
+                expires_at: evicted.expires_at,
+            };
+            events.push(event(fact, None));
+        }
+        let ends_at = at + policy.session_absolute;
+        let logged_in = Fact::LoggedIn {
+            session: self.session,
+            channel,
+            generation: Generation::FIRST,
+            expires_at: ends_at.min(at + policy.session_idle),
+            ends_at,
+        };
+        events.push(event(logged_in, person));
+        events
+    }
+
+    fn rejected(
+        self,
+        at: DateTime<Utc>,
+        reason: CodeRejected,
+        tries_left: u8,
+        until: Option<DateTime<Utc>>,
+    ) -> UserAccountEvent {
+        UserAccountEvent {
+            at,
+            fact: Fact::OtpRejected {
+                reason,
+                tries_left,
+                until,
+            },
+            person: None,
+            client: Some(self.client),
+        }
+    }
+}
+
+/// The least recently used sessions that have to go so that one more fits.
+fn over_the_limit<'a>(
+    state: &'a UserAccount,
+    now: DateTime<Utc>,
+    policy: &Policy,
+) -> impl Iterator<Item = &'a Session> {
+    let mut live: Vec<&Session> = state
+        .sessions()
+        .iter()
+        .filter(|session| session.is_live(now))
+        .collect();
+    live.sort_by_key(|session| session.last_used_at);
+    let excess = (live.len() + 1).saturating_sub(policy.device_limit);
+    live.into_iter().take(excess)
+}
+
+impl Codes {
+    /// Whether wrong codes have barred the account from trying and asking, and until when.
+    pub(super) fn barred(
+        &self,
+        now: DateTime<Utc>,
+        policy: &Policy,
+    ) -> Option<(CodeRejected, DateTime<Utc>)> {
+        if self.wrong_in_a_row >= policy.wrong_codes_in_a_row {
+            return Some((CodeRejected::Locked, now + TimeDelta::hours(24)));
+        }
+        let hour = TimeDelta::hours(1);
+        let last = self.wrong.last()?;
+        let pause_ends = *last + hour;
+        (self.wrong.len() >= policy.wrong_codes_per_hour && now < pause_ends)
+            .then_some((CodeRejected::Paused, pause_ends))
+    }
+}
+
+impl From<CodeRejected> for CodeRefused {
+    fn from(rejected: CodeRejected) -> Self {
+        match rejected {
+            CodeRejected::Locked => Self::Locked,
+            CodeRejected::Paused | CodeRejected::Wrong | CodeRejected::Expired => Self::Paused,
+        }
+    }
+}

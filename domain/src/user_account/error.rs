@@ -1,0 +1,41 @@
+//! Why a command is refused.
+
+use chrono::{DateTime, Utc};
+
+/// A refusal, with what the caller can do about it. The HTTP layer gives each its status and code, by name.
+///
+/// It is the answer, not the record: a refusal that matters is an event as well (`OtpRejected`,
+/// `OtpRequestRefused`), and then comes out of the [outcome](super::outcome) of the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A code was sent to this identifier a moment ago.
+    #[error("a code was sent a moment ago")]
+    CodeTooSoon {
+        /// When another may be asked for.
+        until: DateTime<Utc>,
+    },
+    /// This identifier has had all the codes it may have in 24 hours, or has to wait after too many wrong ones.
+    #[error("the identifier may get no code now")]
+    CodeQuotaSpent {
+        /// When another may be asked for.
+        until: DateTime<Utc>,
+    },
+    /// There is no code to send again.
+    #[error("no code is pending")]
+    NoPendingCode,
+    /// Wrong, expired, used up or never asked for: one answer for all.
+    #[error("the code is not valid")]
+    InvalidCode,
+    /// Too many wrong codes.
+    #[error("too many wrong codes")]
+    TooManyTries {
+        /// When the next try is looked at.
+        until: DateTime<Utc>,
+    },
+    /// The refresh token's session has ended, or the token is not its newest.
+    #[error("the refresh token is spent or its session has ended")]
+    SpentToken,
+    /// The session in whose name the command came has ended.
+    #[error("the session has ended")]
+    SessionEnded,
+}

@@ -1,0 +1,200 @@
+//! What has happened to an account. Past tense, never changed once stored; a golden file keeps each stored form.
+
+use chrono::{DateTime, Utc};
+use cqrs_es::DomainEvent;
+use serde::{Deserialize, Serialize};
+
+use crate::user_account::Purpose;
+use crate::values::{ChallengeNonce, Channel, Client, FullName, Generation, Identifier, SessionId};
+
+/// One event of an account's stream.
+///
+/// Its JSON holds the time and the fact. What says who the person is and from where he came stands apart: it is
+/// stored sealed beside the JSON, under keys of the account, and is absent (`None`) once those keys are gone. No
+/// decision and no state depends on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserAccountEvent {
+    /// When it was decided, by the application's clock; never earlier than the event before it in the stream.
+    pub at: DateTime<Utc>,
+    /// What happened.
+    pub fact: Fact,
+    /// Who the person is, where the event tells it.
+    #[serde(skip)]
+    pub person: Option<Person>,
+    /// From which device and network the command came.
+    #[serde(skip)]
+    pub client: Option<Client>,
+}
+
+/// What an event tells of who the person is. Personal: sealed in the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The number or address that was used or proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<Identifier>,
+    /// The name given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fullname: Option<FullName>,
+}
+
+/// What happened, without anything personal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fact {
+    /// A code was asked for and is to be sent. Any code before it is void.
+    OtpRequested {
+        /// Where the code goes.
+        channel: Channel,
+        /// What the code is for.
+        purpose: Purpose,
+        /// The challenge's nonce, from which the code is derived.
+        nonce: ChallengeNonce,
+        /// When the code stops working.
+        expires_at: DateTime<Utc>,
+        /// Whether nobody has proved the identifier yet. A name given then is the new account's.
+        registering: bool,
+    },
+    /// The pending code was asked for once more; a new one is made when the old has less than a minute to live.
+    OtpResent {
+        /// Where the code goes.
+        channel: Channel,
+        /// What the code is for.
+        purpose: Purpose,
+        /// The challenge's nonce: the former one, or a new one.
+        nonce: ChallengeNonce,
+        /// When the code stops working.
+        expires_at: DateTime<Utc>,
+    },
+    /// A code was refused. Recorded once per reason and window, however often it is asked for.
+    OtpRequestRefused {
+        /// Why.
+        reason: CodeRefused,
+        /// When asking again can succeed.
+        until: DateTime<Utc>,
+    },
+    /// A code was presented and did not let anybody in.
+    OtpRejected {
+        /// Why.
+        reason: CodeRejected,
+        /// How many more tries the challenge has; none for a challenge that is gone.
+        tries_left: u8,
+        /// When trying again can succeed, for a rejection without a look at the code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<DateTime<Utc>>,
+    },
+    /// The first proof of the identifier: the account exists from here on.
+    UserRegistered {
+        /// By which kind of identifier.
+        channel: Channel,
+    },
+    /// A device session began.
+    LoggedIn {
+        /// The session.
+        session: SessionId,
+        /// Where the code that proved it had gone.
+        channel: Channel,
+        /// The first generation of its tokens.
+        generation: Generation,
+        /// When the session ends unless it is refreshed.
+        expires_at: DateTime<Utc>,
+        /// When the session ends however often it is refreshed.
+        ends_at: DateTime<Utc>,
+    },
+    /// A session got its next generation of tokens; the former refresh token is spent.
+    TokenRefreshed {
+        /// The session.
+        session: SessionId,
+        /// The new generation.
+        generation: Generation,
+        /// When the session ends unless it is refreshed again.
+        expires_at: DateTime<Utc>,
+    },
+    /// A device session ended before its time.
+    LoggedOut {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        reason: SignOutReason,
+        /// Until when a token of the session could still be presented.
+        expires_at: DateTime<Utc>,
+    },
+    /// The person changed his name.
+    ProfileUpdated {},
+}
+
+/// Why a code is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodeRefused {
+    /// The last one was sent a moment ago.
+    TooSoon,
+    /// As many were sent as one identifier may get in 24 hours.
+    QuotaSpent,
+    /// Too many wrong codes were tried within the hour.
+    Paused,
+    /// Too many wrong codes were tried in a row.
+    Locked,
+}
+
+/// Why a code lets nobody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodeRejected {
+    /// It is not the code.
+    Wrong,
+    /// Its time is over.
+    Expired,
+    /// Too many wrong codes were tried within the hour; this one was not looked at.
+    Paused,
+    /// Too many wrong codes were tried in a row; this one was not looked at.
+    Locked,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignOutReason {
+    /// The person signed out on that device.
+    SignedOut,
+    /// One device more than allowed signed in, and this one was the least recently used.
+    DeviceLimit,
+}
+
+impl SignOutReason {
+    /// The name as it stands in events and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignedOut => "signed_out",
+            Self::DeviceLimit => "device_limit",
+        }
+    }
+}
+
+impl UserAccountEvent {
+    /// The version of the JSON that this code writes. A change of form raises it and adds an upcaster.
+    pub const VERSION: &'static str = "1";
+
+    /// The event's name, as in the `event_type` column.
+    pub fn name(&self) -> &'static str {
+        match self.fact {
+            Fact::OtpRequested { .. } => "OtpRequested",
+            Fact::OtpResent { .. } => "OtpResent",
+            Fact::OtpRequestRefused { .. } => "OtpRequestRefused",
+            Fact::OtpRejected { .. } => "OtpRejected",
+            Fact::UserRegistered { .. } => "UserRegistered",
+            Fact::LoggedIn { .. } => "LoggedIn",
+            Fact::TokenRefreshed { .. } => "TokenRefreshed",
+            Fact::LoggedOut { .. } => "LoggedOut",
+            Fact::ProfileUpdated {} => "ProfileUpdated",
+        }
+    }
+}
+
+impl DomainEvent for UserAccountEvent {
+    fn event_type(&self) -> String {
+        self.name().to_owned()
+    }
+
+    fn event_version(&self) -> String {
+        Self::VERSION.to_owned()
+    }
+}

@@ -1,0 +1,17 @@
+//! The one aggregate: a person's account, from the first code asked for to the last device signed out.
+
+mod aggregate;
+pub mod commands;
+mod error;
+mod events;
+mod outcome;
+mod policy;
+mod state;
+
+pub use aggregate::{OtpMatcher, Purpose, Services};
+pub use commands::UserAccountCommand;
+pub use error::Refusal;
+pub use events::{CodeRefused, CodeRejected, Fact, Person, SignOutReason, UserAccountEvent};
+pub use outcome::{CodeSent, SessionTokens};
+pub use policy::{InvalidPolicy, Policy};
+pub use state::{Active, Challenge, Codes, Pending, Session, UserAccount};

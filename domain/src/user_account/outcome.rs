@@ -1,0 +1,118 @@
+//! What a command's events mean for its caller.
+//!
+//! A refusal that matters is an event, so the answer is read from the events and not from `Ok` or `Err`.
+
+use chrono::{DateTime, Utc};
+
+use super::{CodeRejected, Fact, Purpose, Refusal, UserAccountEvent};
+use crate::values::{ChallengeNonce, Channel, Generation, SessionId};
+
+/// A code is to go out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeSent {
+    /// Where it goes.
+    pub channel: Channel,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// From which it is derived.
+    pub nonce: ChallengeNonce,
+    /// When it was asked for.
+    pub sent_at: DateTime<Utc>,
+    /// When it stops working.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A session has a new generation of tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionTokens {
+    /// The session.
+    pub session: SessionId,
+    /// The generation to issue.
+    pub generation: Generation,
+    /// When it was decided; what is issued is issued then.
+    pub issued_at: DateTime<Utc>,
+    /// When the session ends unless it is refreshed: the refresh token's end.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl CodeSent {
+    /// Reads the answer to `RequestOtp` and `ResendOtp`.
+    ///
+    /// # Errors
+    /// The refusal on record.
+    pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
+        match event.fact {
+            Fact::OtpRequested {
+                channel,
+                purpose,
+                nonce,
+                expires_at,
+                registering: _,
+            }
+            | Fact::OtpResent {
+                channel,
+                purpose,
+                nonce,
+                expires_at,
+            } => Some(Ok(Self {
+                channel,
+                purpose,
+                nonce,
+                sent_at: event.at,
+                expires_at,
+            })),
+            Fact::OtpRequestRefused { reason, until } => Some(Err(reason.refusal(until))),
+            Fact::OtpRejected { .. }
+            | Fact::UserRegistered { .. }
+            | Fact::LoggedIn { .. }
+            | Fact::TokenRefreshed { .. }
+            | Fact::LoggedOut { .. }
+            | Fact::ProfileUpdated {} => None,
+        }
+    }
+}
+
+impl SessionTokens {
+    /// Reads the answer to `VerifyOtp` and `RefreshToken`.
+    ///
+    /// # Errors
+    /// The rejection on record.
+    pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
+        match event.fact {
+            Fact::LoggedIn {
+                session,
+                generation,
+                expires_at,
+                channel: _,
+                ends_at: _,
+            }
+            | Fact::TokenRefreshed {
+                session,
+                generation,
+                expires_at,
+            } => Some(Ok(Self {
+                session,
+                generation,
+                issued_at: event.at,
+                expires_at,
+            })),
+            Fact::OtpRejected {
+                reason,
+                until,
+                tries_left: _,
+            } => Some(Err(match (reason, until) {
+                (CodeRejected::Paused | CodeRejected::Locked, Some(until)) => Refusal::TooManyTries { until },
+                (
+                    CodeRejected::Paused | CodeRejected::Locked | CodeRejected::Wrong | CodeRejected::Expired,
+                    _,
+                ) => Refusal::InvalidCode,
+            })),
+            Fact::OtpRequested { .. }
+            | Fact::OtpResent { .. }
+            | Fact::OtpRequestRefused { .. }
+            | Fact::UserRegistered { .. }
+            | Fact::LoggedOut { .. }
+            | Fact::ProfileUpdated {} => None,
+        }
+    }
+}

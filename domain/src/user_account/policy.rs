@@ -1,0 +1,114 @@
+//! The numbers the rules go by.
+
+use chrono::TimeDelta;
+
+/// How long, how often, how many. Decisions read it; events carry what was decided, so a change of policy changes
+/// no history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How long a code works.
+    pub code_lifetime: TimeDelta,
+    /// How many wrong tries a code survives.
+    pub code_tries: u8,
+    /// How long after a code the next may be asked for.
+    pub resend_after: TimeDelta,
+    /// A resend sends the same code while it has at least this long to live.
+    pub resend_same_code: TimeDelta,
+    /// How many codes an identifier gets in 24 hours.
+    pub codes_per_day: usize,
+    /// How many wrong codes an account may have in an hour before it is paused for an hour.
+    pub wrong_codes_per_hour: usize,
+    /// How many wrong codes in a row lock the account (NIST SP 800-63B-4, section 3.2.2: at most 100).
+    pub wrong_codes_in_a_row: u32,
+    /// How long a session lives without being refreshed.
+    pub session_idle: TimeDelta,
+    /// How long a session lives however often it is refreshed.
+    pub session_absolute: TimeDelta,
+    /// How many devices an account may be signed in on; one more signs out the least recently used.
+    pub device_limit: usize,
+}
+
+/// A policy that would weaken or break sign-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} must be {range}")]
+pub struct InvalidPolicy {
+    /// The setting, as it is named in the configuration.
+    pub setting: &'static str,
+    /// What it may be.
+    pub range: &'static str,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            code_lifetime: TimeDelta::minutes(5),
+            code_tries: 5,
+            resend_after: TimeDelta::seconds(60),
+            resend_same_code: TimeDelta::seconds(60),
+            codes_per_day: 10,
+            wrong_codes_per_hour: 10,
+            wrong_codes_in_a_row: 100,
+            session_idle: TimeDelta::days(30),
+            session_absolute: TimeDelta::days(90),
+            device_limit: 5,
+        }
+    }
+}
+
+impl Policy {
+    /// Checks each number against the bounds of NIST SP 800-63B-4 and of plain sense.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range, and the range.
+    pub fn validated(self) -> Result<Self, InvalidPolicy> {
+        let seconds = |d: TimeDelta| d.num_seconds();
+        let year = seconds(TimeDelta::days(366));
+        let rules = [
+            (
+                "codes.lifetime",
+                "30 to 600 seconds",
+                (30..=600).contains(&seconds(self.code_lifetime)),
+            ),
+            ("codes.tries", "1 to 10", (1..=10).contains(&self.code_tries)),
+            (
+                "codes.resend_after",
+                "0 to 3600 seconds",
+                (0..=3600).contains(&seconds(self.resend_after)),
+            ),
+            (
+                "codes.per_day",
+                "1 to 100",
+                (1..=100).contains(&self.codes_per_day),
+            ),
+            (
+                "codes.wrong_per_hour",
+                "1 to 100",
+                (1..=100).contains(&self.wrong_codes_per_hour),
+            ),
+            (
+                "codes.wrong_in_a_row",
+                "1 to 100",
+                (1..=100).contains(&self.wrong_codes_in_a_row),
+            ),
+            (
+                "sessions.idle",
+                "60 seconds to 366 days",
+                (60..=year).contains(&seconds(self.session_idle)),
+            ),
+            (
+                "sessions.absolute",
+                "60 seconds to 366 days",
+                (60..=year).contains(&seconds(self.session_absolute)),
+            ),
+            (
+                "sessions.device_limit",
+                "1 to 100",
+                (1..=100).contains(&self.device_limit),
+            ),
+        ];
+        match rules.into_iter().find(|(_, _, holds)| !holds) {
+            Some((setting, range, _)) => Err(InvalidPolicy { setting, range }),
+            None => Ok(self),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Values that are right once they exist: parsed at the edge, never validated again.
+
+mod client;
+mod device_name;
+mod email_address;
+mod full_name;
+mod generation;
+mod identifier;
+mod ids;
+mod otp_code;
+mod phone_number;
+mod text;
+
+pub use client::{Client, UserAgent};
+pub use device_name::DeviceName;
+pub use email_address::{EmailAddress, InvalidEmailAddress};
+pub use full_name::FullName;
+pub use generation::Generation;
+pub use identifier::{Channel, Identifier};
+pub use ids::{AccountId, ChallengeNonce, SessionId};
+pub use otp_code::{InvalidOtpCode, OtpCode};
+pub use phone_number::{InvalidPhoneNumber, PhoneNumber, Region};
+pub use text::InvalidText;
