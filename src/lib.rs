@@ -1,1 +1,9 @@
+//! Counterfoil signs people in with a one-time code and keeps the other half of the ticket: every decision it took is
+//! an event in PostgreSQL, and what is true now is built from the events.
 
+pub mod clock;
+pub mod entropy;
+pub mod keyring;
+pub mod otp;
+pub mod personal_data;
+pub mod tokens;

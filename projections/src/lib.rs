@@ -1,1 +1,20 @@
+//! The read side of Counterfoil: what the events come to, kept in tables that answers are read from.
+//!
+//! Each read model has a folder with its row, its projector (events → rows) and its queries. The append writes the
+//! rows in its own transaction; a rebuild makes them again from the log with the same projector. A projector is a
+//! pure function, so an event seen twice changes nothing the second time.
 
+mod read_model;
+
+pub mod profile;
+pub mod revoked_token;
+pub mod user_login;
+
+pub use read_model::{Column, ReadModel, Stream, Table};
+
+/// Every read model that is written with the events.
+pub const ALL: [ReadModel; 3] = [
+    profile::READ_MODEL,
+    user_login::READ_MODEL,
+    revoked_token::READ_MODEL,
+];

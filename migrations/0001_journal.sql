@@ -1,0 +1,63 @@
+-- The journal: events are the only truth, heads are what they come to.
+
+-- The first seven columns and the key are those of postgres-es, which reads streams back.
+-- `json`, not `jsonb`: the bytes stay as they were written and hashed.
+CREATE TABLE events (
+    aggregate_type text   NOT NULL,
+    aggregate_id   text   NOT NULL,
+    sequence       bigint NOT NULL CHECK (sequence > 0),
+    event_type     text   NOT NULL,
+    event_version  text   NOT NULL,
+    payload        json   NOT NULL,
+    metadata       json   NOT NULL,
+    personal       bytea,
+    leaf           bytea  NOT NULL,
+    transaction_id xid8        NOT NULL DEFAULT pg_current_xact_id(),
+    recorded_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (aggregate_type, aggregate_id, sequence)
+);
+
+-- One row an account: compared and swapped by the append, so it is the lock; the folded state, so loading costs one
+-- row whatever the history; the last leaf, so it is the tip of the chain. `previous_version` is the version that the
+-- last commit built on: an upsert can compare it, where it cannot see how many events there were.
+CREATE TABLE heads (
+    account_id       uuid    PRIMARY KEY,
+    version          bigint  NOT NULL,
+    previous_version bigint  NOT NULL,
+    state            bytea   NOT NULL,
+    state_format     integer NOT NULL,
+    leaf             bytea   NOT NULL
+) WITH (fillfactor = 70);
+
+-- Who has which identifier: a keyed hash, unique. The one table that is not keyed by the account.
+CREATE TABLE identifiers (
+    lookup     bytea PRIMARY KEY,
+    account_id uuid  NOT NULL,
+    channel    text  NOT NULL
+);
+CREATE INDEX identifiers_by_account ON identifiers (account_id);
+
+-- The keys of an account's personal data, wrapped by a key that is not in the database. Without its row an account's
+-- personal data is gone, and its events still verify.
+CREATE TABLE account_keys (
+    account_id  uuid  NOT NULL,
+    scope       text  NOT NULL,
+    wrapping_id text  NOT NULL,
+    wrapped     bytea NOT NULL,
+    PRIMARY KEY (account_id, scope)
+);
+
+-- Codes to send. A row is written by the commit that asks for the code and named by its event; it holds no code.
+CREATE TABLE outbox (
+    account_id     uuid        NOT NULL,
+    sequence       bigint      NOT NULL,
+    channel        text        NOT NULL,
+    purpose        text        NOT NULL,
+    nonce          bytea       NOT NULL,
+    destination    bytea       NOT NULL,
+    expires_at     timestamptz NOT NULL,
+    gateway        text,
+    handed_over_at timestamptz,
+    PRIMARY KEY (account_id, sequence)
+);
+CREATE INDEX outbox_by_expiry ON outbox (expires_at);

@@ -1,0 +1,37 @@
+-- What the events come to. Every row here can be made again from the log.
+
+CREATE TABLE profiles (
+    account_id   uuid PRIMARY KEY,
+    phone_number text,
+    email        text,
+    fullname     text,
+    is_active    boolean,
+    date_joined  timestamptz,
+    last_login   timestamptz
+) WITH (fillfactor = 80);
+
+CREATE TABLE user_logins (
+    account_id   uuid NOT NULL,
+    session_id   uuid NOT NULL,
+    channel      text,
+    device_name  text,
+    user_agent   text,
+    ip_address   inet,
+    generation   bigint,
+    signed_in_at timestamptz,
+    last_seen_at timestamptz,
+    expires_at   timestamptz,
+    ends_at      timestamptz,
+    ended_at     timestamptz,
+    end_reason   text,
+    PRIMARY KEY (account_id, session_id)
+) WITH (fillfactor = 70);
+
+CREATE TABLE revoked_tokens (
+    account_id uuid NOT NULL,
+    session_id uuid NOT NULL,
+    revoked_at timestamptz,
+    expires_at timestamptz,
+    PRIMARY KEY (account_id, session_id)
+);
+CREATE INDEX revoked_tokens_by_expiry ON revoked_tokens (expires_at);

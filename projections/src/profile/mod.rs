@@ -1,0 +1,129 @@
+//! Who a person is to himself: the profile that clients show and edit.
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::{Fact, UserAccountEvent};
+use counterfoil_domain::values::{AccountId, Identifier};
+use serde::Serialize;
+use tokio_postgres::GenericClient;
+
+use crate::ReadModel;
+use crate::read_model::{Change, changes, table};
+
+/// The read model `profiles`.
+pub const READ_MODEL: ReadModel = ReadModel {
+    table: ProfileChange::TABLE,
+    changes: changes::<ProfileChange>,
+};
+
+table! {
+    /// A row exists from the first code on, to keep the name given then; `date_joined` says whether anybody joined.
+    ProfileChange of "profiles", kept "true",
+    key { account_id: AccountId = "uuid" }
+    columns {
+        phone_number: String = "text",
+        email: String = "text",
+        fullname: String = "text",
+        is_active: bool = "boolean",
+        date_joined: DateTime<Utc> = "timestamptz",
+        last_login: DateTime<Utc> = "timestamptz",
+    }
+}
+
+impl Change for ProfileChange {
+    type Key = (AccountId,);
+
+    fn key(&self) -> Self::Key {
+        self.columns_key()
+    }
+
+    fn then(&mut self, later: Self) {
+        self.columns_then(later);
+    }
+
+    fn project(account: AccountId, event: &UserAccountEvent) -> Option<Self> {
+        let fullname = || Some(event.person.as_ref()?.fullname.as_ref()?.as_str().to_owned());
+        let patch = Self::patch(account);
+        match event.fact {
+            Fact::OtpRequested {
+                registering: true, ..
+            } => {
+                let identifier = event
+                    .person
+                    .as_ref()
+                    .and_then(|person| person.identifier.as_ref());
+                let (phone_number, email) = match identifier {
+                    Some(Identifier::Phone(number)) => (Some(number.as_str().to_owned()), None),
+                    Some(Identifier::Email(address)) => (None, Some(address.as_str().to_owned())),
+                    None => (None, None),
+                };
+                Some(Self {
+                    whole: true,
+                    phone_number,
+                    email,
+                    fullname: fullname(),
+                    is_active: Some(true),
+                    ..patch
+                })
+            }
+            Fact::UserRegistered { .. } => Some(Self {
+                date_joined: Some(event.at),
+                ..patch
+            }),
+            Fact::LoggedIn { .. } => Some(Self {
+                last_login: Some(event.at),
+                ..patch
+            }),
+            Fact::ProfileUpdated {} => Some(Self {
+                fullname: fullname(),
+                ..patch
+            }),
+            Fact::OtpRequested {
+                registering: false, ..
+            }
+            | Fact::OtpResent { .. }
+            | Fact::OtpRequestRefused { .. }
+            | Fact::OtpRejected { .. }
+            | Fact::TokenRefreshed { .. }
+            | Fact::LoggedOut { .. } => None,
+        }
+    }
+}
+
+/// A person's profile, in the form that clients of the API know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Profile {
+    /// The account.
+    pub id: AccountId,
+    /// The proved phone number, in E.164 form.
+    pub phone_number: Option<String>,
+    /// The proved e-mail address.
+    pub email: Option<String>,
+    /// The name the person gave.
+    pub fullname: Option<String>,
+    /// Whether the account may be used.
+    pub is_active: bool,
+    /// When the first code was redeemed.
+    pub date_joined: DateTime<Utc>,
+    /// When a code was last redeemed.
+    pub last_login: Option<DateTime<Utc>>,
+}
+
+/// The profile of an account; `None` when nobody has joined by that id.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find(
+    client: &impl GenericClient,
+    account: AccountId,
+) -> Result<Option<Profile>, tokio_postgres::Error> {
+    let row = client.query_opt(include_str!("find.sql"), &[&account.0]).await?;
+    Ok(row.map(|row| Profile {
+        id: account,
+        phone_number: row.get("phone_number"),
+        email: row.get("email"),
+        fullname: row.get("fullname"),
+        is_active: row.get("is_active"),
+        date_joined: row.get("date_joined"),
+        last_login: row.get("last_login"),
+    }))
+}

@@ -1,0 +1,178 @@
+//! What all read models share: rows as changes, and the SQL that writes them in bulk.
+//!
+//! A change is either a *whole* row, which replaces what is there, or a *patch*, whose absent columns stay as they
+//! are. Changes travel as one JSON array per read model and statement, so that a statement has the same parameters
+//! whatever the number of rows.
+
+use std::collections::BTreeMap;
+
+use counterfoil_domain::user_account::UserAccountEvent;
+use counterfoil_domain::values::AccountId;
+use serde::Serialize;
+
+/// Events of one account, in their order.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream<'a> {
+    /// The account.
+    pub account: AccountId,
+    /// Its events, or some of them that follow each other.
+    pub events: &'a [UserAccountEvent],
+}
+
+/// A read model: its table, and what makes its rows.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadModel {
+    /// Where its rows are.
+    pub table: Table,
+    /// The changes that events make, as a JSON array; at most one for each row, however many events touch it.
+    pub changes: fn(&[Stream<'_>]) -> String,
+}
+
+/// A table of rows that are written as [changes](self).
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// Its name, which is also the read model's.
+    pub name: &'static str,
+    /// The columns of its primary key; the account is the first.
+    pub key: &'static [Column],
+    /// All other columns.
+    pub columns: &'static [Column],
+    /// An SQL condition that holds for the rows that matter at `$1`, the present time. Others may have been pruned.
+    pub kept: &'static str,
+}
+
+/// A column, with its SQL type.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Its name, also in the JSON.
+    pub name: &'static str,
+    /// Its type in SQL.
+    pub sql_type: &'static str,
+}
+
+impl Table {
+    /// A `FROM` item that reads a JSON array of changes from the parameter `$n`.
+    pub fn records(&self, parameter: usize) -> String {
+        let columns = self.every_column().map(|c| format!("{} {}", c.name, c.sql_type));
+        let columns: Vec<String> = columns.collect();
+        format!(
+            "json_to_recordset(${parameter}::json) AS r({}, whole boolean)",
+            columns.join(", ")
+        )
+    }
+
+    /// An `INSERT` of the whole rows of `source` into `table`.
+    pub fn put(&self, table: &str, source: &str) -> String {
+        let names = self.names();
+        let key = Self::list(self.key, |c| c.name.to_owned());
+        let set = Self::list(self.columns, |c| format!("{0} = excluded.{0}", c.name));
+        format!(
+            "INSERT INTO {table} ({names}) SELECT {names} FROM {source} WHERE whole \
+             ON CONFLICT ({key}) DO UPDATE SET {set}"
+        )
+    }
+
+    /// An `UPDATE` of `table` by the patches of `source`.
+    pub fn patch(&self, table: &str, source: &str) -> String {
+        let set = Self::list(self.columns, |c| format!("{0} = coalesce(r.{0}, t.{0})", c.name));
+        let same: Vec<String> = self
+            .key
+            .iter()
+            .map(|c| format!("t.{0} = r.{0}", c.name))
+            .collect();
+        format!(
+            "UPDATE {table} t SET {set} FROM {source} r WHERE NOT r.whole AND {}",
+            same.join(" AND ")
+        )
+    }
+
+    /// All columns, separated by commas.
+    pub fn names(&self) -> String {
+        self.every_column().map(|c| c.name).collect::<Vec<_>>().join(", ")
+    }
+
+    fn every_column(&self) -> impl Iterator<Item = &'static Column> {
+        self.key.iter().chain(self.columns)
+    }
+
+    fn list(columns: &[Column], text: impl Fn(&Column) -> String) -> String {
+        columns.iter().map(text).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A change to a row.
+pub(crate) trait Change: Sized + Serialize {
+    type Key: Ord;
+
+    fn key(&self) -> Self::Key;
+
+    /// What an event changes, if anything.
+    fn project(account: AccountId, event: &UserAccountEvent) -> Option<Self>;
+
+    /// Takes a later change of the same row into this one.
+    fn then(&mut self, later: Self);
+}
+
+/// The changes of many events, one for each row.
+pub(crate) fn changes<C: Change>(streams: &[Stream<'_>]) -> String {
+    let mut rows: BTreeMap<C::Key, C> = BTreeMap::new();
+    for stream in streams {
+        for change in stream
+            .events
+            .iter()
+            .filter_map(|event| C::project(stream.account, event))
+        {
+            match rows.entry(change.key()) {
+                std::collections::btree_map::Entry::Vacant(row) => drop(row.insert(change)),
+                std::collections::btree_map::Entry::Occupied(mut row) => row.get_mut().then(change),
+            }
+        }
+    }
+    let rows: Vec<C> = rows.into_values().collect();
+    serde_json::to_string(&rows).expect("a row is numbers, texts and times")
+}
+
+/// Declares the change to a row of a table: a key, and columns that are absent where they stay as they are.
+macro_rules! table {
+    (
+        $(#[$doc:meta])*
+        $change:ident of $table:literal, kept $kept:literal,
+        key { $($key:ident: $key_type:ty = $key_sql:literal),+ $(,)? }
+        columns { $($column:ident: $type:ty = $sql:literal),+ $(,)? }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, serde::Serialize)]
+        struct $change {
+            whole: bool,
+            $($key: $key_type,)+
+            $(#[serde(skip_serializing_if = "Option::is_none")] $column: Option<$type>,)+
+        }
+
+        impl $change {
+            const TABLE: $crate::Table = $crate::Table {
+                name: $table,
+                key: &[$($crate::Column { name: stringify!($key), sql_type: $key_sql }),+],
+                columns: &[$($crate::Column { name: stringify!($column), sql_type: $sql }),+],
+                kept: $kept,
+            };
+
+            /// A change of nothing to the row of that key.
+            fn patch($($key: $key_type),+) -> Self {
+                Self { whole: false, $($key,)+ $($column: None,)+ }
+            }
+
+            fn columns_then(&mut self, later: Self) {
+                if later.whole {
+                    *self = later;
+                    return;
+                }
+                $(if later.$column.is_some() { self.$column = later.$column; })+
+            }
+
+            fn columns_key(&self) -> ($($key_type,)+) {
+                ($(self.$key,)+)
+            }
+        }
+    };
+}
+pub(crate) use table;

@@ -1,0 +1,83 @@
+//! What the HTTP layer refuses: tokens of sessions that were ended before the tokens expired.
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::{Fact, UserAccountEvent};
+use counterfoil_domain::values::{AccountId, SessionId};
+use tokio_postgres::GenericClient;
+
+use crate::ReadModel;
+use crate::read_model::{Change, changes, table};
+
+/// The read model `revoked_tokens`.
+pub const READ_MODEL: ReadModel = ReadModel {
+    table: RevokedTokenChange::TABLE,
+    changes: changes::<RevokedTokenChange>,
+};
+
+table! {
+    /// A session all of whose tokens are refused, until they have expired anyway.
+    RevokedTokenChange of "revoked_tokens", kept "expires_at > $1",
+    key { account_id: AccountId = "uuid", session_id: SessionId = "uuid" }
+    columns {
+        revoked_at: DateTime<Utc> = "timestamptz",
+        expires_at: DateTime<Utc> = "timestamptz",
+    }
+}
+
+impl Change for RevokedTokenChange {
+    type Key = (AccountId, SessionId);
+
+    fn key(&self) -> Self::Key {
+        self.columns_key()
+    }
+
+    fn then(&mut self, later: Self) {
+        self.columns_then(later);
+    }
+
+    fn project(account: AccountId, event: &UserAccountEvent) -> Option<Self> {
+        match event.fact {
+            Fact::LoggedOut {
+                session,
+                expires_at,
+                reason: _,
+            } => Some(Self {
+                whole: true,
+                revoked_at: Some(event.at),
+                expires_at: Some(expires_at),
+                ..Self::patch(account, session)
+            }),
+            Fact::OtpRequested { .. }
+            | Fact::OtpResent { .. }
+            | Fact::OtpRequestRefused { .. }
+            | Fact::OtpRejected { .. }
+            | Fact::UserRegistered { .. }
+            | Fact::LoggedIn { .. }
+            | Fact::TokenRefreshed { .. }
+            | Fact::ProfileUpdated {} => None,
+        }
+    }
+}
+
+/// Whether the session's tokens are refused.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn is_revoked(
+    client: &impl GenericClient,
+    account: AccountId,
+    session: SessionId,
+) -> Result<bool, tokio_postgres::Error> {
+    let row = client
+        .query_opt(include_str!("is_revoked.sql"), &[&account.0, &session.0])
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Forgets the sessions whose tokens have all expired; the number of them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn prune(client: &impl GenericClient, now: DateTime<Utc>) -> Result<u64, tokio_postgres::Error> {
+    client.execute(include_str!("prune.sql"), &[&now]).await
+}

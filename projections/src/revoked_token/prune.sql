@@ -1,0 +1,2 @@
+-- $1 now, less the leeway that token checks allow
+DELETE FROM revoked_tokens WHERE expires_at < $1

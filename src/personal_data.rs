@@ -1,0 +1,328 @@
+//! Personal data at rest: sealed under keys of the account it belongs to.
+//!
+//! An account has one key for who he is and, for each quarter of a year, one for where he was, so that old network
+//! data can be let go while the account lives. Keys are random, kept wrapped in `account_keys`, and never leave this
+//! module in the clear. All sealing is XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with a random nonce and the
+//! place of the ciphertext as associated data, so that nothing sealed can be moved elsewhere.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use aws_lc_rs::hmac;
+use chacha20poly1305::aead::{Aead as _, Payload};
+use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
+use chrono::{DateTime, Datelike as _, Utc};
+use counterfoil_domain::user_account::{Person, UserAccountEvent};
+use counterfoil_domain::values::{AccountId, Client, Identifier};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use crate::entropy;
+use crate::keyring::{Keyring, Purpose};
+
+const NONCE: usize = 24;
+
+/// What cannot be opened: altered, moved, or sealed under a key that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("sealed data cannot be opened")]
+pub struct Unsealable;
+
+/// What a key of an account is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Who the person is, and the account's state.
+    Person,
+    /// From where he came in a quarter of a year.
+    Origin {
+        /// The year, in UTC.
+        year: i32,
+        /// The quarter, 1 to 4.
+        quarter: u32,
+    },
+}
+
+impl Scope {
+    /// The scope of the place that a command of that time came from.
+    pub fn origin_at(at: DateTime<Utc>) -> Self {
+        Self::Origin {
+            year: at.year(),
+            quarter: at.month0() / 3 + 1,
+        }
+    }
+}
+
+/// As in the `scope` column: `person`, or `origin-2026Q4`.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Person => f.write_str("person"),
+            Self::Origin { year, quarter } => write!(f, "origin-{year}Q{quarter}"),
+        }
+    }
+}
+
+/// A key as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrappedKey {
+    /// What it is for, as [`Scope`] writes it.
+    pub scope: String,
+    /// The key of the keyring that it is wrapped with.
+    pub wrapping_id: String,
+    /// The wrapped key.
+    pub wrapped: Vec<u8>,
+}
+
+/// Wraps and unwraps accounts' keys, and hashes identifiers for their lookup.
+#[derive(Clone)]
+pub struct PersonalData {
+    wrapping: BTreeMap<String, XChaCha20Poly1305>,
+    active: String,
+    lookup: hmac::Key,
+}
+
+impl fmt::Debug for PersonalData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PersonalData")
+            .field("active", &self.active)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PersonalData {
+    /// Personal data under the keyring's keys.
+    pub fn new(keyring: &Keyring) -> Self {
+        let cipher =
+            |info: &[&[u8]], key: &crate::keyring::Key| XChaCha20Poly1305::new((&*key.derive(info)).into());
+        Self {
+            wrapping: keyring
+                .of(Purpose::Personal)
+                .map(|key| (key.id.as_str().to_owned(), cipher(&[b"wrap"], key)))
+                .collect(),
+            active: keyring.active(Purpose::Personal).id.as_str().to_owned(),
+            lookup: hmac::Key::new(
+                hmac::HMAC_SHA256,
+                &*keyring.active(Purpose::Lookup).derive(&[b"identifier"]),
+            ),
+        }
+    }
+
+    /// By which an identifier is found: a keyed hash of 32 bytes, worth nothing without the key.
+    pub fn lookup(&self, identifier: &Identifier) -> Vec<u8> {
+        let text = format!("{}\0{}", identifier.channel().as_str(), identifier.as_str());
+        hmac::sign(&self.lookup, text.as_bytes()).as_ref().to_vec()
+    }
+
+    /// An account's keys as they were stored. A key that cannot be unwrapped is one that is gone.
+    pub fn unwrap(&self, account: AccountId, stored: impl IntoIterator<Item = WrappedKey>) -> AccountKeys {
+        let mut keys = AccountKeys {
+            account,
+            keys: BTreeMap::new(),
+        };
+        for WrappedKey {
+            scope,
+            wrapping_id,
+            wrapped,
+        } in stored
+        {
+            let opened = self.wrapping.get(&wrapping_id).and_then(|key| {
+                let place = [b"account-key", account.0.as_bytes().as_slice(), scope.as_bytes()].concat();
+                open(key, &place, &wrapped).ok()
+            });
+            if let Some(cipher) = opened.and_then(|secret| XChaCha20Poly1305::new_from_slice(&secret).ok()) {
+                keys.keys.insert(scope, cipher);
+            }
+        }
+        keys
+    }
+
+    /// Makes the keys that an account lacks, and gives them as they are to be stored.
+    pub fn add_missing(
+        &self,
+        keys: &mut AccountKeys,
+        scopes: impl IntoIterator<Item = Scope>,
+    ) -> Vec<WrappedKey> {
+        let mut added = Vec::new();
+        for scope in scopes.into_iter().map(|scope| scope.to_string()) {
+            if keys.keys.contains_key(&scope) {
+                continue;
+            }
+            let secret = Zeroizing::new(entropy::bytes::<32>());
+            let place = [
+                b"account-key",
+                keys.account.0.as_bytes().as_slice(),
+                scope.as_bytes(),
+            ]
+            .concat();
+            let wrapped = seal(&self.wrapping[&self.active], &place, &*secret);
+            keys.keys
+                .insert(scope.clone(), XChaCha20Poly1305::new((&*secret).into()));
+            added.push(WrappedKey {
+                scope,
+                wrapping_id: self.active.clone(),
+                wrapped,
+            });
+        }
+        added
+    }
+}
+
+/// The keys of one account.
+#[derive(Clone)]
+pub struct AccountKeys {
+    account: AccountId,
+    keys: BTreeMap<String, XChaCha20Poly1305>,
+}
+
+impl fmt::Debug for AccountKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountKeys")
+            .field("scopes", &self.keys.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl AccountKeys {
+    /// Seals a value under the key of `scope`, bound to `place`.
+    ///
+    /// # Panics
+    /// When the account has no key of that scope: whoever seals has made it first.
+    pub fn seal<T: Serialize>(&self, scope: Scope, place: &str, value: &T) -> Vec<u8> {
+        let plain = Zeroizing::new(serde_json::to_vec(value).expect("texts and numbers are JSON"));
+        let key = self
+            .keys
+            .get(&scope.to_string())
+            .expect("keys are made before anything is sealed");
+        seal(key, &self.place(place), &plain)
+    }
+
+    /// Opens what [`Self::seal`] sealed.
+    ///
+    /// # Errors
+    /// [`Unsealable`] when the key is gone, or the bytes are not what was sealed there.
+    pub fn open<T: DeserializeOwned>(
+        &self,
+        scope: Scope,
+        place: &str,
+        sealed: &[u8],
+    ) -> Result<T, Unsealable> {
+        let key = self.keys.get(&scope.to_string()).ok_or(Unsealable)?;
+        let plain = Zeroizing::new(open(key, &self.place(place), sealed)?);
+        serde_json::from_slice(&plain).map_err(|_| Unsealable)
+    }
+
+    /// The personal part of an event: who, then where from, each sealed under its own key.
+    pub fn seal_event(&self, sequence: i64, event: &UserAccountEvent) -> Option<Vec<u8>> {
+        if event.person.is_none() && event.client.is_none() {
+            return None;
+        }
+        let place = event_place(sequence, event.name());
+        let person = event
+            .person
+            .as_ref()
+            .map(|person| self.seal(Scope::Person, &place, person));
+        let client = event
+            .client
+            .as_ref()
+            .map(|client| self.seal(Scope::origin_at(event.at), &place, client));
+        let person = person.unwrap_or_default();
+        let person_length = u32::try_from(person.len()).expect("a name and an address are short");
+        Some(
+            [
+                &person_length.to_be_bytes()[..],
+                &person,
+                &client.unwrap_or_default(),
+            ]
+            .concat(),
+        )
+    }
+
+    /// Puts the personal part back into an event; what cannot be opened any more stays away.
+    pub fn reveal_event(&self, sequence: i64, event: &mut UserAccountEvent, personal: &[u8]) {
+        let Some((length, rest)) = personal.split_first_chunk::<4>() else {
+            return;
+        };
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let Some((person, client)) = rest.split_at_checked(length) else {
+            return;
+        };
+        let place = event_place(sequence, event.name());
+        event.person = self.open::<Person>(Scope::Person, &place, person).ok();
+        event.client = self
+            .open::<Client>(Scope::origin_at(event.at), &place, client)
+            .ok();
+    }
+
+    fn place(&self, place: &str) -> Vec<u8> {
+        [self.account.0.as_bytes(), place.as_bytes()].concat()
+    }
+}
+
+fn event_place(sequence: i64, event_type: &str) -> String {
+    format!("event/{sequence}/{event_type}")
+}
+
+fn seal(key: &XChaCha20Poly1305, place: &[u8], plain: &[u8]) -> Vec<u8> {
+    let nonce = entropy::bytes::<NONCE>();
+    let sealed = key
+        .encrypt(
+            XNonce::from_slice(&nonce),
+            Payload {
+                msg: plain,
+                aad: place,
+            },
+        )
+        .expect("the message is far below 256 GiB");
+    [nonce.as_slice(), &sealed].concat()
+}
+
+fn open(key: &XChaCha20Poly1305, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(Unsealable)?;
+    key.decrypt(
+        XNonce::from_slice(nonce),
+        Payload {
+            msg: sealed,
+            aad: place,
+        },
+    )
+    .map_err(|_| Unsealable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PersonalData, Scope, Unsealable};
+    use crate::{clock::Clock as _, clock::SystemClock, entropy, keyring::Keyring};
+
+    #[test]
+    fn what_is_sealed_opens_in_its_place_only() {
+        let personal = PersonalData::new(&Keyring::generate());
+        let mut keys = personal.unwrap(entropy::account_id(SystemClock.now()), []);
+        let stored = personal.add_missing(&mut keys, [Scope::Person]);
+        let sealed = keys.seal(Scope::Person, "here", &"Ada");
+
+        let again = personal.unwrap(keys.account, stored.clone());
+        assert_eq!(
+            again.open::<String>(Scope::Person, "here", &sealed),
+            Ok("Ada".to_owned())
+        );
+        assert_eq!(
+            again.open::<String>(Scope::Person, "there", &sealed),
+            Err(Unsealable)
+        );
+        for bit in 0..sealed.len() * 8 {
+            let mut altered = sealed.clone();
+            altered[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(
+                again.open::<String>(Scope::Person, "here", &altered),
+                Err(Unsealable),
+                "bit {bit}"
+            );
+        }
+
+        let other = personal.unwrap(entropy::account_id(SystemClock.now()), stored);
+        assert_eq!(
+            other.open::<String>(Scope::Person, "here", &sealed),
+            Err(Unsealable)
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! What the JWT inside a token says.
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::values::{AccountId, Generation, SessionId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{InvalidToken, Kind, LEEWAY, Token, TokenPolicy};
+
+/// The claims: all required, all strictly typed, no others. Times are whole seconds since 1970 (RFC 7519, section 2);
+/// a fraction, a text or a number out of range is no time. Nothing personal is among them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Claims {
+    iss: String,
+    aud: String,
+    sub: Uuid,
+    sid: Uuid,
+    jti: String,
+    #[serde(rename = "gen")]
+    generation: u32,
+    typ: String,
+    iat: u32,
+    nbf: u32,
+    exp: u32,
+}
+
+impl Claims {
+    pub(super) fn of(token: &Token, policy: &TokenPolicy, issued_at: DateTime<Utc>) -> Self {
+        let issued_at = seconds(issued_at);
+        Self {
+            iss: policy.issuer.clone(),
+            aud: policy.audience.clone(),
+            sub: token.account.0,
+            sid: token.session.0,
+            jti: jti(token.kind, token.session, token.generation),
+            generation: token.generation.0,
+            typ: token.kind.claim_type().to_owned(),
+            iat: issued_at,
+            nbf: issued_at,
+            exp: seconds(token.expires_at),
+        }
+    }
+
+    /// Checks everything but the end of the token's life.
+    pub(super) fn check(
+        &self,
+        kind: Kind,
+        policy: &TokenPolicy,
+        now: DateTime<Utc>,
+    ) -> Result<Token, InvalidToken> {
+        let (session, generation) = (SessionId(self.sid), Generation(self.generation));
+        let latest_start = seconds(now + LEEWAY);
+        let holds = self.iss == policy.issuer
+            && self.aud == policy.audience
+            && self.typ == kind.claim_type()
+            && self.jti == jti(kind, session, generation)
+            && self.iat <= latest_start
+            && self.nbf <= latest_start
+            && self.iat <= self.exp;
+        let expires_at = DateTime::from_timestamp(i64::from(self.exp), 0).ok_or(InvalidToken)?;
+        let token = Token {
+            kind,
+            account: AccountId(self.sub),
+            session,
+            generation,
+            expires_at,
+        };
+        holds.then_some(token).ok_or(InvalidToken)
+    }
+}
+
+/// The same for the same generation, however often its tokens are made.
+fn jti(kind: Kind, session: SessionId, generation: Generation) -> String {
+    format!("{}.{}.{}", session, generation.0, kind.claim_type())
+}
+
+fn seconds(time: DateTime<Utc>) -> u32 {
+    u32::try_from(time.timestamp().max(0)).unwrap_or(u32::MAX)
+}

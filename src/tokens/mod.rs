@@ -1,0 +1,183 @@
+//! Access and refresh tokens: a signed JWT inside a sealed box.
+//!
+//! `cfa_` or `cfr_`, then the format's version, the seal key's id and `base64url(nonce ‖ XSalsa20-Poly1305(JWT))`,
+//! separated by `_`. The box keeps the claims from readers, the signature keeps a holder of the seal key from
+//! minting. The seal key of each kind and key id is derived from a master key, which binds kind, version and key id
+//! to the box without associated data: change one of them and another key fails to open it.
+
+mod claims;
+mod seal;
+mod sign;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_domain::user_account::SessionTokens;
+use counterfoil_domain::values::{AccountId, Generation, SessionId};
+
+use crate::keyring::Keyring;
+use claims::Claims;
+use seal::Seals;
+use sign::Signatures;
+
+/// What a token is good for. One kind is never taken for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Proves who is calling.
+    Access,
+    /// Trades itself for the next generation.
+    Refresh,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Access, Self::Refresh];
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Access => "cfa",
+            Self::Refresh => "cfr",
+        }
+    }
+
+    /// The `typ` of the JWT's header (RFC 8725, section 3.11).
+    fn header_type(self) -> &'static str {
+        match self {
+            Self::Access => "at+jwt",
+            Self::Refresh => "rt+jwt",
+        }
+    }
+
+    /// The `typ` of the JWT's claims.
+    fn claim_type(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
+/// The longest text that is looked at as a token, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 4096;
+
+/// How far clocks may differ.
+pub const LEEWAY: TimeDelta = TimeDelta::seconds(30);
+
+/// How tokens are made.
+#[derive(Clone, Debug)]
+pub struct TokenPolicy {
+    /// The `iss` claim.
+    pub issuer: String,
+    /// The `aud` claim.
+    pub audience: String,
+    /// How long an access token works.
+    pub access_lifetime: TimeDelta,
+}
+
+/// A token that is not valid: expired, forged, truncated, of the wrong kind. One answer for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the token is not valid")]
+pub struct InvalidToken;
+
+/// A token that we issued. What it says of its session may be out of date: ask the aggregate or the read side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Access or refresh.
+    pub kind: Kind,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The session it belongs to.
+    pub session: SessionId,
+    /// The session's generation when it was issued.
+    pub generation: Generation,
+    /// When it stops working.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The tokens of one generation, ready to hand out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IssuedTokens {
+    /// The access token.
+    pub access: String,
+    /// The refresh token.
+    pub refresh: String,
+    /// How long the access token works, from when it was issued.
+    pub access_lifetime: TimeDelta,
+    /// How long the refresh token works, from when it was issued.
+    pub refresh_lifetime: TimeDelta,
+}
+
+/// Issues tokens and opens them.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    seals: Seals,
+    signatures: Signatures,
+    policy: TokenPolicy,
+}
+
+impl Tokens {
+    /// Tokens under the keyring's keys.
+    pub fn new(keyring: &Keyring, policy: TokenPolicy) -> Self {
+        Self {
+            seals: Seals::new(keyring),
+            signatures: Signatures::new(keyring),
+            policy,
+        }
+    }
+
+    /// Makes the tokens of a session's generation. Asked twice for one generation, it gives tokens of equal claims.
+    pub fn issue(&self, account: AccountId, session: &SessionTokens) -> IssuedTokens {
+        let access_expires_at = session
+            .expires_at
+            .min(session.issued_at + self.policy.access_lifetime);
+        let token = |kind, expires_at| Token {
+            kind,
+            account,
+            session: session.session,
+            generation: session.generation,
+            expires_at,
+        };
+        IssuedTokens {
+            access: self.mint(&token(Kind::Access, access_expires_at), session.issued_at),
+            refresh: self.mint(&token(Kind::Refresh, session.expires_at), session.issued_at),
+            access_lifetime: access_expires_at - session.issued_at,
+            refresh_lifetime: session.expires_at - session.issued_at,
+        }
+    }
+
+    /// Reads a token of that kind that works now.
+    ///
+    /// # Errors
+    /// [`InvalidToken`], whatever is wrong with it.
+    pub fn open(&self, kind: Kind, text: &str, now: DateTime<Utc>) -> Result<Token, InvalidToken> {
+        let token = self.open_expired(kind, text, now)?;
+        (now < token.expires_at + LEEWAY)
+            .then_some(token)
+            .ok_or(InvalidToken)
+    }
+
+    /// Reads a token of that kind, which may have expired: enough to sign its session out.
+    ///
+    /// # Errors
+    /// [`InvalidToken`] when it never was one of ours.
+    pub fn open_expired(&self, kind: Kind, text: &str, now: DateTime<Utc>) -> Result<Token, InvalidToken> {
+        if text.len() > MAX_TOKEN_BYTES {
+            return Err(InvalidToken);
+        }
+        let jwt = self.seals.open(kind, text)?;
+        let claims = self.signatures.verify(kind, &jwt)?;
+        claims.check(kind, &self.policy, now)
+    }
+
+    /// The kind that a text claims to be by its prefix, if any.
+    pub fn kind_of(text: &str) -> Option<Kind> {
+        let prefix = text.split('_').next()?;
+        Kind::ALL.into_iter().find(|kind| kind.prefix() == prefix)
+    }
+
+    fn mint(&self, token: &Token, issued_at: DateTime<Utc>) -> String {
+        let claims = Claims::of(token, &self.policy, issued_at);
+        self.seals
+            .seal(token.kind, self.signatures.sign(token.kind, &claims).as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! Tokens are taken as they were issued, and not otherwise.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_domain::user_account::SessionTokens;
+use counterfoil_domain::values::Generation;
+
+use super::{InvalidToken, IssuedTokens, Kind, TokenPolicy, Tokens};
+use crate::entropy;
+use crate::keyring::Keyring;
+
+fn policy() -> TokenPolicy {
+    TokenPolicy {
+        issuer: "counterfoil".to_owned(),
+        audience: "counterfoil".to_owned(),
+        access_lifetime: TimeDelta::minutes(10),
+    }
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_000_000, 0).expect("in range")
+}
+
+fn issue(tokens: &Tokens) -> IssuedTokens {
+    tokens.issue(
+        entropy::account_id(now()),
+        &SessionTokens {
+            session: entropy::session_id(now()),
+            generation: Generation(7),
+            issued_at: now(),
+            expires_at: now() + TimeDelta::days(30),
+        },
+    )
+}
+
+#[test]
+fn a_token_opens_as_its_own_kind_only() {
+    let tokens = Tokens::new(&Keyring::generate(), policy());
+    let issued = issue(&tokens);
+    assert_eq!(
+        tokens
+            .open(Kind::Access, &issued.access, now())
+            .expect("opens")
+            .generation,
+        Generation(7)
+    );
+    assert!(tokens.open(Kind::Refresh, &issued.refresh, now()).is_ok());
+    assert_eq!(
+        tokens.open(Kind::Refresh, &issued.access, now()),
+        Err(InvalidToken)
+    );
+    assert_eq!(
+        tokens.open(Kind::Access, &issued.refresh, now()),
+        Err(InvalidToken)
+    );
+    for (from, to) in [("cfa_", "cfr_"), ("cfr_", "cfa_")] {
+        let relabelled = issued.access.replace(from, to);
+        assert_eq!(tokens.open(Kind::Refresh, &relabelled, now()), Err(InvalidToken));
+    }
+}
+
+#[test]
+fn a_token_works_until_it_expires_and_not_before_it_was_issued() {
+    let tokens = Tokens::new(&Keyring::generate(), policy());
+    let access = issue(&tokens).access;
+    let at = |seconds| tokens.open(Kind::Access, &access, now() + TimeDelta::seconds(seconds));
+    assert!(at(600 + 29).is_ok());
+    assert_eq!(at(600 + 30), Err(InvalidToken));
+    assert!(at(-30).is_ok());
+    assert_eq!(at(-31), Err(InvalidToken));
+    assert!(
+        tokens
+            .open_expired(Kind::Access, &access, now() + TimeDelta::days(1))
+            .is_ok()
+    );
+}
+
+#[test]
+fn every_alteration_of_a_token_is_refused() {
+    let tokens = Tokens::new(&Keyring::generate(), policy());
+    let access = issue(&tokens).access;
+    let refused = |text: &str| {
+        assert_eq!(
+            tokens.open(Kind::Access, text, now()),
+            Err(InvalidToken),
+            "{text}"
+        )
+    };
+    for position in 0..access.len() {
+        for other in ['A', 'b', '0', '_', '-', '=', '+', '/', ' ', '\n', 'é'] {
+            let mut altered = access.clone();
+            if altered.as_bytes()[position] != u8::try_from(u32::from(other)).unwrap_or(0) {
+                altered.replace_range(position..=position, &other.to_string());
+                refused(&altered);
+            }
+        }
+        refused(&access[..position]);
+    }
+    for altered in [
+        format!("{access}="),
+        format!("{access}A"),
+        format!(" {access}"),
+        format!("{access}\n"),
+    ] {
+        refused(&altered);
+    }
+    refused(&"cfa_1_".repeat(1_000));
+}
+
+#[test]
+fn the_bearer_reads_nothing_from_a_token_and_no_two_are_alike() {
+    let tokens = Tokens::new(&Keyring::generate(), policy());
+    let (first, second) = (issue(&tokens), issue(&tokens));
+    assert_eq!(first.access.len(), second.access.len());
+    let blocks = |text: &str| -> Vec<String> {
+        text.as_bytes()[14..]
+            .chunks(12)
+            .map(|block| String::from_utf8_lossy(block).into_owned())
+            .collect()
+    };
+    let second_blocks = blocks(&second.access);
+    assert!(
+        blocks(&first.access)
+            .iter()
+            .all(|block| block.len() < 12 || !second_blocks.contains(block))
+    );
+}
+
+#[test]
+fn a_token_of_another_keyring_issuer_or_audience_is_refused() {
+    let keyring = Keyring::generate();
+    let access = issue(&Tokens::new(&keyring, policy())).access;
+    let other_keys = Tokens::new(&Keyring::generate(), policy());
+    assert_eq!(other_keys.open(Kind::Access, &access, now()), Err(InvalidToken));
+    for other in [
+        TokenPolicy {
+            issuer: "other".to_owned(),
+            ..policy()
+        },
+        TokenPolicy {
+            audience: "other".to_owned(),
+            ..policy()
+        },
+    ] {
+        assert_eq!(
+            Tokens::new(&keyring, other).open(Kind::Access, &access, now()),
+            Err(InvalidToken)
+        );
+    }
+}
