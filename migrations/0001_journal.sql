@@ -61,3 +61,6 @@ CREATE TABLE outbox (
     PRIMARY KEY (account_id, sequence)
 );
 CREATE INDEX outbox_by_expiry ON outbox (expires_at);
+
+-- Which events a snapshot does not know yet: what a rebuild has to catch up with.
+CREATE INDEX events_by_transaction ON events (transaction_id);

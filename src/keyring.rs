@@ -59,9 +59,7 @@ impl TryFrom<String> for KeyId {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let right = (1..=12).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        right.then_some(Self(text)).ok_or(KeyringError::Malformed(
-            "a key's id is 1 to 12 letters and digits",
-        ))
+        right.then_some(Self(text)).ok_or(KeyringError::Malformed("a key's id is 1 to 12 letters and digits"))
     }
 }
 
@@ -107,12 +105,7 @@ impl Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            id,
-            purpose,
-            state,
-            secret: _,
-        } = self;
+        let Self { id, purpose, state, secret: _ } = self;
         f.debug_struct("Key")
             .field("id", id)
             .field("purpose", purpose)
@@ -186,12 +179,7 @@ impl Keyring {
             let id = KeyId(format!("{:08x}", u32::from_be_bytes(entropy::bytes())));
             (
                 (purpose, id.clone()),
-                Key {
-                    id,
-                    purpose,
-                    state: KeyState::Active,
-                    secret: Zeroizing::new(secret),
-                },
+                Key { id, purpose, state: KeyState::Active, secret: Zeroizing::new(secret) },
             )
         });
         Self { keys: keys.into() }
@@ -202,10 +190,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`] when it cannot be read, can be read by others, or holds no complete set of strong keys.
     pub fn read(path: &Path) -> Result<Self, KeyringError> {
-        let file_error = |error| KeyringError::File {
-            path: path.to_owned(),
-            error,
-        };
+        let file_error = |error| KeyringError::File { path: path.to_owned(), error };
         let mode = fs::metadata(path).map_err(file_error)?.permissions().mode();
         if mode & 0o077 != 0 {
             return Err(KeyringError::Exposed(path.to_owned()));
@@ -219,10 +204,7 @@ impl Keyring {
     /// # Errors
     /// When the file exists or cannot be written.
     pub fn create(&self, path: &Path) -> Result<(), KeyringError> {
-        let file_error = |error| KeyringError::File {
-            path: path.to_owned(),
-            error,
-        };
+        let file_error = |error| KeyringError::File { path: path.to_owned(), error };
         let text = Zeroizing::new(serde_json::to_vec_pretty(&self.document())?);
         // Linked into place when complete, so that another node never reads half of it.
         let draft = path.with_extension(format!("{}.new", std::process::id()));
@@ -233,10 +215,8 @@ impl Keyring {
             .mode(0o600)
             .open(&draft)
             .map_err(file_error)?;
-        let written = file
-            .write_all(&text)
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::hard_link(&draft, path));
+        let written =
+            file.write_all(&text).and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&draft, path));
         fs::remove_file(&draft).map_err(file_error)?;
         written.map_err(file_error)
     }
@@ -247,37 +227,19 @@ impl Keyring {
             return Err(KeyringError::Malformed("its version is not 1"));
         }
         let mut keys = BTreeMap::new();
-        for Entry {
-            id,
-            purpose,
-            state,
-            secret,
-        } in document.keys
-        {
+        for Entry { id, purpose, state, secret } in document.keys {
             let secret = STANDARD
                 .decode(secret.as_bytes())
                 .map_err(|_| KeyringError::Malformed("a secret is not base64"))?;
-            let key = Key {
-                id: id.clone(),
-                purpose,
-                state,
-                secret: Zeroizing::new(secret),
-            };
+            let key = Key { id: id.clone(), purpose, state, secret: Zeroizing::new(secret) };
             key.check()?;
             if keys.insert((purpose, id), key).is_some() {
-                return Err(KeyringError::Malformed(
-                    "two keys of one purpose have the same id",
-                ));
+                return Err(KeyringError::Malformed("two keys of one purpose have the same id"));
             }
         }
         let keyring = Self { keys };
         for purpose in Purpose::ALL {
-            if keyring
-                .of(purpose)
-                .filter(|key| key.state == KeyState::Active)
-                .count()
-                != 1
-            {
+            if keyring.of(purpose).filter(|key| key.state == KeyState::Active).count() != 1 {
                 return Err(KeyringError::NotOneActive(purpose));
             }
         }
@@ -291,10 +253,7 @@ impl Keyring {
             state: key.state,
             secret: Zeroizing::new(STANDARD.encode(key.secret())),
         };
-        Document {
-            version: 1,
-            keys: self.keys.values().map(entry).collect(),
-        }
+        Document { version: 1, keys: self.keys.values().map(entry).collect() }
     }
 
     /// The key that makes what is new.
@@ -302,9 +261,7 @@ impl Keyring {
     /// # Panics
     /// Never: a keyring without one is refused when it is read.
     pub fn active(&self, purpose: Purpose) -> &Key {
-        self.of(purpose)
-            .find(|key| key.state == KeyState::Active)
-            .expect("checked when the keyring was read")
+        self.of(purpose).find(|key| key.state == KeyState::Active).expect("checked when the keyring was read")
     }
 
     /// The key of that name, if it may still open what is old.
@@ -324,18 +281,14 @@ impl Key {
         match self.purpose {
             Purpose::Sign => {
                 let pair = Ed25519KeyPair::from_pkcs8(self.secret()).map_err(|_| weak())?;
-                (pair.public_key().as_ref().len() == 32)
-                    .then_some(())
-                    .ok_or_else(weak)
+                (pair.public_key().as_ref().len() == 32).then_some(()).ok_or_else(weak)
             }
             Purpose::Seal | Purpose::Code | Purpose::Lookup | Purpose::Personal => {
                 let mut bytes = self.secret().to_vec();
                 bytes.sort_unstable();
                 bytes.dedup();
                 // 32 random bytes have about 30 different values; fewer than 16 happens once in 10^15 keyrings.
-                (self.secret().len() == 32 && bytes.len() >= 16)
-                    .then_some(())
-                    .ok_or_else(weak)
+                (self.secret().len() == 32 && bytes.len() >= 16).then_some(()).ok_or_else(weak)
             }
         }
     }
@@ -362,17 +315,11 @@ mod tests {
         for secret in ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "c2hvcnQ=", ""] {
             document["keys"][0]["secret"] = secret.into();
             let refused = Keyring::parse(document.to_string().as_bytes());
-            assert!(
-                matches!(refused, Err(KeyringError::Weak(_))),
-                "{secret:?}: {refused:?}"
-            );
+            assert!(matches!(refused, Err(KeyringError::Weak(_))), "{secret:?}: {refused:?}");
         }
         document["keys"].as_array_mut().expect("keys").remove(0);
         let refused = Keyring::parse(document.to_string().as_bytes());
-        assert!(
-            matches!(refused, Err(KeyringError::NotOneActive(Purpose::Seal))),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(KeyringError::NotOneActive(Purpose::Seal))), "{refused:?}");
     }
 
     #[test]

@@ -1,9 +1,15 @@
 //! Counterfoil signs people in with a one-time code and keeps the other half of the ticket: every decision it took is
 //! an event in PostgreSQL, and what is true now is built from the events.
 
+pub mod accounts;
 pub mod clock;
+pub mod database;
 pub mod entropy;
+pub mod journal;
 pub mod keyring;
+mod lanes;
+pub mod migrations;
 pub mod otp;
 pub mod personal_data;
+pub mod rebuild;
 pub mod tokens;

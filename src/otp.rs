@@ -19,9 +19,7 @@ impl OtpCodes {
     /// Codes derived with the keyring's active code key.
     pub fn new(keyring: &Keyring) -> Self {
         let pepper = keyring.active(keyring::Purpose::Code);
-        Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, &*pepper.derive(&[b"otp"])),
-        }
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &*pepper.derive(&[b"otp"])) }
     }
 
     /// The code of a challenge, for the identifier it goes to.
@@ -29,20 +27,12 @@ impl OtpCodes {
         let mut mac = hmac::Context::with_key(&self.key);
         mac.update(nonce.as_bytes());
         // A NUL ends each text: none of them can hold one, so no two inputs run together into the same bytes.
-        for text in [
-            purpose.as_str(),
-            identifier.channel().as_str(),
-            identifier.as_str(),
-        ] {
+        for text in [purpose.as_str(), identifier.channel().as_str(), identifier.as_str()] {
             mac.update(text.as_bytes());
             mac.update(&[0]);
         }
         let tag = mac.sign();
-        let number = tag
-            .as_ref()
-            .iter()
-            .take(8)
-            .fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let number = tag.as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
         OtpCode::from_number(number)
     }
 }
@@ -79,12 +69,7 @@ mod tests {
                 let code = codes.derive(&nonce, &phone, Purpose::SignIn);
                 assert!(codes.matches(&nonce, &phone, Purpose::SignIn, &code));
                 codes.matches(&nonce, &email, Purpose::SignIn, &code)
-                    || codes.matches(
-                        &ChallengeNonce::new([*n + 100; 16]),
-                        &phone,
-                        Purpose::SignIn,
-                        &code,
-                    )
+                    || codes.matches(&ChallengeNonce::new([*n + 100; 16]), &phone, Purpose::SignIn, &code)
             })
             .count();
         assert!(same < 2);
@@ -104,10 +89,7 @@ mod tests {
         }
         let expected = f64::from(samples) / 10.0;
         for (position, digits) in counts.iter().enumerate() {
-            let chi_squared: f64 = digits
-                .iter()
-                .map(|n| (f64::from(*n) - expected).powi(2) / expected)
-                .sum();
+            let chi_squared: f64 = digits.iter().map(|n| (f64::from(*n) - expected).powi(2) / expected).sum();
             // Nine degrees of freedom: above 45 about once in a million runs.
             assert!(chi_squared < 45.0, "position {position}: {digits:?}");
         }

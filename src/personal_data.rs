@@ -45,10 +45,7 @@ pub enum Scope {
 impl Scope {
     /// The scope of the place that a command of that time came from.
     pub fn origin_at(at: DateTime<Utc>) -> Self {
-        Self::Origin {
-            year: at.year(),
-            quarter: at.month0() / 3 + 1,
-        }
+        Self::Origin { year: at.year(), quarter: at.month0() / 3 + 1 }
     }
 }
 
@@ -83,9 +80,7 @@ pub struct PersonalData {
 
 impl fmt::Debug for PersonalData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PersonalData")
-            .field("active", &self.active)
-            .finish_non_exhaustive()
+        f.debug_struct("PersonalData").field("active", &self.active).finish_non_exhaustive()
     }
 }
 
@@ -115,16 +110,8 @@ impl PersonalData {
 
     /// An account's keys as they were stored. A key that cannot be unwrapped is one that is gone.
     pub fn unwrap(&self, account: AccountId, stored: impl IntoIterator<Item = WrappedKey>) -> AccountKeys {
-        let mut keys = AccountKeys {
-            account,
-            keys: BTreeMap::new(),
-        };
-        for WrappedKey {
-            scope,
-            wrapping_id,
-            wrapped,
-        } in stored
-        {
+        let mut keys = AccountKeys { account, keys: BTreeMap::new() };
+        for WrappedKey { scope, wrapping_id, wrapped } in stored {
             let opened = self.wrapping.get(&wrapping_id).and_then(|key| {
                 let place = [b"account-key", account.0.as_bytes().as_slice(), scope.as_bytes()].concat();
                 open(key, &place, &wrapped).ok()
@@ -148,20 +135,10 @@ impl PersonalData {
                 continue;
             }
             let secret = Zeroizing::new(entropy::bytes::<32>());
-            let place = [
-                b"account-key",
-                keys.account.0.as_bytes().as_slice(),
-                scope.as_bytes(),
-            ]
-            .concat();
+            let place = [b"account-key", keys.account.0.as_bytes().as_slice(), scope.as_bytes()].concat();
             let wrapped = seal(&self.wrapping[&self.active], &place, &*secret);
-            keys.keys
-                .insert(scope.clone(), XChaCha20Poly1305::new((&*secret).into()));
-            added.push(WrappedKey {
-                scope,
-                wrapping_id: self.active.clone(),
-                wrapped,
-            });
+            keys.keys.insert(scope.clone(), XChaCha20Poly1305::new((&*secret).into()));
+            added.push(WrappedKey { scope, wrapping_id: self.active.clone(), wrapped });
         }
         added
     }
@@ -176,9 +153,7 @@ pub struct AccountKeys {
 
 impl fmt::Debug for AccountKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccountKeys")
-            .field("scopes", &self.keys.keys())
-            .finish_non_exhaustive()
+        f.debug_struct("AccountKeys").field("scopes", &self.keys.keys()).finish_non_exhaustive()
     }
 }
 
@@ -189,10 +164,7 @@ impl AccountKeys {
     /// When the account has no key of that scope: whoever seals has made it first.
     pub fn seal<T: Serialize>(&self, scope: Scope, place: &str, value: &T) -> Vec<u8> {
         let plain = Zeroizing::new(serde_json::to_vec(value).expect("texts and numbers are JSON"));
-        let key = self
-            .keys
-            .get(&scope.to_string())
-            .expect("keys are made before anything is sealed");
+        let key = self.keys.get(&scope.to_string()).expect("keys are made before anything is sealed");
         seal(key, &self.place(place), &plain)
     }
 
@@ -217,24 +189,12 @@ impl AccountKeys {
             return None;
         }
         let place = event_place(sequence, event.name());
-        let person = event
-            .person
-            .as_ref()
-            .map(|person| self.seal(Scope::Person, &place, person));
-        let client = event
-            .client
-            .as_ref()
-            .map(|client| self.seal(Scope::origin_at(event.at), &place, client));
+        let person = event.person.as_ref().map(|person| self.seal(Scope::Person, &place, person));
+        let client =
+            event.client.as_ref().map(|client| self.seal(Scope::origin_at(event.at), &place, client));
         let person = person.unwrap_or_default();
         let person_length = u32::try_from(person.len()).expect("a name and an address are short");
-        Some(
-            [
-                &person_length.to_be_bytes()[..],
-                &person,
-                &client.unwrap_or_default(),
-            ]
-            .concat(),
-        )
+        Some([&person_length.to_be_bytes()[..], &person, &client.unwrap_or_default()].concat())
     }
 
     /// Puts the personal part back into an event; what cannot be opened any more stays away.
@@ -248,9 +208,7 @@ impl AccountKeys {
         };
         let place = event_place(sequence, event.name());
         event.person = self.open::<Person>(Scope::Person, &place, person).ok();
-        event.client = self
-            .open::<Client>(Scope::origin_at(event.at), &place, client)
-            .ok();
+        event.client = self.open::<Client>(Scope::origin_at(event.at), &place, client).ok();
     }
 
     fn place(&self, place: &str) -> Vec<u8> {
@@ -265,27 +223,14 @@ fn event_place(sequence: i64, event_type: &str) -> String {
 fn seal(key: &XChaCha20Poly1305, place: &[u8], plain: &[u8]) -> Vec<u8> {
     let nonce = entropy::bytes::<NONCE>();
     let sealed = key
-        .encrypt(
-            XNonce::from_slice(&nonce),
-            Payload {
-                msg: plain,
-                aad: place,
-            },
-        )
+        .encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: place })
         .expect("the message is far below 256 GiB");
     [nonce.as_slice(), &sealed].concat()
 }
 
 fn open(key: &XChaCha20Poly1305, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(Unsealable)?;
-    key.decrypt(
-        XNonce::from_slice(nonce),
-        Payload {
-            msg: sealed,
-            aad: place,
-        },
-    )
-    .map_err(|_| Unsealable)
+    key.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: place }).map_err(|_| Unsealable)
 }
 
 #[cfg(test)]
@@ -301,28 +246,15 @@ mod tests {
         let sealed = keys.seal(Scope::Person, "here", &"Ada");
 
         let again = personal.unwrap(keys.account, stored.clone());
-        assert_eq!(
-            again.open::<String>(Scope::Person, "here", &sealed),
-            Ok("Ada".to_owned())
-        );
-        assert_eq!(
-            again.open::<String>(Scope::Person, "there", &sealed),
-            Err(Unsealable)
-        );
+        assert_eq!(again.open::<String>(Scope::Person, "here", &sealed), Ok("Ada".to_owned()));
+        assert_eq!(again.open::<String>(Scope::Person, "there", &sealed), Err(Unsealable));
         for bit in 0..sealed.len() * 8 {
             let mut altered = sealed.clone();
             altered[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(
-                again.open::<String>(Scope::Person, "here", &altered),
-                Err(Unsealable),
-                "bit {bit}"
-            );
+            assert_eq!(again.open::<String>(Scope::Person, "here", &altered), Err(Unsealable), "bit {bit}");
         }
 
         let other = personal.unwrap(entropy::account_id(SystemClock.now()), stored);
-        assert_eq!(
-            other.open::<String>(Scope::Person, "here", &sealed),
-            Err(Unsealable)
-        );
+        assert_eq!(other.open::<String>(Scope::Person, "here", &sealed), Err(Unsealable));
     }
 }

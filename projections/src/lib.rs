@@ -13,8 +13,4 @@ pub mod user_login;
 pub use read_model::{Column, ReadModel, Stream, Table};
 
 /// Every read model that is written with the events.
-pub const ALL: [ReadModel; 3] = [
-    profile::READ_MODEL,
-    user_login::READ_MODEL,
-    revoked_token::READ_MODEL,
-];
+pub const ALL: [ReadModel; 3] = [profile::READ_MODEL, user_login::READ_MODEL, revoked_token::READ_MODEL];

@@ -55,10 +55,7 @@ impl Table {
     pub fn records(&self, parameter: usize) -> String {
         let columns = self.every_column().map(|c| format!("{} {}", c.name, c.sql_type));
         let columns: Vec<String> = columns.collect();
-        format!(
-            "json_to_recordset(${parameter}::json) AS r({}, whole boolean)",
-            columns.join(", ")
-        )
+        format!("json_to_recordset(${parameter}::text::json) AS r({}, whole boolean)", columns.join(", "))
     }
 
     /// An `INSERT` of the whole rows of `source` into `table`.
@@ -75,15 +72,8 @@ impl Table {
     /// An `UPDATE` of `table` by the patches of `source`.
     pub fn patch(&self, table: &str, source: &str) -> String {
         let set = Self::list(self.columns, |c| format!("{0} = coalesce(r.{0}, t.{0})", c.name));
-        let same: Vec<String> = self
-            .key
-            .iter()
-            .map(|c| format!("t.{0} = r.{0}", c.name))
-            .collect();
-        format!(
-            "UPDATE {table} t SET {set} FROM {source} r WHERE NOT r.whole AND {}",
-            same.join(" AND ")
-        )
+        let same: Vec<String> = self.key.iter().map(|c| format!("t.{0} = r.{0}", c.name)).collect();
+        format!("UPDATE {table} t SET {set} FROM {source} r WHERE NOT r.whole AND {}", same.join(" AND "))
     }
 
     /// All columns, separated by commas.
@@ -117,11 +107,7 @@ pub(crate) trait Change: Sized + Serialize {
 pub(crate) fn changes<C: Change>(streams: &[Stream<'_>]) -> String {
     let mut rows: BTreeMap<C::Key, C> = BTreeMap::new();
     for stream in streams {
-        for change in stream
-            .events
-            .iter()
-            .filter_map(|event| C::project(stream.account, event))
-        {
+        for change in stream.events.iter().filter_map(|event| C::project(stream.account, event)) {
             match rows.entry(change.key()) {
                 std::collections::btree_map::Entry::Vacant(row) => drop(row.insert(change)),
                 std::collections::btree_map::Entry::Occupied(mut row) => row.get_mut().then(change),

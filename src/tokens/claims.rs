@@ -59,13 +59,7 @@ impl Claims {
             && self.nbf <= latest_start
             && self.iat <= self.exp;
         let expires_at = DateTime::from_timestamp(i64::from(self.exp), 0).ok_or(InvalidToken)?;
-        let token = Token {
-            kind,
-            account: AccountId(self.sub),
-            session,
-            generation,
-            expires_at,
-        };
+        let token = Token { kind, account: AccountId(self.sub), session, generation, expires_at };
         holds.then_some(token).ok_or(InvalidToken)
     }
 }

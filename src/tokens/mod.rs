@@ -115,18 +115,12 @@ pub struct Tokens {
 impl Tokens {
     /// Tokens under the keyring's keys.
     pub fn new(keyring: &Keyring, policy: TokenPolicy) -> Self {
-        Self {
-            seals: Seals::new(keyring),
-            signatures: Signatures::new(keyring),
-            policy,
-        }
+        Self { seals: Seals::new(keyring), signatures: Signatures::new(keyring), policy }
     }
 
     /// Makes the tokens of a session's generation. Asked twice for one generation, it gives tokens of equal claims.
     pub fn issue(&self, account: AccountId, session: &SessionTokens) -> IssuedTokens {
-        let access_expires_at = session
-            .expires_at
-            .min(session.issued_at + self.policy.access_lifetime);
+        let access_expires_at = session.expires_at.min(session.issued_at + self.policy.access_lifetime);
         let token = |kind, expires_at| Token {
             kind,
             account,
@@ -148,9 +142,7 @@ impl Tokens {
     /// [`InvalidToken`], whatever is wrong with it.
     pub fn open(&self, kind: Kind, text: &str, now: DateTime<Utc>) -> Result<Token, InvalidToken> {
         let token = self.open_expired(kind, text, now)?;
-        (now < token.expires_at + LEEWAY)
-            .then_some(token)
-            .ok_or(InvalidToken)
+        (now < token.expires_at + LEEWAY).then_some(token).ok_or(InvalidToken)
     }
 
     /// Reads a token of that kind, which may have expired: enough to sign its session out.
@@ -174,8 +166,7 @@ impl Tokens {
 
     fn mint(&self, token: &Token, issued_at: DateTime<Utc>) -> String {
         let claims = Claims::of(token, &self.policy, issued_at);
-        self.seals
-            .seal(token.kind, self.signatures.sign(token.kind, &claims).as_bytes())
+        self.seals.seal(token.kind, self.signatures.sign(token.kind, &claims).as_bytes())
     }
 }
 

@@ -24,9 +24,7 @@ pub(super) struct Seals {
 
 impl fmt::Debug for Seals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seals")
-            .field("active", &self.active)
-            .finish_non_exhaustive()
+        f.debug_struct("Seals").field("active", &self.active).finish_non_exhaustive()
     }
 }
 
@@ -41,18 +39,13 @@ impl Seals {
                 keys.insert((kind, id.to_owned()), key);
             }
         }
-        Self {
-            keys,
-            active: keyring.active(Purpose::Seal).id.as_str().to_owned(),
-        }
+        Self { keys, active: keyring.active(Purpose::Seal).id.as_str().to_owned() }
     }
 
     pub(super) fn seal(&self, kind: Kind, plain: &[u8]) -> String {
         let nonce = entropy::bytes::<NONCE>();
         let key = &self.keys[&(kind, self.active.clone())];
-        let sealed = key
-            .encrypt(Nonce::from_slice(&nonce), plain)
-            .expect("a token is far below 256 GiB");
+        let sealed = key.encrypt(Nonce::from_slice(&nonce), plain).expect("a token is far below 256 GiB");
         let sealed = URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat());
         format!("{}_{VERSION}_{}_{sealed}", kind.prefix(), self.active)
     }
@@ -69,7 +62,6 @@ impl Seals {
         // The decoder refuses padding, white space, other alphabets and stray last bits (RFC 4648, section 3.5).
         let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| InvalidToken)?;
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(InvalidToken)?;
-        key.decrypt(Nonce::from_slice(nonce), sealed)
-            .map_err(|_| InvalidToken)
+        key.decrypt(Nonce::from_slice(nonce), sealed).map_err(|_| InvalidToken)
     }
 }

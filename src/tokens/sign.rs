@@ -23,9 +23,7 @@ pub(super) struct Signatures {
 
 impl fmt::Debug for Signatures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signatures")
-            .field("active", &self.active)
-            .finish_non_exhaustive()
+        f.debug_struct("Signatures").field("active", &self.active).finish_non_exhaustive()
     }
 }
 
@@ -42,10 +40,7 @@ impl Signatures {
     pub(super) fn new(keyring: &Keyring) -> Self {
         let verifying = keyring.of(Purpose::Sign).map(|key| {
             let pair = Ed25519KeyPair::from_pkcs8(key.secret()).expect("checked when the keyring was read");
-            (
-                key.id.as_str().to_owned(),
-                DecodingKey::from_ed_der(pair.public_key().as_ref()),
-            )
+            (key.id.as_str().to_owned(), DecodingKey::from_ed_der(pair.public_key().as_ref()))
         });
         let active = keyring.active(Purpose::Sign);
         Self {

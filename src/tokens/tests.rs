@@ -36,22 +36,10 @@ fn issue(tokens: &Tokens) -> IssuedTokens {
 fn a_token_opens_as_its_own_kind_only() {
     let tokens = Tokens::new(&Keyring::generate(), policy());
     let issued = issue(&tokens);
-    assert_eq!(
-        tokens
-            .open(Kind::Access, &issued.access, now())
-            .expect("opens")
-            .generation,
-        Generation(7)
-    );
+    assert_eq!(tokens.open(Kind::Access, &issued.access, now()).expect("opens").generation, Generation(7));
     assert!(tokens.open(Kind::Refresh, &issued.refresh, now()).is_ok());
-    assert_eq!(
-        tokens.open(Kind::Refresh, &issued.access, now()),
-        Err(InvalidToken)
-    );
-    assert_eq!(
-        tokens.open(Kind::Access, &issued.refresh, now()),
-        Err(InvalidToken)
-    );
+    assert_eq!(tokens.open(Kind::Refresh, &issued.access, now()), Err(InvalidToken));
+    assert_eq!(tokens.open(Kind::Access, &issued.refresh, now()), Err(InvalidToken));
     for (from, to) in [("cfa_", "cfr_"), ("cfr_", "cfa_")] {
         let relabelled = issued.access.replace(from, to);
         assert_eq!(tokens.open(Kind::Refresh, &relabelled, now()), Err(InvalidToken));
@@ -67,24 +55,15 @@ fn a_token_works_until_it_expires_and_not_before_it_was_issued() {
     assert_eq!(at(600 + 30), Err(InvalidToken));
     assert!(at(-30).is_ok());
     assert_eq!(at(-31), Err(InvalidToken));
-    assert!(
-        tokens
-            .open_expired(Kind::Access, &access, now() + TimeDelta::days(1))
-            .is_ok()
-    );
+    assert!(tokens.open_expired(Kind::Access, &access, now() + TimeDelta::days(1)).is_ok());
 }
 
 #[test]
 fn every_alteration_of_a_token_is_refused() {
     let tokens = Tokens::new(&Keyring::generate(), policy());
     let access = issue(&tokens).access;
-    let refused = |text: &str| {
-        assert_eq!(
-            tokens.open(Kind::Access, text, now()),
-            Err(InvalidToken),
-            "{text}"
-        )
-    };
+    let refused =
+        |text: &str| assert_eq!(tokens.open(Kind::Access, text, now()), Err(InvalidToken), "{text}");
     for position in 0..access.len() {
         for other in ['A', 'b', '0', '_', '-', '=', '+', '/', ' ', '\n', 'é'] {
             let mut altered = access.clone();
@@ -95,12 +74,7 @@ fn every_alteration_of_a_token_is_refused() {
         }
         refused(&access[..position]);
     }
-    for altered in [
-        format!("{access}="),
-        format!("{access}A"),
-        format!(" {access}"),
-        format!("{access}\n"),
-    ] {
+    for altered in [format!("{access}="), format!("{access}A"), format!(" {access}"), format!("{access}\n")] {
         refused(&altered);
     }
     refused(&"cfa_1_".repeat(1_000));
@@ -112,17 +86,10 @@ fn the_bearer_reads_nothing_from_a_token_and_no_two_are_alike() {
     let (first, second) = (issue(&tokens), issue(&tokens));
     assert_eq!(first.access.len(), second.access.len());
     let blocks = |text: &str| -> Vec<String> {
-        text.as_bytes()[14..]
-            .chunks(12)
-            .map(|block| String::from_utf8_lossy(block).into_owned())
-            .collect()
+        text.as_bytes()[14..].chunks(12).map(|block| String::from_utf8_lossy(block).into_owned()).collect()
     };
     let second_blocks = blocks(&second.access);
-    assert!(
-        blocks(&first.access)
-            .iter()
-            .all(|block| block.len() < 12 || !second_blocks.contains(block))
-    );
+    assert!(blocks(&first.access).iter().all(|block| block.len() < 12 || !second_blocks.contains(block)));
 }
 
 #[test]
@@ -132,18 +99,9 @@ fn a_token_of_another_keyring_issuer_or_audience_is_refused() {
     let other_keys = Tokens::new(&Keyring::generate(), policy());
     assert_eq!(other_keys.open(Kind::Access, &access, now()), Err(InvalidToken));
     for other in [
-        TokenPolicy {
-            issuer: "other".to_owned(),
-            ..policy()
-        },
-        TokenPolicy {
-            audience: "other".to_owned(),
-            ..policy()
-        },
+        TokenPolicy { issuer: "other".to_owned(), ..policy() },
+        TokenPolicy { audience: "other".to_owned(), ..policy() },
     ] {
-        assert_eq!(
-            Tokens::new(&keyring, other).open(Kind::Access, &access, now()),
-            Err(InvalidToken)
-        );
+        assert_eq!(Tokens::new(&keyring, other).open(Kind::Access, &access, now()), Err(InvalidToken));
     }
 }

@@ -52,9 +52,7 @@ pub struct Services {
 
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Services")
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
+        f.debug_struct("Services").field("policy", &self.policy).finish_non_exhaustive()
     }
 }
 

@@ -42,25 +42,10 @@ impl CodeSent {
     /// The refusal on record.
     pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
         match event.fact {
-            Fact::OtpRequested {
-                channel,
-                purpose,
-                nonce,
-                expires_at,
-                registering: _,
+            Fact::OtpRequested { channel, purpose, nonce, expires_at, registering: _ }
+            | Fact::OtpResent { channel, purpose, nonce, expires_at } => {
+                Some(Ok(Self { channel, purpose, nonce, sent_at: event.at, expires_at }))
             }
-            | Fact::OtpResent {
-                channel,
-                purpose,
-                nonce,
-                expires_at,
-            } => Some(Ok(Self {
-                channel,
-                purpose,
-                nonce,
-                sent_at: event.at,
-                expires_at,
-            })),
             Fact::OtpRequestRefused { reason, until } => Some(Err(reason.refusal(until))),
             Fact::OtpRejected { .. }
             | Fact::UserRegistered { .. }
@@ -79,28 +64,11 @@ impl SessionTokens {
     /// The rejection on record.
     pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
         match event.fact {
-            Fact::LoggedIn {
-                session,
-                generation,
-                expires_at,
-                channel: _,
-                ends_at: _,
+            Fact::LoggedIn { session, generation, expires_at, channel: _, ends_at: _ }
+            | Fact::TokenRefreshed { session, generation, expires_at } => {
+                Some(Ok(Self { session, generation, issued_at: event.at, expires_at }))
             }
-            | Fact::TokenRefreshed {
-                session,
-                generation,
-                expires_at,
-            } => Some(Ok(Self {
-                session,
-                generation,
-                issued_at: event.at,
-                expires_at,
-            })),
-            Fact::OtpRejected {
-                reason,
-                until,
-                tries_left: _,
-            } => Some(Err(match (reason, until) {
+            Fact::OtpRejected { reason, until, tries_left: _ } => Some(Err(match (reason, until) {
                 (CodeRejected::Paused | CodeRejected::Locked, Some(until)) => Refusal::TooManyTries { until },
                 (
                     CodeRejected::Paused | CodeRejected::Locked | CodeRejected::Wrong | CodeRejected::Expired,

@@ -64,47 +64,19 @@ impl Policy {
         let seconds = |d: TimeDelta| d.num_seconds();
         let year = seconds(TimeDelta::days(366));
         let rules = [
-            (
-                "codes.lifetime",
-                "30 to 600 seconds",
-                (30..=600).contains(&seconds(self.code_lifetime)),
-            ),
+            ("codes.lifetime", "30 to 600 seconds", (30..=600).contains(&seconds(self.code_lifetime))),
             ("codes.tries", "1 to 10", (1..=10).contains(&self.code_tries)),
-            (
-                "codes.resend_after",
-                "0 to 3600 seconds",
-                (0..=3600).contains(&seconds(self.resend_after)),
-            ),
-            (
-                "codes.per_day",
-                "1 to 100",
-                (1..=100).contains(&self.codes_per_day),
-            ),
-            (
-                "codes.wrong_per_hour",
-                "1 to 100",
-                (1..=100).contains(&self.wrong_codes_per_hour),
-            ),
-            (
-                "codes.wrong_in_a_row",
-                "1 to 100",
-                (1..=100).contains(&self.wrong_codes_in_a_row),
-            ),
-            (
-                "sessions.idle",
-                "60 seconds to 366 days",
-                (60..=year).contains(&seconds(self.session_idle)),
-            ),
+            ("codes.resend_after", "0 to 3600 seconds", (0..=3600).contains(&seconds(self.resend_after))),
+            ("codes.per_day", "1 to 100", (1..=100).contains(&self.codes_per_day)),
+            ("codes.wrong_per_hour", "1 to 100", (1..=100).contains(&self.wrong_codes_per_hour)),
+            ("codes.wrong_in_a_row", "1 to 100", (1..=100).contains(&self.wrong_codes_in_a_row)),
+            ("sessions.idle", "60 seconds to 366 days", (60..=year).contains(&seconds(self.session_idle))),
             (
                 "sessions.absolute",
                 "60 seconds to 366 days",
                 (60..=year).contains(&seconds(self.session_absolute)),
             ),
-            (
-                "sessions.device_limit",
-                "1 to 100",
-                (1..=100).contains(&self.device_limit),
-            ),
+            ("sessions.device_limit", "1 to 100", (1..=100).contains(&self.device_limit)),
         ];
         match rules.into_iter().find(|(_, _, holds)| !holds) {
             Some((setting, range, _)) => Err(InvalidPolicy { setting, range }),

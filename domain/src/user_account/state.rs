@@ -117,9 +117,7 @@ impl UserAccount {
 
     /// The session of that name, if it has not ended or expired.
     pub fn live_session(&self, id: SessionId, now: DateTime<Utc>) -> Option<&Session> {
-        self.sessions()
-            .iter()
-            .find(|session| session.id == id && session.is_live(now))
+        self.sessions().iter().find(|session| session.id == id && session.is_live(now))
     }
 
     /// The sessions that have not been ended.
@@ -134,13 +132,7 @@ impl UserAccount {
     pub(super) fn fold(&mut self, event: &UserAccountEvent) {
         let at = event.at;
         match &event.fact {
-            Fact::OtpRequested {
-                channel,
-                purpose,
-                nonce,
-                expires_at,
-                registering: _,
-            } => {
+            Fact::OtpRequested { channel, purpose, nonce, expires_at, registering: _ } => {
                 let challenge = Challenge {
                     nonce: *nonce,
                     channel: *channel,
@@ -152,12 +144,7 @@ impl UserAccount {
                 codes.challenge = Some(challenge);
                 codes.note_sent(at);
             }
-            Fact::OtpResent {
-                channel,
-                purpose,
-                nonce,
-                expires_at,
-            } => {
+            Fact::OtpResent { channel, purpose, nonce, expires_at } => {
                 let codes = self.touch(at);
                 let wrong_tries = codes.challenge.as_ref().map_or(0, |pending| pending.wrong_tries);
                 codes.challenge = Some(Challenge {
@@ -172,28 +159,14 @@ impl UserAccount {
             Fact::OtpRequestRefused { reason, until } => {
                 self.touch(at).noted_refusal = Some((*reason, *until));
             }
-            Fact::OtpRejected {
-                reason,
-                tries_left,
-                until,
-            } => {
+            Fact::OtpRejected { reason, tries_left, until } => {
                 self.touch(at).note_rejected(at, *reason, *tries_left, *until);
             }
             Fact::UserRegistered { channel: _ } => {
                 let codes = std::mem::take(self.touch(at));
-                *self = Self::Active(Active {
-                    last_event_at: at,
-                    codes,
-                    sessions: Vec::new(),
-                });
+                *self = Self::Active(Active { last_event_at: at, codes, sessions: Vec::new() });
             }
-            Fact::LoggedIn {
-                session,
-                channel: _,
-                generation,
-                expires_at,
-                ends_at,
-            } => {
+            Fact::LoggedIn { session, channel: _, generation, expires_at, ends_at } => {
                 let codes = self.touch(at);
                 codes.challenge = None;
                 codes.wrong.clear();
@@ -211,11 +184,7 @@ impl UserAccount {
                     sessions.push(session);
                 });
             }
-            Fact::TokenRefreshed {
-                session,
-                generation,
-                expires_at,
-            } => {
+            Fact::TokenRefreshed { session, generation, expires_at } => {
                 self.touch(at);
                 self.change_sessions(|sessions| {
                     if let Some(found) = sessions.iter_mut().find(|other| other.id == *session) {
@@ -225,11 +194,7 @@ impl UserAccount {
                     }
                 });
             }
-            Fact::LoggedOut {
-                session,
-                reason: _,
-                expires_at: _,
-            } => {
+            Fact::LoggedOut { session, reason: _, expires_at: _ } => {
                 self.touch(at);
                 self.change_sessions(|sessions| sessions.retain(|other| other.id != *session));
             }
@@ -242,16 +207,11 @@ impl UserAccount {
     /// Moves the stream's time on and gives the codes, of a new pending account where there was none.
     fn touch(&mut self, at: DateTime<Utc>) -> &mut Codes {
         if matches!(self, Self::Unknown) {
-            *self = Self::Pending(Pending {
-                last_event_at: at,
-                codes: Codes::default(),
-            });
+            *self = Self::Pending(Pending { last_event_at: at, codes: Codes::default() });
         }
         match self {
             Self::Pending(Pending { last_event_at, codes })
-            | Self::Active(Active {
-                last_event_at, codes, ..
-            }) => {
+            | Self::Active(Active { last_event_at, codes, .. }) => {
                 *last_event_at = at;
                 codes
             }

@@ -30,11 +30,7 @@ impl UserAgent {
 
     /// Takes what a client sent, cut at a character's end; nothing when nothing printable is in it.
     pub fn from_header(value: &str) -> Option<Self> {
-        let text: String = value
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(Self::MAX_CHARS)
-            .collect();
+        let text: String = value.chars().filter(|c| !c.is_control()).take(Self::MAX_CHARS).collect();
         let text = text.trim();
         (!text.is_empty()).then(|| Self(text.to_owned()))
     }
@@ -59,18 +55,8 @@ mod tests {
     #[test]
     fn a_user_agent_is_cut_at_a_character_and_cleared_of_controls() {
         let long = "ü".repeat(8_000);
-        assert_eq!(
-            UserAgent::from_header(&long)
-                .expect("some")
-                .as_str()
-                .chars()
-                .count(),
-            255
-        );
-        assert_eq!(
-            UserAgent::from_header("curl\u{1b}[2J/8").expect("some").as_str(),
-            "curl[2J/8"
-        );
+        assert_eq!(UserAgent::from_header(&long).expect("some").as_str().chars().count(), 255);
+        assert_eq!(UserAgent::from_header("curl\u{1b}[2J/8").expect("some").as_str(), "curl[2J/8");
         assert_eq!(UserAgent::from_header(" \r\n "), None);
     }
 }

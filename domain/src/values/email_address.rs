@@ -38,10 +38,7 @@ impl EmailAddress {
         let (local, domain) = text.split_once('@').ok_or(InvalidEmailAddress)?;
         let domain = idna::domain_to_ascii_strict(domain).map_err(|_| InvalidEmailAddress)?;
         let address = format!("{local}@{domain}");
-        let options = Options::default()
-            .with_required_tld()
-            .without_display_text()
-            .without_domain_literal();
+        let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
         let plain = address.is_ascii() && !address.contains(['"', '\\']) && address.len() <= Self::MAX_BYTES;
         if !plain
             || Syntax::from_str(&address).is_err()
@@ -72,16 +69,8 @@ mod tests {
 
     #[test]
     fn spellings_of_one_mailbox_are_one_address() {
-        for typed in [
-            "ada@example.com",
-            " Ada@Example.COM ",
-            "ada＠example.com",
-            "ａｄａ@example.com",
-        ] {
-            assert_eq!(
-                EmailAddress::parse(typed).expect(typed).as_str(),
-                "ada@example.com"
-            );
+        for typed in ["ada@example.com", " Ada@Example.COM ", "ada＠example.com", "ａｄａ@example.com"] {
+            assert_eq!(EmailAddress::parse(typed).expect(typed).as_str(), "ada@example.com");
         }
         let german = EmailAddress::parse("ada@bücher.example").expect("valid");
         assert_eq!(german.as_str(), "ada@xn--bcher-kva.example");

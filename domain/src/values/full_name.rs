@@ -15,29 +15,20 @@ mod tests {
     #[test]
     fn a_name_keeps_its_script_and_its_emoji() {
         for name in ["Ada Lovelace", "آدا لاولیس", "Ada 🌙", "O’Neil-Smith"] {
-            assert_eq!(
-                FullName::parse(name).map(|n| n.as_str().to_owned()),
-                Ok(name.to_owned())
-            );
+            assert_eq!(FullName::parse(name).map(|n| n.as_str().to_owned()), Ok(name.to_owned()));
         }
     }
 
     #[test]
     fn a_name_is_trimmed_and_normalised() {
-        assert_eq!(
-            FullName::parse("  Ame\u{0301}lie ").expect("valid").as_str(),
-            "Amélie"
-        );
+        assert_eq!(FullName::parse("  Ame\u{0301}lie ").expect("valid").as_str(), "Amélie");
     }
 
     #[test]
     fn a_name_of_nothing_of_too_much_or_of_controls_is_refused() {
         assert_eq!(FullName::parse(" \t "), Err(InvalidText::Empty));
         assert_eq!(FullName::parse(&"x".repeat(101)), Err(InvalidText::TooLong(100)));
-        assert_eq!(
-            FullName::parse(&"x".repeat(100_000)),
-            Err(InvalidText::TooLong(100))
-        );
+        assert_eq!(FullName::parse(&"x".repeat(100_000)), Err(InvalidText::TooLong(100)));
         for name in ["a\u{0}b", "a\nb", "a\u{202E}b", "a\u{2028}b", "a\u{1b}[2Jb"] {
             assert_eq!(FullName::parse(name), Err(InvalidText::Unprintable), "{name:?}");
         }

@@ -33,11 +33,8 @@ impl OtpCode {
         if input.len() > 128 {
             return Err(InvalidOtpCode);
         }
-        let code: String = input
-            .chars()
-            .filter(|c| !c.is_whitespace() && !is_invisible(*c))
-            .map(ascii_digit)
-            .collect();
+        let code: String =
+            input.chars().filter(|c| !c.is_whitespace() && !is_invisible(*c)).map(ascii_digit).collect();
         let right = code.len() == Self::DIGITS && code.bytes().all(|b| b.is_ascii_digit());
         right.then_some(Self(code)).ok_or(InvalidOtpCode)
     }
@@ -61,32 +58,16 @@ mod tests {
 
     #[test]
     fn digits_of_every_script_are_the_same_code() {
-        for typed in [
-            "123456",
-            "۱۲۳۴۵۶",
-            "١٢٣٤٥٦",
-            "１２３４５６",
-            " 123 456 ",
-            "۱۲۳456",
-            "\u{200e}123456",
-        ] {
+        for typed in ["123456", "۱۲۳۴۵۶", "١٢٣٤٥٦", "１２３４５６", " 123 456 ", "۱۲۳456", "\u{200e}123456"]
+        {
             assert_eq!(OtpCode::parse(typed).expect(typed).as_str(), "123456");
         }
     }
 
     #[test]
     fn what_is_not_six_digits_is_no_code() {
-        for typed in [
-            "",
-            "12345",
-            "1234567",
-            "12345a",
-            "²23456",
-            "Ⅷ23456",
-            "12345\u{0}",
-            "-12345",
-            "1e5",
-        ] {
+        for typed in ["", "12345", "1234567", "12345a", "²23456", "Ⅷ23456", "12345\u{0}", "-12345", "1e5"]
+        {
             assert_eq!(OtpCode::parse(typed), Err(InvalidOtpCode), "{typed:?}");
         }
     }

@@ -174,35 +174,21 @@ mod tests {
             "1-800-FLOWERS",
             "²9121234567",
         ] {
-            assert_eq!(
-                PhoneNumber::parse(typed, iran()),
-                Err(InvalidPhoneNumber::Malformed),
-                "{typed:?}"
-            );
+            assert_eq!(PhoneNumber::parse(typed, iran()), Err(InvalidPhoneNumber::Malformed), "{typed:?}");
         }
-        assert_eq!(
-            PhoneNumber::parse(&"9".repeat(1_000_000), iran()),
-            Err(InvalidPhoneNumber::Malformed)
-        );
+        assert_eq!(PhoneNumber::parse(&"9".repeat(1_000_000), iran()), Err(InvalidPhoneNumber::Malformed));
     }
 
     #[test]
     fn a_landline_and_a_toll_free_number_take_no_messages() {
         for typed in ["+982188776655", "+18002345678", "+449012345678"] {
-            assert_eq!(
-                PhoneNumber::parse(typed, None),
-                Err(InvalidPhoneNumber::NotMobile),
-                "{typed}"
-            );
+            assert_eq!(PhoneNumber::parse(typed, None), Err(InvalidPhoneNumber::NotMobile), "{typed}");
         }
     }
 
     #[test]
     fn without_a_region_a_number_needs_its_country_code() {
-        assert_eq!(
-            PhoneNumber::parse("09121234567", None),
-            Err(InvalidPhoneNumber::NoCountryCode)
-        );
+        assert_eq!(PhoneNumber::parse("09121234567", None), Err(InvalidPhoneNumber::NoCountryCode));
         assert!(PhoneNumber::parse("+989121234567", None).is_ok());
     }
 

@@ -26,10 +26,7 @@ pub(super) fn printable_line(input: &str, max: usize) -> Result<String, InvalidT
     if text.is_empty() {
         return Err(InvalidText::Empty);
     }
-    if text
-        .chars()
-        .any(|c| c.is_control() || is_line_break(c) || reorders_text(c))
-    {
+    if text.chars().any(|c| c.is_control() || is_line_break(c) || reorders_text(c)) {
         return Err(InvalidText::Unprintable);
     }
     if text.chars().count() > max {

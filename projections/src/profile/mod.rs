@@ -3,17 +3,15 @@
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Identifier};
+use deadpool_postgres::GenericClient;
 use serde::Serialize;
-use tokio_postgres::GenericClient;
 
 use crate::ReadModel;
 use crate::read_model::{Change, changes, table};
 
 /// The read model `profiles`.
-pub const READ_MODEL: ReadModel = ReadModel {
-    table: ProfileChange::TABLE,
-    changes: changes::<ProfileChange>,
-};
+pub const READ_MODEL: ReadModel =
+    ReadModel { table: ProfileChange::TABLE, changes: changes::<ProfileChange> };
 
 table! {
     /// A row exists from the first code on, to keep the name given then; `date_joined` says whether anybody joined.
@@ -44,13 +42,8 @@ impl Change for ProfileChange {
         let fullname = || Some(event.person.as_ref()?.fullname.as_ref()?.as_str().to_owned());
         let patch = Self::patch(account);
         match event.fact {
-            Fact::OtpRequested {
-                registering: true, ..
-            } => {
-                let identifier = event
-                    .person
-                    .as_ref()
-                    .and_then(|person| person.identifier.as_ref());
+            Fact::OtpRequested { registering: true, .. } => {
+                let identifier = event.person.as_ref().and_then(|person| person.identifier.as_ref());
                 let (phone_number, email) = match identifier {
                     Some(Identifier::Phone(number)) => (Some(number.as_str().to_owned()), None),
                     Some(Identifier::Email(address)) => (None, Some(address.as_str().to_owned())),
@@ -65,21 +58,10 @@ impl Change for ProfileChange {
                     ..patch
                 })
             }
-            Fact::UserRegistered { .. } => Some(Self {
-                date_joined: Some(event.at),
-                ..patch
-            }),
-            Fact::LoggedIn { .. } => Some(Self {
-                last_login: Some(event.at),
-                ..patch
-            }),
-            Fact::ProfileUpdated {} => Some(Self {
-                fullname: fullname(),
-                ..patch
-            }),
-            Fact::OtpRequested {
-                registering: false, ..
-            }
+            Fact::UserRegistered { .. } => Some(Self { date_joined: Some(event.at), ..patch }),
+            Fact::LoggedIn { .. } => Some(Self { last_login: Some(event.at), ..patch }),
+            Fact::ProfileUpdated {} => Some(Self { fullname: fullname(), ..patch }),
+            Fact::OtpRequested { registering: false, .. }
             | Fact::OtpResent { .. }
             | Fact::OtpRequestRefused { .. }
             | Fact::OtpRejected { .. }
@@ -116,7 +98,8 @@ pub async fn find(
     client: &impl GenericClient,
     account: AccountId,
 ) -> Result<Option<Profile>, tokio_postgres::Error> {
-    let row = client.query_opt(include_str!("find.sql"), &[&account.0]).await?;
+    let row =
+        client.query_opt(&client.prepare_cached(include_str!("find.sql")).await?, &[&account.0]).await?;
     Ok(row.map(|row| Profile {
         id: account,
         phone_number: row.get("phone_number"),

@@ -3,16 +3,14 @@
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, SessionId};
-use tokio_postgres::GenericClient;
+use deadpool_postgres::GenericClient;
 
 use crate::ReadModel;
 use crate::read_model::{Change, changes, table};
 
 /// The read model `revoked_tokens`.
-pub const READ_MODEL: ReadModel = ReadModel {
-    table: RevokedTokenChange::TABLE,
-    changes: changes::<RevokedTokenChange>,
-};
+pub const READ_MODEL: ReadModel =
+    ReadModel { table: RevokedTokenChange::TABLE, changes: changes::<RevokedTokenChange> };
 
 table! {
     /// A session all of whose tokens are refused, until they have expired anyway.
@@ -37,11 +35,7 @@ impl Change for RevokedTokenChange {
 
     fn project(account: AccountId, event: &UserAccountEvent) -> Option<Self> {
         match event.fact {
-            Fact::LoggedOut {
-                session,
-                expires_at,
-                reason: _,
-            } => Some(Self {
+            Fact::LoggedOut { session, expires_at, reason: _ } => Some(Self {
                 whole: true,
                 revoked_at: Some(event.at),
                 expires_at: Some(expires_at),
@@ -69,7 +63,7 @@ pub async fn is_revoked(
     session: SessionId,
 ) -> Result<bool, tokio_postgres::Error> {
     let row = client
-        .query_opt(include_str!("is_revoked.sql"), &[&account.0, &session.0])
+        .query_opt(&client.prepare_cached(include_str!("is_revoked.sql")).await?, &[&account.0, &session.0])
         .await?;
     Ok(row.is_some())
 }
@@ -79,5 +73,5 @@ pub async fn is_revoked(
 /// # Errors
 /// When the database does not answer.
 pub async fn prune(client: &impl GenericClient, now: DateTime<Utc>) -> Result<u64, tokio_postgres::Error> {
-    client.execute(include_str!("prune.sql"), &[&now]).await
+    client.execute(&client.prepare_cached(include_str!("prune.sql")).await?, &[&now]).await
 }

@@ -3,16 +3,14 @@
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Generation, SessionId};
-use tokio_postgres::GenericClient;
+use deadpool_postgres::GenericClient;
 
 use crate::ReadModel;
 use crate::read_model::{Change, changes, table};
 
 /// The read model `user_logins`.
-pub const READ_MODEL: ReadModel = ReadModel {
-    table: UserLoginChange::TABLE,
-    changes: changes::<UserLoginChange>,
-};
+pub const READ_MODEL: ReadModel =
+    ReadModel { table: UserLoginChange::TABLE, changes: changes::<UserLoginChange> };
 
 table! {
     /// A session, from where it was last used, and how it ended.
@@ -50,13 +48,7 @@ impl Change for UserLoginChange {
         let user_agent = || Some(client?.user_agent.as_ref()?.as_str().to_owned());
         let device_name = || Some(client?.device_name.as_ref()?.as_str().to_owned());
         match &event.fact {
-            Fact::LoggedIn {
-                session,
-                channel,
-                generation,
-                expires_at,
-                ends_at,
-            } => Some(Self {
+            Fact::LoggedIn { session, channel, generation, expires_at, ends_at } => Some(Self {
                 whole: true,
                 account_id: account,
                 session_id: *session,
@@ -72,11 +64,7 @@ impl Change for UserLoginChange {
                 ended_at: None,
                 end_reason: None,
             }),
-            Fact::TokenRefreshed {
-                session,
-                generation,
-                expires_at,
-            } => Some(Self {
+            Fact::TokenRefreshed { session, generation, expires_at } => Some(Self {
                 generation: Some(*generation),
                 last_seen_at: Some(event.at),
                 expires_at: Some(*expires_at),
@@ -84,11 +72,7 @@ impl Change for UserLoginChange {
                 user_agent: user_agent(),
                 ..Self::patch(account, *session)
             }),
-            Fact::LoggedOut {
-                session,
-                reason,
-                expires_at: _,
-            } => Some(Self {
+            Fact::LoggedOut { session, reason, expires_at: _ } => Some(Self {
                 ended_at: Some(event.at),
                 end_reason: Some(reason.as_str().to_owned()),
                 ..Self::patch(account, *session)
@@ -116,10 +100,7 @@ pub async fn is_refreshable(
 ) -> Result<bool, tokio_postgres::Error> {
     let generation = i64::from(generation.0);
     let row = client
-        .query_opt(
-            include_str!("is_refreshable.sql"),
-            &[&account.0, &session.0, &generation, &now],
-        )
+        .query_opt(include_str!("is_refreshable.sql"), &[&account.0, &session.0, &generation, &now])
         .await?;
     Ok(row.is_some())
 }

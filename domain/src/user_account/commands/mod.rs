@@ -62,11 +62,4 @@ macro_rules! into_command {
         }
     )+};
 }
-into_command!(
-    RequestOtp,
-    ResendOtp,
-    VerifyOtp,
-    RefreshToken,
-    Logout,
-    UpdateProfile
-);
+into_command!(RequestOtp, ResendOtp, VerifyOtp, RefreshToken, Logout, UpdateProfile);

@@ -61,11 +61,8 @@ pub(super) fn may_send(
     if let Some((rejected, until)) = codes.barred(now, policy) {
         return Err((rejected.into(), until));
     }
-    if let Some(again) = codes
-        .sent
-        .last()
-        .map(|last| *last + policy.resend_after)
-        .filter(|again| now < *again)
+    if let Some(again) =
+        codes.sent.last().map(|last| *last + policy.resend_after).filter(|again| now < *again)
     {
         return Err((CodeRefused::TooSoon, again));
     }
@@ -93,10 +90,7 @@ pub(super) fn refuse(
     Ok(vec![UserAccountEvent {
         at,
         fact: Fact::OtpRequestRefused { reason, until },
-        person: Some(Person {
-            identifier: Some(identifier),
-            fullname: None,
-        }),
+        person: Some(Person { identifier: Some(identifier), fullname: None }),
         client: Some(client),
     }])
 }

@@ -27,10 +27,8 @@ impl ResendOtp {
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
         let channel = self.identifier.channel();
-        let pending = state
-            .codes()
-            .and_then(|codes| codes.challenge_at(at, channel))
-            .ok_or(Refusal::NoPendingCode)?;
+        let pending =
+            state.codes().and_then(|codes| codes.challenge_at(at, channel)).ok_or(Refusal::NoPendingCode)?;
         if let Err((reason, until)) = may_send(state.codes(), at, policy) {
             return refuse(state.codes(), reason, until, at, self.identifier, self.client);
         }
@@ -41,16 +39,8 @@ impl ResendOtp {
         };
         Ok(vec![UserAccountEvent {
             at,
-            fact: Fact::OtpResent {
-                channel,
-                purpose: pending.purpose,
-                nonce,
-                expires_at,
-            },
-            person: Some(Person {
-                identifier: Some(self.identifier),
-                fullname: None,
-            }),
+            fact: Fact::OtpResent { channel, purpose: pending.purpose, nonce, expires_at },
+            person: Some(Person { identifier: Some(self.identifier), fullname: None }),
             client: Some(self.client),
         }])
     }
@@ -63,8 +53,6 @@ impl Codes {
         now: DateTime<Utc>,
         channel: crate::values::Channel,
     ) -> Option<&crate::user_account::Challenge> {
-        self.challenge
-            .as_ref()
-            .filter(|challenge| challenge.channel == channel && now < challenge.expires_at)
+        self.challenge.as_ref().filter(|challenge| challenge.channel == channel && now < challenge.expires_at)
     }
 }

@@ -28,10 +28,7 @@ impl UpdateProfile {
         Ok(vec![UserAccountEvent {
             at,
             fact: Fact::ProfileUpdated {},
-            person: Some(Person {
-                identifier: None,
-                fullname: Some(self.fullname),
-            }),
+            person: Some(Person { identifier: None, fullname: Some(self.fullname) }),
             client: Some(self.client),
         }])
     }

@@ -41,14 +41,10 @@ impl VerifyOtp {
         let (nonce, purpose) = challenge.map_or((ChallengeNonce::new([0; 16]), Purpose::SignIn), |pending| {
             (pending.nonce, pending.purpose)
         });
-        let matches = services
-            .codes
-            .matches(&nonce, &self.identifier, purpose, &self.code);
+        let matches = services.codes.matches(&nonce, &self.identifier, purpose, &self.code);
 
         if let Some((reason, until)) = codes.and_then(|codes| codes.barred(at, policy)) {
-            let noted = codes
-                .and_then(|codes| codes.noted_rejection)
-                .is_some_and(|window| at < window);
+            let noted = codes.and_then(|codes| codes.noted_rejection).is_some_and(|window| at < window);
             if noted {
                 return Err(Refusal::TooManyTries { until });
             }
@@ -61,9 +57,7 @@ impl VerifyOtp {
             return Ok(vec![self.rejected(at, CodeRejected::Expired, 0, None)]);
         }
         if !matches {
-            let tries_left = policy
-                .code_tries
-                .saturating_sub(challenge.wrong_tries.saturating_add(1));
+            let tries_left = policy.code_tries.saturating_sub(challenge.wrong_tries.saturating_add(1));
             return Ok(vec![self.rejected(at, CodeRejected::Wrong, tries_left, None)]);
         }
         Ok(self.signed_in(at, state, policy))
@@ -71,16 +65,8 @@ impl VerifyOtp {
 
     fn signed_in(self, at: DateTime<Utc>, state: &UserAccount, policy: &Policy) -> Vec<UserAccountEvent> {
         let channel = self.identifier.channel();
-        let person = Some(Person {
-            identifier: Some(self.identifier),
-            fullname: None,
-        });
-        let event = |fact, person| UserAccountEvent {
-            at,
-            fact,
-            person,
-            client: Some(self.client.clone()),
-        };
+        let person = Some(Person { identifier: Some(self.identifier), fullname: None });
+        let event = |fact, person| UserAccountEvent { at, fact, person, client: Some(self.client.clone()) };
 
         let mut events = Vec::with_capacity(2);
         if !matches!(state, UserAccount::Active(_)) {
@@ -115,11 +101,7 @@ impl VerifyOtp {
     ) -> UserAccountEvent {
         UserAccountEvent {
             at,
-            fact: Fact::OtpRejected {
-                reason,
-                tries_left,
-                until,
-            },
+            fact: Fact::OtpRejected { reason, tries_left, until },
             person: None,
             client: Some(self.client),
         }
@@ -132,11 +114,7 @@ fn over_the_limit<'a>(
     now: DateTime<Utc>,
     policy: &Policy,
 ) -> impl Iterator<Item = &'a Session> {
-    let mut live: Vec<&Session> = state
-        .sessions()
-        .iter()
-        .filter(|session| session.is_live(now))
-        .collect();
+    let mut live: Vec<&Session> = state.sessions().iter().filter(|session| session.is_live(now)).collect();
     live.sort_by_key(|session| session.last_used_at);
     let excess = (live.len() + 1).saturating_sub(policy.device_limit);
     live.into_iter().take(excess)

@@ -1,0 +1,147 @@
+//! The way to PostgreSQL: a pool that gives up in time, TLS, and which errors mean "come back later".
+
+use std::fmt;
+use std::time::Duration;
+
+use deadpool_postgres::{ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How long anything waits for a connection: short, so that a caller hears of an outage within the second.
+const CONNECT_WITHIN: Duration = Duration::from_millis(700);
+
+/// How long one statement may take on the server.
+const STATEMENT_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why the database gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// It is away, starting, stopping or overloaded. What was asked may have happened or not; asking again can help.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// It refused what was asked. Asking again will not help: this is a fault of ours or of the installation.
+    #[error("the database refused: {0}")]
+    Refused(String),
+}
+
+impl From<tokio_postgres::Error> for DatabaseError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        // Only the code and the constraint: a message may quote the row, and a row may hold what no log may.
+        let Some(database) = error.as_db_error() else {
+            return if error.is_closed() || is_io(&error) {
+                Self::Unavailable(error.to_string())
+            } else {
+                Self::Refused(error.to_string())
+            };
+        };
+        let code = database.code();
+        let text = match database.constraint() {
+            Some(constraint) => format!("{} ({constraint})", code.code()),
+            None => code.code().to_owned(),
+        };
+        if is_passing(code) { Self::Unavailable(text) } else { Self::Refused(text) }
+    }
+}
+
+fn is_io(error: &tokio_postgres::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+}
+
+/// Whether the same statement can succeed later: connection trouble, shutdown, no resources, lock trouble, a standby.
+fn is_passing(code: &SqlState) -> bool {
+    let class = code.code().get(..2).unwrap_or_default();
+    matches!(class, "08" | "53" | "57" | "58" | "40" | "55") || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+}
+
+impl From<PoolError> for DatabaseError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => match Self::from(error) {
+                // Nothing was asked yet, so nothing was refused but the connection: password, database, TLS.
+                Self::Refused(text) | Self::Unavailable(text) => Self::Unavailable(text),
+            },
+            PoolError::Timeout(_) => Self::Unavailable("no connection in time".to_owned()),
+            PoolError::Closed => Self::Unavailable("the pool is closed".to_owned()),
+            PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+/// A pool of connections to the primary.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool,
+    reader: sqlx::PgPool,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// A pool for the database at `url` (`postgresql://…`). No connection is made yet.
+    ///
+    /// # Errors
+    /// When the URL is malformed, or the machine has no certificate authorities to verify the server by.
+    pub fn new(url: &str, connections: usize) -> Result<Self, DatabaseError> {
+        let refused = |error: &dyn fmt::Display| DatabaseError::Refused(error.to_string());
+        let mut config: Config = url.parse().map_err(|error| refused(&error))?;
+        config
+            .application_name("counterfoil")
+            .connect_timeout(CONNECT_WITHIN)
+            .tcp_user_timeout(STATEMENT_WITHIN)
+            .options(format!("-c statement_timeout={}", STATEMENT_WITHIN.as_millis()));
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = if config.get_ssl_mode() == SslMode::Disable {
+            deadpool_postgres::Manager::from_config(config, NoTls, recycling)
+        } else {
+            let (tls, _) =
+                MakeRustlsConnect::with_native_certs().map_err(|error| refused(&format!("{error:?}")))?;
+            deadpool_postgres::Manager::from_config(config, tls, recycling)
+        };
+        let pool = Pool::builder(manager)
+            .max_size(connections)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(CONNECT_WITHIN))
+            .create_timeout(Some(CONNECT_WITHIN))
+            .recycle_timeout(Some(CONNECT_WITHIN))
+            .build()
+            .map_err(|error| refused(&error))?;
+        let options: PgConnectOptions = url.parse().map_err(|error| refused(&error))?;
+        let reader = PgPoolOptions::new()
+            .max_connections(2)
+            .acquire_timeout(CONNECT_WITHIN)
+            .connect_lazy_with(options.application_name("counterfoil-replay"));
+        Ok(Self { pool, reader })
+    }
+
+    /// A connection, for one statement or transaction.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`] when there is none in time.
+    pub async fn connection(&self) -> Result<Object, DatabaseError> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// The small pool through which postgres-es reads streams back.
+    pub fn reader(&self) -> &sqlx::PgPool {
+        &self.reader
+    }
+
+    /// How many connections are in use and how many there are.
+    pub fn usage(&self) -> (usize, usize) {
+        let status = self.pool.status();
+        (status.size - status.available.min(status.size), status.size)
+    }
+
+    /// Closes every connection, the ones in use when they come back.
+    pub async fn close(&self) {
+        self.pool.close();
+        self.reader.close().await;
+    }
+}

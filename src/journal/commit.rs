@@ -1,0 +1,157 @@
+//! What one command makes durable, prepared down to the bytes.
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::{Purpose, UserAccount, UserAccountEvent};
+use counterfoil_domain::values::{AccountId, ChallengeNonce, Channel, Identifier};
+use cqrs_es::Aggregate as _;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Leaf, Loaded};
+use crate::personal_data::{AccountKeys, PersonalData, Scope, WrappedKey};
+
+/// A commit: the events of one command, and all that becomes true with them.
+///
+/// It can be sent again as it is. The version it builds on lets it happen once, and its id tells afterwards whether
+/// it was this commit that happened.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    pub(super) account: AccountId,
+    pub(super) expected_version: i64,
+    pub(super) metadata: String,
+    pub(super) rows: Vec<EventRow>,
+    pub(super) state: Vec<u8>,
+    pub(super) leaf: Leaf,
+    pub(super) reservation: Option<(Vec<u8>, &'static str)>,
+    pub(super) keys: Vec<WrappedKey>,
+    pub(super) outbox: Option<OutboxRow>,
+    /// The same events, for the projectors.
+    pub(super) events: Vec<UserAccountEvent>,
+}
+
+/// A row of `events`, as it is written and hashed.
+#[derive(Clone, Debug)]
+pub(super) struct EventRow {
+    pub(super) sequence: i64,
+    pub(super) event_type: &'static str,
+    pub(super) event_version: &'static str,
+    pub(super) payload: String,
+    pub(super) personal: Option<Vec<u8>>,
+    pub(super) leaf: Leaf,
+}
+
+/// A code to send, once its commit is durable.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Where it goes.
+    pub destination: Identifier,
+    /// What the code is for.
+    pub purpose: Purpose,
+    /// From which the code is derived.
+    pub nonce: ChallengeNonce,
+    /// When there is no more use in sending it.
+    pub expires_at: DateTime<Utc>,
+    /// The gateway that has it already: the answer to the request itself, where that is how codes are delivered.
+    pub handed_to: Option<&'static str>,
+}
+
+/// A row of `outbox`.
+#[derive(Clone, Debug)]
+pub(super) struct OutboxRow {
+    pub(super) sequence: i64,
+    pub(super) channel: Channel,
+    pub(super) purpose: Purpose,
+    pub(super) nonce: ChallengeNonce,
+    pub(super) destination: Vec<u8>,
+    pub(super) expires_at: DateTime<Utc>,
+    pub(super) handed_to: Option<&'static str>,
+}
+
+/// The `metadata` of an event: which commit wrote it, on whose request.
+#[derive(Serialize)]
+struct Metadata<'a> {
+    commit: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<&'a str>,
+}
+
+impl Commit {
+    /// The commit of `events`, which made `state` of the account as it was loaded. `None` when nothing happened.
+    pub fn new(
+        id: Uuid,
+        request: Option<&str>,
+        loaded: Loaded,
+        state: &UserAccount,
+        events: Vec<UserAccountEvent>,
+        message: Option<Message>,
+        personal_data: &PersonalData,
+    ) -> Option<Self> {
+        let last = events.last()?;
+        let Loaded { account, version, leaf, mut keys, reservation, state: _ } = loaded;
+        let keys_added = personal_data.add_missing(&mut keys, [Scope::Person, Scope::origin_at(last.at)]);
+        let metadata =
+            serde_json::to_string(&Metadata { commit: id, request }).expect("an id and a text are JSON");
+        let rows = rows(account, version, leaf, &metadata, &events, &keys);
+        let (new_version, leaf) = rows.last().map(|row| (row.sequence, row.leaf))?;
+        let outbox = message.map(|message| OutboxRow {
+            sequence: new_version,
+            channel: message.destination.channel(),
+            purpose: message.purpose,
+            nonce: message.nonce,
+            destination: keys.seal(Scope::Person, &outbox_place(new_version), &message.destination),
+            expires_at: message.expires_at,
+            handed_to: message.handed_to,
+        });
+        Some(Self {
+            account,
+            expected_version: version,
+            metadata,
+            rows,
+            state: keys.seal(Scope::Person, &state_place(new_version), state),
+            leaf,
+            reservation: reservation.filter(|_| version == 0),
+            keys: keys_added,
+            outbox,
+            events,
+        })
+    }
+
+    pub(super) fn version(&self) -> i64 {
+        self.rows.last().map_or(self.expected_version, |row| row.sequence)
+    }
+}
+
+fn rows(
+    account: AccountId,
+    version: i64,
+    mut leaf: Leaf,
+    metadata: &str,
+    events: &[UserAccountEvent],
+    keys: &AccountKeys,
+) -> Vec<EventRow> {
+    let aggregate_id = account.to_string();
+    let row = |(sequence, event): (i64, &UserAccountEvent)| {
+        let mut row = EventRow {
+            sequence,
+            event_type: event.name(),
+            event_version: UserAccountEvent::VERSION,
+            payload: serde_json::to_string(event).expect("an event is texts, numbers and times"),
+            personal: keys.seal_event(sequence, event),
+            leaf,
+        };
+        leaf = leaf.next(UserAccount::TYPE, &aggregate_id, metadata, &row);
+        row.leaf = leaf;
+        row
+    };
+    (version + 1..).zip(events).map(row).collect()
+}
+
+/// To what a sealed state is bound.
+pub(super) fn state_place(version: i64) -> String {
+    format!("state/{version}")
+}
+
+/// To what a sealed destination is bound.
+pub(super) fn outbox_place(sequence: i64) -> String {
+    format!("outbox/{sequence}")
+}

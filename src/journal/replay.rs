@@ -1,0 +1,86 @@
+//! Reading streams back, by postgres-es: what an auditor replays, and what a state of a former format is made from.
+
+use counterfoil_domain::user_account::{UserAccount, UserAccountEvent};
+use counterfoil_domain::values::AccountId;
+use cqrs_es::EventStore as _;
+use cqrs_es::persist::PersistedEventStore;
+use postgres_es::PostgresEventRepository;
+use uuid::Uuid;
+
+use super::{Journal, JournalError};
+use crate::database::{Database, DatabaseError};
+use crate::personal_data::WrappedKey;
+
+/// The stock event store over our table.
+pub type StockStore = PersistedEventStore<PostgresEventRepository, UserAccount>;
+
+/// The stock event store, reading through the small pool. Not to be written through: it knows neither heads nor read
+/// models.
+pub fn stock_store(database: &Database) -> StockStore {
+    PersistedEventStore::new_event_store(PostgresEventRepository::new(database.reader().clone()))
+}
+
+/// An account's state, folded from all its events.
+pub(super) async fn refold(
+    database: &Database,
+    account: AccountId,
+    version: i64,
+) -> Result<UserAccount, JournalError> {
+    let unreadable = |reason: String| JournalError::Unreadable { account, reason };
+    let context = stock_store(database).load_aggregate(&account.to_string()).await;
+    let context = context.map_err(|error| unreadable(error.to_string()))?;
+    if i64::try_from(context.current_sequence) != Ok(version) {
+        return Err(unreadable(format!("{} events and version {version}", context.current_sequence)));
+    }
+    Ok(context.aggregate)
+}
+
+impl Journal {
+    /// All events of an account, in their order, each with its sequence number and what can still be opened of its
+    /// personal part.
+    ///
+    /// # Errors
+    /// [`JournalError`] when they cannot be read.
+    pub async fn history(&self, account: AccountId) -> Result<Vec<(i64, UserAccountEvent)>, JournalError> {
+        let id = account.to_string();
+        let envelopes = stock_store(&self.database)
+            .load_events(&id)
+            .await
+            .map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
+
+        let connection = self.database.connection().await?;
+        let keys = connection.query(include_str!("sql/keys.sql"), &[&account.0]).await?;
+        let keys = keys.iter().map(|row| WrappedKey {
+            scope: row.get("scope"),
+            wrapping_id: row.get("wrapping_id"),
+            wrapped: row.get("wrapped"),
+        });
+        let keys = self.personal_data.unwrap(account, keys);
+        let personal = connection.query(include_str!("sql/personal.sql"), &[&id]).await?;
+
+        let mut events = Vec::with_capacity(envelopes.len());
+        for (envelope, row) in envelopes.into_iter().zip(&personal) {
+            let (sequence, mut event) = (row.get("sequence"), envelope.payload);
+            if let Some(personal) = row.get::<_, Option<&[u8]>>("personal") {
+                keys.reveal_event(sequence, &mut event, personal);
+            }
+            events.push((sequence, event));
+        }
+        Ok(events)
+    }
+
+    /// The account that has an identifier, if any.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the database does not answer.
+    pub async fn find(
+        &self,
+        identifier: &counterfoil_domain::values::Identifier,
+    ) -> Result<Option<AccountId>, JournalError> {
+        let connection = self.database.connection().await?;
+        let lookup = self.personal_data.lookup(identifier);
+        let row =
+            connection.query_opt("SELECT account_id FROM identifiers WHERE lookup = $1", &[&lookup]).await?;
+        Ok(row.map(|row| AccountId(row.get::<_, Uuid>(0))))
+    }
+}

@@ -1,0 +1,222 @@
+//! Making read models again from the log, with the projectors that write them.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::{UserAccount, UserAccountEvent};
+use counterfoil_domain::values::AccountId;
+use counterfoil_projections::{ReadModel, Stream};
+use cqrs_es::Aggregate as _;
+use deadpool_postgres::{Client, Transaction};
+use tokio_postgres::IsolationLevel;
+use uuid::Uuid;
+
+use crate::database::DatabaseError;
+use crate::journal::{Journal, JournalError};
+use crate::personal_data::{AccountKeys, WrappedKey};
+
+/// How many accounts are read at a time.
+const PAGE: i64 = 500;
+
+/// How far a rebuild or a check has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Accounts done.
+    pub accounts: u64,
+    /// Accounts there are.
+    pub of_accounts: u64,
+    /// Events read.
+    pub events: u64,
+}
+
+/// What a check found of one read model.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Checked {
+    /// The read model.
+    pub name: &'static str,
+    /// Its rows.
+    pub rows: i64,
+    /// Rows that are in the live table or in the rebuilt one, but not alike in both.
+    pub differing: i64,
+}
+
+/// Fills a new table beside the old one, catches up with what happened meanwhile, and puts it in the old one's place.
+///
+/// Commands go on while the table is filled; they wait only while the accounts that changed meanwhile are done again.
+///
+/// # Errors
+/// [`JournalError`]; the old table is then untouched.
+pub async fn rebuild(
+    journal: &Journal,
+    model: &ReadModel,
+    progress: &mut impl FnMut(Progress),
+) -> Result<Progress, JournalError> {
+    let (name, new) = (model.table.name, format!("{}_rebuild", model.table.name));
+    let mut connection = journal.database().connection().await?;
+    connection
+        .batch_execute(&format!("DROP TABLE IF EXISTS {new}; CREATE TABLE {new} (LIKE {name} INCLUDING ALL)"))
+        .await?;
+
+    let first =
+        connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
+    let snapshot: String = first.query_one("SELECT pg_current_snapshot()::text", &[]).await?.get(0);
+    let mut filler =
+        Filler { journal, tables: &[(*model, new.clone())], done: Progress::default(), progress };
+    filler.fill_all(&first).await?;
+    first.commit().await?;
+
+    let last = connection.transaction().await?;
+    last.batch_execute("LOCK TABLE heads IN SHARE MODE").await?;
+    let changed =
+        last.query(include_str!("journal/sql/changed_since.sql"), &[&UserAccount::TYPE, &snapshot]).await?;
+    let changed: Vec<Uuid> = changed.iter().map(|row| row.get(0)).collect();
+    last.execute(&format!("DELETE FROM {new} WHERE account_id = ANY($1)"), &[&changed]).await?;
+    filler.fill(&last, &changed).await?;
+    let done = filler.done;
+    last.batch_execute(&format!("DROP TABLE {name}; ALTER TABLE {new} RENAME TO {name}")).await?;
+    rename_indexes(&last, name, &new).await?;
+    last.commit().await?;
+    Ok(done)
+}
+
+/// Makes every read model again, beside the live ones and in one snapshot of the database, and compares them.
+///
+/// # Errors
+/// [`JournalError`] when the log cannot be read.
+pub async fn check(
+    journal: &Journal,
+    models: &[ReadModel],
+    now: DateTime<Utc>,
+    progress: &mut impl FnMut(Progress),
+) -> Result<Vec<Checked>, JournalError> {
+    let mut connection: Client = journal.database().connection().await?;
+    let snapshot =
+        connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
+    let tables: Vec<(ReadModel, String)> =
+        models.iter().map(|model| (*model, format!("{}_check", model.table.name))).collect();
+    for (model, copy) in &tables {
+        let name = model.table.name;
+        snapshot
+            .batch_execute(&format!(
+                "CREATE TEMPORARY TABLE {copy} (LIKE {name} INCLUDING INDEXES) ON COMMIT DROP"
+            ))
+            .await?;
+    }
+    Filler { journal, tables: &tables, done: Progress::default(), progress }.fill_all(&snapshot).await?;
+
+    let mut checked = Vec::new();
+    for (model, copy) in &tables {
+        let (name, names) = (model.table.name, model.table.names());
+        let kept = |table: &str| {
+            format!("SELECT {names} FROM {table} WHERE $1::timestamptz IS NOT NULL AND {}", model.table.kept)
+        };
+        let (live, rebuilt) = (kept(name), kept(copy));
+        let sql = format!(
+            "SELECT (SELECT count(*) FROM ({live}) live) AS rows, count(*) AS differing
+               FROM (({live} EXCEPT ALL {rebuilt}) UNION ALL ({rebuilt} EXCEPT ALL {live})) difference"
+        );
+        let row = snapshot.query_one(&sql, &[&now]).await?;
+        checked.push(Checked { name, rows: row.get("rows"), differing: row.get("differing") });
+    }
+    Ok(checked)
+}
+
+async fn rename_indexes(transaction: &Transaction<'_>, name: &str, new: &str) -> Result<(), JournalError> {
+    let indexes =
+        transaction.query("SELECT indexname::text FROM pg_indexes WHERE tablename = $1", &[&name]).await?;
+    for index in indexes.iter().map(|row| row.get::<_, String>(0)) {
+        let renamed = index.replacen(new, name, 1);
+        if renamed != index {
+            transaction.batch_execute(&format!("ALTER INDEX {index} RENAME TO {renamed}")).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the log and writes rows into tables.
+struct Filler<'a, F> {
+    journal: &'a Journal,
+    tables: &'a [(ReadModel, String)],
+    done: Progress,
+    progress: &'a mut F,
+}
+
+impl<F: FnMut(Progress)> Filler<'_, F> {
+    async fn fill_all(&mut self, transaction: &Transaction<'_>) -> Result<(), JournalError> {
+        let total: i64 = transaction.query_one("SELECT count(*) FROM heads", &[]).await?.get(0);
+        self.done.of_accounts = u64::try_from(total).unwrap_or_default();
+        let mut after = Uuid::nil();
+        loop {
+            let page = transaction
+                .query(
+                    "SELECT account_id FROM heads WHERE account_id > $1 ORDER BY account_id LIMIT $2",
+                    &[&after, &PAGE],
+                )
+                .await?;
+            let accounts: Vec<Uuid> = page.iter().map(|row| row.get(0)).collect();
+            let Some(last) = accounts.last() else {
+                return Ok(());
+            };
+            after = *last;
+            self.fill(transaction, &accounts).await?;
+        }
+    }
+
+    async fn fill(&mut self, transaction: &Transaction<'_>, accounts: &[Uuid]) -> Result<(), JournalError> {
+        let keys = self.keys(transaction, accounts).await?;
+        let ids: Vec<String> = accounts.iter().map(Uuid::to_string).collect();
+        let rows =
+            transaction.query(include_str!("journal/sql/events_of.sql"), &[&UserAccount::TYPE, &ids]).await?;
+
+        let mut histories: BTreeMap<AccountId, Vec<UserAccountEvent>> = BTreeMap::new();
+        for row in &rows {
+            let account = AccountId(row.get("account_id"));
+            let event: Result<UserAccountEvent, _> = serde_json::from_str(row.get("payload"));
+            let mut event =
+                event.map_err(|error| JournalError::Unreadable { account, reason: error.to_string() })?;
+            if let (Some(personal), Some(keys)) =
+                (row.get::<_, Option<&[u8]>>("personal"), keys.get(&account))
+            {
+                keys.reveal_event(row.get("sequence"), &mut event, personal);
+            }
+            histories.entry(account).or_default().push(event);
+        }
+        let streams: Vec<Stream<'_>> =
+            histories.iter().map(|(account, events)| Stream { account: *account, events }).collect();
+        for (model, table) in self.tables {
+            let records = model.table.records(1);
+            let put = model.table.put(table, "changes");
+            let statement = format!("WITH changes AS (SELECT r.* FROM {records}) {put}");
+            transaction
+                .execute(&transaction.prepare_cached(&statement).await?, &[&(model.changes)(&streams)])
+                .await?;
+        }
+        self.done.accounts += accounts.len() as u64;
+        self.done.events += rows.len() as u64;
+        (self.progress)(self.done);
+        Ok(())
+    }
+
+    async fn keys(
+        &self,
+        transaction: &Transaction<'_>,
+        accounts: &[Uuid],
+    ) -> Result<BTreeMap<AccountId, AccountKeys>, DatabaseError> {
+        let rows = transaction
+            .query(
+                "SELECT account_id, scope, wrapping_id, wrapped FROM account_keys WHERE account_id = ANY($1)",
+                &[&accounts],
+            )
+            .await?;
+        let mut stored: BTreeMap<AccountId, Vec<WrappedKey>> = BTreeMap::new();
+        for row in rows {
+            stored.entry(AccountId(row.get("account_id"))).or_default().push(WrappedKey {
+                scope: row.get("scope"),
+                wrapping_id: row.get("wrapping_id"),
+                wrapped: row.get("wrapped"),
+            });
+        }
+        let personal_data = self.journal.personal_data();
+        Ok(stored.into_iter().map(|(account, keys)| (account, personal_data.unwrap(account, keys))).collect())
+    }
+}
