@@ -2,14 +2,20 @@
 //! an event in PostgreSQL, and what is true now is built from the events.
 
 pub mod accounts;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod database;
 pub mod entropy;
+pub mod http;
 pub mod journal;
 pub mod keyring;
 mod lanes;
 pub mod migrations;
 pub mod otp;
 pub mod personal_data;
+pub mod private_postgres;
 pub mod rebuild;
+pub mod settings;
+pub mod telemetry;
 pub mod tokens;

@@ -1,1 +1,9 @@
-fn main() {}
+//! The `counterfoil` binary: see `counterfoil --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Before any TLS or JWT: with the provider named here, a missing one is an error at build time.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    counterfoil::cli::run()
+}

@@ -1,0 +1,175 @@
+//! The service, put together: what its parts share, and the server that runs them.
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::{NormalizePath, from_fn};
+use actix_web::{App, HttpServer, web};
+use counterfoil_domain::values::Region;
+use counterfoil_projections::revoked_token;
+use deadpool_postgres::Client;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::accounts::{Accounts, AccountsError};
+use crate::clock::Clock;
+use crate::database::{Database, DatabaseError};
+use crate::http::{self, Problem};
+use crate::journal::Journal;
+use crate::keyring::Keyring;
+use crate::otp::OtpCodes;
+use crate::personal_data::PersonalData;
+use crate::settings::{DatabaseUrl, Settings};
+use crate::tokens::{LEEWAY, Tokens};
+
+/// How long a read may take before the caller hears that the database is away.
+const READ_WITHIN: Duration = Duration::from_millis(900);
+
+/// How long requests that have begun may go on after a stop was asked for, in seconds.
+const DRAIN_SECONDS: u64 = 20;
+
+/// How long a request's head may take.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+
+/// What every request can reach.
+pub struct State {
+    /// The write side.
+    pub accounts: Accounts,
+    /// The read side.
+    pub database: Database,
+    /// How tokens are opened.
+    pub tokens: Tokens,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where phone numbers without a country code are read.
+    pub default_region: Option<Region>,
+    /// The metrics so far.
+    pub metrics: PrometheusHandle,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("accounts", &self.accounts).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// The state of a service with these settings on that database.
+    ///
+    /// # Errors
+    /// When the database URL is malformed.
+    pub fn new(
+        settings: &Settings,
+        database: &DatabaseUrl,
+        keyring: &Keyring,
+        clock: Arc<dyn Clock>,
+        metrics: PrometheusHandle,
+    ) -> Result<Self, DatabaseError> {
+        let database = Database::new(&database.0, settings.connections)?;
+        let tokens = Tokens::new(keyring, settings.tokens.clone());
+        let journal = Journal::new(database.clone(), PersonalData::new(keyring));
+        let accounts = Accounts::new(
+            journal,
+            settings.policy.clone(),
+            OtpCodes::new(keyring),
+            tokens.clone(),
+            settings.delivery,
+            clock.clone(),
+        );
+        Ok(Self { accounts, database, tokens, clock, default_region: settings.default_region, metrics })
+    }
+
+    /// The answer to an error of the write side, now.
+    pub fn problem(&self, error: &AccountsError) -> Problem {
+        Problem::from_accounts(error, self.clock.now())
+    }
+
+    /// Reads from the read side, in time or not at all.
+    ///
+    /// # Errors
+    /// [`Problem::Unavailable`] when the database does not answer in time.
+    pub async fn query<T>(
+        &self,
+        query: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, Problem> {
+        let read = async {
+            let connection = self.database.connection().await?;
+            query(&connection).await.map_err(DatabaseError::from)
+        };
+        let late = || Err(DatabaseError::Unavailable("no answer in time".to_owned()));
+        let answer = tokio::time::timeout(READ_WITHIN, read).await.unwrap_or_else(|_| late());
+        answer.map_err(|error| Problem::from_database(&error))
+    }
+
+    /// Forgets what has expired. Called now and then; missing it once does no harm.
+    pub async fn prune(&self) {
+        let now = self.clock.now() - LEEWAY * 2;
+        let pruned = self.query(async |db| revoked_token::prune(db, now).await).await;
+        if let Ok(count @ 1..) = pruned {
+            tracing::debug!(count, "forgot sessions whose tokens have expired");
+        }
+    }
+}
+
+/// The server, listening.
+pub struct Application {
+    address: SocketAddr,
+    server: Server,
+    state: web::Data<State>,
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Application").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Application {
+    /// Binds the address; requests are taken from then on and answered once [`run`](Self::run) is awaited.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn build(settings: &Settings, state: State) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(settings.listen)?;
+        let address = listener.local_addr()?;
+        let state = web::Data::new(state);
+        let shared = state.clone();
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(shared.clone())
+                .wrap(from_fn(http::observe))
+                .wrap(NormalizePath::trim())
+                .configure(http::routes)
+        })
+        .client_request_timeout(HEAD_WITHIN)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals();
+        let server = if settings.workers == 0 { server } else { server.workers(settings.workers) };
+        Ok(Self { address, server: server.listen(listener)?.run(), state })
+    }
+
+    /// Where it listens; the real port where the settings said 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What its requests share.
+    pub fn state(&self) -> web::Data<State> {
+        self.state.clone()
+    }
+
+    /// By which it is stopped: no new connections, and the requests that have begun are answered.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until it is stopped.
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub async fn run(self) -> std::io::Result<()> {
+        self.server.await
+    }
+}

@@ -1,0 +1,99 @@
+//! The commands of the binary. Exit status 0 done, 1 failed, 2 wrong usage.
+
+mod accounts;
+mod config;
+mod keys;
+mod output;
+mod projections;
+mod serve;
+mod setup;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::settings::{SettingsError, Sources};
+
+/// Event-sourced authentication with one-time codes, sealed tokens and a provable login history.
+#[derive(Debug, Parser)]
+#[command(name = "counterfoil", version, arg_required_else_help = true)]
+struct Cli {
+    /// The settings file, instead of `counterfoil.toml` in this folder.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service.
+    Serve(serve::Serve),
+    /// Bring the database's schema up to date.
+    Migrate,
+    /// Make and look after keys.
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Look at accounts.
+    #[command(subcommand)]
+    Accounts(accounts::Accounts),
+    /// Check and rebuild what is read from.
+    #[command(subcommand)]
+    Projections(projections::Projections),
+    /// Look at the settings.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What a command fails with: a text for whoever typed it.
+type Failure = Box<dyn Error>;
+
+/// Reads the command line and does what it says.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and the version come this way too, and are no errors.
+            let shown = error.print();
+            return if shown.is_err() || error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli.run() {
+        Ok(code) => code,
+        Err(failure) => {
+            output::error(&failure.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Cli {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let flags = if let Command::Serve(serve) = &self.command { serve.settings() } else { Vec::new() };
+        let sources = || -> Result<Sources, SettingsError> {
+            Sources::read(self.config.as_deref(), std::env::vars(), flags.into_iter())
+        };
+        match self.command {
+            Command::Serve(_) => serve::run(sources()?.check()?),
+            Command::Migrate => setup::migrate(&sources()?.check()?),
+            Command::Keys(keys) => keys.run(),
+            Command::Accounts(accounts) => accounts.run(&sources()?.check()?),
+            Command::Projections(projections) => projections.run(&sources()?.check()?),
+            Command::Config(config) => config.run(sources()?),
+            Command::Completions { shell } => {
+                let mut text = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), "counterfoil", &mut text);
+                output::text(&String::from_utf8_lossy(&text))?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}

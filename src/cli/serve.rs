@@ -1,0 +1,111 @@
+//! `counterfoil serve`
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, setup};
+use crate::app::{Application, State};
+use crate::clock::SystemClock;
+use crate::migrations;
+use crate::private_postgres::PrivatePostgres;
+use crate::settings::{DatabaseUrl, Profile, Settings};
+use crate::telemetry;
+
+/// How often what has expired is forgotten, and a private database is looked after.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
+const REVIVE_EVERY: Duration = Duration::from_millis(500);
+
+/// Run the service until it is told to stop; then answer what has begun, and stop a private database last.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to listen.
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// `development` or `production`.
+    #[arg(long)]
+    profile: Option<String>,
+}
+
+impl Serve {
+    /// The settings among the flags.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let flags = [("server.listen", &self.listen), ("profile", &self.profile)];
+        flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect()
+    }
+}
+
+/// Serves. The private database is started and stopped here, on the main thread, around everything else.
+pub fn run(settings: Settings) -> Result<ExitCode, Failure> {
+    telemetry::init(&settings)?;
+    let (mut private, url) = match &settings.database {
+        Some(url) => (None, url.clone()),
+        None => {
+            let private = PrivatePostgres::start(std::path::Path::new(".counterfoil"))?;
+            let url = private.url();
+            tracing::info!("started a private PostgreSQL in .counterfoil");
+            (Some(private), url)
+        }
+    };
+    let served = setup::runtime()?.block_on(serve(&settings, &url, private.as_mut()));
+    if let Some(private) = private {
+        private.stop()?;
+        tracing::info!("stopped the private PostgreSQL");
+    }
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(
+    settings: &Settings,
+    url: &DatabaseUrl,
+    private: Option<&mut PrivatePostgres>,
+) -> Result<(), Failure> {
+    if settings.profile == Profile::Development {
+        migrations::migrate(&url.0).await?;
+    }
+    let keyring = setup::keyring(settings)?;
+    let metrics = PrometheusBuilder::new().install_recorder()?;
+    let state = State::new(settings, url, &keyring, Arc::new(SystemClock), metrics)?;
+    let database = state.database.clone();
+    let application = Application::build(settings, state)?;
+    tracing::info!(address = %application.address(), profile = ?settings.profile, "listening");
+
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (handle, state) = (application.handle(), application.state());
+    let server = tokio::spawn(application.run());
+    let housekeeping = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(HOUSEKEEPING_EVERY).await;
+            state.prune().await;
+        }
+    });
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        () = look_after(private) => {}
+    }
+    tracing::info!("stopping");
+    handle.stop(true).await;
+    housekeeping.abort();
+    server.await??;
+    database.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Starts a private database again when it has died. Without one, waits for ever.
+async fn look_after(private: Option<&mut PrivatePostgres>) {
+    let Some(private) = private else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(REVIVE_EVERY).await;
+        if let Err(error) = tokio::task::block_in_place(|| private.revive()) {
+            tracing::error!(%error, "the private PostgreSQL does not come back");
+        }
+    }
+}

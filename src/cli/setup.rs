@@ -1,0 +1,78 @@
+//! What commands need before they can start: a database and keys.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::Failure;
+use crate::database::Database;
+use crate::journal::Journal;
+use crate::keyring::{Keyring, KeyringError};
+use crate::migrations;
+use crate::personal_data::PersonalData;
+use crate::private_postgres::PrivatePostgres;
+use crate::settings::{DatabaseUrl, Profile, Settings};
+
+/// Where the development profile keeps what it makes.
+const FOLDER: &str = ".counterfoil";
+
+/// The database: the configured one, or a private one in the development folder, running from here on.
+pub fn database(settings: &Settings) -> Result<(Option<PrivatePostgres>, DatabaseUrl), Failure> {
+    match &settings.database {
+        Some(url) => Ok((None, url.clone())),
+        None => Ok(PrivatePostgres::start_or_find(Path::new(FOLDER))?),
+    }
+}
+
+/// The keys: the configured file, or one in the development folder, made where it is missing.
+pub fn keyring(settings: &Settings) -> Result<Keyring, Failure> {
+    let development = settings.profile == Profile::Development;
+    let default = Path::new(FOLDER).join("keyring.json");
+    let path = settings.keyring.as_deref().unwrap_or(&default);
+    if development && !path.exists() {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        match Keyring::generate().create(path) {
+            Ok(()) => tracing::info!(file = %path.display(), "made a keyring"),
+            // A node that was started at the same time made it first: its keys are the keys.
+            Err(KeyringError::File { .. }) if path.exists() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Keyring::read(path)?)
+}
+
+/// A runtime for a command's work.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// Runs a command's work on the journal, in the database of the settings.
+pub fn with_journal<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&Journal) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let (private, url) = database(settings)?;
+    let keyring = keyring(settings)?;
+    let result = runtime()?.block_on(async {
+        let database = Database::new(&url.0, 4)?;
+        let journal = Journal::new(database.clone(), PersonalData::new(&keyring));
+        let result = work(&journal).await;
+        database.close().await;
+        result
+    });
+    if let Some(private) = private {
+        private.stop()?;
+    }
+    result
+}
+
+/// `counterfoil migrate`
+pub fn migrate(settings: &Settings) -> Result<ExitCode, Failure> {
+    let (private, url) = database(settings)?;
+    runtime()?.block_on(migrations::migrate(&url.0))?;
+    if let Some(private) = private {
+        private.stop()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

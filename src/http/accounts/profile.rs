@@ -1,0 +1,39 @@
+//! Look at the profile, and change the one thing of it that a person may change.
+
+use actix_web::{HttpResponse, web};
+use counterfoil_domain::values::{AccountId, FullName};
+use counterfoil_projections::profile;
+
+use crate::app::State;
+use crate::http::Problem;
+use crate::http::extract::{Body, Caller, Fields, Form, Peer};
+
+pub struct ProfileUpdate {
+    fullname: FullName,
+}
+
+impl Form for ProfileUpdate {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { fullname: fields.required("fullname", FullName::parse)? })
+    }
+}
+
+pub async fn get(state: web::Data<State>, caller: Caller) -> Result<HttpResponse, Problem> {
+    answer(&state, caller.token.account).await
+}
+
+pub async fn patch(
+    state: web::Data<State>,
+    caller: Caller,
+    peer: Peer,
+    Body(update): Body<ProfileUpdate>,
+) -> Result<HttpResponse, Problem> {
+    let updated = state.accounts.update_profile(caller.token, update.fullname, peer.into()).await;
+    updated.map_err(|error| state.problem(&error))?;
+    answer(&state, caller.token.account).await
+}
+
+async fn answer(state: &State, account: AccountId) -> Result<HttpResponse, Problem> {
+    let profile = state.query(async |db| profile::find(db, account).await).await?;
+    Ok(HttpResponse::Ok().json(profile.ok_or(Problem::InvalidAccessToken)?))
+}

@@ -1,0 +1,28 @@
+//! Ask for the pending code once more.
+
+use actix_web::{HttpResponse, web};
+use counterfoil_domain::values::Identifier;
+
+use crate::app::State;
+use crate::http::extract::{Body, Fields, Form, Peer, WantedLanguage, read_identifier};
+use crate::http::{Problem, answer};
+
+pub struct Resend {
+    identifier: Identifier,
+}
+
+impl Form for Resend {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { identifier: read_identifier(fields)? })
+    }
+}
+
+pub async fn post(
+    state: web::Data<State>,
+    peer: Peer,
+    WantedLanguage(language): WantedLanguage,
+    Body(resend): Body<Resend>,
+) -> Result<HttpResponse, Problem> {
+    let code = state.accounts.resend_otp(resend.identifier, peer.into()).await;
+    Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
+}

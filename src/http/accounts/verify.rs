@@ -1,0 +1,45 @@
+//! Redeem a code for a session.
+
+use actix_web::{HttpResponse, web};
+use counterfoil_domain::values::{DeviceName, Identifier, OtpCode};
+use counterfoil_projections::profile::{self, Profile};
+use serde::Serialize;
+
+use crate::app::State;
+use crate::http::Problem;
+use crate::http::answer::TokenAnswer;
+use crate::http::extract::{Body, Fields, Form, Peer, read_identifier};
+
+pub struct Verify {
+    identifier: Identifier,
+    code: OtpCode,
+    device_name: Option<DeviceName>,
+}
+
+impl Form for Verify {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let identifier = read_identifier(fields);
+        let code = fields.required("code", OtpCode::parse);
+        let device_name = fields.optional("device_name", DeviceName::parse);
+        Some(Self { identifier: identifier?, code: code?, device_name: device_name? })
+    }
+}
+
+#[derive(Serialize)]
+struct Answer {
+    user: Profile,
+    token: TokenAnswer,
+}
+
+pub async fn post(
+    state: web::Data<State>,
+    peer: Peer,
+    Body(verify): Body<Verify>,
+) -> Result<HttpResponse, Problem> {
+    let origin = peer.named(verify.device_name);
+    let signed_in = state.accounts.verify_otp(verify.identifier, verify.code, origin).await;
+    let signed_in = signed_in.map_err(|error| state.problem(&error))?;
+    let user = state.query(async |db| profile::find(db, signed_in.account).await).await?;
+    Ok(HttpResponse::Ok()
+        .json(Answer { user: user.ok_or(Problem::Internal)?, token: signed_in.tokens.into() }))
+}

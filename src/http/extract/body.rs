@@ -1,0 +1,242 @@
+//! The body: one JSON object, within its size and its time, each field read into its domain type.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
+use counterfoil_domain::values::{
+    EmailAddress, Identifier, InvalidEmailAddress, InvalidOtpCode, InvalidPhoneNumber, InvalidText,
+    PhoneNumber, Region,
+};
+use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::Value;
+
+use crate::app::State;
+use crate::http::problem::{FieldErrors, Problem};
+
+const LIMIT: usize = 16 * 1024;
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// What an endpoint reads from its body.
+pub trait Form: Sized {
+    /// Reads the fields. Complaints are noted in `fields`; `None` only where there are some.
+    fn read(fields: &mut Fields) -> Option<Self>;
+}
+
+/// The body of a request, read into `T`.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<T: Form> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let region = request.app_data::<web::Data<State>>().and_then(|state| state.default_region);
+        let acceptable = is_plain_json(request);
+        let payload = payload.take();
+        async move {
+            if !acceptable {
+                return Err(Problem::UnsupportedMediaType);
+            }
+            let body =
+                tokio::time::timeout(TIME_LIMIT, read(payload)).await.map_err(|_| Problem::BodyTooSlow)??;
+            let mut fields = Fields::parse(&body, region)?;
+            let form = T::read(&mut fields);
+            fields.finish(form).map(Self)
+        }
+        .boxed_local()
+    }
+}
+
+fn is_plain_json(request: &HttpRequest) -> bool {
+    let encoded =
+        request.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
+    let json = request.mime_type().ok().flatten().is_some_and(|mime| {
+        let charset = mime.get_param("charset");
+        mime.essence_str() == "application/json" && charset.is_none_or(|charset| charset == "utf-8")
+    });
+    json && !encoded
+}
+
+async fn read(mut payload: Payload) -> Result<Vec<u8>, Problem> {
+    let mut body = Vec::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Problem::MalformedBody)?;
+        if body.len() + chunk.len() > LIMIT {
+            return Err(Problem::BodyTooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The fields of a body, taken one by one; what is left at the end is unknown.
+#[derive(Debug)]
+pub struct Fields {
+    values: BTreeMap<String, Value>,
+    default_region: Option<Region>,
+    errors: FieldErrors,
+}
+
+impl Fields {
+    fn parse(body: &[u8], default_region: Option<Region>) -> Result<Self, Problem> {
+        let Object(values) = serde_json::from_slice(body).map_err(|_| Problem::MalformedBody)?;
+        Ok(Self { values, default_region, errors: FieldErrors::new() })
+    }
+
+    fn finish<T>(mut self, form: Option<T>) -> Result<T, Problem> {
+        let unknown: Vec<String> = self.values.keys().cloned().collect();
+        for name in unknown {
+            // Somebody who sends megabytes of names gets few of them back.
+            let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+            self.complain(&name, "field_unknown");
+        }
+        match form {
+            Some(form) if self.errors.is_empty() => Ok(form),
+            Some(_) | None => Err(Problem::InvalidFields(self.errors)),
+        }
+    }
+
+    /// Notes what is wrong with a field.
+    pub fn complain(&mut self, field: &str, message: &'static str) {
+        self.errors.entry(field.to_owned()).or_default().push(message);
+    }
+
+    /// A field that has to be there.
+    pub fn required<T, E: Complaint>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        if !self.has(name) {
+            self.values.remove(name);
+            self.complain(name, "field_required");
+            return None;
+        }
+        self.optional(name, parse)?
+    }
+
+    /// A field that may be absent or null. The outer `None` is a complaint.
+    pub fn optional<T, E: Complaint>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        let message = match self.values.remove(name) {
+            None | Some(Value::Null) => return Some(None),
+            Some(Value::String(text)) => match parse(&text) {
+                Ok(value) => return Some(Some(value)),
+                Err(error) => error.message(),
+            },
+            Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => "field_not_text",
+        };
+        self.complain(name, message);
+        None
+    }
+
+    /// Whether a field is there and not null.
+    pub fn has(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| !value.is_null())
+    }
+}
+
+/// The phone number or the e-mail address: exactly one of the two.
+pub fn read_identifier(fields: &mut Fields) -> Option<Identifier> {
+    let region = fields.default_region;
+    match (fields.has("phone_number"), fields.has("email")) {
+        (true, true) => {
+            for name in ["phone_number", "email"] {
+                fields.values.remove(name);
+                fields.complain(name, "field_one_identifier");
+            }
+            None
+        }
+        (false, true) => {
+            fields.values.remove("phone_number");
+            fields.required("email", EmailAddress::parse).map(Identifier::Email)
+        }
+        (_, false) => {
+            fields.values.remove("email");
+            fields.required("phone_number", |text| PhoneNumber::parse(text, region)).map(Identifier::Phone)
+        }
+    }
+}
+
+/// An error of parsing that has words for the person who typed.
+pub trait Complaint {
+    /// The name of the message.
+    fn message(&self) -> &'static str;
+}
+
+impl Complaint for InvalidPhoneNumber {
+    fn message(&self) -> &'static str {
+        match self {
+            Self::Malformed => "phone_malformed",
+            Self::NoCountryCode => "phone_no_country_code",
+            Self::NotMobile => "phone_not_mobile",
+        }
+    }
+}
+
+impl Complaint for InvalidEmailAddress {
+    fn message(&self) -> &'static str {
+        "email_malformed"
+    }
+}
+
+impl Complaint for InvalidOtpCode {
+    fn message(&self) -> &'static str {
+        "code_malformed"
+    }
+}
+
+impl Complaint for InvalidText {
+    fn message(&self) -> &'static str {
+        match self {
+            Self::Empty => "text_empty",
+            Self::TooLong(_) => "text_too_long",
+            Self::Unprintable => "text_unprintable",
+        }
+    }
+}
+
+impl Complaint for std::convert::Infallible {
+    fn message(&self) -> &'static str {
+        match *self {}
+    }
+}
+
+/// A JSON object that names nothing twice. (A derived struct would take an array, a map the last of two.)
+struct Object(BTreeMap<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut values = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if values.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a field is named twice"));
+                    }
+                }
+                Ok(Object(values))
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}

@@ -1,0 +1,72 @@
+//! From where a request came, and which language it wants.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::net::{IpAddr, Ipv4Addr};
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest};
+use counterfoil_domain::values::{Client, DeviceName, UserAgent};
+
+use crate::accounts::Origin;
+use crate::http::language::Language;
+use crate::http::request_id;
+
+/// The other end of the connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    ip: IpAddr,
+    user_agent: Option<UserAgent>,
+    request: String,
+}
+
+impl Peer {
+    /// The origin of a command, on a device that gave itself that name.
+    pub fn named(self, device_name: Option<DeviceName>) -> Origin {
+        let client = Client { ip: self.ip, user_agent: self.user_agent, device_name };
+        Origin { client, request: self.request }
+    }
+}
+
+impl From<Peer> for Origin {
+    fn from(peer: Peer) -> Self {
+        peer.named(None)
+    }
+}
+
+impl FromRequest for Peer {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        // The peer's own address, never what a header claims; one address however it is written.
+        let ip =
+            request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+        let user_agent = request
+            .headers()
+            .get(header::USER_AGENT)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .and_then(|value| UserAgent::from_header(&value));
+        ready(Ok(Self { ip, user_agent, request: request_id(request) }))
+    }
+}
+
+/// The language for the answer.
+#[derive(Clone, Copy, Debug)]
+pub struct WantedLanguage(pub Language);
+
+impl FromRequest for WantedLanguage {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(wanted_language(request))))
+    }
+}
+
+/// The language that a request's `Accept-Language` likes best.
+pub fn wanted_language(request: &HttpRequest) -> Language {
+    let header = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    header.map_or(Language::default(), Language::negotiate)
+}

@@ -1,0 +1,55 @@
+# What the API says, in English. A name is the stable code of a problem, or the complaint about a field.
+
+code_sent = A code is on its way.
+
+invalid_fields = Some fields are missing or not valid.
+    .title = Invalid fields
+malformed_body = The body is not a JSON object, or names a field twice.
+    .title = Malformed body
+unsupported_media_type = Send the body as application/json in UTF-8, uncompressed.
+    .title = Unsupported media type
+body_too_large = The body is larger than 16 KiB.
+    .title = Body too large
+body_too_slow = The body did not arrive in time.
+    .title = Body too slow
+not_found = There is nothing here.
+    .title = Not found
+method_not_allowed = This path does not answer to that method.
+    .title = Method not allowed
+not_authenticated = Sign in first: no access token was sent.
+    .title = Not authenticated
+invalid_access_token = The access token is not valid or has expired.
+    .title = Invalid access token
+invalid_request = Send one access token, in one place.
+    .title = Ambiguous credentials
+cross_site_request = A request with a cookie must come from the same site.
+    .title = Cross-site request
+invalid_code = The code is not valid or has expired.
+    .title = Invalid code
+too_many_tries = Too many wrong codes. Try again later.
+    .title = Too many tries
+code_too_soon = A code was sent a moment ago. Wait before asking for another.
+    .title = Too soon
+code_quota_spent = No more codes can be sent there for now. Try again later.
+    .title = No more codes
+no_pending_code = There is no code to send again. Ask for a new one.
+    .title = No pending code
+invalid_token = The token is not valid or has expired.
+    .title = Invalid token
+unavailable = The service cannot answer right now. Try again in a moment.
+    .title = Unavailable
+internal_error = Something went wrong on our side.
+    .title = Internal error
+
+field_required = This field is required.
+field_unknown = There is no such field.
+field_not_text = This must be text.
+field_one_identifier = Send either a phone number or an e-mail address.
+phone_malformed = This is not a phone number.
+phone_no_country_code = Give the number with its country code.
+phone_not_mobile = This number cannot receive messages.
+email_malformed = This is not an e-mail address.
+code_malformed = The code is six digits.
+text_empty = This may not be empty.
+text_too_long = This may have at most 100 characters.
+text_unprintable = This has a character that cannot be shown.

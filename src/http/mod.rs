@@ -1,0 +1,49 @@
+//! The REST API: requests in, commands and queries out, answers back. The whole route table is on this screen.
+
+mod accounts;
+mod answer;
+mod extract;
+mod language;
+mod observe;
+mod operations;
+mod problem;
+
+use actix_web::http::Method;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{Resource, Route};
+
+pub use observe::{observe, request_id};
+pub use problem::Problem;
+
+use operations::{healthz, metrics, readyz};
+
+/// Every path, its methods and their handlers. A path answers with and without its trailing slash.
+pub fn routes(config: &mut ServiceConfig) {
+    use accounts::{login, logout, profile, refresh, resend, token_verify, verify};
+
+    config
+        .service(resource("/accounts/login", [web::post().to(login::post)], &[Method::POST]))
+        .service(resource("/accounts/verify", [web::post().to(verify::post)], &[Method::POST]))
+        .service(resource("/accounts/verify/resend", [web::post().to(resend::post)], &[Method::POST]))
+        .service(resource("/accounts/refresh", [web::post().to(refresh::post)], &[Method::POST]))
+        .service(resource("/accounts/token/verify", [web::post().to(token_verify::post)], &[Method::POST]))
+        .service(resource(
+            "/accounts/profile",
+            [web::get().to(profile::get), web::patch().to(profile::patch)],
+            &[Method::GET, Method::PATCH],
+        ))
+        .service(resource("/accounts/profile/update", [web::patch().to(profile::patch)], &[Method::PATCH]))
+        .service(resource("/accounts/logout", [web::post().to(logout::post)], &[Method::POST]))
+        .service(resource("/healthz", [web::get().to(healthz)], &[Method::GET]))
+        .service(resource("/readyz", [web::get().to(readyz)], &[Method::GET]))
+        .service(resource("/metrics", [web::get().to(metrics)], &[Method::GET]))
+        .default_service(web::to(|| async { Err::<(), _>(Problem::NotFound) }));
+}
+
+/// A path with its handlers; other methods are answered with the ones there are.
+fn resource<const N: usize>(path: &str, handlers: [Route; N], allowed: &'static [Method]) -> Resource {
+    handlers
+        .into_iter()
+        .fold(web::resource(path), Resource::route)
+        .default_service(web::to(move || async move { Err::<(), _>(Problem::MethodNotAllowed(allowed)) }))
+}

@@ -1,0 +1,83 @@
+//! Around every request: its id, its log line, its metrics, the headers of every answer, the language of problems.
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage as _, HttpRequest, web};
+use tracing::Instrument as _;
+
+use super::Problem;
+use super::extract::wanted_language;
+use crate::app::State;
+use crate::entropy;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What every answer says to browsers and caches.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+#[derive(Clone)]
+struct RequestId(String);
+
+/// The request's id: the client's own where it is a sane one, else a fresh one.
+pub fn request_id(request: &HttpRequest) -> String {
+    request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
+}
+
+/// The middleware. A log line names the route and never the path, the query, the address or a header: those are the
+/// client's words.
+pub async fn observe(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let started = Instant::now();
+    let id = sane_request_id(&request).unwrap_or_else(|| fresh_request_id(&request));
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let route = request.match_pattern().unwrap_or_else(|| "unknown".to_owned());
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", request_id = %id, %method, %route);
+
+    let language = wanted_language(request.request());
+    let mut response = next.call(request).instrument(span.clone()).await?.map_into_boxed_body();
+    let problem = response.response().extensions().get::<Problem>().cloned();
+    if let Some(problem) = problem {
+        response = response.into_response(problem.render(language));
+    }
+
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+    let labels = [("method", method.to_string()), ("route", route), ("status", status.to_string())];
+    metrics::counter!("counterfoil_http_requests_total", &labels).increment(1);
+    metrics::histogram!("counterfoil_http_request_seconds", &labels[..2]).record(elapsed.as_secs_f64());
+    let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    span.in_scope(|| tracing::info!(status, elapsed_us, "answered"));
+    Ok(response)
+}
+
+/// A client's id that is long enough to be one and too long to be a phone number.
+fn sane_request_id(request: &ServiceRequest) -> Option<String> {
+    let text = request.headers().get(REQUEST_ID)?.to_str().ok()?;
+    let sane = (16..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    sane.then(|| text.to_owned())
+}
+
+fn fresh_request_id(request: &ServiceRequest) -> String {
+    let now = request.app_data::<web::Data<State>>().map(|state| state.clock.now());
+    entropy::uuid_v7(now.unwrap_or_default()).to_string()
+}

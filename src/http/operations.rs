@@ -1,0 +1,33 @@
+//! For whoever runs the service.
+
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::Problem;
+use crate::app::State;
+use crate::migrations;
+
+/// The process is there.
+pub async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "ok"}))
+}
+
+/// The database answers and its schema is the one this version needs.
+pub async fn readyz(state: web::Data<State>) -> Result<HttpResponse, Problem> {
+    let current = migrations::are_current(state.database.reader()).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "not ready");
+        false
+    });
+    current.then(|| HttpResponse::Ok().json(json!({"status": "ready"}))).ok_or(Problem::Unavailable)
+}
+
+/// The metrics, as Prometheus reads them.
+pub async fn metrics(state: web::Data<State>) -> HttpResponse {
+    let (used, open) = state.database.usage();
+    #[expect(clippy::cast_precision_loss, reason = "a pool has few connections")]
+    {
+        metrics::gauge!("counterfoil_database_connections", "state" => "used").set(used as f64);
+        metrics::gauge!("counterfoil_database_connections", "state" => "open").set(open as f64);
+    }
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(state.metrics.render())
+}

@@ -1,0 +1,248 @@
+//! Every error of the API, by name: its status, its stable code, and nothing of what went wrong inside.
+//!
+//! The map is exhaustive and without a wildcard, so a new refusal does not compile until it has an answer. The caller
+//! learns what he can do; the log learns why.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::Refusal;
+use serde::Serialize;
+
+use super::language::Language;
+use crate::accounts::AccountsError;
+use crate::database::DatabaseError;
+use crate::journal::JournalError;
+
+/// A field's complaints, each the name of a message.
+pub type FieldErrors = BTreeMap<String, Vec<&'static str>>;
+
+/// An answer that is an error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.code())]
+pub enum Problem {
+    /// Fields of the body that are missing, unknown or wrong.
+    InvalidFields(FieldErrors),
+    /// A body that is no JSON object, or says something twice.
+    MalformedBody,
+    /// A body of another type than JSON, or compressed.
+    UnsupportedMediaType,
+    /// A body over the limit.
+    BodyTooLarge,
+    /// A body that did not arrive in time.
+    BodyTooSlow,
+    /// No such path.
+    NotFound,
+    /// The path has other methods.
+    MethodNotAllowed(&'static [Method]),
+    /// No credentials were sent.
+    Unauthenticated,
+    /// The access token is not valid, or its session has ended.
+    InvalidAccessToken,
+    /// Credentials were sent in two places, or twice.
+    AmbiguousCredentials,
+    /// A request with a cookie came from another site.
+    CrossSiteRequest,
+    /// The code is not valid.
+    InvalidCode,
+    /// Too many wrong codes.
+    TooManyTries(Duration),
+    /// A code was sent a moment ago.
+    CodeTooSoon(Duration),
+    /// The identifier may get no code now.
+    CodeQuotaSpent(Duration),
+    /// There is no code to send again.
+    NoPendingCode,
+    /// The token in the body is not valid.
+    InvalidToken,
+    /// The service cannot answer now, and soon can.
+    Unavailable,
+    /// A fault of ours.
+    Internal,
+}
+
+impl Problem {
+    /// The answer to an error of the write side.
+    pub fn from_accounts(error: &AccountsError, now: DateTime<Utc>) -> Self {
+        match error {
+            AccountsError::Refused(refusal) => Self::from_refusal(*refusal, now),
+            AccountsError::InvalidToken => Self::InvalidToken,
+            AccountsError::Busy => Self::Unavailable,
+            AccountsError::Journal(error) => Self::from_journal(error),
+        }
+    }
+
+    /// The answer to a refusal of the domain.
+    pub fn from_refusal(refusal: Refusal, now: DateTime<Utc>) -> Self {
+        let wait = |until: DateTime<Utc>| (until - now).to_std().unwrap_or_default();
+        match refusal {
+            Refusal::CodeTooSoon { until } => Self::CodeTooSoon(wait(until)),
+            Refusal::CodeQuotaSpent { until } => Self::CodeQuotaSpent(wait(until)),
+            Refusal::NoPendingCode => Self::NoPendingCode,
+            Refusal::InvalidCode => Self::InvalidCode,
+            Refusal::TooManyTries { until } => Self::TooManyTries(wait(until)),
+            Refusal::SpentToken => Self::InvalidToken,
+            Refusal::SessionEnded => Self::InvalidAccessToken,
+        }
+    }
+
+    /// The answer to trouble with the journal; the log is told what it was.
+    pub fn from_journal(error: &JournalError) -> Self {
+        match error {
+            JournalError::Database(error) => Self::from_database(error),
+            JournalError::Unreadable { .. } => {
+                tracing::error!(%error, "an account cannot be read");
+                Self::Internal
+            }
+        }
+    }
+
+    /// The answer to trouble with the database; the log is told what it was.
+    pub fn from_database(error: &DatabaseError) -> Self {
+        match error {
+            DatabaseError::Unavailable(_) => {
+                tracing::warn!(%error, "the database is away");
+                Self::Unavailable
+            }
+            DatabaseError::Refused(_) => {
+                tracing::error!(%error, "the database refused a statement");
+                Self::Internal
+            }
+        }
+    }
+
+    /// The stable code, which is also the name of its message.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidFields(_) => "invalid_fields",
+            Self::MalformedBody => "malformed_body",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTooSlow => "body_too_slow",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::Unauthenticated => "not_authenticated",
+            Self::InvalidAccessToken => "invalid_access_token",
+            Self::AmbiguousCredentials => "invalid_request",
+            Self::CrossSiteRequest => "cross_site_request",
+            Self::InvalidCode => "invalid_code",
+            Self::TooManyTries(_) => "too_many_tries",
+            Self::CodeTooSoon(_) => "code_too_soon",
+            Self::CodeQuotaSpent(_) => "code_quota_spent",
+            Self::NoPendingCode => "no_pending_code",
+            Self::InvalidToken => "invalid_token",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal_error",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::InvalidFields(_)
+            | Self::MalformedBody
+            | Self::AmbiguousCredentials
+            | Self::InvalidCode
+            | Self::InvalidToken => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated | Self::InvalidAccessToken => StatusCode::UNAUTHORIZED,
+            Self::CrossSiteRequest => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::CodeTooSoon(_) | Self::CodeQuotaSpent(_) | Self::NoPendingCode => {
+                StatusCode::NOT_ACCEPTABLE
+            }
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooManyTries(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyTries(wait) | Self::CodeTooSoon(wait) | Self::CodeQuotaSpent(wait) => Some(*wait),
+            Self::Unavailable => Some(Duration::from_secs(1)),
+            Self::InvalidFields(_)
+            | Self::MalformedBody
+            | Self::UnsupportedMediaType
+            | Self::BodyTooLarge
+            | Self::BodyTooSlow
+            | Self::NotFound
+            | Self::MethodNotAllowed(_)
+            | Self::Unauthenticated
+            | Self::InvalidAccessToken
+            | Self::AmbiguousCredentials
+            | Self::CrossSiteRequest
+            | Self::InvalidCode
+            | Self::NoPendingCode
+            | Self::InvalidToken
+            | Self::Internal => None,
+        }
+    }
+
+    /// The answer in a language (RFC 9457).
+    pub fn render(&self, language: Language) -> HttpResponse {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            r#type: String,
+            title: String,
+            status: u16,
+            detail: String,
+            code: &'a str,
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            errors: BTreeMap<&'a str, Vec<String>>,
+        }
+        let (status, code) = (self.status(), self.code());
+        let mut errors = BTreeMap::new();
+        if let Self::InvalidFields(fields) = self {
+            for (field, names) in fields {
+                errors.insert(field.as_str(), names.iter().map(|name| language.message(name)).collect());
+            }
+        }
+        let body = Body {
+            r#type: format!("urn:counterfoil:problem:{code}"),
+            title: language.title(code),
+            status: status.as_u16(),
+            detail: language.message(code),
+            code,
+            errors,
+        };
+        let mut response = HttpResponse::build(status);
+        if let Some(wait) = self.retry_after() {
+            // Rounded up: asking at that second must not be too soon again.
+            response.insert_header((header::RETRY_AFTER, wait.as_millis().div_ceil(1000).max(1).to_string()));
+        }
+        if self.status() == StatusCode::UNAUTHORIZED {
+            let is_invalid = *self == Self::InvalidAccessToken;
+            let challenge = if is_invalid { r#"Bearer error="invalid_token""# } else { "Bearer" };
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
+        if let Self::MethodNotAllowed(methods) = self {
+            let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            response.insert_header((header::ALLOW, methods.join(", ")));
+        }
+        let body = serde_json::to_string(&body).expect("texts and numbers are JSON");
+        response
+            .insert_header((header::CONTENT_TYPE, "application/problem+json"))
+            .insert_header((header::CONTENT_LANGUAGE, language.tag()))
+            .body(body)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    /// In English, with the problem itself attached, from which [`observe`](super::observe) makes the answer in the
+    /// language of the request.
+    fn error_response(&self) -> HttpResponse {
+        let mut response = self.render(Language::default());
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+}

@@ -1,0 +1,413 @@
+//! A PostgreSQL of our own, for when no database is configured: the installed binaries, a folder, a Unix socket.
+//!
+//! It keeps what it is given (fsync is on), listens on no network, and stops when the service does. A small shell
+//! stands between: it waits for the end of its standard input, which comes when the service closes it and also when
+//! the service is killed, and then stops the server in the fast mode.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, getuid, test_kill_process};
+
+use crate::settings::DatabaseUrl;
+
+const USER: &str = "counterfoil";
+
+/// How long the server may take to start or to stop; recovery after a crash is within.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs the server until the standard input ends, then stops it (SIGINT: roll back, write a checkpoint, exit).
+const KEEPER: &str = r#"exec 3<&0; "$@" </dev/null & server=$!
+(cat <&3 >/dev/null; kill -INT "$server") & wait "$server""#;
+
+/// Why there is no private server.
+#[derive(Debug, thiserror::Error)]
+pub enum PrivatePostgresError {
+    /// The binaries are not installed.
+    #[error(
+        "PostgreSQL is not installed here. Install it (on Debian: apt-get install postgresql), say where it is \
+         with PG_BINDIR, or set DATABASE_URL to a server that runs elsewhere"
+    )]
+    NotInstalled,
+    /// Another service runs on the same folder.
+    #[error("another counterfoil is running on {0}")]
+    InUse(PathBuf),
+    /// The folder was made by another major version.
+    #[error(
+        "{folder} was made by PostgreSQL {found}, and version {installed} is installed: upgrade it with pg_upgrade"
+    )]
+    OtherVersion {
+        /// The data folder.
+        folder: PathBuf,
+        /// The version that made it.
+        found: String,
+        /// The version there is.
+        installed: String,
+    },
+    /// A file or process could not be handled.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A program failed.
+    #[error("{program} failed: {output}")]
+    Failed {
+        /// Which.
+        program: &'static str,
+        /// The end of what it said.
+        output: String,
+    },
+}
+
+type Result<T> = std::result::Result<T, PrivatePostgresError>;
+
+/// A running private server.
+#[derive(Debug)]
+pub struct PrivatePostgres {
+    layout: Layout,
+    keeper: Child,
+    /// Held while the server is ours.
+    _lock: File,
+}
+
+/// Where things are.
+#[derive(Clone, Debug)]
+struct Layout {
+    binaries: PathBuf,
+    data: PathBuf,
+    socket: PathBuf,
+    log: PathBuf,
+    /// The unprivileged user and group to run as; none where we are unprivileged ourselves.
+    run_as: Option<(u32, u32)>,
+}
+
+impl PrivatePostgres {
+    /// Starts the server whose data is under `root`, making it at the first start. Blocks until it answers.
+    ///
+    /// # Errors
+    /// [`PrivatePostgresError`] says what is missing or who is in the way.
+    pub fn start(root: &Path) -> Result<Self> {
+        let layout = Layout::new(root)?;
+        let lock = lock(root)?.ok_or_else(|| PrivatePostgresError::InUse(root.to_owned()))?;
+        layout.wait_for_former_server()?;
+        if !layout.data.exists() {
+            layout.make()?;
+        }
+        layout.check_version()?;
+        let keeper = layout.spawn()?;
+        let mut server = Self { layout, keeper, _lock: lock };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// Starts the server, or finds the one that another process runs on the same folder.
+    ///
+    /// # Errors
+    /// [`PrivatePostgresError`].
+    pub fn start_or_find(root: &Path) -> Result<(Option<Self>, DatabaseUrl)> {
+        match Self::start(root) {
+            Ok(server) => {
+                let url = server.url();
+                Ok((Some(server), url))
+            }
+            Err(PrivatePostgresError::InUse(_)) => Ok((None, Layout::new(root)?.url("counterfoil"))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where its database is.
+    pub fn url(&self) -> DatabaseUrl {
+        self.layout.url("counterfoil")
+    }
+
+    /// Starts the server again if it has died.
+    ///
+    /// # Errors
+    /// [`PrivatePostgresError`] when it does not come back.
+    pub fn revive(&mut self) -> Result<()> {
+        if matches!(self.keeper.try_wait(), Ok(None)) {
+            return Ok(());
+        }
+        self.layout.wait_for_former_server()?;
+        self.keeper = self.layout.spawn()?;
+        self.wait_until_ready()
+    }
+
+    /// Stops the server and waits until it has. Connections must be closed before.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn stop(mut self) -> Result<()> {
+        drop(self.keeper.stdin.take());
+        self.keeper.wait().map_err(|error| io_error("waiting for PostgreSQL to stop", error))?;
+        Ok(())
+    }
+
+    /// What `pg_ctl` looks at: the last line of the server's own pid file.
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let pid_file = fs::read_to_string(self.layout.pid_file()).unwrap_or_default();
+            if pid_file.lines().nth(7).is_some_and(|status| status.trim() == "ready") {
+                return self.layout.create_database();
+            }
+            let exited = matches!(self.keeper.try_wait(), Ok(Some(_)));
+            if exited || started.elapsed() > PATIENCE {
+                return Err(PrivatePostgresError::Failed {
+                    program: "postgres",
+                    output: self.layout.log_tail(),
+                });
+            }
+            sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Layout {
+    fn new(root: &Path) -> Result<Self> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o711)
+            .create(root)
+            .map_err(|error| io_error(format!("making {}", root.display()), error))?;
+        let root = fs::canonicalize(root).map_err(|error| io_error(root.display(), error))?;
+        let run_as = if getuid().is_root() { Some(unprivileged_user()?) } else { None };
+        let home = match run_as {
+            // The server cannot reach a folder below one that is closed to others, such as root's own.
+            Some(_) if !root.ancestors().all(is_open_to_others) => {
+                let name = root.display().to_string().replace('/', "-");
+                PathBuf::from("/var/lib/counterfoil").join(name.trim_start_matches('-'))
+            }
+            _ => root,
+        };
+        // A socket's path has room for 107 bytes.
+        let socket = home.join("run");
+        let socket = if socket.as_os_str().len() < 90 {
+            socket
+        } else {
+            let inode = fs::metadata(&home)
+                .map(|home| std::os::unix::fs::MetadataExt::ino(&home))
+                .unwrap_or_default();
+            std::env::temp_dir().join(format!("counterfoil-{}-{inode}", getuid().as_raw()))
+        };
+        let layout = Self {
+            binaries: binaries()?,
+            data: home.join("postgres"),
+            socket,
+            log: home.join("postgres.log"),
+            run_as,
+        };
+        layout.own_folder(&home, 0o711)?;
+        layout.own_folder(&layout.socket, 0o700)?;
+        Ok(layout)
+    }
+
+    /// Makes a folder that the server's user owns.
+    fn own_folder(&self, folder: &Path, mode: u32) -> Result<()> {
+        let made = fs::DirBuilder::new().recursive(true).mode(mode).create(folder);
+        made.map_err(|error| io_error(format!("making {}", folder.display()), error))?;
+        if let Some((user, group)) = self.run_as {
+            chown(folder, Some(user), Some(group)).map_err(|error| io_error(folder.display(), error))?;
+        }
+        Ok(())
+    }
+
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.process_group(0).stdin(Stdio::null()).current_dir("/");
+        if let Some((user, group)) = self.run_as {
+            command.uid(user).gid(group);
+        }
+        command
+    }
+
+    /// Makes the cluster under another name first, so that an interrupted start leaves no half of one.
+    fn make(&self) -> Result<()> {
+        let draft = self.data.with_extension("new");
+        if draft.exists() {
+            fs::remove_dir_all(&draft).map_err(|error| io_error(draft.display(), error))?;
+        }
+        let output = self
+            .command(self.binaries.join("initdb"))
+            .args(["--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .args(["--data-checksums", "--no-instructions", "--username", USER, "--pgdata"])
+            .arg(&draft)
+            .output()
+            .map_err(|error| io_error("running initdb", error))?;
+        succeeded("initdb", &output)?;
+        fs::rename(&draft, &self.data).map_err(|error| io_error(self.data.display(), error))
+    }
+
+    fn spawn(&self) -> Result<Child> {
+        let log = File::options().create(true).append(true).open(&self.log);
+        let log = log.map_err(|error| io_error(self.log.display(), error))?;
+        let setting = |name: &str, value: &str| format!("--{name}={value}");
+        self.command("sh")
+            .args(["-c", KEEPER, "counterfoil-postgres"])
+            .arg(self.binaries.join("postgres"))
+            .arg("-D")
+            .arg(&self.data)
+            .arg("-k")
+            .arg(&self.socket)
+            .arg(setting("listen_addresses", ""))
+            .arg(setting("unix_socket_permissions", "0700"))
+            .arg(setting("max_connections", "100"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|error| io_error("starting PostgreSQL", error))
+    }
+
+    /// A server that a killed service left behind stops by itself; a pid file of none is cleared away.
+    fn wait_for_former_server(&self) -> Result<()> {
+        let started = Instant::now();
+        while let Some(pid) = self.pid() {
+            if test_kill_process(pid).is_err() {
+                // Of nobody: PostgreSQL clears that away itself.
+                return Ok(());
+            }
+            let working_folders = fs::read_dir("/proc").into_iter().flatten().flatten();
+            let mut folders =
+                working_folders.filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
+            if !folders.any(|folder| folder == self.data) {
+                // The number was given to somebody else, and nobody works on the data: PostgreSQL alone would refuse.
+                let removed = fs::remove_file(self.pid_file());
+                return removed.map_err(|error| io_error(self.pid_file().display(), error));
+            }
+            if started.elapsed() > PATIENCE {
+                return Err(PrivatePostgresError::InUse(self.data.clone()));
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        let text = fs::read_to_string(self.pid_file()).ok()?;
+        Pid::from_raw(text.lines().next()?.trim().parse().ok()?)
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.data.join("postmaster.pid")
+    }
+
+    fn check_version(&self) -> Result<()> {
+        let found = fs::read_to_string(self.data.join("PG_VERSION")).unwrap_or_default().trim().to_owned();
+        let output = Command::new(self.binaries.join("postgres")).arg("--version").output();
+        let output = output.map_err(|error| io_error("running postgres", error))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let version = text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+        let installed = version.unwrap_or_default().split('.').next().unwrap_or_default().to_owned();
+        if found == installed {
+            Ok(())
+        } else {
+            Err(PrivatePostgresError::OtherVersion { folder: self.data.clone(), found, installed })
+        }
+    }
+
+    fn create_database(&self) -> Result<()> {
+        let psql = |sql: &str| {
+            let output = self
+                .command(self.binaries.join("psql"))
+                .args(["--no-psqlrc", "--quiet", "--tuples-only", "--username", USER, "--dbname", "postgres"])
+                .arg("--host")
+                .arg(&self.socket)
+                .args(["--command", sql])
+                .output()
+                .map_err(|error| io_error("running psql", error))?;
+            succeeded("psql", &output)?;
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        };
+        if psql("SELECT 1 FROM pg_database WHERE datname = 'counterfoil'")?.is_empty() {
+            psql("CREATE DATABASE counterfoil")?;
+        }
+        Ok(())
+    }
+
+    fn url(&self, database: &str) -> DatabaseUrl {
+        let host: String = self
+            .socket
+            .display()
+            .to_string()
+            .bytes()
+            .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+            .collect();
+        DatabaseUrl(format!("postgresql:///{database}?host={host}&user={USER}&sslmode=disable"))
+    }
+
+    fn log_tail(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().rev().take(5).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// The lock of a folder, or nothing when another process has it.
+fn lock(root: &Path) -> Result<Option<File>> {
+    let path = root.join("lock");
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.map_err(|error| io_error(path.display(), error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(io_error(path.display(), error)),
+    }
+}
+
+/// The folder of the installed server: `PG_BINDIR`, or Debian's newest version, or where `postgres` is on the path.
+fn binaries() -> Result<PathBuf> {
+    let has_server = |folder: &PathBuf| folder.join("postgres").exists() && folder.join("initdb").exists();
+    if let Some(folder) = std::env::var_os("PG_BINDIR").map(PathBuf::from) {
+        return Some(folder).filter(has_server).ok_or(PrivatePostgresError::NotInstalled);
+    }
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = versions
+        .filter_map(|entry| {
+            Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin")))
+        })
+        .filter(|(_, folder)| has_server(folder))
+        .max();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    newest
+        .map(|(_, folder)| folder)
+        .or_else(|| std::env::split_paths(&path).find(has_server))
+        .ok_or(PrivatePostgresError::NotInstalled)
+}
+
+/// PostgreSQL refuses to run as root, so root runs it as the user that its package makes.
+fn unprivileged_user() -> Result<(u32, u32)> {
+    let id = |flag: &str, name: &str| -> Option<u32> {
+        let output = Command::new("id").args([flag, name]).stderr(Stdio::null()).output().ok()?;
+        String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+    };
+    ["postgres", "nobody"]
+        .into_iter()
+        .find_map(|name| Some((id("-u", name)?, id("-g", name)?)))
+        .ok_or(PrivatePostgresError::NotInstalled)
+}
+
+fn is_open_to_others(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0)
+}
+
+fn succeeded(program: &'static str, output: &Output) -> Result<()> {
+    if output.status.success() {
+        return Ok(());
+    }
+    let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(PrivatePostgresError::Failed { program, output })
+}
+
+fn io_error(what: impl ToString, error: io::Error) -> PrivatePostgresError {
+    PrivatePostgresError::Io { what: what.to_string(), error }
+}

@@ -1,0 +1,404 @@
+//! What an installation can set, and where each value came from.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+
+use chrono::TimeDelta;
+use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+use counterfoil_domain::user_account::{InvalidPolicy, Policy};
+use counterfoil_domain::values::Region;
+use serde::Deserialize;
+
+use crate::accounts::Delivery;
+use crate::tokens::TokenPolicy;
+
+/// Names that every deployment sets, beside the long form.
+const SHORT_NAMES: [(&str, &str); 4] = [
+    ("DATABASE_URL", "database.url"),
+    ("COUNTERFOIL_LISTEN", "server.listen"),
+    ("COUNTERFOIL_KEYRING", "keyring.file"),
+    ("COUNTERFOIL_PROFILE", "profile"),
+];
+
+const PREFIX: &str = "COUNTERFOIL__";
+
+/// For what the service runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// On a developer's machine: codes come back in the answer, and what is missing is made.
+    Development,
+    /// For people: nothing is made up, and what is missing is an error.
+    Production,
+}
+
+/// A setting that cannot be used, by name.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A file or value that cannot be read, or a key that does not exist.
+    #[error("{0}")]
+    Unreadable(#[from] ConfigError),
+    /// A value out of its range.
+    #[error("{0}")]
+    Policy(#[from] InvalidPolicy),
+    /// A value that does not fit, or is missing.
+    #[error("{setting}: {problem}")]
+    Invalid {
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+}
+
+/// The settings, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// For what the service runs.
+    pub profile: Profile,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How many worker threads serve requests; 0 for one a core.
+    pub workers: usize,
+    /// The database; none for a private one.
+    pub database: Option<DatabaseUrl>,
+    /// How many connections to it.
+    pub connections: usize,
+    /// The file of keys; none for one that is made in the development folder.
+    pub keyring: Option<PathBuf>,
+    /// How codes reach people.
+    pub delivery: Delivery,
+    /// Where phone numbers without a country code are read.
+    pub default_region: Option<Region>,
+    /// The numbers that the rules go by.
+    pub policy: Policy,
+    /// How tokens are made.
+    pub tokens: TokenPolicy,
+    /// Which log lines are written.
+    pub log_filter: String,
+    /// Whether log lines are JSON.
+    pub log_json: bool,
+}
+
+/// A database URL, which holds a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(pub String);
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&masked(&self.0))
+    }
+}
+
+/// Settings before they are checked, with their origins.
+#[derive(Debug)]
+pub struct Sources(Config);
+
+/// A value for people to look at.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Shown {
+    /// The setting.
+    pub key: String,
+    /// Its value, masked where it is secret.
+    pub value: String,
+    /// Where it came from.
+    pub origin: String,
+}
+
+/// Values that do not come from a file.
+#[derive(Clone, Debug)]
+struct Given(Vec<(String, Value)>);
+
+impl Source for Given {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.iter().cloned().collect())
+    }
+}
+
+impl Sources {
+    /// Reads all sources: the defaults, the file (`counterfoil.toml` unless another is named), the given
+    /// environment, the given flags.
+    ///
+    /// # Errors
+    /// When a file that was named is missing, or one cannot be parsed.
+    pub fn read(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: impl Iterator<Item = (&'static str, String)>,
+    ) -> Result<Self, SettingsError> {
+        let environment = environment.filter_map(|(name, value)| {
+            let short =
+                SHORT_NAMES.iter().find(|(short, _)| *short == name).map(|(_, key)| (*key).to_owned());
+            let key = short.or_else(|| Some(name.strip_prefix(PREFIX)?.to_lowercase().replace("__", ".")))?;
+            Some((key, Value::new(Some(&format!("environment {name}")), ValueKind::String(value))))
+        });
+        let flags = flags.map(|(key, value)| {
+            (key.to_owned(), Value::new(Some(&"flag".to_owned()), ValueKind::String(value)))
+        });
+        let named = file.unwrap_or(Path::new("counterfoil.toml"));
+        let config = Config::builder()
+            .add_source(File::from_str(include_str!("default.toml"), FileFormat::Toml))
+            .add_source(File::from(named).format(FileFormat::Toml).required(file.is_some()))
+            .add_source(Given(environment.collect()))
+            .add_source(Given(flags.collect()))
+            .build()?;
+        Ok(Self(config))
+    }
+
+    /// Every value that is set, with its origin.
+    pub fn shown(&self) -> Vec<Shown> {
+        let mut shown = Vec::new();
+        collect(&self.0.cache, "", &mut shown);
+        shown.sort_by(|a, b| a.key.cmp(&b.key));
+        shown
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// The first setting that is unknown, out of range, or missing in this profile.
+    pub fn check(self) -> Result<Settings, SettingsError> {
+        let raw: Raw = self.0.try_deserialize()?;
+        let unset = raw.database.url.is_none() && raw.keyring.file.is_none();
+        let profile = raw.profile.unwrap_or(if unset { Profile::Development } else { Profile::Production });
+        let development = profile == Profile::Development;
+        let invalid =
+            |setting, problem: &str| SettingsError::Invalid { setting, problem: problem.to_owned() };
+
+        let resolved = raw.server.listen.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+        let listen = resolved.ok_or_else(|| invalid("server.listen", "is not host:port"))?;
+        if development && !listen.ip().is_loopback() {
+            return Err(invalid(
+                "server.listen",
+                "the development profile gives codes away and listens on a loopback address only",
+            ));
+        }
+        if !development && raw.database.url.is_none() {
+            return Err(invalid("database.url", "is missing; set DATABASE_URL"));
+        }
+        if !development && raw.keyring.file.is_none() {
+            return Err(invalid("keyring.file", "is missing; make one with `counterfoil keys new`"));
+        }
+        let delivery = match (raw.delivery.gateway.as_deref(), development) {
+            (None | Some("echo"), true) => Delivery::Echo,
+            (Some("echo"), false) => {
+                return Err(invalid(
+                    "delivery.gateway",
+                    "echo gives codes away; it is for the development profile",
+                ));
+            }
+            (None, false) => {
+                return Err(invalid("delivery.gateway", "is missing: codes would reach nobody"));
+            }
+            (Some(_), _) => return Err(invalid("delivery.gateway", "is not a gateway; there is `echo`")),
+        };
+        match (raw.limits.shared.as_str(), development) {
+            ("on", _) | ("off", true) => {}
+            ("off", false) => {
+                return Err(invalid("limits.shared", "can be off in the development profile only"));
+            }
+            _ => return Err(invalid("limits.shared", "is `on` or `off`")),
+        }
+        let default_region = match raw.identifiers.default_region.as_deref() {
+            None | Some("") => None,
+            Some(code) => Some(Region::parse(code).ok_or_else(|| {
+                invalid("identifiers.default_region", "is not a two-letter code of a region, such as IR")
+            })?),
+        };
+        let access_lifetime = seconds(raw.tokens.access_lifetime);
+        if !(30..=3600).contains(&raw.tokens.access_lifetime) {
+            return Err(invalid("tokens.access_lifetime", "must be 30 to 3600 seconds"));
+        }
+        if !(1..=1000).contains(&raw.database.connections) {
+            return Err(invalid("database.connections", "must be 1 to 1000"));
+        }
+        Ok(Settings {
+            profile,
+            listen,
+            workers: raw.server.workers,
+            database: raw.database.url.map(DatabaseUrl),
+            connections: raw.database.connections,
+            keyring: raw.keyring.file,
+            delivery,
+            default_region,
+            policy: Policy {
+                code_lifetime: seconds(raw.codes.lifetime),
+                code_tries: raw.codes.tries,
+                resend_after: seconds(raw.codes.resend_after),
+                codes_per_day: raw.codes.per_day,
+                wrong_codes_per_hour: raw.codes.wrong_per_hour,
+                wrong_codes_in_a_row: raw.codes.wrong_in_a_row,
+                session_idle: seconds(raw.sessions.idle),
+                session_absolute: seconds(raw.sessions.absolute),
+                device_limit: raw.sessions.device_limit,
+                ..Policy::default()
+            }
+            .validated()?,
+            tokens: TokenPolicy { issuer: raw.tokens.issuer, audience: raw.tokens.audience, access_lifetime },
+            log_filter: raw.log.filter,
+            log_json: match raw.log.format.as_str() {
+                "json" => true,
+                "text" => false,
+                _ => return Err(invalid("log.format", "is `json` or `text`")),
+            },
+        })
+    }
+}
+
+fn seconds(seconds: u32) -> TimeDelta {
+    TimeDelta::seconds(seconds.into())
+}
+
+fn collect(value: &Value, path: &str, shown: &mut Vec<Shown>) {
+    if let ValueKind::Table(table) = &value.kind {
+        for (key, value) in table {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            collect(value, &path, shown);
+        }
+        return;
+    }
+    let text = value.to_string();
+    let value_shown = if path == "database.url" { masked(&text) } else { text };
+    let origin = value.origin().unwrap_or("default").to_owned();
+    shown.push(Shown { key: path.to_owned(), value: value_shown, origin });
+}
+
+/// A URL without its password.
+fn masked(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "…".to_owned();
+    };
+    // A password can also be a parameter, so no parameter is shown.
+    let (address, query) = rest.split_once('?').map_or((rest, ""), |(address, _)| (address, "?…"));
+    match address.rsplit_once('@') {
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:…@{host}{query}")
+        }
+        None => format!("{scheme}://{address}{query}"),
+    }
+}
+
+macro_rules! raw_section {
+    ($name:ident { $($field:ident: $type:ty),+ $(,)? }) => {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct $name { $($field: $type),+ }
+    };
+}
+
+raw_section!(Raw {
+    profile: Option<Profile>,
+    server: RawServer,
+    database: RawDatabase,
+    keyring: RawKeyring,
+    delivery: RawDelivery,
+    identifiers: RawIdentifiers,
+    codes: RawCodes,
+    sessions: RawSessions,
+    tokens: RawTokens,
+    limits: RawLimits,
+    log: RawLog,
+});
+raw_section!(RawServer { listen: String, workers: usize });
+raw_section!(RawDatabase { url: Option<String>, connections: usize });
+raw_section!(RawKeyring { file: Option<PathBuf> });
+raw_section!(RawDelivery { gateway: Option<String> });
+raw_section!(RawIdentifiers { default_region: Option<String> });
+raw_section!(RawCodes {
+    lifetime: u32,
+    tries: u8,
+    resend_after: u32,
+    per_day: usize,
+    wrong_per_hour: usize,
+    wrong_in_a_row: u32,
+});
+raw_section!(RawSessions { idle: u32, absolute: u32, device_limit: usize });
+raw_section!(RawTokens { issuer: String, audience: String, access_lifetime: u32 });
+raw_section!(RawLimits { shared: String });
+raw_section!(RawLog { filter: String, format: String });
+
+#[cfg(test)]
+mod tests {
+    use super::{Profile, Settings, SettingsError, Sources};
+
+    fn read(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Sources::read(None, environment, std::iter::empty())?.check()
+    }
+
+    #[test]
+    fn nothing_set_is_a_development_server_on_loopback() {
+        let settings = read(&[]).expect("defaults are valid");
+        assert_eq!(settings.profile, Profile::Development);
+        assert!(settings.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn the_environment_sets_numbers_texts_and_short_names() {
+        let settings = read(&[
+            ("COUNTERFOIL__CODES__LIFETIME", "120"),
+            ("COUNTERFOIL_LISTEN", "127.0.0.1:9000"),
+            ("COUNTERFOIL__IDENTIFIERS__DEFAULT_REGION", "ir"),
+            ("COUNTERFOIL__LIMITS__SHARED", "off"),
+            ("PATH", "passed over"),
+        ])
+        .expect("valid");
+        assert_eq!(settings.policy.code_lifetime.num_seconds(), 120);
+        assert_eq!(settings.listen.port(), 9000);
+        assert!(settings.default_region.is_some());
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_an_error_that_names_the_setting() {
+        for (name, value, named) in [
+            ("COUNTERFOIL__CODES__LIFETIME", "0", "codes.lifetime"),
+            ("COUNTERFOIL__CODES__LIFETIME", "-1", "codes.lifetime"),
+            ("COUNTERFOIL__CODES__LIFETIME", "99999999999999999999", "codes.lifetime"),
+            ("COUNTERFOIL__SESSIONS__IDLE", "4294967295", "sessions.idle"),
+            ("COUNTERFOIL__CODES__LIFETIMES", "60", "lifetimes"),
+            ("COUNTERFOIL__NOTHING__HERE", "60", "nothing"),
+            ("COUNTERFOIL_LISTEN", "0.0.0.0:8000", "server.listen"),
+            ("COUNTERFOIL_LISTEN", "localhost", "server.listen"),
+            ("COUNTERFOIL_PROFILE", "staging", "profile"),
+            ("COUNTERFOIL_PROFILE", "production", "database.url"),
+            ("DATABASE_URL", "postgresql://localhost/x", "keyring.file"),
+            ("COUNTERFOIL__IDENTIFIERS__DEFAULT_REGION", "Iran", "identifiers.default_region"),
+        ] {
+            let error = read(&[(name, value)]).expect_err(name).to_string();
+            assert!(error.contains(named), "{name}={value}: {error}");
+        }
+    }
+
+    #[test]
+    fn echo_and_limits_off_are_refused_outside_development() {
+        let production = [
+            ("COUNTERFOIL_PROFILE", "production"),
+            ("DATABASE_URL", "postgresql://localhost/x"),
+            ("COUNTERFOIL_KEYRING", "keyring.json"),
+        ];
+        for (setting, named) in [
+            (("COUNTERFOIL__DELIVERY__GATEWAY", "echo"), "delivery.gateway"),
+            (("COUNTERFOIL__LOG__FILTER", "info"), "delivery.gateway"),
+        ] {
+            let environment: Vec<_> = production.into_iter().chain([setting]).collect();
+            let error = read(&environment).expect_err("refused").to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for url in ["postgresql://ada:secret@db/x", "postgresql://db/x?user=ada&password=secret"] {
+            let environment = [("DATABASE_URL".to_owned(), url.to_owned())];
+            let sources = Sources::read(None, environment.into_iter(), std::iter::empty()).expect("read");
+            let shown = format!("{:?}", sources.shown());
+            assert!(shown.contains("environment DATABASE_URL") && !shown.contains("secret"), "{shown}");
+        }
+    }
+}
