@@ -1,0 +1,73 @@
+//! The service within the test's own process, on a clock that the test moves.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use chrono::TimeDelta;
+use counterfoil::app::{Application, State};
+use counterfoil::journal::Journal;
+use counterfoil::keyring::Keyring;
+use counterfoil::personal_data::PersonalData;
+use counterfoil::settings::Sources;
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use super::{Api, ManualClock, TestDatabase};
+
+/// A running service with its database.
+pub struct TestApp {
+    pub api: Api,
+    pub clock: Arc<ManualClock>,
+    pub keyring: Keyring,
+    pub database: TestDatabase,
+    handle: ServerHandle,
+}
+
+impl TestApp {
+    /// With the default settings, and Iran as the region for national numbers.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With some settings changed: `("codes.lifetime", "30")`.
+    pub async fn with(settings: &[(&'static str, &str)]) -> Self {
+        let flags =
+            [("identifiers.default_region", "IR"), ("server.listen", "127.0.0.1:0"), ("server.workers", "1")];
+        let flags = flags.iter().chain(settings).map(|(key, value)| (*key, (*value).to_owned()));
+        let settings = Sources::read(None, std::iter::empty(), flags).unwrap().check().unwrap();
+
+        let database = TestDatabase::new();
+        let (clock, keyring) = (Arc::new(ManualClock::new()), Keyring::generate());
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let state = State::new(&settings, &database.url, &keyring, clock.clone(), metrics).unwrap();
+        let application = Application::build(&settings, state).unwrap();
+        let (address, handle) = (application.address(), application.handle());
+        tokio::spawn(application.run());
+        Self { api: Api::new(address), clock, keyring, database, handle }
+    }
+
+    /// Moves the service's time on.
+    pub fn wait(&self, seconds: i64) {
+        self.clock.advance(TimeDelta::seconds(seconds));
+    }
+
+    /// The journal that the service writes.
+    pub fn journal(&self) -> Journal {
+        let database = counterfoil::database::Database::new(&self.database.url.0, 4).unwrap();
+        Journal::new(database, PersonalData::new(&self.keyring))
+    }
+
+    /// The keyring in a file, for commands of the binary.
+    pub fn keyring_file(&self) -> PathBuf {
+        let name = format!("keyring-{}.json", uuid::Uuid::from_bytes(counterfoil::entropy::bytes()));
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        self.keyring.create(&path).unwrap();
+        path
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        drop(self.handle.stop(false));
+    }
+}

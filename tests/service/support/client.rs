@@ -1,0 +1,149 @@
+//! A client of the REST API: a method an endpoint.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+
+/// Speaks to one node.
+#[derive(Clone)]
+pub struct Api {
+    base: String,
+    http: reqwest::Client,
+}
+
+/// An answer, read whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+/// A device that has signed in.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    pub user: Value,
+    pub access: String,
+    pub refresh: String,
+}
+
+impl Api {
+    pub fn new(address: SocketAddr) -> Self {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().unwrap();
+        Self { base: format!("http://{address}"), http }
+    }
+
+    /// A request to be completed by the test.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// Sends a request; an error when no answer came.
+    pub async fn try_send(request: RequestBuilder) -> Result<Answer, reqwest::Error> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Answer { status, headers, text: response.text().await? })
+    }
+
+    pub async fn send(request: RequestBuilder) -> Answer {
+        Self::try_send(request).await.expect("the service answers")
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        Self::send(self.request(Method::POST, path).json(&body)).await
+    }
+
+    pub async fn login(&self, phone_number: &str) -> Answer {
+        self.post("/accounts/login/", json!({"phone_number": phone_number})).await
+    }
+
+    pub async fn verify(&self, phone_number: &str, code: &str) -> Answer {
+        self.post("/accounts/verify/", json!({"phone_number": phone_number, "code": code})).await
+    }
+
+    pub async fn resend(&self, phone_number: &str) -> Answer {
+        self.post("/accounts/verify/resend/", json!({"phone_number": phone_number})).await
+    }
+
+    pub async fn refresh(&self, refresh_token: &str) -> Answer {
+        self.post("/accounts/refresh/", json!({"refresh_token": refresh_token})).await
+    }
+
+    pub async fn token_verify(&self, token: &str) -> Answer {
+        self.post("/accounts/token/verify/", json!({"token": token})).await
+    }
+
+    pub async fn logout(&self, refresh_token: &str) -> Answer {
+        self.post("/accounts/logout/", json!({"refresh_token": refresh_token})).await
+    }
+
+    pub async fn profile(&self, access_token: &str) -> Answer {
+        Self::send(self.request(Method::GET, "/accounts/profile/").bearer_auth(access_token)).await
+    }
+
+    pub async fn rename(&self, access_token: &str, fullname: &str) -> Answer {
+        let request = self.request(Method::PATCH, "/accounts/profile/update/").bearer_auth(access_token);
+        Self::send(request.json(&json!({"fullname": fullname}))).await
+    }
+
+    /// Asks for a code and redeems it.
+    pub async fn sign_in(&self, phone_number: &str) -> SignedIn {
+        let code = self.login(phone_number).await.ok()["code"].as_str().unwrap().to_owned();
+        self.verify(phone_number, &code).await.signed_in()
+    }
+}
+
+impl Answer {
+    /// The body, as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    /// The body of an answer that has to be 200.
+    pub fn ok(&self) -> Value {
+        assert_eq!(self.status, 200, "{self:?}");
+        self.json()
+    }
+
+    /// A header, where there is one.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// Checks that this is a problem (RFC 9457) of that status and code.
+    #[track_caller]
+    pub fn is_problem(&self, status: u16, code: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        let body = self.json();
+        assert_eq!(body["code"], code, "{self:?}");
+        assert_eq!(body["status"], status, "{self:?}");
+        for text in ["type", "title", "detail"] {
+            assert!(body[text].as_str().is_some_and(|text| !text.is_empty()), "{text}: {self:?}");
+        }
+    }
+
+    /// Checks that this refuses some fields of the body, each with a complaint.
+    #[track_caller]
+    pub fn refuses_fields(&self, fields: &[&str]) {
+        self.is_problem(400, "invalid_fields");
+        let errors = self.json()["errors"].as_object().unwrap().clone();
+        assert_eq!(errors.keys().map(String::as_str).collect::<Vec<_>>(), fields, "{self:?}");
+        for complaints in errors.values() {
+            assert!(complaints[0].as_str().is_some_and(|text| !text.is_empty()), "{self:?}");
+        }
+    }
+
+    /// The device that a right code has signed in.
+    pub fn signed_in(&self) -> SignedIn {
+        let body = self.ok();
+        let token = |name: &str| body["token"][name].as_str().unwrap().to_owned();
+        SignedIn {
+            user: body["user"].clone(),
+            access: token("access_token"),
+            refresh: token("refresh_token"),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What the tests stand on: a PostgreSQL, a database for each test, nodes, and clients that speak to them.
+
+mod app;
+mod client;
+mod clock;
+mod database;
+mod node;
+
+pub use app::TestApp;
+pub use client::{Answer, Api, SignedIn};
+pub use clock::ManualClock;
+pub use database::TestDatabase;
+pub use node::{Node, free_port};

@@ -1,0 +1,91 @@
+//! A server process of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Api;
+
+/// A running server process; killed with this value.
+pub struct Node {
+    pub api: Api,
+    process: Child,
+}
+
+impl Node {
+    /// Starts `counterfoil serve` in a folder, with its environment; waits until it listens.
+    pub fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut process = Self::command(folder, environment)
+            .arg("serve")
+            .env("COUNTERFOIL_PROFILE", "development")
+            .env("COUNTERFOIL__LOG__FILTER", "info")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut said = Vec::new();
+        let address: SocketAddr = loop {
+            let line = lines.next().unwrap_or_else(|| panic!("it never listened: {said:?}"));
+            let fields = serde_json::from_str::<Value>(&line).unwrap_or_default()["fields"].clone();
+            if fields["message"] == "listening" {
+                break fields["address"].as_str().unwrap().parse().unwrap();
+            }
+            said.push(line);
+        };
+        // Read on, so that the pipe never fills.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { api: Api::new(address), process }
+    }
+
+    /// The binary, in a folder and with an environment of the test's own.
+    pub fn command(folder: &Path, environment: &[(&str, &str)]) -> Command {
+        std::fs::create_dir_all(folder).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_counterfoil"));
+        command
+            .current_dir(folder)
+            .env_remove("DATABASE_URL")
+            .env("COUNTERFOIL_LISTEN", "127.0.0.1:0")
+            .env("COUNTERFOIL__IDENTIFIERS__DEFAULT_REGION", "IR")
+            .envs(environment.iter().copied());
+        command
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends the process without a warning.
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Asks the process to stop, and waits until it has; whether it said it had done well.
+    pub fn stop(mut self) -> bool {
+        let pid = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        for _ in 0..600 {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.success();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("the server did not stop within 30 seconds");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// A port that nobody listens on, for a server that has to come back on the same one.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
