@@ -64,11 +64,11 @@ pub enum Fact {
         /// When the code stops working.
         expires_at: DateTime<Utc>,
     },
-    /// A code was refused. Recorded once per reason and window, however often it is asked for.
+    /// A code was refused. Recorded once a window while the reason stays the same, however often it is asked for.
     OtpRequestRefused {
         /// Why.
         reason: CodeRefused,
-        /// When asking again can succeed.
+        /// When asking again can succeed; under a lock, when it is next put on record.
         until: DateTime<Utc>,
     },
     /// A code was presented and did not let anybody in.
@@ -77,7 +77,8 @@ pub enum Fact {
         reason: CodeRejected,
         /// How many more tries the challenge has; none for a challenge that is gone.
         tries_left: u8,
-        /// When trying again can succeed, for a rejection without a look at the code.
+        /// For a rejection without a look at the code: when trying again can succeed, or, under a lock, when the
+        /// next try is put on record.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<DateTime<Utc>>,
     },
@@ -131,7 +132,7 @@ pub enum CodeRefused {
     QuotaSpent,
     /// Too many wrong codes were tried within the hour.
     Paused,
-    /// Too many wrong codes were tried in a row.
+    /// Too many wrong codes were tried in a row. Time alone does not lift it.
     Locked,
 }
 
@@ -145,7 +146,7 @@ pub enum CodeRejected {
     Expired,
     /// Too many wrong codes were tried within the hour; this one was not looked at.
     Paused,
-    /// Too many wrong codes were tried in a row; this one was not looked at.
+    /// Too many wrong codes were tried in a row; this one was not looked at. Time alone does not lift it.
     Locked,
 }
 

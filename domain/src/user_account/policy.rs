@@ -56,7 +56,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Checks each number against the bounds of NIST SP 800-63B-4 and of plain sense.
+    /// Checks each number that an installation can set against the bounds of NIST SP 800-63B-4 and of plain sense.
     ///
     /// # Errors
     /// The first setting that is out of its range, and the range.

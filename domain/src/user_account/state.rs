@@ -53,7 +53,7 @@ pub struct Codes {
     pub wrong: Vec<DateTime<Utc>>,
     /// Wrong codes since the last right one.
     pub wrong_in_a_row: u32,
-    /// The refusals to send on record, each until its window ends.
+    /// The last refusal to send on record, until its window ends.
     pub noted_refusal: Option<(CodeRefused, DateTime<Utc>)>,
     /// The refusal to look at a code on record, until its window ends.
     pub noted_rejection: Option<DateTime<Utc>>,

@@ -26,6 +26,7 @@ impl RefreshToken {
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
         let session = state.live_session(self.session, at).ok_or(Refusal::SpentToken)?;
+        // Any generation but the newest is refused, and the session goes on: it may be a response that got lost.
         if session.generation != self.generation {
             return Err(Refusal::SpentToken);
         }

@@ -58,8 +58,8 @@ pub(super) fn may_send(
     policy: &Policy,
 ) -> Result<(), (CodeRefused, DateTime<Utc>)> {
     let Some(codes) = codes else { return Ok(()) };
-    if let Some((rejected, until)) = codes.barred(now, policy) {
-        return Err((rejected.into(), until));
+    if let Some((bar, until)) = codes.barred(now, policy) {
+        return Err((bar.into(), until));
     }
     if let Some(again) =
         codes.sent.last().map(|last| *last + policy.resend_after).filter(|again| now < *again)
@@ -84,7 +84,7 @@ pub(super) fn refuse(
     client: Client,
 ) -> Result<Vec<UserAccountEvent>, Refusal> {
     let noted = codes.and_then(|codes| codes.noted_refusal);
-    if noted.is_some_and(|(on_record, window)| on_record == reason && at < window) {
+    if let Some((_, until)) = noted.filter(|(on_record, window)| *on_record == reason && at < *window) {
         return Err(reason.refusal(until));
     }
     Ok(vec![UserAccountEvent {

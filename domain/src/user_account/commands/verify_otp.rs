@@ -43,12 +43,11 @@ impl VerifyOtp {
         });
         let matches = services.codes.matches(&nonce, &self.identifier, purpose, &self.code);
 
-        if let Some((reason, until)) = codes.and_then(|codes| codes.barred(at, policy)) {
-            let noted = codes.and_then(|codes| codes.noted_rejection).is_some_and(|window| at < window);
-            if noted {
+        if let Some((bar, until)) = codes.and_then(|codes| codes.barred(at, policy)) {
+            if let Some(until) = codes.and_then(|codes| codes.noted_rejection).filter(|window| at < *window) {
                 return Err(Refusal::TooManyTries { until });
             }
-            return Ok(vec![self.rejected(at, reason, 0, Some(until))]);
+            return Ok(vec![self.rejected(at, bar.into(), 0, Some(until))]);
         }
         let Some(challenge) = challenge else {
             return Err(Refusal::InvalidCode);
@@ -120,29 +119,41 @@ fn over_the_limit<'a>(
     live.into_iter().take(excess)
 }
 
+/// Why an account neither gets codes nor has them looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bar {
+    /// For an hour, after too many wrong codes within one.
+    Paused,
+    /// Until somebody lifts it, after too many wrong codes in a row.
+    Locked,
+}
+
 impl Codes {
-    /// Whether wrong codes have barred the account from trying and asking, and until when.
-    pub(super) fn barred(
-        &self,
-        now: DateTime<Utc>,
-        policy: &Policy,
-    ) -> Option<(CodeRejected, DateTime<Utc>)> {
+    /// Whether wrong codes have barred the account from trying and asking, and when that is worth another look.
+    pub(super) fn barred(&self, now: DateTime<Utc>, policy: &Policy) -> Option<(Bar, DateTime<Utc>)> {
         if self.wrong_in_a_row >= policy.wrong_codes_in_a_row {
-            return Some((CodeRejected::Locked, now + TimeDelta::hours(24)));
+            return Some((Bar::Locked, now + TimeDelta::hours(24)));
         }
-        let hour = TimeDelta::hours(1);
-        let last = self.wrong.last()?;
-        let pause_ends = *last + hour;
+        let pause_ends = *self.wrong.last()? + TimeDelta::hours(1);
         (self.wrong.len() >= policy.wrong_codes_per_hour && now < pause_ends)
-            .then_some((CodeRejected::Paused, pause_ends))
+            .then_some((Bar::Paused, pause_ends))
     }
 }
 
-impl From<CodeRejected> for CodeRefused {
-    fn from(rejected: CodeRejected) -> Self {
-        match rejected {
-            CodeRejected::Locked => Self::Locked,
-            CodeRejected::Paused | CodeRejected::Wrong | CodeRejected::Expired => Self::Paused,
+impl From<Bar> for CodeRejected {
+    fn from(bar: Bar) -> Self {
+        match bar {
+            Bar::Paused => Self::Paused,
+            Bar::Locked => Self::Locked,
+        }
+    }
+}
+
+impl From<Bar> for CodeRefused {
+    fn from(bar: Bar) -> Self {
+        match bar {
+            Bar::Paused => Self::Paused,
+            Bar::Locked => Self::Locked,
         }
     }
 }

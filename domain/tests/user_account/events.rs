@@ -1,0 +1,235 @@
+//! The stored form of every event, which no later version of the code may read differently.
+//!
+//! `golden/events.json` holds it, one example a line. It is append-only: `UPDATE_GOLDEN=1 cargo test` adds the
+//! examples that it does not have yet, and changes none that it has.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::LazyLock;
+
+use chrono::TimeDelta;
+use counterfoil_domain::user_account::{
+    CodeRefused, CodeRejected, Fact, Person, Purpose, SignOutReason, UserAccountEvent,
+};
+use counterfoil_domain::values::{Channel, Client, Generation};
+use cqrs_es::DomainEvent as _;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::fixtures::*;
+
+const GOLDEN_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/events.json");
+
+/// Something of every variant of an enum, all of which have to be named, or it does not compile.
+macro_rules! every {
+    ($enum:ident: $($variant:ident),+) => { every!($enum: $($variant => $enum::$variant),+) };
+    (name of $enum:ident: $($variant:ident),+) => { every!($enum: $($variant => stringify!($variant)),+) };
+    ($enum:ident: $($variant:ident => $value:expr),+) => {{
+        let _: fn(&$enum) = |value| match value { $($enum::$variant { .. } => {})+ };
+        [$($value),+]
+    }};
+}
+
+/// An event of every kind and with every value of every enum in it, each with a name of its own. Each tells who the
+/// person is and where he was, whether or not a decision would make it so.
+pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
+    let mut examples = Vec::new();
+    let mut add = |name: String, fact: Fact| {
+        let event = UserAccountEvent {
+            at: at(0) + TimeDelta::microseconds(123_456),
+            fact,
+            person: Some(Person { identifier: Some(phone()), fullname: Some(fullname()) }),
+            client: Some(client()),
+        };
+        examples.push((name, event));
+    };
+
+    for channel in every!(Channel: Phone, Email) {
+        for purpose in every!(Purpose: SignIn) {
+            for registering in [true, false] {
+                let whose = if registering { "new" } else { "known" };
+                let fact = Fact::OtpRequested {
+                    channel,
+                    purpose,
+                    nonce: nonce(0x1f),
+                    expires_at: at(300),
+                    registering,
+                };
+                add(format!("OtpRequested {channel:?} {purpose:?} {whose}"), fact);
+            }
+            let fact = Fact::OtpResent { channel, purpose, nonce: nonce(0x1f), expires_at: at(300) };
+            add(format!("OtpResent {channel:?} {purpose:?}"), fact);
+        }
+        add(format!("UserRegistered {channel:?}"), Fact::UserRegistered { channel });
+        let fact = Fact::LoggedIn {
+            session: session(1),
+            channel,
+            generation: Generation::FIRST,
+            expires_at: at(30 * DAY),
+            ends_at: at(90 * DAY),
+        };
+        add(format!("LoggedIn {channel:?}"), fact);
+    }
+    for reason in every!(CodeRefused: TooSoon, QuotaSpent, Paused, Locked) {
+        let until = at(60);
+        add(format!("OtpRequestRefused {reason:?}"), Fact::OtpRequestRefused { reason, until });
+    }
+    for reason in every!(CodeRejected: Wrong, Expired, Paused, Locked) {
+        let (tries_left, until) = match reason {
+            CodeRejected::Wrong => (4, None),
+            CodeRejected::Expired => (0, None),
+            CodeRejected::Paused | CodeRejected::Locked => (0, Some(at(60))),
+        };
+        let fact = Fact::OtpRejected { reason, tries_left, until };
+        add(format!("OtpRejected {reason:?}"), fact);
+    }
+    let fact =
+        Fact::TokenRefreshed { session: session(1), generation: Generation(2), expires_at: at(30 * DAY) };
+    add("TokenRefreshed".to_owned(), fact);
+    for reason in every!(SignOutReason: SignedOut, DeviceLimit) {
+        let fact = Fact::LoggedOut { session: session(1), reason, expires_at: at(30 * DAY) };
+        add(format!("LoggedOut {reason:?}"), fact);
+    }
+    add("ProfileUpdated".to_owned(), Fact::ProfileUpdated {});
+    examples
+}
+
+/// The event as it is once its keys are gone: what is left is what its JSON holds.
+fn without_keys(event: &UserAccountEvent) -> UserAccountEvent {
+    UserAccountEvent { person: None, client: None, ..event.clone() }
+}
+
+/// A line of the golden file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Golden {
+    example: String,
+    version: String,
+    event: Box<RawValue>,
+}
+
+static GOLDEN: LazyLock<Vec<Golden>> = LazyLock::new(|| {
+    let stored = fs::read_to_string(GOLDEN_FILE).expect("the golden file is there");
+    let mut golden: Vec<Golden> = serde_json::from_str(&stored).expect("the golden file is JSON");
+    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|set| set == "1") {
+        add_missing(&mut golden, &examples());
+        let lines: Vec<_> =
+            golden.iter().map(|line| serde_json::to_string(line).expect("strings and JSON")).collect();
+        fs::write(GOLDEN_FILE, format!("[\n{}\n]\n", lines.join(",\n"))).expect("the golden file is written");
+    }
+    golden
+});
+
+fn find<'a>(golden: &'a [Golden], example: &str, version: &str) -> Option<&'a Golden> {
+    golden.iter().find(|line| line.example == example && line.version == version)
+}
+
+fn add_missing(golden: &mut Vec<Golden>, examples: &[(String, UserAccountEvent)]) {
+    for (example, event) in examples {
+        let version = event.event_version();
+        if find(golden, example, &version).is_none() {
+            golden.push(Golden {
+                example: example.clone(),
+                version,
+                event: serde_json::value::to_raw_value(event).expect("an event has a JSON form"),
+            });
+        }
+    }
+}
+
+#[test]
+fn every_event_is_written_as_it_always_was() {
+    for (example, event) in examples() {
+        let golden = find(&GOLDEN, &example, &event.event_version())
+            .unwrap_or_else(|| panic!("{example}: not in {GOLDEN_FILE}; UPDATE_GOLDEN=1 adds it"));
+        assert_eq!(serde_json::to_string(&event).unwrap(), golden.event.get(), "{example}");
+    }
+}
+
+#[test]
+fn every_event_stored_in_this_version_is_read_as_what_it_was() {
+    let examples = examples();
+    for golden in GOLDEN.iter().filter(|golden| golden.version == UserAccountEvent::VERSION) {
+        let (_, event) = examples
+            .iter()
+            .find(|(example, _)| *example == golden.example)
+            .unwrap_or_else(|| panic!("{}: stored once, so an example for ever", golden.example));
+        let read: UserAccountEvent = serde_json::from_str(golden.event.get()).unwrap();
+        assert_eq!(read, without_keys(event), "{}", golden.example);
+    }
+}
+
+#[test]
+fn no_example_stands_twice_in_the_golden_file() {
+    let names: BTreeSet<_> = GOLDEN.iter().map(|golden| (&golden.example, &golden.version)).collect();
+    assert_eq!(names.len(), GOLDEN.len());
+}
+
+#[test]
+fn adding_to_the_golden_file_changes_nothing_that_is_in_it() {
+    let examples = examples();
+    let stored = r#"[{"example":"ProfileUpdated","version":"1","event":{ "as it": "was" }}]"#;
+    let mut golden: Vec<Golden> = serde_json::from_str(stored).unwrap();
+    add_missing(&mut golden, &examples);
+    assert_eq!(golden.len(), examples.len());
+    assert_eq!(serde_json::to_string(&golden[..1]).unwrap(), stored);
+}
+
+#[test]
+fn the_names_of_events_are_these_and_all_different() {
+    let names = every!(name of Fact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, UserRegistered,
+        LoggedIn, TokenRefreshed, LoggedOut, ProfileUpdated);
+    let listed = BTreeSet::from(names.map(str::to_owned));
+    assert_eq!(listed.len(), names.len());
+    let shown: BTreeSet<_> = examples().iter().map(|(_, event)| event.event_type()).collect();
+    assert_eq!(shown, listed);
+}
+
+#[test]
+fn the_name_of_an_event_is_the_tag_in_its_json() {
+    for (example, event) in examples() {
+        let json = serde_json::to_value(&event).unwrap();
+        let fact = json["fact"].as_object().expect("an object of one member");
+        assert_eq!(fact.keys().collect::<Vec<_>>(), [&event.event_type()], "{example}");
+        assert_eq!(event.name(), event.event_type(), "{example}");
+        assert_eq!(event.event_version(), "1", "{example}");
+    }
+}
+
+#[test]
+fn the_json_of_an_event_holds_nothing_personal() {
+    for (example, event) in examples() {
+        assert!(event.person.is_some() && event.client.is_some(), "{example}");
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(json, serde_json::to_string(&without_keys(&event)).unwrap(), "{example}");
+        for personal in ["person", "client", "9121234567", "Ada", "192.0.2.7", "Firefox", "laptop"] {
+            assert!(!json.contains(personal), "{example}: {personal}");
+        }
+    }
+}
+
+#[test]
+fn what_is_sealed_beside_the_json_keeps_its_form() {
+    let people = [
+        (
+            Some(phone()),
+            Some(fullname()),
+            r#"{"identifier":{"phone":"+989121234567"},"fullname":"Ada Lovelace"}"#,
+        ),
+        (Some(email()), None, r#"{"identifier":{"email":"ada@example.com"}}"#),
+        (None, Some(fullname()), r#"{"fullname":"Ada Lovelace"}"#),
+    ];
+    for (identifier, fullname, json) in people {
+        let person = Person { identifier, fullname };
+        assert_eq!(serde_json::to_string(&person).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Person>(json).unwrap(), person);
+    }
+
+    let nameless = Client { user_agent: None, device_name: None, ..client() };
+    for (client, json) in [
+        (client(), r#"{"ip":"192.0.2.7","user_agent":"Firefox/140.0","device_name":"Ada’s laptop"}"#),
+        (nameless, r#"{"ip":"192.0.2.7"}"#),
+    ] {
+        assert_eq!(serde_json::to_string(&client).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Client>(json).unwrap(), client);
+    }
+}

@@ -1,0 +1,265 @@
+//! The example values that the tests share: one person, his devices, the commands he gives and what comes of them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_domain::user_account::commands::{
+    Logout, RefreshToken, RequestOtp, ResendOtp, UpdateProfile, VerifyOtp,
+};
+use counterfoil_domain::user_account::{
+    CodeRefused, CodeRejected, Fact, OtpMatcher, Person, Policy, Purpose, Services, SignOutReason,
+    UserAccount, UserAccountEvent,
+};
+use counterfoil_domain::values::{
+    ChallengeNonce, Channel, Client, DeviceName, EmailAddress, FullName, Generation, Identifier, OtpCode,
+    PhoneNumber, SessionId, UserAgent,
+};
+use cqrs_es::test::{AggregateTestExecutor, TestFramework};
+use uuid::Uuid;
+
+pub(crate) const MINUTE: i64 = 60;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
+pub(crate) const DAY: i64 = 24 * HOUR;
+
+/// The time, in seconds since the start of 2026.
+pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::seconds(1_767_225_600 + seconds)
+}
+
+pub(crate) fn phone() -> Identifier {
+    Identifier::Phone(PhoneNumber::parse("+989121234567", None).expect("a mobile number"))
+}
+
+pub(crate) fn other_phone() -> Identifier {
+    Identifier::Phone(PhoneNumber::parse("+989127654321", None).expect("a mobile number"))
+}
+
+pub(crate) fn email() -> Identifier {
+    Identifier::Email(EmailAddress::parse("ada@example.com").expect("an address"))
+}
+
+pub(crate) fn fullname() -> FullName {
+    FullName::parse("Ada Lovelace").expect("a name")
+}
+
+pub(crate) fn client() -> Client {
+    Client {
+        ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
+        user_agent: UserAgent::from_header("Firefox/140.0"),
+        device_name: Some(DeviceName::parse("Ada’s laptop").expect("a name")),
+    }
+}
+
+pub(crate) fn session(n: u8) -> SessionId {
+    SessionId(Uuid::from_u128(u128::from(n)))
+}
+
+pub(crate) fn nonce(n: u8) -> ChallengeNonce {
+    ChallengeNonce::new([n; 16])
+}
+
+/// The right code of `nonce(n)`: for 1 it is `111111`.
+pub(crate) fn code(n: u8) -> OtpCode {
+    OtpCode::from_number(111_111 * u64::from(n))
+}
+
+/// The right code of no nonce there is.
+pub(crate) fn wrong_code() -> OtpCode {
+    OtpCode::from_number(123_456)
+}
+
+/// Knows the codes of [`phone`] and [`email`], and of nobody else.
+struct KnownCodes;
+
+impl OtpMatcher for KnownCodes {
+    fn matches(
+        &self,
+        nonce: &ChallengeNonce,
+        identifier: &Identifier,
+        purpose: Purpose,
+        presented: &OtpCode,
+    ) -> bool {
+        *presented == code(nonce.as_bytes()[0])
+            && [phone(), email()].contains(identifier)
+            && purpose == Purpose::SignIn
+    }
+}
+
+pub(crate) fn services(policy: Policy) -> Services {
+    Services { codes: Arc::new(KnownCodes), policy: Arc::new(policy) }
+}
+
+/// An account to which this has happened, and that goes by the default policy.
+pub(crate) fn given(history: impl Into<Vec<UserAccountEvent>>) -> AggregateTestExecutor<UserAccount> {
+    given_under(Policy::default(), history)
+}
+
+pub(crate) fn given_under(
+    policy: Policy,
+    history: impl Into<Vec<UserAccountEvent>>,
+) -> AggregateTestExecutor<UserAccount> {
+    TestFramework::with(services(policy)).given(history.into())
+}
+
+// Commands, each given at a time in seconds.
+
+pub(crate) fn request_otp(seconds: i64, n: u8) -> RequestOtp {
+    RequestOtp { at: at(seconds), identifier: phone(), fullname: None, nonce: nonce(n), client: client() }
+}
+
+pub(crate) fn resend_otp(seconds: i64, n: u8) -> ResendOtp {
+    ResendOtp { at: at(seconds), identifier: phone(), nonce: nonce(n), client: client() }
+}
+
+pub(crate) fn verify_otp(seconds: i64, code: OtpCode, s: u8) -> VerifyOtp {
+    VerifyOtp { at: at(seconds), identifier: phone(), code, session: session(s), client: client() }
+}
+
+pub(crate) fn refresh_token(seconds: i64, s: u8, generation: u32) -> RefreshToken {
+    RefreshToken {
+        at: at(seconds),
+        session: session(s),
+        generation: Generation(generation),
+        client: client(),
+    }
+}
+
+pub(crate) fn logout(seconds: i64, s: u8) -> Logout {
+    Logout { at: at(seconds), session: session(s), client: client() }
+}
+
+pub(crate) fn update_profile(seconds: i64, s: u8) -> UpdateProfile {
+    UpdateProfile { at: at(seconds), session: session(s), fullname: fullname(), client: client() }
+}
+
+// Events, each as the decisions make it.
+
+/// An event that tells nothing of the person.
+pub(crate) fn event(seconds: i64, fact: Fact) -> UserAccountEvent {
+    UserAccountEvent { at: at(seconds), fact, person: None, client: Some(client()) }
+}
+
+/// An event in which somebody used or proved his identifier.
+pub(crate) fn event_of(identifier: Identifier, seconds: i64, fact: Fact) -> UserAccountEvent {
+    UserAccountEvent {
+        person: Some(Person { identifier: Some(identifier), fullname: None }),
+        ..event(seconds, fact)
+    }
+}
+
+/// A code asked for by phone, before anybody has proved the number.
+pub(crate) fn otp_requested(seconds: i64, n: u8) -> UserAccountEvent {
+    requested(phone(), seconds, n, true)
+}
+
+/// The same by e-mail.
+pub(crate) fn otp_requested_by_email(seconds: i64, n: u8) -> UserAccountEvent {
+    requested(email(), seconds, n, true)
+}
+
+/// The same by phone, of an account that exists.
+pub(crate) fn otp_requested_again(seconds: i64, n: u8) -> UserAccountEvent {
+    requested(phone(), seconds, n, false)
+}
+
+fn requested(identifier: Identifier, seconds: i64, n: u8, registering: bool) -> UserAccountEvent {
+    let fact = Fact::OtpRequested {
+        channel: identifier.channel(),
+        purpose: Purpose::SignIn,
+        nonce: nonce(n),
+        expires_at: at(seconds + 5 * MINUTE),
+        registering,
+    };
+    event_of(identifier, seconds, fact)
+}
+
+pub(crate) fn otp_resent(seconds: i64, n: u8, expires_at: i64) -> UserAccountEvent {
+    let fact = Fact::OtpResent {
+        channel: Channel::Phone,
+        purpose: Purpose::SignIn,
+        nonce: nonce(n),
+        expires_at: at(expires_at),
+    };
+    event_of(phone(), seconds, fact)
+}
+
+pub(crate) fn otp_request_refused(seconds: i64, reason: CodeRefused, until: i64) -> UserAccountEvent {
+    let fact = Fact::OtpRequestRefused { reason, until: at(until) };
+    event_of(phone(), seconds, fact)
+}
+
+pub(crate) fn otp_rejected(
+    seconds: i64,
+    reason: CodeRejected,
+    tries_left: u8,
+    until: Option<i64>,
+) -> UserAccountEvent {
+    let fact = Fact::OtpRejected { reason, tries_left, until: until.map(at) };
+    event(seconds, fact)
+}
+
+pub(crate) fn otp_wrong(seconds: i64, tries_left: u8) -> UserAccountEvent {
+    otp_rejected(seconds, CodeRejected::Wrong, tries_left, None)
+}
+
+/// A code asked for, and wrong ones tried in the seconds after it.
+pub(crate) fn wrongly_tried(seconds: i64, n: u8, times: u8) -> Vec<UserAccountEvent> {
+    let tries = (1..=times).map(|nth| otp_wrong(seconds + i64::from(nth), 5 - nth));
+    std::iter::once(otp_requested(seconds, n)).chain(tries).collect()
+}
+
+/// Ten wrong codes, the last of them at 65 seconds.
+pub(crate) fn ten_wrong() -> Vec<UserAccountEvent> {
+    [wrongly_tried(0, 1, 5), wrongly_tried(60, 2, 5)].concat()
+}
+
+/// So many wrong codes without a right one, five an hour; in the `n`th hour, counted from 0, the nonce is `n`.
+pub(crate) fn wrong_in_a_row(times: u8) -> Vec<UserAccountEvent> {
+    (0..times.div_ceil(5))
+        .flat_map(|hour| wrongly_tried(i64::from(hour) * HOUR, hour, (times - hour * 5).min(5)))
+        .collect()
+}
+
+pub(crate) fn user_registered(seconds: i64) -> UserAccountEvent {
+    let fact = Fact::UserRegistered { channel: Channel::Phone };
+    event_of(phone(), seconds, fact)
+}
+
+/// A session that lives for 30 days unless it is refreshed, and for 90 in any case.
+pub(crate) fn logged_in(seconds: i64, s: u8) -> UserAccountEvent {
+    let fact = Fact::LoggedIn {
+        session: session(s),
+        channel: Channel::Phone,
+        generation: Generation::FIRST,
+        expires_at: at(seconds + 30 * DAY),
+        ends_at: at(seconds + 90 * DAY),
+    };
+    event_of(phone(), seconds, fact)
+}
+
+pub(crate) fn token_refreshed(seconds: i64, s: u8, generation: u32, expires_at: i64) -> UserAccountEvent {
+    let fact = Fact::TokenRefreshed {
+        session: session(s),
+        generation: Generation(generation),
+        expires_at: at(expires_at),
+    };
+    event(seconds, fact)
+}
+
+pub(crate) fn logged_out(seconds: i64, s: u8, reason: SignOutReason, expires_at: i64) -> UserAccountEvent {
+    let fact = Fact::LoggedOut { session: session(s), reason, expires_at: at(expires_at) };
+    event(seconds, fact)
+}
+
+pub(crate) fn profile_updated(seconds: i64) -> UserAccountEvent {
+    UserAccountEvent {
+        person: Some(Person { identifier: None, fullname: Some(fullname()) }),
+        ..event(seconds, Fact::ProfileUpdated {})
+    }
+}
+
+/// A first sign-in, asked for at 0 and done at 10 seconds, on `session(1)`.
+pub(crate) fn signed_in() -> Vec<UserAccountEvent> {
+    vec![otp_requested(0, 1), user_registered(10), logged_in(10, 1)]
+}

@@ -1,0 +1,367 @@
+//! What holds for every history, whatever was asked and whenever.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_domain::user_account::commands::{RequestOtp, ResendOtp, VerifyOtp};
+use counterfoil_domain::user_account::{
+    CodeRejected, Fact, Policy, Refusal, Services, UserAccount, UserAccountCommand, UserAccountEvent,
+};
+use counterfoil_domain::values::{Channel, Identifier, OtpCode, SessionId};
+use cqrs_es::Aggregate as _;
+use cqrs_es::event_sink::EventSink;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::events::examples;
+use crate::fixtures::*;
+
+/// What came of random commands at random times.
+#[derive(Debug)]
+struct History {
+    policy: Policy,
+    events: Vec<UserAccountEvent>,
+    account: UserAccount,
+}
+
+/// A command, as far as it does not depend on what came before.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Request(Channel),
+    Resend(Channel),
+    Verify { channel: Channel, right: bool },
+    Refresh { session: Index, spent: bool },
+    Logout(Index),
+    Rename(Index),
+}
+
+impl History {
+    fn of((policy, steps): (Policy, Vec<(i64, Step)>)) -> Self {
+        let services = services(policy.clone());
+        let mut history = Self { policy, events: Vec::new(), account: UserAccount::default() };
+        let mut clock = 0;
+        for (n, (passed, step)) in (1..).zip(steps) {
+            clock += passed;
+            let before = history.account.clone();
+            let command = history.command(clock, n, step);
+            match handle(&mut history.account, command, &services) {
+                Ok(events) => history.events.extend(events),
+                Err(_) => assert_eq!(history.account, before, "a refusal that is no event changes nothing"),
+            }
+        }
+        history
+    }
+
+    /// The step as a command; its nonce and its session are the `n`th.
+    fn command(&self, clock: i64, n: u8, step: Step) -> UserAccountCommand {
+        match step {
+            Step::Request(channel) => {
+                RequestOtp { identifier: identifier(channel), ..request_otp(clock, n) }.into()
+            }
+            Step::Resend(channel) => {
+                ResendOtp { identifier: identifier(channel), ..resend_otp(clock, n) }.into()
+            }
+            Step::Verify { channel, right } => VerifyOtp {
+                identifier: identifier(channel),
+                ..verify_otp(clock, if right { self.right_code() } else { wrong_code() }, n)
+            }
+            .into(),
+            Step::Refresh { session, spent } => {
+                let id = self.session(session);
+                let newest = self.account.sessions().iter().find(|live| live.id == id);
+                let generation = newest.map_or(1, |live| live.generation.0);
+                let mut command = refresh_token(clock, n, generation - u32::from(spent));
+                command.session = id;
+                command.into()
+            }
+            Step::Logout(session) => {
+                let mut command = logout(clock, n);
+                command.session = self.session(session);
+                command.into()
+            }
+            Step::Rename(session) => {
+                let mut command = update_profile(clock, n);
+                command.session = self.session(session);
+                command.into()
+            }
+        }
+    }
+
+    fn right_code(&self) -> OtpCode {
+        let pending = self.account.codes().and_then(|codes| codes.challenge.as_ref());
+        code(pending.map_or(0, |pending| pending.nonce.as_bytes()[0]))
+    }
+
+    /// One of the sessions there ever were, or one that never was.
+    fn session(&self, which: Index) -> SessionId {
+        let began = self.events.iter().filter_map(began);
+        *which.get(&began.chain([session(0)]).collect::<Vec<_>>())
+    }
+
+    /// Each event with the states before and after it.
+    fn folds(&self) -> impl Iterator<Item = (UserAccount, &UserAccountEvent, UserAccount)> {
+        self.events.iter().scan(UserAccount::default(), |account, event| {
+            let before = account.clone();
+            account.apply(event.clone());
+            Some((before, event, account.clone()))
+        })
+    }
+
+    /// The times of the events of a kind.
+    fn times(&self, of: impl Fn(&Fact) -> bool) -> Vec<DateTime<Utc>> {
+        self.events.iter().filter(|event| of(&event.fact)).map(|event| event.at).collect()
+    }
+}
+
+/// Gives the account the command. It has all it needs to decide, so it never waits.
+fn handle(
+    account: &mut UserAccount,
+    command: UserAccountCommand,
+    services: &Services,
+) -> Result<Vec<UserAccountEvent>, Refusal> {
+    let sink = EventSink::default();
+    at_once(account.handle(command, services, &sink))?;
+    Ok(at_once(sink.collect()))
+}
+
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a decision waited"),
+    }
+}
+
+fn identifier(channel: Channel) -> Identifier {
+    match channel {
+        Channel::Phone => phone(),
+        Channel::Email => email(),
+    }
+}
+
+fn folded<'a>(events: impl IntoIterator<Item = &'a UserAccountEvent>) -> UserAccount {
+    let mut account = UserAccount::default();
+    for event in events {
+        account.apply(event.clone());
+    }
+    account
+}
+
+fn last_event_at(account: &UserAccount) -> Option<DateTime<Utc>> {
+    match account {
+        UserAccount::Unknown => None,
+        UserAccount::Pending(pending) => Some(pending.last_event_at),
+        UserAccount::Active(active) => Some(active.last_event_at),
+    }
+}
+
+fn began(event: &UserAccountEvent) -> Option<SessionId> {
+    match event.fact {
+        Fact::LoggedIn { session, .. } => Some(session),
+        Fact::OtpRequested { .. }
+        | Fact::OtpResent { .. }
+        | Fact::OtpRequestRefused { .. }
+        | Fact::OtpRejected { .. }
+        | Fact::UserRegistered { .. }
+        | Fact::TokenRefreshed { .. }
+        | Fact::LoggedOut { .. }
+        | Fact::ProfileUpdated {} => None,
+    }
+}
+
+fn sends(fact: &Fact) -> bool {
+    matches!(fact, Fact::OtpRequested { .. } | Fact::OtpResent { .. })
+}
+
+fn is_wrong(fact: &Fact) -> bool {
+    matches!(fact, Fact::OtpRejected { reason: CodeRejected::Wrong, .. })
+}
+
+/// The default policy, one whose limits on wrong codes are soon met, and one whose limits on all else are.
+fn policies() -> impl Strategy<Value = Policy> {
+    let few_tries =
+        Policy { code_tries: 2, wrong_codes_per_hour: 3, wrong_codes_in_a_row: 7, ..Policy::default() };
+    let few_codes = Policy {
+        codes_per_day: 4,
+        session_idle: TimeDelta::days(2),
+        session_absolute: TimeDelta::days(3),
+        device_limit: 2,
+        ..Policy::default()
+    };
+    prop::sample::select(vec![Policy::default(), few_tries, few_codes])
+}
+
+/// Most often by phone, so that codes are asked for, tried and redeemed on one channel.
+fn channels() -> impl Strategy<Value = Channel> {
+    prop_oneof![7 => Just(Channel::Phone), 1 => Just(Channel::Email)]
+}
+
+/// Steps of somebody who types the right code so often.
+fn steps(right: f64) -> impl Strategy<Value = (i64, Step)> {
+    let passed = prop_oneof![
+        20 => 0..MINUTE,
+        20 => MINUTE..6 * MINUTE,
+        2 => HOUR..2 * HOUR,
+        1 => DAY..20 * DAY,
+        1 => -10 * MINUTE..0,
+    ];
+    let step = prop_oneof![
+        6 => channels().prop_map(Step::Request),
+        4 => channels().prop_map(Step::Resend),
+        8 => (channels(), prop::bool::weighted(right))
+            .prop_map(|(channel, right)| Step::Verify { channel, right }),
+        2 => (any::<Index>(), prop::bool::weighted(0.2))
+            .prop_map(|(session, spent)| Step::Refresh { session, spent }),
+        1 => any::<Index>().prop_map(Step::Logout),
+        1 => any::<Index>().prop_map(Step::Rename),
+    ];
+    (passed, step)
+}
+
+/// What [`History::of`] is made of, apart from it so that a step that panics is found and reduced to its cause.
+fn histories() -> impl Strategy<Value = (Policy, Vec<(i64, Step)>)> {
+    let steps =
+        prop_oneof![prop::collection::vec(steps(0.05), 0..150), prop::collection::vec(steps(0.8), 0..150),];
+    (policies(), steps)
+}
+
+/// Events that no account ever decided, in no order.
+fn disorder() -> impl Strategy<Value = Vec<UserAccountEvent>> {
+    let event = (prop::sample::select(examples()), -DAY..DAY).prop_map(|((_, event), seconds)| {
+        UserAccountEvent { at: event.at + TimeDelta::seconds(seconds), ..event }
+    });
+    prop::collection::vec(event, 0..60)
+}
+
+proptest! {
+    #[test]
+    fn a_replay_of_the_stored_events_gives_the_state_they_left(steps in histories()) {
+        let history = History::of(steps);
+        prop_assert_eq!(&folded(&history.events), &history.account);
+
+        let stored = serde_json::to_string(&history.events).unwrap();
+        let loaded: Vec<UserAccountEvent> = serde_json::from_str(&stored).unwrap();
+        prop_assert_eq!(&folded(&loaded), &history.account, "who the person is decides nothing");
+    }
+
+    #[test]
+    fn a_state_is_read_back_as_it_was_written(steps in histories()) {
+        let history = History::of(steps);
+        let json = serde_json::to_string(&history.account).unwrap();
+        prop_assert_eq!(serde_json::from_str::<UserAccount>(&json).unwrap(), history.account);
+    }
+
+    #[test]
+    fn time_never_goes_back(steps in histories()) {
+        let history = History::of(steps);
+        prop_assert!(history.events.is_sorted_by_key(|event| event.at));
+        prop_assert_eq!(last_event_at(&history.account), history.events.last().map(|event| event.at));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded(steps in histories()) {
+        let history = History::of(steps);
+        let policy = &history.policy;
+        for (_, _, account) in history.folds() {
+            prop_assert!(account.sessions().len() <= policy.device_limit);
+            let codes = account.codes().expect("something has happened");
+            prop_assert!(codes.sent.len() <= policy.codes_per_day);
+            prop_assert!(codes.wrong.len() <= policy.wrong_codes_per_hour);
+            prop_assert!(codes.wrong_in_a_row <= policy.wrong_codes_in_a_row);
+        }
+    }
+
+    #[test]
+    fn no_more_codes_are_sent_than_the_policy_allows(steps in histories()) {
+        let history = History::of(steps);
+        let sent = history.times(sends);
+        for pair in sent.windows(2) {
+            prop_assert!(pair[1] - pair[0] >= history.policy.resend_after);
+        }
+        for more_than_a_day_s in sent.windows(history.policy.codes_per_day + 1) {
+            let (first, last) = (more_than_a_day_s[0], more_than_a_day_s[history.policy.codes_per_day]);
+            prop_assert!(last - first >= TimeDelta::hours(24));
+        }
+    }
+
+    #[test]
+    fn a_code_takes_no_more_wrong_tries_than_the_policy_allows(steps in histories()) {
+        let history = History::of(steps);
+        let mut tries = 0;
+        for (before, event, _) in history.folds() {
+            if matches!(event.fact, Fact::OtpRequested { .. }) {
+                tries = 0;
+            } else if is_wrong(&event.fact) {
+                tries += 1;
+                prop_assert!(tries <= history.policy.code_tries);
+            } else if began(event).is_some() {
+                prop_assert!(tries < history.policy.code_tries);
+                let redeemed = before.codes().and_then(|codes| codes.challenge.clone());
+                prop_assert!(redeemed.is_some_and(|challenge| event.at < challenge.expires_at));
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_tries_without_a_right_one_come_no_faster_than_the_policy_allows(steps in histories()) {
+        let history = History::of(steps);
+        let limit = history.policy.wrong_codes_per_hour;
+        for since_right in history.events.split(|event| began(event).is_some()) {
+            let wrong: Vec<_> = since_right.iter().filter(|event| is_wrong(&event.fact)).collect();
+            for more_than_an_hour_s in wrong.windows(limit + 1) {
+                prop_assert!(more_than_an_hour_s[limit].at - more_than_an_hour_s[0].at >= TimeDelta::hours(1));
+            }
+        }
+    }
+
+    #[test]
+    fn no_session_outlives_its_end_or_is_used_after_it(steps in histories()) {
+        let history = History::of(steps);
+        for (before, event, after) in history.folds() {
+            for session in after.sessions() {
+                prop_assert!(session.expires_at <= session.ends_at);
+            }
+            if let Fact::TokenRefreshed { session, generation, .. } = event.fact {
+                let spent = before.live_session(session, event.at).expect("a live session");
+                prop_assert_eq!(generation, spent.generation.next());
+                prop_assert_eq!(after.live_session(session, event.at).map(|it| it.ends_at), Some(spent.ends_at));
+            }
+            if let Fact::LoggedOut { session, expires_at, .. } = event.fact {
+                let ended = before.live_session(session, event.at).expect("a live session");
+                prop_assert_eq!(expires_at, ended.expires_at);
+                prop_assert_eq!(after.live_session(session, event.at), None);
+            }
+        }
+    }
+
+    #[test]
+    fn an_account_is_made_once_and_before_its_first_session(steps in histories()) {
+        let history = History::of(steps);
+        let made = history.times(|fact| matches!(fact, Fact::UserRegistered { .. }));
+        let signed_in = history.times(|fact| matches!(fact, Fact::LoggedIn { .. }));
+        prop_assert_eq!(made.len(), usize::from(!signed_in.is_empty()));
+        prop_assert_eq!(made.first(), signed_in.first());
+    }
+
+    #[test]
+    fn events_in_any_order_and_more_than_once_load_and_take_commands(
+        events in disorder(),
+        steps in prop::collection::vec(steps(0.5), 0..10),
+    ) {
+        let twice = events.iter().flat_map(|event| [event, event]);
+        for account in [folded(&events), folded(twice)] {
+            let json = serde_json::to_string(&account).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<UserAccount>(&json).unwrap(), &account);
+
+            let mut history = History { policy: Policy::default(), events: events.clone(), account };
+            let services = services(history.policy.clone());
+            for (n, (clock, step)) in (1..).zip(&steps) {
+                let command = history.command(*clock, n, *step);
+                let earliest = last_event_at(&history.account);
+                for event in handle(&mut history.account, command, &services).unwrap_or_default() {
+                    prop_assert!(Some(event.at) >= earliest);
+                }
+            }
+        }
+    }
+}
