@@ -2,4 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod http;
+mod journal;
+mod outage;
+mod processes;
+mod projections;
+mod races;
 mod support;

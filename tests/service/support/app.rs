@@ -9,10 +9,10 @@ use counterfoil::app::{Application, State};
 use counterfoil::journal::Journal;
 use counterfoil::keyring::Keyring;
 use counterfoil::personal_data::PersonalData;
-use counterfoil::settings::Sources;
+use counterfoil::settings::{DatabaseUrl, Sources};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-use super::{Api, ManualClock, TestDatabase};
+use super::{Api, ManualClock, Proxy, TestDatabase};
 
 /// A running service with its database.
 pub struct TestApp {
@@ -31,15 +31,28 @@ impl TestApp {
 
     /// With some settings changed: `("codes.lifetime", "30")`.
     pub async fn with(settings: &[(&'static str, &str)]) -> Self {
+        let database = TestDatabase::new();
+        let url = database.url.clone();
+        Self::build(settings, database, &url)
+    }
+
+    /// With a proxy between the service and its database.
+    pub async fn behind_proxy() -> (Self, Proxy) {
+        let database = TestDatabase::new();
+        let proxy = Proxy::start(&database).await;
+        let url = database.url_through(proxy.address);
+        (Self::build(&[], database, &url), proxy)
+    }
+
+    fn build(settings: &[(&'static str, &str)], database: TestDatabase, url: &DatabaseUrl) -> Self {
         let flags =
             [("identifiers.default_region", "IR"), ("server.listen", "127.0.0.1:0"), ("server.workers", "1")];
         let flags = flags.iter().chain(settings).map(|(key, value)| (*key, (*value).to_owned()));
         let settings = Sources::read(None, std::iter::empty(), flags).unwrap().check().unwrap();
 
-        let database = TestDatabase::new();
         let (clock, keyring) = (Arc::new(ManualClock::new()), Keyring::generate());
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let state = State::new(&settings, &database.url, &keyring, clock.clone(), metrics).unwrap();
+        let state = State::new(&settings, url, &keyring, clock.clone(), metrics).unwrap();
         let application = Application::build(&settings, state).unwrap();
         let (address, handle) = (application.address(), application.handle());
         tokio::spawn(application.run());

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// Speaks to one node.
 #[derive(Clone)]
 pub struct Api {
-    base: String,
+    address: SocketAddr,
     http: reqwest::Client,
 }
 
@@ -32,12 +32,17 @@ pub struct SignedIn {
 impl Api {
     pub fn new(address: SocketAddr) -> Self {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().unwrap();
-        Self { base: format!("http://{address}"), http }
+        Self { address, http }
+    }
+
+    /// Where the node listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A request to be completed by the test.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base))
+        self.http.request(method, format!("http://{}{path}", self.address))
     }
 
     /// Sends a request; an error when no answer came.

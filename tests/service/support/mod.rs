@@ -5,9 +5,11 @@ mod client;
 mod clock;
 mod database;
 mod node;
+mod proxy;
 
 pub use app::TestApp;
 pub use client::{Answer, Api, SignedIn};
 pub use clock::ManualClock;
 pub use database::TestDatabase;
-pub use node::{Node, free_port};
+pub use node::Node;
+pub use proxy::Proxy;

@@ -1,7 +1,7 @@
 //! A server process of its own.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -54,10 +54,6 @@ impl Node {
         command
     }
 
-    pub fn id(&self) -> u32 {
-        self.process.id()
-    }
-
     /// Ends the process without a warning.
     pub fn kill(mut self) {
         self.process.kill().unwrap();
@@ -83,9 +79,4 @@ impl Drop for Node {
         drop(self.process.kill());
         drop(self.process.wait());
     }
-}
-
-/// A port that nobody listens on, for a server that has to come back on the same one.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -1,0 +1,195 @@
+//! The journal on a real PostgreSQL: what it writes, what it refuses, what others read from it.
+
+use aws_lc_rs::digest::{Context, SHA256};
+use counterfoil::clock::Clock as _;
+use counterfoil::entropy;
+use counterfoil::journal::{Address, Commit, Journal, Loaded, Verdict, replay};
+use counterfoil_domain::user_account::{Fact, UserAccountEvent};
+use counterfoil_domain::values::{AccountId, Identifier, PhoneNumber};
+use cqrs_es::{Aggregate as _, EventStore as _};
+
+use crate::support::TestApp;
+
+const PHONE: &str = "+989121234567";
+
+fn identifier(number: &str) -> Identifier {
+    Identifier::Phone(PhoneNumber::parse(number, None).unwrap())
+}
+
+/// A commit of one event, on an account as it was loaded.
+fn commit(app: &TestApp, journal: &Journal, loaded: Loaded) -> Commit {
+    let event =
+        UserAccountEvent { at: app.clock.now(), fact: Fact::ProfileUpdated {}, person: None, client: None };
+    let mut state = loaded.state.clone();
+    state.apply(event.clone());
+    let id = entropy::uuid_v7(app.clock.now());
+    Commit::new(id, None, loaded, &state, vec![event], None, journal.personal_data()).unwrap()
+}
+
+async fn events(app: &TestApp) -> i64 {
+    app.database.value("SELECT count(*) FROM events").await
+}
+
+#[tokio::test]
+async fn the_stock_event_store_rebuilds_what_the_head_holds() {
+    let app = TestApp::start().await;
+    let device = app.api.sign_in(PHONE).await;
+    let device = app.api.refresh(&device.refresh).await.ok();
+    app.api.rename(device["access_token"].as_str().unwrap(), "Ada").await.ok();
+    app.api.logout(device["refresh_token"].as_str().unwrap()).await;
+    app.wait(61);
+    app.api.sign_in(PHONE).await;
+    app.api.login(PHONE).await;
+
+    let journal = app.journal();
+    let head = journal.load(&Address::Identifier(identifier(PHONE)), app.clock.now()).await.unwrap();
+    let store = replay::stock_store(journal.database());
+    let rebuilt = store.load_aggregate(&head.account.to_string()).await.unwrap();
+    assert_eq!(i64::try_from(rebuilt.current_sequence).unwrap(), head.version);
+    assert_eq!(rebuilt.aggregate, head.state);
+    assert!(head.version >= 9);
+}
+
+#[tokio::test]
+async fn a_head_of_another_format_is_folded_again_from_its_events() {
+    let app = TestApp::start().await;
+    app.api.sign_in(PHONE).await;
+    let (journal, address) = (app.journal(), Address::Identifier(identifier(PHONE)));
+    let before = journal.load(&address, app.clock.now()).await.unwrap();
+    let client = app.database.connect().await;
+    client.execute("UPDATE heads SET state_format = 0, state = 'another format'", &[]).await.unwrap();
+    let after = journal.load(&address, app.clock.now()).await.unwrap();
+    assert_eq!(after.state, before.state);
+    app.wait(61);
+    app.api.sign_in(PHONE).await;
+}
+
+#[tokio::test]
+async fn of_two_commits_on_one_version_one_is_stale_and_leaves_nothing() {
+    let app = TestApp::start().await;
+    app.api.sign_in(PHONE).await;
+    let (journal, address) = (app.journal(), Address::Identifier(identifier(PHONE)));
+    let loaded = journal.load(&address, app.clock.now()).await.unwrap();
+    let (first, second) = (commit(&app, &journal, loaded.clone()), commit(&app, &journal, loaded));
+    let before = events(&app).await;
+    assert_eq!(journal.append(&[first]).await.unwrap(), [Verdict::Committed]);
+    assert_eq!(journal.append(&[second]).await.unwrap(), [Verdict::Stale]);
+    assert_eq!(events(&app).await, before + 1);
+}
+
+#[tokio::test]
+async fn a_commit_that_is_sent_again_has_happened_once() {
+    let app = TestApp::start().await;
+    app.api.sign_in(PHONE).await;
+    let journal = app.journal();
+    for address in [identifier(PHONE), identifier("+989127654321")].map(Address::Identifier) {
+        let loaded = journal.load(&address, app.clock.now()).await.unwrap();
+        let commits = [commit(&app, &journal, loaded)];
+        let before = events(&app).await;
+        for _ in 0..3 {
+            assert_eq!(journal.append(&commits).await.unwrap(), [Verdict::Committed]);
+        }
+        assert_eq!(events(&app).await, before + 1);
+    }
+}
+
+#[tokio::test]
+async fn two_accounts_for_one_new_identifier_come_down_to_the_first() {
+    let app = TestApp::start().await;
+    let (journal, address) = (app.journal(), Address::Identifier(identifier(PHONE)));
+    let first = journal.load(&address, app.clock.now()).await.unwrap();
+    let second = journal.load(&address, app.clock.now()).await.unwrap();
+    assert_ne!(first.account, second.account);
+    let winner = first.account;
+    // In one statement even, the one that comes first takes it and the other leaves nothing.
+    let commits = [commit(&app, &journal, first), commit(&app, &journal, second)];
+    assert_eq!(journal.append(&commits).await.unwrap(), [Verdict::Committed, Verdict::Stale]);
+    assert_eq!(journal.load(&address, app.clock.now()).await.unwrap().account, winner);
+    assert_eq!(app.database.value::<i64>("SELECT count(*) FROM heads").await, 1);
+    assert_eq!(app.database.value::<i64>("SELECT count(*) FROM account_keys").await, 2);
+}
+
+#[tokio::test]
+async fn in_a_batch_a_stale_commit_leaves_its_neighbours_alone() {
+    let app = TestApp::start().await;
+    let journal = app.journal();
+    let mut loaded = Vec::new();
+    for n in 0..20 {
+        let address = Address::Identifier(identifier(&format!("+9891212345{n:02}")));
+        loaded.push(journal.load(&address, app.clock.now()).await.unwrap());
+    }
+    let founding: Vec<Commit> = loaded.iter().map(|loaded| commit(&app, &journal, loaded.clone())).collect();
+    assert_eq!(journal.append(&founding).await.unwrap(), [Verdict::Committed; 20]);
+
+    let mut second = Vec::new();
+    for loaded in loaded {
+        let now = journal.load(&Address::Account(loaded.account), app.clock.now()).await.unwrap();
+        second.push(commit(&app, &journal, now));
+    }
+    assert_eq!(journal.append(&second[7..8]).await.unwrap(), [Verdict::Committed]);
+    second[7] = {
+        let late =
+            journal.load(&Address::Account(AccountId(uuid::Uuid::nil())), app.clock.now()).await.unwrap();
+        assert_eq!(late.version, 0);
+        founding[7].clone()
+    };
+    let verdicts = journal.append(&second).await.unwrap();
+    // The founding commit did happen, long ago; it is known by its id and adds nothing.
+    assert_eq!(verdicts, [Verdict::Committed; 20]);
+    assert_eq!(events(&app).await, 40);
+}
+
+#[tokio::test]
+async fn the_leaves_are_what_their_description_says() {
+    let app = TestApp::start().await;
+    let device = app.api.sign_in(PHONE).await;
+    app.api.rename(&device.access, "Ada").await.ok();
+    let client = app.database.connect().await;
+    let rows = client
+        .query(
+            "SELECT aggregate_type, aggregate_id, sequence, event_type, event_version, payload::text AS payload,
+                    metadata::text AS metadata, personal, leaf FROM events ORDER BY sequence",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert_eq!(rows.len(), 4);
+    let mut previous = vec![0; 32];
+    for row in rows {
+        let mut hash = Context::new(&SHA256);
+        hash.update(&[0]);
+        let mut column = |bytes: &[u8]| {
+            hash.update(&u64::try_from(bytes.len()).unwrap().to_be_bytes());
+            hash.update(bytes);
+        };
+        column(row.get::<_, &str>("aggregate_type").as_bytes());
+        column(row.get::<_, &str>("aggregate_id").as_bytes());
+        column(&row.get::<_, i64>("sequence").to_be_bytes());
+        for name in ["event_type", "event_version", "payload", "metadata"] {
+            column(row.get::<_, &str>(name).as_bytes());
+        }
+        let personal: &[u8] = row.get("personal");
+        hash.update(&[1]);
+        hash.update(&u64::try_from(personal.len()).unwrap().to_be_bytes());
+        hash.update(personal);
+        hash.update(&previous);
+        previous = hash.finish().as_ref().to_vec();
+        assert_eq!(row.get::<_, Vec<u8>>("leaf"), previous);
+    }
+    assert_eq!(app.database.value::<Vec<u8>>("SELECT leaf FROM heads").await, previous);
+}
+
+#[tokio::test]
+async fn every_event_says_which_commit_and_which_request_wrote_it() {
+    let app = TestApp::start().await;
+    let request = app.api.request(reqwest::Method::POST, "/accounts/login/");
+    let request = request
+        .header("x-request-id", "request-0123456789")
+        .json(&serde_json::json!({"phone_number": PHONE}));
+    crate::support::Api::send(request).await.ok();
+    let metadata: serde_json::Value =
+        serde_json::from_str(&app.database.value::<String>("SELECT metadata::text FROM events").await)
+            .unwrap();
+    assert_eq!(metadata["request"], "request-0123456789");
+    assert!(uuid::Uuid::try_parse(metadata["commit"].as_str().unwrap()).is_ok());
+}

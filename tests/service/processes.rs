@@ -1,0 +1,283 @@
+//! A server process of its own, with a database of its own: killed, stopped and started again.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use counterfoil::clock::{Clock as _, SystemClock};
+use counterfoil::keyring::Keyring;
+use counterfoil::settings::Sources;
+use counterfoil::tokens::{Kind, Tokens};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio_postgres::{Client, NoTls};
+
+use crate::support::{Api, Node};
+
+const ROUNDS: u32 = 20;
+const CLIENTS: u32 = 8;
+
+/// A new folder for a server to keep its things in, gone with this value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        drop(std::fs::remove_dir_all(&path));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    async fn connect(&self) -> Client {
+        let socket = self.0.join(".counterfoil/run").display().to_string().replace('/', "%2F");
+        let url = format!("postgresql:///counterfoil?host={socket}&user=counterfoil");
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    fn database_is_running(&self) -> bool {
+        self.0.join(".counterfoil/postgres/postmaster.pid").exists()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // The server may still be on its way out.
+        for _ in 0..200 {
+            if !self.database_is_running() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// Something that was answered with success, and what must be in the log for it, once.
+#[derive(Clone, Debug)]
+enum Acknowledged {
+    SignIn { session: String },
+    Refresh { session: String, generation: u32 },
+    Rename { account: String, name: String },
+    Logout { session: String },
+}
+
+/// Signs people in, refreshes, renames and signs out until the server dies; notes what was acknowledged.
+async fn live(api: Api, next_phone: Arc<AtomicU32>, tokens: Tokens, log: Arc<Mutex<Vec<Acknowledged>>>) {
+    let note = |acknowledged| log.lock().unwrap().push(acknowledged);
+    let post = async |path: &str, body: Value| {
+        let answer = Api::try_send(api.request(Method::POST, path).json(&body)).await.ok()?;
+        assert!(answer.status.as_u16() < 500 || answer.status == 503, "{answer:?}");
+        answer.status.is_success().then_some(answer)
+    };
+    loop {
+        let phone = format!("+98913{:07}", next_phone.fetch_add(1, Ordering::Relaxed));
+        let Some(code) = post("/accounts/login/", json!({"phone_number": phone})).await else { return };
+        let body = json!({"phone_number": phone, "code": code.json()["code"]});
+        let Some(device) = post("/accounts/verify/", body).await else { return };
+        let mut device = device.signed_in();
+        let account = device.user["id"].as_str().unwrap().to_owned();
+        let token = tokens.open(Kind::Refresh, &device.refresh, SystemClock.now()).unwrap();
+        let session = token.session.to_string();
+        note(Acknowledged::SignIn { session: session.clone() });
+        for step in 0..4 {
+            let Some(answer) = post("/accounts/refresh/", json!({"refresh_token": device.refresh})).await
+            else {
+                return;
+            };
+            let body = answer.json();
+            device.access = body["access_token"].as_str().unwrap().to_owned();
+            device.refresh = body["refresh_token"].as_str().unwrap().to_owned();
+            let token = tokens.open(Kind::Refresh, &device.refresh, SystemClock.now()).unwrap();
+            note(Acknowledged::Refresh { session: session.clone(), generation: token.generation.0 });
+            let name = format!("{phone} {step}");
+            let rename = api.request(Method::PATCH, "/accounts/profile/").bearer_auth(&device.access);
+            match Api::try_send(rename.json(&json!({"fullname": name}))).await {
+                Ok(answer) if answer.status == 200 => {
+                    note(Acknowledged::Rename { account: account.clone(), name })
+                }
+                _ => return,
+            }
+        }
+        let Some(_) = post("/accounts/logout/", json!({"refresh_token": device.refresh})).await else {
+            return;
+        };
+        note(Acknowledged::Logout { session });
+    }
+}
+
+/// Whether the log has what was acknowledged, exactly once.
+async fn is_recorded_once(client: &Client, acknowledged: &Acknowledged) -> bool {
+    let count = async |sql: &str, parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)]| {
+        client.query_one(sql, parameters).await.unwrap().get::<_, i64>(0)
+    };
+    match acknowledged {
+        Acknowledged::SignIn { session } => {
+            count(
+                "SELECT count(*) FROM events WHERE payload->'fact'->'LoggedIn'->>'session' = $1",
+                &[session],
+            )
+            .await
+                == 1
+        }
+        Acknowledged::Refresh { session, generation } => {
+            let generation = generation.to_string();
+            let sql = "SELECT count(*) FROM events WHERE payload->'fact'->'TokenRefreshed'->>'session' = $1
+                          AND payload->'fact'->'TokenRefreshed'->>'generation' = $2";
+            count(sql, &[session, &generation]).await == 1
+        }
+        Acknowledged::Logout { session } => {
+            count(
+                "SELECT count(*) FROM events WHERE payload->'fact'->'LoggedOut'->>'session' = $1",
+                &[session],
+            )
+            .await
+                == 1
+        }
+        // The name itself is sealed in the log: the profile has it, or a later one of the same account.
+        Acknowledged::Rename { account, name } => {
+            let account = uuid::Uuid::try_parse(account).unwrap();
+            count("SELECT count(*) FROM profiles WHERE account_id = $1 AND fullname >= $2", &[&account, name])
+                .await
+                == 1
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_twenty_times_under_load_it_has_kept_all_it_acknowledged_and_nothing_twice() {
+    let folder = Folder::new("killed");
+    let next_phone = Arc::new(AtomicU32::new(0));
+    let mut total = 0;
+    for round in 0..ROUNDS {
+        let node = Node::start(&folder.0, &[("COUNTERFOIL__LOG__FILTER", "info")]);
+        let keyring = Keyring::read(&folder.0.join(".counterfoil/keyring.json")).unwrap();
+        let settings = Sources::read(None, std::iter::empty(), std::iter::empty()).unwrap().check().unwrap();
+        let tokens = Tokens::new(&keyring, settings.tokens);
+
+        let log = Arc::<Mutex<Vec<Acknowledged>>>::default();
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| tokio::spawn(live(node.api.clone(), next_phone.clone(), tokens.clone(), log.clone())))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(u64::from(150 + 37 * (round % 7)))).await;
+        node.kill();
+        for client in clients {
+            client.await.unwrap();
+        }
+
+        let node = Node::start(&folder.0, &[]);
+        let client = folder.connect().await;
+        let acknowledged = log.lock().unwrap().clone();
+        for acknowledged in &acknowledged {
+            assert!(is_recorded_once(&client, acknowledged).await, "round {round}: {acknowledged:?}");
+        }
+        total += acknowledged.len();
+        drop(client);
+        assert!(node.stop());
+    }
+    assert!(total > 500, "only {total} acknowledged: the load was no load");
+
+    let check = Node::command(&folder.0, &[]).args(["projections", "check", "--json"]).output().unwrap();
+    assert!(check.status.success(), "{check:?}");
+    let checked: Value = serde_json::from_slice(&check.stdout).unwrap();
+    assert!(checked[1]["rows"].as_i64().unwrap() > 100, "{checked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_answers_what_has_begun_and_stops_the_database_last() {
+    let folder = Folder::new("stopped");
+    let node = Node::start(&folder.0, &[]);
+    node.api.login("+989121234567").await.ok();
+    let address = node.api.address();
+
+    let mut begun: Vec<TcpStream> = (0..10)
+        .map(|n| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let body = format!(r#"{{"phone_number": "+98913123456{n}"}}"#);
+            let head = "POST /accounts/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n";
+            write!(stream, "{head}Content-Length: {}\r\n\r\n{}", body.len(), &body[..10]).unwrap();
+            stream
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(200));
+    let stopping = std::thread::spawn(move || node.stop());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(folder.database_is_running());
+    for (n, stream) in begun.iter_mut().enumerate() {
+        let body = format!(r#"{{"phone_number": "+98913123456{n}"}}"#);
+        stream.write_all(&body.as_bytes()[10..]).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    }
+    assert!(stopping.join().unwrap(), "it ended well");
+    assert!(!folder.database_is_running());
+}
+
+#[test]
+fn a_second_server_in_the_folder_is_refused_and_says_why() {
+    let folder = Folder::new("twice");
+    let first = Node::start(&folder.0, &[]);
+    let second = Node::command(&folder.0, &[]).arg("serve").output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another counterfoil is running"), "{second:?}");
+    assert!(first.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pid_file_that_names_a_stranger_does_not_keep_it_from_starting() {
+    let folder = Folder::new("stranger");
+    let node = Node::start(&folder.0, &[]);
+    let device = node.api.sign_in("+989121234567").await;
+    assert!(node.stop());
+    // As after a restart of a container: the number now belongs to somebody else.
+    let stranger = std::process::id();
+    let pid_file = folder.0.join(".counterfoil/postgres/postmaster.pid");
+    std::fs::write(&pid_file, format!("{stranger}\n{}\n", folder.0.display())).unwrap();
+    let node = Node::start(&folder.0, &[]);
+    node.api.profile(&device.access).await.ok();
+    assert!(node.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_dies_is_started_again() {
+    let folder = Folder::new("revived");
+    let node = Node::start(&folder.0, &[]);
+    let device = node.api.sign_in("+989121234567").await;
+    let pid_file = std::fs::read_to_string(folder.0.join(".counterfoil/postgres/postmaster.pid")).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid_file.lines().next().unwrap().parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let mut last = None;
+    for _ in 0..200 {
+        let answer = node.api.profile(&device.access).await;
+        if answer.status == 200 && last.is_some_and(|status| status != 200) {
+            assert!(node.stop());
+            return;
+        }
+        assert!(answer.status == 200 || answer.status == 503, "{answer:?}");
+        last = Some(answer.status.as_u16());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it did not come back, or never went: {last:?}");
+}
+
+#[test]
+fn without_keys_or_a_database_production_says_what_is_missing() {
+    let folder = Folder::new("production");
+    let refused = |environment: &[(&str, &str)]| {
+        let output = Node::command(&folder.0, environment).arg("serve").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let production = ("COUNTERFOIL_PROFILE", "production");
+    assert!(refused(&[production]).contains("database.url"));
+    let database = ("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none");
+    assert!(refused(&[production, database]).contains("keyring.file"));
+    assert!(refused(&[production, database, ("COUNTERFOIL_KEYRING", "k")]).contains("delivery.gateway"));
+    assert!(refused(&[("COUNTERFOIL_LISTEN", "0.0.0.0:0")]).contains("server.listen"));
+    assert!(!Path::new(&folder.0).join(".counterfoil").exists(), "a refusal makes nothing");
+}

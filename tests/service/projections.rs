@@ -1,0 +1,107 @@
+//! The read models come from the log and can be made from it again.
+
+use std::process::Output;
+
+use crate::support::{Node, TestApp};
+
+const PHONE: &str = "+989121234567";
+
+fn counterfoil(app: &TestApp, arguments: &[&str]) -> Output {
+    let keyring = app.keyring_file();
+    let environment = [
+        ("DATABASE_URL", app.database.url.0.as_str()),
+        ("COUNTERFOIL_KEYRING", keyring.to_str().unwrap()),
+        ("COUNTERFOIL_PROFILE", "development"),
+    ];
+    let output = Node::command(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")), &environment)
+        .args(arguments)
+        .output()
+        .unwrap();
+    std::fs::remove_file(keyring).unwrap();
+    output
+}
+
+/// A few accounts with something of everything.
+async fn some_history(app: &TestApp) {
+    for n in 0..30 {
+        let phone = format!("+9891212345{n:02}");
+        let device = app.api.sign_in(&phone).await;
+        app.api.rename(&device.access, &format!("Person {n}")).await.ok();
+        let device = app.api.refresh(&device.refresh).await.ok();
+        if n % 3 == 0 {
+            app.api.logout(device["refresh_token"].as_str().unwrap()).await;
+        }
+    }
+    app.api.login(PHONE).await.ok();
+    app.api.verify(PHONE, "000000").await;
+}
+
+fn check(app: &TestApp) -> (bool, serde_json::Value) {
+    let output = counterfoil(app, &["projections", "check", "--json"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.success(), serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}")))
+}
+
+#[tokio::test]
+async fn live_and_rebuilt_rows_are_equal() {
+    let app = TestApp::start().await;
+    some_history(&app).await;
+    let (equal, checked) = check(&app);
+    assert!(equal, "{checked}");
+    let rows: Vec<i64> =
+        checked.as_array().unwrap().iter().map(|model| model["rows"].as_i64().unwrap()).collect();
+    assert_eq!(rows, [31, 30, 10]);
+}
+
+#[tokio::test]
+async fn a_check_tells_which_rows_were_tampered_with_and_a_rebuild_mends_them() {
+    let app = TestApp::start().await;
+    some_history(&app).await;
+    let client = app.database.connect().await;
+    for (tamper, model) in [
+        ("UPDATE profiles SET fullname = 'Eve' WHERE fullname = 'Person 7'", "profiles"),
+        ("DELETE FROM user_logins WHERE ended_at IS NOT NULL", "user_logins"),
+        ("DELETE FROM revoked_tokens", "revoked_tokens"),
+    ] {
+        assert!(client.execute(tamper, &[]).await.unwrap() > 0);
+        let (equal, checked) = check(&app);
+        assert!(!equal, "{checked}");
+        for found in checked.as_array().unwrap() {
+            assert_eq!(found["differing"].as_i64().unwrap() > 0, found["name"] == model, "{checked}");
+        }
+        let rebuilt = counterfoil(&app, &["projections", "rebuild", model]);
+        assert!(rebuilt.status.success(), "{rebuilt:?}");
+        assert!(String::from_utf8_lossy(&rebuilt.stderr).contains("31 of 31 accounts"), "{rebuilt:?}");
+        assert!(check(&app).0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_goes_on_beside_commands_and_loses_none() {
+    let app = TestApp::start().await;
+    some_history(&app).await;
+    let busy = tokio::spawn({
+        let api = app.api.clone();
+        async move {
+            for n in 0..200 {
+                api.sign_in(&format!("+98913{n:07}")).await;
+            }
+        }
+    });
+    while !busy.is_finished() {
+        let rebuilt = tokio::task::block_in_place(|| counterfoil(&app, &["projections", "rebuild"]));
+        assert!(rebuilt.status.success(), "{rebuilt:?}");
+    }
+    busy.await.unwrap();
+    let (equal, checked) = check(&app);
+    assert!(equal, "{checked}");
+    assert_eq!(checked[1]["rows"], 230);
+}
+
+#[tokio::test]
+async fn a_projection_that_does_not_exist_is_named_with_those_that_do() {
+    let app = TestApp::start().await;
+    let output = counterfoil(&app, &["projections", "rebuild", "nothing"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("user_logins"), "{output:?}");
+}

@@ -1,0 +1,106 @@
+//! A TCP proxy in front of PostgreSQL that can cut, stall and refuse.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio_postgres::config::Host;
+
+use super::TestDatabase;
+
+/// How soon a connection hears of a fault.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Stands between a node and its database.
+pub struct Proxy {
+    pub address: SocketAddr,
+    faults: Arc<Faults>,
+}
+
+#[derive(Default)]
+struct Faults {
+    /// Connections are closed, old and new.
+    away: AtomicBool,
+    /// Nothing passes, and nothing is closed.
+    stalled: AtomicBool,
+    /// How many more answers pass before one is swallowed and its connection cut; 0 for never.
+    answers_until_cut: AtomicU32,
+}
+
+impl Proxy {
+    /// In front of the server of a test database.
+    pub async fn start(database: &TestDatabase) -> Self {
+        let config: tokio_postgres::Config = database.url.0.parse().unwrap();
+        let Some(Host::Unix(folder)) = config.get_hosts().first().cloned() else { panic!("a Unix socket") };
+        let socket = folder.join(".s.PGSQL.5432");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, faults) = (listener.local_addr().unwrap(), Arc::<Faults>::default());
+        let shared = faults.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (socket, faults) = (socket.clone(), shared.clone());
+                tokio::spawn(async move {
+                    if let Ok(server) = UnixStream::connect(socket).await {
+                        relay(client, server, &faults).await;
+                    }
+                });
+            }
+        });
+        Self { address, faults }
+    }
+
+    /// From now on, or no more, the database refuses to speak.
+    pub async fn set_away(&self, away: bool) {
+        self.faults.away.store(away, Ordering::SeqCst);
+        tokio::time::sleep(TICK * 4).await;
+    }
+
+    /// From now on, or no more, the database keeps silent.
+    pub async fn set_stalled(&self, stalled: bool) {
+        self.faults.stalled.store(stalled, Ordering::SeqCst);
+        tokio::time::sleep(TICK * 4).await;
+    }
+
+    /// The answer that comes after `answers` others is swallowed, after the server has done what it was asked.
+    pub fn cut_after(&self, answers: u32) {
+        self.faults.answers_until_cut.store(answers + 1, Ordering::SeqCst);
+    }
+
+    /// Whether the cut is still to come.
+    pub fn is_armed(&self) -> bool {
+        self.faults.answers_until_cut.load(Ordering::SeqCst) > 0
+    }
+}
+
+async fn relay(mut client: TcpStream, mut server: UnixStream, faults: &Faults) {
+    let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    let mut check = tokio::time::interval(TICK);
+    loop {
+        let stalled = faults.stalled.load(Ordering::SeqCst);
+        tokio::select! {
+            read = client.read(&mut up), if !stalled => match read {
+                Ok(length @ 1..) if server.write_all(&up[..length]).await.is_ok() => {}
+                _ => return,
+            },
+            read = server.read(&mut down), if !stalled => match read {
+                Ok(length @ 1..) => {
+                    let left = faults.answers_until_cut.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                        Some(left.saturating_sub(1))
+                    });
+                    if left == Ok(1) || client.write_all(&down[..length]).await.is_err() {
+                        return;
+                    }
+                }
+                _ => return,
+            },
+            _ = check.tick() => {
+                if faults.away.load(Ordering::SeqCst) {
+                    return;
+                }
+            }
+        }
+    }
+}
