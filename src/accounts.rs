@@ -64,12 +64,6 @@ pub enum AccountsError {
     Journal(#[from] JournalError),
 }
 
-impl AccountsError {
-    fn may_pass(&self) -> bool {
-        matches!(self, Self::Busy)
-    }
-}
-
 /// A code on its way.
 #[derive(Clone, Debug)]
 pub struct CodeOnItsWay {
@@ -262,8 +256,8 @@ impl Accounts {
         let decide_until_it_holds = async {
             let _turn = self.lanes.enter(lane).await;
             (|| self.attempt(&address, origin, at, command.clone()))
-                .retry(backoff().with_max_times(16))
-                .when(AccountsError::may_pass)
+                .retry(backoff())
+                .when(|error| matches!(error, AccountsError::Busy))
                 .await
         };
         let in_time = tokio::time::timeout(TIME_LIMIT, decide_until_it_holds).await;
@@ -279,7 +273,7 @@ impl Accounts {
         at: DateTime<Utc>,
         command: UserAccountCommand,
     ) -> Result<Done, AccountsError> {
-        let loaded = self.journal.load(address, at).await?;
+        let loaded = until_available(|| self.journal.load(address, at)).await?;
         let account = loaded.account;
         let mut state = loaded.state.clone();
         let sink = EventSink::default();
@@ -295,10 +289,8 @@ impl Accounts {
             return Ok(Done { account, events });
         };
         let commits = [commit];
-        let verdicts = (|| self.journal.append(&commits))
-            .retry(backoff().with_max_times(4))
-            .when(|error| matches!(error, JournalError::Database(DatabaseError::Unavailable(_))))
-            .await?;
+        // Sent again as it is while it is in doubt: deciding again before it is settled could do it twice.
+        let verdicts = until_available(|| self.journal.append(&commits)).await?;
         match verdicts.as_slice() {
             [Verdict::Committed] => Ok(Done { account, events }),
             _ => {
@@ -323,12 +315,22 @@ impl Accounts {
     }
 }
 
-/// From 2 ms to 100 ms, with jitter.
+/// From 2 ms to 100 ms, with jitter, for as long as the time limit allows.
 fn backoff() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(2))
         .with_max_delay(Duration::from_millis(100))
         .with_jitter()
+        .without_max_times()
+}
+
+/// Asks the journal again while the database is away.
+async fn until_available<T, F: Future<Output = Result<T, JournalError>>>(
+    ask: impl FnMut() -> F,
+) -> Result<T, JournalError> {
+    let is_away =
+        |error: &JournalError| matches!(error, JournalError::Database(DatabaseError::Unavailable(_)));
+    ask.retry(backoff()).when(is_away).await
 }
 
 /// The answer in a command's events.

@@ -28,7 +28,7 @@ pub struct ReadModel {
     pub changes: fn(&[Stream<'_>]) -> String,
 }
 
-/// A table of rows that are written as [changes](self).
+/// A table of rows that are written as changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     /// Its name, which is also the read model's.

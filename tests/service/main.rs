@@ -7,4 +7,5 @@ mod outage;
 mod processes;
 mod projections;
 mod races;
+mod readme;
 mod support;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, Mood, TestApp};
 
 const PHONE: &str = "+989121234567";
 
@@ -18,12 +18,8 @@ fn is_away(answer: &Answer, asked: Instant) {
 async fn while_the_database_is_away_the_answer_is_503_and_it_comes_back_by_itself() {
     let (app, proxy) = TestApp::behind_proxy().await;
     let device = app.api.sign_in(PHONE).await;
-    for silent in [false, true] {
-        if silent {
-            proxy.set_stalled(true).await
-        } else {
-            proxy.set_away(true).await
-        }
+    for mood in [Mood::Away, Mood::Silent] {
+        proxy.set(mood).await;
         for _ in 0..3 {
             let asked = Instant::now();
             is_away(&app.api.profile(&device.access).await, asked);
@@ -38,11 +34,7 @@ async fn while_the_database_is_away_the_answer_is_503_and_it_comes_back_by_itsel
             crate::support::Api::send(app.api.request(reqwest::Method::GET, "/healthz")).await.status,
             200
         );
-        if silent {
-            proxy.set_stalled(false).await
-        } else {
-            proxy.set_away(false).await
-        }
+        proxy.set(Mood::Well).await;
         let back = Instant::now();
         while app.api.profile(&device.access).await.status != 200 {
             assert!(back.elapsed() < Duration::from_secs(10), "it did not come back");

@@ -98,7 +98,7 @@ async fn live(api: Api, next_phone: Arc<AtomicU32>, tokens: Tokens, log: Arc<Mut
             let rename = api.request(Method::PATCH, "/accounts/profile/").bearer_auth(&device.access);
             match Api::try_send(rename.json(&json!({"fullname": name}))).await {
                 Ok(answer) if answer.status == 200 => {
-                    note(Acknowledged::Rename { account: account.clone(), name })
+                    note(Acknowledged::Rename { account: account.clone(), name });
                 }
                 _ => return,
             }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 /// A refusal, with what the caller can do about it. The HTTP layer gives each its status and code, by name.
 ///
 /// It is the answer, not the record: a refusal that matters is an event as well (`OtpRejected`,
-/// `OtpRequestRefused`), and then comes out of the [outcome](super::outcome) of the events.
+/// `OtpRequestRefused`), and then comes out of the outcome of the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A code was sent to this identifier a moment ago.

@@ -1,8 +1,10 @@
 //! A client of the REST API: a method an endpoint.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
@@ -31,7 +33,9 @@ pub struct SignedIn {
 
 impl Api {
     pub fn new(address: SocketAddr) -> Self {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().unwrap();
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy();
+        // A redirect is an answer that the contract does not know, so none is followed.
+        let http = http.redirect(Policy::none()).build().unwrap();
         Self { address, http }
     }
 
@@ -93,6 +97,21 @@ impl Api {
         Self::send(request.json(&json!({"fullname": fullname}))).await
     }
 
+    /// Changes the profile, at either of its paths.
+    pub async fn patch(&self, path: &str, access_token: &str, body: Value) -> Answer {
+        Self::send(self.request(Method::PATCH, path).bearer_auth(access_token).json(&body)).await
+    }
+
+    /// Sends bytes as they are; what comes back until the service closes the connection.
+    pub fn send_raw(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(bytes).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
     /// Asks for a code and redeems it.
     pub async fn sign_in(&self, phone_number: &str) -> SignedIn {
         let code = self.login(phone_number).await.ok()["code"].as_str().unwrap().to_owned();
@@ -110,6 +129,29 @@ impl Answer {
     pub fn ok(&self) -> Value {
         assert_eq!(self.status, 200, "{self:?}");
         self.json()
+    }
+
+    /// The names in a JSON object, in alphabetical order; of the body with "", else of that part of it (`/user`).
+    pub fn names(&self, part: &str) -> Vec<String> {
+        self.json().pointer(part).unwrap().as_object().unwrap().keys().cloned().collect()
+    }
+
+    /// The code that was sent.
+    pub fn code(&self) -> String {
+        self.ok()["code"].as_str().unwrap().to_owned()
+    }
+
+    /// All that a caller sees but the request's id and the date: equal for answers he cannot tell apart.
+    pub fn appearance(&self) -> String {
+        let headers = self.headers.iter().filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()));
+        let mut headers: Vec<String> = headers.map(|header| format!("{header:?}")).collect();
+        headers.sort_unstable();
+        format!("{}\n{}\n{}", self.status, headers.join("\n"), self.text)
+    }
+
+    /// How many seconds to wait before trying again.
+    pub fn retry_after(&self) -> Option<i64> {
+        self.header("retry-after").map(|seconds| seconds.parse().unwrap())
     }
 
     /// A header, where there is one.

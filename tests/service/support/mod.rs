@@ -12,4 +12,4 @@ pub use client::{Answer, Api, SignedIn};
 pub use clock::ManualClock;
 pub use database::TestDatabase;
 pub use node::Node;
-pub use proxy::Proxy;
+pub use proxy::{Mood, Proxy};

@@ -1,8 +1,8 @@
 //! A TCP proxy in front of PostgreSQL that can cut, stall and refuse.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -20,12 +20,20 @@ pub struct Proxy {
     faults: Arc<Faults>,
 }
 
+/// What a database can be like.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub enum Mood {
+    #[default]
+    Well,
+    /// Connections are closed, old and new.
+    Away,
+    /// Nothing passes, and nothing is closed.
+    Silent,
+}
+
 #[derive(Default)]
 struct Faults {
-    /// Connections are closed, old and new.
-    away: AtomicBool,
-    /// Nothing passes, and nothing is closed.
-    stalled: AtomicBool,
+    mood: Mutex<Mood>,
     /// How many more answers pass before one is swallowed and its connection cut; 0 for never.
     answers_until_cut: AtomicU32,
 }
@@ -52,15 +60,9 @@ impl Proxy {
         Self { address, faults }
     }
 
-    /// From now on, or no more, the database refuses to speak.
-    pub async fn set_away(&self, away: bool) {
-        self.faults.away.store(away, Ordering::SeqCst);
-        tokio::time::sleep(TICK * 4).await;
-    }
-
-    /// From now on, or no more, the database keeps silent.
-    pub async fn set_stalled(&self, stalled: bool) {
-        self.faults.stalled.store(stalled, Ordering::SeqCst);
+    /// What the database does from now on.
+    pub async fn set(&self, mood: Mood) {
+        *self.faults.mood.lock().unwrap() = mood;
         tokio::time::sleep(TICK * 4).await;
     }
 
@@ -79,7 +81,7 @@ async fn relay(mut client: TcpStream, mut server: UnixStream, faults: &Faults) {
     let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     let mut check = tokio::time::interval(TICK);
     loop {
-        let stalled = faults.stalled.load(Ordering::SeqCst);
+        let stalled = *faults.mood.lock().unwrap() == Mood::Silent;
         tokio::select! {
             read = client.read(&mut up), if !stalled => match read {
                 Ok(length @ 1..) if server.write_all(&up[..length]).await.is_ok() => {}
@@ -97,7 +99,7 @@ async fn relay(mut client: TcpStream, mut server: UnixStream, faults: &Faults) {
                 _ => return,
             },
             _ = check.tick() => {
-                if faults.away.load(Ordering::SeqCst) {
+                if *faults.mood.lock().unwrap() == Mood::Away {
                     return;
                 }
             }
