@@ -184,9 +184,7 @@ impl<F: FnMut(Progress)> Filler<'_, F> {
         let streams: Vec<Stream<'_>> =
             histories.iter().map(|(account, events)| Stream { account: *account, events }).collect();
         for (model, table) in self.tables {
-            let records = model.table.records(1);
-            let put = model.table.put(table, "changes");
-            let statement = format!("WITH changes AS (SELECT r.* FROM {records}) {put}");
+            let statement = model.table.upsert(table, &model.table.records(1));
             transaction
                 .execute(&transaction.prepare_cached(&statement).await?, &[&(model.changes)(&streams)])
                 .await?;

@@ -1,8 +1,8 @@
 //! What all read models share: rows as changes, and the SQL that writes them in bulk.
 //!
-//! A change is either a *whole* row, which replaces what is there, or a *patch*, whose absent columns stay as they
-//! are. Changes travel as one JSON array per read model and statement, so that a statement has the same parameters
-//! whatever the number of rows.
+//! A change names the columns that it sets; absent ones stay as they are, in a new row empty. Changes travel as one JSON
+//! array per read model and statement, so that a statement has the same parameters whatever the number of rows, and
+//! are written by one upsert, which finds its row by the primary key whatever the planner believes of the table.
 
 use std::collections::BTreeMap;
 
@@ -55,25 +55,17 @@ impl Table {
     pub fn records(&self, parameter: usize) -> String {
         let columns = self.every_column().map(|c| format!("{} {}", c.name, c.sql_type));
         let columns: Vec<String> = columns.collect();
-        format!("json_to_recordset(${parameter}::text::json) AS r({}, whole boolean)", columns.join(", "))
+        format!("json_to_recordset(${parameter}::text::json) AS r({})", columns.join(", "))
     }
 
-    /// An `INSERT` of the whole rows of `source` into `table`.
-    pub fn put(&self, table: &str, source: &str) -> String {
+    /// The statement that writes the changes of `source` to `table`.
+    pub fn upsert(&self, table: &str, source: &str) -> String {
         let names = self.names();
         let key = Self::list(self.key, |c| c.name.to_owned());
-        let set = Self::list(self.columns, |c| format!("{0} = excluded.{0}", c.name));
+        let set = Self::list(self.columns, |c| format!("{0} = coalesce(excluded.{0}, t.{0})", c.name));
         format!(
-            "INSERT INTO {table} ({names}) SELECT {names} FROM {source} WHERE whole \
-             ON CONFLICT ({key}) DO UPDATE SET {set}"
+            "INSERT INTO {table} AS t ({names}) SELECT {names} FROM {source} ON CONFLICT ({key}) DO UPDATE SET {set}"
         )
-    }
-
-    /// An `UPDATE` of `table` by the patches of `source`.
-    pub fn patch(&self, table: &str, source: &str) -> String {
-        let set = Self::list(self.columns, |c| format!("{0} = coalesce(r.{0}, t.{0})", c.name));
-        let same: Vec<String> = self.key.iter().map(|c| format!("t.{0} = r.{0}", c.name)).collect();
-        format!("UPDATE {table} t SET {set} FROM {source} r WHERE NOT r.whole AND {}", same.join(" AND "))
     }
 
     /// All columns, separated by commas.
@@ -129,7 +121,6 @@ macro_rules! table {
         $(#[$doc])*
         #[derive(Debug, serde::Serialize)]
         struct $change {
-            whole: bool,
             $($key: $key_type,)+
             $(#[serde(skip_serializing_if = "Option::is_none")] $column: Option<$type>,)+
         }
@@ -142,16 +133,12 @@ macro_rules! table {
                 kept: $kept,
             };
 
-            /// A change of nothing to the row of that key.
-            fn patch($($key: $key_type),+) -> Self {
-                Self { whole: false, $($key,)+ $($column: None,)+ }
+            /// A change of nothing, to be filled in, to the row of that key.
+            fn of($($key: $key_type),+) -> Self {
+                Self { $($key,)+ $($column: None,)+ }
             }
 
             fn columns_then(&mut self, later: Self) {
-                if later.whole {
-                    *self = later;
-                    return;
-                }
                 $(if later.$column.is_some() { self.$column = later.$column; })+
             }
 

@@ -1,6 +1,7 @@
 //! The bodies of answers that more than one endpoint gives.
 
 use actix_web::HttpResponse;
+use actix_web::http::header;
 use serde::Serialize;
 
 use super::language::Language;
@@ -18,7 +19,7 @@ struct CodeAnswer<'a> {
 }
 
 pub(super) fn code_sent(code: &CodeOnItsWay, language: Language) -> HttpResponse {
-    HttpResponse::Ok().json(CodeAnswer {
+    HttpResponse::Ok().insert_header((header::CONTENT_LANGUAGE, language.tag())).json(CodeAnswer {
         detail: language.message("code_sent"),
         expires_in: code.expires_in.as_secs(),
         resend_after: code.resend_after.as_secs(),

@@ -115,7 +115,7 @@ mod tests {
             ("de", "en"),
             ("*", "en"),
             ("", "en"),
-            (";;q=,\u{0},fa;q=x", "en"),
+            (";;q=,\u{0},fa;q=x", "fa"),
         ] {
             assert_eq!(Language::negotiate(header).tag(), tag, "{header:?}");
         }

@@ -10,7 +10,7 @@ mod problem;
 
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{Resource, Route};
+use actix_web::{Resource, Route, guard};
 
 pub use observe::{observe, request_id};
 pub use problem::Problem;
@@ -29,15 +29,20 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/accounts/token/verify", [web::post().to(token_verify::post)], &[Method::POST]))
         .service(resource(
             "/accounts/profile",
-            [web::get().to(profile::get), web::patch().to(profile::patch)],
-            &[Method::GET, Method::PATCH],
+            [get().to(profile::get), web::patch().to(profile::patch)],
+            &[Method::GET, Method::HEAD, Method::PATCH],
         ))
         .service(resource("/accounts/profile/update", [web::patch().to(profile::patch)], &[Method::PATCH]))
         .service(resource("/accounts/logout", [web::post().to(logout::post)], &[Method::POST]))
-        .service(resource("/healthz", [web::get().to(healthz)], &[Method::GET]))
-        .service(resource("/readyz", [web::get().to(readyz)], &[Method::GET]))
-        .service(resource("/metrics", [web::get().to(metrics)], &[Method::GET]))
+        .service(resource("/healthz", [get().to(healthz)], &[Method::GET, Method::HEAD]))
+        .service(resource("/readyz", [get().to(readyz)], &[Method::GET, Method::HEAD]))
+        .service(resource("/metrics", [get().to(metrics)], &[Method::GET, Method::HEAD]))
         .default_service(web::to(|| async { Err::<(), _>(Problem::NotFound) }));
+}
+
+/// GET, and HEAD, which is the same without its body (RFC 9110, section 9.3.2).
+fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 /// A path with its handlers; other methods are answered with the ones there are.

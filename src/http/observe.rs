@@ -8,6 +8,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpRequest, web};
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use super::Problem;
 use super::extract::wanted_language;
@@ -69,12 +70,17 @@ pub async fn observe(
     Ok(response)
 }
 
-/// A client's id that is long enough to be one and too long to be a phone number.
+/// A client's id that is short, plain, and cannot be a phone number: what a machine made, or few digits in a row.
 fn sane_request_id(request: &ServiceRequest) -> Option<String> {
     let text = request.headers().get(REQUEST_ID)?.to_str().ok()?;
-    let sane = (16..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    sane.then(|| text.to_owned())
+    let plain = (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let machine_made = Uuid::try_parse(text).is_ok()
+        || (text.len() >= 16
+            && text.bytes().all(|b| b.is_ascii_hexdigit())
+            && text.bytes().any(|b| !b.is_ascii_digit()));
+    let few_digits = text.split(|c: char| !c.is_ascii_digit()).all(|digits| digits.len() < 7);
+    (plain && (machine_made || few_digits)).then(|| text.to_owned())
 }
 
 fn fresh_request_id(request: &ServiceRequest) -> String {

@@ -28,13 +28,11 @@ static STATEMENT: LazyLock<String> = LazyLock::new(|| {
     let mut sql = include_str!("sql/append.sql").trim_end().to_owned();
     for (n, model) in ALL.iter().enumerate() {
         let (table, name) = (model.table, model.table.name);
-        let rows = format!("{name}_rows");
-        sql += &format!(
-            ",\n{rows} AS (SELECT r.* FROM {} JOIN head USING (account_id))",
+        let changes = format!(
+            "(SELECT r.* FROM {} JOIN head USING (account_id)) changes",
             table.records(PARAMETERS + 1 + n)
         );
-        sql += &format!(",\n{name}_put AS ({})", table.put(name, &rows));
-        sql += &format!(",\n{name}_patched AS ({})", table.patch(name, &rows));
+        sql += &format!(",\n{name}_written AS ({})", table.upsert(name, &changes));
     }
     sql + "\nSELECT account_id FROM head"
 });

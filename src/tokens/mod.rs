@@ -57,7 +57,8 @@ impl Kind {
 /// The longest text that is looked at as a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 4096;
 
-/// How far clocks may differ.
+/// How far ahead the clock of the node that issued a token may be. A token's end has no such leeway: it stops working
+/// when it says so.
 pub const LEEWAY: TimeDelta = TimeDelta::seconds(30);
 
 /// How tokens are made.
@@ -142,7 +143,7 @@ impl Tokens {
     /// [`InvalidToken`], whatever is wrong with it.
     pub fn open(&self, kind: Kind, text: &str, now: DateTime<Utc>) -> Result<Token, InvalidToken> {
         let token = self.open_expired(kind, text, now)?;
-        (now < token.expires_at + LEEWAY).then_some(token).ok_or(InvalidToken)
+        (now < token.expires_at).then_some(token).ok_or(InvalidToken)
     }
 
     /// Reads a token of that kind, which may have expired: enough to sign its session out.

@@ -5,7 +5,7 @@ use unicode_normalization::UnicodeNormalization as _;
 /// Why a piece of text from a person is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidText {
-    /// Nothing is left after trimming.
+    /// Nothing that can be seen is left after trimming.
     #[error("empty")]
     Empty,
     /// More than the allowed number of characters.
@@ -18,12 +18,13 @@ pub enum InvalidText {
 
 /// One line of printable text, trimmed and in Unicode normalisation form C (UAX #15), of 1 to `max` characters.
 pub(super) fn printable_line(input: &str, max: usize) -> Result<String, InvalidText> {
-    // Bounded before it is normalised, since normalising reads the whole of it.
-    if input.len() > max * 16 {
+    let trimmed = input.trim();
+    // Bounded before it is normalised: a character has at most four bytes, and a name is no pile of accents.
+    if trimmed.len() > max * 16 {
         return Err(InvalidText::TooLong(max));
     }
-    let text: String = input.trim().nfc().collect();
-    if text.is_empty() {
+    let text: String = trimmed.nfc().collect();
+    if text.chars().all(is_blank) {
         return Err(InvalidText::Empty);
     }
     if text.chars().any(|c| c.is_control() || is_line_break(c) || reorders_text(c)) {
@@ -55,6 +56,24 @@ fn reorders_text(c: char) -> bool {
 
 fn is_line_break(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Nothing that can be seen. Joiners are needed within Persian and Hindi names, but make no name by themselves.
+fn is_blank(c: char) -> bool {
+    is_invisible(c)
+        || c.is_whitespace()
+        || matches!(
+            c,
+            '\u{AD}'
+                | '\u{34F}'
+                | '\u{115F}'
+                | '\u{1160}'
+                | '\u{3164}'
+                | '\u{FFA0}'
+                | '\u{FFFE}'
+                | '\u{FFFF}'
+        )
+        || matches!(c, '\u{E000}'..='\u{F8FF}' | '\u{FE00}'..='\u{FE0F}' | '\u{E0000}'..='\u{10FFFF}')
 }
 
 /// A mark without width that copying from a page or a chat leaves in numbers and addresses.

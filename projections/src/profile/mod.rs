@@ -40,7 +40,7 @@ impl Change for ProfileChange {
 
     fn project(account: AccountId, event: &UserAccountEvent) -> Option<Self> {
         let fullname = || Some(event.person.as_ref()?.fullname.as_ref()?.as_str().to_owned());
-        let patch = Self::patch(account);
+        let profile = Self::of(account);
         match event.fact {
             Fact::OtpRequested { registering: true, .. } => {
                 let identifier = event.person.as_ref().and_then(|person| person.identifier.as_ref());
@@ -50,17 +50,17 @@ impl Change for ProfileChange {
                     None => (None, None),
                 };
                 Some(Self {
-                    whole: true,
                     phone_number,
                     email,
-                    fullname: fullname(),
+                    // Empty where none was given: the name of an earlier request is not this one's.
+                    fullname: Some(fullname().unwrap_or_default()),
                     is_active: Some(true),
-                    ..patch
+                    ..profile
                 })
             }
-            Fact::UserRegistered { .. } => Some(Self { date_joined: Some(event.at), ..patch }),
-            Fact::LoggedIn { .. } => Some(Self { last_login: Some(event.at), ..patch }),
-            Fact::ProfileUpdated {} => Some(Self { fullname: fullname(), ..patch }),
+            Fact::UserRegistered { .. } => Some(Self { date_joined: Some(event.at), ..profile }),
+            Fact::LoggedIn { .. } => Some(Self { last_login: Some(event.at), ..profile }),
+            Fact::ProfileUpdated {} => Some(Self { fullname: fullname(), ..profile }),
             Fact::OtpRequested { registering: false, .. }
             | Fact::OtpResent { .. }
             | Fact::OtpRequestRefused { .. }

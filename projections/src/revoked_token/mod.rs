@@ -36,10 +36,9 @@ impl Change for RevokedTokenChange {
     fn project(account: AccountId, event: &UserAccountEvent) -> Option<Self> {
         match event.fact {
             Fact::LoggedOut { session, expires_at, reason: _ } => Some(Self {
-                whole: true,
                 revoked_at: Some(event.at),
                 expires_at: Some(expires_at),
-                ..Self::patch(account, session)
+                ..Self::of(account, session)
             }),
             Fact::OtpRequested { .. }
             | Fact::OtpResent { .. }

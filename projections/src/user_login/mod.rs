@@ -49,7 +49,6 @@ impl Change for UserLoginChange {
         let device_name = || Some(client?.device_name.as_ref()?.as_str().to_owned());
         match &event.fact {
             Fact::LoggedIn { session, channel, generation, expires_at, ends_at } => Some(Self {
-                whole: true,
                 account_id: account,
                 session_id: *session,
                 channel: Some(channel.as_str().to_owned()),
@@ -70,12 +69,12 @@ impl Change for UserLoginChange {
                 expires_at: Some(*expires_at),
                 ip_address: ip_address(),
                 user_agent: user_agent(),
-                ..Self::patch(account, *session)
+                ..Self::of(account, *session)
             }),
             Fact::LoggedOut { session, reason, expires_at: _ } => Some(Self {
                 ended_at: Some(event.at),
                 end_reason: Some(reason.as_str().to_owned()),
-                ..Self::patch(account, *session)
+                ..Self::of(account, *session)
             }),
             Fact::OtpRequested { .. }
             | Fact::OtpResent { .. }

@@ -39,10 +39,18 @@ impl<T: Form> FromRequest for Body<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let region = request.app_data::<web::Data<State>>().and_then(|state| state.default_region);
         let acceptable = is_plain_json(request);
+        let announced = request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok());
+        let too_large = announced.is_some_and(|length: u64| length > LIMIT as u64);
         let payload = payload.take();
         async move {
             if !acceptable {
                 return Err(Problem::UnsupportedMediaType);
+            }
+            if too_large {
+                return Err(Problem::BodyTooLarge);
             }
             let body =
                 tokio::time::timeout(TIME_LIMIT, read(payload)).await.map_err(|_| Problem::BodyTooSlow)??;
@@ -91,9 +99,9 @@ impl Fields {
     }
 
     fn finish<T>(mut self, form: Option<T>) -> Result<T, Problem> {
-        let unknown: Vec<String> = self.values.keys().cloned().collect();
+        // Somebody who sends thousands of names gets few of them back.
+        let unknown: Vec<String> = self.values.keys().take(10).cloned().collect();
         for name in unknown {
-            // Somebody who sends megabytes of names gets few of them back.
             let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
             self.complain(&name, "field_unknown");
         }

@@ -1,12 +1,13 @@
 //! A client of the REST API: a method an endpoint.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// Speaks to one node.
 #[derive(Clone)]
@@ -103,12 +104,12 @@ impl Api {
     }
 
     /// Sends bytes as they are; what comes back until the service closes the connection.
-    pub fn send_raw(&self, bytes: &[u8]) -> String {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream.write_all(bytes).unwrap();
+    pub async fn send_raw(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
+        let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer));
+        read.await.expect("the service closes the connection").unwrap();
         String::from_utf8(answer).unwrap()
     }
 
@@ -143,7 +144,8 @@ impl Answer {
 
     /// All that a caller sees but the request's id and the date: equal for answers he cannot tell apart.
     pub fn appearance(&self) -> String {
-        let headers = self.headers.iter().filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()));
+        let headers =
+            self.headers.iter().filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()));
         let mut headers: Vec<String> = headers.map(|header| format!("{header:?}")).collect();
         headers.sort_unstable();
         format!("{}\n{}\n{}", self.status, headers.join("\n"), self.text)

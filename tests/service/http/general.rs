@@ -1,0 +1,487 @@
+//! The rules that hold for every endpoint.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use reqwest::header::HeaderValue;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{Answer, Api, TestApp};
+
+const PHONE: &str = "+989121234567";
+const LIMIT: usize = 16 * 1024;
+
+/// Every path, without its slash, and its methods.
+const PATHS: [(&str, &[&str]); 11] = [
+    ("/accounts/login", &["POST"]),
+    ("/accounts/verify", &["POST"]),
+    ("/accounts/verify/resend", &["POST"]),
+    ("/accounts/refresh", &["POST"]),
+    ("/accounts/token/verify", &["POST"]),
+    ("/accounts/logout", &["POST"]),
+    ("/accounts/profile", &["GET", "PATCH"]),
+    ("/accounts/profile/update", &["PATCH"]),
+    ("/healthz", &["GET"]),
+    ("/readyz", &["GET"]),
+    ("/metrics", &["GET"]),
+];
+
+/// A service, and the access token of somebody signed in on it.
+async fn start() -> (TestApp, String) {
+    let app = TestApp::start().await;
+    let access = app.api.sign_in("+989121234560").await.access;
+    (app, access)
+}
+
+fn endpoints() -> impl Iterator<Item = (Method, &'static str)> {
+    PATHS
+        .into_iter()
+        .flat_map(|(path, methods)| methods.iter().map(move |name| (name.parse().unwrap(), path)))
+}
+
+/// The endpoints that take a body.
+fn writing() -> impl Iterator<Item = (Method, &'static str)> {
+    endpoints().filter(|(method, _)| *method != Method::GET)
+}
+
+/// Sends a body to each endpoint that takes one, signed in.
+async fn send_everywhere(
+    app: &TestApp,
+    access: &str,
+    complete: impl Fn(RequestBuilder) -> RequestBuilder,
+    check: impl Fn(&Answer),
+) {
+    for (method, path) in writing() {
+        let request = app.api.request(method, path).bearer_auth(access);
+        check(&Api::send(complete(request)).await);
+    }
+}
+
+fn json_body(request: RequestBuilder, body: impl Into<Vec<u8>>) -> RequestBuilder {
+    request.header("content-type", "application/json").body(body.into())
+}
+
+#[tokio::test]
+async fn a_path_answers_with_and_without_its_slash_and_never_by_a_redirect() {
+    let (app, access) = start().await;
+    for (method, path) in endpoints() {
+        let send = async |path: &str| {
+            let request = app.api.request(method.clone(), path).bearer_auth(&access);
+            let request = if method == Method::GET { request } else { request.json(&json!({})) };
+            Api::send(request).await.appearance()
+        };
+        let bare = send(path).await;
+        assert_eq!(send(&format!("{path}/")).await, bare, "{method} {path}");
+        assert_eq!(send(&format!("{path}/?a=b")).await, bare, "{method} {path}");
+        let expected = if method == Method::GET { "200" } else { "400" };
+        assert!(bare.starts_with(expected), "{method} {path}: {bare}");
+    }
+}
+
+/// Bodies that are no JSON object, a line each.
+const NO_OBJECT: &str = r#"
+null
+5
+"x"
+true
+[]
+[{}]
+[{"phone_number":"+989121234567"}]
+{
+{}}
+{}{}
+{"fullname":"a",}
+{'fullname':'a'}
+{fullname:"a"}
+{"fullname":NaN}
+{"fullname":1e999}
+{"fullname":"a"} // a
+{"fullname":"\ud800"}
+fullname=a"#;
+
+#[tokio::test]
+async fn a_body_that_is_no_single_object_is_400() {
+    let (app, access) = start().await;
+    let deep = |open: &str, close: &str| format!("{{\"a\":{}1{}}}", open.repeat(2_000), close.repeat(2_000));
+    let deep = [deep("[", "]"), deep("{\"a\":", "}")].map(String::into_bytes);
+    let bytes: [&[u8]; 3] = [b"{\"fullname\":\"\xff\"}", b"{\"fullname\":\"a\0b\"}", b"\xef\xbb\xbf{}"];
+    let bodies = NO_OBJECT.lines().map(str::as_bytes).chain(bytes).chain(deep.iter().map(Vec::as_slice));
+    for body in bodies {
+        send_everywhere(&app, &access, |r| json_body(r, body), |a| a.is_problem(400, "malformed_body")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_field_named_twice_is_400() {
+    let (app, access) = start().await;
+    for name in ["phone_number", "code", "token", "refresh_token", "fullname", "unknown"] {
+        for body in
+            [format!(r#"{{"{name}":"x","{name}":"x"}}"#), format!(r#"{{"{name}":null,"{name}":null}}"#)]
+        {
+            send_everywhere(&app, &access, |r| json_body(r, &*body), |a| a.is_problem(400, "malformed_body"))
+                .await;
+        }
+    }
+    let escaped = format!(r#"{{"phone_number":"{PHONE}","phone\u005fnumber":"{PHONE}"}}"#);
+    let request = json_body(app.api.request(Method::POST, "/accounts/login/"), escaped);
+    Api::send(request).await.is_problem(400, "malformed_body");
+}
+
+#[tokio::test]
+async fn an_unknown_field_is_400_and_named() {
+    let (app, access) = start().await;
+    for (name, value, shown) in [
+        ("extra", json!("x"), "extra"),
+        ("extra", json!(null), "extra"),
+        ("extra", json!([[[]]]), "extra"),
+        ("Phone_Number", json!(PHONE), "Phone_Number"),
+        ("__proto__", json!({}), "__proto__"),
+        ("نام", json!("x"), "نام"),
+        ("a\0b", json!("\0"), "ab"),
+        (&"x".repeat(10_000), json!(1), &"x".repeat(64)),
+    ] {
+        let body = json!({name: value});
+        send_everywhere(
+            &app,
+            &access,
+            |request| request.json(&body),
+            |answer| {
+                answer.is_problem(400, "invalid_fields");
+                let complaint = &answer.json()["errors"][shown][0];
+                assert_eq!(complaint, "There is no such field.", "{answer:?}");
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_nul_in_a_text_is_400() {
+    let (app, access) = start().await;
+    for body in [
+        json!({"phone_number": "\0"}),
+        json!({"email": "ada\0@example.com"}),
+        json!({"fullname": "a\0b"}),
+        json!({"code": "12345\0"}),
+        json!({"token": "\0"}),
+        json!({"refresh_token": "\0"}),
+    ] {
+        send_everywhere(&app, &access, |request| request.json(&body), |a| assert_eq!(a.status, 400)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_16_kib_is_413() {
+    let (app, access) = start().await;
+    let of_size = |size: usize| format!("{{{}}}", " ".repeat(size - 2));
+    send_everywhere(&app, &access, |r| json_body(r, of_size(LIMIT)), |a| a.is_problem(400, "invalid_fields"))
+        .await;
+    for size in [LIMIT + 1, 10 * LIMIT, 1 << 20] {
+        send_everywhere(
+            &app,
+            &access,
+            |r| json_body(r, of_size(size)),
+            |a| a.is_problem(413, "body_too_large"),
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_chunked_body_over_16_kib_is_413() {
+    let (app, access) = start().await;
+    for (method, path) in writing() {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {access}\r\ncontent-type: application/json\r\n\
+             transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+        );
+        let chunk = format!("1000\r\n{}\r\n", " ".repeat(0x1000));
+        let answer =
+            app.api.send_raw(format!("{head}{}1\r\n \r\n0\r\n\r\n", chunk.repeat(4)).as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{path}: {answer}");
+        let answer =
+            app.api.send_raw(format!("{head}{}2\r\n{{}}\r\n0\r\n\r\n", chunk.repeat(3)).as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("invalid_fields"), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_body_is_cut_with_408() {
+    let app = TestApp::start().await;
+    let started = Instant::now();
+    let head = "POST /accounts/login/ HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+                content-length: 100\r\nconnection: close\r\n\r\n{\"phone_number\":";
+    let answer = app.api.send_raw(head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("body_too_slow"), "{answer}");
+    assert!((5..=12).contains(&started.elapsed().as_secs()), "after {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_body_of_another_type_is_415() {
+    let (app, access) = start().await;
+    for (name, value) in [
+        ("x-nothing", ""),
+        ("content-type", ""),
+        ("content-type", "json"),
+        ("content-type", "text/plain"),
+        ("content-type", "text/json"),
+        ("content-type", "application/jsonp"),
+        ("content-type", "application/problem+json"),
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("content-type", "multipart/form-data; boundary=x"),
+        ("content-type", "application/json; charset=utf-16"),
+        ("content-type", "application/json; charset=iso-8859-1"),
+    ] {
+        let complete = |request: RequestBuilder| request.header(name, value).body("{}");
+        send_everywhere(&app, &access, complete, |a| a.is_problem(415, "unsupported_media_type")).await;
+    }
+    for encoding in ["gzip", "deflate", "br", "x"] {
+        let complete =
+            |request: RequestBuilder| json_body(request, "{}").header("content-encoding", encoding);
+        send_everywhere(&app, &access, complete, |a| a.is_problem(415, "unsupported_media_type")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_json_in_utf_8_is_taken_however_it_is_said() {
+    let (app, access) = start().await;
+    for mime in [
+        "application/json",
+        "Application/JSON",
+        "application/json;charset=utf-8",
+        "application/json; charset=UTF-8",
+        "application/json; charset=\"utf-8\"",
+        "application/json; odata.metadata=none",
+    ] {
+        let complete = |request: RequestBuilder| request.header("content-type", mime).body("{}");
+        send_everywhere(&app, &access, complete, |a| a.is_problem(400, "invalid_fields")).await;
+    }
+}
+
+#[tokio::test]
+async fn another_method_is_405_and_told_which_there_are() {
+    let (app, access) = start().await;
+    for (path, methods) in PATHS {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"] {
+            if methods.contains(&method) {
+                continue;
+            }
+            let request = app.api.request(method.parse().unwrap(), path).bearer_auth(&access);
+            let answer = Api::send(request.json(&json!({}))).await;
+            answer.is_problem(405, "method_not_allowed");
+            let allowed: BTreeSet<&str> = answer.header("allow").unwrap().split(", ").collect();
+            let head = methods.contains(&"GET").then_some("HEAD");
+            let expected: BTreeSet<&str> = methods.iter().copied().chain(head).collect();
+            assert_eq!(allowed, expected, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let (app, access) = start().await;
+    for (path, _) in PATHS.iter().filter(|(_, methods)| methods.contains(&"GET")) {
+        let ask = async |method| Api::send(app.api.request(method, path).bearer_auth(&access)).await;
+        let (head, get) = (ask(Method::HEAD).await, ask(Method::GET).await);
+        assert_eq!((head.status, head.text.as_str()), (get.status, ""), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_404() {
+    let app = TestApp::start().await;
+    for path in [
+        "/",
+        "/accounts",
+        "/accounts/",
+        "/accounts/login/x",
+        "/accounts/devices/x/y",
+        "/%00",
+        "/%ff",
+        "/.env",
+    ] {
+        for method in [Method::GET, Method::POST, Method::DELETE] {
+            Api::send(app.api.request(method, path).json(&json!({}))).await.is_problem(404, "not_found");
+        }
+    }
+}
+
+/// One answer of each status that a request can bring about.
+async fn answers_of_all_kinds(app: &TestApp, with: impl Fn(RequestBuilder) -> RequestBuilder) -> Vec<Answer> {
+    let send = async |request: RequestBuilder| Api::send(with(request)).await;
+    let request = |method, path: &str| app.api.request(method, path);
+    let login = || request(Method::POST, "/accounts/login/").json(&json!({"phone_number": PHONE}));
+    let cookie = "Authorization=Bearer x";
+    let device = app.api.sign_in("+989121234561").await;
+    let answers = vec![
+        send(login()).await,
+        send(request(Method::POST, "/accounts/logout/").json(&json!({"refresh_token": device.refresh})))
+            .await,
+        send(request(Method::POST, "/accounts/refresh/").json(&json!({"refresh_token": "x"}))).await,
+        send(request(Method::POST, "/accounts/login/").json(&json!({}))).await,
+        send(request(Method::GET, "/accounts/profile/")).await,
+        send(request(Method::GET, "/accounts/profile/").bearer_auth("x")).await,
+        send(request(Method::PATCH, "/accounts/profile/").header("cookie", cookie).header("origin", "null"))
+            .await,
+        send(request(Method::GET, "/nothing/")).await,
+        send(request(Method::GET, "/accounts/login/")).await,
+        send(login()).await,
+        send(json_body(request(Method::POST, "/accounts/login/"), vec![b' '; LIMIT + 1])).await,
+        send(request(Method::POST, "/accounts/login/").body("{}")).await,
+        send(request(Method::GET, "/healthz")).await,
+        send(request(Method::GET, "/readyz")).await,
+        send(request(Method::GET, "/metrics")).await,
+    ];
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+    assert_eq!(statuses, [200, 204, 400, 400, 401, 401, 403, 404, 405, 406, 413, 415, 200, 200, 200]);
+    answers
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers_of_every_answer() {
+    let app = TestApp::start().await;
+    let answers = answers_of_all_kinds(&app, |request| request).await;
+    for answer in &answers {
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            let values: Vec<_> = answer.headers.get_all(name).iter().collect();
+            assert_eq!(values, [value], "{name}: {answer:?}");
+        }
+        for name in ["set-cookie", "server", "x-powered-by", "access-control-allow-origin"] {
+            assert_eq!(answer.header(name), None, "{answer:?}");
+        }
+    }
+    let ids: BTreeSet<&str> = answers.iter().map(|answer| answer.header("x-request-id").unwrap()).collect();
+    assert_eq!(ids.len(), answers.len());
+    for id in ids {
+        assert_eq!(Uuid::parse_str(id).unwrap().get_version_num(), 7);
+    }
+}
+
+#[tokio::test]
+async fn every_problem_is_one_of_rfc_9457_in_the_language_asked_for() {
+    for (wanted, tag) in
+        [("fa-IR,fa;q=0.9,en;q=0.8", "fa"), ("en-GB", "en"), ("de", "en"), ("*;;q=, x-y-z-1,", "en")]
+    {
+        let app = TestApp::start().await;
+        let with = |request: RequestBuilder| request.header("accept-language", wanted);
+        let is_persian = |text: &Value| text.as_str().unwrap().chars().any(|c| matches!(c, 'ا'..='ی'));
+        let answers = answers_of_all_kinds(&app, with).await;
+        assert_eq!(is_persian(&answers[0].json()["detail"]), tag == "fa");
+        for answer in answers.iter().filter(|answer| answer.status.as_u16() >= 400) {
+            let problem = answer.json();
+            answer.is_problem(answer.status.as_u16(), problem["code"].as_str().unwrap());
+            let with_errors = problem["code"] == "invalid_fields";
+            let expected: &[&str] = if with_errors {
+                &["code", "detail", "errors", "status", "title", "type"]
+            } else {
+                &["code", "detail", "status", "title", "type"]
+            };
+            assert_eq!(answer.names(""), expected);
+            assert_eq!(answer.header("content-language"), Some(tag));
+            assert_eq!([is_persian(&problem["title"]), is_persian(&problem["detail"])], [tag == "fa"; 2]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sane_request_id_comes_back_and_any_other_is_replaced() {
+    let app = TestApp::start().await;
+    let answered = async |id: &[u8]| {
+        let id = HeaderValue::from_bytes(id).unwrap();
+        let request = app.api.request(Method::GET, "/nothing").header("x-request-id", id);
+        Api::send(request).await.header("x-request-id").unwrap().to_owned()
+    };
+    let traced = "4bf92f3577b34da6a3ce929d0e0e4736";
+    for sane in ["0190a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b", traced, "req-42_AB.c", "x", &"a".repeat(64)] {
+        assert_eq!(answered(sane.as_bytes()).await, sane);
+    }
+    let long = "a".repeat(65);
+    for insane in [
+        "",
+        PHONE,
+        &PHONE[1..],
+        "user-989121234567",
+        "0123456789012345",
+        "ada.lovelace@example.com",
+        "0123456789abcdef 0123456789abcdef",
+        "<script>alert(1)</script>",
+        "0123456789abcdef;drop",
+        "0123456789abcdefü",
+        &long,
+    ] {
+        let id = answered(insane.as_bytes()).await;
+        assert!(Uuid::parse_str(&id).is_ok_and(|id| id.get_version_num() == 7), "{insane:?}: {id}");
+    }
+    assert!(Uuid::parse_str(&answered(b"\xff\xfe0123456789abcdef").await).is_ok());
+}
+
+#[tokio::test]
+async fn the_request_id_is_kept_with_the_events() {
+    let app = TestApp::start().await;
+    let id = "req_42-AB";
+    let request = app.api.request(Method::POST, "/accounts/login/").header("x-request-id", id);
+    Api::send(request.json(&json!({"phone_number": PHONE}))).await.ok();
+    assert_eq!(app.database.value::<String>("SELECT metadata->>'request' FROM events").await, id);
+}
+
+/// What may stand in an `Authorization` header or cookie and is no token, separated by bars.
+const NO_CREDENTIALS: &str = "| |,|=|Bearer|Bearer |Bearer  |Bearer=|bearer|Bearer\tx|Bearer x y|Bearer \"|Bearer ''\
+    |Bearer null|Bearer undefined|Bearer {}|Bearer %00|Bearer ../..|Bearer cfa|Bearer cfa_|Bearer cfa_1|Bearer cfa_1_\
+    |Bearer cfa_1__|Bearer cfa_1_00000000_|Bearer cfa_1_00000000_!!!|Bearer cfr_1_00000000_AAAA|Bearer cfa____\
+    |Bearer cfa_2_00000000_AAAA|Bearer eyJhbGciOiJub25lIn0.e30.|Bearer eyJhbGciOiJIUzI1NiJ9.e30.AAAA|Bearer ..\
+    |Bearer a.b.c|Basic|Basic YTpi|Basic ====|Digest username=\"a\"|Negotiate abc|Token x|AWS4-HMAC-SHA256 x\
+    |' OR 1=1 --|${jndi:ldap://x}|Bearer آدا|Bearer 🌙";
+
+#[tokio::test]
+async fn no_credentials_however_odd_make_the_service_fail() {
+    let (app, access) = start().await;
+    let texts = NO_CREDENTIALS.split('|').map(|text| text.as_bytes().to_vec());
+    let bytes = [&b"Bearer \xff\xfe"[..], b"\x80", b"Bearer \xc3\x28"].map(<[u8]>::to_vec);
+    let long = [1_000, 4_096, 4_097, 8_000].map(|length| [b"Bearer ".to_vec(), vec![b'a'; length]].concat());
+    let long_box = [&b"Bearer cfa_1_00000000_"[..], &[b'A'; 5_000]].concat();
+    for value in texts.chain(bytes).chain(long).chain([long_box]) {
+        let cookie = [b"Authorization=", &value[..]].concat();
+        for (name, value) in [("authorization", &value), ("cookie", &cookie)] {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            for (method, path) in
+                [(Method::GET, "/accounts/profile"), (Method::PATCH, "/accounts/profile/update")]
+            {
+                let request = app.api.request(method, path).header(name, &value);
+                let answer = Api::send(request.json(&json!({"fullname": "x"}))).await;
+                assert_eq!(answer.status, 401, "{name}: {value:?}: {answer:?}");
+            }
+        }
+    }
+    app.api.profile(&access).await.ok();
+}
+
+#[tokio::test]
+async fn the_process_and_its_readiness_can_be_asked_for() {
+    let app = TestApp::start().await;
+    for path in ["/healthz", "/readyz"] {
+        let answer = Api::send(app.api.request(Method::GET, path)).await;
+        assert!(answer.ok()["status"].is_string());
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+    }
+    let metrics = Api::send(app.api.request(Method::GET, "/metrics")).await;
+    assert_eq!(metrics.status, 200);
+    assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
+}
+
+#[tokio::test]
+async fn a_service_whose_schema_is_not_current_is_alive_and_not_ready() {
+    let app = TestApp::start().await;
+    app.database.connect().await.batch_execute("DELETE FROM _sqlx_migrations").await.unwrap();
+    Api::send(app.api.request(Method::GET, "/healthz")).await.ok();
+    let answer = Api::send(app.api.request(Method::GET, "/readyz")).await;
+    answer.is_problem(503, "unavailable");
+    assert!(answer.retry_after().is_some());
+}

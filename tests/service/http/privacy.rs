@@ -1,0 +1,124 @@
+//! What the journal must not tell: nothing of who a person is stands in it in clear, and no secret at all.
+
+use std::fmt::Write as _;
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::wrong;
+use crate::support::{Answer, Api, TestApp};
+
+const PHONE: &str = "+989121234567";
+const EMAIL: &str = "ada.lovelace@analytical.example";
+const NAME: &str = "Augusta Ada Kingenhövel";
+const RENAMED: &str = "آگوستا آدا لاولیس";
+const DEVICE: &str = "Babbage-Handset-1843";
+const USER_AGENT: &str = "DifferenceEngine/2.7 (brass; steam)";
+
+/// The tables that are the truth. (Read models hold what people look at, in clear, and can be thrown away.)
+const JOURNAL: [&str; 5] = ["events", "heads", "identifiers", "account_keys", "outbox"];
+
+async fn post(app: &TestApp, path: &str, body: serde_json::Value) -> Answer {
+    let request = app.api.request(Method::POST, path).header("user-agent", USER_AGENT);
+    Api::send(request.json(&body)).await
+}
+
+/// Signs up by that identifier, with all that can happen to a session; the code and the tokens there were.
+async fn live_through(app: &TestApp, name: &str, value: &str) -> Vec<String> {
+    let sign_up = post(app, "/accounts/login/", json!({name: value, "fullname": NAME})).await;
+    post(app, "/accounts/login/", json!({name: value})).await.is_problem(406, "code_too_soon");
+    app.wait(60);
+    post(app, "/accounts/verify/resend/", json!({name: value})).await.ok();
+    let verify = |code: &str| json!({name: value, "code": code, "device_name": DEVICE});
+    let code = sign_up.code();
+    let refused = post(app, "/accounts/verify/", verify(&wrong(&code))).await;
+    refused.is_problem(400, "invalid_code");
+    let device = post(app, "/accounts/verify/", verify(&code)).await.signed_in();
+    app.api.rename(&device.access, RENAMED).await.ok();
+    let next = post(app, "/accounts/refresh/", json!({"refresh_token": device.refresh})).await.ok();
+    let [access, refresh] =
+        ["access_token", "refresh_token"].map(|name| next[name].as_str().unwrap().to_owned());
+    assert_eq!(post(app, "/accounts/logout/", json!({"refresh_token": refresh})).await.status, 204);
+    vec![code, wrong(&sign_up.code()), device.access, device.refresh, access, refresh]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+#[tokio::test]
+async fn the_journal_tells_nothing_of_a_person_and_no_secret() {
+    let app = TestApp::start().await;
+    let mut needles = live_through(&app, "phone_number", PHONE).await;
+    needles.extend(live_through(&app, "email", EMAIL).await);
+    let people = [PHONE, &PHONE[1..], "9121234567", EMAIL, "lovelace", "analytical"];
+    let devices = [DEVICE, "Babbage", USER_AGENT, "DifferenceEngine", "127.0.0.1"];
+    let names = [NAME, "Augusta", "Kingenh", RENAMED, "لاولیس"];
+    needles.extend(people.into_iter().chain(devices).chain(names).map(str::to_owned));
+    // A hash that needs no key would tell a number to whoever tries all numbers.
+    let hashes =
+        [PHONE, EMAIL].map(|text| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()));
+
+    let database = app.database.connect().await;
+    for table in JOURNAL {
+        for output in ["hex", "escape"] {
+            database.batch_execute(&format!("SET bytea_output = {output}")).await.unwrap();
+            let rows = database.query(&format!("SELECT t::text FROM {table} t"), &[]).await.unwrap();
+            assert!(rows.len() >= 2, "{table}: both accounts are there");
+            let text =
+                rows.iter().map(|row| row.get::<_, String>(0).to_lowercase()).collect::<Vec<_>>().join("\n");
+            for needle in &needles {
+                assert!(!text.contains(&needle.to_lowercase()), "{table}, {output}: {needle}\n{text}");
+                // Bytes that stand in a column as they are, show as hexadecimal digits.
+                assert!(
+                    !text.contains(&hex(needle.as_bytes())),
+                    "{table}, {output}: hex of {needle}\n{text}"
+                );
+            }
+            for hash in &hashes {
+                assert!(!text.contains(&hex(hash.as_ref())), "{table}, {output}: a plain hash\n{text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_json_of_every_event_tells_nothing_of_a_person_and_no_secret() {
+    let app = TestApp::start().await;
+    let secrets = live_through(&app, "phone_number", PHONE).await;
+    let database = app.database.connect().await;
+    let sql = "SELECT event_type, payload::text, metadata::text FROM events ORDER BY sequence";
+    let rows = database.query(sql, &[]).await.unwrap();
+    let happened: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(
+        happened,
+        [
+            "OtpRequested",
+            "OtpRequestRefused",
+            "OtpResent",
+            "OtpRejected",
+            "UserRegistered",
+            "LoggedIn",
+            "ProfileUpdated",
+            "TokenRefreshed",
+            "LoggedOut"
+        ]
+    );
+    for row in rows {
+        for json in [row.get::<_, String>(1), row.get::<_, String>(2)] {
+            for needle in
+                [&PHONE[1..], NAME, RENAMED, DEVICE, USER_AGENT, "127.0.0.1", "phone_number", "fullname"]
+            {
+                assert!(!json.contains(needle), "{needle}: {json}");
+            }
+            for secret in &secrets {
+                assert!(!json.contains(secret), "{secret}: {json}");
+            }
+            // Ids, times and names of things: nothing that was typed by anybody is that free.
+            assert!(json.is_ascii() && json.len() < 512, "{json}");
+        }
+    }
+}

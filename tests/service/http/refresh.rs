@@ -1,0 +1,139 @@
+//! POST `/accounts/refresh/`
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, TestApp};
+
+const PATH: &str = "/accounts/refresh/";
+const PHONE: &str = "+989121234567";
+const DAY: i64 = 24 * 3600;
+
+fn refresh_token(answer: &Answer) -> String {
+    answer.ok()["refresh_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn refresh_200_gives_the_next_pair() {
+    let app = TestApp::start().await;
+    let device = app.api.sign_in(PHONE).await;
+    app.wait(1);
+    let answer = app.api.refresh(&device.refresh).await;
+    assert_eq!(
+        answer.names(""),
+        ["access_token", "expires_in", "refresh_expires_in", "refresh_token", "token_type"]
+    );
+    let body = answer.ok();
+    assert_eq!(body["token_type"], "Bearer");
+    assert_eq!((&body["expires_in"], &body["refresh_expires_in"]), (&json!(600), &json!(30 * DAY)));
+    assert!(body["access_token"] != device.access && body["refresh_token"] != device.refresh);
+    // Until it expires by itself, the access token that the device had goes on working.
+    for access in [&device.access, body["access_token"].as_str().unwrap()] {
+        assert_eq!(app.api.profile(access).await.ok(), device.user);
+        app.api.token_verify(access).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn refresh_200_again_and_again() {
+    let app = TestApp::start().await;
+    let mut token = app.api.sign_in(PHONE).await.refresh;
+    for _ in 0..20 {
+        app.wait(DAY);
+        token = refresh_token(&app.api.refresh(&token).await);
+    }
+}
+
+#[tokio::test]
+async fn refresh_400_for_a_spent_token_and_the_newest_goes_on() {
+    let app = TestApp::start().await;
+    let first = app.api.sign_in(PHONE).await.refresh;
+    let second = refresh_token(&app.api.refresh(&first).await);
+    app.api.refresh(&first).await.is_problem(400, "invalid_token");
+    let third = refresh_token(&app.api.refresh(&second).await);
+    for spent in [&first, &second] {
+        app.api.refresh(spent).await.is_problem(400, "invalid_token");
+    }
+    app.api.refresh(&third).await.ok();
+}
+
+#[tokio::test]
+async fn refresh_400_for_an_expired_token() {
+    let app = TestApp::start().await;
+    let device = app.api.sign_in(PHONE).await;
+    app.wait(30 * DAY - 1);
+    let next = refresh_token(&app.api.refresh(&device.refresh).await);
+    app.wait(30 * DAY);
+    app.api.refresh(&next).await.is_problem(400, "invalid_token");
+}
+
+#[tokio::test]
+async fn refresh_400_for_a_session_that_idled_too_long() {
+    let app = TestApp::with(&[("sessions.idle", "60"), ("sessions.absolute", "120")]).await;
+    let code = app.api.login(PHONE).await.code();
+    let signed_in = app.api.verify(PHONE, &code).await;
+    let token = &signed_in.ok()["token"];
+    assert_eq!((&token["expires_in"], &token["refresh_expires_in"]), (&json!(60), &json!(60)));
+    app.wait(60);
+    app.api.refresh(&signed_in.signed_in().refresh).await.is_problem(400, "invalid_token");
+}
+
+#[tokio::test]
+async fn refresh_400_for_a_session_at_its_end_however_often_it_was_refreshed() {
+    let app = TestApp::with(&[("sessions.idle", "60"), ("sessions.absolute", "120")]).await;
+    let mut token = app.api.sign_in(PHONE).await.refresh;
+    for left in [60, 20, 1] {
+        app.wait(if left == 1 { 19 } else { 50 });
+        let answer = app.api.refresh(&token).await;
+        let body = answer.ok();
+        assert_eq!((&body["expires_in"], &body["refresh_expires_in"]), (&json!(left), &json!(left)));
+        token = refresh_token(&answer);
+    }
+    app.wait(1);
+    app.api.refresh(&token).await.is_problem(400, "invalid_token");
+}
+
+#[tokio::test]
+async fn refresh_400_is_the_same_for_all_that_is_no_refresh_token_of_ours() {
+    let (app, elsewhere) = (TestApp::start().await, TestApp::start().await);
+    let device = app.api.sign_in(PHONE).await;
+    let foreign = elsewhere.api.sign_in(PHONE).await.refresh;
+    let other_kind = device.refresh.replacen("cfr", "cfa", 1);
+    let access_renamed = device.access.replacen("cfa", "cfr", 1);
+    let seen = app.api.refresh("").await.appearance();
+    for token in [
+        "x",
+        "\0",
+        "🙂",
+        "null",
+        "cfr_1_00000000_AAAA",
+        &"x".repeat(10_000),
+        &device.access,
+        &access_renamed,
+        &other_kind,
+        &foreign,
+        &device.refresh[1..],
+        &device.refresh[..device.refresh.len() - 1],
+        &format!("{}A", device.refresh),
+        &format!("{}=", device.refresh),
+        &format!(" {}", device.refresh),
+        &format!("Bearer {}", device.refresh),
+    ] {
+        let answer = app.api.refresh(token).await;
+        answer.is_problem(400, "invalid_token");
+        assert_eq!(answer.appearance(), seen, "{token}");
+    }
+    app.api.refresh(&device.refresh).await.ok();
+}
+
+#[tokio::test]
+async fn refresh_400_names_each_wrong_field() {
+    let app = TestApp::start().await;
+    for odd in [Value::Null, json!(5), json!(true), json!(["x"]), json!({"a": 1})] {
+        app.api.post(PATH, json!({"refresh_token": odd})).await.refuses_fields(&["refresh_token"]);
+    }
+    app.api.post(PATH, json!({})).await.refuses_fields(&["refresh_token"]);
+    let device = app.api.sign_in(PHONE).await;
+    let with_more = json!({"refresh_token": device.refresh, "access_token": device.access});
+    app.api.post(PATH, with_more).await.refuses_fields(&["access_token"]);
+    app.api.refresh(&device.refresh).await.ok();
+}

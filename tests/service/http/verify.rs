@@ -1,0 +1,263 @@
+//! POST `/accounts/verify/`
+
+use chrono::DateTime;
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::wrong;
+use crate::support::{Api, SignedIn, TestApp};
+
+const PATH: &str = "/accounts/verify/";
+const PHONE: &str = "+989121234567";
+const OTHER: &str = "+989121234568";
+const EMAIL: &str = "ada@example.com";
+
+#[tokio::test]
+async fn verify_200_gives_the_profile_and_the_tokens() {
+    let app = TestApp::start().await;
+    let code = app.api.login(PHONE).await.code();
+    let answer = app.api.verify(PHONE, &code).await;
+    assert_eq!(answer.names(""), ["token", "user"]);
+    assert_eq!(
+        answer.names("/user"),
+        ["date_joined", "email", "fullname", "id", "is_active", "last_login", "phone_number"]
+    );
+    assert_eq!(
+        answer.names("/token"),
+        ["access_token", "expires_in", "refresh_expires_in", "refresh_token", "token_type"]
+    );
+    let body = answer.ok();
+    let (user, token) = (&body["user"], &body["token"]);
+    assert_eq!((&user["phone_number"], &user["email"]), (&json!(PHONE), &Value::Null));
+    assert_eq!((&user["fullname"], &user["is_active"]), (&Value::Null, &json!(true)));
+    assert_eq!(Uuid::parse_str(user["id"].as_str().unwrap()).unwrap().get_version_num(), 7);
+    for time in [&user["date_joined"], &user["last_login"]].map(|time| time.as_str().unwrap()) {
+        assert!(DateTime::parse_from_rfc3339(time).is_ok() && time.ends_with('Z'), "{time}");
+    }
+    assert_eq!(token["token_type"], "Bearer");
+    assert_eq!((&token["expires_in"], &token["refresh_expires_in"]), (&json!(600), &json!(30 * 24 * 3600)));
+    assert_eq!(app.api.profile(&answer.signed_in().access).await.ok(), *user);
+}
+
+#[tokio::test]
+async fn verify_200_until_the_code_expires() {
+    let app = TestApp::start().await;
+    for (waited, status) in [(299, 200), (300, 400)] {
+        let code = app.api.login(PHONE).await.code();
+        app.wait(waited);
+        assert_eq!(app.api.verify(PHONE, &code).await.status, status, "after {waited} s");
+    }
+}
+
+#[tokio::test]
+async fn verify_200_changes_the_last_login_and_not_the_day_of_joining() {
+    let app = TestApp::start().await;
+    let first = app.api.sign_in(PHONE).await.user;
+    assert_eq!(first["last_login"], first["date_joined"]);
+    app.wait(3600);
+    let second = app.api.sign_in(PHONE).await.user;
+    assert_eq!(second["date_joined"], first["date_joined"]);
+    let time = |user: &Value| DateTime::parse_from_rfc3339(user["last_login"].as_str().unwrap()).unwrap();
+    assert_eq!((time(&second) - time(&first)).num_seconds(), 3600);
+}
+
+#[tokio::test]
+async fn verify_200_for_digits_of_every_script() {
+    let app = TestApp::with(&[("codes.resend_after", "0")]).await;
+    for zero in ['0', '۰', '٠', '０'] {
+        let code = app.api.login(PHONE).await.code();
+        let digits = code.bytes().map(|digit| char::from_u32(u32::from(digit - b'0') + u32::from(zero)));
+        let typed: String = digits.map(Option::unwrap).collect();
+        app.api.verify(PHONE, &typed).await.ok();
+    }
+    let code = app.api.login(PHONE).await.code();
+    app.api.verify("۰۹۱۲ ۱۲۳ ۴۵۶۷", &format!(" {} {}\u{200f}", &code[..3], &code[3..])).await.ok();
+}
+
+#[tokio::test]
+async fn verify_200_whatever_tokens_come_with_it() {
+    let app = TestApp::with(&[("codes.resend_after", "0")]).await;
+    let somebody = app.api.sign_in(OTHER).await;
+    for (name, value) in [
+        ("authorization", format!("Bearer {}", somebody.access)),
+        ("authorization", "Bearer x".to_owned()),
+        ("cookie", format!("Authorization=Bearer {}", somebody.access)),
+        ("cookie", "Authorization=x; Authorization=y".to_owned()),
+    ] {
+        let body = json!({"phone_number": PHONE, "code": app.api.login(PHONE).await.code()});
+        let request = app.api.request(Method::POST, PATH).header("sec-fetch-site", "cross-site");
+        let answer = Api::send(request.header(name, value).json(&body)).await;
+        assert_eq!(answer.signed_in().user["phone_number"], PHONE);
+    }
+}
+
+#[tokio::test]
+async fn verify_400_is_the_same_whatever_is_wrong_with_the_code() {
+    let app = TestApp::start().await;
+    let never_asked_for = app.api.verify(PHONE, "123456").await;
+
+    let code = app.api.login(PHONE).await.code();
+    app.wait(300);
+    let expired = app.api.verify(PHONE, &code).await;
+
+    let code = app.api.login(PHONE).await.code();
+    let mut answers = Vec::new();
+    for _ in 0..5 {
+        answers.push(app.api.verify(PHONE, &wrong(&code)).await);
+    }
+    let used_up = app.api.verify(PHONE, &code).await;
+
+    app.wait(60);
+    let code = app.api.login(PHONE).await.code();
+    app.api.verify(PHONE, &code).await.ok();
+    let reused = app.api.verify(PHONE, &code).await;
+
+    answers.extend([expired, used_up, reused]);
+    for answer in &answers {
+        answer.is_problem(400, "invalid_code");
+        assert_eq!(answer.appearance(), never_asked_for.appearance());
+    }
+}
+
+#[tokio::test]
+async fn verify_400_for_the_code_before_the_newest() {
+    let app = TestApp::start().await;
+    let old = app.api.login(PHONE).await.code();
+    app.wait(60);
+    let new = app.api.login(PHONE).await.code();
+    app.api.verify(PHONE, &old).await.is_problem(400, "invalid_code");
+    app.api.verify(PHONE, &new).await.ok();
+}
+
+#[tokio::test]
+async fn verify_400_for_a_code_that_went_elsewhere() {
+    let app = TestApp::start().await;
+    let to_phone = app.api.login(PHONE).await.code();
+    let to_other = app.api.login(OTHER).await.code();
+    let to_email = app.api.post("/accounts/login/", json!({"email": EMAIL})).await.code();
+    for (name, place, code) in
+        [("phone_number", PHONE, &to_email), ("email", EMAIL, &to_phone), ("phone_number", PHONE, &to_other)]
+    {
+        let answer = app.api.post(PATH, json!({name: place, "code": code})).await;
+        answer.is_problem(400, "invalid_code");
+    }
+    app.api.verify(PHONE, &to_phone).await.ok();
+    app.api.post(PATH, json!({"email": EMAIL, "code": to_email})).await.ok();
+}
+
+#[tokio::test]
+async fn verify_400_names_each_wrong_field_and_counts_no_try() {
+    let app = TestApp::start().await;
+    let code = app.api.login(PHONE).await.code();
+    for odd in [
+        json!(""),
+        json!("12345"),
+        json!("1234567"),
+        json!("12345a"),
+        json!("²23456"),
+        json!("Ⅷ23456"),
+        json!("12345\0"),
+        json!("-12345"),
+        json!("1e5"),
+        json!("1".repeat(10_000)),
+        json!(123_456),
+        json!(null),
+        json!(["123456"]),
+    ] {
+        let body = json!({"phone_number": PHONE, "code": odd});
+        app.api.post(PATH, body).await.refuses_fields(&["code"]);
+    }
+    for (body, fields) in [
+        (json!({}), &["code", "phone_number"][..]),
+        (json!({"phone_number": PHONE}), &["code"]),
+        (json!({"code": code}), &["phone_number"]),
+        (json!({"phone_number": "1", "code": code}), &["phone_number"]),
+        (json!({"email": "ada", "code": "x"}), &["code", "email"]),
+        (json!({"phone_number": PHONE, "email": EMAIL, "code": code}), &["email", "phone_number"]),
+        (json!({"phone_number": PHONE, "code": code, "fullname": "Ada"}), &["fullname"]),
+    ] {
+        app.api.post(PATH, body).await.refuses_fields(fields);
+    }
+    app.api.verify(PHONE, &code).await.ok();
+}
+
+#[tokio::test]
+async fn verify_takes_a_device_name_of_one_line_and_100_characters() {
+    let app = TestApp::with(&[("codes.resend_after", "0")]).await;
+    let code = app.api.login(PHONE).await.code();
+    let verify = async |code: &str, name: Value| {
+        app.api.post(PATH, json!({"phone_number": PHONE, "code": code, "device_name": name})).await
+    };
+    for odd in ["", " ", "a\nb", "a\0b", "a\u{1b}[2Jb", "a\u{202e}b", &"x".repeat(101)].map(Value::from) {
+        verify(&code, odd).await.refuses_fields(&["device_name"]);
+    }
+    verify(&code, json!(5)).await.refuses_fields(&["device_name"]);
+    verify(&code, json!(null)).await.ok();
+
+    let newest = "SELECT device_name FROM user_logins ORDER BY session_id DESC LIMIT 1";
+    for (name, kept) in
+        [("گوشی آدا 🌙", "گوشی آدا 🌙"), (" Pixel ", "Pixel"), (&"ü".repeat(100), &"ü".repeat(100))]
+    {
+        app.wait(1);
+        verify(&app.api.login(PHONE).await.code(), json!(name)).await.ok();
+        assert_eq!(app.database.value::<String>(newest).await, kept);
+    }
+}
+
+#[tokio::test]
+async fn verify_429_after_ten_wrong_codes_in_an_hour_however_many_codes_were_asked_for() {
+    let app = TestApp::start().await;
+    for _ in 0..2 {
+        let code = app.api.login(PHONE).await.code();
+        for _ in 0..5 {
+            app.api.verify(PHONE, &wrong(&code)).await.is_problem(400, "invalid_code");
+        }
+        app.wait(60);
+    }
+    for (waited, left) in [(0, 3540), (1, 3539), (3538, 1)] {
+        app.wait(waited);
+        let answer = app.api.verify(PHONE, "123456").await;
+        answer.is_problem(429, "too_many_tries");
+        assert_eq!(answer.retry_after(), Some(left));
+    }
+    app.api.sign_in(OTHER).await;
+    app.wait(1);
+    app.api.sign_in(PHONE).await;
+}
+
+#[tokio::test]
+async fn verify_429_for_the_right_code_too() {
+    let app = TestApp::with(&[("codes.wrong_per_hour", "3")]).await;
+    let code = app.api.login(PHONE).await.code();
+    for _ in 0..3 {
+        app.api.verify(PHONE, &wrong(&code)).await.is_problem(400, "invalid_code");
+    }
+    for code in [&code, &wrong(&code), &code] {
+        app.api.verify(PHONE, code).await.is_problem(429, "too_many_tries");
+    }
+}
+
+#[tokio::test]
+async fn verify_signs_the_least_recently_used_of_six_devices_out() {
+    let app = TestApp::start().await;
+    let mut devices: Vec<SignedIn> = Vec::new();
+    for _ in 0..5 {
+        devices.push(app.api.sign_in(PHONE).await);
+        app.wait(61);
+    }
+    let refreshed = app.api.refresh(&devices[0].refresh).await.ok();
+    devices[0].refresh = refreshed["refresh_token"].as_str().unwrap().to_owned();
+    devices.push(app.api.sign_in(PHONE).await);
+
+    let out = devices.remove(1);
+    app.api.profile(&out.access).await.is_problem(401, "invalid_access_token");
+    for token in [&out.access, &out.refresh] {
+        app.api.token_verify(token).await.is_problem(400, "invalid_token");
+    }
+    app.api.refresh(&out.refresh).await.is_problem(400, "invalid_token");
+    for device in devices {
+        app.api.profile(&device.access).await.ok();
+        app.api.refresh(&device.refresh).await.ok();
+    }
+}
