@@ -1,0 +1,47 @@
+//! One run, one machine, a table of ratios: the service over HTTP beside pgbench on the same cluster and beside a
+//! bare actix-web server. Times of a shared machine mean little; how two things compare within one run means more.
+//!
+//! Run it with `script/bench [--quick] [--json FILE]`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot go on has failed; it reports here"
+)]
+#![expect(clippy::cast_precision_loss, reason = "ratios of counts far below 2^52")]
+
+mod bare;
+mod client;
+mod cpu;
+mod pgbench;
+mod report;
+mod run;
+mod scenario;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// What to run.
+#[derive(Debug, Parser)]
+pub struct Options {
+    /// Shorter measurements and fewer accounts: under five minutes in all.
+    #[arg(long)]
+    quick: bool,
+    /// Writes the figures to a file as one flat object.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Only the measurements whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Be the bare server instead.
+    #[arg(long, hide = true)]
+    bare_server: bool,
+    /// Passed by `cargo bench`.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() {
+    let options = Options::parse();
+    if options.bare_server { bare::serve() } else { run::run(&options) }
+}

@@ -1,0 +1,201 @@
+//! The run: what is measured, in which order, beside what.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use counterfoil::private_postgres::PrivatePostgres;
+
+use super::Options;
+use super::bare::BareServer;
+use super::client::{self, Measured, complete, drive};
+use super::report::Report;
+use super::scenario::{Refresh, Same, SignIn, Tokens};
+use super::{cpu, pgbench};
+
+/// The service as a process of its own.
+struct Service {
+    process: Child,
+    port: u16,
+}
+
+impl Service {
+    fn start(folder: &Path, database: &str) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
+            .arg("serve")
+            .current_dir(folder)
+            .env("DATABASE_URL", database)
+            .env("COUNTERFOIL_PROFILE", "development")
+            .env("COUNTERFOIL_LISTEN", "127.0.0.1:0")
+            .env("COUNTERFOIL__LOG__FILTER", "warn,counterfoil::cli=info")
+            .env("COUNTERFOIL__LIMITS__SHARED", "off")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let port = loop {
+            let line = lines.next().unwrap().unwrap();
+            if let Some((_, rest)) = line.split_once("\"address\":\"127.0.0.1:") {
+                break rest.split('"').next().unwrap().parse().unwrap();
+            }
+        };
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| println!("server: {line}")));
+        Self { process, port }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+struct Bench {
+    url: String,
+    folder: PathBuf,
+    postmaster: u32,
+    time: Duration,
+    only: Option<String>,
+    report: Report,
+}
+
+pub fn run(options: &Options) {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("load");
+    drop(std::fs::remove_dir_all(&folder));
+    std::fs::create_dir_all(&folder).unwrap();
+    let postgres = PrivatePostgres::start(&folder.join("cluster")).unwrap();
+    let pid = std::fs::read_to_string(folder.join("cluster/postgres/postmaster.pid")).unwrap();
+    let mut bench = Bench {
+        url: postgres.url().0,
+        postmaster: pid.lines().next().unwrap().parse().unwrap(),
+        folder,
+        time: Duration::from_secs(if options.quick { 6 } else { 20 }),
+        only: options.only.clone(),
+        report: Report::default(),
+    };
+    bench.all(if options.quick { 10_000 } else { 50_000 });
+    bench.report.finish(options.json.as_deref());
+    postgres.stop().unwrap();
+}
+
+impl Bench {
+    fn wanted(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+    }
+
+    fn all(&mut self, accounts: usize) {
+        let plain = pgbench::run(&self.url, &self.folder, 64, self.time.as_secs());
+        self.report.measured("pgbench_64", &plain, None);
+        let lone = pgbench::run(&self.url, &self.folder, 1, self.time.as_secs() / 2);
+        self.report.measured("pgbench_1", &lone, None);
+
+        let service = Service::start(&self.folder, &self.url);
+        let sign_ins = (0..64).map(|_| SignIn::default()).collect();
+        let (sign_in, callers) =
+            self.with_cpu("sign_in", &service, || complete(service.port, sign_ins, accounts / 64));
+        self.report.measured(
+            "sign_in",
+            &sign_in,
+            Some(("sign_in_vs_pgbench", sign_in.per_second / plain.per_second)),
+        );
+        let tokens: Vec<Tokens> = callers.into_iter().flat_map(|caller| caller.tokens).collect();
+
+        let tokens = self.refreshes(&service, tokens, &plain, &lone);
+        self.reads(&service, &tokens);
+    }
+
+    fn refreshes(
+        &mut self,
+        service: &Service,
+        mut tokens: Vec<Tokens>,
+        plain: &Measured,
+        lone: &Measured,
+    ) -> Vec<Tokens> {
+        let time = self.time;
+        for (connections, by) in [(64, plain), (256, plain), (1, lone)] {
+            if !self.wanted("refresh") {
+                break;
+            }
+            let callers = deal(tokens, connections);
+            let name = format!("refresh_{connections}");
+            let (measured, callers) =
+                self.with_cpu(&name, service, || drive(service.port, callers, Duration::from_secs(1), time));
+            tokens = callers.into_iter().flat_map(|caller| caller.devices).collect();
+            let (key, ratio) = if connections == 1 {
+                ("lone_refresh_vs_pgbench".to_owned(), measured.median_ms / by.median_ms)
+            } else {
+                (format!("refresh_{connections}_vs_pgbench"), measured.per_second / by.per_second)
+            };
+            self.report.measured(&name, &measured, Some((&key, ratio)));
+        }
+        tokens
+    }
+
+    fn reads(&mut self, service: &Service, tokens: &[Tokens]) {
+        let time = self.time / 2;
+        let bare_server = BareServer::start();
+        let mut request = Vec::new();
+        client::post(&mut request, "/", r#"{"token":"x"}"#);
+        let callers = (0..64).map(|_| Same { requests: vec![request.clone()], turn: 0 }).collect();
+        let (bare, _) = drive(bare_server.port, callers, Duration::from_secs(1), time);
+        drop(bare_server);
+        self.report.measured("bare", &bare, None);
+
+        let verify = |tokens: &Tokens| {
+            let mut request = Vec::new();
+            client::post(
+                &mut request,
+                "/accounts/token/verify/",
+                &format!(r#"{{"token":"{}"}}"#, tokens.access),
+            );
+            request
+        };
+        let profile = |tokens: &Tokens| {
+            let line = "GET /accounts/profile/ HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ";
+            format!("{line}{}\r\n\r\n", tokens.access).into_bytes()
+        };
+
+        for (name, request) in [("token_verify", verify as fn(&Tokens) -> Vec<u8>), ("profile", profile)] {
+            if !self.wanted(name) {
+                continue;
+            }
+            let callers = tokens.chunks(tokens.len().div_ceil(64));
+            let callers =
+                callers.map(|some| Same { requests: some.iter().map(request).collect(), turn: 0 }).collect();
+            let (measured, _) =
+                self.with_cpu(name, service, || drive(service.port, callers, Duration::from_secs(1), time));
+            let key = format!("{name}_vs_bare");
+            self.report.measured(name, &measured, Some((&key, measured.per_second / bare.per_second)));
+        }
+    }
+
+    /// Measures, and notes the processor time of service and database per 1,000 operations.
+    fn with_cpu<T>(
+        &mut self,
+        name: &str,
+        service: &Service,
+        measure: impl FnOnce() -> (Measured, T),
+    ) -> (Measured, T) {
+        let used =
+            |bench: &Self| [cpu::seconds(service.process.id()), cpu::seconds_of_family(bench.postmaster)];
+        let (before, began) = (used(self), Instant::now());
+        let (measured, rest) = measure();
+        let after = used(self);
+        // The warm-up counts as well, so operations are reckoned over the whole time.
+        let operations = measured.per_second * began.elapsed().as_secs_f64() / 1_000.0;
+        self.report.figure(&format!("{name}_server_cpu_per_1000"), (after[0] - before[0]) / operations);
+        self.report.figure(&format!("{name}_postgres_cpu_per_1000"), (after[1] - before[1]) / operations);
+        (measured, rest)
+    }
+}
+
+/// Deals devices out to callers.
+fn deal(tokens: Vec<Tokens>, callers: usize) -> Vec<Refresh> {
+    let mut dealt: Vec<Refresh> = (0..callers).map(|_| Refresh { devices: Vec::new(), turn: 0 }).collect();
+    for (n, tokens) in tokens.into_iter().enumerate() {
+        dealt[n % callers].devices.push(tokens);
+    }
+    dealt
+}

@@ -1,0 +1,102 @@
+//! What clients do.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::client::{Caller, field, post};
+
+/// Phone numbers that nobody has used yet in this run: Iranian mobile numbers of ten prefixes.
+static NEXT_PHONE: AtomicU32 = AtomicU32::new(0);
+
+fn new_phone() -> String {
+    let n = NEXT_PHONE.fetch_add(1, Ordering::Relaxed);
+    format!("+9891{:01}{:07}", n / 10_000_000, n % 10_000_000)
+}
+
+/// Signs a new person in: asks for a code, redeems it.
+#[derive(Default)]
+pub struct SignIn {
+    phone: String,
+    code: Option<String>,
+    /// The tokens of everybody signed in so far.
+    pub tokens: Vec<Tokens>,
+}
+
+/// A device's tokens.
+#[derive(Clone)]
+pub struct Tokens {
+    pub access: String,
+    pub refresh: String,
+}
+
+impl Tokens {
+    fn of(body: &[u8]) -> Self {
+        Self {
+            access: field(body, "access_token").to_owned(),
+            refresh: field(body, "refresh_token").to_owned(),
+        }
+    }
+}
+
+impl Caller for SignIn {
+    fn request(&mut self, out: &mut Vec<u8>) {
+        match &self.code {
+            None => {
+                self.phone = new_phone();
+                post(out, "/accounts/login/", &format!(r#"{{"phone_number":"{}"}}"#, self.phone));
+            }
+            Some(code) => {
+                let body =
+                    format!(r#"{{"phone_number":"{}","code":"{code}","device_name":"Bench"}}"#, self.phone);
+                post(out, "/accounts/verify/", &body);
+            }
+        }
+    }
+
+    fn answered(&mut self, status: u16, body: &[u8]) -> bool {
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(body));
+        if self.code.take().is_none() {
+            self.code = Some(field(body, "code").to_owned());
+            return false;
+        }
+        self.tokens.push(Tokens::of(body));
+        true
+    }
+}
+
+/// Refreshes the devices it has, one after the other.
+pub struct Refresh {
+    pub devices: Vec<Tokens>,
+    pub turn: usize,
+}
+
+impl Caller for Refresh {
+    fn request(&mut self, out: &mut Vec<u8>) {
+        self.turn = (self.turn + 1) % self.devices.len();
+        let body = format!(r#"{{"refresh_token":"{}"}}"#, self.devices[self.turn].refresh);
+        post(out, "/accounts/refresh/", &body);
+    }
+
+    fn answered(&mut self, status: u16, body: &[u8]) -> bool {
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(body));
+        self.devices[self.turn] = Tokens::of(body);
+        true
+    }
+}
+
+/// Sends the same requests over and over.
+pub struct Same {
+    pub requests: Vec<Vec<u8>>,
+    pub turn: usize,
+}
+
+impl Caller for Same {
+    fn request(&mut self, out: &mut Vec<u8>) {
+        self.turn = (self.turn + 1) % self.requests.len();
+        out.extend_from_slice(&self.requests[self.turn]);
+    }
+
+    fn answered(&mut self, status: u16, body: &[u8]) -> bool {
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(body));
+        true
+    }
+}
