@@ -14,16 +14,17 @@ use counterfoil_domain::user_account::commands::{
     Logout, RefreshToken, RequestOtp, ResendOtp, UpdateProfile, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    CodeSent, Policy, Refusal, Services, SessionTokens, UserAccountCommand, UserAccountEvent,
+    CodeSent, Policy, Refusal, Services, SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{AccountId, Client, FullName, Identifier, OtpCode};
 use cqrs_es::Aggregate as _;
 use cqrs_es::event_sink::EventSink;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::Clock;
 use crate::database::DatabaseError;
 use crate::entropy;
-use crate::journal::{Address, Commit, Journal, JournalError, Message, Verdict};
+use crate::journal::{Address, Commit, Journal, JournalError, Loaded, Message, Verdict};
 use crate::lanes::Lanes;
 use crate::otp::OtpCodes;
 use crate::tokens::{IssuedTokens, Kind, Token, Tokens};
@@ -247,57 +248,95 @@ impl Accounts {
         at: DateTime<Utc>,
         command: UserAccountCommand,
     ) -> Result<Done, AccountsError> {
-        // On this node, commands for one account run one after another: racing them would only waste the work of all
-        // but one. Between nodes the database decides.
-        let lane = match &address {
-            Address::Account(account) => account.0.as_bytes().to_vec(),
-            Address::Identifier(identifier) => self.journal.personal_data().lookup(identifier),
-        };
         let decide_until_it_holds = async {
-            let _turn = self.lanes.enter(lane).await;
-            (|| self.attempt(&address, origin, at, command.clone()))
+            // On this node, commands for one account run one after another: racing them would only waste the work of
+            // all but one. Between nodes the database decides.
+            let (_turn, mut loaded) = self.turn(&address, at).await?;
+            (|| self.attempt(&address, loaded.take(), origin, at, command.clone()))
                 .retry(backoff())
                 .when(|error| matches!(error, AccountsError::Busy))
                 .await
         };
-        let in_time = tokio::time::timeout(TIME_LIMIT, decide_until_it_holds).await;
-        in_time.unwrap_or_else(|_| {
-            Err(JournalError::Database(DatabaseError::Unavailable("no answer in time".to_owned())).into())
-        })
+        let late = || JournalError::Database(DatabaseError::Unavailable("no answer in time".to_owned()));
+        tokio::time::timeout(TIME_LIMIT, decide_until_it_holds).await.unwrap_or_else(|_| Err(late().into()))
+    }
+
+    /// Waits for the account's turn. An identifier that is not known to be anybody's waits by its hash first, so that
+    /// a crowd of first requests makes one account at the first try; then the account it would begin comes along.
+    async fn turn(
+        &self,
+        address: &Address,
+        at: DateTime<Utc>,
+    ) -> Result<([Option<OwnedMutexGuard<()>>; 2], Option<Loaded>), AccountsError> {
+        let of_account =
+            async |account: AccountId| Some(self.lanes.enter(account.0.as_bytes().to_vec()).await);
+        let lookup = match address {
+            Address::Account(account) => return Ok(([None, of_account(*account).await], None)),
+            Address::Identifier(identifier) => self.journal.personal_data().lookup(identifier),
+        };
+        if let Some(owner) = self.journal.remembered_owner(&lookup) {
+            return Ok(([None, of_account(owner).await], None));
+        }
+        let first = self.lanes.enter(lookup).await;
+        let loaded = until_available(|| self.journal.load(address, at)).await?;
+        if loaded.head.version == 0 {
+            return Ok(([Some(first), None], Some(loaded)));
+        }
+        Ok(([Some(first), of_account(loaded.head.account).await], None))
     }
 
     async fn attempt(
         &self,
         address: &Address,
+        loaded: Option<Loaded>,
         origin: &Origin,
         at: DateTime<Utc>,
         command: UserAccountCommand,
     ) -> Result<Done, AccountsError> {
-        let loaded = until_available(|| self.journal.load(address, at)).await?;
-        let account = loaded.account;
-        let mut state = loaded.state.clone();
-        let sink = EventSink::default();
-        state.handle(command, &self.services, &sink).await?;
-        let events = sink.collect().await;
+        let loaded = match loaded {
+            Some(loaded) => loaded,
+            None => until_available(|| self.journal.load(address, at)).await?,
+        };
+        let remembered = loaded.remembered;
+        let (loaded, decided) = self.decide(loaded, command.clone()).await;
+        let (loaded, decided) = match decided {
+            // Nothing would be written, so nothing would find out that memory is out of date.
+            Err(_) | Ok((_, None)) if remembered => {
+                self.decide(until_available(|| self.journal.load_anew(address, at)).await?, command).await
+            }
+            decided => (loaded, decided),
+        };
+        let account = loaded.head.account;
+        let (events, Some(state)) = decided? else { return Ok(Done { account, events: Vec::new() }) };
 
         let message = events.iter().find_map(|event| self.message(event));
         let id = entropy::uuid_v7(at);
         let request = Some(origin.request.as_str());
         let personal_data = self.journal.personal_data();
-        let Some(commit) = Commit::new(id, request, loaded, &state, events.clone(), message, personal_data)
-        else {
-            return Ok(Done { account, events });
-        };
-        let commits = [commit];
+        let commit = Commit::new(id, request, loaded, state, events.clone(), message, personal_data);
+        let Some(commit) = commit.map(Arc::new) else { return Ok(Done { account, events }) };
         // Sent again as it is while it is in doubt: deciding again before it is settled could do it twice.
-        let verdicts = until_available(|| self.journal.append(&commits)).await?;
-        match verdicts.as_slice() {
-            [Verdict::Committed] => Ok(Done { account, events }),
-            _ => {
+        match until_available(|| self.journal.append(&commit)).await? {
+            Verdict::Committed => Ok(Done { account, events }),
+            Verdict::Stale => {
                 metrics::counter!("counterfoil_commits_stale_total").increment(1);
                 Err(AccountsError::Busy)
             }
         }
+    }
+
+    /// The events of a command and the state they come to; no state when there are none.
+    async fn decide(
+        &self,
+        loaded: Loaded,
+        command: UserAccountCommand,
+    ) -> (Loaded, Result<(Vec<UserAccountEvent>, Option<UserAccount>), Refusal>) {
+        let mut state = loaded.head.state.clone();
+        let sink = EventSink::default();
+        let handled = state.handle(command, &self.services, &sink).await;
+        let events = sink.collect().await;
+        let state = Some(state).filter(|_| !events.is_empty());
+        (loaded, handled.map(|()| (events, state)))
     }
 
     /// The code that an event asks to be sent.

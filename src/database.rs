@@ -26,7 +26,7 @@ fn session_settings() -> String {
 }
 
 /// Why the database gave no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseError {
     /// It is away, starting, stopping or overloaded. What was asked may have happened or not; asking again can help.
     #[error("the database is not available: {0}")]

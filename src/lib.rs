@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod database;
 pub mod entropy;
+mod group;
 pub mod http;
 pub mod journal;
 pub mod keyring;

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use aws_lc_rs::hmac;
 use chacha20poly1305::aead::{Aead as _, Payload};
@@ -56,6 +57,21 @@ impl fmt::Display for Scope {
             Self::Person => f.write_str("person"),
             Self::Origin { year, quarter } => write!(f, "origin-{year}Q{quarter}"),
         }
+    }
+}
+
+impl FromStr for Scope {
+    type Err = Unsealable;
+
+    fn from_str(text: &str) -> Result<Self, Unsealable> {
+        if text == "person" {
+            return Ok(Self::Person);
+        }
+        let (year, quarter) =
+            text.strip_prefix("origin-").and_then(|rest| rest.split_once('Q')).ok_or(Unsealable)?;
+        let (year, quarter) =
+            (year.parse().map_err(|_| Unsealable)?, quarter.parse().map_err(|_| Unsealable)?);
+        Ok(Self::Origin { year, quarter })
     }
 }
 
@@ -110,14 +126,15 @@ impl PersonalData {
 
     /// An account's keys as they were stored. A key that cannot be unwrapped is one that is gone.
     pub fn unwrap(&self, account: AccountId, stored: impl IntoIterator<Item = WrappedKey>) -> AccountKeys {
-        let mut keys = AccountKeys { account, keys: BTreeMap::new() };
+        let mut keys = AccountKeys { account, keys: Vec::new() };
         for WrappedKey { scope, wrapping_id, wrapped } in stored {
             let opened = self.wrapping.get(&wrapping_id).and_then(|key| {
                 let place = [b"account-key", account.0.as_bytes().as_slice(), scope.as_bytes()].concat();
                 open(key, &place, &wrapped).ok()
             });
-            if let Some(cipher) = opened.and_then(|secret| XChaCha20Poly1305::new_from_slice(&secret).ok()) {
-                keys.keys.insert(scope, cipher);
+            let cipher = opened.and_then(|secret| XChaCha20Poly1305::new_from_slice(&secret).ok());
+            if let (Some(cipher), Ok(scope)) = (cipher, scope.parse()) {
+                keys.keys.push((scope, cipher));
             }
         }
         keys
@@ -130,15 +147,16 @@ impl PersonalData {
         scopes: impl IntoIterator<Item = Scope>,
     ) -> Vec<WrappedKey> {
         let mut added = Vec::new();
-        for scope in scopes.into_iter().map(|scope| scope.to_string()) {
-            if keys.keys.contains_key(&scope) {
+        for scope in scopes {
+            if keys.has(scope) {
                 continue;
             }
             let secret = Zeroizing::new(entropy::bytes::<32>());
-            let place = [b"account-key", keys.account.0.as_bytes().as_slice(), scope.as_bytes()].concat();
+            let name = scope.to_string();
+            let place = [b"account-key", keys.account.0.as_bytes().as_slice(), name.as_bytes()].concat();
             let wrapped = seal(&self.wrapping[&self.active], &place, &*secret);
-            keys.keys.insert(scope.clone(), XChaCha20Poly1305::new((&*secret).into()));
-            added.push(WrappedKey { scope, wrapping_id: self.active.clone(), wrapped });
+            keys.keys.push((scope, XChaCha20Poly1305::new((&*secret).into())));
+            added.push(WrappedKey { scope: name, wrapping_id: self.active.clone(), wrapped });
         }
         added
     }
@@ -148,23 +166,32 @@ impl PersonalData {
 #[derive(Clone)]
 pub struct AccountKeys {
     account: AccountId,
-    keys: BTreeMap<String, XChaCha20Poly1305>,
+    keys: Vec<(Scope, XChaCha20Poly1305)>,
 }
 
 impl fmt::Debug for AccountKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccountKeys").field("scopes", &self.keys.keys()).finish_non_exhaustive()
+        f.debug_struct("AccountKeys").field("account", &self.account).finish_non_exhaustive()
     }
 }
 
 impl AccountKeys {
+    /// Whether there is a key of that scope.
+    pub fn has(&self, scope: Scope) -> bool {
+        self.key(scope).is_some()
+    }
+
+    fn key(&self, scope: Scope) -> Option<&XChaCha20Poly1305> {
+        self.keys.iter().find(|(its, _)| *its == scope).map(|(_, key)| key)
+    }
+
     /// Seals a value under the key of `scope`, bound to `place`.
     ///
     /// # Panics
     /// When the account has no key of that scope: whoever seals has made it first.
     pub fn seal<T: Serialize>(&self, scope: Scope, place: &str, value: &T) -> Vec<u8> {
         let plain = Zeroizing::new(serde_json::to_vec(value).expect("texts and numbers are JSON"));
-        let key = self.keys.get(&scope.to_string()).expect("keys are made before anything is sealed");
+        let key = self.key(scope).expect("keys are made before anything is sealed");
         seal(key, &self.place(place), &plain)
     }
 
@@ -178,7 +205,7 @@ impl AccountKeys {
         place: &str,
         sealed: &[u8],
     ) -> Result<T, Unsealable> {
-        let key = self.keys.get(&scope.to_string()).ok_or(Unsealable)?;
+        let key = self.key(scope).ok_or(Unsealable)?;
         let plain = Zeroizing::new(open(key, &self.place(place), sealed)?);
         serde_json::from_slice(&plain).map_err(|_| Unsealable)
     }

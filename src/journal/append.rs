@@ -1,16 +1,17 @@
 //! Appending commits, many in one statement.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, OnceLock};
 
 use counterfoil_domain::user_account::UserAccount;
 use counterfoil_projections::{ALL, Stream};
 use cqrs_es::Aggregate as _;
-use deadpool_postgres::Object;
+use deadpool_postgres::Client;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::{Commit, Journal, JournalError, STATE_FORMAT};
+use super::{Commit, STATE_FORMAT};
 use crate::database::DatabaseError;
+use crate::group::Ask;
 
 /// What became of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,45 +22,39 @@ pub enum Verdict {
     Stale,
 }
 
-/// The parameters before those of the read models.
-const PARAMETERS: usize = 29;
+/// Appends whatever commits are waiting. A stale one is left out without harming its neighbours.
+///
+/// After an error it is not known which of the commits happened; sending them again settles it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Append;
 
-static STATEMENT: LazyLock<String> = LazyLock::new(|| {
-    let mut sql = include_str!("sql/append.sql").trim_end().to_owned();
-    for (n, model) in ALL.iter().enumerate() {
-        let (table, name) = (model.table, model.table.name);
-        let changes = format!(
-            "(SELECT r.* FROM {} JOIN head USING (account_id)) changes",
-            table.records(PARAMETERS + 1 + n)
-        );
-        sql += &format!(",\n{name}_written AS ({})", table.upsert(name, &changes));
-    }
-    sql + "\nSELECT account_id FROM head"
-});
+impl Ask for Append {
+    type Request = Arc<Commit>;
+    type Answer = Verdict;
 
-impl Journal {
-    /// Appends commits of different accounts, each by itself: a stale one leaves the others alone. The verdicts are in
-    /// the commits' order.
-    ///
-    /// After an error it is not known which of the commits happened; sending them again settles it.
-    ///
-    /// # Errors
-    /// [`JournalError`] when the database did not answer.
-    pub async fn append(&self, commits: &[Commit]) -> Result<Vec<Verdict>, JournalError> {
-        let connection = self.database.connection().await?;
-        let committed = send(&connection, commits).await?;
+    const MOST: usize = 256;
+
+    async fn ask(&self, connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<Verdict>, DatabaseError> {
+        #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+        metrics::histogram!("counterfoil_commits_in_a_batch").record(commits.len() as f64);
+        let committed = send(connection, commits).await?;
         let mut verdicts = Vec::with_capacity(commits.len());
         for commit in commits {
             let is_committed =
-                committed.contains(&commit.account.0) || is_on_record(&connection, commit).await?;
+                committed.contains(&commit.account.0) || is_on_record(connection, commit).await?;
             verdicts.push(if is_committed { Verdict::Committed } else { Verdict::Stale });
         }
         Ok(verdicts)
     }
+
+    /// One statement changes one row once.
+    fn subject(&self, commit: &Arc<Commit>) -> Option<Uuid> {
+        Some(commit.account.0)
+    }
 }
 
 /// Whether a commit that was found stale is itself what made it so: it was sent before, and its answer got lost.
-async fn is_on_record(connection: &Object, commit: &Commit) -> Result<bool, DatabaseError> {
+async fn is_on_record(connection: &Client, commit: &Commit) -> Result<bool, DatabaseError> {
     let statement = connection.prepare_cached(include_str!("sql/find_commit.sql")).await?;
     let account = commit.account.to_string();
     let parameters: [&(dyn ToSql + Sync); 3] = [&UserAccount::TYPE, &account, &commit.version()];
@@ -67,11 +62,78 @@ async fn is_on_record(connection: &Object, commit: &Commit) -> Result<bool, Data
     Ok(found.is_some_and(|row| row.get::<_, Option<&str>>(0).is_some_and(|id| commit.metadata.contains(id))))
 }
 
-async fn send(connection: &Object, commits: &[Commit]) -> Result<Vec<Uuid>, DatabaseError> {
-    let statement = connection.prepare_cached(&STATEMENT).await?;
+async fn send(connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<Uuid>, DatabaseError> {
     let columns = Columns::of(commits);
-    let rows = connection.query(&statement, &columns.parameters()).await?;
+    let parts = columns.parts();
+    let statement = connection.prepare_cached(statement(parts)).await?;
+    let rows = connection.query(&statement, &columns.parameters(parts)).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Which parts of the statement a batch needs. A part costs PostgreSQL something even with nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Parts {
+    founding: bool,
+    keys: bool,
+    outbox: bool,
+    models: [bool; ALL.len()],
+}
+
+impl Parts {
+    const KINDS: usize = 1 << (3 + ALL.len());
+
+    /// A number for each combination, below [`Self::KINDS`].
+    fn kind(self) -> usize {
+        let flags = [self.founding, self.keys, self.outbox].into_iter().chain(self.models);
+        flags.fold(0, |kind, flag| kind << 1 | usize::from(flag))
+    }
+}
+
+/// The statement of those parts, put together at its first use.
+fn statement(parts: Parts) -> &'static str {
+    static STATEMENTS: [OnceLock<String>; Parts::KINDS] = [const { OnceLock::new() }; Parts::KINDS];
+    STATEMENTS[parts.kind()].get_or_init(|| compose(parts))
+}
+
+fn compose(parts: Parts) -> String {
+    let (heads, mut used) = match parts.founding {
+        true => (include_str!("sql/append_heads_founding.sql"), 9),
+        false => (include_str!("sql/append_heads.sql"), 7),
+    };
+    let mut sql = heads.trim_end().to_owned();
+    for (wanted, part, parameters) in [
+        (true, include_str!("sql/append_events.sql"), 8),
+        (parts.keys, include_str!("sql/append_keys.sql"), 4),
+        (parts.outbox, include_str!("sql/append_outbox.sql"), 8),
+    ] {
+        if wanted {
+            sql += ",\n";
+            sql += renumbered(part, used).trim_end();
+            used += parameters;
+        }
+    }
+    for (model, wanted) in ALL.iter().zip(parts.models) {
+        if wanted {
+            used += 1;
+            let (table, name) = (model.table, model.table.name);
+            let changes =
+                format!("(SELECT r.* FROM {} JOIN head USING (account_id)) changes", table.records(used));
+            sql += &format!(",\n{name}_written AS ({})", table.upsert(name, &changes));
+        }
+    }
+    sql + "\nSELECT account_id FROM head"
+}
+
+/// The SQL with its parameters counted from after the first `by`. The comments name them too, and follow.
+fn renumbered(sql: &str, by: usize) -> String {
+    let mut pieces = sql.split('$');
+    let mut renumbered = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
+        let number: usize = piece[..digits].parse().unwrap_or_default();
+        renumbered += &format!("${}{}", number + by, &piece[digits..]);
+    }
+    renumbered
 }
 
 /// The commits, turned from rows into columns.
@@ -108,7 +170,7 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(commits: &'a [Commit]) -> Self {
+    fn of(commits: &'a [Arc<Commit>]) -> Self {
         let mut columns = Self::default();
         for commit in commits {
             columns.push(commit);
@@ -156,7 +218,21 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
+    fn parts(&self) -> Parts {
+        let mut models = [false; ALL.len()];
+        for (wanted, changes) in models.iter_mut().zip(&self.changes) {
+            *wanted = changes != "[]";
+        }
+        Parts {
+            founding: self.lookups.iter().any(Option::is_some),
+            keys: !self.scopes.is_empty(),
+            outbox: !self.nonces.is_empty(),
+            models,
+        }
+    }
+
+    /// In the order of [`compose`].
+    fn parameters(&self, parts: Parts) -> Vec<&(dyn ToSql + Sync)> {
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![
             &self.accounts,
             &self.expected,
@@ -164,10 +240,13 @@ impl<'a> Columns<'a> {
             &self.states,
             &self.leaves,
             &self.metadata,
-            &self.lookups,
-            &self.channels,
             &STATE_FORMAT,
-            &UserAccount::TYPE,
+        ];
+        if parts.founding {
+            parameters.extend([&self.lookups as &(dyn ToSql + Sync), &self.channels]);
+        }
+        parameters.extend([
+            &UserAccount::TYPE as &(dyn ToSql + Sync),
             &self.event_accounts,
             &self.sequences,
             &self.types,
@@ -175,20 +254,56 @@ impl<'a> Columns<'a> {
             &self.payloads,
             &self.personal,
             &self.event_leaves,
-            &self.key_accounts,
-            &self.scopes,
-            &self.wrapping_ids,
-            &self.wrapped,
-            &self.outbox_accounts,
-            &self.outbox_sequences,
-            &self.outbox_channels,
-            &self.purposes,
-            &self.nonces,
-            &self.destinations,
-            &self.expiries,
-            &self.gateways,
-        ];
-        parameters.extend(self.changes.iter().map(|json| json as &(dyn ToSql + Sync)));
+        ]);
+        if parts.keys {
+            let keys: [&(dyn ToSql + Sync); 4] =
+                [&self.key_accounts, &self.scopes, &self.wrapping_ids, &self.wrapped];
+            parameters.extend(keys);
+        }
+        if parts.outbox {
+            let outbox: [&(dyn ToSql + Sync); 8] = [
+                &self.outbox_accounts,
+                &self.outbox_sequences,
+                &self.outbox_channels,
+                &self.purposes,
+                &self.nonces,
+                &self.destinations,
+                &self.expiries,
+                &self.gateways,
+            ];
+            parameters.extend(outbox);
+        }
+        let changes = self.changes.iter().zip(parts.models).filter(|(_, wanted)| *wanted);
+        parameters.extend(changes.map(|(json, _)| json as &(dyn ToSql + Sync)));
         parameters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Parts, compose};
+
+    #[test]
+    fn every_combination_of_parts_counts_its_parameters_without_a_gap() {
+        for bits in 0..Parts::KINDS {
+            let flag = |n: usize| bits >> n & 1 == 1;
+            let parts = Parts {
+                founding: flag(5),
+                keys: flag(4),
+                outbox: flag(3),
+                models: [flag(2), flag(1), flag(0)],
+            };
+            assert_eq!(parts.kind(), bits);
+            let sql = compose(parts);
+            let parameters = 15
+                + if parts.founding { 2 } else { 0 }
+                + if parts.keys { 4 } else { 0 }
+                + if parts.outbox { 8 } else { 0 }
+                + parts.models.iter().filter(|wanted| **wanted).count();
+            for n in 1..=parameters {
+                assert!(sql.contains(&format!("${n}")), "{parts:?} lacks ${n}");
+            }
+            assert!(!sql.contains(&format!("${}", parameters + 1)), "{parts:?}");
+        }
     }
 }

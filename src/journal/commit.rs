@@ -1,5 +1,7 @@
 //! What one command makes durable, prepared down to the bytes.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Purpose, UserAccount, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, ChallengeNonce, Channel, Identifier};
@@ -7,7 +9,7 @@ use cqrs_es::Aggregate as _;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Leaf, Loaded};
+use super::{Head, Leaf, Loaded};
 use crate::personal_data::{AccountKeys, PersonalData, Scope, WrappedKey};
 
 /// A commit: the events of one command, and all that becomes true with them.
@@ -27,6 +29,8 @@ pub struct Commit {
     pub(super) outbox: Option<OutboxRow>,
     /// The same events, for the projectors.
     pub(super) events: Vec<UserAccountEvent>,
+    /// The account once it has happened.
+    pub(super) after: Arc<Head>,
 }
 
 /// A row of `events`, as it is written and hashed.
@@ -81,13 +85,14 @@ impl Commit {
         id: Uuid,
         request: Option<&str>,
         loaded: Loaded,
-        state: &UserAccount,
+        state: UserAccount,
         events: Vec<UserAccountEvent>,
         message: Option<Message>,
         personal_data: &PersonalData,
     ) -> Option<Self> {
         let last = events.last()?;
-        let Loaded { account, version, leaf, mut keys, reservation, state: _ } = loaded;
+        let Loaded { head, remembered: _, reservation } = loaded;
+        let Head { account, version, leaf, mut keys, state: _ } = Arc::unwrap_or_clone(head);
         let keys_added = personal_data.add_missing(&mut keys, [Scope::Person, Scope::origin_at(last.at)]);
         let metadata =
             serde_json::to_string(&Metadata { commit: id, request }).expect("an id and a text are JSON");
@@ -107,12 +112,13 @@ impl Commit {
             expected_version: version,
             metadata,
             rows,
-            state: keys.seal(Scope::Person, &state_place(new_version), state),
+            state: keys.seal(Scope::Person, &state_place(new_version), &state),
             leaf,
             reservation: reservation.filter(|_| version == 0),
             keys: keys_added,
             outbox,
             events,
+            after: Arc::new(Head { account, version: new_version, state, leaf, keys }),
         })
     }
 

@@ -1,79 +1,98 @@
-//! Loading an account: one row, whatever its history.
+//! Loading accounts: one row each, whatever their history, many in one statement.
 
-use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::UserAccount;
+use std::collections::HashMap;
+
 use counterfoil_domain::values::AccountId;
+use deadpool_postgres::Client;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::commit::state_place;
-use super::{Address, Journal, JournalError, Leaf, Loaded, STATE_FORMAT, replay};
-use crate::entropy;
+use super::Leaf;
+use crate::database::DatabaseError;
+use crate::group::Ask;
 use crate::personal_data::{Scope, WrappedKey};
 
-impl Journal {
-    /// Loads an account, with the keys that a commit at `now` needs. An identifier that nobody has is given a new
-    /// account, which begins to exist with its first commit.
-    ///
-    /// # Errors
-    /// [`JournalError`]; an account id that is unknown loads as an account to which nothing has happened.
-    pub async fn load(&self, address: &Address, now: DateTime<Utc>) -> Result<Loaded, JournalError> {
-        let connection = self.database.connection().await?;
-        let origin = Scope::origin_at(now).to_string();
-        let (sql, key): (_, &(dyn tokio_postgres::types::ToSql + Sync)) = match address {
-            Address::Account(account) => (include_str!("sql/load_by_account.sql"), &account.0),
-            Address::Identifier(identifier) => {
-                (include_str!("sql/load_by_lookup.sql"), &self.personal_data.lookup(identifier))
-            }
-        };
-        let statement = connection.prepare_cached(sql).await?;
-        let row = connection.query_opt(&statement, &[key, &origin]).await?;
-        drop(connection);
-        match row {
-            Some(row) => self.loaded(&row).await,
-            None => Ok(self.fresh(address, now)),
-        }
-    }
+/// A head as it is stored.
+#[derive(Debug)]
+pub(super) struct StoredHead {
+    pub(super) account: AccountId,
+    pub(super) version: i64,
+    pub(super) state: Vec<u8>,
+    pub(super) state_format: i32,
+    pub(super) leaf: Option<Leaf>,
+    pub(super) keys: Vec<WrappedKey>,
+}
 
-    fn fresh(&self, address: &Address, now: DateTime<Utc>) -> Loaded {
-        let (account, reservation) = match address {
-            Address::Account(account) => (*account, None),
-            Address::Identifier(identifier) => {
-                let lookup = self.personal_data.lookup(identifier);
-                (entropy::account_id(now), Some((lookup, identifier.channel().as_str())))
-            }
-        };
-        Loaded {
-            account,
-            version: 0,
-            state: UserAccount::Unknown,
-            leaf: Leaf::default(),
-            keys: self.personal_data.unwrap(account, []),
-            reservation,
-        }
-    }
+/// Loads whatever accounts are asked for, each with its keys for the person and for one quarter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LoadByAccount;
 
-    async fn loaded(&self, row: &Row) -> Result<Loaded, JournalError> {
-        let account = AccountId(row.get::<_, Uuid>("account_id"));
-        let unreadable = |reason: &str| JournalError::Unreadable { account, reason: reason.to_owned() };
-        let version: i64 = row.get("version");
-        let scopes: Vec<String> = row.get("scopes");
-        let wrapping_ids: Vec<String> = row.get("wrapping_ids");
-        let wrapped: Vec<Vec<u8>> = row.get("wrapped");
-        let stored = scopes
-            .into_iter()
-            .zip(wrapping_ids)
-            .zip(wrapped)
-            .map(|((scope, wrapping_id), wrapped)| WrappedKey { scope, wrapping_id, wrapped });
-        let keys = self.personal_data.unwrap(account, stored);
-        let state = if row.get::<_, i32>("state_format") == STATE_FORMAT {
-            keys.open(Scope::Person, &state_place(version), row.get("state"))
-                .map_err(|_| unreadable("its state cannot be opened"))?
-        } else {
-            replay::refold(&self.database, account, version).await?
-        };
-        let leaf =
-            row.get::<_, &[u8]>("leaf").try_into().map_err(|_| unreadable("its leaf is not 32 bytes"))?;
-        Ok(Loaded { account, version, state, leaf: Leaf(leaf), keys, reservation: None })
+/// The same by the keyed hash of an identifier.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LoadByLookup;
+
+impl Ask for LoadByAccount {
+    type Request = (AccountId, Scope);
+    type Answer = Option<StoredHead>;
+
+    const MOST: usize = 256;
+
+    async fn ask(
+        &self,
+        connection: &Client,
+        requests: &[Self::Request],
+    ) -> Result<Vec<Self::Answer>, DatabaseError> {
+        let accounts: Vec<Uuid> = requests.iter().map(|(account, _)| account.0).collect();
+        let statement = connection.prepare_cached(include_str!("sql/load_by_account.sql")).await?;
+        let rows = connection.query(&statement, &[&accounts, &scopes(requests)]).await?;
+        let found: HashMap<Uuid, &Row> = rows.iter().map(|row| (row.get("account_id"), row)).collect();
+        Ok(accounts.iter().map(|account| found.get(account).map(|row| stored(row))).collect())
+    }
+}
+
+impl Ask for LoadByLookup {
+    type Request = (Vec<u8>, Scope);
+    type Answer = Option<StoredHead>;
+
+    const MOST: usize = 256;
+
+    async fn ask(
+        &self,
+        connection: &Client,
+        requests: &[Self::Request],
+    ) -> Result<Vec<Self::Answer>, DatabaseError> {
+        let lookups: Vec<&[u8]> = requests.iter().map(|(lookup, _)| lookup.as_slice()).collect();
+        let statement = connection.prepare_cached(include_str!("sql/load_by_lookup.sql")).await?;
+        let rows = connection.query(&statement, &[&lookups, &scopes(requests)]).await?;
+        let found: HashMap<&[u8], &Row> = rows.iter().map(|row| (row.get("lookup"), row)).collect();
+        Ok(lookups.iter().map(|lookup| found.get(lookup).map(|row| stored(row))).collect())
+    }
+}
+
+/// The scopes that any of the requests needs.
+fn scopes<K>(requests: &[(K, Scope)]) -> Vec<String> {
+    let mut scopes: Vec<Scope> = requests.iter().map(|(_, scope)| *scope).chain([Scope::Person]).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes.iter().map(Scope::to_string).collect()
+}
+
+fn stored(row: &Row) -> StoredHead {
+    let scopes: Option<Vec<String>> = row.get("scopes");
+    let wrapping_ids: Option<Vec<String>> = row.get("wrapping_ids");
+    let wrapped: Option<Vec<Vec<u8>>> = row.get("wrapped");
+    let keys = scopes
+        .unwrap_or_default()
+        .into_iter()
+        .zip(wrapping_ids.unwrap_or_default())
+        .zip(wrapped.unwrap_or_default())
+        .map(|((scope, wrapping_id), wrapped)| WrappedKey { scope, wrapping_id, wrapped });
+    StoredHead {
+        account: AccountId(row.get("account_id")),
+        version: row.get("version"),
+        state: row.get("state"),
+        state_format: row.get("state_format"),
+        leaf: row.get::<_, &[u8]>("leaf").try_into().ok().map(Leaf),
+        keys: keys.collect(),
     }
 }

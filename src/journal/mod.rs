@@ -1,9 +1,13 @@
 //! The event store: how accounts are loaded, and how what was decided becomes durable.
 //!
-//! One statement, one round trip, carries a commit: the head that is compared and swapped, the events, the read
-//! models, the reservation of an identifier, the row for the code to send. Either all of it is there or none.
-//! Reading streams back is postgres-es's work ([`replay`]); appending is ours, because the stock path takes a round
-//! trip per event, updates its views outside the transaction, and cannot tell a stale version from other trouble.
+//! One statement, one round trip, carries whatever commits are waiting: the heads that are compared and swapped, the
+//! events, the read models, the reservations of identifiers, the codes to send. Of each commit either all is there
+//! or nothing. Reading streams back is postgres-es's work ([`replay`]); appending is ours, because the stock path
+//! takes a round trip per event, updates its views outside the transaction, and cannot tell a stale version from
+//! other trouble.
+//!
+//! Heads that were loaded or appended are remembered. What is remembered may be out of date, since other nodes append
+//! too: a commit finds that out by itself, but a refusal does not, so nothing is refused on memory alone.
 
 mod append;
 mod commit;
@@ -11,24 +15,49 @@ mod leaf;
 mod load;
 pub mod replay;
 
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccount;
 use counterfoil_domain::values::{AccountId, Identifier};
+use moka::sync::Cache;
 
 use crate::database::{Database, DatabaseError};
-use crate::personal_data::{AccountKeys, PersonalData};
+use crate::entropy;
+use crate::group::{Group, ask_all};
+use crate::personal_data::{AccountKeys, PersonalData, Scope};
 
+use append::Append;
 pub use append::Verdict;
 pub use commit::{Commit, Message};
 pub use leaf::Leaf;
+use load::{LoadByAccount, LoadByLookup, StoredHead};
 
 /// The form in which this version writes states. A head in another form is folded again from its events.
 const STATE_FORMAT: i32 = 1;
+
+/// How many connections append: while one waits for the disk, the next batch goes out on another.
+const APPENDERS: usize = 2;
+
+/// How many connections load.
+const LOADERS: usize = 2;
+
+/// How many requests of a kind may wait; more are turned away at once, to be tried again.
+const WAITING_AT_MOST: usize = 10_000;
+
+/// How many heads are remembered, and how many identifiers.
+const REMEMBERED: u64 = 100_000;
 
 /// The event store.
 #[derive(Clone, Debug)]
 pub struct Journal {
     database: Database,
-    personal_data: PersonalData,
+    personal_data: Arc<PersonalData>,
+    appends: Group<Append>,
+    loads_by_account: Group<LoadByAccount>,
+    loads_by_lookup: Group<LoadByLookup>,
+    heads: Cache<AccountId, Arc<Head>>,
+    owners: Cache<Vec<u8>, AccountId>,
 }
 
 /// By what an account is found.
@@ -40,10 +69,10 @@ pub enum Address {
     Identifier(Identifier),
 }
 
-/// An account as it stood when it was loaded: what a decision and its commit build on.
+/// An account as it stood at a version.
 #[derive(Clone, Debug)]
-pub struct Loaded {
-    /// The account; a fresh id when nothing has happened yet.
+pub struct Head {
+    /// The account.
     pub account: AccountId,
     /// How many events it has.
     pub version: i64,
@@ -53,12 +82,21 @@ pub struct Loaded {
     leaf: Leaf,
     /// The keys of its personal data.
     keys: AccountKeys,
+}
+
+/// What a decision and its commit build on.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The account; of a fresh id and version 0 when nothing has happened yet.
+    pub head: Arc<Head>,
+    /// Whether it comes from memory, and may be out of date.
+    pub remembered: bool,
     /// The hash to reserve when this account begins with an identifier.
     reservation: Option<(Vec<u8>, &'static str)>,
 }
 
 /// Why the journal could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum JournalError {
     /// The database gave no answer.
     #[error(transparent)]
@@ -80,9 +118,17 @@ impl From<tokio_postgres::Error> for JournalError {
 }
 
 impl Journal {
-    /// The journal in a database.
+    /// The journal in a database. Its connections work on the present runtime.
     pub fn new(database: Database, personal_data: PersonalData) -> Self {
-        Self { database, personal_data }
+        Self {
+            appends: Group::start(Append, database.clone(), APPENDERS, WAITING_AT_MOST),
+            loads_by_account: Group::start(LoadByAccount, database.clone(), LOADERS, WAITING_AT_MOST),
+            loads_by_lookup: Group::start(LoadByLookup, database.clone(), LOADERS, WAITING_AT_MOST),
+            heads: Cache::new(REMEMBERED),
+            owners: Cache::new(REMEMBERED),
+            database,
+            personal_data: Arc::new(personal_data),
+        }
     }
 
     /// How personal data is sealed and looked up.
@@ -93,5 +139,99 @@ impl Journal {
     /// The database it is in.
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// The account that is remembered to have an identifier, by the identifier's hash.
+    pub fn remembered_owner(&self, lookup: &Vec<u8>) -> Option<AccountId> {
+        self.owners.get(lookup)
+    }
+
+    /// Loads an account, from memory where it is remembered with the keys that a commit at `now` needs.
+    ///
+    /// # Errors
+    /// As [`load_anew`](Self::load_anew).
+    pub async fn load(&self, address: &Address, now: DateTime<Utc>) -> Result<Loaded, JournalError> {
+        let account = match address {
+            Address::Account(account) => Some(*account),
+            Address::Identifier(identifier) => self.owners.get(&self.personal_data.lookup(identifier)),
+        };
+        let head = account.and_then(|account| self.heads.get(&account));
+        match head.filter(|head| head.keys.has(Scope::origin_at(now))) {
+            Some(head) => Ok(Loaded { head, remembered: true, reservation: None }),
+            None => self.load_anew(address, now).await,
+        }
+    }
+
+    /// Loads an account from the database. An identifier that nobody has is given a new account, which begins to
+    /// exist with its first commit; an account id that is unknown loads as an account to which nothing has happened.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the database does not answer, or what it has cannot be read.
+    pub async fn load_anew(&self, address: &Address, now: DateTime<Utc>) -> Result<Loaded, JournalError> {
+        let scope = Scope::origin_at(now);
+        let (stored, account, reservation) = match address {
+            Address::Account(account) => {
+                (self.loads_by_account.ask((*account, scope)).await?, *account, None)
+            }
+            Address::Identifier(identifier) => {
+                let lookup = self.personal_data.lookup(identifier);
+                let stored = self.loads_by_lookup.ask((lookup.clone(), scope)).await?;
+                if let Some(stored) = &stored {
+                    self.owners.insert(lookup.clone(), stored.account);
+                }
+                (stored, entropy::account_id(now), Some((lookup, identifier.channel().as_str())))
+            }
+        };
+        let Some(stored) = stored else {
+            let keys = self.personal_data.unwrap(account, []);
+            let head = Head { account, version: 0, state: UserAccount::Unknown, leaf: Leaf::default(), keys };
+            return Ok(Loaded { head: Arc::new(head), remembered: false, reservation });
+        };
+        let head = Arc::new(self.read(stored).await?);
+        self.heads.insert(head.account, head.clone());
+        Ok(Loaded { head, remembered: false, reservation: None })
+    }
+
+    async fn read(&self, stored: StoredHead) -> Result<Head, JournalError> {
+        let StoredHead { account, version, state, state_format, leaf, keys } = stored;
+        let unreadable = |reason: &str| JournalError::Unreadable { account, reason: reason.to_owned() };
+        let keys = self.personal_data.unwrap(account, keys);
+        let state = if state_format == STATE_FORMAT {
+            let opened = keys.open(Scope::Person, &commit::state_place(version), &state);
+            opened.map_err(|_| unreadable("its state cannot be opened"))?
+        } else {
+            replay::refold(&self.database, account, version).await?
+        };
+        let leaf = leaf.ok_or_else(|| unreadable("its leaf is not 32 bytes"))?;
+        Ok(Head { account, version, state, leaf, keys })
+    }
+
+    /// Appends a commit, together with whatever others are waiting, and remembers what the account has come to.
+    ///
+    /// After an error it is not known whether it happened; sending it again settles it.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the database did not answer.
+    pub async fn append(&self, commit: &Arc<Commit>) -> Result<Verdict, JournalError> {
+        // Nothing is remembered while it is in doubt.
+        self.heads.invalidate(&commit.account);
+        let verdict = self.appends.ask(commit.clone()).await?;
+        if verdict == Verdict::Committed {
+            self.heads.insert(commit.account, commit.after.clone());
+            if let Some((lookup, _)) = &commit.reservation {
+                self.owners.insert(lookup.clone(), commit.account);
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// Appends commits at once, by themselves. The verdicts are in the commits' order.
+    ///
+    /// # Errors
+    /// The first commit's that could not be appended.
+    pub async fn append_all(&self, commits: &[Arc<Commit>]) -> Result<Vec<Verdict>, JournalError> {
+        let connection = self.database.connection().await?;
+        let verdicts = ask_all(&Append, &connection, commits).await;
+        Ok(verdicts.into_iter().collect::<Result<_, DatabaseError>>()?)
     }
 }

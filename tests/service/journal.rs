@@ -1,5 +1,7 @@
 //! The journal on a real PostgreSQL: what it writes, what it refuses, what others read from it.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest::{Context, SHA256};
 use counterfoil::clock::Clock as _;
 use counterfoil::entropy;
@@ -17,13 +19,13 @@ fn identifier(number: &str) -> Identifier {
 }
 
 /// A commit of one event, on an account as it was loaded.
-fn commit(app: &TestApp, journal: &Journal, loaded: Loaded) -> Commit {
+fn commit(app: &TestApp, journal: &Journal, loaded: Loaded) -> Arc<Commit> {
     let event =
         UserAccountEvent { at: app.clock.now(), fact: Fact::ProfileUpdated {}, person: None, client: None };
-    let mut state = loaded.state.clone();
+    let mut state = loaded.head.state.clone();
     state.apply(event.clone());
     let id = entropy::uuid_v7(app.clock.now());
-    Commit::new(id, None, loaded, &state, vec![event], None, journal.personal_data()).unwrap()
+    Arc::new(Commit::new(id, None, loaded, state, vec![event], None, journal.personal_data()).unwrap())
 }
 
 async fn events(app: &TestApp) -> i64 {
@@ -42,12 +44,12 @@ async fn the_stock_event_store_rebuilds_what_the_head_holds() {
     app.api.login(PHONE).await;
 
     let journal = app.journal();
-    let head = journal.load(&Address::Identifier(identifier(PHONE)), app.clock.now()).await.unwrap();
+    let head = journal.load_anew(&Address::Identifier(identifier(PHONE)), app.clock.now()).await.unwrap();
     let store = replay::stock_store(journal.database());
-    let rebuilt = store.load_aggregate(&head.account.to_string()).await.unwrap();
-    assert_eq!(i64::try_from(rebuilt.current_sequence).unwrap(), head.version);
-    assert_eq!(rebuilt.aggregate, head.state);
-    assert!(head.version >= 9);
+    let rebuilt = store.load_aggregate(&head.head.account.to_string()).await.unwrap();
+    assert_eq!(i64::try_from(rebuilt.current_sequence).unwrap(), head.head.version);
+    assert_eq!(rebuilt.aggregate, head.head.state);
+    assert!(head.head.version >= 9);
 }
 
 #[tokio::test]
@@ -55,11 +57,11 @@ async fn a_head_of_another_format_is_folded_again_from_its_events() {
     let app = TestApp::start().await;
     app.api.sign_in(PHONE).await;
     let (journal, address) = (app.journal(), Address::Identifier(identifier(PHONE)));
-    let before = journal.load(&address, app.clock.now()).await.unwrap();
+    let before = journal.load_anew(&address, app.clock.now()).await.unwrap();
     let client = app.database.connect().await;
     client.execute("UPDATE heads SET state_format = 0, state = 'another format'", &[]).await.unwrap();
-    let after = journal.load(&address, app.clock.now()).await.unwrap();
-    assert_eq!(after.state, before.state);
+    let after = journal.load_anew(&address, app.clock.now()).await.unwrap();
+    assert_eq!(after.head.state, before.head.state);
     app.wait(61);
     app.api.sign_in(PHONE).await;
 }
@@ -69,11 +71,11 @@ async fn of_two_commits_on_one_version_one_is_stale_and_leaves_nothing() {
     let app = TestApp::start().await;
     app.api.sign_in(PHONE).await;
     let (journal, address) = (app.journal(), Address::Identifier(identifier(PHONE)));
-    let loaded = journal.load(&address, app.clock.now()).await.unwrap();
+    let loaded = journal.load_anew(&address, app.clock.now()).await.unwrap();
     let (first, second) = (commit(&app, &journal, loaded.clone()), commit(&app, &journal, loaded));
     let before = events(&app).await;
-    assert_eq!(journal.append(&[first]).await.unwrap(), [Verdict::Committed]);
-    assert_eq!(journal.append(&[second]).await.unwrap(), [Verdict::Stale]);
+    assert_eq!(journal.append_all(&[first]).await.unwrap(), [Verdict::Committed]);
+    assert_eq!(journal.append_all(&[second]).await.unwrap(), [Verdict::Stale]);
     assert_eq!(events(&app).await, before + 1);
 }
 
@@ -83,11 +85,11 @@ async fn a_commit_that_is_sent_again_has_happened_once() {
     app.api.sign_in(PHONE).await;
     let journal = app.journal();
     for address in [identifier(PHONE), identifier("+989127654321")].map(Address::Identifier) {
-        let loaded = journal.load(&address, app.clock.now()).await.unwrap();
+        let loaded = journal.load_anew(&address, app.clock.now()).await.unwrap();
         let commits = [commit(&app, &journal, loaded)];
         let before = events(&app).await;
         for _ in 0..3 {
-            assert_eq!(journal.append(&commits).await.unwrap(), [Verdict::Committed]);
+            assert_eq!(journal.append_all(&commits).await.unwrap(), [Verdict::Committed]);
         }
         assert_eq!(events(&app).await, before + 1);
     }
@@ -97,14 +99,14 @@ async fn a_commit_that_is_sent_again_has_happened_once() {
 async fn two_accounts_for_one_new_identifier_come_down_to_the_first() {
     let app = TestApp::start().await;
     let (journal, address) = (app.journal(), Address::Identifier(identifier(PHONE)));
-    let first = journal.load(&address, app.clock.now()).await.unwrap();
-    let second = journal.load(&address, app.clock.now()).await.unwrap();
-    assert_ne!(first.account, second.account);
-    let winner = first.account;
+    let first = journal.load_anew(&address, app.clock.now()).await.unwrap();
+    let second = journal.load_anew(&address, app.clock.now()).await.unwrap();
+    assert_ne!(first.head.account, second.head.account);
+    let winner = first.head.account;
     // In one statement even, the one that comes first takes it and the other leaves nothing.
     let commits = [commit(&app, &journal, first), commit(&app, &journal, second)];
-    assert_eq!(journal.append(&commits).await.unwrap(), [Verdict::Committed, Verdict::Stale]);
-    assert_eq!(journal.load(&address, app.clock.now()).await.unwrap().account, winner);
+    assert_eq!(journal.append_all(&commits).await.unwrap(), [Verdict::Committed, Verdict::Stale]);
+    assert_eq!(journal.load_anew(&address, app.clock.now()).await.unwrap().head.account, winner);
     assert_eq!(app.database.value::<i64>("SELECT count(*) FROM heads").await, 1);
     assert_eq!(app.database.value::<i64>("SELECT count(*) FROM account_keys").await, 2);
 }
@@ -116,24 +118,27 @@ async fn in_a_batch_a_stale_commit_leaves_its_neighbours_alone() {
     let mut loaded = Vec::new();
     for n in 0..20 {
         let address = Address::Identifier(identifier(&format!("+9891212345{n:02}")));
-        loaded.push(journal.load(&address, app.clock.now()).await.unwrap());
+        loaded.push(journal.load_anew(&address, app.clock.now()).await.unwrap());
     }
-    let founding: Vec<Commit> = loaded.iter().map(|loaded| commit(&app, &journal, loaded.clone())).collect();
-    assert_eq!(journal.append(&founding).await.unwrap(), [Verdict::Committed; 20]);
+    let founding: Vec<Arc<Commit>> =
+        loaded.iter().map(|loaded| commit(&app, &journal, loaded.clone())).collect();
+    assert_eq!(journal.append_all(&founding).await.unwrap(), [Verdict::Committed; 20]);
 
     let mut second = Vec::new();
     for loaded in loaded {
-        let now = journal.load(&Address::Account(loaded.account), app.clock.now()).await.unwrap();
+        let now = journal.load_anew(&Address::Account(loaded.head.account), app.clock.now()).await.unwrap();
         second.push(commit(&app, &journal, now));
     }
-    assert_eq!(journal.append(&second[7..8]).await.unwrap(), [Verdict::Committed]);
+    assert_eq!(journal.append_all(&second[7..8]).await.unwrap(), [Verdict::Committed]);
     second[7] = {
-        let late =
-            journal.load(&Address::Account(AccountId(uuid::Uuid::nil())), app.clock.now()).await.unwrap();
-        assert_eq!(late.version, 0);
+        let late = journal
+            .load_anew(&Address::Account(AccountId(uuid::Uuid::nil())), app.clock.now())
+            .await
+            .unwrap();
+        assert_eq!(late.head.version, 0);
         founding[7].clone()
     };
-    let verdicts = journal.append(&second).await.unwrap();
+    let verdicts = journal.append_all(&second).await.unwrap();
     // The founding commit did happen, long ago; it is known by its id and adds nothing.
     assert_eq!(verdicts, [Verdict::Committed; 20]);
     assert_eq!(events(&app).await, 40);

@@ -1,8 +1,7 @@
--- $1 lookup, $2 the scope of this quarter's origin key
-SELECT h.account_id, h.version, h.state, h.state_format, h.leaf,
-       array_agg(k.scope) AS scopes, array_agg(k.wrapping_id) AS wrapping_ids, array_agg(k.wrapped) AS wrapped
-  FROM identifiers i
-  JOIN heads h ON h.account_id = i.account_id
-  JOIN account_keys k ON k.account_id = h.account_id AND k.scope IN ('person', $2)
- WHERE i.lookup = $1
- GROUP BY h.account_id
+-- $1 lookups, $2 the scopes of keys to load with them
+SELECT i.account_id, w.lookup, h.version, h.state, h.state_format, h.leaf, k.scopes, k.wrapping_ids, k.wrapped
+  FROM unnest($1::bytea[]) AS w (lookup),
+       LATERAL (SELECT account_id FROM identifiers WHERE lookup = w.lookup OFFSET 0) AS i,
+       LATERAL (SELECT version, state, state_format, leaf FROM heads WHERE account_id = i.account_id OFFSET 0) AS h,
+       LATERAL (SELECT array_agg(scope) AS scopes, array_agg(wrapping_id) AS wrapping_ids, array_agg(wrapped) AS wrapped
+                  FROM account_keys WHERE account_id = i.account_id AND scope = ANY ($2::text[])) AS k

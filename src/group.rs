@@ -1,0 +1,122 @@
+//! Asking the database together: whatever waits at a moment goes out as one statement.
+//!
+//! Requests queue; a few workers each take what is waiting, up to a bound, and send it at once. There is no timer: a
+//! lone request goes out at once by itself, and while a statement is under way the next batch gathers. A batch that
+//! the database refuses is halved until the one request that it refuses stands alone.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use deadpool_postgres::Client;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::database::{Database, DatabaseError};
+
+/// What is asked together.
+pub trait Ask: Send + Sync + 'static {
+    /// One request.
+    type Request: Send + Sync;
+    /// Its answer.
+    type Answer: Send;
+
+    /// The most requests that go out together.
+    const MOST: usize;
+
+    /// Asks all of them in one statement. As many answers as requests, in their order.
+    fn ask(
+        &self,
+        connection: &Client,
+        requests: &[Self::Request],
+    ) -> impl Future<Output = Result<Vec<Self::Answer>, DatabaseError>> + Send;
+
+    /// What at most one of the requests that go out together may be about; none when that does not matter.
+    fn subject(&self, _: &Self::Request) -> Option<Uuid> {
+        None
+    }
+}
+
+type Waiting<A> = (<A as Ask>::Request, oneshot::Sender<Result<<A as Ask>::Answer, DatabaseError>>);
+
+/// A queue of requests, and the workers that send them.
+#[derive(Debug)]
+pub struct Group<A: Ask> {
+    queue: mpsc::Sender<Waiting<A>>,
+}
+
+impl<A: Ask> Clone for Group<A> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone() }
+    }
+}
+
+impl<A: Ask> Group<A> {
+    /// Starts the workers, on the present runtime. They end when the last handle is dropped.
+    pub fn start(ask: A, database: Database, workers: usize, waiting_at_most: usize) -> Self {
+        let (queue, requests) = mpsc::channel(waiting_at_most);
+        let (ask, requests) = (Arc::new(ask), Arc::new(Mutex::new(requests)));
+        for _ in 0..workers {
+            tokio::spawn(work(ask.clone(), database.clone(), requests.clone()));
+        }
+        Self { queue }
+    }
+
+    /// Asks, together with whoever else is asking.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`] when the database is away, and at once when too many are waiting already.
+    pub async fn ask(&self, request: A::Request) -> Result<A::Answer, DatabaseError> {
+        let (sender, answer) = oneshot::channel();
+        let unavailable = |why: &str| DatabaseError::Unavailable(why.to_owned());
+        self.queue.try_send((request, sender)).map_err(|_| unavailable("too many requests are waiting"))?;
+        answer.await.unwrap_or_else(|_| Err(unavailable("the worker has stopped")))
+    }
+}
+
+async fn work<A: Ask>(ask: Arc<A>, database: Database, queue: Arc<Mutex<mpsc::Receiver<Waiting<A>>>>) {
+    let mut batch = Vec::new();
+    loop {
+        if queue.lock().await.recv_many(&mut batch, A::MOST).await == 0 {
+            return;
+        }
+        let (requests, askers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        let answers = match database.connection().await {
+            Ok(connection) => ask_all(&*ask, &connection, &requests).await,
+            Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+        };
+        for (asker, answer) in askers.into_iter().zip(answers) {
+            // Whoever asked may have gone.
+            drop(asker.send(answer));
+        }
+    }
+}
+
+/// Asks in one statement; in more where requests exclude each other, or one of them is refused.
+pub(crate) async fn ask_all<A: Ask>(
+    ask: &A,
+    connection: &Client,
+    requests: &[A::Request],
+) -> Vec<Result<A::Answer, DatabaseError>> {
+    let mut answers = Vec::with_capacity(requests.len());
+    // A stack of what is still to be asked, the next on top, so that answers come in order.
+    let mut parts = vec![requests];
+    while let Some(part) = parts.pop() {
+        let mut subjects = HashSet::new();
+        let repeated =
+            part.iter().position(|request| ask.subject(request).is_some_and(|it| !subjects.insert(it)));
+        let (now, later) = part.split_at(repeated.unwrap_or(part.len()));
+        if !later.is_empty() {
+            parts.push(later);
+        }
+        match ask.ask(connection, now).await {
+            Ok(all) => answers.extend(all.into_iter().map(Ok)),
+            Err(DatabaseError::Refused(_)) if now.len() > 1 => {
+                let (first, second) = now.split_at(now.len() / 2);
+                parts.push(second);
+                parts.push(first);
+            }
+            Err(error) => answers.extend(now.iter().map(|_| Err(error.clone()))),
+        }
+    }
+    answers
+}
