@@ -8,7 +8,8 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App, HttpServer, web};
-use counterfoil_domain::values::Region;
+use counterfoil_domain::values::{AccountId, Region};
+use counterfoil_projections::profile::Profile;
 use counterfoil_projections::revoked_token;
 use deadpool_postgres::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -16,16 +17,22 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::accounts::{Accounts, AccountsError};
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
+use crate::group::Group;
 use crate::http::{self, Problem};
 use crate::journal::Journal;
 use crate::keyring::Keyring;
 use crate::otp::OtpCodes;
 use crate::personal_data::PersonalData;
+use crate::reads::{Profiles, Revocations};
 use crate::settings::{DatabaseUrl, Settings};
-use crate::tokens::{LEEWAY, Tokens};
+use crate::tokens::{LEEWAY, Token, Tokens};
 
 /// How long a read may take before the caller hears that the database is away.
 const READ_WITHIN: Duration = Duration::from_millis(900);
+
+/// How many connections each kind of read has, and how many reads may wait for them.
+const READERS: usize = 2;
+const WAITING_AT_MOST: usize = 10_000;
 
 /// How long requests that have begun may go on after a stop was asked for, in seconds.
 const DRAIN_SECONDS: u64 = 20;
@@ -47,6 +54,8 @@ pub struct State {
     pub default_region: Option<Region>,
     /// The metrics so far.
     pub metrics: PrometheusHandle,
+    profiles: Group<Profiles>,
+    revocations: Group<Revocations>,
 }
 
 impl fmt::Debug for State {
@@ -78,7 +87,16 @@ impl State {
             settings.delivery,
             clock.clone(),
         );
-        Ok(Self { accounts, database, tokens, clock, default_region: settings.default_region, metrics })
+        Ok(Self {
+            accounts,
+            tokens,
+            clock,
+            default_region: settings.default_region,
+            metrics,
+            profiles: Group::start(Profiles, database.clone(), READERS, WAITING_AT_MOST),
+            revocations: Group::start(Revocations, database.clone(), READERS, WAITING_AT_MOST),
+            database,
+        })
     }
 
     /// The answer to an error of the write side, now.
@@ -94,13 +112,27 @@ impl State {
         &self,
         query: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, Problem> {
-        let read = async {
+        in_time(async {
             let connection = self.database.connection().await?;
             query(&connection).await.map_err(DatabaseError::from)
-        };
-        let late = || Err(DatabaseError::Unavailable("no answer in time".to_owned()));
-        let answer = tokio::time::timeout(READ_WITHIN, read).await.unwrap_or_else(|_| late());
-        answer.map_err(|error| Problem::from_database(&error))
+        })
+        .await
+    }
+
+    /// The profile of an account, if anybody has joined by that id.
+    ///
+    /// # Errors
+    /// [`Problem::Unavailable`] when the database does not answer in time.
+    pub async fn profile(&self, account: AccountId) -> Result<Option<Profile>, Problem> {
+        in_time(self.profiles.ask(account)).await
+    }
+
+    /// Whether the session of a token was ended before the token expired.
+    ///
+    /// # Errors
+    /// [`Problem::Unavailable`] when the database does not answer in time.
+    pub async fn is_revoked(&self, token: &Token) -> Result<bool, Problem> {
+        in_time(self.revocations.ask((token.account, token.session))).await
     }
 
     /// Forgets what has expired. Called now and then; missing it once does no harm.
@@ -111,6 +143,12 @@ impl State {
             tracing::debug!(count, "forgot sessions whose tokens have expired");
         }
     }
+}
+
+async fn in_time<T>(read: impl Future<Output = Result<T, DatabaseError>>) -> Result<T, Problem> {
+    let late = || Err(DatabaseError::Unavailable("no answer in time".to_owned()));
+    let answer = tokio::time::timeout(READ_WITHIN, read).await.unwrap_or_else(|_| late());
+    answer.map_err(|error| Problem::from_database(&error))
 }
 
 /// The server, listening.

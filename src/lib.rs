@@ -16,6 +16,7 @@ pub mod migrations;
 pub mod otp;
 pub mod personal_data;
 pub mod private_postgres;
+mod reads;
 pub mod rebuild;
 pub mod settings;
 pub mod telemetry;

@@ -5,7 +5,7 @@ use counterfoil_domain::values::{AccountId, Generation, SessionId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{InvalidToken, Kind, LEEWAY, Token, TokenPolicy};
+use super::{InvalidToken, Kind, Token, TokenPolicy};
 
 /// The claims: all required, all strictly typed, no others. Times are whole seconds since 1970 (RFC 7519, section 2);
 /// a fraction, a text or a number out of range is no time. Nothing personal is among them.
@@ -26,8 +26,8 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    pub(super) fn of(token: &Token, policy: &TokenPolicy, issued_at: DateTime<Utc>) -> Self {
-        let issued_at = seconds(issued_at);
+    pub(super) fn of(token: &Token, policy: &TokenPolicy) -> Self {
+        let issued_at = seconds(token.issued_at);
         Self {
             iss: policy.issuer.clone(),
             aud: policy.audience.clone(),
@@ -42,24 +42,18 @@ impl Claims {
         }
     }
 
-    /// Checks everything but the end of the token's life.
-    pub(super) fn check(
-        &self,
-        kind: Kind,
-        policy: &TokenPolicy,
-        now: DateTime<Utc>,
-    ) -> Result<Token, InvalidToken> {
+    /// Checks everything but whether the token's time has come or gone.
+    pub(super) fn check(&self, kind: Kind, policy: &TokenPolicy) -> Result<Token, InvalidToken> {
         let (session, generation) = (SessionId(self.sid), Generation(self.generation));
-        let latest_start = seconds(now + LEEWAY);
         let holds = self.iss == policy.issuer
             && self.aud == policy.audience
             && self.typ == kind.claim_type()
             && self.jti == jti(kind, session, generation)
-            && self.iat <= latest_start
-            && self.nbf <= latest_start
+            && self.nbf == self.iat
             && self.iat <= self.exp;
-        let expires_at = DateTime::from_timestamp(i64::from(self.exp), 0).ok_or(InvalidToken)?;
-        let token = Token { kind, account: AccountId(self.sub), session, generation, expires_at };
+        let time = |seconds: u32| DateTime::from_timestamp(i64::from(seconds), 0).ok_or(InvalidToken);
+        let (issued_at, expires_at) = (time(self.iat)?, time(self.exp)?);
+        let token = Token { kind, account: AccountId(self.sub), session, generation, issued_at, expires_at };
         holds.then_some(token).ok_or(InvalidToken)
     }
 }

@@ -9,9 +9,11 @@ mod claims;
 mod seal;
 mod sign;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use aws_lc_rs::digest;
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use counterfoil_domain::user_account::SessionTokens;
 use counterfoil_domain::values::{AccountId, Generation, SessionId};
+use moka::sync::Cache;
 
 use crate::keyring::Keyring;
 use claims::Claims;
@@ -88,6 +90,8 @@ pub struct Token {
     pub session: SessionId,
     /// The session's generation when it was issued.
     pub generation: Generation,
+    /// When it was issued.
+    pub issued_at: DateTime<Utc>,
     /// When it stops working.
     pub expires_at: DateTime<Utc>,
 }
@@ -111,27 +115,39 @@ pub struct Tokens {
     seals: Seals,
     signatures: Signatures,
     policy: TokenPolicy,
+    /// What tokens say that were found to be ours or made here, by the hash of their text.
+    known: Cache<[u8; 32], Token>,
 }
+
+/// How many tokens are known without looking at them again.
+const KNOWN: u64 = 200_000;
 
 impl Tokens {
     /// Tokens under the keyring's keys.
     pub fn new(keyring: &Keyring, policy: TokenPolicy) -> Self {
-        Self { seals: Seals::new(keyring), signatures: Signatures::new(keyring), policy }
+        Self {
+            seals: Seals::new(keyring),
+            signatures: Signatures::new(keyring),
+            policy,
+            known: Cache::new(KNOWN),
+        }
     }
 
     /// Makes the tokens of a session's generation. Asked twice for one generation, it gives tokens of equal claims.
     pub fn issue(&self, account: AccountId, session: &SessionTokens) -> IssuedTokens {
         let access_expires_at = session.expires_at.min(session.issued_at + self.policy.access_lifetime);
-        let token = |kind, expires_at| Token {
+        // As they will be read: times in tokens are whole seconds.
+        let token = |kind, expires_at: DateTime<Utc>| Token {
             kind,
             account,
             session: session.session,
             generation: session.generation,
-            expires_at,
+            issued_at: session.issued_at.trunc_subsecs(0),
+            expires_at: expires_at.trunc_subsecs(0),
         };
         IssuedTokens {
-            access: self.mint(&token(Kind::Access, access_expires_at), session.issued_at),
-            refresh: self.mint(&token(Kind::Refresh, session.expires_at), session.issued_at),
+            access: self.mint(token(Kind::Access, access_expires_at)),
+            refresh: self.mint(token(Kind::Refresh, session.expires_at)),
             access_lifetime: access_expires_at - session.issued_at,
             refresh_lifetime: session.expires_at - session.issued_at,
         }
@@ -154,9 +170,18 @@ impl Tokens {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(InvalidToken);
         }
-        let jwt = self.seals.open(kind, text)?;
-        let claims = self.signatures.verify(kind, &jwt)?;
-        claims.check(kind, &self.policy, now)
+        let name = hash(text);
+        let token = match self.known.get(&name) {
+            Some(token) => token,
+            None => {
+                let jwt = self.seals.open(kind, text)?;
+                let token = self.signatures.verify(kind, &jwt)?.check(kind, &self.policy)?;
+                self.known.insert(name, token);
+                token
+            }
+        };
+        let holds = token.kind == kind && token.issued_at <= now + LEEWAY;
+        holds.then_some(token).ok_or(InvalidToken)
     }
 
     /// The kind that a text claims to be by its prefix, if any.
@@ -165,10 +190,17 @@ impl Tokens {
         Kind::ALL.into_iter().find(|kind| kind.prefix() == prefix)
     }
 
-    fn mint(&self, token: &Token, issued_at: DateTime<Utc>) -> String {
-        let claims = Claims::of(token, &self.policy, issued_at);
-        self.seals.seal(token.kind, self.signatures.sign(token.kind, &claims).as_bytes())
+    fn mint(&self, token: Token) -> String {
+        let claims = Claims::of(&token, &self.policy);
+        let text = self.seals.seal(token.kind, self.signatures.sign(token.kind, &claims).as_bytes());
+        self.known.insert(hash(&text), token);
+        text
     }
+}
+
+fn hash(text: &str) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 #[cfg(test)]

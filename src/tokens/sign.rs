@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, crypto};
-use serde::Deserialize;
+use jsonwebtoken::{Algorithm, DecodingKey, Header, crypto};
+use serde::{Deserialize, Serialize};
 
 use super::claims::Claims;
 use super::{InvalidToken, Kind};
@@ -17,7 +18,8 @@ use crate::keyring::{Keyring, Purpose};
 #[derive(Clone)]
 pub(super) struct Signatures {
     verifying: HashMap<String, DecodingKey>,
-    signing: EncodingKey,
+    /// Held ready: jsonwebtoken would read and check the key anew for each signature, which takes as long as signing.
+    signing: Arc<Ed25519KeyPair>,
     active: String,
 }
 
@@ -43,9 +45,10 @@ impl Signatures {
             (key.id.as_str().to_owned(), DecodingKey::from_ed_der(pair.public_key().as_ref()))
         });
         let active = keyring.active(Purpose::Sign);
+        let signing = Ed25519KeyPair::from_pkcs8(active.secret()).expect("checked when the keyring was read");
         Self {
             verifying: verifying.collect(),
-            signing: EncodingKey::from_ed_der(active.secret()),
+            signing: Arc::new(signing),
             active: active.id.as_str().to_owned(),
         }
     }
@@ -56,8 +59,9 @@ impl Signatures {
             kid: Some(self.active.clone()),
             ..Header::new(Algorithm::EdDSA)
         };
-        jsonwebtoken::encode(&header, claims, &self.signing)
-            .expect("the key is an Ed25519 key, the claims are JSON")
+        let message = format!("{}.{}", encoded(&header), encoded(claims));
+        let signature = URL_SAFE_NO_PAD.encode(self.signing.sign(message.as_bytes()));
+        format!("{message}.{signature}")
     }
 
     pub(super) fn verify(&self, kind: Kind, jwt: &[u8]) -> Result<Claims, InvalidToken> {
@@ -76,4 +80,8 @@ impl Signatures {
             Ok(false) | Err(_) => Err(InvalidToken),
         }
     }
+}
+
+fn encoded(part: &impl Serialize) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).expect("texts and numbers are JSON"))
 }

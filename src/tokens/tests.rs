@@ -20,6 +20,12 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_000_000, 0).expect("in range")
 }
 
+/// Issued by one node, opened by another: nothing is known beforehand.
+fn two_nodes() -> (Tokens, Tokens) {
+    let keyring = Keyring::generate();
+    (Tokens::new(&keyring, policy()), Tokens::new(&keyring, policy()))
+}
+
 fn issue(tokens: &Tokens) -> IssuedTokens {
     tokens.issue(
         entropy::account_id(now()),
@@ -34,34 +40,42 @@ fn issue(tokens: &Tokens) -> IssuedTokens {
 
 #[test]
 fn a_token_opens_as_its_own_kind_only() {
-    let tokens = Tokens::new(&Keyring::generate(), policy());
-    let issued = issue(&tokens);
-    assert_eq!(tokens.open(Kind::Access, &issued.access, now()).expect("opens").generation, Generation(7));
-    assert!(tokens.open(Kind::Refresh, &issued.refresh, now()).is_ok());
-    assert_eq!(tokens.open(Kind::Refresh, &issued.access, now()), Err(InvalidToken));
-    assert_eq!(tokens.open(Kind::Access, &issued.refresh, now()), Err(InvalidToken));
-    for (from, to) in [("cfa_", "cfr_"), ("cfr_", "cfa_")] {
-        let relabelled = issued.access.replace(from, to);
-        assert_eq!(tokens.open(Kind::Refresh, &relabelled, now()), Err(InvalidToken));
+    let (issuer, other) = two_nodes();
+    let issued = issue(&issuer);
+    for tokens in [issuer, other] {
+        assert_eq!(
+            tokens.open(Kind::Access, &issued.access, now()).expect("opens").generation,
+            Generation(7)
+        );
+        assert!(tokens.open(Kind::Refresh, &issued.refresh, now()).is_ok());
+        assert_eq!(tokens.open(Kind::Refresh, &issued.access, now()), Err(InvalidToken));
+        assert_eq!(tokens.open(Kind::Access, &issued.refresh, now()), Err(InvalidToken));
+        for (from, to) in [("cfa_", "cfr_"), ("cfr_", "cfa_")] {
+            let relabelled = issued.access.replace(from, to);
+            assert_eq!(tokens.open(Kind::Refresh, &relabelled, now()), Err(InvalidToken));
+        }
     }
 }
 
 #[test]
 fn a_token_works_until_it_expires_and_not_before_it_was_issued() {
-    let tokens = Tokens::new(&Keyring::generate(), policy());
-    let access = issue(&tokens).access;
-    let at = |seconds| tokens.open(Kind::Access, &access, now() + TimeDelta::seconds(seconds));
-    assert!(at(599).is_ok());
-    assert_eq!(at(600), Err(InvalidToken));
-    assert!(at(-30).is_ok());
-    assert_eq!(at(-31), Err(InvalidToken));
-    assert!(tokens.open_expired(Kind::Access, &access, now() + TimeDelta::days(1)).is_ok());
+    let (issuer, other) = two_nodes();
+    let access = issue(&issuer).access;
+    for tokens in [issuer, other] {
+        let at = |seconds| tokens.open(Kind::Access, &access, now() + TimeDelta::seconds(seconds));
+        assert!(at(599).is_ok());
+        assert_eq!(at(600), Err(InvalidToken));
+        assert!(at(-30).is_ok());
+        assert_eq!(at(-31), Err(InvalidToken));
+        assert!(tokens.open_expired(Kind::Access, &access, now() + TimeDelta::days(1)).is_ok());
+    }
 }
 
 #[test]
 fn every_alteration_of_a_token_is_refused() {
-    let tokens = Tokens::new(&Keyring::generate(), policy());
+    let (tokens, other) = two_nodes();
     let access = issue(&tokens).access;
+    assert!(other.open(Kind::Access, &access, now()).is_ok());
     let refused =
         |text: &str| assert_eq!(tokens.open(Kind::Access, text, now()), Err(InvalidToken), "{text}");
     for position in 0..access.len() {

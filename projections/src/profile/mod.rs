@@ -1,10 +1,13 @@
 //! Who a person is to himself: the profile that clients show and edit.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Identifier};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::ReadModel;
 use crate::read_model::{Change, changes, table};
@@ -90,23 +93,30 @@ pub struct Profile {
     pub last_login: Option<DateTime<Utc>>,
 }
 
-/// The profile of an account; `None` when nobody has joined by that id.
+/// The profiles of accounts, in their order; `None` where nobody has joined by that id.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn find(
     client: &impl GenericClient,
-    account: AccountId,
-) -> Result<Option<Profile>, tokio_postgres::Error> {
-    let row =
-        client.query_opt(&client.prepare_cached(include_str!("find.sql")).await?, &[&account.0]).await?;
-    Ok(row.map(|row| Profile {
-        id: account,
-        phone_number: row.get("phone_number"),
-        email: row.get("email"),
-        fullname: row.get("fullname"),
-        is_active: row.get("is_active"),
-        date_joined: row.get("date_joined"),
-        last_login: row.get("last_login"),
-    }))
+    accounts: &[AccountId],
+) -> Result<Vec<Option<Profile>>, tokio_postgres::Error> {
+    let ids: Vec<Uuid> = accounts.iter().map(|account| account.0).collect();
+    let rows = client.query(&client.prepare_cached(include_str!("find.sql")).await?, &[&ids]).await?;
+    let mut found: HashMap<Uuid, Profile> = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let id: Uuid = row.get("account_id");
+        let profile = Profile {
+            id: AccountId(id),
+            phone_number: row.get("phone_number"),
+            email: row.get("email"),
+            fullname: row.get("fullname"),
+            is_active: row.get("is_active"),
+            date_joined: row.get("date_joined"),
+            last_login: row.get("last_login"),
+        };
+        found.insert(id, profile);
+    }
+    // The same account may be asked for more than once.
+    Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
 }

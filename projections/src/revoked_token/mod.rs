@@ -1,9 +1,12 @@
 //! What the HTTP layer refuses: tokens of sessions that were ended before the tokens expired.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, SessionId};
 use deadpool_postgres::GenericClient;
+use uuid::Uuid;
 
 use crate::ReadModel;
 use crate::read_model::{Change, changes, table};
@@ -52,19 +55,19 @@ impl Change for RevokedTokenChange {
     }
 }
 
-/// Whether the session's tokens are refused.
+/// Of sessions, those whose tokens are refused.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn is_revoked(
+pub async fn revoked(
     client: &impl GenericClient,
-    account: AccountId,
-    session: SessionId,
-) -> Result<bool, tokio_postgres::Error> {
-    let row = client
-        .query_opt(&client.prepare_cached(include_str!("is_revoked.sql")).await?, &[&account.0, &session.0])
-        .await?;
-    Ok(row.is_some())
+    sessions: &[(AccountId, SessionId)],
+) -> Result<HashSet<SessionId>, tokio_postgres::Error> {
+    let (accounts, ids): (Vec<Uuid>, Vec<Uuid>) =
+        sessions.iter().map(|(account, session)| (account.0, session.0)).unzip();
+    let statement = client.prepare_cached(include_str!("revoked.sql")).await?;
+    let rows = client.query(&statement, &[&accounts, &ids]).await?;
+    Ok(rows.iter().map(|row| SessionId(row.get(0))).collect())
 }
 
 /// Forgets the sessions whose tokens have all expired; the number of them.

@@ -2,7 +2,6 @@
 
 use actix_web::{HttpResponse, web};
 use counterfoil_domain::values::{AccountId, FullName};
-use counterfoil_projections::profile;
 
 use crate::app::State;
 use crate::http::Problem;
@@ -34,6 +33,6 @@ pub async fn patch(
 }
 
 async fn answer(state: &State, account: AccountId) -> Result<HttpResponse, Problem> {
-    let profile = state.query(async |db| profile::find(db, account).await).await?;
+    let profile = state.profile(account).await?;
     Ok(HttpResponse::Ok().json(profile.ok_or(Problem::InvalidAccessToken)?))
 }

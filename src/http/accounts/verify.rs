@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use counterfoil_domain::values::{DeviceName, Identifier, OtpCode};
-use counterfoil_projections::profile::{self, Profile};
+use counterfoil_projections::profile::Profile;
 use serde::Serialize;
 
 use crate::app::State;
@@ -39,7 +39,7 @@ pub async fn post(
     let origin = peer.named(verify.device_name);
     let signed_in = state.accounts.verify_otp(verify.identifier, verify.code, origin).await;
     let signed_in = signed_in.map_err(|error| state.problem(&error))?;
-    let user = state.query(async |db| profile::find(db, signed_in.account).await).await?;
+    let user = state.profile(signed_in.account).await?;
     Ok(HttpResponse::Ok()
         .json(Answer { user: user.ok_or(Problem::Internal)?, token: signed_in.tokens.into() }))
 }

@@ -4,7 +4,6 @@ use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
-use counterfoil_projections::revoked_token;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
@@ -34,9 +33,7 @@ impl FromRequest for Caller {
             let text = credentials?;
             let opened = state.tokens.open(Kind::Access, &text, state.clock.now());
             let token = opened.map_err(|_| Problem::InvalidAccessToken)?;
-            let revoked =
-                state.query(async |db| revoked_token::is_revoked(db, token.account, token.session).await);
-            if revoked.await? {
+            if state.is_revoked(&token).await? {
                 return Err(Problem::InvalidAccessToken);
             }
             Ok(Self { token })

@@ -1,0 +1,48 @@
+//! What the HTTP layer reads, asked together: whoever waits at a moment shares one query.
+
+use counterfoil_domain::values::{AccountId, SessionId};
+use counterfoil_projections::profile::{self, Profile};
+use counterfoil_projections::revoked_token;
+use deadpool_postgres::Client;
+
+use crate::database::DatabaseError;
+use crate::group::Ask;
+
+/// Reads profiles.
+#[derive(Clone, Copy, Debug)]
+pub struct Profiles;
+
+impl Ask for Profiles {
+    type Request = AccountId;
+    type Answer = Option<Profile>;
+
+    const MOST: usize = 256;
+
+    async fn ask(
+        &self,
+        connection: &Client,
+        accounts: &[AccountId],
+    ) -> Result<Vec<Option<Profile>>, DatabaseError> {
+        Ok(profile::find(connection, accounts).await?)
+    }
+}
+
+/// Tells whether sessions have been ended before their tokens expired.
+#[derive(Clone, Copy, Debug)]
+pub struct Revocations;
+
+impl Ask for Revocations {
+    type Request = (AccountId, SessionId);
+    type Answer = bool;
+
+    const MOST: usize = 256;
+
+    async fn ask(
+        &self,
+        connection: &Client,
+        sessions: &[(AccountId, SessionId)],
+    ) -> Result<Vec<bool>, DatabaseError> {
+        let revoked = revoked_token::revoked(connection, sessions).await?;
+        Ok(sessions.iter().map(|(_, session)| revoked.contains(session)).collect())
+    }
+}
