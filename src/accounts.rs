@@ -22,7 +22,7 @@ use cqrs_es::event_sink::EventSink;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::Clock;
-use crate::database::DatabaseError;
+use crate::database::{Database, DatabaseError};
 use crate::entropy;
 use crate::journal::{Address, Commit, Journal, JournalError, Loaded, Message, Verdict};
 use crate::lanes::Lanes;
@@ -85,6 +85,7 @@ pub struct SignedIn {
 }
 
 /// The write side.
+#[derive(Clone)]
 pub struct Accounts {
     journal: Journal,
     services: Services,
@@ -92,7 +93,7 @@ pub struct Accounts {
     tokens: Tokens,
     delivery: Delivery,
     clock: Arc<dyn Clock>,
-    lanes: Lanes<Vec<u8>>,
+    lanes: Arc<Lanes<Vec<u8>>>,
 }
 
 impl fmt::Debug for Accounts {
@@ -118,7 +119,12 @@ impl Accounts {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let services = Services { codes: Arc::new(codes.clone()), policy: Arc::new(policy) };
-        Self { journal, services, codes, tokens, delivery, clock, lanes: Lanes::default() }
+        Self { journal, services, codes, tokens, delivery, clock, lanes: Arc::default() }
+    }
+
+    /// The same write side, over a journal with connections of its own.
+    pub fn on_this_thread(&self, database: Database) -> Self {
+        Self { journal: self.journal.on_this_thread(database), ..self.clone() }
     }
 
     /// Sends a code, for an account that may not exist yet.

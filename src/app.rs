@@ -30,8 +30,8 @@ use crate::tokens::{LEEWAY, Token, Tokens};
 /// How long a read may take before the caller hears that the database is away.
 const READ_WITHIN: Duration = Duration::from_millis(900);
 
-/// How many connections each kind of read has, and how many reads may wait for them.
-const READERS: usize = 2;
+/// How many connections of a thread each kind of read has, and how many reads may wait for them.
+const READERS: usize = 1;
 const WAITING_AT_MOST: usize = 10_000;
 
 /// How long requests that have begun may go on after a stop was asked for, in seconds.
@@ -87,16 +87,35 @@ impl State {
             settings.delivery,
             clock.clone(),
         );
-        Ok(Self {
+        Ok(Self::over(database, accounts, tokens, clock, settings.default_region, metrics))
+    }
+
+    /// The same state, with connections of its own that work on the present runtime.
+    fn on_this_thread(&self) -> Self {
+        let database = self.database.on_this_thread();
+        let accounts = self.accounts.on_this_thread(database.clone());
+        let (tokens, clock, metrics) = (self.tokens.clone(), self.clock.clone(), self.metrics.clone());
+        Self::over(database, accounts, tokens, clock, self.default_region, metrics)
+    }
+
+    fn over(
+        database: Database,
+        accounts: Accounts,
+        tokens: Tokens,
+        clock: Arc<dyn Clock>,
+        default_region: Option<Region>,
+        metrics: PrometheusHandle,
+    ) -> Self {
+        Self {
             accounts,
             tokens,
             clock,
-            default_region: settings.default_region,
+            default_region,
             metrics,
             profiles: Group::start(Profiles, database.clone(), READERS, WAITING_AT_MOST),
             revocations: Group::start(Revocations, database.clone(), READERS, WAITING_AT_MOST),
             database,
-        })
+        }
     }
 
     /// The answer to an error of the write side, now.
@@ -155,7 +174,7 @@ async fn in_time<T>(read: impl Future<Output = Result<T, DatabaseError>>) -> Res
 pub struct Application {
     address: SocketAddr,
     server: Server,
-    state: web::Data<State>,
+    state: Arc<State>,
 }
 
 impl fmt::Debug for Application {
@@ -172,11 +191,11 @@ impl Application {
     pub fn build(settings: &Settings, state: State) -> std::io::Result<Self> {
         let listener = TcpListener::bind(settings.listen)?;
         let address = listener.local_addr()?;
-        let state = web::Data::new(state);
+        let state = Arc::new(state);
         let shared = state.clone();
         let server = HttpServer::new(move || {
             App::new()
-                .app_data(shared.clone())
+                .app_data(web::Data::new(shared.on_this_thread()))
                 .wrap(from_fn(http::observe))
                 .wrap(NormalizePath::trim())
                 .configure(http::routes)
@@ -194,7 +213,7 @@ impl Application {
     }
 
     /// What its requests share.
-    pub fn state(&self) -> web::Data<State> {
+    pub fn state(&self) -> Arc<State> {
         self.state.clone()
     }
 

@@ -1,9 +1,10 @@
 //! The way to PostgreSQL: a pool that gives up in time, TLS, and which errors mean "come back later".
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
@@ -84,6 +85,7 @@ impl From<PoolError> for DatabaseError {
 pub struct Database {
     pool: Pool,
     reader: sqlx::PgPool,
+    make_pool: Arc<dyn Fn() -> Pool + Send + Sync>,
 }
 
 impl fmt::Debug for Database {
@@ -93,7 +95,7 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// A pool for the database at `url` (`postgresql://…`). No connection is made yet.
+    /// A pool for the database at `url` (`postgresql://…`), of so many connections a thread. None is made yet.
     ///
     /// # Errors
     /// When the URL is malformed, or the machine has no certificate authorities to verify the server by.
@@ -106,27 +108,35 @@ impl Database {
             .tcp_user_timeout(STATEMENT_WITHIN)
             .options(session_settings());
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = if config.get_ssl_mode() == SslMode::Disable {
-            deadpool_postgres::Manager::from_config(config, NoTls, recycling)
-        } else {
-            let (tls, _) =
-                MakeRustlsConnect::with_native_certs().map_err(|error| refused(&format!("{error:?}")))?;
-            deadpool_postgres::Manager::from_config(config, tls, recycling)
+        let native =
+            || MakeRustlsConnect::with_native_certs().map_err(|error| refused(&format!("{error:?}")));
+        let tls = if config.get_ssl_mode() == SslMode::Disable { None } else { Some(native()?.0) };
+        let make_pool = move || {
+            let (config, recycling) = (config.clone(), recycling.clone());
+            let manager = match tls.clone() {
+                None => Manager::from_config(config, NoTls, recycling),
+                Some(tls) => Manager::from_config(config, tls, recycling),
+            };
+            Pool::builder(manager)
+                .max_size(connections)
+                .runtime(Runtime::Tokio1)
+                .wait_timeout(Some(CONNECT_WITHIN))
+                .create_timeout(Some(CONNECT_WITHIN))
+                .recycle_timeout(Some(CONNECT_WITHIN))
+                .build()
+                .expect("timeouts have the runtime that they need")
         };
-        let pool = Pool::builder(manager)
-            .max_size(connections)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(CONNECT_WITHIN))
-            .create_timeout(Some(CONNECT_WITHIN))
-            .recycle_timeout(Some(CONNECT_WITHIN))
-            .build()
-            .map_err(|error| refused(&error))?;
         let options: PgConnectOptions = url.parse().map_err(|error| refused(&error))?;
         let reader = PgPoolOptions::new()
             .max_connections(2)
             .acquire_timeout(CONNECT_WITHIN)
             .connect_lazy_with(options.application_name("counterfoil-replay"));
-        Ok(Self { pool, reader })
+        Ok(Self { pool: make_pool(), reader, make_pool: Arc::new(make_pool) })
+    }
+
+    /// The same database, through a pool of its own: a connection works on the runtime it was made on.
+    pub fn on_this_thread(&self) -> Self {
+        Self { pool: (self.make_pool)(), ..self.clone() }
     }
 
     /// A connection, for one statement or transaction.
@@ -140,12 +150,6 @@ impl Database {
     /// The small pool through which postgres-es reads streams back.
     pub fn reader(&self) -> &sqlx::PgPool {
         &self.reader
-    }
-
-    /// How many connections are in use and how many there are.
-    pub fn usage(&self) -> (usize, usize) {
-        let status = self.pool.status();
-        (status.size - status.available.min(status.size), status.size)
     }
 
     /// Closes every connection, the ones in use when they come back.

@@ -23,11 +23,5 @@ pub async fn readyz(state: web::Data<State>) -> Result<HttpResponse, Problem> {
 
 /// The metrics, as Prometheus reads them.
 pub async fn metrics(state: web::Data<State>) -> HttpResponse {
-    let (used, open) = state.database.usage();
-    #[expect(clippy::cast_precision_loss, reason = "a pool has few connections")]
-    {
-        metrics::gauge!("counterfoil_database_connections", "state" => "used").set(used as f64);
-        metrics::gauge!("counterfoil_database_connections", "state" => "open").set(open as f64);
-    }
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(state.metrics.render())
 }

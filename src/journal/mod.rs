@@ -36,11 +36,9 @@ use load::{LoadByAccount, LoadByLookup, StoredHead};
 /// The form in which this version writes states. A head in another form is folded again from its events.
 const STATE_FORMAT: i32 = 1;
 
-/// How many connections append: while one waits for the disk, the next batch goes out on another.
-const APPENDERS: usize = 2;
-
-/// How many connections load.
-const LOADERS: usize = 2;
+/// How many connections of a thread append, load by account and load by identifier. While one is under way the next
+/// batch gathers, and the other threads have theirs.
+const CONNECTIONS_EACH: usize = 1;
 
 /// How many requests of a kind may wait; more are turned away at once, to be tried again.
 const WAITING_AT_MOST: usize = 10_000;
@@ -48,14 +46,20 @@ const WAITING_AT_MOST: usize = 10_000;
 /// How many heads are remembered, and how many identifiers.
 const REMEMBERED: u64 = 100_000;
 
-/// The event store.
+/// The event store, as one thread uses it.
 #[derive(Clone, Debug)]
 pub struct Journal {
     database: Database,
-    personal_data: Arc<PersonalData>,
     appends: Group<Append>,
     loads_by_account: Group<LoadByAccount>,
     loads_by_lookup: Group<LoadByLookup>,
+    shared: Arc<Shared>,
+}
+
+/// What all threads of a node share.
+#[derive(Debug)]
+struct Shared {
+    personal_data: PersonalData,
     heads: Cache<AccountId, Arc<Head>>,
     owners: Cache<Vec<u8>, AccountId>,
 }
@@ -120,20 +124,34 @@ impl From<tokio_postgres::Error> for JournalError {
 impl Journal {
     /// The journal in a database. Its connections work on the present runtime.
     pub fn new(database: Database, personal_data: PersonalData) -> Self {
+        let (heads, owners) = (Cache::new(REMEMBERED), Cache::new(REMEMBERED));
+        Self::over(database, Arc::new(Shared { personal_data, heads, owners }))
+    }
+
+    /// The same journal, with connections of its own that work on the present runtime. A thread that serves requests
+    /// and talks to the database by itself hands nothing to others, which costs more than either.
+    pub fn on_this_thread(&self, database: Database) -> Self {
+        Self::over(database, self.shared.clone())
+    }
+
+    fn over(database: Database, shared: Arc<Shared>) -> Self {
         Self {
-            appends: Group::start(Append, database.clone(), APPENDERS, WAITING_AT_MOST),
-            loads_by_account: Group::start(LoadByAccount, database.clone(), LOADERS, WAITING_AT_MOST),
-            loads_by_lookup: Group::start(LoadByLookup, database.clone(), LOADERS, WAITING_AT_MOST),
-            heads: Cache::new(REMEMBERED),
-            owners: Cache::new(REMEMBERED),
+            appends: Group::start(Append, database.clone(), CONNECTIONS_EACH, WAITING_AT_MOST),
+            loads_by_account: Group::start(
+                LoadByAccount,
+                database.clone(),
+                CONNECTIONS_EACH,
+                WAITING_AT_MOST,
+            ),
+            loads_by_lookup: Group::start(LoadByLookup, database.clone(), CONNECTIONS_EACH, WAITING_AT_MOST),
             database,
-            personal_data: Arc::new(personal_data),
+            shared,
         }
     }
 
     /// How personal data is sealed and looked up.
     pub fn personal_data(&self) -> &PersonalData {
-        &self.personal_data
+        &self.shared.personal_data
     }
 
     /// The database it is in.
@@ -143,7 +161,7 @@ impl Journal {
 
     /// The account that is remembered to have an identifier, by the identifier's hash.
     pub fn remembered_owner(&self, lookup: &Vec<u8>) -> Option<AccountId> {
-        self.owners.get(lookup)
+        self.shared.owners.get(lookup)
     }
 
     /// Loads an account, from memory where it is remembered with the keys that a commit at `now` needs.
@@ -153,9 +171,11 @@ impl Journal {
     pub async fn load(&self, address: &Address, now: DateTime<Utc>) -> Result<Loaded, JournalError> {
         let account = match address {
             Address::Account(account) => Some(*account),
-            Address::Identifier(identifier) => self.owners.get(&self.personal_data.lookup(identifier)),
+            Address::Identifier(identifier) => {
+                self.shared.owners.get(&self.personal_data().lookup(identifier))
+            }
         };
-        let head = account.and_then(|account| self.heads.get(&account));
+        let head = account.and_then(|account| self.shared.heads.get(&account));
         match head.filter(|head| head.keys.has(Scope::origin_at(now))) {
             Some(head) => Ok(Loaded { head, remembered: true, reservation: None }),
             None => self.load_anew(address, now).await,
@@ -174,28 +194,28 @@ impl Journal {
                 (self.loads_by_account.ask((*account, scope)).await?, *account, None)
             }
             Address::Identifier(identifier) => {
-                let lookup = self.personal_data.lookup(identifier);
+                let lookup = self.personal_data().lookup(identifier);
                 let stored = self.loads_by_lookup.ask((lookup.clone(), scope)).await?;
                 if let Some(stored) = &stored {
-                    self.owners.insert(lookup.clone(), stored.account);
+                    self.shared.owners.insert(lookup.clone(), stored.account);
                 }
                 (stored, entropy::account_id(now), Some((lookup, identifier.channel().as_str())))
             }
         };
         let Some(stored) = stored else {
-            let keys = self.personal_data.unwrap(account, []);
+            let keys = self.personal_data().unwrap(account, []);
             let head = Head { account, version: 0, state: UserAccount::Unknown, leaf: Leaf::default(), keys };
             return Ok(Loaded { head: Arc::new(head), remembered: false, reservation });
         };
         let head = Arc::new(self.read(stored).await?);
-        self.heads.insert(head.account, head.clone());
+        self.shared.heads.insert(head.account, head.clone());
         Ok(Loaded { head, remembered: false, reservation: None })
     }
 
     async fn read(&self, stored: StoredHead) -> Result<Head, JournalError> {
         let StoredHead { account, version, state, state_format, leaf, keys } = stored;
         let unreadable = |reason: &str| JournalError::Unreadable { account, reason: reason.to_owned() };
-        let keys = self.personal_data.unwrap(account, keys);
+        let keys = self.personal_data().unwrap(account, keys);
         let state = if state_format == STATE_FORMAT {
             let opened = keys.open(Scope::Person, &commit::state_place(version), &state);
             opened.map_err(|_| unreadable("its state cannot be opened"))?
@@ -214,12 +234,12 @@ impl Journal {
     /// [`JournalError`] when the database did not answer.
     pub async fn append(&self, commit: &Arc<Commit>) -> Result<Verdict, JournalError> {
         // Nothing is remembered while it is in doubt.
-        self.heads.invalidate(&commit.account);
+        self.shared.heads.invalidate(&commit.account);
         let verdict = self.appends.ask(commit.clone()).await?;
         if verdict == Verdict::Committed {
-            self.heads.insert(commit.account, commit.after.clone());
+            self.shared.heads.insert(commit.account, commit.after.clone());
             if let Some((lookup, _)) = &commit.reservation {
-                self.owners.insert(lookup.clone(), commit.account);
+                self.shared.owners.insert(lookup.clone(), commit.account);
             }
         }
         Ok(verdict)

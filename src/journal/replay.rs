@@ -55,7 +55,7 @@ impl Journal {
             wrapping_id: row.get("wrapping_id"),
             wrapped: row.get("wrapped"),
         });
-        let keys = self.personal_data.unwrap(account, keys);
+        let keys = self.personal_data().unwrap(account, keys);
         let personal = connection.query(include_str!("sql/personal.sql"), &[&id]).await?;
 
         let mut events = Vec::with_capacity(envelopes.len());
@@ -78,7 +78,7 @@ impl Journal {
         identifier: &counterfoil_domain::values::Identifier,
     ) -> Result<Option<AccountId>, JournalError> {
         let connection = self.database.connection().await?;
-        let lookup = self.personal_data.lookup(identifier);
+        let lookup = self.personal_data().lookup(identifier);
         let row =
             connection.query_opt("SELECT account_id FROM identifiers WHERE lookup = $1", &[&lookup]).await?;
         Ok(row.map(|row| AccountId(row.get::<_, Uuid>(0))))
