@@ -122,6 +122,11 @@ impl Accounts {
         Self { journal, services, codes, tokens, delivery, clock, lanes: Arc::default() }
     }
 
+    /// The journal that it writes.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// The same write side, over a journal with connections of its own.
     pub fn on_this_thread(&self, database: Database) -> Self {
         Self { journal: self.journal.on_this_thread(database), ..self.clone() }

@@ -86,6 +86,13 @@ pub struct WrappedKey {
     pub wrapped: Vec<u8>,
 }
 
+impl WrappedKey {
+    /// Reads a row of `account_keys`.
+    pub fn of(row: &tokio_postgres::Row) -> Self {
+        Self { scope: row.get("scope"), wrapping_id: row.get("wrapping_id"), wrapped: row.get("wrapped") }
+    }
+}
+
 /// Wraps and unwraps accounts' keys, and hashes identifiers for their lookup.
 #[derive(Clone)]
 pub struct PersonalData {

@@ -1,19 +1,14 @@
 //! Making read models again from the log, with the projectors that write them.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::{UserAccount, UserAccountEvent};
-use counterfoil_domain::values::AccountId;
+use counterfoil_domain::user_account::UserAccount;
 use counterfoil_projections::{ReadModel, Stream};
 use cqrs_es::Aggregate as _;
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::IsolationLevel;
 use uuid::Uuid;
 
-use crate::database::DatabaseError;
-use crate::journal::{Journal, JournalError};
-use crate::personal_data::{AccountKeys, WrappedKey};
+use crate::journal::{Journal, JournalError, streams};
 
 /// How many accounts are read at a time.
 const PAGE: i64 = 500;
@@ -108,7 +103,10 @@ pub async fn check(
     for (model, copy) in &tables {
         let (name, names) = (model.table.name, model.table.names());
         let kept = |table: &str| {
-            format!("SELECT {names} FROM {table} WHERE $1::timestamptz IS NOT NULL AND {}", model.table.kept)
+            format!(
+                "SELECT {names} FROM {table} candidate WHERE $1::timestamptz IS NOT NULL AND {}",
+                model.table.kept
+            )
         };
         let (live, rebuilt) = (kept(name), kept(copy));
         let sql = format!(
@@ -163,58 +161,17 @@ impl<F: FnMut(Progress)> Filler<'_, F> {
     }
 
     async fn fill(&mut self, transaction: &Transaction<'_>, accounts: &[Uuid]) -> Result<(), JournalError> {
-        let keys = self.keys(transaction, accounts).await?;
-        let ids: Vec<String> = accounts.iter().map(Uuid::to_string).collect();
-        let rows =
-            transaction.query(include_str!("journal/sql/events_of.sql"), &[&UserAccount::TYPE, &ids]).await?;
-
-        let mut histories: BTreeMap<AccountId, Vec<UserAccountEvent>> = BTreeMap::new();
-        for row in &rows {
-            let account = AccountId(row.get("account_id"));
-            let event: Result<UserAccountEvent, _> = serde_json::from_str(row.get("payload"));
-            let mut event =
-                event.map_err(|error| JournalError::Unreadable { account, reason: error.to_string() })?;
-            if let (Some(personal), Some(keys)) =
-                (row.get::<_, Option<&[u8]>>("personal"), keys.get(&account))
-            {
-                keys.reveal_event(row.get("sequence"), &mut event, personal);
-            }
-            histories.entry(account).or_default().push(event);
-        }
+        let statement = transaction.prepare_cached(include_str!("journal/sql/events_of.sql")).await?;
+        let rows = transaction.query(&statement, &[&UserAccount::TYPE, &accounts]).await?;
+        let histories = streams::read(transaction, self.journal.personal_data(), accounts, &rows).await?;
         let streams: Vec<Stream<'_>> =
             histories.iter().map(|(account, events)| Stream { account: *account, events }).collect();
         for (model, table) in self.tables {
-            let statement = model.table.upsert(table, &model.table.records(1));
-            transaction
-                .execute(&transaction.prepare_cached(&statement).await?, &[&(model.changes)(&streams)])
-                .await?;
+            streams::write(transaction, model, table, &streams).await?;
         }
         self.done.accounts += accounts.len() as u64;
         self.done.events += rows.len() as u64;
         (self.progress)(self.done);
         Ok(())
-    }
-
-    async fn keys(
-        &self,
-        transaction: &Transaction<'_>,
-        accounts: &[Uuid],
-    ) -> Result<BTreeMap<AccountId, AccountKeys>, DatabaseError> {
-        let rows = transaction
-            .query(
-                "SELECT account_id, scope, wrapping_id, wrapped FROM account_keys WHERE account_id = ANY($1)",
-                &[&accounts],
-            )
-            .await?;
-        let mut stored: BTreeMap<AccountId, Vec<WrappedKey>> = BTreeMap::new();
-        for row in rows {
-            stored.entry(AccountId(row.get("account_id"))).or_default().push(WrappedKey {
-                scope: row.get("scope"),
-                wrapping_id: row.get("wrapping_id"),
-                wrapped: row.get("wrapped"),
-            });
-        }
-        let personal_data = self.journal.personal_data();
-        Ok(stored.into_iter().map(|(account, keys)| (account, personal_data.unwrap(account, keys))).collect())
     }
 }

@@ -6,11 +6,15 @@
 
 mod read_model;
 
+pub mod login_history;
 pub mod profile;
 pub mod revoked_token;
 pub mod user_login;
 
-pub use read_model::{Column, ReadModel, Stream, Table};
+pub use read_model::{Column, ReadModel, Recorded, Stream, Table};
 
 /// Every read model that is written with the events.
 pub const ALL: [ReadModel; 3] = [profile::READ_MODEL, user_login::READ_MODEL, revoked_token::READ_MODEL];
+
+/// Every read model that follows the ledger instead.
+pub const FOLLOWING: [ReadModel; 1] = [login_history::READ_MODEL];

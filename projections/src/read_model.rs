@@ -16,7 +16,16 @@ pub struct Stream<'a> {
     /// The account.
     pub account: AccountId,
     /// Its events, or some of them that follow each other.
-    pub events: &'a [UserAccountEvent],
+    pub events: &'a [Recorded<UserAccountEvent>],
+}
+
+/// An event in its place.
+#[derive(Clone, Debug)]
+pub struct Recorded<E> {
+    /// Its number in the stream, from 1.
+    pub sequence: i64,
+    /// The event.
+    pub event: E,
 }
 
 /// A read model: its table, and what makes its rows.
@@ -37,7 +46,8 @@ pub struct Table {
     pub key: &'static [Column],
     /// All other columns.
     pub columns: &'static [Column],
-    /// An SQL condition that holds for the rows that matter at `$1`, the present time. Others may have been pruned.
+    /// An SQL condition on a row of `candidate` that holds for those that matter at `$1`, the present time. Others may
+    /// have been pruned, or not be there yet.
     pub kept: &'static str,
 }
 
@@ -89,7 +99,7 @@ pub(crate) trait Change: Sized + Serialize {
     fn key(&self) -> Self::Key;
 
     /// What an event changes, if anything.
-    fn project(account: AccountId, event: &UserAccountEvent) -> Option<Self>;
+    fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self>;
 
     /// Takes a later change of the same row into this one.
     fn then(&mut self, later: Self);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Subcommand;
-use counterfoil_projections::{ALL, ReadModel};
+use counterfoil_projections::{ALL, FOLLOWING, ReadModel};
 
 use super::{Failure, output, setup};
 use crate::clock::{Clock as _, SystemClock};
@@ -35,11 +35,16 @@ impl Projections {
     }
 }
 
+/// Every read model: those written with the events, then those that follow the ledger.
+fn every() -> impl Iterator<Item = ReadModel> {
+    ALL.into_iter().chain(FOLLOWING)
+}
+
 fn named(name: Option<&str>) -> Result<Vec<ReadModel>, Failure> {
     let models: Vec<ReadModel> =
-        ALL.into_iter().filter(|model| name.is_none_or(|name| model.table.name == name)).collect();
+        every().filter(|model| name.is_none_or(|name| model.table.name == name)).collect();
     if models.is_empty() {
-        let names: Vec<&str> = ALL.iter().map(|model| model.table.name).collect();
+        let names: Vec<&str> = every().map(|model| model.table.name).collect();
         return Err(format!("there is no such projection; there are {}", names.join(", ")).into());
     }
     Ok(models)
@@ -67,10 +72,11 @@ fn rebuild_models(settings: &Settings, models: &[ReadModel]) -> Result<ExitCode,
 fn check(settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
     let checked = setup::with_journal(settings, async |journal| {
         let mut report = output::ProgressReport::new("check");
-        let checked = rebuild::check(journal, &ALL, SystemClock.now(), &mut |progress| {
-            report.show(progress);
-        })
-        .await?;
+        let checked =
+            rebuild::check(journal, &every().collect::<Vec<_>>(), SystemClock.now(), &mut |progress| {
+                report.show(progress);
+            })
+            .await?;
         report.finish();
         Ok(checked)
     })?;

@@ -11,6 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Failure, setup};
 use crate::app::{Application, State};
 use crate::clock::SystemClock;
+use crate::database::Database;
+use crate::journal::Journal;
+use crate::journal::sequencer::{Sequenced, Sequencer};
 use crate::migrations;
 use crate::private_postgres::PrivatePostgres;
 use crate::settings::{DatabaseUrl, Profile, Settings};
@@ -19,6 +22,9 @@ use crate::telemetry;
 /// How often what has expired is forgotten, and a private database is looked after.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
 const REVIVE_EVERY: Duration = Duration::from_millis(500);
+
+/// How far the ledger may be behind the commits.
+const LEDGER_EVERY: Duration = Duration::from_millis(50);
 
 /// Run the service until it is told to stop; then answer what has begun, and stop a private database last.
 #[derive(Debug, Args)]
@@ -70,7 +76,7 @@ async fn serve(
     let keyring = setup::keyring(settings)?;
     let metrics = PrometheusBuilder::new().install_recorder()?;
     let state = State::new(settings, url, &keyring, Arc::new(SystemClock), metrics)?;
-    let database = state.database.clone();
+    let (database, journal) = (state.database.clone(), state.accounts.journal().clone());
     let application = Application::build(settings, state)?;
     tracing::info!(address = %application.address(), profile = ?settings.profile, "listening");
 
@@ -83,6 +89,7 @@ async fn serve(
             state.prune().await;
         }
     });
+    let ledger = tokio::spawn(keep_ledger(database.clone(), journal));
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -91,10 +98,31 @@ async fn serve(
     tracing::info!("stopping");
     handle.stop(true).await;
     housekeeping.abort();
+    ledger.abort();
     server.await??;
     database.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Numbers events and brings followers up, for as long as the service runs.
+async fn keep_ledger(database: Database, journal: Journal) {
+    let sequencer = Sequencer::new(database);
+    loop {
+        let looked = sequencer.look().await;
+        let followed = match looked {
+            Ok(Sequenced::Numbered(_)) => journal.follow().await,
+            Ok(Sequenced::NotOurs | Sequenced::Standby) => Ok(0),
+            Err(error) => {
+                tracing::error!(%error, "the order of the log cannot be told");
+                Ok(0)
+            }
+        };
+        if let Err(error) = followed {
+            tracing::error!(%error, "a read model cannot follow the ledger");
+        }
+        tokio::time::sleep(LEDGER_EVERY).await;
+    }
 }
 
 /// Starts a private database again when it has died. Without one, waits for ever.

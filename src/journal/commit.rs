@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Purpose, UserAccount, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, ChallengeNonce, Channel, Identifier};
+use counterfoil_projections::Recorded;
 use cqrs_es::Aggregate as _;
 use serde::Serialize;
 use uuid::Uuid;
@@ -28,7 +29,7 @@ pub struct Commit {
     pub(super) keys: Vec<WrappedKey>,
     pub(super) outbox: Option<OutboxRow>,
     /// The same events, for the projectors.
-    pub(super) events: Vec<UserAccountEvent>,
+    pub(super) events: Vec<Recorded<UserAccountEvent>>,
     /// The account once it has happened.
     pub(super) after: Arc<Head>,
 }
@@ -117,7 +118,10 @@ impl Commit {
             reservation: reservation.filter(|_| version == 0),
             keys: keys_added,
             outbox,
-            events,
+            events: (version + 1..)
+                .zip(events)
+                .map(|(sequence, event)| Recorded { sequence, event })
+                .collect(),
             after: Arc::new(Head { account, version: new_version, state, leaf, keys }),
         })
     }

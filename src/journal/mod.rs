@@ -11,9 +11,12 @@
 
 mod append;
 mod commit;
+mod follower;
 mod leaf;
 mod load;
 pub mod replay;
+pub mod sequencer;
+pub(crate) mod streams;
 
 use std::sync::Arc;
 

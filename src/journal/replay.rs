@@ -49,12 +49,8 @@ impl Journal {
             .map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
 
         let connection = self.database.connection().await?;
-        let keys = connection.query(include_str!("sql/keys.sql"), &[&account.0]).await?;
-        let keys = keys.iter().map(|row| WrappedKey {
-            scope: row.get("scope"),
-            wrapping_id: row.get("wrapping_id"),
-            wrapped: row.get("wrapped"),
-        });
+        let keys = connection.query(include_str!("sql/keys.sql"), &[&[account.0].as_slice()]).await?;
+        let keys = keys.iter().map(WrappedKey::of);
         let keys = self.personal_data().unwrap(account, keys);
         let personal = connection.query(include_str!("sql/personal.sql"), &[&id]).await?;
 

@@ -3,6 +3,7 @@
 
 mod http;
 mod journal;
+mod ledger;
 mod outage;
 mod processes;
 mod projections;

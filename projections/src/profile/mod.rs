@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::ReadModel;
-use crate::read_model::{Change, changes, table};
+use crate::read_model::{Change, Recorded, changes, table};
 
 /// The read model `profiles`.
 pub const READ_MODEL: ReadModel =
@@ -41,7 +41,8 @@ impl Change for ProfileChange {
         self.columns_then(later);
     }
 
-    fn project(account: AccountId, event: &UserAccountEvent) -> Option<Self> {
+    fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
+        let event = &recorded.event;
         let fullname = || Some(event.person.as_ref()?.fullname.as_ref()?.as_str().to_owned());
         let profile = Self::of(account);
         match event.fact {

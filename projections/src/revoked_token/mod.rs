@@ -9,7 +9,7 @@ use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 
 use crate::ReadModel;
-use crate::read_model::{Change, changes, table};
+use crate::read_model::{Change, Recorded, changes, table};
 
 /// The read model `revoked_tokens`.
 pub const READ_MODEL: ReadModel =
@@ -36,7 +36,8 @@ impl Change for RevokedTokenChange {
         self.columns_then(later);
     }
 
-    fn project(account: AccountId, event: &UserAccountEvent) -> Option<Self> {
+    fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
+        let event = &recorded.event;
         match event.fact {
             Fact::LoggedOut { session, expires_at, reason: _ } => Some(Self {
                 revoked_at: Some(event.at),

@@ -6,7 +6,7 @@ use counterfoil_domain::values::{AccountId, Generation, SessionId};
 use deadpool_postgres::GenericClient;
 
 use crate::ReadModel;
-use crate::read_model::{Change, changes, table};
+use crate::read_model::{Change, Recorded, changes, table};
 
 /// The read model `user_logins`.
 pub const READ_MODEL: ReadModel =
@@ -42,7 +42,8 @@ impl Change for UserLoginChange {
         self.columns_then(later);
     }
 
-    fn project(account: AccountId, event: &UserAccountEvent) -> Option<Self> {
+    fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
+        let event = &recorded.event;
         let client = event.client.as_ref();
         let ip_address = || client.map(|client| client.ip.to_string());
         let user_agent = || Some(client?.user_agent.as_ref()?.as_str().to_owned());

@@ -1,2 +1,2 @@
--- $1 account
-SELECT scope, wrapping_id, wrapped FROM account_keys WHERE account_id = $1
+-- $1 accounts
+SELECT account_id, scope, wrapping_id, wrapped FROM account_keys WHERE account_id = ANY ($1)

@@ -1,0 +1,64 @@
+//! Events as they are stored, read for projectors, and the rows these make of them, written.
+
+use std::collections::BTreeMap;
+
+use counterfoil_domain::user_account::UserAccountEvent;
+use counterfoil_domain::values::AccountId;
+use counterfoil_projections::{ReadModel, Recorded, Stream};
+use deadpool_postgres::Transaction;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::JournalError;
+use crate::personal_data::{AccountKeys, PersonalData, WrappedKey};
+
+/// Events of one account, in their order.
+pub(crate) type Events = Vec<Recorded<UserAccountEvent>>;
+
+/// Reads rows of `account_id, sequence, payload, personal`, with what can still be opened of the personal parts.
+pub(crate) async fn read(
+    transaction: &Transaction<'_>,
+    personal_data: &PersonalData,
+    accounts: &[Uuid],
+    rows: &[Row],
+) -> Result<BTreeMap<AccountId, Events>, JournalError> {
+    let keys = keys(transaction, personal_data, accounts).await?;
+    let mut streams: BTreeMap<AccountId, Events> = BTreeMap::new();
+    for row in rows {
+        let (account, sequence) = (AccountId(row.get("account_id")), row.get("sequence"));
+        let unreadable =
+            |error: serde_json::Error| JournalError::Unreadable { account, reason: error.to_string() };
+        let mut event: UserAccountEvent = serde_json::from_str(row.get("payload")).map_err(unreadable)?;
+        if let (Some(personal), Some(keys)) = (row.get::<_, Option<&[u8]>>("personal"), keys.get(&account)) {
+            keys.reveal_event(sequence, &mut event, personal);
+        }
+        streams.entry(account).or_default().push(Recorded { sequence, event });
+    }
+    Ok(streams)
+}
+
+/// Writes what a read model's projector makes of events into a table of its form.
+pub(crate) async fn write(
+    transaction: &Transaction<'_>,
+    model: &ReadModel,
+    table: &str,
+    streams: &[Stream<'_>],
+) -> Result<(), JournalError> {
+    let sql = model.table.upsert(table, &model.table.records(1));
+    let statement = transaction.prepare_cached(&sql).await?;
+    transaction.execute(&statement, &[&(model.changes)(streams)]).await?;
+    Ok(())
+}
+
+async fn keys(
+    transaction: &Transaction<'_>,
+    personal_data: &PersonalData,
+    accounts: &[Uuid],
+) -> Result<BTreeMap<AccountId, AccountKeys>, JournalError> {
+    let statement = transaction.prepare_cached(include_str!("sql/keys.sql")).await?;
+    let mut stored: BTreeMap<AccountId, Vec<WrappedKey>> = BTreeMap::new();
+    for row in transaction.query(&statement, &[&accounts]).await? {
+        stored.entry(AccountId(row.get("account_id"))).or_default().push(WrappedKey::of(&row));
+    }
+    Ok(stored.into_iter().map(|(account, keys)| (account, personal_data.unwrap(account, keys))).collect())
+}
