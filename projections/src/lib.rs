@@ -16,5 +16,15 @@ pub use read_model::{Column, ReadModel, Recorded, Stream, Table};
 /// Every read model that is written with the events.
 pub const ALL: [ReadModel; 3] = [profile::READ_MODEL, user_login::READ_MODEL, revoked_token::READ_MODEL];
 
-/// Every read model that follows the ledger instead.
-pub const FOLLOWING: [ReadModel; 1] = [login_history::READ_MODEL];
+/// A read model that follows the ledger instead.
+#[derive(Clone, Copy, Debug)]
+pub struct Follower {
+    /// The read model.
+    pub model: ReadModel,
+    /// The names of the events that it makes nothing of, which need not be read for it.
+    pub passes_over: &'static [&'static str],
+}
+
+/// Every read model that follows the ledger.
+pub const FOLLOWING: [Follower; 1] =
+    [Follower { model: login_history::READ_MODEL, passes_over: &login_history::PASSED_OVER }];

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::Subcommand;
 use counterfoil_projections::{ALL, FOLLOWING, ReadModel};
+use serde::Serialize;
 
 use super::{Failure, output, setup};
 use crate::clock::{Clock as _, SystemClock};
@@ -18,6 +19,12 @@ pub enum Projections {
         /// Which; all of them unless one is named.
         name: Option<String>,
     },
+    /// Say how far each read model has come.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Say whether the live rows are those that the log comes to. Exit status 1 when they are not.
     Check {
         /// As JSON.
@@ -30,6 +37,7 @@ impl Projections {
     pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
         match self {
             Self::Rebuild { name } => rebuild_models(settings, &named(name.as_deref())?),
+            Self::Status { json } => status(settings, json),
             Self::Check { json } => check(settings, json),
         }
     }
@@ -37,7 +45,7 @@ impl Projections {
 
 /// Every read model: those written with the events, then those that follow the ledger.
 fn every() -> impl Iterator<Item = ReadModel> {
-    ALL.into_iter().chain(FOLLOWING)
+    ALL.into_iter().chain(FOLLOWING.map(|follower| follower.model))
 }
 
 fn named(name: Option<&str>) -> Result<Vec<ReadModel>, Failure> {
@@ -88,4 +96,42 @@ fn check(settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
     }
     let equal = checked.iter().all(|checked| checked.differing == 0);
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How far a read model has come.
+#[derive(Serialize)]
+struct Status {
+    name: &'static str,
+    /// The number of the ledger that it has come to; none for one that is written with the events.
+    position: Option<i64>,
+    /// How many numbered events it has still to take.
+    behind: i64,
+    rows: i64,
+}
+
+fn status(settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
+    let statuses = setup::with_journal(settings, async |journal| {
+        let connection = journal.database().connection().await?;
+        let end: i64 = connection.query_one("SELECT seq FROM sequencer", &[]).await?.get(0);
+        let mut statuses = Vec::new();
+        for model in every() {
+            let name = model.table.name;
+            let position =
+                connection.query_opt("SELECT seq FROM followers WHERE name = $1", &[&name]).await?;
+            let position: Option<i64> = position.map(|row| row.get(0));
+            let rows: i64 = connection.query_one(&format!("SELECT count(*) FROM {name}"), &[]).await?.get(0);
+            statuses.push(Status { name, position, behind: end - position.unwrap_or(end), rows });
+        }
+        Ok(statuses)
+    })?;
+    if json {
+        output::json(&statuses)?;
+    } else {
+        let rows = statuses.iter().map(|status| {
+            let position = status.position.map_or("with the events".to_owned(), |seq| seq.to_string());
+            [status.name.to_owned(), position, status.behind.to_string(), status.rows.to_string()]
+        });
+        output::table(&["projection", "position", "behind", "rows"], rows)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

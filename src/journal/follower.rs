@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use counterfoil_domain::user_account::UserAccount;
 use counterfoil_domain::values::AccountId;
-use counterfoil_projections::{FOLLOWING, ReadModel, Stream};
+use counterfoil_projections::{FOLLOWING, Follower, Stream};
 use cqrs_es::Aggregate as _;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -22,9 +22,9 @@ impl Journal {
     /// [`JournalError`]; rows and position are then as they were after the last page.
     pub async fn follow(&self) -> Result<u64, JournalError> {
         let mut followed = 0;
-        for model in &FOLLOWING {
+        for follower in &FOLLOWING {
             loop {
-                let page = self.follow_page(model).await?;
+                let page = self.follow_page(follower).await?;
                 followed += page;
                 if page == 0 {
                     break;
@@ -34,14 +34,18 @@ impl Journal {
         Ok(followed)
     }
 
-    async fn follow_page(&self, model: &ReadModel) -> Result<u64, JournalError> {
+    async fn follow_page(&self, Follower { model, passes_over }: &Follower) -> Result<u64, JournalError> {
         let mut connection = self.database.connection().await?;
         let page = connection.transaction().await?;
         let position = page.prepare_cached("SELECT seq FROM followers WHERE name = $1").await?;
         let from: i64 = page.query_one(&position, &[&model.table.name]).await?.get(0);
         let statement = page.prepare_cached(include_str!("sql/follow.sql")).await?;
-        let rows: Vec<Row> = page.query(&statement, &[&UserAccount::TYPE, &from, &PAGE]).await?;
+        let mut rows: Vec<Row> =
+            page.query(&statement, &[&UserAccount::TYPE, &from, &PAGE, passes_over]).await?;
         let Some(to) = rows.last().map(|row| row.get::<_, i64>("seq")) else { return Ok(0) };
+
+        let page_length = rows.len() as u64;
+        rows.retain(|row| row.get::<_, Option<&str>>("payload").is_some());
 
         let mut accounts: Vec<Uuid> = rows.iter().map(|row| row.get("account_id")).collect();
         accounts.sort_unstable();
@@ -55,7 +59,7 @@ impl Journal {
             return Ok(0);
         }
         page.commit().await?;
-        Ok(rows.len() as u64)
+        Ok(page_length)
     }
 }
 

@@ -177,12 +177,13 @@ async fn the_login_history_follows_the_ledger_and_a_rebuild_gives_the_same() {
     let followed = tokio::join!(one.follow(), other.follow());
     assert!(followed.0.unwrap() + followed.1.unwrap() >= 80);
     let history: i64 = app.database.value("SELECT count(*) FROM login_history").await;
-    assert_eq!(history, 160);
-    let tables = counterfoil_projections::FOLLOWING;
+    // A refresh makes no line.
+    assert_eq!(history, 120);
+    let tables = counterfoil_projections::FOLLOWING.map(|follower| follower.model);
     let now = counterfoil::clock::Clock::now(&*app.clock);
     for _ in 0..2 {
         let checked = counterfoil::rebuild::check(&journal, &tables, now, &mut |_| {}).await.unwrap();
-        assert_eq!((checked[0].rows, checked[0].differing), (160, 0));
+        assert_eq!((checked[0].rows, checked[0].differing), (120, 0));
         counterfoil::rebuild::rebuild(&journal, &tables[0], &mut |_| {}).await.unwrap();
     }
 }

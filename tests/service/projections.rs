@@ -99,6 +99,25 @@ async fn a_rebuild_goes_on_beside_commands_and_loses_none() {
 }
 
 #[tokio::test]
+async fn the_status_says_how_far_each_read_model_has_come() {
+    let app = TestApp::start().await;
+    some_history(&app).await;
+    let status = || {
+        let output = counterfoil(&app, &["projections", "status", "--json"]);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+    };
+    assert_eq!(
+        status()[0],
+        serde_json::json!({"name": "profiles", "position": null, "behind": 0, "rows": 31})
+    );
+    let database = counterfoil::database::Database::new(&app.database.url.0, 2).unwrap();
+    counterfoil::journal::sequencer::Sequencer::new(database).look().await.unwrap();
+    assert_eq!(status()[3]["behind"], 162);
+    app.journal().follow().await.unwrap();
+    assert_eq!((&status()[3]["position"], &status()[3]["behind"]), (&162.into(), &0.into()));
+}
+
+#[tokio::test]
 async fn a_projection_that_does_not_exist_is_named_with_those_that_do() {
     let app = TestApp::start().await;
     let output = counterfoil(&app, &["projections", "rebuild", "nothing"]);

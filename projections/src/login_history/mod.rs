@@ -1,5 +1,6 @@
 //! What happened to an account's sign-ins, line by line. No sign-in decision reads it, so it follows the ledger
-//! instead of making every commit dearer.
+//! instead of making every commit dearer. Refreshes are left to the log: they are most of it, and a session's row in
+//! the device list tells the last.
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
@@ -11,6 +12,9 @@ use crate::read_model::{Change, Recorded, changes, table};
 /// The read model `login_history`.
 pub const READ_MODEL: ReadModel =
     ReadModel { table: LoginHistoryChange::TABLE, changes: changes::<LoginHistoryChange> };
+
+/// The events of which no line is made.
+pub const PASSED_OVER: [&str; 2] = ["TokenRefreshed", "ProfileUpdated"];
 
 table! {
     /// A line of the history. Rows of events that the ledger has and the follower has come to are the ones to compare.
@@ -47,9 +51,9 @@ impl Change for LoginHistoryChange {
             Fact::OtpRequested { .. } | Fact::OtpResent { .. } | Fact::UserRegistered { .. } => (None, None),
             Fact::OtpRequestRefused { reason, until: _ } => (None, name_of(reason)),
             Fact::OtpRejected { reason, tries_left: _, until: _ } => (None, name_of(reason)),
-            Fact::LoggedIn { session, .. } | Fact::TokenRefreshed { session, .. } => (Some(*session), None),
+            Fact::LoggedIn { session, .. } => (Some(*session), None),
             Fact::LoggedOut { session, reason, expires_at: _ } => (Some(*session), name_of(reason)),
-            Fact::ProfileUpdated {} => return None,
+            Fact::TokenRefreshed { .. } | Fact::ProfileUpdated {} => return None,
         };
         let client = event.client.as_ref();
         Some(Self {
