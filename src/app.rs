@@ -189,7 +189,10 @@ impl Application {
     /// # Errors
     /// When the address cannot be bound.
     pub fn build(settings: &Settings, state: State) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(settings.listen)?;
+        let named = |error: std::io::Error| {
+            std::io::Error::new(error.kind(), format!("{}: {error}", settings.listen))
+        };
+        let listener = TcpListener::bind(settings.listen).map_err(named)?;
         let address = listener.local_addr()?;
         let state = Arc::new(state);
         let shared = state.clone();

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -137,6 +137,8 @@ impl PrivatePostgres {
         if matches!(self.keeper.try_wait(), Ok(None)) {
             return Ok(());
         }
+        // Where only the shell died, its server hears of it by this.
+        drop(self.keeper.stdin.take());
         self.layout.wait_for_former_server()?;
         self.keeper = self.layout.spawn()?;
         self.wait_until_ready()
@@ -146,10 +148,15 @@ impl PrivatePostgres {
     ///
     /// # Errors
     /// When it cannot be waited for.
-    pub fn stop(mut self) -> Result<()> {
+    pub fn stop(&mut self) -> Result<()> {
         drop(self.keeper.stdin.take());
         self.keeper.wait().map_err(|error| io_error("waiting for PostgreSQL to stop", error))?;
-        Ok(())
+        self.layout.wait_for_former_server()
+    }
+
+    /// The folder that its data is in.
+    pub fn folder(&self) -> &Path {
+        &self.layout.data
     }
 
     /// What `pg_ctl` looks at: the last line of the server's own pid file.
@@ -180,45 +187,49 @@ impl Layout {
             .create(root)
             .map_err(|error| io_error(format!("making {}", root.display()), error))?;
         let root = fs::canonicalize(root).map_err(|error| io_error(root.display(), error))?;
-        let run_as = if getuid().is_root() { Some(unprivileged_user()?) } else { None };
-        let home = match run_as {
+        let is_root = getuid().is_root();
+        let home = if is_root && !root.ancestors().all(is_open_to_others) {
             // The server cannot reach a folder below one that is closed to others, such as root's own.
-            Some(_) if !root.ancestors().all(is_open_to_others) => {
-                let name = root.display().to_string().replace('/', "-");
-                PathBuf::from("/var/lib/counterfoil").join(name.trim_start_matches('-'))
-            }
-            _ => root,
+            let name = root.display().to_string().replace('/', "-");
+            PathBuf::from("/var/lib/counterfoil").join(name.trim_start_matches('-'))
+        } else {
+            root
+        };
+        let data = home.join("postgres");
+        let run_as = match fs::metadata(&data) {
+            _ if !is_root => None,
+            // Root may have been preceded by somebody else, whose server it stays.
+            Ok(metadata) => Some((metadata.uid(), metadata.gid())),
+            Err(_) => Some(unprivileged_user()?),
         };
         // A socket's path has room for 107 bytes.
         let socket = home.join("run");
         let socket = if socket.as_os_str().len() < 90 {
             socket
         } else {
-            let inode = fs::metadata(&home)
-                .map(|home| std::os::unix::fs::MetadataExt::ino(&home))
-                .unwrap_or_default();
+            let inode = fs::metadata(&home).map(|home| home.ino()).unwrap_or_default();
             std::env::temp_dir().join(format!("counterfoil-{}-{inode}", getuid().as_raw()))
         };
-        let layout = Self {
-            binaries: binaries()?,
-            data: home.join("postgres"),
-            socket,
-            log: home.join("postgres.log"),
-            run_as,
-        };
+        let layout = Self { binaries: binaries()?, data, socket, log: home.join("postgres.log"), run_as };
         layout.own_folder(&home, 0o711)?;
         layout.own_folder(&layout.socket, 0o700)?;
         Ok(layout)
     }
 
-    /// Makes a folder that the server's user owns.
+    /// Makes a folder that the server's user owns; one that a stranger made is not used.
     fn own_folder(&self, folder: &Path, mode: u32) -> Result<()> {
-        let made = fs::DirBuilder::new().recursive(true).mode(mode).create(folder);
-        made.map_err(|error| io_error(format!("making {}", folder.display()), error))?;
-        if let Some((user, group)) = self.run_as {
-            chown(folder, Some(user), Some(group)).map_err(|error| io_error(folder.display(), error))?;
+        let failed = |error| io_error(folder.display(), error);
+        fs::DirBuilder::new().recursive(true).mode(mode).create(folder).map_err(failed)?;
+        let owner = fs::metadata(folder).map_err(failed)?.uid();
+        let ourselves = getuid().as_raw();
+        let server = self.run_as.map_or(ourselves, |(user, _)| user);
+        if owner != server && owner != ourselves {
+            return Err(failed(io::Error::new(io::ErrorKind::PermissionDenied, "belongs to somebody else")));
         }
-        Ok(())
+        if let Some((user, group)) = self.run_as {
+            chown(folder, Some(user), Some(group)).map_err(failed)?;
+        }
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode)).map_err(failed)
     }
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
@@ -281,8 +292,11 @@ impl Layout {
                 working_folders.filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
             if !folders.any(|folder| folder == self.data) {
                 // The number was given to somebody else, and nobody works on the data: PostgreSQL alone would refuse.
-                let removed = fs::remove_file(self.pid_file());
-                return removed.map_err(|error| io_error(self.pid_file().display(), error));
+                return match fs::remove_file(self.pid_file()) {
+                    // It was on its last step when it was looked for.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    removed => removed.map_err(|error| io_error(self.pid_file().display(), error)),
+                };
             }
             if started.elapsed() > PATIENCE {
                 return Err(PrivatePostgresError::InUse(self.data.clone()));

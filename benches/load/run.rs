@@ -65,7 +65,7 @@ pub fn run(options: &Options) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("load");
     drop(std::fs::remove_dir_all(&folder));
     std::fs::create_dir_all(&folder).unwrap();
-    let postgres = PrivatePostgres::start(&folder.join("cluster")).unwrap();
+    let mut postgres = PrivatePostgres::start(&folder.join("cluster")).unwrap();
     let pid = std::fs::read_to_string(folder.join("cluster/postgres/postmaster.pid")).unwrap();
     let mut bench = Bench {
         url: postgres.url().0,

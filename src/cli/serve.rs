@@ -1,7 +1,7 @@
 //! `counterfoil serve`
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -48,18 +48,18 @@ impl Serve {
 /// Serves. The private database is started and stopped here, on the main thread, around everything else.
 pub fn run(settings: Settings) -> Result<ExitCode, Failure> {
     telemetry::init(&settings)?;
-    let (mut private, url) = match &settings.database {
+    let (private, url) = match &settings.database {
         Some(url) => (None, url.clone()),
         None => {
             let private = PrivatePostgres::start(std::path::Path::new(".counterfoil"))?;
+            tracing::info!(data = %private.folder().display(), "started a private PostgreSQL");
             let url = private.url();
-            tracing::info!("started a private PostgreSQL in .counterfoil");
-            (Some(private), url)
+            (Some(Arc::new(Mutex::new(private))), url)
         }
     };
-    let served = setup::runtime()?.block_on(serve(&settings, &url, private.as_mut()));
+    let served = setup::runtime()?.block_on(serve(&settings, &url, private.clone()));
     if let Some(private) = private {
-        private.stop()?;
+        private.lock().unwrap_or_else(PoisonError::into_inner).stop()?;
         tracing::info!("stopped the private PostgreSQL");
     }
     served.map(|()| ExitCode::SUCCESS)
@@ -68,8 +68,10 @@ pub fn run(settings: Settings) -> Result<ExitCode, Failure> {
 async fn serve(
     settings: &Settings,
     url: &DatabaseUrl,
-    private: Option<&mut PrivatePostgres>,
+    private: Option<Arc<Mutex<PrivatePostgres>>>,
 ) -> Result<(), Failure> {
+    // Before anything that takes time, so that a stop is never missed.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     if settings.profile == Profile::Development {
         migrations::migrate(&url.0).await?;
     }
@@ -80,7 +82,6 @@ async fn serve(
     let application = Application::build(settings, state)?;
     tracing::info!(address = %application.address(), profile = ?settings.profile, "listening");
 
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (handle, state) = (application.handle(), application.state());
     let server = tokio::spawn(application.run());
     let housekeeping = tokio::spawn(async move {
@@ -126,13 +127,13 @@ async fn keep_ledger(database: Database, journal: Journal) {
 }
 
 /// Starts a private database again when it has died. Without one, waits for ever.
-async fn look_after(private: Option<&mut PrivatePostgres>) {
-    let Some(private) = private else {
-        return std::future::pending().await;
-    };
+async fn look_after(private: Option<Arc<Mutex<PrivatePostgres>>>) {
+    let Some(private) = private else { return std::future::pending().await };
     loop {
         tokio::time::sleep(REVIVE_EVERY).await;
-        if let Err(error) = tokio::task::block_in_place(|| private.revive()) {
+        let private = private.clone();
+        let revive = move || private.lock().unwrap_or_else(PoisonError::into_inner).revive();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(revive).await {
             tracing::error!(%error, "the private PostgreSQL does not come back");
         }
     }

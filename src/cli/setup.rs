@@ -61,7 +61,7 @@ pub fn with_journal<T>(
         database.close().await;
         result
     });
-    if let Some(private) = private {
+    if let Some(mut private) = private {
         private.stop()?;
     }
     result
@@ -71,7 +71,7 @@ pub fn with_journal<T>(
 pub fn migrate(settings: &Settings) -> Result<ExitCode, Failure> {
     let (private, url) = database(settings)?;
     runtime()?.block_on(migrations::migrate(&url.0))?;
-    if let Some(private) = private {
+    if let Some(mut private) = private {
         private.stop()?;
     }
     Ok(ExitCode::SUCCESS)
