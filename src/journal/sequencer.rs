@@ -8,8 +8,6 @@
 
 use std::time::Duration;
 
-use counterfoil_domain::user_account::UserAccount;
-use cqrs_es::Aggregate as _;
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::IsolationLevel;
 use tokio_postgres::types::ToSql;
@@ -84,7 +82,7 @@ impl Sequencer {
             connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
         let statement = look.prepare_cached(include_str!("sql/sequence.sql")).await?;
         let lease = LEASE.as_secs_f64();
-        let Some(row) = look.query_opt(&statement, &[&UserAccount::TYPE, &self.node, &lease]).await? else {
+        let Some(row) = look.query_opt(&statement, &[&self.node, &lease]).await? else {
             return Ok(Sequenced::NotOurs);
         };
         let (numbered, seq, seen): (i64, i64, String) =
@@ -107,7 +105,7 @@ impl Sequencer {
     /// that has no number.
     async fn settle(&self, connection: &mut Client) -> Result<Option<Sequenced>, SequencerError> {
         let statement = connection.prepare_cached(include_str!("sql/cluster.sql")).await?;
-        let row = connection.query_one(&statement, &[&UserAccount::TYPE, &self.node]).await?;
+        let row = connection.query_one(&statement, &[&self.node]).await?;
         if row.get("standby") {
             return Ok(Some(Sequenced::Standby));
         }
@@ -129,8 +127,7 @@ impl Sequencer {
         let seen: String = first.query_one("SELECT pg_current_snapshot()::text", &[]).await?.get(0);
         first.batch_execute("SET LOCAL statement_timeout = 0").await?;
         let seq: i64 = row.get("seq");
-        let numbered =
-            first.execute(include_str!("sql/sequence_all.sql"), &[&UserAccount::TYPE, &seq]).await?;
+        let numbered = first.execute(include_str!("sql/sequence_all.sql"), &[&seq]).await?;
         let numbered = i64::try_from(numbered).unwrap_or(i64::MAX);
         let take_over = include_str!("sql/take_over.sql");
         let parameters: [&(dyn ToSql + Sync); 5] =

@@ -1,11 +1,10 @@
--- $1 aggregate type, $2 owner: which cluster this is, in which one the snapshot was taken, and whether there is work
+-- $1 owner: which cluster this is, in which one the snapshot was taken, and whether there is work
 SELECT pg_is_in_recovery() AS standby, c.system_identifier AS cluster, s.cluster AS known,
-       CASE WHEN s.owner = $2 THEN s.lease_until < clock_timestamp() + interval '2 seconds'
+       CASE WHEN s.owner = $1 THEN s.lease_until < clock_timestamp() + interval '2 seconds'
             ELSE s.lease_until < clock_timestamp() END AS lease_due,
-       s.owner = $2 AND s.lease_until > clock_timestamp() AS ours,
+       s.owner = $1 AND s.lease_until > clock_timestamp() AS ours,
        EXISTS (SELECT FROM events e
                 WHERE e.transaction_id >= pg_snapshot_xmin(s.seen)
                   AND e.transaction_id < pg_snapshot_xmax(pg_current_snapshot())
-                  AND NOT pg_visible_in_snapshot(e.transaction_id, s.seen)
-                  AND e.aggregate_type = $1) AS fresh
+                  AND NOT pg_visible_in_snapshot(e.transaction_id, s.seen)) AS fresh
   FROM sequencer s, pg_control_system() c

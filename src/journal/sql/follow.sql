@@ -1,6 +1,7 @@
--- $1 aggregate type, $2 after which number, $3 how many, $4 names of events to pass over (no payload is read of those)
+-- $1 aggregate type, $2 after which number, $3 how many (the ledger has no gaps), $4 names of events to pass over, of
+-- which no payload is read
 SELECT l.seq, l.account_id, l.sequence, e.payload, e.personal
-  FROM (SELECT seq, account_id, sequence FROM ledger WHERE seq > $2 ORDER BY seq LIMIT $3) AS l
+  FROM (SELECT seq, account_id, sequence FROM ledger WHERE seq > $2 AND seq <= $2 + $3 OFFSET 0) AS l
   LEFT JOIN LATERAL (SELECT payload::text AS payload, personal
                        FROM events
                       WHERE aggregate_type = $1 AND aggregate_id = l.account_id::text AND sequence = l.sequence
