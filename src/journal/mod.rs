@@ -23,7 +23,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccount;
 use counterfoil_domain::values::{AccountId, Identifier};
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 
 use crate::database::{Database, DatabaseError};
 use crate::entropy;
@@ -39,15 +39,17 @@ use load::{LoadByAccount, LoadByLookup, StoredHead};
 /// The form in which this version writes states. A head in another form is folded again from its events.
 const STATE_FORMAT: i32 = 1;
 
-/// How many connections of a thread append, load by account and load by identifier. While one is under way the next
-/// batch gathers, and the other threads have theirs.
-const CONNECTIONS_EACH: usize = 1;
+/// How many connections of a thread append. While one waits for the disk, what has gathered goes out on the other.
+const APPENDERS_EACH: usize = 2;
+
+/// How many connections of a thread load by account, and as many by identifier.
+const LOADERS_EACH: usize = 1;
 
 /// How many requests of a kind may wait; more are turned away at once, to be tried again.
 const WAITING_AT_MOST: usize = 10_000;
 
 /// How many heads are remembered, and how many identifiers.
-const REMEMBERED: u64 = 100_000;
+const REMEMBERED: usize = 100_000;
 
 /// The event store, as one thread uses it.
 #[derive(Clone, Debug)]
@@ -139,14 +141,9 @@ impl Journal {
 
     fn over(database: Database, shared: Arc<Shared>) -> Self {
         Self {
-            appends: Group::start(Append, database.clone(), CONNECTIONS_EACH, WAITING_AT_MOST),
-            loads_by_account: Group::start(
-                LoadByAccount,
-                database.clone(),
-                CONNECTIONS_EACH,
-                WAITING_AT_MOST,
-            ),
-            loads_by_lookup: Group::start(LoadByLookup, database.clone(), CONNECTIONS_EACH, WAITING_AT_MOST),
+            appends: Group::start(Append, database.clone(), APPENDERS_EACH, WAITING_AT_MOST),
+            loads_by_account: Group::start(LoadByAccount, database.clone(), LOADERS_EACH, WAITING_AT_MOST),
+            loads_by_lookup: Group::start(LoadByLookup, database.clone(), LOADERS_EACH, WAITING_AT_MOST),
             database,
             shared,
         }
@@ -237,7 +234,7 @@ impl Journal {
     /// [`JournalError`] when the database did not answer.
     pub async fn append(&self, commit: &Arc<Commit>) -> Result<Verdict, JournalError> {
         // Nothing is remembered while it is in doubt.
-        self.shared.heads.invalidate(&commit.account);
+        self.shared.heads.remove(&commit.account);
         let verdict = self.appends.ask(commit.clone()).await?;
         if verdict == Verdict::Committed {
             self.shared.heads.insert(commit.account, commit.after.clone());

@@ -9,11 +9,13 @@ mod claims;
 mod seal;
 mod sign;
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use counterfoil_domain::user_account::SessionTokens;
 use counterfoil_domain::values::{AccountId, Generation, SessionId};
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 
 use crate::keyring::Keyring;
 use claims::Claims;
@@ -116,11 +118,11 @@ pub struct Tokens {
     signatures: Signatures,
     policy: TokenPolicy,
     /// What tokens say that were found to be ours or made here, by the hash of their text.
-    known: Cache<[u8; 32], Token>,
+    known: Arc<Cache<[u8; 32], Token>>,
 }
 
 /// How many tokens are known without looking at them again.
-const KNOWN: u64 = 200_000;
+const KNOWN: usize = 200_000;
 
 impl Tokens {
     /// Tokens under the keyring's keys.
@@ -129,7 +131,7 @@ impl Tokens {
             seals: Seals::new(keyring),
             signatures: Signatures::new(keyring),
             policy,
-            known: Cache::new(KNOWN),
+            known: Arc::new(Cache::new(KNOWN)),
         }
     }
 
