@@ -35,41 +35,47 @@ pub struct Checked {
     pub differing: i64,
 }
 
-/// Fills a new table beside the old one, catches up with what happened meanwhile, and puts it in the old one's place.
+/// Fills new tables beside the old ones, in one reading of the log, catches up with what happened meanwhile, and puts
+/// them in the old ones' place.
 ///
-/// Commands go on while the table is filled; they wait only while the accounts that changed meanwhile are done again.
+/// Commands go on while the tables are filled; they wait only while the accounts that changed meanwhile are done again.
 ///
 /// # Errors
-/// [`JournalError`]; the old table is then untouched.
+/// [`JournalError`]; the old tables are then untouched.
 pub async fn rebuild(
     journal: &Journal,
-    model: &ReadModel,
+    models: &[ReadModel],
     progress: &mut impl FnMut(Progress),
 ) -> Result<Progress, JournalError> {
-    let (name, new) = (model.table.name, format!("{}_rebuild", model.table.name));
+    let tables: Vec<(ReadModel, String)> =
+        models.iter().map(|model| (*model, format!("{}_rebuild", model.table.name))).collect();
     let mut connection = journal.database().connection().await?;
-    connection
-        .batch_execute(&format!("DROP TABLE IF EXISTS {new}; CREATE TABLE {new} (LIKE {name} INCLUDING ALL)"))
-        .await?;
+    for (model, new) in &tables {
+        let like = format!("CREATE TABLE {new} (LIKE {} INCLUDING ALL)", model.table.name);
+        connection.batch_execute(&format!("DROP TABLE IF EXISTS {new}; {like}")).await?;
+    }
 
     let first =
         connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
     let snapshot: String = first.query_one("SELECT pg_current_snapshot()::text", &[]).await?.get(0);
-    let mut filler =
-        Filler { journal, tables: &[(*model, new.clone())], done: Progress::default(), progress };
+    let mut filler = Filler { journal, tables: &tables, done: Progress::default(), progress };
     filler.fill_all(&first).await?;
     first.commit().await?;
 
     let last = connection.transaction().await?;
     last.batch_execute("LOCK TABLE heads IN SHARE MODE").await?;
-    let changed =
-        last.query(include_str!("journal/sql/changed_since.sql"), &[&UserAccount::TYPE, &snapshot]).await?;
+    let changed = last.query(include_str!("journal/sql/changed_since.sql"), &[&snapshot]).await?;
     let changed: Vec<Uuid> = changed.iter().map(|row| row.get(0)).collect();
-    last.execute(&format!("DELETE FROM {new} WHERE account_id = ANY($1)"), &[&changed]).await?;
+    for (_, new) in &tables {
+        last.execute(&format!("DELETE FROM {new} WHERE account_id = ANY($1)"), &[&changed]).await?;
+    }
     filler.fill(&last, &changed).await?;
     let done = filler.done;
-    last.batch_execute(&format!("DROP TABLE {name}; ALTER TABLE {new} RENAME TO {name}")).await?;
-    rename_indexes(&last, name, &new).await?;
+    for (model, new) in &tables {
+        let name = model.table.name;
+        last.batch_execute(&format!("DROP TABLE {name}; ALTER TABLE {new} RENAME TO {name}")).await?;
+        rename_indexes(&last, name, new).await?;
+    }
     last.commit().await?;
     Ok(done)
 }

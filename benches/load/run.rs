@@ -104,6 +104,36 @@ impl Bench {
 
         let tokens = self.refreshes(&service, tokens, &plain, &lone);
         self.reads(&service, &tokens);
+        if self.wanted("rebuild") {
+            self.rebuild();
+        }
+    }
+
+    /// All read models made again, beside `COPY events TO STDOUT`.
+    fn rebuild(&mut self) {
+        let psql = |sql: &str| {
+            let output = Command::new("psql").args(["-qAt", &self.url, "-c", sql]).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            output.stdout
+        };
+        let events: f64 =
+            String::from_utf8(psql("SELECT count(*) FROM events")).unwrap().trim().parse().unwrap();
+        let began = Instant::now();
+        psql("COPY events TO STDOUT");
+        let copy = events / began.elapsed().as_secs_f64();
+        let began = Instant::now();
+        let rebuilt = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
+            .args(["projections", "rebuild"])
+            .current_dir(&self.folder)
+            .env("DATABASE_URL", &self.url)
+            .env("COUNTERFOIL_PROFILE", "development")
+            .output()
+            .unwrap();
+        assert!(rebuilt.status.success(), "{rebuilt:?}");
+        let rebuild = events / began.elapsed().as_secs_f64();
+        self.report.figure("copy_events_per_second", copy);
+        self.report.figure("rebuild_events_per_second", rebuild);
+        self.report.figure("rebuild_vs_copy", rebuild / copy);
     }
 
     fn refreshes(

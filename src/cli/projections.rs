@@ -60,19 +60,15 @@ fn named(name: Option<&str>) -> Result<Vec<ReadModel>, Failure> {
 
 fn rebuild_models(settings: &Settings, models: &[ReadModel]) -> Result<ExitCode, Failure> {
     setup::with_journal(settings, async |journal| {
-        for model in models {
-            let (name, started) = (model.table.name, Instant::now());
-            let mut report = output::ProgressReport::new(name);
-            let done = rebuild::rebuild(journal, model, &mut |progress| {
-                report.show(progress);
-            })
-            .await?;
-            report.finish();
-            let seconds = started.elapsed().as_secs_f64();
-            let line =
-                format!("{name}: {} events of {} accounts in {seconds:.2} s\n", done.events, done.accounts);
-            output::text(&line)?;
-        }
+        let started = Instant::now();
+        let mut report = output::ProgressReport::new("rebuild");
+        let done = rebuild::rebuild(journal, models, &mut |progress| report.show(progress)).await?;
+        report.finish();
+        let names: Vec<&str> = models.iter().map(|model| model.table.name).collect();
+        let (names, seconds) = (names.join(", "), started.elapsed().as_secs_f64());
+        let line =
+            format!("{names}: {} events of {} accounts in {seconds:.2} s\n", done.events, done.accounts);
+        output::text(&line)?;
         Ok(ExitCode::SUCCESS)
     })
 }
