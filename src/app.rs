@@ -157,9 +157,13 @@ impl State {
     /// Forgets what has expired. Called now and then; missing it once does no harm.
     pub async fn prune(&self) {
         let now = self.clock.now() - LEEWAY * 2;
-        let pruned = self.query(async |db| revoked_token::prune(db, now).await).await;
-        if let Ok(count @ 1..) = pruned {
-            tracing::debug!(count, "forgot sessions whose tokens have expired");
+        let pruned = self.query(async |db| {
+            let revoked = revoked_token::prune(db, now).await?;
+            let statement = db.prepare_cached(include_str!("journal/sql/prune_outbox.sql")).await?;
+            Ok((revoked, db.execute(&statement, &[&now]).await?))
+        });
+        if let Ok((sessions, messages)) = pruned.await {
+            tracing::debug!(sessions, messages, "forgot what has expired");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -86,6 +86,15 @@ impl From<PoolError> for DatabaseError {
     }
 }
 
+fn is_local(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+        }
+    }
+}
+
 /// A pool of connections to the primary.
 #[derive(Clone)]
 pub struct Database {
@@ -114,6 +123,12 @@ impl Database {
             .tcp_user_timeout(STATEMENT_WITHIN)
             .options(session_settings());
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        // What stays on this machine needs no TLS, and a local server's certificate is seldom one that can be verified.
+        let local = config.get_hosts().iter().all(is_local)
+            && config.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback);
+        if config.get_ssl_mode() == SslMode::Prefer && local {
+            config.ssl_mode(SslMode::Disable);
+        }
         let native =
             || MakeRustlsConnect::with_native_certs().map_err(|error| refused(&format!("{error:?}")));
         let tls = if config.get_ssl_mode() == SslMode::Disable { None } else { Some(native()?.0) };

@@ -167,9 +167,6 @@ impl Sources {
         let unset = raw.database.url.is_none() && raw.keyring.file.is_none();
         let profile = raw.profile.unwrap_or(if unset { Profile::Development } else { Profile::Production });
         let development = profile == Profile::Development;
-        let invalid =
-            |setting, problem: &str| SettingsError::Invalid { setting, problem: problem.to_owned() };
-
         let resolved = raw.server.listen.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
         let listen = resolved.ok_or_else(|| invalid("server.listen", "is not host:port"))?;
         if development && !listen.ip().is_loopback() {
@@ -184,19 +181,7 @@ impl Sources {
         if !development && raw.keyring.file.is_none() {
             return Err(invalid("keyring.file", "is missing; make one with `counterfoil keys new`"));
         }
-        let delivery = match (raw.delivery.gateway.as_deref(), development) {
-            (None | Some("echo"), true) => Delivery::Echo,
-            (Some("echo"), false) => {
-                return Err(invalid(
-                    "delivery.gateway",
-                    "echo gives codes away; it is for the development profile",
-                ));
-            }
-            (None, false) => {
-                return Err(invalid("delivery.gateway", "is missing: codes would reach nobody"));
-            }
-            (Some(_), _) => return Err(invalid("delivery.gateway", "is not a gateway; there is `echo`")),
-        };
+        let delivery = delivery(raw.delivery.gateway.as_deref(), development)?;
         match (raw.limits.shared.as_str(), development) {
             ("on", _) | ("off", true) => {}
             ("off", false) => {
@@ -204,12 +189,7 @@ impl Sources {
             }
             _ => return Err(invalid("limits.shared", "is `on` or `off`")),
         }
-        let default_region = match raw.identifiers.default_region.as_deref() {
-            None | Some("") => None,
-            Some(code) => Some(Region::parse(code).ok_or_else(|| {
-                invalid("identifiers.default_region", "is not a two-letter code of a region, such as IR")
-            })?),
-        };
+        let default_region = region(raw.identifiers.default_region.as_deref())?;
         let access_lifetime = seconds(raw.tokens.access_lifetime);
         if !(30..=3600).contains(&raw.tokens.access_lifetime) {
             return Err(invalid("tokens.access_lifetime", "must be 30 to 3600 seconds"));
@@ -248,6 +228,27 @@ impl Sources {
             },
         })
     }
+}
+
+fn invalid(setting: &'static str, problem: &str) -> SettingsError {
+    SettingsError::Invalid { setting, problem: problem.to_owned() }
+}
+
+fn delivery(gateway: Option<&str>, development: bool) -> Result<Delivery, SettingsError> {
+    let problem = match (gateway, development) {
+        (None | Some("echo"), true) => return Ok(Delivery::Echo),
+        (Some("echo"), false) => "echo gives codes away; it is for the development profile",
+        (None, false) => "is missing: codes would reach nobody",
+        (Some(_), _) => "is not a gateway; there is `echo`",
+    };
+    Err(invalid("delivery.gateway", problem))
+}
+
+fn region(code: Option<&str>) -> Result<Option<Region>, SettingsError> {
+    let Some(code) = code.filter(|code| !code.is_empty()) else { return Ok(None) };
+    let unknown =
+        || invalid("identifiers.default_region", "is not a two-letter code of a region, such as IR");
+    Region::parse(code).map(Some).ok_or_else(unknown)
 }
 
 fn seconds(seconds: u32) -> TimeDelta {

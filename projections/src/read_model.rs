@@ -92,21 +92,23 @@ impl Table {
     }
 }
 
-/// A change to a row.
+/// A change to a row; [`table`] writes it.
 pub(crate) trait Change: Sized + Serialize {
     type Key: Ord;
 
     fn key(&self) -> Self::Key;
 
-    /// What an event changes, if anything.
-    fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self>;
-
     /// Takes a later change of the same row into this one.
     fn then(&mut self, later: Self);
 }
 
+/// What an event changes, if anything.
+pub(crate) trait Project: Change {
+    fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self>;
+}
+
 /// The changes of many events, one for each row.
-pub(crate) fn changes<C: Change>(streams: &[Stream<'_>]) -> String {
+pub(crate) fn changes<C: Project>(streams: &[Stream<'_>]) -> String {
     let mut rows: BTreeMap<C::Key, C> = BTreeMap::new();
     for stream in streams {
         for change in stream.events.iter().filter_map(|event| C::project(stream.account, event)) {
@@ -147,13 +149,17 @@ macro_rules! table {
             fn of($($key: $key_type),+) -> Self {
                 Self { $($key,)+ $($column: None,)+ }
             }
+        }
 
-            fn columns_then(&mut self, later: Self) {
-                $(if later.$column.is_some() { self.$column = later.$column; })+
+        impl $crate::read_model::Change for $change {
+            type Key = ($($key_type,)+);
+
+            fn key(&self) -> Self::Key {
+                ($(self.$key,)+)
             }
 
-            fn columns_key(&self) -> ($($key_type,)+) {
-                ($(self.$key,)+)
+            fn then(&mut self, later: Self) {
+                $(if later.$column.is_some() { self.$column = later.$column; })+
             }
         }
     };

@@ -99,6 +99,28 @@ async fn a_rebuild_goes_on_beside_commands_and_loses_none() {
 }
 
 #[tokio::test]
+async fn what_has_expired_is_forgotten_and_is_no_difference() {
+    let app = TestApp::start().await;
+    some_history(&app).await;
+    let kept = async || {
+        let rows = "SELECT (SELECT count(*) FROM outbox) || '/' || (SELECT count(*) FROM revoked_tokens)";
+        app.database.value::<String>(rows).await
+    };
+    app.state.prune().await;
+    assert_eq!(kept().await, "31/10");
+    app.wait(10 * 60);
+    app.state.prune().await;
+    assert_eq!(kept().await, "0/10");
+    app.wait(31 * 24 * 3600);
+    app.state.prune().await;
+    assert_eq!(kept().await, "0/0");
+    let models = counterfoil_projections::ALL;
+    let now = counterfoil::clock::Clock::now(&*app.clock);
+    let checked = counterfoil::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
+    assert!(checked.iter().all(|model| model.differing == 0), "{checked:?}");
+}
+
+#[tokio::test]
 async fn the_status_says_how_far_each_read_model_has_come() {
     let app = TestApp::start().await;
     some_history(&app).await;

@@ -7,7 +7,7 @@ use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, SessionId};
 
 use crate::ReadModel;
-use crate::read_model::{Change, Recorded, changes, table};
+use crate::read_model::{Project, Recorded, changes, table};
 
 /// The read model `login_history`.
 pub const READ_MODEL: ReadModel =
@@ -34,17 +34,7 @@ table! {
     }
 }
 
-impl Change for LoginHistoryChange {
-    type Key = (AccountId, i64);
-
-    fn key(&self) -> Self::Key {
-        self.columns_key()
-    }
-
-    fn then(&mut self, later: Self) {
-        self.columns_then(later);
-    }
-
+impl Project for LoginHistoryChange {
     fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
         let Recorded { sequence, event } = recorded;
         let (session, reason) = match &event.fact {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::ReadModel;
-use crate::read_model::{Change, Recorded, changes, table};
+use crate::read_model::{Project, Recorded, changes, table};
 
 /// The read model `profiles`.
 pub const READ_MODEL: ReadModel =
@@ -30,17 +30,7 @@ table! {
     }
 }
 
-impl Change for ProfileChange {
-    type Key = (AccountId,);
-
-    fn key(&self) -> Self::Key {
-        self.columns_key()
-    }
-
-    fn then(&mut self, later: Self) {
-        self.columns_then(later);
-    }
-
+impl Project for ProfileChange {
     fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
         let event = &recorded.event;
         let fullname = || Some(event.person.as_ref()?.fullname.as_ref()?.as_str().to_owned());

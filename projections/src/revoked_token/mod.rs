@@ -9,7 +9,7 @@ use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 
 use crate::ReadModel;
-use crate::read_model::{Change, Recorded, changes, table};
+use crate::read_model::{Project, Recorded, changes, table};
 
 /// The read model `revoked_tokens`.
 pub const READ_MODEL: ReadModel =
@@ -25,17 +25,7 @@ table! {
     }
 }
 
-impl Change for RevokedTokenChange {
-    type Key = (AccountId, SessionId);
-
-    fn key(&self) -> Self::Key {
-        self.columns_key()
-    }
-
-    fn then(&mut self, later: Self) {
-        self.columns_then(later);
-    }
-
+impl Project for RevokedTokenChange {
     fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
         let event = &recorded.event;
         match event.fact {

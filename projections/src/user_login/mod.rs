@@ -6,7 +6,7 @@ use counterfoil_domain::values::{AccountId, Generation, SessionId};
 use deadpool_postgres::GenericClient;
 
 use crate::ReadModel;
-use crate::read_model::{Change, Recorded, changes, table};
+use crate::read_model::{Project, Recorded, changes, table};
 
 /// The read model `user_logins`.
 pub const READ_MODEL: ReadModel =
@@ -31,17 +31,7 @@ table! {
     }
 }
 
-impl Change for UserLoginChange {
-    type Key = (AccountId, SessionId);
-
-    fn key(&self) -> Self::Key {
-        self.columns_key()
-    }
-
-    fn then(&mut self, later: Self) {
-        self.columns_then(later);
-    }
-
+impl Project for UserLoginChange {
     fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
         let event = &recorded.event;
         let client = event.client.as_ref();

@@ -20,6 +20,7 @@ pub struct TestApp {
     pub clock: Arc<ManualClock>,
     pub keyring: Keyring,
     pub database: TestDatabase,
+    pub state: Arc<State>,
     handle: ServerHandle,
 }
 
@@ -54,9 +55,9 @@ impl TestApp {
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let state = State::new(&settings, url, &keyring, clock.clone(), metrics).unwrap();
         let application = Application::build(&settings, state).unwrap();
-        let (address, handle) = (application.address(), application.handle());
+        let (address, handle, state) = (application.address(), application.handle(), application.state());
         tokio::spawn(application.run());
-        Self { api: Api::new(address), clock, keyring, database, handle }
+        Self { api: Api::new(address), clock, keyring, database, state, handle }
     }
 
     /// Moves the service's time on.
