@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::database::{Database, DatabaseError};
+use crate::supervise::restarted;
 
 /// What is asked together.
 pub trait Ask: Send + Sync + 'static {
@@ -56,7 +57,10 @@ impl<A: Ask> Group<A> {
         let (queue, requests) = mpsc::channel(waiting_at_most);
         let (ask, requests) = (Arc::new(ask), Arc::new(Mutex::new(requests)));
         for _ in 0..workers {
-            tokio::spawn(work(ask.clone(), database.clone(), requests.clone()));
+            let (ask, database, requests) = (ask.clone(), database.clone(), requests.clone());
+            tokio::spawn(restarted("a worker", move || {
+                work(ask.clone(), database.clone(), requests.clone())
+            }));
         }
         Self { queue }
     }

@@ -19,5 +19,6 @@ pub mod private_postgres;
 mod reads;
 pub mod rebuild;
 pub mod settings;
+mod supervise;
 pub mod telemetry;
 pub mod tokens;

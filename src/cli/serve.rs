@@ -17,6 +17,7 @@ use crate::journal::sequencer::{Sequenced, Sequencer};
 use crate::migrations;
 use crate::private_postgres::PrivatePostgres;
 use crate::settings::{DatabaseUrl, Profile, Settings};
+use crate::supervise::restarted;
 use crate::telemetry;
 
 /// How often what has expired is forgotten, and a private database is looked after.
@@ -90,7 +91,9 @@ async fn serve(
             state.prune().await;
         }
     });
-    let ledger = tokio::spawn(keep_ledger(database.clone(), journal));
+    let ledger = (database.clone(), journal);
+    let ledger =
+        tokio::spawn(restarted("the ledger", move || keep_ledger(ledger.0.clone(), ledger.1.clone())));
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
