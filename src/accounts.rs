@@ -304,19 +304,16 @@ impl Accounts {
         at: DateTime<Utc>,
         command: UserAccountCommand,
     ) -> Result<Done, AccountsError> {
-        let loaded = match loaded {
+        let mut loaded = match loaded {
             Some(loaded) => loaded,
             None => until_available(|| self.journal.load(address, at)).await?,
         };
-        let remembered = loaded.remembered;
-        let (loaded, decided) = self.decide(loaded, command.clone()).await;
-        let (loaded, decided) = match decided {
+        let mut decided = self.decide(&loaded, command.clone()).await;
+        if loaded.remembered && !matches!(decided, Ok((_, Some(_)))) {
             // Nothing would be written, so nothing would find out that memory is out of date.
-            Err(_) | Ok((_, None)) if remembered => {
-                self.decide(until_available(|| self.journal.load_anew(address, at)).await?, command).await
-            }
-            decided => (loaded, decided),
-        };
+            loaded = until_available(|| self.journal.load_anew(address, at)).await?;
+            decided = self.decide(&loaded, command).await;
+        }
         let account = loaded.head.account;
         let (events, Some(state)) = decided? else { return Ok(Done { account, events: Vec::new() }) };
 
@@ -339,15 +336,15 @@ impl Accounts {
     /// The events of a command and the state they come to; no state when there are none.
     async fn decide(
         &self,
-        loaded: Loaded,
+        loaded: &Loaded,
         command: UserAccountCommand,
-    ) -> (Loaded, Result<(Vec<UserAccountEvent>, Option<UserAccount>), Refusal>) {
+    ) -> Result<(Vec<UserAccountEvent>, Option<UserAccount>), Refusal> {
         let mut state = loaded.head.state.clone();
         let sink = EventSink::default();
-        let handled = state.handle(command, &self.services, &sink).await;
+        state.handle(command, &self.services, &sink).await?;
         let events = sink.collect().await;
         let state = Some(state).filter(|_| !events.is_empty());
-        (loaded, handled.map(|()| (events, state)))
+        Ok((events, state))
     }
 
     /// The code that an event asks to be sent.
