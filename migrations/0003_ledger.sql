@@ -1,9 +1,11 @@
--- The order of the whole log: a gapless number for every event, written behind the commits by the sequencer.
+-- The order of the whole log: a gapless number for every event, written behind the commits by the sequencer. The name of
+-- the event is there as well, so that whoever follows can pass over what does not concern him.
 
 CREATE TABLE ledger (
     seq        bigint PRIMARY KEY,
     account_id uuid   NOT NULL,
     sequence   bigint NOT NULL,
+    event_type text   NOT NULL,
     leaf       bytea  NOT NULL,
     UNIQUE (account_id, sequence)
 );

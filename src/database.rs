@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
+};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
@@ -140,6 +142,8 @@ impl Database {
             };
             Pool::builder(manager)
                 .max_size(connections)
+                // The connection used last has its plans at hand, and so has the processor.
+                .queue_mode(QueueMode::Lifo)
                 .runtime(Runtime::Tokio1)
                 .wait_timeout(Some(CONNECT_WITHIN))
                 .create_timeout(Some(CONNECT_WITHIN))

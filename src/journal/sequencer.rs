@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::IsolationLevel;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -82,17 +83,22 @@ impl Sequencer {
             connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
         let statement = look.prepare_cached(include_str!("sql/sequence.sql")).await?;
         let lease = LEASE.as_secs_f64();
-        let Some(row) = look.query_opt(&statement, &[&self.node, &lease]).await? else {
-            return Ok(Sequenced::NotOurs);
+        let row = match look.query_opt(&statement, &[&self.node, &lease]).await {
+            // An event that has its number already looks new: the snapshot on record is from before a restore.
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+                drop(look);
+                return self.take_over(&mut connection, None).await;
+            }
+            found => found?,
         };
+        let Some(row) = row else { return Ok(Sequenced::NotOurs) };
+        if let (Some(account), Some(sequence)) = (row.get("gap_account"), row.get("gap_sequence")) {
+            return Err(SequencerError::Gap { account, sequence });
+        }
         let (numbered, seq, seen): (i64, i64, String) =
             (row.get("numbered"), row.get("seq"), row.get("seen"));
         metrics::gauge!("counterfoil_ledger_lag_seconds").set(row.get::<_, f64>("lag"));
         if numbered > 0 {
-            let statement = look.prepare_cached(include_str!("sql/sequence_gaps.sql")).await?;
-            if let Some(gap) = look.query_opt(&statement, &[&(seq - numbered), &seq]).await? {
-                return Err(SequencerError::Gap { account: gap.get(0), sequence: gap.get(1) });
-            }
             announce(&look, seq).await?;
         }
         let mark = look.prepare_cached("UPDATE sequencer SET seq = $1, seen = $2::text::pg_snapshot").await?;
@@ -117,11 +123,22 @@ impl Sequencer {
             // Nothing is written while nothing happens, so an idle service leaves the disk alone.
             return Ok((!work).then_some(idle));
         }
+        self.take_over(connection, Some(cluster)).await.map(Some)
+    }
+
+    /// Numbers all that has no number, and notes the present snapshot. With a cluster, unless another node has done that
+    /// in this cluster meanwhile.
+    async fn take_over(
+        &self,
+        connection: &mut Client,
+        cluster: Option<i64>,
+    ) -> Result<Sequenced, SequencerError> {
         let first = connection.transaction().await?;
         // The lease is not asked about: whoever comes first does it, and others wait here and then find it done.
         let row = first.query_one("SELECT seq, cluster FROM sequencer FOR UPDATE", &[]).await?;
-        if row.get::<_, Option<i64>>("cluster") == Some(cluster) {
-            return Ok(Some(Sequenced::NotOurs));
+        let known: Option<i64> = row.get("cluster");
+        if cluster.is_some() && known == cluster {
+            return Ok(Sequenced::NotOurs);
         }
         // Taken before the events are looked through: what commits meanwhile is found by the next look.
         let seen: String = first.query_one("SELECT pg_current_snapshot()::text", &[]).await?.get(0);
@@ -131,12 +148,12 @@ impl Sequencer {
         let numbered = i64::try_from(numbered).unwrap_or(i64::MAX);
         let take_over = include_str!("sql/take_over.sql");
         let parameters: [&(dyn ToSql + Sync); 5] =
-            [&(seq + numbered), &seen, &cluster, &self.node, &LEASE.as_secs_f64()];
+            [&(seq + numbered), &seen, &cluster.or(known), &self.node, &LEASE.as_secs_f64()];
         first.execute(take_over, &parameters).await?;
         announce(&first, seq + numbered).await?;
         first.commit().await?;
         tracing::info!(numbered, "took over the order of the log in this cluster");
-        Ok(Some(Sequenced::Numbered(numbered)))
+        Ok(Sequenced::Numbered(numbered))
     }
 }
 

@@ -15,7 +15,8 @@ use aws_lc_rs::digest;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use counterfoil_domain::user_account::SessionTokens;
 use counterfoil_domain::values::{AccountId, Generation, SessionId};
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 
 use crate::keyring::Keyring;
 use claims::Claims;
@@ -121,8 +122,12 @@ pub struct Tokens {
     known: Arc<Cache<[u8; 32], Token>>,
 }
 
-/// How many tokens are known without looking at them again.
+/// How many tokens are known without looking at them again: 150 bytes each.
 const KNOWN: usize = 200_000;
+
+/// The share of them kept for tokens that have been presented more than once. The rest is for those made last: a token
+/// waits minutes before it is presented first, and most are presented once.
+const KNOWN_WELL: f64 = 0.3;
 
 impl Tokens {
     /// Tokens under the keyring's keys.
@@ -131,7 +136,7 @@ impl Tokens {
             seals: Seals::new(keyring),
             signatures: Signatures::new(keyring),
             policy,
-            known: Arc::new(Cache::new(KNOWN)),
+            known: Arc::new(known()),
         }
     }
 
@@ -198,6 +203,13 @@ impl Tokens {
         self.known.insert(hash(&text), token);
         text
     }
+}
+
+fn known() -> Cache<[u8; 32], Token> {
+    let mut options = OptionsBuilder::new();
+    options.estimated_items_capacity(KNOWN).weight_capacity(KNOWN as u64).hot_allocation(KNOWN_WELL);
+    let options = options.build().expect("every number that is needed is given");
+    Cache::with_options(options, UnitWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default())
 }
 
 fn hash(text: &str) -> [u8; 32] {

@@ -3,8 +3,7 @@ SELECT pg_is_in_recovery() AS standby, c.system_identifier AS cluster, s.cluster
        CASE WHEN s.owner = $1 THEN s.lease_until < clock_timestamp() + interval '2 seconds'
             ELSE s.lease_until < clock_timestamp() END AS lease_due,
        s.owner = $1 AND s.lease_until > clock_timestamp() AS ours,
-       EXISTS (SELECT FROM events e
-                WHERE e.transaction_id >= pg_snapshot_xmin(s.seen)
-                  AND e.transaction_id < pg_snapshot_xmax(pg_current_snapshot())
-                  AND NOT pg_visible_in_snapshot(e.transaction_id, s.seen)) AS fresh
+       EXISTS (SELECT FROM events WHERE transaction_id >= pg_snapshot_xmax(s.seen))
+       OR EXISTS (SELECT FROM pg_snapshot_xip(s.seen) AS unfinished (id),
+                         LATERAL (SELECT FROM events WHERE transaction_id = unfinished.id OFFSET 0) AS events) AS fresh
   FROM sequencer s, pg_control_system() c

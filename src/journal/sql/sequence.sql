@@ -1,8 +1,8 @@
 -- $1 owner, $2 seconds of lease
--- Gives the next numbers to the events that are visible now and were not when it last looked. In READ COMMITTED a
--- statement has one snapshot, so what it sees is what `pg_current_snapshot()` says. Events of the ledger are left out
--- by name as well: after a restore, old transaction numbers mean nothing. The subqueries are such that there is one way
--- to run them: from the oldest transaction that was under way at the last look, and by key into the ledger.
+-- Gives the next numbers to the events that are visible now and were not when it last looked: those of transactions
+-- that had not begun then, and of those that were under way. In READ COMMITTED a statement has one snapshot, so what it
+-- sees is what `pg_current_snapshot()` says. An event before which one of its stream is missing is a gap, and the caller
+-- then takes nothing of this. The subqueries are such that there is one way to run them, by index.
 WITH mark AS (
     UPDATE sequencer
        SET owner = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
@@ -10,23 +10,35 @@ WITH mark AS (
     RETURNING seq, seen
 ),
 fresh AS (
-    SELECT e.*
+    SELECT e.*, e.aggregate_id::uuid AS account_id,
+           row_number() OVER (ORDER BY e.transaction_id, e.aggregate_id, e.sequence) AS n,
+           lag(e.sequence) OVER (PARTITION BY e.aggregate_id ORDER BY e.transaction_id, e.sequence) AS previous
       FROM mark,
-           LATERAL (SELECT aggregate_id::uuid AS account_id, sequence, leaf, transaction_id, recorded_at
+           LATERAL (SELECT aggregate_id, sequence, event_type, leaf, transaction_id, recorded_at
                       FROM events
-                     WHERE transaction_id >= pg_snapshot_xmin(mark.seen)
-                       AND transaction_id < pg_snapshot_xmax(pg_current_snapshot())
-                       AND NOT pg_visible_in_snapshot(transaction_id, mark.seen)
+                     WHERE transaction_id >= pg_snapshot_xmax(mark.seen)
+                    UNION ALL
+                    SELECT aggregate_id, sequence, event_type, leaf, transaction_id, recorded_at
+                      FROM pg_snapshot_xip(mark.seen) AS unfinished (id),
+                           LATERAL (SELECT * FROM events WHERE transaction_id = unfinished.id OFFSET 0) AS events
                     OFFSET 0) AS e
-     WHERE (SELECT true FROM ledger l WHERE l.account_id = e.account_id AND l.sequence = e.sequence) IS NULL
+),
+gap AS (
+    SELECT account_id, sequence
+      FROM fresh
+     WHERE CASE WHEN previous IS NOT NULL THEN previous <> sequence - 1
+                WHEN sequence = 1 THEN false
+                ELSE (SELECT true FROM ledger l
+                       WHERE l.account_id = fresh.account_id AND l.sequence = fresh.sequence - 1) IS NULL
+           END
+     LIMIT 1
 ),
 numbered AS (
-    INSERT INTO ledger (seq, account_id, sequence, leaf)
-    SELECT mark.seq + row_number() OVER (ORDER BY transaction_id, account_id, sequence), account_id, sequence, leaf
-      FROM fresh, mark
-    RETURNING seq
+    INSERT INTO ledger (seq, account_id, sequence, event_type, leaf)
+    SELECT mark.seq + n, account_id, sequence, event_type, leaf FROM fresh, mark
 )
-SELECT (SELECT count(*) FROM numbered) AS numbered, mark.seq + (SELECT count(*) FROM numbered) AS seq,
+SELECT (SELECT count(*) FROM fresh) AS numbered, mark.seq + (SELECT count(*) FROM fresh) AS seq,
        pg_current_snapshot()::text AS seen,
-       coalesce(extract(epoch FROM clock_timestamp() - (SELECT min(recorded_at) FROM fresh)), 0)::float8 AS lag
+       coalesce(extract(epoch FROM clock_timestamp() - (SELECT min(recorded_at) FROM fresh)), 0)::float8 AS lag,
+       (SELECT account_id FROM gap) AS gap_account, (SELECT sequence FROM gap) AS gap_sequence
   FROM mark

@@ -1,9 +1,9 @@
 -- $1 the last number given
 -- For a database that was restored or moved, whose snapshot means nothing here: every event that has no number yet,
 -- by the time it was recorded, and never before the one before it in its stream.
-INSERT INTO ledger (seq, account_id, sequence, leaf)
-SELECT $1 + row_number() OVER (ORDER BY recorded_by, account_id, sequence), account_id, sequence, leaf
-  FROM (SELECT e.aggregate_id::uuid AS account_id, e.sequence, e.leaf,
+INSERT INTO ledger (seq, account_id, sequence, event_type, leaf)
+SELECT $1 + row_number() OVER (ORDER BY recorded_by, account_id, sequence), account_id, sequence, event_type, leaf
+  FROM (SELECT e.aggregate_id::uuid AS account_id, e.sequence, e.event_type, e.leaf,
                max(e.recorded_at) OVER (PARTITION BY e.aggregate_id ORDER BY e.sequence) AS recorded_by
           FROM events e
          WHERE NOT EXISTS (SELECT FROM ledger l WHERE l.account_id = e.aggregate_id::uuid AND l.sequence = e.sequence)
