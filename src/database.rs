@@ -153,7 +153,7 @@ impl Database {
         };
         let options: PgConnectOptions = url.parse().map_err(|error| refused(&error))?;
         let reader = PgPoolOptions::new()
-            .max_connections(2)
+            .max_connections(3) // one of them listens
             .acquire_timeout(CONNECT_WITHIN)
             .connect_lazy_with(options.application_name("counterfoil-replay"));
         Ok(Self { pool: make_pool(), reader, make_pool: Arc::new(make_pool) })
