@@ -32,6 +32,9 @@ CREATE TABLE revoked_tokens (
     session_id uuid NOT NULL,
     revoked_at timestamptz,
     expires_at timestamptz,
+    -- By which a node finds what is new to it.
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (account_id, session_id)
 );
 CREATE INDEX revoked_tokens_by_expiry ON revoked_tokens (expires_at);
+CREATE INDEX revoked_tokens_by_transaction ON revoked_tokens (transaction_id);

@@ -23,6 +23,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
+use crate::ended_sessions::EndedSessions;
 use crate::entropy;
 use crate::journal::{Address, Commit, Journal, JournalError, Loaded, Message, Verdict};
 use crate::lanes::Lanes;
@@ -93,6 +94,7 @@ pub struct Accounts {
     tokens: Tokens,
     delivery: Delivery,
     clock: Arc<dyn Clock>,
+    ended: Arc<EndedSessions>,
     lanes: Arc<Lanes<Vec<u8>>>,
 }
 
@@ -117,9 +119,10 @@ impl Accounts {
         tokens: Tokens,
         delivery: Delivery,
         clock: Arc<dyn Clock>,
+        ended: Arc<EndedSessions>,
     ) -> Self {
         let services = Services { codes: Arc::new(codes.clone()), policy: Arc::new(policy) };
-        Self { journal, services, codes, tokens, delivery, clock, lanes: Arc::default() }
+        Self { journal, services, codes, tokens, delivery, clock, ended, lanes: Arc::default() }
     }
 
     /// The journal that it writes.
@@ -325,7 +328,14 @@ impl Accounts {
         let Some(commit) = commit.map(Arc::new) else { return Ok(Done { account, events }) };
         // Sent again as it is while it is in doubt: deciding again before it is settled could do it twice.
         match until_available(|| self.journal.append(&commit)).await? {
-            Verdict::Committed => Ok(Done { account, events }),
+            Verdict::Committed => {
+                for event in &events {
+                    if let Some((session, expires_at)) = event.ended_session() {
+                        self.ended.insert(session, expires_at);
+                    }
+                }
+                Ok(Done { account, events })
+            }
             Verdict::Stale => {
                 metrics::counter!("counterfoil_commits_stale_total").increment(1);
                 Err(AccountsError::Busy)

@@ -17,6 +17,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::accounts::{Accounts, AccountsError};
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
+use crate::ended_sessions::EndedSessions;
 use crate::group::Group;
 use crate::http::{self, Problem};
 use crate::journal::Journal;
@@ -55,6 +56,7 @@ pub struct State {
     /// The metrics so far.
     pub metrics: PrometheusHandle,
     profiles: Group<Profiles>,
+    ended: Arc<EndedSessions>,
     revocations: Group<Revocations>,
 }
 
@@ -79,6 +81,7 @@ impl State {
         let database = Database::new(&database.0, settings.connections)?;
         let tokens = Tokens::new(keyring, settings.tokens.clone());
         let journal = Journal::new(database.clone(), PersonalData::new(keyring));
+        let ended = EndedSessions::follow(database.clone(), clock.clone());
         let accounts = Accounts::new(
             journal,
             settings.policy.clone(),
@@ -86,8 +89,9 @@ impl State {
             tokens.clone(),
             settings.delivery,
             clock.clone(),
+            ended.clone(),
         );
-        Ok(Self::over(database, accounts, tokens, clock, settings.default_region, metrics))
+        Ok(Self::over(database, accounts, tokens, clock, ended, settings.default_region, metrics))
     }
 
     /// The same state, with connections of its own that work on the present runtime.
@@ -95,7 +99,7 @@ impl State {
         let database = self.database.on_this_thread();
         let accounts = self.accounts.on_this_thread(database.clone());
         let (tokens, clock, metrics) = (self.tokens.clone(), self.clock.clone(), self.metrics.clone());
-        Self::over(database, accounts, tokens, clock, self.default_region, metrics)
+        Self::over(database, accounts, tokens, clock, self.ended.clone(), self.default_region, metrics)
     }
 
     fn over(
@@ -103,10 +107,12 @@ impl State {
         accounts: Accounts,
         tokens: Tokens,
         clock: Arc<dyn Clock>,
+        ended: Arc<EndedSessions>,
         default_region: Option<Region>,
         metrics: PrometheusHandle,
     ) -> Self {
         Self {
+            ended,
             accounts,
             tokens,
             clock,
@@ -151,12 +157,16 @@ impl State {
     /// # Errors
     /// [`Problem::Unavailable`] when the database does not answer in time.
     pub async fn is_revoked(&self, token: &Token) -> Result<bool, Problem> {
+        if let Some(known) = self.ended.contains(token.session) {
+            return Ok(known);
+        }
         in_time(self.revocations.ask((token.account, token.session))).await
     }
 
     /// Forgets what has expired. Called now and then; missing it once does no harm.
     pub async fn prune(&self) {
         let now = self.clock.now() - LEEWAY * 2;
+        self.ended.prune(now);
         let pruned = self.query(async |db| {
             let revoked = revoked_token::prune(db, now).await?;
             let statement = db.prepare_cached(include_str!("journal/sql/prune_outbox.sql")).await?;

@@ -6,6 +6,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod database;
+pub mod ended_sessions;
 pub mod entropy;
 mod group;
 pub mod http;

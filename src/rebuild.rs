@@ -99,7 +99,7 @@ pub async fn check(
         let name = model.table.name;
         snapshot
             .batch_execute(&format!(
-                "CREATE TEMPORARY TABLE {copy} (LIKE {name} INCLUDING INDEXES) ON COMMIT DROP"
+                "CREATE TEMPORARY TABLE {copy} (LIKE {name} INCLUDING DEFAULTS INCLUDING INDEXES) ON COMMIT DROP"
             ))
             .await?;
     }

@@ -35,6 +35,9 @@ pub struct ReadModel {
     pub table: Table,
     /// The changes that events make, as a JSON array; at most one for each row, however many events touch it.
     pub changes: fn(&[Stream<'_>]) -> String,
+    /// On which channel a commit that changes rows says so, where others must know at once. PostgreSQL lets such commits
+    /// wait for each other, so they have to be few.
+    pub announced_on: Option<&'static str>,
 }
 
 /// A table of rows that are written as changes.

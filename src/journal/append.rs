@@ -121,7 +121,13 @@ fn compose(parts: Parts) -> String {
             sql += &format!(",\n{name}_written AS ({})", table.upsert(name, &changes));
         }
     }
-    sql + "\nSELECT account_id FROM head"
+    sql += "\nSELECT account_id";
+    for (model, wanted) in ALL.iter().zip(parts.models) {
+        if let (Some(channel), true) = (model.announced_on, wanted) {
+            sql += &format!(", (SELECT pg_notify('{channel}', ''))::text");
+        }
+    }
+    sql + " FROM head"
 }
 
 /// The SQL with its parameters counted from after the first `by`. The comments name them too, and follow.

@@ -174,6 +174,21 @@ impl UserAccountEvent {
     /// The version of the JSON that this code writes. A change of form raises it and adds an upcaster.
     pub const VERSION: &'static str = "1";
 
+    /// The session that the event ends, and until when a token of it could still be presented.
+    pub fn ended_session(&self) -> Option<(SessionId, DateTime<Utc>)> {
+        match self.fact {
+            Fact::LoggedOut { session, expires_at, reason: _ } => Some((session, expires_at)),
+            Fact::OtpRequested { .. }
+            | Fact::OtpResent { .. }
+            | Fact::OtpRequestRefused { .. }
+            | Fact::OtpRejected { .. }
+            | Fact::UserRegistered { .. }
+            | Fact::LoggedIn { .. }
+            | Fact::TokenRefreshed { .. }
+            | Fact::ProfileUpdated {} => None,
+        }
+    }
+
     /// The event's name, as in the `event_type` column.
     pub fn name(&self) -> &'static str {
         match self.fact {

@@ -10,8 +10,11 @@ use crate::ReadModel;
 use crate::read_model::{Project, Recorded, changes, table};
 
 /// The read model `login_history`.
-pub const READ_MODEL: ReadModel =
-    ReadModel { table: LoginHistoryChange::TABLE, changes: changes::<LoginHistoryChange> };
+pub const READ_MODEL: ReadModel = ReadModel {
+    table: LoginHistoryChange::TABLE,
+    changes: changes::<LoginHistoryChange>,
+    announced_on: None,
+};
 
 /// The events of which no line is made.
 pub const PASSED_OVER: [&str; 2] = ["TokenRefreshed", "ProfileUpdated"];

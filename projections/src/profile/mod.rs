@@ -14,7 +14,7 @@ use crate::read_model::{Project, Recorded, changes, table};
 
 /// The read model `profiles`.
 pub const READ_MODEL: ReadModel =
-    ReadModel { table: ProfileChange::TABLE, changes: changes::<ProfileChange> };
+    ReadModel { table: ProfileChange::TABLE, changes: changes::<ProfileChange>, announced_on: None };
 
 table! {
     /// A row exists from the first code on, to keep the name given then; `date_joined` says whether anybody joined.

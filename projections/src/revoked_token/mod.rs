@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::{Fact, UserAccountEvent};
+use counterfoil_domain::user_account::UserAccountEvent;
 use counterfoil_domain::values::{AccountId, SessionId};
 use deadpool_postgres::GenericClient;
 use uuid::Uuid;
@@ -12,8 +12,17 @@ use crate::ReadModel;
 use crate::read_model::{Project, Recorded, changes, table};
 
 /// The read model `revoked_tokens`.
-pub const READ_MODEL: ReadModel =
-    ReadModel { table: RevokedTokenChange::TABLE, changes: changes::<RevokedTokenChange> };
+pub const READ_MODEL: ReadModel = ReadModel {
+    table: RevokedTokenChange::TABLE,
+    changes: changes::<RevokedTokenChange>,
+    announced_on: Some(CHANNEL),
+};
+
+/// On which channel every commit that ends a session says so.
+pub const CHANNEL: &str = "counterfoil_ended";
+
+/// A snapshot that knows nothing.
+const NOTHING_SEEN: &str = "1:1:";
 
 table! {
     /// A session all of whose tokens are refused, until they have expired anyway.
@@ -28,21 +37,8 @@ table! {
 impl Project for RevokedTokenChange {
     fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
         let event = &recorded.event;
-        match event.fact {
-            Fact::LoggedOut { session, expires_at, reason: _ } => Some(Self {
-                revoked_at: Some(event.at),
-                expires_at: Some(expires_at),
-                ..Self::of(account, session)
-            }),
-            Fact::OtpRequested { .. }
-            | Fact::OtpResent { .. }
-            | Fact::OtpRequestRefused { .. }
-            | Fact::OtpRejected { .. }
-            | Fact::UserRegistered { .. }
-            | Fact::LoggedIn { .. }
-            | Fact::TokenRefreshed { .. }
-            | Fact::ProfileUpdated {} => None,
-        }
+        let (session, expires_at) = event.ended_session()?;
+        Some(Self { revoked_at: Some(event.at), expires_at: Some(expires_at), ..Self::of(account, session) })
     }
 }
 
@@ -59,6 +55,35 @@ pub async fn revoked(
     let statement = client.prepare_cached(include_str!("revoked.sql")).await?;
     let rows = client.query(&statement, &[&accounts, &ids]).await?;
     Ok(rows.iter().map(|row| SessionId(row.get(0))).collect())
+}
+
+/// A session whose tokens are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// The session.
+    pub session: SessionId,
+    /// When the last of its tokens has expired anyway.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The sessions that were ended since a snapshot, all where there is none, and the snapshot to ask by next. One whose
+/// tokens have expired may be left out.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn since(
+    client: &impl GenericClient,
+    seen: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(Vec<Revoked>, String), tokio_postgres::Error> {
+    let statement = client.prepare_cached(include_str!("since.sql")).await?;
+    let rows = client.query(&statement, &[&seen.unwrap_or(NOTHING_SEEN), &now]).await?;
+    let seen = rows.first().map_or(NOTHING_SEEN.to_owned(), |row| row.get("seen"));
+    let revoked = rows.iter().filter_map(|row| {
+        let session: Option<Uuid> = row.get("session_id");
+        Some(Revoked { session: SessionId(session?), expires_at: row.get("expires_at") })
+    });
+    Ok((revoked.collect(), seen))
 }
 
 /// Forgets the sessions whose tokens have all expired; the number of them.
