@@ -33,6 +33,12 @@ impl BareServer {
     }
 }
 
+impl BareServer {
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+}
+
 impl Drop for BareServer {
     fn drop(&mut self) {
         drop(self.process.kill());

@@ -12,6 +12,10 @@ pub trait Caller: Send {
     fn request(&mut self, out: &mut Vec<u8>);
     /// Reads its answer; whether an operation is complete with it.
     fn answered(&mut self, status: u16, body: &[u8]) -> bool;
+    /// How long it waits between operations.
+    fn pause(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// What a run came to.
@@ -102,6 +106,9 @@ async fn talk<C: Caller>(port: u16, mut caller: C, from: Instant, until: Instant
         let time = connection.operate(&mut caller).await;
         if began >= from {
             times.push(time);
+        }
+        if let Some(pause) = caller.pause() {
+            tokio::time::sleep(pause).await;
         }
     }
     (caller, times)

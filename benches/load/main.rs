@@ -9,13 +9,16 @@
 )]
 #![expect(clippy::cast_precision_loss, reason = "ratios of counts far below 2^52")]
 
+mod attack;
 mod bare;
 mod client;
 mod cpu;
+mod growth;
 mod pgbench;
 mod report;
 mod run;
 mod scenario;
+mod service;
 
 use std::path::PathBuf;
 

@@ -1,8 +1,7 @@
 //! The run: what is measured, in which order, beside what.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use counterfoil::private_postgres::PrivatePostgres;
@@ -12,53 +11,18 @@ use super::bare::BareServer;
 use super::client::{self, Measured, complete, drive};
 use super::report::Report;
 use super::scenario::{Refresh, Same, SignIn, Tokens};
-use super::{cpu, pgbench};
+use super::service::Service;
+use super::{attack, cpu, growth, pgbench};
 
-/// The service as a process of its own.
-struct Service {
-    process: Child,
-    port: u16,
-}
-
-impl Service {
-    fn start(folder: &Path, database: &str) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
-            .arg("serve")
-            .current_dir(folder)
-            .env("DATABASE_URL", database)
-            .env("COUNTERFOIL_PROFILE", "development")
-            .env("COUNTERFOIL_LISTEN", "127.0.0.1:0")
-            .env("COUNTERFOIL__LOG__FILTER", "warn,counterfoil::cli=info")
-            .env("COUNTERFOIL__LIMITS__SHARED", "off")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let port = loop {
-            let line = lines.next().unwrap().unwrap();
-            if let Some((_, rest)) = line.split_once("\"address\":\"127.0.0.1:") {
-                break rest.split('"').next().unwrap().parse().unwrap();
-            }
-        };
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| println!("server: {line}")));
-        Self { process, port }
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-struct Bench {
-    url: String,
-    folder: PathBuf,
+/// A run, and what it has found so far.
+pub struct Bench {
+    pub url: String,
+    pub folder: PathBuf,
     postmaster: u32,
-    time: Duration,
+    /// How long a measurement lasts.
+    pub time: Duration,
     only: Option<String>,
-    report: Report,
+    pub report: Report,
 }
 
 pub fn run(options: &Options) {
@@ -75,23 +39,39 @@ pub fn run(options: &Options) {
         only: options.only.clone(),
         report: Report::default(),
     };
-    bench.all(if options.quick { 10_000 } else { 50_000 });
+    bench.all(if options.quick { 10_000 } else { 100_000 }, if options.quick { 200_000 } else { 2_000_000 });
     bench.report.finish(options.json.as_deref());
     postgres.stop().unwrap();
 }
 
 impl Bench {
+    /// Runs SQL; what it prints.
+    pub fn psql(&self, sql: &str) -> String {
+        let output = Command::new("psql")
+            .args(["-qAt", &self.url, "-v", "ON_ERROR_STOP=1", "-c", sql])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     fn wanted(&self, name: &str) -> bool {
         self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
     }
 
-    fn all(&mut self, accounts: usize) {
-        let plain = pgbench::run(&self.url, &self.folder, 64, self.time.as_secs());
+    fn all(&mut self, accounts: usize, many: usize) {
+        let seconds = self.time.as_secs();
+        let before = cpu::seconds_of_family(self.postmaster);
+        let plain = pgbench::run(&self.url, &self.folder, 64, seconds);
+        let used = cpu::seconds_of_family(self.postmaster) - before;
         self.report.measured("pgbench_64", &plain, None);
-        let lone = pgbench::run(&self.url, &self.folder, 1, self.time.as_secs() / 2);
+        let transactions = plain.per_second * self.time.as_secs_f64() / 1_000.0;
+        self.report.figure("pgbench_postgres_cpu_per_1000", used / transactions);
+        let lone = pgbench::run(&self.url, &self.folder, 1, seconds / 2);
         self.report.measured("pgbench_1", &lone, None);
 
         let service = Service::start(&self.folder, &self.url);
+        self.report.figure("memory_at_rest_mib", service.memory_mib());
         let sign_ins = (0..64).map(|_| SignIn::default()).collect();
         let (sign_in, callers) =
             self.with_cpu("sign_in", &service, || complete(service.port, sign_ins, accounts / 64));
@@ -102,24 +82,27 @@ impl Bench {
         );
         let tokens: Vec<Tokens> = callers.into_iter().flat_map(|caller| caller.tokens).collect();
 
-        let tokens = self.refreshes(&service, tokens, &plain, &lone);
+        let mut tokens = self.refreshes(&service, tokens, &plain, &lone);
+        self.report.figure("cached_accounts", tokens.len() as f64);
+        self.report.figure("memory_with_cached_accounts_mib", service.memory_mib());
         self.reads(&service, &tokens);
+        if self.wanted("attack") {
+            tokens = attack::measure(self, &service, tokens);
+        }
         if self.wanted("rebuild") {
             self.rebuild();
+        }
+        drop(service);
+        if self.wanted("growth") {
+            growth::measure(self, tokens, many);
         }
     }
 
     /// All read models made again, beside `COPY events TO STDOUT`.
     fn rebuild(&mut self) {
-        let psql = |sql: &str| {
-            let output = Command::new("psql").args(["-qAt", &self.url, "-c", sql]).output().unwrap();
-            assert!(output.status.success(), "{output:?}");
-            output.stdout
-        };
-        let events: f64 =
-            String::from_utf8(psql("SELECT count(*) FROM events")).unwrap().trim().parse().unwrap();
+        let events: f64 = self.psql("SELECT count(*) FROM events").trim().parse().unwrap();
         let began = Instant::now();
-        psql("COPY events TO STDOUT");
+        self.psql("COPY events TO STDOUT");
         let copy = events / began.elapsed().as_secs_f64();
         let began = Instant::now();
         let rebuilt = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
@@ -169,8 +152,12 @@ impl Bench {
         let mut request = Vec::new();
         client::post(&mut request, "/", r#"{"token":"x"}"#);
         let callers = (0..64).map(|_| Same { requests: vec![request.clone()], turn: 0 }).collect();
+        let (before, began) = (cpu::seconds(bare_server.pid()), Instant::now());
         let (bare, _) = drive(bare_server.port, callers, Duration::from_secs(1), time);
+        let operations = bare.per_second * began.elapsed().as_secs_f64() / 1_000.0;
+        let used = cpu::seconds(bare_server.pid()) - before;
         drop(bare_server);
+        self.report.figure("bare_server_cpu_per_1000", used / operations);
         self.report.measured("bare", &bare, None);
 
         let verify = |tokens: &Tokens| {
@@ -208,8 +195,7 @@ impl Bench {
         service: &Service,
         measure: impl FnOnce() -> (Measured, T),
     ) -> (Measured, T) {
-        let used =
-            |bench: &Self| [cpu::seconds(service.process.id()), cpu::seconds_of_family(bench.postmaster)];
+        let used = |bench: &Self| [cpu::seconds(service.pid()), cpu::seconds_of_family(bench.postmaster)];
         let (before, began) = (used(self), Instant::now());
         let (measured, rest) = measure();
         let after = used(self);
@@ -222,7 +208,7 @@ impl Bench {
 }
 
 /// Deals devices out to callers.
-fn deal(tokens: Vec<Tokens>, callers: usize) -> Vec<Refresh> {
+pub fn deal(tokens: Vec<Tokens>, callers: usize) -> Vec<Refresh> {
     let mut dealt: Vec<Refresh> = (0..callers).map(|_| Refresh { devices: Vec::new(), turn: 0 }).collect();
     for (n, tokens) in tokens.into_iter().enumerate() {
         dealt[n % callers].devices.push(tokens);

@@ -1,0 +1,161 @@
+//! What a refresh costs as an account's history grows, and as the database fills with accounts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use counterfoil::clock::{Clock as _, SystemClock};
+use counterfoil::database::Database;
+use counterfoil::entropy;
+use counterfoil::journal::{Address, Commit, Journal, Verdict};
+use counterfoil::keyring::Keyring;
+use counterfoil::personal_data::PersonalData;
+use counterfoil::tokens::{self, Kind, TokenPolicy};
+use counterfoil_domain::user_account::{Fact, SessionTokens, UserAccountEvent};
+use counterfoil_domain::values::Client;
+use cqrs_es::Aggregate as _;
+
+use super::client::{complete, drive};
+use super::pgbench;
+use super::run::{Bench, deal};
+use super::scenario::{Refresh, Tokens};
+use super::service::Service;
+
+/// Events of an account, from few to many.
+const HISTORIES: [(&str, u32); 3] = [("10", 10), ("1k", 1_000), ("100k", 100_000)];
+
+/// How many events a commit of the bulk has.
+const AT_ONCE: u32 = 500;
+
+pub fn measure(bench: &mut Bench, tokens: Vec<Tokens>, many: usize) {
+    let tokens = histories(bench, tokens);
+    accounts(bench, tokens, many);
+}
+
+/// A lone client refreshes accounts of different histories in turns, so that what else goes on meets all alike.
+fn histories(bench: &mut Bench, mut tokens: Vec<Tokens>) -> Vec<Tokens> {
+    let mut devices: Vec<Tokens> = HISTORIES
+        .iter()
+        .map(|(_, events)| {
+            let device = tokens.pop().unwrap();
+            age(&bench.url, &bench.folder, &device, *events)
+        })
+        .collect();
+    let service = Service::start(&bench.folder, &bench.url);
+    let mut medians: [Vec<f64>; 3] = [const { Vec::new() }; 3];
+    for _ in 0..15 {
+        for (device, medians) in devices.iter_mut().zip(&mut medians) {
+            let caller = Refresh { devices: vec![device.clone()], turn: 0 };
+            let (measured, mut callers) = complete(service.port, vec![caller], 60);
+            *device = callers.remove(0).devices.remove(0);
+            medians.push(measured.median_ms);
+        }
+    }
+    let median = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    let [few, some, lots] = medians.each_mut().map(median);
+    bench.report.figure("refresh_10_events_ms", few);
+    bench.report.figure("refresh_1k_events_vs_10", some / few);
+    bench.report.figure("refresh_100k_events_vs_10", lots / few);
+    tokens.extend(devices);
+    tokens
+}
+
+/// Gives an account so many events, refreshes all of them, and a token for the last.
+fn age(url: &str, folder: &std::path::Path, device: &Tokens, events: u32) -> Tokens {
+    let keyring = Keyring::read(&folder.join(".counterfoil/keyring.json")).unwrap();
+    let policy = TokenPolicy {
+        issuer: "counterfoil".to_owned(),
+        audience: "counterfoil".to_owned(),
+        access_lifetime: TimeDelta::seconds(600),
+    };
+    let tokens = tokens::Tokens::new(&keyring, policy);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let journal = Journal::new(Database::new(url, 2).unwrap(), PersonalData::new(&keyring));
+        let now = SystemClock.now();
+        let token = tokens.open(Kind::Refresh, &device.refresh, now).unwrap();
+        let client = Client { ip: [127, 0, 0, 1].into(), user_agent: None, device_name: None };
+        let expires_at = now + TimeDelta::days(30);
+        let mut generation = token.generation;
+        let mut left = events;
+        while left > 0 {
+            let loaded = journal.load(&Address::Account(token.account), now).await.unwrap();
+            let mut state = loaded.head.state.clone();
+            let refreshes: Vec<UserAccountEvent> = (0..left.min(AT_ONCE))
+                .map(|_| {
+                    generation = generation.next();
+                    let fact = Fact::TokenRefreshed { session: token.session, generation, expires_at };
+                    UserAccountEvent { at: now, fact, person: None, client: Some(client.clone()) }
+                })
+                .collect();
+            refreshes.iter().for_each(|event| state.apply(event.clone()));
+            left -= left.min(AT_ONCE);
+            let id = entropy::uuid_v7(now);
+            let commit =
+                Commit::new(id, None, loaded, state, refreshes, None, journal.personal_data()).unwrap();
+            assert_eq!(journal.append(&Arc::new(commit)).await.unwrap(), Verdict::Committed);
+        }
+        let session = SessionTokens { session: token.session, generation, issued_at: now, expires_at };
+        let issued = tokens.issue(token.account, &session);
+        journal.database().close().await;
+        Tokens { access: issued.access, refresh: issued.refresh }
+    })
+}
+
+/// Accounts of strangers between the real ones: beside each, as many as make up the number. Nobody opens what is sealed
+/// in their rows, so that is random bytes; keys and sizes are as they would be.
+fn strangers(beside_each: usize) -> String {
+    format!(
+        "BEGIN;
+         CREATE TEMPORARY TABLE stranger ON COMMIT DROP AS
+         SELECT overlay(gen_random_uuid()::text PLACING left(h.account_id::text, 13) FROM 1 FOR 13)::uuid AS id
+           FROM heads h, generate_series(1, {beside_each});
+         INSERT INTO heads SELECT id, 3, 2, (SELECT state FROM heads LIMIT 1), 1, sha256(id::text::bytea) FROM stranger;
+         INSERT INTO identifiers SELECT sha256(id::text::bytea), id, 'phone' FROM stranger;
+         INSERT INTO account_keys
+         SELECT s.id, k.scope, k.wrapping_id, k.wrapped
+           FROM stranger s, (SELECT DISTINCT ON (scope) * FROM account_keys) k;
+         INSERT INTO profiles (account_id, phone_number, is_active, date_joined)
+         SELECT id, '+989120000000', true, now() FROM stranger;
+         INSERT INTO user_logins (account_id, session_id, channel, generation, signed_in_at, last_seen_at, expires_at)
+         SELECT id, id, 'phone', 1, now(), now(), now() + interval '30 days' FROM stranger;
+         INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, personal, leaf)
+         SELECT e.aggregate_type, s.id::text, 1, e.event_type, e.event_version, e.payload, e.metadata, e.personal, e.leaf
+           FROM stranger s, (SELECT * FROM events LIMIT 1) e;
+         INSERT INTO ledger
+         SELECT q.seq + row_number() OVER (), s.id, 1, 'LoggedIn', sha256('') FROM stranger s, sequencer q;
+         UPDATE followers SET seq = seq + (SELECT count(*) FROM stranger);
+         UPDATE sequencer SET seq = seq + (SELECT count(*) FROM stranger);
+         COMMIT;
+         UPDATE sequencer SET seen = pg_current_snapshot();"
+    )
+}
+
+/// Refreshes of the same accounts, alone in the database and among many; each beside pgbench at its own time.
+fn accounts(bench: &mut Bench, tokens: Vec<Tokens>, many: usize) {
+    let (few, tokens) = throughput(bench, tokens, "refresh_64_few_accounts");
+    std::thread::sleep(Duration::from_secs(2)); // for the sequencer's rows to be all there
+    bench.psql(&strangers(many.div_ceil(tokens.len())));
+    bench.psql("VACUUM ANALYZE");
+    bench.psql("CHECKPOINT");
+    let accounts: f64 = bench.psql("SELECT count(*) FROM heads").trim().parse().unwrap();
+    bench.report.figure("growth_accounts", accounts);
+    let (lots, _) = throughput(bench, tokens, "refresh_64_many_accounts");
+    bench.report.figure("refresh_2m_accounts_vs_10k", lots / few);
+}
+
+fn throughput(bench: &mut Bench, tokens: Vec<Tokens>, name: &str) -> (f64, Vec<Tokens>) {
+    let service = Service::start(&bench.folder, &bench.url);
+    bench.report.figure("cold_start_ms", service.ready_after.as_secs_f64() * 1e3);
+    let seconds = bench.time.as_secs() / 2;
+    let before = pgbench::run(&bench.url, &bench.folder, 64, seconds).per_second;
+    let callers = deal(tokens, 64);
+    let (measured, callers) = drive(service.port, callers, Duration::from_secs(1), bench.time);
+    let after = pgbench::run(&bench.url, &bench.folder, 64, seconds).per_second;
+    let ratio = measured.per_second * 2.0 / (before + after);
+    bench.report.measured(name, &measured, Some((&format!("{name}_vs_pgbench"), ratio)));
+    (ratio, callers.into_iter().flat_map(|caller| caller.devices).collect())
+}

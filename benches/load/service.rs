@@ -1,0 +1,71 @@
+//! The service as a process of its own.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running server; killed with this value.
+pub struct Service {
+    process: Child,
+    pub port: u16,
+    /// From its start until it said that it is ready.
+    pub ready_after: Duration,
+}
+
+impl Service {
+    pub fn start(folder: &Path, database: &str) -> Self {
+        let began = Instant::now();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
+            .arg("serve")
+            .current_dir(folder)
+            .env("DATABASE_URL", database)
+            .env("COUNTERFOIL_PROFILE", "development")
+            .env("COUNTERFOIL_LISTEN", "127.0.0.1:0")
+            .env("COUNTERFOIL__LOG__FILTER", "warn,counterfoil::cli=info")
+            .env("COUNTERFOIL__LIMITS__SHARED", "off")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let port = loop {
+            let line = lines.next().unwrap().unwrap();
+            if let Some((_, rest)) = line.split_once("\"address\":\"127.0.0.1:") {
+                break rest.split('"').next().unwrap().parse().unwrap();
+            }
+        };
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| println!("server: {line}")));
+        while !is_ready(port) {
+            assert!(began.elapsed() < Duration::from_secs(30), "the service is not ready");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Self { process, port, ready_after: began.elapsed() }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The memory it holds, in MiB.
+    pub fn memory_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+}
+
+fn is_ready(port: u16) -> bool {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.starts_with("HTTP/1.1 200")
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
