@@ -11,17 +11,54 @@ use sqlx::{Connection as _, PgConnection};
 #[include = "*.sql"]
 struct Files;
 
-/// Applies what is missing. Nodes that start together wait for each other.
+/// What the role `{role}` of the server may do, a statement a line: it adds to the log and can neither change nor remove
+/// what is there, and alters no schema. All is taken away first, so that it is this and nothing more.
+const GRANTS: &str = include_str!("grants.sql");
+
+/// "counterf": one at a time migrates a database and gives what is needed in it.
+const LOCK: i64 = 0x636f_756e_7465_7266;
+
+/// Applies what is missing, as the role of `url`; where the server has a role of its own, gives it what it needs. Nodes
+/// that start together wait for each other.
 ///
 /// # Errors
-/// When the database is away, was migrated by a newer version, or a migration that was applied has been edited since.
-pub async fn migrate(url: &str) -> Result<(), MigrateError> {
+/// When the database is away, was migrated by a newer version, a migration that was applied has been edited since, or
+/// the server's role does not exist.
+pub async fn migrate(url: &str, server_role: Option<&str>) -> Result<(), MigrateError> {
     // A connection of its own, closed whatever happens: the lock is held by the connection, and a failed run would
     // otherwise keep it.
     let mut connection = PgConnection::connect(url).await?;
-    let result = migrator().run_direct(&mut connection).await;
+    let result = migrate_and_grant(&mut connection, server_role).await;
     connection.close().await?;
     result
+}
+
+async fn migrate_and_grant(
+    connection: &mut PgConnection,
+    server_role: Option<&str>,
+) -> Result<(), MigrateError> {
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK).execute(&mut *connection).await?;
+    migrator().run_direct(&mut *connection).await?;
+    if let Some(role) = server_role {
+        let quoted: String =
+            sqlx::query_scalar("SELECT quote_ident($1)").bind(role).fetch_one(&mut *connection).await?;
+        let mut grants = connection.begin().await?;
+        for grant in GRANTS.replace("{role}", &quoted).lines() {
+            sqlx::query(grant).execute(&mut *grants).await?;
+        }
+        grants.commit().await?;
+    }
+    Ok(())
+}
+
+/// Whether the role of these connections could alter events that are stored: it owns them, or was given more than
+/// [`migrate`] gives.
+///
+/// # Errors
+/// When the database is away.
+pub async fn could_alter_events(pool: &sqlx::PgPool) -> Result<bool, MigrateError> {
+    let sql = "SELECT has_table_privilege('events', 'UPDATE, DELETE, TRUNCATE')";
+    Ok(sqlx::query_scalar(sql).fetch_one(pool).await?)
 }
 
 /// Whether the database has every migration, and none that this version does not know.
@@ -39,7 +76,8 @@ pub async fn are_current(pool: &sqlx::PgPool) -> Result<bool, MigrateError> {
 fn migrator() -> Migrator {
     let mut migrations: Vec<Migration> = Files::iter().filter_map(|name| migration(&name)).collect();
     migrations.sort_by_key(|migration| migration.version);
-    Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT }
+    // The lock is ours, around the grants as well.
+    Migrator { migrations: Cow::Owned(migrations), locking: false, ..Migrator::DEFAULT }
 }
 
 /// The migration of a file `NNNN_what_it_makes.sql`.

@@ -53,6 +53,7 @@ pub async fn rebuild(
     for (model, new) in &tables {
         let like = format!("CREATE TABLE {new} (LIKE {} INCLUDING ALL)", model.table.name);
         connection.batch_execute(&format!("DROP TABLE IF EXISTS {new}; {like}")).await?;
+        connection.batch_execute(&same_grants(model.table.name, new)).await?;
     }
 
     let first =
@@ -123,6 +124,22 @@ pub async fn check(
         checked.push(Checked { name, rows: row.get("rows"), differing: row.get("differing") });
     }
     Ok(checked)
+}
+
+/// Lets everybody do with the new table what he may do with the old one.
+fn same_grants(old: &str, new: &str) -> String {
+    format!(
+        "DO $$
+         DECLARE given record;
+         BEGIN
+             FOR given IN SELECT grantee::regrole AS role, privilege_type
+                            FROM pg_class, aclexplode(relacl)
+                           WHERE oid = '{old}'::regclass AND grantee <> 0
+             LOOP
+                 EXECUTE format('GRANT %s ON {new} TO %s', given.privilege_type, given.role);
+             END LOOP;
+         END $$"
+    )
 }
 
 async fn rename_indexes(transaction: &Transaction<'_>, name: &str, new: &str) -> Result<(), JournalError> {

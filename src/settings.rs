@@ -63,6 +63,8 @@ pub struct Settings {
     pub workers: usize,
     /// The database; none for a private one.
     pub database: Option<DatabaseUrl>,
+    /// The same database by the role that owns its tables; none where the server's role does.
+    pub migration: Option<DatabaseUrl>,
     /// How many connections to it.
     pub connections: usize,
     /// The file of keys; none for one that is made in the development folder.
@@ -88,6 +90,25 @@ pub struct DatabaseUrl(pub String);
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&masked(&self.0))
+    }
+}
+
+impl Settings {
+    /// The same settings, to be used by the role that owns the tables.
+    pub fn as_owner(&self) -> Self {
+        let database = self.migration.clone().or_else(|| self.database.clone());
+        Self { database, ..self.clone() }
+    }
+
+    /// The role that the server connects as, where another owns the tables.
+    ///
+    /// # Errors
+    /// When the database URL names none.
+    pub fn server_role(&self) -> Result<Option<String>, SettingsError> {
+        let (Some(url), Some(_)) = (&self.database, &self.migration) else { return Ok(None) };
+        let config: Result<tokio_postgres::Config, _> = url.0.parse();
+        let role = config.ok().and_then(|config| config.get_user().map(str::to_owned));
+        role.map(Some).ok_or_else(|| invalid("database.url", "names no role for the server to connect as"))
     }
 }
 
@@ -181,6 +202,9 @@ impl Sources {
         if !development && raw.keyring.file.is_none() {
             return Err(invalid("keyring.file", "is missing; make one with `counterfoil keys new`"));
         }
+        if raw.database.migration_url.is_some() && raw.database.url.is_none() {
+            return Err(invalid("database.migration_url", "goes with database.url, which is missing"));
+        }
         let delivery = delivery(raw.delivery.gateway.as_deref(), development)?;
         match (raw.limits.shared.as_str(), development) {
             ("on", _) | ("off", true) => {}
@@ -202,6 +226,7 @@ impl Sources {
             listen,
             workers: raw.server.workers,
             database: raw.database.url.map(DatabaseUrl),
+            migration: raw.database.migration_url.map(DatabaseUrl),
             connections: raw.database.connections,
             keyring: raw.keyring.file,
             delivery,
@@ -264,7 +289,8 @@ fn collect(value: &Value, path: &str, shown: &mut Vec<Shown>) {
         return;
     }
     let text = value.to_string();
-    let value_shown = if path == "database.url" { masked(&text) } else { text };
+    let value_shown =
+        if matches!(path, "database.url" | "database.migration_url") { masked(&text) } else { text };
     let origin = value.origin().unwrap_or("default").to_owned();
     shown.push(Shown { key: path.to_owned(), value: value_shown, origin });
 }
@@ -307,7 +333,7 @@ raw_section!(Raw {
     log: RawLog,
 });
 raw_section!(RawServer { listen: String, workers: usize });
-raw_section!(RawDatabase { url: Option<String>, connections: usize });
+raw_section!(RawDatabase { url: Option<String>, migration_url: Option<String>, connections: usize });
 raw_section!(RawKeyring { file: Option<PathBuf> });
 raw_section!(RawDelivery { gateway: Option<String> });
 raw_section!(RawIdentifiers { default_region: Option<String> });
@@ -395,6 +421,11 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
+        for variable in ["DATABASE_URL", "COUNTERFOIL__DATABASE__MIGRATION_URL"] {
+            let environment = [(variable.to_owned(), "postgresql://ada:secret@db/x".to_owned())];
+            let sources = Sources::read(None, environment.into_iter(), std::iter::empty()).expect("read");
+            assert!(!format!("{:?}", sources.shown()).contains("secret"), "{variable}");
+        }
         for url in ["postgresql://ada:secret@db/x", "postgresql://db/x?user=ada&password=secret"] {
             let environment = [("DATABASE_URL".to_owned(), url.to_owned())];
             let sources = Sources::read(None, environment.into_iter(), std::iter::empty()).expect("read");

@@ -59,7 +59,7 @@ fn named(name: Option<&str>) -> Result<Vec<ReadModel>, Failure> {
 }
 
 fn rebuild_models(settings: &Settings, models: &[ReadModel]) -> Result<ExitCode, Failure> {
-    setup::with_journal(settings, async |journal| {
+    setup::with_journal(&settings.as_owner(), async |journal| {
         let started = Instant::now();
         let mut report = output::ProgressReport::new("rebuild");
         let done = rebuild::rebuild(journal, models, &mut |progress| report.show(progress)).await?;

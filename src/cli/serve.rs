@@ -74,7 +74,8 @@ async fn serve(
     // Before anything that takes time, so that a stop is never missed.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     if settings.profile == Profile::Development {
-        migrations::migrate(&url.0).await?;
+        let owner = settings.migration.as_ref().unwrap_or(url);
+        migrations::migrate(&owner.0, settings.server_role()?.as_deref()).await?;
     }
     let keyring = setup::keyring(settings)?;
     let metrics = PrometheusBuilder::new().install_recorder()?;
@@ -82,6 +83,11 @@ async fn serve(
     let (database, journal) = (state.database.clone(), state.accounts.journal().clone());
     let application = Application::build(settings, state)?;
     tracing::info!(address = %application.address(), profile = ?settings.profile, "listening");
+    if settings.profile == Profile::Production
+        && migrations::could_alter_events(database.reader()).await.unwrap_or(false)
+    {
+        tracing::warn!("the server's database role could alter the log; see database.migration_url");
+    }
 
     let (handle, state) = (application.handle(), application.state());
     let server = tokio::spawn(application.run());

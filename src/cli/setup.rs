@@ -69,8 +69,8 @@ pub fn with_journal<T>(
 
 /// `counterfoil migrate`
 pub fn migrate(settings: &Settings) -> Result<ExitCode, Failure> {
-    let (private, url) = database(settings)?;
-    runtime()?.block_on(migrations::migrate(&url.0))?;
+    let (private, url) = database(&settings.as_owner())?;
+    runtime()?.block_on(migrations::migrate(&url.0, settings.server_role()?.as_deref()))?;
     if let Some(mut private) = private {
         private.stop()?;
     }

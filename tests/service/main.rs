@@ -10,4 +10,5 @@ mod processes;
 mod projections;
 mod races;
 mod readme;
+mod roles;
 mod support;

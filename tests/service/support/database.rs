@@ -74,7 +74,7 @@ fn start_server() -> PrivatePostgres {
     administer(&server, &statements);
     administer(&server, &[format!("CREATE DATABASE {TEMPLATE}")]);
     let template = url(&server, TEMPLATE);
-    blocking(async { migrations::migrate(&template).await.expect("migrations apply") });
+    blocking(async { migrations::migrate(&template, None).await.expect("migrations apply") });
     server
 }
 
