@@ -11,7 +11,7 @@ use crate::support::TestApp;
 const PHONE: &str = "+989121234567";
 
 /// What must hold whenever the sequencer has looked: the names of what does not.
-const RULES: &str = "
+pub const RULES: &str = "
 SELECT array_remove(ARRAY[
     CASE WHEN (SELECT count(*) FROM events) <> (SELECT count(*) FROM ledger) THEN 'complete' END,
     CASE WHEN (SELECT coalesce(max(seq), 0) FROM ledger) <> (SELECT count(*) FROM ledger) THEN 'gapless' END,

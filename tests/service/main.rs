@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod ended_sessions;
+mod faults;
 mod http;
 mod journal;
 mod ledger;

@@ -40,8 +40,8 @@ impl TestApp {
     /// With a proxy between the service and its database.
     pub async fn behind_proxy() -> (Self, Proxy) {
         let database = TestDatabase::new();
-        let proxy = Proxy::start(&database).await;
-        let url = database.url_through(proxy.address);
+        let proxy = Proxy::start(&database.url).await;
+        let url = proxy.url_of(&database.name);
         (Self::build(&[], database, &url), proxy)
     }
 

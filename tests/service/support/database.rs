@@ -1,6 +1,5 @@
 //! One PostgreSQL for the run, a database of its own for each test.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +17,7 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A migrated, empty database, dropped with this value.
 pub struct TestDatabase {
-    name: String,
+    pub name: String,
     pub url: DatabaseUrl,
 }
 
@@ -29,11 +28,6 @@ impl TestDatabase {
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         administer(server, &[format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")]);
         Self { url: DatabaseUrl(url(server, &name)), name }
-    }
-
-    /// The same database, by way of a proxy.
-    pub fn url_through(&self, proxy: SocketAddr) -> DatabaseUrl {
-        DatabaseUrl(format!("postgresql://counterfoil@{proxy}/{}?sslmode=disable", self.name))
     }
 
     /// A connection of the test's own.

@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use counterfoil::settings::DatabaseUrl;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_postgres::config::Host;
-
-use super::TestDatabase;
 
 /// How soon a connection hears of a fault.
 const TICK: Duration = Duration::from_millis(5);
@@ -39,9 +38,9 @@ struct Faults {
 }
 
 impl Proxy {
-    /// In front of the server of a test database.
-    pub async fn start(database: &TestDatabase) -> Self {
-        let config: tokio_postgres::Config = database.url.0.parse().unwrap();
+    /// In front of the server that a database is reached at by a Unix socket.
+    pub async fn start(database: &DatabaseUrl) -> Self {
+        let config: tokio_postgres::Config = database.0.parse().unwrap();
         let Some(Host::Unix(folder)) = config.get_hosts().first().cloned() else { panic!("a Unix socket") };
         let socket = folder.join(".s.PGSQL.5432");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -58,6 +57,11 @@ impl Proxy {
             }
         });
         Self { address, faults }
+    }
+
+    /// A database of that server, by way of this proxy.
+    pub fn url_of(&self, database: &str) -> DatabaseUrl {
+        DatabaseUrl(format!("postgresql://counterfoil@{}/{database}?sslmode=disable", self.address))
     }
 
     /// What the database does from now on.

@@ -1,0 +1,142 @@
+//! Two nodes, a proxy before each, and one PostgreSQL that can be killed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use counterfoil::clock::{Clock as _, SystemClock};
+use counterfoil::keyring::Keyring;
+use counterfoil::personal_data::PersonalData;
+use counterfoil::private_postgres::PrivatePostgres;
+use counterfoil::settings::Sources;
+use counterfoil::tokens::{Kind, Tokens};
+use counterfoil_domain::values::{Identifier, PhoneNumber};
+use serde_json::Value;
+use tokio_postgres::{Client, NoTls};
+
+use super::checker::Log;
+use crate::ledger::RULES;
+use crate::support::{Api, Node, Proxy};
+
+/// What clients need to begin.
+pub type Apis = ([Api; 2], Keyring);
+
+pub struct Cluster {
+    postgres: PrivatePostgres,
+    pub proxies: [Proxy; 2],
+    nodes: [Option<Node>; 2],
+    folder: PathBuf,
+    keyring: Keyring,
+}
+
+impl Cluster {
+    pub async fn start() -> Self {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults");
+        drop(std::fs::remove_dir_all(&folder));
+        std::fs::create_dir_all(&folder).unwrap();
+        let postgres = PrivatePostgres::start(&folder.join("cluster")).unwrap();
+        let proxies = [Proxy::start(&postgres.url()).await, Proxy::start(&postgres.url()).await];
+        let keyring = Keyring::generate();
+        keyring.create(&folder.join("keyring.json")).unwrap();
+        let mut cluster = Self { postgres, proxies, nodes: [None, None], folder, keyring };
+        for node in 0..2 {
+            cluster.restart(node);
+        }
+        cluster
+    }
+
+    pub fn apis(&self) -> Apis {
+        let api = |node: &Option<Node>| node.as_ref().unwrap().api.clone();
+        (self.nodes.each_ref().map(api), self.keyring.clone())
+    }
+
+    /// Kills a node, if it runs, and starts it again; where it is reached now.
+    pub fn restart(&mut self, node: usize) -> Api {
+        if let Some(running) = self.nodes[node].take() {
+            running.kill();
+        }
+        let url = self.proxies[node].url_of("counterfoil").0;
+        let environment = [("DATABASE_URL", url.as_str()), ("COUNTERFOIL_KEYRING", "keyring.json")];
+        let started = Node::start(&self.folder, &environment);
+        let api = started.api.clone();
+        self.nodes[node] = Some(started);
+        api
+    }
+
+    /// Kills the postmaster, its backends with it, and starts it again.
+    pub fn crash_postgres(&mut self) {
+        let pid = std::fs::read_to_string(self.postgres.folder().join("postmaster.pid")).unwrap();
+        let pid: i32 = pid.lines().next().unwrap().parse().unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        for _ in 0..100 {
+            // Its backends have to be gone first.
+            std::thread::sleep(Duration::from_millis(50));
+            if self.postgres.revive().is_ok() {
+                return;
+            }
+        }
+        panic!("PostgreSQL does not start again");
+    }
+
+    pub async fn connect(&self) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.postgres.url().0, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    /// What is wrong with the ledger, the heads and the read models.
+    pub async fn broken_rules(&self) -> Vec<String> {
+        let client = self.connect().await;
+        let behind = "SELECT (SELECT count(*) FROM events) - (SELECT count(*) FROM ledger)";
+        for _ in 0..200 {
+            if client.query_one(behind, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let mut broken: Vec<String> = client.query_one(RULES, &[]).await.unwrap().get(0);
+        let heads = "SELECT count(*) FROM heads h
+                      WHERE version <> (SELECT max(sequence) FROM events e WHERE e.aggregate_id = h.account_id::text)";
+        if client.query_one(heads, &[]).await.unwrap().get::<_, i64>(0) != 0 {
+            broken.push("heads".to_owned());
+        }
+        let url = self.postgres.url().0;
+        let environment = [("DATABASE_URL", url.as_str()), ("COUNTERFOIL_KEYRING", "keyring.json")];
+        let mut check: Command = Node::command(Path::new(&self.folder), &environment);
+        let check = check.env("COUNTERFOIL_PROFILE", "development").args(["projections", "check"]);
+        let output = check.output().unwrap();
+        if !output.status.success() {
+            broken.push(format!("read models: {}", String::from_utf8_lossy(&output.stdout)));
+        }
+        broken
+    }
+
+    pub async fn log(&self) -> Log {
+        let sql = "SELECT i.lookup, e.event_type, e.payload::text
+                     FROM identifiers i JOIN events e ON e.aggregate_id = i.account_id::text
+                    ORDER BY e.aggregate_id, e.sequence";
+        let mut log = Log::new();
+        for row in self.connect().await.query(sql, &[]).await.unwrap() {
+            let (lookup, name, payload): (Vec<u8>, String, &str) = (row.get(0), row.get(1), row.get(2));
+            let payload: Value = serde_json::from_str(payload).unwrap();
+            let fact = payload["fact"][&name].clone();
+            log.entry(lookup).or_default().push((name, fact));
+        }
+        log
+    }
+
+    /// By what the log knows a phone number.
+    pub fn lookup(&self, phone: &str) -> Vec<u8> {
+        let number = PhoneNumber::parse(phone, None).unwrap();
+        PersonalData::new(&self.keyring).lookup(&Identifier::Phone(number))
+    }
+}
+
+/// The session and generation of a refresh token.
+pub fn session_of(keyring: &Keyring, token: &str) -> (String, u64) {
+    let settings = Sources::read(None, std::iter::empty(), std::iter::empty()).unwrap().check().unwrap();
+    let token = Tokens::new(keyring, settings.tokens).open_expired(Kind::Refresh, token, SystemClock.now());
+    let token = token.unwrap();
+    (token.session.to_string(), token.generation.0.into())
+}
