@@ -12,4 +12,5 @@ mod projections;
 mod races;
 mod readme;
 mod roles;
+mod standby;
 mod support;
