@@ -65,14 +65,16 @@ impl Cluster {
 
     /// Kills the postmaster, its backends with it, and starts it again.
     pub fn crash_postgres(&mut self) {
-        let pid = std::fs::read_to_string(self.postgres.folder().join("postmaster.pid")).unwrap();
-        let pid: i32 = pid.lines().next().unwrap().parse().unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-        for _ in 0..100 {
-            // Its backends have to be gone first.
+        let pid = |file: &Path| std::fs::read_to_string(file).ok()?.lines().next()?.parse::<i32>().ok();
+        let file = self.postgres.folder().join("postmaster.pid");
+        let killed = pid(&file).unwrap();
+        let process = rustix::process::Pid::from_raw(killed).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+        // As a service looks after its own: now and then, until another one runs.
+        for _ in 0..200 {
             std::thread::sleep(Duration::from_millis(50));
-            if self.postgres.revive().is_ok() {
+            drop(self.postgres.revive());
+            if pid(&file).is_some_and(|pid| pid != killed) {
                 return;
             }
         }
