@@ -39,8 +39,9 @@ use load::{LoadByAccount, LoadByLookup, StoredHead};
 /// The form in which this version writes states. A head in another form is folded again from its events.
 const STATE_FORMAT: i32 = 1;
 
-/// How many connections of a thread append. While one waits for the disk, what has gathered goes out on the other.
-const APPENDERS_EACH: usize = 2;
+/// How many connections of a thread append. A second one halves the batches, which costs more than the first one's waiting
+/// for the disk.
+const APPENDERS_EACH: usize = 1;
 
 /// How many connections of a thread load by account, and as many by identifier.
 const LOADERS_EACH: usize = 1;
