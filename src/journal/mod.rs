@@ -49,8 +49,9 @@ const LOADERS_EACH: usize = 1;
 /// How many requests of a kind may wait; more are turned away at once, to be tried again.
 const WAITING_AT_MOST: usize = 10_000;
 
-/// How many heads are remembered, and how many identifiers.
-const REMEMBERED: usize = 100_000;
+/// How many heads are remembered, and how many identifiers: a quarter more than 100,000, so that as many fit however they
+/// fall into the cache's shards.
+const REMEMBERED: usize = 125_000;
 
 /// The event store, as one thread uses it.
 #[derive(Clone, Debug)]

@@ -123,7 +123,7 @@ pub struct Tokens {
 }
 
 /// How many tokens are known without looking at them again: 150 bytes each.
-const KNOWN: usize = 200_000;
+const KNOWN: usize = 500_000;
 
 /// The share of them kept for tokens that have been presented more than once. The rest is for those made last: a token
 /// waits minutes before it is presented first, and most are presented once.
