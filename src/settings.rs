@@ -240,6 +240,7 @@ impl Sources {
                 wrong_codes_in_a_row: raw.codes.wrong_in_a_row,
                 session_idle: seconds(raw.sessions.idle),
                 session_absolute: seconds(raw.sessions.absolute),
+                refresh_grace: seconds(raw.sessions.refresh_grace),
                 device_limit: raw.sessions.device_limit,
                 ..Policy::default()
             }
@@ -345,7 +346,7 @@ raw_section!(RawCodes {
     wrong_per_hour: usize,
     wrong_in_a_row: u32,
 });
-raw_section!(RawSessions { idle: u32, absolute: u32, device_limit: usize });
+raw_section!(RawSessions { idle: u32, absolute: u32, refresh_grace: u32, device_limit: usize });
 raw_section!(RawTokens { issuer: String, audience: String, access_lifetime: u32 });
 raw_section!(RawLimits { shared: String });
 raw_section!(RawLog { filter: String, format: String });

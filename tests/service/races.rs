@@ -127,7 +127,8 @@ async fn two_hundred_commands_on_one_account_at_once_leave_a_gapless_stream() {
     let renamed = answers.iter().enumerate().filter(|(n, answer)| n % 4 == 0 && answer.status == 200).count();
     let refreshed =
         answers.iter().enumerate().filter(|(n, answer)| n % 4 == 1 && answer.status == 200).count();
-    assert_eq!(refreshed, 1, "{statuses:?}");
+    // All came within the grace period, so all got the one next generation.
+    assert!(refreshed >= 40, "{refreshed} of 50: {statuses:?}");
     assert!(renamed >= 40, "{renamed} of 50: {statuses:?}");
     for (sql, expected) in [
         ("SELECT max(sequence) - count(*) FROM events", 0),

@@ -109,6 +109,28 @@ pub enum Fact {
         /// When the session ends unless it is refreshed again.
         expires_at: DateTime<Utc>,
     },
+    /// The parent of a session's newest token was presented again, soon after it was spent: its answer may have been
+    /// lost. The newest generation was given again.
+    TokenRefreshRetried {
+        /// The session.
+        session: SessionId,
+        /// The generation that was given again.
+        generation: Generation,
+        /// When it was first given.
+        issued_at: DateTime<Utc>,
+        /// When the session ends unless it is refreshed again, as it was said then.
+        expires_at: DateTime<Utc>,
+    },
+    /// A refresh token was presented that had been spent for too long, or never made: somebody has a copy. The session
+    /// ends with it.
+    TokenReuseDetected {
+        /// The session.
+        session: SessionId,
+        /// The generation that was presented.
+        presented: Generation,
+        /// The newest one there is.
+        newest: Generation,
+    },
     /// A device session ended before its time.
     LoggedOut {
         /// The session.
@@ -158,6 +180,8 @@ pub enum SignOutReason {
     SignedOut,
     /// One device more than allowed signed in, and this one was the least recently used.
     DeviceLimit,
+    /// A spent refresh token of it was presented again: somebody has a copy.
+    TokenReuse,
 }
 
 impl SignOutReason {
@@ -166,6 +190,7 @@ impl SignOutReason {
         match self {
             Self::SignedOut => "signed_out",
             Self::DeviceLimit => "device_limit",
+            Self::TokenReuse => "token_reuse",
         }
     }
 }
@@ -185,6 +210,8 @@ impl UserAccountEvent {
             | Fact::UserRegistered { .. }
             | Fact::LoggedIn { .. }
             | Fact::TokenRefreshed { .. }
+            | Fact::TokenRefreshRetried { .. }
+            | Fact::TokenReuseDetected { .. }
             | Fact::ProfileUpdated {} => None,
         }
     }
@@ -199,6 +226,8 @@ impl UserAccountEvent {
             Fact::UserRegistered { .. } => "UserRegistered",
             Fact::LoggedIn { .. } => "LoggedIn",
             Fact::TokenRefreshed { .. } => "TokenRefreshed",
+            Fact::TokenRefreshRetried { .. } => "TokenRefreshRetried",
+            Fact::TokenReuseDetected { .. } => "TokenReuseDetected",
             Fact::LoggedOut { .. } => "LoggedOut",
             Fact::ProfileUpdated {} => "ProfileUpdated",
         }

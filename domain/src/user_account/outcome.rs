@@ -51,6 +51,8 @@ impl CodeSent {
             | Fact::UserRegistered { .. }
             | Fact::LoggedIn { .. }
             | Fact::TokenRefreshed { .. }
+            | Fact::TokenRefreshRetried { .. }
+            | Fact::TokenReuseDetected { .. }
             | Fact::LoggedOut { .. }
             | Fact::ProfileUpdated {} => None,
         }
@@ -68,6 +70,10 @@ impl SessionTokens {
             | Fact::TokenRefreshed { session, generation, expires_at } => {
                 Some(Ok(Self { session, generation, issued_at: event.at, expires_at }))
             }
+            Fact::TokenRefreshRetried { session, generation, issued_at, expires_at } => {
+                Some(Ok(Self { session, generation, issued_at, expires_at }))
+            }
+            Fact::TokenReuseDetected { .. } => Some(Err(Refusal::SpentToken)),
             Fact::OtpRejected { reason, until, tries_left: _ } => Some(Err(match (reason, until) {
                 (CodeRejected::Paused | CodeRejected::Locked, Some(until)) => Refusal::TooManyTries { until },
                 (

@@ -24,6 +24,8 @@ pub struct Policy {
     pub session_idle: TimeDelta,
     /// How long a session lives however often it is refreshed.
     pub session_absolute: TimeDelta,
+    /// How long after a refresh the spent token is taken again, for the same generation: the answer may have been lost.
+    pub refresh_grace: TimeDelta,
     /// How many devices an account may be signed in on; one more signs out the least recently used.
     pub device_limit: usize,
 }
@@ -50,6 +52,7 @@ impl Default for Policy {
             wrong_codes_in_a_row: 100,
             session_idle: TimeDelta::days(30),
             session_absolute: TimeDelta::days(90),
+            refresh_grace: TimeDelta::seconds(10),
             device_limit: 5,
         }
     }
@@ -76,6 +79,7 @@ impl Policy {
                 "60 seconds to 366 days",
                 (60..=year).contains(&seconds(self.session_absolute)),
             ),
+            ("sessions.refresh_grace", "0 to 60 seconds", (0..=60).contains(&seconds(self.refresh_grace))),
             ("sessions.device_limit", "1 to 100", (1..=100).contains(&self.device_limit)),
         ];
         match rules.into_iter().find(|(_, _, holds)| !holds) {

@@ -194,6 +194,9 @@ impl UserAccount {
                     }
                 });
             }
+            Fact::TokenRefreshRetried { .. } | Fact::TokenReuseDetected { .. } => {
+                self.touch(at);
+            }
             Fact::LoggedOut { session, reason: _, expires_at: _ } => {
                 self.touch(at);
                 self.change_sessions(|sessions| sessions.retain(|other| other.id != *session));

@@ -86,7 +86,17 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     let fact =
         Fact::TokenRefreshed { session: session(1), generation: Generation(2), expires_at: at(30 * DAY) };
     add("TokenRefreshed".to_owned(), fact);
-    for reason in every!(SignOutReason: SignedOut, DeviceLimit) {
+    let fact = Fact::TokenRefreshRetried {
+        session: session(1),
+        generation: Generation(2),
+        issued_at: at(0),
+        expires_at: at(30 * DAY),
+    };
+    add("TokenRefreshRetried".to_owned(), fact);
+    let fact =
+        Fact::TokenReuseDetected { session: session(1), presented: Generation(2), newest: Generation(4) };
+    add("TokenReuseDetected".to_owned(), fact);
+    for reason in every!(SignOutReason: SignedOut, DeviceLimit, TokenReuse) {
         let fact = Fact::LoggedOut { session: session(1), reason, expires_at: at(30 * DAY) };
         add(format!("LoggedOut {reason:?}"), fact);
     }
@@ -177,7 +187,7 @@ fn adding_to_the_golden_file_changes_nothing_that_is_in_it() {
 #[test]
 fn the_names_of_events_are_these_and_all_different() {
     let names = every!(name of Fact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, UserRegistered,
-        LoggedIn, TokenRefreshed, LoggedOut, ProfileUpdated);
+        LoggedIn, TokenRefreshed, TokenRefreshRetried, TokenReuseDetected, LoggedOut, ProfileUpdated);
     let listed = BTreeSet::from(names.map(str::to_owned));
     assert_eq!(listed.len(), names.len());
     let shown: BTreeSet<_> = examples().iter().map(|(_, event)| event.event_type()).collect();

@@ -247,6 +247,38 @@ pub(crate) fn token_refreshed(seconds: i64, s: u8, generation: u32, expires_at: 
     event(seconds, fact)
 }
 
+pub(crate) fn token_refresh_retried(
+    seconds: i64,
+    s: u8,
+    generation: u32,
+    issued_at: i64,
+    expires_at: i64,
+) -> UserAccountEvent {
+    let fact = Fact::TokenRefreshRetried {
+        session: session(s),
+        generation: Generation(generation),
+        issued_at: at(issued_at),
+        expires_at: at(expires_at),
+    };
+    event(seconds, fact)
+}
+
+/// A reuse, and the session's end that follows from it.
+pub(crate) fn token_reused(
+    seconds: i64,
+    s: u8,
+    presented: u32,
+    newest: u32,
+    expires_at: i64,
+) -> Vec<UserAccountEvent> {
+    let fact = Fact::TokenReuseDetected {
+        session: session(s),
+        presented: Generation(presented),
+        newest: Generation(newest),
+    };
+    vec![event(seconds, fact), logged_out(seconds, s, SignOutReason::TokenReuse, expires_at)]
+}
+
 pub(crate) fn logged_out(seconds: i64, s: u8, reason: SignOutReason, expires_at: i64) -> UserAccountEvent {
     let fact = Fact::LoggedOut { session: session(s), reason, expires_at: at(expires_at) };
     event(seconds, fact)

@@ -164,6 +164,8 @@ fn began(event: &UserAccountEvent) -> Option<SessionId> {
         | Fact::OtpRejected { .. }
         | Fact::UserRegistered { .. }
         | Fact::TokenRefreshed { .. }
+        | Fact::TokenRefreshRetried { .. }
+        | Fact::TokenReuseDetected { .. }
         | Fact::LoggedOut { .. }
         | Fact::ProfileUpdated {} => None,
     }

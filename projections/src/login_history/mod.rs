@@ -17,7 +17,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
 };
 
 /// The events of which no line is made.
-pub const PASSED_OVER: [&str; 2] = ["TokenRefreshed", "ProfileUpdated"];
+pub const PASSED_OVER: [&str; 3] = ["TokenRefreshed", "TokenRefreshRetried", "ProfileUpdated"];
 
 table! {
     /// A line of the history. Rows of events that the ledger has and the follower has come to are the ones to compare.
@@ -46,7 +46,10 @@ impl Project for LoginHistoryChange {
             Fact::OtpRejected { reason, tries_left: _, until: _ } => (None, name_of(reason)),
             Fact::LoggedIn { session, .. } => (Some(*session), None),
             Fact::LoggedOut { session, reason, expires_at: _ } => (Some(*session), name_of(reason)),
-            Fact::TokenRefreshed { .. } | Fact::ProfileUpdated {} => return None,
+            Fact::TokenReuseDetected { session, .. } => (Some(*session), None),
+            Fact::TokenRefreshed { .. } | Fact::TokenRefreshRetried { .. } | Fact::ProfileUpdated {} => {
+                return None;
+            }
         };
         let client = event.client.as_ref();
         Some(Self {

@@ -60,6 +60,8 @@ impl Project for ProfileChange {
             | Fact::OtpRequestRefused { .. }
             | Fact::OtpRejected { .. }
             | Fact::TokenRefreshed { .. }
+            | Fact::TokenRefreshRetried { .. }
+            | Fact::TokenReuseDetected { .. }
             | Fact::LoggedOut { .. } => None,
         }
     }

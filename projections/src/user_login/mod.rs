@@ -72,6 +72,8 @@ impl Project for UserLoginChange {
             | Fact::OtpRequestRefused { .. }
             | Fact::OtpRejected { .. }
             | Fact::UserRegistered { .. }
+            | Fact::TokenRefreshRetried { .. }
+            | Fact::TokenReuseDetected { .. }
             | Fact::ProfileUpdated {} => None,
         }
     }

@@ -1,5 +1,7 @@
 //! POST `/accounts/refresh/`
 
+use counterfoil::clock::Clock as _;
+use counterfoil::tokens::{Kind, Token};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, TestApp};
@@ -43,17 +45,50 @@ async fn refresh_200_again_and_again() {
     }
 }
 
+/// What a refresh token says, whenever it expires.
+fn opened(app: &TestApp, token: &str) -> Token {
+    app.state.tokens.open_expired(Kind::Refresh, token, app.clock.now()).unwrap()
+}
+
 #[tokio::test]
-async fn refresh_400_for_a_spent_token_and_the_newest_goes_on() {
+async fn refresh_200_gives_the_same_generation_again_when_the_answer_was_lost() {
     let app = TestApp::start().await;
     let first = app.api.sign_in(PHONE).await.refresh;
     let second = refresh_token(&app.api.refresh(&first).await);
-    app.api.refresh(&first).await.is_problem(400, "invalid_token");
-    let third = refresh_token(&app.api.refresh(&second).await);
-    for spent in [&first, &second] {
-        app.api.refresh(spent).await.is_problem(400, "invalid_token");
+    for _ in 0..3 {
+        app.wait(3);
+        let again = refresh_token(&app.api.refresh(&first).await);
+        assert_eq!(opened(&app, &again), opened(&app, &second));
+        app.api.token_verify(&again).await.ok();
     }
-    app.api.refresh(&third).await.ok();
+    app.api.refresh(&second).await.ok();
+}
+
+#[tokio::test]
+async fn refresh_400_for_a_stolen_token_ends_the_session_of_both() {
+    for (wait, used) in [(10, 1), (0, 2)] {
+        let app = TestApp::start().await;
+        let device = app.api.sign_in(PHONE).await;
+        app.wait(60);
+        let other = app.api.sign_in(PHONE).await;
+        let mut newest = app.api.refresh(&device.refresh).await;
+        for _ in 1..used {
+            newest = app.api.refresh(&refresh_token(&newest)).await;
+        }
+        app.wait(wait);
+        // The owner or the thief: whoever comes second with the same token.
+        app.api.refresh(&device.refresh).await.is_problem(400, "invalid_token");
+        app.api.refresh(&refresh_token(&newest)).await.is_problem(400, "invalid_token");
+        for access in [&device.access, newest.ok()["access_token"].as_str().unwrap()] {
+            app.api.profile(access).await.is_problem(401, "invalid_access_token");
+        }
+        app.api.profile(&other.access).await.ok();
+        app.api.refresh(&other.refresh).await.ok();
+        let detected = "SELECT count(*) FROM events WHERE event_type = 'TokenReuseDetected'";
+        assert_eq!(app.database.value::<i64>(detected).await, 1);
+        let reason = "SELECT end_reason FROM user_logins WHERE ended_at IS NOT NULL";
+        assert_eq!(app.database.value::<String>(reason).await, "token_reuse");
+    }
 }
 
 #[tokio::test]
