@@ -1,5 +1,6 @@
 //! The run: what is measured, in which order, beside what.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ pub struct Bench {
     /// How long a measurement lasts.
     pub time: Duration,
     only: Option<String>,
+    /// The last run of pgbench, by its number of clients.
+    plain: BTreeMap<usize, Measured>,
     pub report: Report,
 }
 
@@ -37,6 +40,7 @@ pub fn run(options: &Options) {
         folder,
         time: Duration::from_secs(if options.quick { 6 } else { 20 }),
         only: options.only.clone(),
+        plain: BTreeMap::new(),
         report: Report::default(),
     };
     bench.all(if options.quick { 10_000 } else { 100_000 }, if options.quick { 200_000 } else { 2_000_000 });
@@ -60,29 +64,16 @@ impl Bench {
     }
 
     fn all(&mut self, accounts: usize, many: usize) {
-        let seconds = self.time.as_secs();
-        let before = cpu::seconds_of_family(self.postmaster);
-        let plain = pgbench::run(&self.url, &self.folder, 64, seconds);
-        let used = cpu::seconds_of_family(self.postmaster) - before;
-        self.report.measured("pgbench_64", &plain, None);
-        let transactions = plain.per_second * self.time.as_secs_f64() / 1_000.0;
-        self.report.figure("pgbench_postgres_cpu_per_1000", used / transactions);
-        let lone = pgbench::run(&self.url, &self.folder, 1, seconds / 2);
-        self.report.measured("pgbench_1", &lone, None);
-
+        self.pgbench(64);
         let service = Service::start(&self.folder, &self.url);
         self.report.figure("memory_at_rest_mib", service.memory_mib());
         let sign_ins = (0..64).map(|_| SignIn::default()).collect();
-        let (sign_in, callers) =
-            self.with_cpu("sign_in", &service, || complete(service.port, sign_ins, accounts / 64));
-        self.report.measured(
-            "sign_in",
-            &sign_in,
-            Some(("sign_in_vs_pgbench", sign_in.per_second / plain.per_second)),
-        );
+        let callers = self.beside_pgbench("sign_in", 64, |bench| {
+            bench.with_cpu("sign_in", &service, || complete(service.port, sign_ins, accounts / 64))
+        });
         let tokens: Vec<Tokens> = callers.into_iter().flat_map(|caller| caller.tokens).collect();
 
-        let mut tokens = self.refreshes(&service, tokens, &plain, &lone);
+        let mut tokens = self.refreshes(&service, tokens);
         self.report.figure("cached_accounts", tokens.len() as f64);
         self.report.figure("memory_with_cached_accounts_mib", service.memory_mib());
         self.reads(&service, &tokens);
@@ -96,6 +87,41 @@ impl Bench {
         if self.wanted("growth") {
             growth::measure(self, tokens, many);
         }
+    }
+
+    /// Plain transactions from so many clients, and what they cost PostgreSQL.
+    fn pgbench(&mut self, clients: usize) -> Measured {
+        let seconds = self.time.as_secs() / 2;
+        let before = cpu::seconds_of_family(self.postmaster);
+        let plain = pgbench::run(&self.url, &self.folder, clients, seconds);
+        let used = cpu::seconds_of_family(self.postmaster) - before;
+        self.report.measured(&format!("pgbench_{clients}"), &plain, None);
+        let transactions = plain.per_second * seconds as f64 / 1_000.0;
+        self.report.figure(&format!("pgbench_{clients}_postgres_cpu_per_1000"), used / transactions);
+        self.plain.insert(clients, plain.clone());
+        plain
+    }
+
+    /// Measures between two runs of pgbench, and by their mean: a shared machine is not the same from minute to minute.
+    /// The run after one measurement is the run before the next.
+    fn beside_pgbench<T>(
+        &mut self,
+        name: &str,
+        clients: usize,
+        measure: impl FnOnce(&mut Self) -> (Measured, T),
+    ) -> T {
+        let before = self.plain.get(&clients).cloned().unwrap_or_else(|| self.pgbench(clients));
+        let (measured, rest) = measure(self);
+        let after = self.pgbench(clients);
+        let by = (before.per_second + after.per_second) / 2.0;
+        let (key, ratio) = if clients == 1 {
+            // Of a lone client, how long it takes: the mean, since pgbench gives no median.
+            ("lone_refresh_vs_pgbench".to_owned(), by / measured.per_second)
+        } else {
+            (format!("{name}_vs_pgbench"), measured.per_second / by)
+        };
+        self.report.measured(name, &measured, Some((&key, ratio)));
+        rest
     }
 
     /// All read models made again, beside `COPY events TO STDOUT`.
@@ -119,29 +145,18 @@ impl Bench {
         self.report.figure("rebuild_vs_copy", rebuild / copy);
     }
 
-    fn refreshes(
-        &mut self,
-        service: &Service,
-        mut tokens: Vec<Tokens>,
-        plain: &Measured,
-        lone: &Measured,
-    ) -> Vec<Tokens> {
+    fn refreshes(&mut self, service: &Service, mut tokens: Vec<Tokens>) -> Vec<Tokens> {
         let time = self.time;
-        for (connections, by) in [(64, plain), (256, plain), (1, lone)] {
+        for (connections, clients) in [(64, 64), (256, 64), (1, 1)] {
             if !self.wanted("refresh") {
                 break;
             }
             let callers = deal(tokens, connections);
             let name = format!("refresh_{connections}");
-            let (measured, callers) =
-                self.with_cpu(&name, service, || drive(service.port, callers, Duration::from_secs(1), time));
+            let callers = self.beside_pgbench(&name, clients, |bench| {
+                bench.with_cpu(&name, service, || drive(service.port, callers, Duration::from_secs(1), time))
+            });
             tokens = callers.into_iter().flat_map(|caller| caller.devices).collect();
-            let (key, ratio) = if connections == 1 {
-                ("lone_refresh_vs_pgbench".to_owned(), measured.median_ms / by.median_ms)
-            } else {
-                (format!("refresh_{connections}_vs_pgbench"), measured.per_second / by.per_second)
-            };
-            self.report.measured(&name, &measured, Some((&key, ratio)));
         }
         tokens
     }
