@@ -24,10 +24,14 @@ use crate::entropy;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
-    /// The master key that tokens' seal keys are derived from. 32 bytes.
-    Seal,
-    /// Signs what is inside a token. An Ed25519 key pair (PKCS #8).
-    Sign,
+    /// The master key that access tokens' seal keys are derived from. 32 bytes.
+    SealAccess,
+    /// The master key that refresh tokens' seal keys are derived from. 32 bytes.
+    SealRefresh,
+    /// Signs what is inside an access token, which others may verify. An Ed25519 key pair (PKCS #8).
+    SignAccess,
+    /// Authenticates what is inside a refresh token, which nobody else reads. 32 bytes.
+    SignRefresh,
     /// One-time codes are derived with it. 32 bytes.
     Code,
     /// Identifiers are looked up by their hash under it. 32 bytes.
@@ -38,7 +42,20 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 5] = [Self::Seal, Self::Sign, Self::Code, Self::Lookup, Self::Personal];
+    pub const ALL: [Self; 7] = [
+        Self::SealAccess,
+        Self::SealRefresh,
+        Self::SignAccess,
+        Self::SignRefresh,
+        Self::Code,
+        Self::Lookup,
+        Self::Personal,
+    ];
+
+    /// Whether its keys are Ed25519 key pairs; the others are 32 random bytes.
+    fn is_key_pair(self) -> bool {
+        self == Self::SignAccess
+    }
 }
 
 /// The name of a key: 1 to 12 lower-case letters and digits. It stands in tokens and rows, and selects the key.
@@ -86,7 +103,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The secret: 32 bytes, or a PKCS #8 document for [`Purpose::Sign`].
+    /// The secret: 32 bytes, or a PKCS #8 document for [`Purpose::SignAccess`].
     pub fn secret(&self) -> &[u8] {
         &self.secret
     }
@@ -168,13 +185,12 @@ impl Keyring {
     /// A keyring of fresh keys, one for each purpose.
     pub fn generate() -> Self {
         let keys = Purpose::ALL.map(|purpose| {
-            let secret = match purpose {
-                Purpose::Sign => Ed25519KeyPair::generate()
+            let secret = if purpose.is_key_pair() {
+                Ed25519KeyPair::generate()
                     .and_then(|pair| Ok(pair.to_pkcs8v1()?.as_ref().to_vec()))
-                    .expect("the operating system gives randomness"),
-                Purpose::Seal | Purpose::Code | Purpose::Lookup | Purpose::Personal => {
-                    entropy::bytes::<32>().to_vec()
-                }
+                    .expect("the operating system gives randomness")
+            } else {
+                entropy::bytes::<32>().to_vec()
             };
             let id = KeyId(format!("{:08x}", u32::from_be_bytes(entropy::bytes())));
             (
@@ -278,19 +294,15 @@ impl Keyring {
 impl Key {
     fn check(&self) -> Result<(), KeyringError> {
         let weak = || KeyringError::Weak(self.id.as_str().to_owned());
-        match self.purpose {
-            Purpose::Sign => {
-                let pair = Ed25519KeyPair::from_pkcs8(self.secret()).map_err(|_| weak())?;
-                (pair.public_key().as_ref().len() == 32).then_some(()).ok_or_else(weak)
-            }
-            Purpose::Seal | Purpose::Code | Purpose::Lookup | Purpose::Personal => {
-                let mut bytes = self.secret().to_vec();
-                bytes.sort_unstable();
-                bytes.dedup();
-                // 32 random bytes have about 30 different values; fewer than 16 happens once in 10^15 keyrings.
-                (self.secret().len() == 32 && bytes.len() >= 16).then_some(()).ok_or_else(weak)
-            }
+        if self.purpose.is_key_pair() {
+            let pair = Ed25519KeyPair::from_pkcs8(self.secret()).map_err(|_| weak())?;
+            return (pair.public_key().as_ref().len() == 32).then_some(()).ok_or_else(weak);
         }
+        let mut bytes = self.secret().to_vec();
+        bytes.sort_unstable();
+        bytes.dedup();
+        // 32 random bytes have about 30 different values; fewer than 16 happens once in 10^15 keyrings.
+        (self.secret().len() == 32 && bytes.len() >= 16).then_some(()).ok_or_else(weak)
     }
 }
 
@@ -319,7 +331,7 @@ mod tests {
         }
         document["keys"].as_array_mut().expect("keys").remove(0);
         let refused = Keyring::parse(document.to_string().as_bytes());
-        assert!(matches!(refused, Err(KeyringError::NotOneActive(Purpose::Seal))), "{refused:?}");
+        assert!(matches!(refused, Err(KeyringError::NotOneActive(Purpose::SealAccess))), "{refused:?}");
     }
 
     #[test]

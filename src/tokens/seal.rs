@@ -10,7 +10,7 @@ use xsalsa20poly1305::{KeyInit as _, Nonce, XSalsa20Poly1305};
 
 use super::{InvalidToken, Kind};
 use crate::entropy;
-use crate::keyring::{Keyring, Purpose};
+use crate::keyring::{Key, Keyring, Purpose};
 
 const VERSION: &str = "1";
 const NONCE: usize = 24;
@@ -18,36 +18,54 @@ const NONCE: usize = 24;
 /// The seal keys of every kind and key id.
 #[derive(Clone)]
 pub(super) struct Seals {
-    keys: HashMap<(Kind, String), XSalsa20Poly1305>,
+    access: OfKind,
+    refresh: OfKind,
+}
+
+#[derive(Clone)]
+struct OfKind {
+    keys: HashMap<String, XSalsa20Poly1305>,
     active: String,
 }
 
 impl fmt::Debug for Seals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seals").field("active", &self.active).finish_non_exhaustive()
+        let (access, refresh) = (&self.access.active, &self.refresh.active);
+        f.debug_struct("Seals").field("access", access).field("refresh", refresh).finish_non_exhaustive()
     }
 }
 
 impl Seals {
     pub(super) fn new(keyring: &Keyring) -> Self {
-        let mut keys = HashMap::new();
-        for master in keyring.of(Purpose::Seal) {
-            for kind in Kind::ALL {
+        let of_kind = |kind: Kind, purpose| {
+            let key = |master: &Key| {
                 let id = master.id.as_str();
                 let info = ["token-seal", VERSION, kind.prefix(), id].join("|");
-                let key = XSalsa20Poly1305::new((&*master.derive(&[info.as_bytes()])).into());
-                keys.insert((kind, id.to_owned()), key);
-            }
+                (id.to_owned(), XSalsa20Poly1305::new((&*master.derive(&[info.as_bytes()])).into()))
+            };
+            let active = keyring.active(purpose).id.as_str().to_owned();
+            OfKind { keys: keyring.of(purpose).map(key).collect(), active }
+        };
+        Self {
+            access: of_kind(Kind::Access, Purpose::SealAccess),
+            refresh: of_kind(Kind::Refresh, Purpose::SealRefresh),
         }
-        Self { keys, active: keyring.active(Purpose::Seal).id.as_str().to_owned() }
+    }
+
+    fn of(&self, kind: Kind) -> &OfKind {
+        match kind {
+            Kind::Access => &self.access,
+            Kind::Refresh => &self.refresh,
+        }
     }
 
     pub(super) fn seal(&self, kind: Kind, plain: &[u8]) -> String {
+        let OfKind { keys, active } = self.of(kind);
         let nonce = entropy::bytes::<NONCE>();
-        let key = &self.keys[&(kind, self.active.clone())];
-        let sealed = key.encrypt(Nonce::from_slice(&nonce), plain).expect("a token is far below 256 GiB");
+        let sealed =
+            keys[active].encrypt(Nonce::from_slice(&nonce), plain).expect("a token is far below 256 GiB");
         let sealed = URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat());
-        format!("{}_{VERSION}_{}_{sealed}", kind.prefix(), self.active)
+        format!("{}_{VERSION}_{active}_{sealed}", kind.prefix())
     }
 
     /// Opens a token. The key is chosen by the token's id and never tried out; exactly one spelling is taken.
@@ -58,7 +76,7 @@ impl Seals {
         if prefix != kind.prefix() || version != VERSION {
             return Err(InvalidToken);
         }
-        let key = self.keys.get(&(kind, key_id.to_owned())).ok_or(InvalidToken)?;
+        let key = self.of(kind).keys.get(key_id).ok_or(InvalidToken)?;
         // The decoder refuses padding, white space, other alphabets and stray last bits (RFC 4648, section 3.5).
         let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| InvalidToken)?;
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(InvalidToken)?;
