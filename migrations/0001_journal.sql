@@ -1,13 +1,14 @@
 -- The journal: events are the only truth, heads are what they come to.
 
 -- The first seven columns and the key are those of postgres-es, which reads streams back.
--- `json`, not `jsonb`: the bytes stay as they were written and hashed.
+-- `json`, not `jsonb`: the bytes stay as they were written and hashed. Names compare by their bytes (`COLLATE "C"`): no
+-- language orders them, and comparing by one costs several times as much in every index.
 CREATE TABLE events (
-    aggregate_type text   NOT NULL,
-    aggregate_id   text   NOT NULL,
+    aggregate_type text COLLATE "C" NOT NULL,
+    aggregate_id   text COLLATE "C" NOT NULL,
     sequence       bigint NOT NULL CHECK (sequence > 0),
-    event_type     text   NOT NULL,
-    event_version  text   NOT NULL,
+    event_type     text COLLATE "C" NOT NULL,
+    event_version  text COLLATE "C" NOT NULL,
     payload        json   NOT NULL,
     metadata       json   NOT NULL,
     personal       bytea,
@@ -41,7 +42,7 @@ CREATE INDEX identifiers_by_account ON identifiers (account_id);
 -- personal data is gone, and its events still verify.
 CREATE TABLE account_keys (
     account_id  uuid  NOT NULL,
-    scope       text  NOT NULL,
+    scope       text COLLATE "C" NOT NULL,
     wrapping_id text  NOT NULL,
     wrapped     bytea NOT NULL,
     PRIMARY KEY (account_id, scope)

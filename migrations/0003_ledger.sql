@@ -5,7 +5,7 @@ CREATE TABLE ledger (
     seq        bigint PRIMARY KEY,
     account_id uuid   NOT NULL,
     sequence   bigint NOT NULL,
-    event_type text   NOT NULL,
+    event_type text COLLATE "C" NOT NULL,
     leaf       bytea  NOT NULL,
     UNIQUE (account_id, sequence)
 );
