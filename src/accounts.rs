@@ -17,6 +17,7 @@ use counterfoil_domain::user_account::{
     CodeSent, Policy, Refusal, Services, SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{AccountId, Client, FullName, Identifier, OtpCode};
+use counterfoil_projections::profile::Profile;
 use cqrs_es::Aggregate as _;
 use cqrs_es::event_sink::EventSink;
 use tokio::sync::OwnedMutexGuard;
@@ -83,6 +84,8 @@ pub struct SignedIn {
     pub account: AccountId,
     /// Its first tokens.
     pub tokens: IssuedTokens,
+    /// The account's profile, where the commit gave it back.
+    pub profile: Option<Profile>,
 }
 
 /// The write side.
@@ -108,6 +111,7 @@ impl fmt::Debug for Accounts {
 struct Done {
     account: AccountId,
     events: Vec<UserAccountEvent>,
+    profile: Option<Profile>,
 }
 
 impl Accounts {
@@ -185,7 +189,8 @@ impl Accounts {
         };
         let done = self.execute(Address::Identifier(identifier), &origin, at, command.into()).await?;
         let session = outcome(&done.events, SessionTokens::from_event)?;
-        Ok(SignedIn { account: done.account, tokens: self.tokens.issue(done.account, &session) })
+        let tokens = self.tokens.issue(done.account, &session);
+        Ok(SignedIn { account: done.account, tokens, profile: done.profile })
     }
 
     /// Trades a refresh token for the next generation of its session.
@@ -220,7 +225,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Changes the name of the account that an access token speaks for.
+    /// Changes the name of the account that an access token speaks for; its profile, where the commit gave it back.
     ///
     /// # Errors
     /// [`AccountsError`]; refused when the session has ended meanwhile.
@@ -229,11 +234,11 @@ impl Accounts {
         token: Token,
         fullname: FullName,
         origin: Origin,
-    ) -> Result<(), AccountsError> {
+    ) -> Result<Option<Profile>, AccountsError> {
         let at = self.clock.now();
         let command = UpdateProfile { at, session: token.session, fullname, client: origin.client.clone() };
-        self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
-        Ok(())
+        let done = self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+        Ok(done.profile)
     }
 
     async fn send_code(
@@ -318,23 +323,24 @@ impl Accounts {
             decided = self.decide(&loaded, command).await;
         }
         let account = loaded.head.account;
-        let (events, Some(state)) = decided? else { return Ok(Done { account, events: Vec::new() }) };
+        let done = |events, profile| Ok(Done { account, events, profile });
+        let (events, Some(state)) = decided? else { return done(Vec::new(), None) };
 
         let message = events.iter().find_map(|event| self.message(event));
         let id = entropy::uuid_v7(at);
         let request = Some(origin.request.as_str());
         let personal_data = self.journal.personal_data();
         let commit = Commit::new(id, request, loaded, state, events.clone(), message, personal_data);
-        let Some(commit) = commit.map(Arc::new) else { return Ok(Done { account, events }) };
+        let Some(commit) = commit.map(Arc::new) else { return done(events, None) };
         // Sent again as it is while it is in doubt: deciding again before it is settled could do it twice.
         match until_available(|| self.journal.append(&commit)).await? {
-            Verdict::Committed => {
+            Verdict::Committed(profile) => {
                 for event in &events {
                     if let Some((session, expires_at)) = event.ended_session() {
                         self.ended.insert(session, expires_at);
                     }
                 }
-                Ok(Done { account, events })
+                done(events, profile)
             }
             Verdict::Stale => {
                 metrics::counter!("counterfoil_commits_stale_total").increment(1);

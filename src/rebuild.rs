@@ -5,6 +5,8 @@ use counterfoil_domain::user_account::UserAccount;
 use counterfoil_projections::{ReadModel, Stream};
 use cqrs_es::Aggregate as _;
 use deadpool_postgres::{Client, Transaction};
+use futures_util::future::try_join_all;
+use tokio::sync::Mutex;
 use tokio_postgres::IsolationLevel;
 use uuid::Uuid;
 
@@ -12,6 +14,9 @@ use crate::journal::{Journal, JournalError, streams};
 
 /// How many accounts are read at a time.
 const PAGE: i64 = 500;
+
+/// How many fill the new tables at a time: while one reads and another writes, a third makes rows of events.
+const FILLERS: usize = 3;
 
 /// How far a rebuild or a check has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,11 +61,12 @@ pub async fn rebuild(
         connection.batch_execute(&same_grants(model.table.name, new)).await?;
     }
 
+    let filler = Filler::new(journal, &tables, progress);
     let first =
         connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
-    let snapshot: String = first.query_one("SELECT pg_current_snapshot()::text", &[]).await?.get(0);
-    let mut filler = Filler { journal, tables: &tables, done: Progress::default(), progress };
-    filler.fill_all(&first).await?;
+    let row = first.query_one("SELECT pg_current_snapshot()::text, pg_export_snapshot()", &[]).await?;
+    let (snapshot, exported): (String, String) = (row.get(0), row.get(1));
+    try_join_all((0..FILLERS).map(|_| filler.fill_beside(&exported))).await?;
     first.commit().await?;
 
     let last = connection.transaction().await?;
@@ -71,7 +77,7 @@ pub async fn rebuild(
         last.execute(&format!("DELETE FROM {new} WHERE account_id = ANY($1)"), &[&changed]).await?;
     }
     filler.fill(&last, &changed).await?;
-    let done = filler.done;
+    let done = filler.state.into_inner().done;
     for (model, new) in &tables {
         let name = model.table.name;
         last.batch_execute(&format!("DROP TABLE {name}; ALTER TABLE {new} RENAME TO {name}")).await?;
@@ -104,7 +110,7 @@ pub async fn check(
             ))
             .await?;
     }
-    Filler { journal, tables: &tables, done: Progress::default(), progress }.fill_all(&snapshot).await?;
+    Filler::new(journal, &tables, progress).fill_all(&snapshot).await?;
 
     let mut checked = Vec::new();
     for (model, copy) in &tables {
@@ -154,47 +160,80 @@ async fn rename_indexes(transaction: &Transaction<'_>, name: &str, new: &str) ->
     Ok(())
 }
 
-/// Reads the log and writes rows into tables.
+/// Reads the log and writes rows into tables, in as many transactions at a time as ask it to.
 struct Filler<'a, F> {
     journal: &'a Journal,
     tables: &'a [(ReadModel, String)],
+    state: Mutex<FillerState<'a, F>>,
+}
+
+struct FillerState<'a, F> {
+    /// The last account that somebody has taken on.
+    taken: Uuid,
     done: Progress,
     progress: &'a mut F,
 }
 
-impl<F: FnMut(Progress)> Filler<'_, F> {
-    async fn fill_all(&mut self, transaction: &Transaction<'_>) -> Result<(), JournalError> {
-        let total: i64 = transaction.query_one("SELECT count(*) FROM heads", &[]).await?.get(0);
-        self.done.of_accounts = u64::try_from(total).unwrap_or_default();
-        let mut after = Uuid::nil();
+impl<'a, F: FnMut(Progress)> Filler<'a, F> {
+    fn new(journal: &'a Journal, tables: &'a [(ReadModel, String)], progress: &'a mut F) -> Self {
+        let state = FillerState { taken: Uuid::nil(), done: Progress::default(), progress };
+        Self { journal, tables, state: Mutex::new(state) }
+    }
+
+    /// Does its share, in a transaction of its own that sees what an exported snapshot does.
+    async fn fill_beside(&self, exported: &str) -> Result<(), JournalError> {
+        let mut connection = self.journal.database().connection().await?;
+        let transaction =
+            connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
+        // The statement takes no parameters; the name is PostgreSQL's own, of digits and hyphens.
+        transaction.batch_execute(&format!("SET TRANSACTION SNAPSHOT '{exported}'")).await?;
+        self.fill_all(&transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Takes on accounts until all are taken.
+    async fn fill_all(&self, transaction: &Transaction<'_>) -> Result<(), JournalError> {
         loop {
-            let page = transaction
-                .query(
-                    "SELECT account_id FROM heads WHERE account_id > $1 ORDER BY account_id LIMIT $2",
-                    &[&after, &PAGE],
-                )
-                .await?;
-            let accounts: Vec<Uuid> = page.iter().map(|row| row.get(0)).collect();
-            let Some(last) = accounts.last() else {
+            let accounts = self.take_page(transaction).await?;
+            if accounts.is_empty() {
                 return Ok(());
-            };
-            after = *last;
+            }
             self.fill(transaction, &accounts).await?;
         }
     }
 
-    async fn fill(&mut self, transaction: &Transaction<'_>, accounts: &[Uuid]) -> Result<(), JournalError> {
+    async fn take_page(&self, transaction: &Transaction<'_>) -> Result<Vec<Uuid>, JournalError> {
+        let mut state = self.state.lock().await;
+        if state.taken.is_nil() {
+            let total: i64 = transaction.query_one("SELECT count(*) FROM heads", &[]).await?.get(0);
+            state.done.of_accounts = u64::try_from(total).unwrap_or_default();
+        }
+        let page = transaction
+            .query(
+                "SELECT account_id FROM heads WHERE account_id > $1 ORDER BY account_id LIMIT $2",
+                &[&state.taken, &PAGE],
+            )
+            .await?;
+        let accounts: Vec<Uuid> = page.iter().map(|row| row.get(0)).collect();
+        state.taken = accounts.last().copied().unwrap_or(state.taken);
+        Ok(accounts)
+    }
+
+    async fn fill(&self, transaction: &Transaction<'_>, accounts: &[Uuid]) -> Result<(), JournalError> {
         let statement = transaction.prepare_cached(include_str!("journal/sql/events_of.sql")).await?;
         let rows = transaction.query(&statement, &[&UserAccount::TYPE, &accounts]).await?;
-        let histories = streams::read(transaction, self.journal.personal_data(), accounts, &rows).await?;
+        let keys = streams::keys(transaction, self.journal.personal_data(), accounts).await?;
+        let histories = streams::read(&rows, &keys)?;
         let streams: Vec<Stream<'_>> =
             histories.iter().map(|(account, events)| Stream { account: *account, events }).collect();
         for (model, table) in self.tables {
             streams::write(transaction, model, table, &streams).await?;
         }
-        self.done.accounts += accounts.len() as u64;
-        self.done.events += rows.len() as u64;
-        (self.progress)(self.done);
+        let mut state = self.state.lock().await;
+        state.done.accounts += accounts.len() as u64;
+        state.done.events += rows.len() as u64;
+        let done = state.done;
+        (state.progress)(done);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ pub mod profile;
 pub mod revoked_token;
 pub mod user_login;
 
-pub use read_model::{Column, ReadModel, Recorded, Stream, Table};
+pub use read_model::{Changes, Column, ReadModel, Recorded, Stream, Table};
 
 /// Every read model that is written with the events.
 pub const ALL: [ReadModel; 3] = [profile::READ_MODEL, user_login::READ_MODEL, revoked_token::READ_MODEL];

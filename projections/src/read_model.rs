@@ -1,14 +1,19 @@
 //! What all read models share: rows as changes, and the SQL that writes them in bulk.
 //!
-//! A change names the columns that it sets; absent ones stay as they are, in a new row empty. Changes travel as one JSON
-//! array per read model and statement, so that a statement has the same parameters whatever the number of rows, and
-//! are written by one upsert, which finds its row by the primary key whatever the planner believes of the table.
+//! A change names the columns that it sets; absent ones stay as they are, in a new row empty. Changes travel as one array
+//! a column, so that a statement has the same parameters whatever the number of rows, and are written by one upsert,
+//! which finds its row by the primary key whatever the planner believes of the table.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccountEvent;
-use counterfoil_domain::values::AccountId;
-use serde::Serialize;
+use counterfoil_domain::values::{AccountId, Generation, SessionId};
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 /// Events of one account, in their order.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +38,41 @@ pub struct Recorded<E> {
 pub struct ReadModel {
     /// Where its rows are.
     pub table: Table,
-    /// The changes that events make, as a JSON array; at most one for each row, however many events touch it.
-    pub changes: fn(&[Stream<'_>]) -> String,
+    /// The changes that events make; at most one for each row, however many events touch it.
+    pub changes: fn(&[Stream<'_>]) -> Changes,
     /// On which channel a commit that changes rows says so, where others must know at once. PostgreSQL lets such commits
     /// wait for each other, so they have to be few.
     pub announced_on: Option<&'static str>,
+}
+
+/// Changes to rows of a table, turned into columns.
+#[derive(Default)]
+pub struct Changes {
+    rows: usize,
+    columns: Vec<Box<dyn ToSql + Sync + Send>>,
+}
+
+impl Changes {
+    /// How many rows they change.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// An array for each column of the table, in its order: the parameters of [`Table::records`].
+    pub fn parameters(&self) -> impl Iterator<Item = &(dyn ToSql + Sync)> {
+        self.columns.iter().map(|column| &**column as &(dyn ToSql + Sync))
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes").field("rows", &self.rows).finish_non_exhaustive()
+    }
 }
 
 /// A table of rows that are written as changes.
@@ -57,18 +92,23 @@ pub struct Table {
 /// A column, with its SQL type.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    /// Its name, also in the JSON.
+    /// Its name.
     pub name: &'static str,
     /// Its type in SQL.
     pub sql_type: &'static str,
 }
 
 impl Table {
-    /// A `FROM` item that reads a JSON array of changes from the parameter `$n`.
-    pub fn records(&self, parameter: usize) -> String {
-        let columns = self.every_column().map(|c| format!("{} {}", c.name, c.sql_type));
-        let columns: Vec<String> = columns.collect();
-        format!("json_to_recordset(${parameter}::text::json) AS r({})", columns.join(", "))
+    /// A `FROM` item `r` that reads changes from [`width`](Self::width) parameters, the first of them `$first`.
+    pub fn records(&self, first: usize) -> String {
+        let arrays = self.every_column().zip(first..).map(|(c, n)| format!("${n}::{}[]", c.sql_type));
+        let arrays: Vec<String> = arrays.collect();
+        format!("unnest({}) AS r({})", arrays.join(", "), self.names())
+    }
+
+    /// The number of its columns.
+    pub const fn width(&self) -> usize {
+        self.key.len() + self.columns.len()
     }
 
     /// The statement that writes the changes of `source` to `table`.
@@ -96,13 +136,47 @@ impl Table {
 }
 
 /// A change to a row; [`table`] writes it.
-pub(crate) trait Change: Sized + Serialize {
+pub(crate) trait Change: Sized {
     type Key: Ord;
 
     fn key(&self) -> Self::Key;
 
     /// Takes a later change of the same row into this one.
     fn then(&mut self, later: Self);
+
+    /// Many of them, as an array for each column.
+    fn into_columns(rows: impl ExactSizeIterator<Item = Self>) -> Vec<Box<dyn ToSql + Sync + Send>>;
+}
+
+/// A value as PostgreSQL takes it.
+pub(crate) trait ColumnValue {
+    type Sql: ToSql + Sync + Send + 'static;
+
+    fn into_sql(self) -> Self::Sql;
+}
+
+macro_rules! column_values {
+    ($($value:ty as $sql:ty: $into:expr),+ $(,)?) => {
+        $(impl ColumnValue for $value {
+            type Sql = $sql;
+
+            fn into_sql(self) -> $sql {
+                $into(self)
+            }
+        })+
+    };
+}
+
+column_values! {
+    AccountId as Uuid: |id: Self| id.0,
+    SessionId as Uuid: |id: Self| id.0,
+    Generation as i64: |generation: Self| i64::from(generation.0),
+    i64 as i64: |number| number,
+    bool as bool: |flag| flag,
+    String as String: |text| text,
+    &'static str as &'static str: |text| text,
+    IpAddr as IpAddr: |address| address,
+    DateTime<Utc> as DateTime<Utc>: |time| time,
 }
 
 /// What an event changes, if anything.
@@ -111,18 +185,17 @@ pub(crate) trait Project: Change {
 }
 
 /// The changes of many events, one for each row.
-pub(crate) fn changes<C: Project>(streams: &[Stream<'_>]) -> String {
+pub(crate) fn changes<C: Project>(streams: &[Stream<'_>]) -> Changes {
     let mut rows: BTreeMap<C::Key, C> = BTreeMap::new();
     for stream in streams {
         for change in stream.events.iter().filter_map(|event| C::project(stream.account, event)) {
             match rows.entry(change.key()) {
-                std::collections::btree_map::Entry::Vacant(row) => drop(row.insert(change)),
-                std::collections::btree_map::Entry::Occupied(mut row) => row.get_mut().then(change),
+                Entry::Vacant(row) => drop(row.insert(change)),
+                Entry::Occupied(mut row) => row.get_mut().then(change),
             }
         }
     }
-    let rows: Vec<C> = rows.into_values().collect();
-    serde_json::to_string(&rows).expect("a row is numbers, texts and times")
+    Changes { rows: rows.len(), columns: C::into_columns(rows.into_values()) }
 }
 
 /// Declares the change to a row of a table: a key, and columns that are absent where they stay as they are.
@@ -134,10 +207,10 @@ macro_rules! table {
         columns { $($column:ident: $type:ty = $sql:literal),+ $(,)? }
     ) => {
         $(#[$doc])*
-        #[derive(Debug, serde::Serialize)]
+        #[derive(Debug)]
         struct $change {
             $($key: $key_type,)+
-            $(#[serde(skip_serializing_if = "Option::is_none")] $column: Option<$type>,)+
+            $($column: Option<$type>,)+
         }
 
         impl $change {
@@ -163,6 +236,20 @@ macro_rules! table {
 
             fn then(&mut self, later: Self) {
                 $(if later.$column.is_some() { self.$column = later.$column; })+
+            }
+
+            fn into_columns(
+                rows: impl ExactSizeIterator<Item = Self>,
+            ) -> Vec<Box<dyn tokio_postgres::types::ToSql + Sync + Send>> {
+                use $crate::read_model::ColumnValue as _;
+
+                $(let mut $key = Vec::with_capacity(rows.len());)+
+                $(let mut $column = Vec::with_capacity(rows.len());)+
+                for row in rows {
+                    $($key.push(row.$key.into_sql());)+
+                    $($column.push(row.$column.map(|value| value.into_sql()));)+
+                }
+                vec![$(Box::new($key),)+ $(Box::new($column),)+]
             }
         }
     };

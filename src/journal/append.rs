@@ -1,9 +1,11 @@
 //! Appending commits, many in one statement.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use counterfoil_domain::user_account::UserAccount;
-use counterfoil_projections::{ALL, Stream};
+use counterfoil_projections::profile::Profile;
+use counterfoil_projections::{ALL, Changes, Stream};
 use cqrs_es::Aggregate as _;
 use deadpool_postgres::Client;
 use tokio_postgres::types::ToSql;
@@ -14,12 +16,20 @@ use crate::database::DatabaseError;
 use crate::group::Ask;
 
 /// What became of a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is durable.
-    Committed,
+    /// It is durable; with the profile as it left it, where it changed one that somebody has joined by and its answer did
+    /// not get lost.
+    Committed(Option<Profile>),
     /// The account had moved on, or the identifier had been taken: nothing was written. Load and decide again.
     Stale,
+}
+
+impl Verdict {
+    /// Whether it is durable.
+    pub fn is_committed(&self) -> bool {
+        matches!(self, Self::Committed(_))
+    }
 }
 
 /// Appends whatever commits are waiting. A stale one is left out without harming its neighbours.
@@ -32,17 +42,19 @@ impl Ask for Append {
     type Request = Arc<Commit>;
     type Answer = Verdict;
 
-    const MOST: usize = 256;
+    const MOST: usize = 64;
 
     async fn ask(&self, connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<Verdict>, DatabaseError> {
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         metrics::histogram!("counterfoil_commits_in_a_batch").record(commits.len() as f64);
-        let committed = send(connection, commits).await?;
+        let mut committed = send(connection, commits).await?;
         let mut verdicts = Vec::with_capacity(commits.len());
         for commit in commits {
-            let is_committed =
-                committed.contains(&commit.account.0) || is_on_record(connection, commit).await?;
-            verdicts.push(if is_committed { Verdict::Committed } else { Verdict::Stale });
+            verdicts.push(match committed.remove(&commit.account.0) {
+                Some(profile) => Verdict::Committed(profile),
+                None if is_on_record(connection, commit).await? => Verdict::Committed(None),
+                None => Verdict::Stale,
+            });
         }
         Ok(verdicts)
     }
@@ -62,17 +74,26 @@ async fn is_on_record(connection: &Client, commit: &Commit) -> Result<bool, Data
     Ok(found.is_some_and(|row| row.get::<_, Option<&str>>(0).is_some_and(|id| commit.metadata.contains(id))))
 }
 
-async fn send(connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<Uuid>, DatabaseError> {
+/// The accounts whose commits happened, with their profiles where those changed.
+async fn send(
+    connection: &Client,
+    commits: &[Arc<Commit>],
+) -> Result<HashMap<Uuid, Option<Profile>>, DatabaseError> {
     let columns = Columns::of(commits);
     let parts = columns.parts();
     let statement = connection.prepare_cached(statement(parts)).await?;
     let rows = connection.query(&statement, &columns.parameters(parts)).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let profile = |row| parts.models[PROFILE].then(|| Profile::of(row)).flatten();
+    Ok(rows.iter().map(|row| (row.get("account_id"), profile(row))).collect())
 }
+
+/// The place among the read models of the one whose rows are given back.
+const PROFILE: usize = 0;
 
 /// Which parts of the statement a batch needs. A part costs PostgreSQL something even with nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Parts {
+    one: bool,
     founding: bool,
     keys: bool,
     outbox: bool,
@@ -80,11 +101,11 @@ struct Parts {
 }
 
 impl Parts {
-    const KINDS: usize = 1 << (3 + ALL.len());
+    const KINDS: usize = 1 << (4 + ALL.len());
 
     /// A number for each combination, below [`Self::KINDS`].
     fn kind(self) -> usize {
-        let flags = [self.founding, self.keys, self.outbox].into_iter().chain(self.models);
+        let flags = [self.one, self.founding, self.keys, self.outbox].into_iter().chain(self.models);
         flags.fold(0, |kind, flag| kind << 1 | usize::from(flag))
     }
 }
@@ -97,12 +118,12 @@ fn statement(parts: Parts) -> &'static str {
 
 fn compose(parts: Parts) -> String {
     let (heads, mut used) = match parts.founding {
-        true => (include_str!("sql/append_heads_founding.sql"), 9),
-        false => (include_str!("sql/append_heads.sql"), 7),
+        true => (include_str!("sql/append_heads_founding.sql"), 8),
+        false => (include_str!("sql/append_heads.sql"), 6),
     };
     let mut sql = heads.trim_end().to_owned();
     for (wanted, part, parameters) in [
-        (true, include_str!("sql/append_events.sql"), 8),
+        (true, include_str!("sql/append_events.sql"), 9),
         (parts.keys, include_str!("sql/append_keys.sql"), 4),
         (parts.outbox, include_str!("sql/append_outbox.sql"), 8),
     ] {
@@ -114,20 +135,39 @@ fn compose(parts: Parts) -> String {
     }
     for (model, wanted) in ALL.iter().zip(parts.models) {
         if wanted {
-            used += 1;
             let (table, name) = (model.table, model.table.name);
-            let changes =
-                format!("(SELECT r.* FROM {} JOIN head USING (account_id)) changes", table.records(used));
-            sql += &format!(",\n{name}_written AS ({})", table.upsert(name, &changes));
+            let records = table.records(used + 1);
+            let changes = format!("(SELECT r.* FROM {records} JOIN head USING (account_id)) changes");
+            let given_back = if name == ALL[PROFILE].table.name { " RETURNING t.*" } else { "" };
+            sql += &format!(",\n{name}_written AS ({}{given_back})", table.upsert(name, &changes));
+            used += table.width();
         }
     }
-    sql += "\nSELECT account_id";
+    let (profile, of_profile) = match parts.models[PROFILE] {
+        true => (", profiles_written.*", " LEFT JOIN profiles_written USING (account_id)"),
+        false => ("", ""),
+    };
+    sql += &format!("\nSELECT head.account_id{profile}");
     for (model, wanted) in ALL.iter().zip(parts.models) {
         if let (Some(channel), true) = (model.announced_on, wanted) {
             sql += &format!(", (SELECT pg_notify('{channel}', ''))::text");
         }
     }
-    sql + " FROM head"
+    sql += &format!(" FROM head{of_profile}");
+    if parts.one { of_one(&sql) } else { sql }
+}
+
+/// The same for arrays of one element each, taken out instead of unnested: what runs then has half as many parts to set
+/// up, and that is most of what a commit by itself costs.
+fn of_one(sql: &str) -> String {
+    let mut pieces = sql.split("unnest(");
+    let mut rewritten = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (arrays, rest) = piece.split_once(')').unwrap_or((piece, ""));
+        let elements: Vec<String> = arrays.split(", ").map(|array| format!("({array})[1]")).collect();
+        rewritten += &format!("(SELECT {}){rest}", elements.join(", "));
+    }
+    rewritten
 }
 
 /// The SQL with its parameters counted from after the first `by`. The comments name them too, and follow.
@@ -150,7 +190,6 @@ struct Columns<'a> {
     versions: Vec<i64>,
     states: Vec<&'a [u8]>,
     leaves: Vec<&'a [u8]>,
-    metadata: Vec<&'a str>,
     lookups: Vec<Option<&'a [u8]>>,
     channels: Vec<Option<&'a str>>,
     event_accounts: Vec<Uuid>,
@@ -158,6 +197,7 @@ struct Columns<'a> {
     types: Vec<&'a str>,
     event_versions: Vec<&'a str>,
     payloads: Vec<&'a str>,
+    metadata: Vec<&'a str>,
     personal: Vec<Option<&'a [u8]>>,
     event_leaves: Vec<&'a [u8]>,
     key_accounts: Vec<Uuid>,
@@ -172,7 +212,7 @@ struct Columns<'a> {
     destinations: Vec<&'a [u8]>,
     expiries: Vec<chrono::DateTime<chrono::Utc>>,
     gateways: Vec<Option<&'a str>>,
-    changes: Vec<String>,
+    changes: Vec<Changes>,
 }
 
 impl<'a> Columns<'a> {
@@ -194,7 +234,6 @@ impl<'a> Columns<'a> {
         self.versions.push(commit.version());
         self.states.push(&commit.state);
         self.leaves.push(&commit.leaf.0);
-        self.metadata.push(&commit.metadata);
         self.lookups.push(commit.reservation.as_ref().map(|(lookup, _)| lookup.as_slice()));
         self.channels.push(commit.reservation.as_ref().map(|(_, channel)| *channel));
         for row in &commit.rows {
@@ -203,6 +242,7 @@ impl<'a> Columns<'a> {
             self.types.push(row.event_type);
             self.event_versions.push(row.event_version);
             self.payloads.push(&row.payload);
+            self.metadata.push(&commit.metadata);
             self.personal.push(row.personal.as_deref());
             self.event_leaves.push(&row.leaf.0);
         }
@@ -227,9 +267,12 @@ impl<'a> Columns<'a> {
     fn parts(&self) -> Parts {
         let mut models = [false; ALL.len()];
         for (wanted, changes) in models.iter_mut().zip(&self.changes) {
-            *wanted = changes != "[]";
+            *wanted = !changes.is_empty();
         }
+        let lengths = [self.accounts.len(), self.sequences.len(), self.scopes.len(), self.nonces.len()];
+        let rows = self.changes.iter().map(Changes::len);
         Parts {
+            one: lengths.into_iter().chain(rows).all(|length| length <= 1),
             founding: self.lookups.iter().any(Option::is_some),
             keys: !self.scopes.is_empty(),
             outbox: !self.nonces.is_empty(),
@@ -239,15 +282,8 @@ impl<'a> Columns<'a> {
 
     /// In the order of [`compose`].
     fn parameters(&self, parts: Parts) -> Vec<&(dyn ToSql + Sync)> {
-        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![
-            &self.accounts,
-            &self.expected,
-            &self.versions,
-            &self.states,
-            &self.leaves,
-            &self.metadata,
-            &STATE_FORMAT,
-        ];
+        let mut parameters: Vec<&(dyn ToSql + Sync)> =
+            vec![&self.accounts, &self.expected, &self.versions, &self.states, &self.leaves, &STATE_FORMAT];
         if parts.founding {
             parameters.extend([&self.lookups as &(dyn ToSql + Sync), &self.channels]);
         }
@@ -258,6 +294,7 @@ impl<'a> Columns<'a> {
             &self.types,
             &self.event_versions,
             &self.payloads,
+            &self.metadata,
             &self.personal,
             &self.event_leaves,
         ]);
@@ -280,20 +317,21 @@ impl<'a> Columns<'a> {
             parameters.extend(outbox);
         }
         let changes = self.changes.iter().zip(parts.models).filter(|(_, wanted)| *wanted);
-        parameters.extend(changes.map(|(json, _)| json as &(dyn ToSql + Sync)));
+        parameters.extend(changes.flat_map(|(changes, _)| changes.parameters()));
         parameters
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Parts, compose};
+    use super::{ALL, PROFILE, Parts, compose};
 
     #[test]
     fn every_combination_of_parts_counts_its_parameters_without_a_gap() {
         for bits in 0..Parts::KINDS {
             let flag = |n: usize| bits >> n & 1 == 1;
             let parts = Parts {
+                one: flag(6),
                 founding: flag(5),
                 keys: flag(4),
                 outbox: flag(3),
@@ -305,11 +343,18 @@ mod tests {
                 + if parts.founding { 2 } else { 0 }
                 + if parts.keys { 4 } else { 0 }
                 + if parts.outbox { 8 } else { 0 }
-                + parts.models.iter().filter(|wanted| **wanted).count();
+                + ALL
+                    .iter()
+                    .zip(parts.models)
+                    .filter(|(_, wanted)| *wanted)
+                    .map(|(m, _)| m.table.width())
+                    .sum::<usize>();
             for n in 1..=parameters {
                 assert!(sql.contains(&format!("${n}")), "{parts:?} lacks ${n}");
             }
             assert!(!sql.contains(&format!("${}", parameters + 1)), "{parts:?}");
+            assert_eq!(sql.contains("unnest("), !parts.one, "{parts:?}");
+            assert_eq!(sql.contains("RETURNING t.*"), parts.models[PROFILE], "{parts:?}");
         }
     }
 }

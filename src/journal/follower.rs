@@ -50,7 +50,8 @@ impl Journal {
         let mut accounts: Vec<Uuid> = rows.iter().map(|row| row.get("account_id")).collect();
         accounts.sort_unstable();
         accounts.dedup();
-        let histories = streams::read(&page, self.personal_data(), &accounts, &rows).await?;
+        let keys = streams::keys(&page, self.personal_data(), &accounts).await?;
+        let histories = streams::read(&rows, &keys)?;
         streams::write(&page, model, model.table.name, &of(&histories)).await?;
 
         let swap = page.prepare_cached("UPDATE followers SET seq = $1 WHERE name = $2 AND seq = $3").await?;

@@ -238,7 +238,7 @@ impl Journal {
         // Nothing is remembered while it is in doubt.
         self.shared.heads.remove(&commit.account);
         let verdict = self.appends.ask(commit.clone()).await?;
-        if verdict == Verdict::Committed {
+        if verdict.is_committed() {
             self.shared.heads.insert(commit.account, commit.after.clone());
             if let Some((lookup, _)) = &commit.reservation {
                 self.shared.owners.insert(lookup.clone(), commit.account);

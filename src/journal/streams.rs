@@ -15,14 +15,11 @@ use crate::personal_data::{AccountKeys, PersonalData, WrappedKey};
 /// Events of one account, in their order.
 pub(crate) type Events = Vec<Recorded<UserAccountEvent>>;
 
-/// Reads rows of `account_id, sequence, payload, personal`, with what can still be opened of the personal parts.
-pub(crate) async fn read(
-    transaction: &Transaction<'_>,
-    personal_data: &PersonalData,
-    accounts: &[Uuid],
+/// Reads rows of `account_id, sequence, payload, personal`, with what the keys can still open of the personal parts.
+pub(crate) fn read(
     rows: &[Row],
+    keys: &BTreeMap<AccountId, AccountKeys>,
 ) -> Result<BTreeMap<AccountId, Events>, JournalError> {
-    let keys = keys(transaction, personal_data, accounts).await?;
     let mut streams: BTreeMap<AccountId, Events> = BTreeMap::new();
     for row in rows {
         let (account, sequence) = (AccountId(row.get("account_id")), row.get("sequence"));
@@ -46,11 +43,13 @@ pub(crate) async fn write(
 ) -> Result<(), JournalError> {
     let sql = model.table.upsert(table, &model.table.records(1));
     let statement = transaction.prepare_cached(&sql).await?;
-    transaction.execute(&statement, &[&(model.changes)(streams)]).await?;
+    let changes = (model.changes)(streams);
+    transaction.execute(&statement, &changes.parameters().collect::<Vec<_>>()).await?;
     Ok(())
 }
 
-async fn keys(
+/// The keys of accounts, as far as they are there.
+pub(crate) async fn keys(
     transaction: &Transaction<'_>,
     personal_data: &PersonalData,
     accounts: &[Uuid],

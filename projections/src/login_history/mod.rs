@@ -2,6 +2,8 @@
 //! instead of making every commit dearer. Refreshes are left to the log: they are most of it, and a session's row in
 //! the device list tells the last.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, SessionId};
@@ -33,7 +35,7 @@ table! {
         reason: String = "text",
         device_name: String = "text",
         user_agent: String = "text",
-        ip_address: String = "inet",
+        ip_address: IpAddr = "inet",
     }
 }
 
@@ -59,7 +61,7 @@ impl Project for LoginHistoryChange {
             reason,
             device_name: client.and_then(|client| Some(client.device_name.as_ref()?.as_str().to_owned())),
             user_agent: client.and_then(|client| Some(client.user_agent.as_ref()?.as_str().to_owned())),
-            ip_address: client.map(|client| client.ip.to_string()),
+            ip_address: client.map(|client| client.ip),
             ..Self::of(account, *sequence)
         })
     }

@@ -7,6 +7,7 @@ use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Identifier};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::ReadModel;
@@ -86,6 +87,22 @@ pub struct Profile {
     pub last_login: Option<DateTime<Utc>>,
 }
 
+impl Profile {
+    /// Reads a row of `profiles`; `None` where nobody has joined by it.
+    pub fn of(row: &Row) -> Option<Self> {
+        let date_joined = row.get::<_, Option<_>>("date_joined")?;
+        Some(Self {
+            id: AccountId(row.get("account_id")),
+            phone_number: row.get("phone_number"),
+            email: row.get("email"),
+            fullname: row.get::<_, Option<String>>("fullname").filter(|name| !name.is_empty()),
+            is_active: row.get("is_active"),
+            date_joined,
+            last_login: row.get("last_login"),
+        })
+    }
+}
+
 /// The profiles of accounts, in their order; `None` where nobody has joined by that id.
 ///
 /// # Errors
@@ -98,17 +115,9 @@ pub async fn find(
     let rows = client.query(&client.prepare_cached(include_str!("find.sql")).await?, &[&ids]).await?;
     let mut found: HashMap<Uuid, Profile> = HashMap::with_capacity(rows.len());
     for row in rows {
-        let id: Uuid = row.get("account_id");
-        let profile = Profile {
-            id: AccountId(id),
-            phone_number: row.get("phone_number"),
-            email: row.get("email"),
-            fullname: row.get("fullname"),
-            is_active: row.get("is_active"),
-            date_joined: row.get("date_joined"),
-            last_login: row.get("last_login"),
-        };
-        found.insert(id, profile);
+        if let Some(profile) = Profile::of(&row) {
+            found.insert(profile.id.0, profile);
+        }
     }
     // The same account may be asked for more than once.
     Ok(ids.iter().map(|id| found.get(id).cloned()).collect())

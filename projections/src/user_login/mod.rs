@@ -1,5 +1,7 @@
 //! The device list: every session an account ever had, the ended ones with how and when they ended.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Generation, SessionId};
@@ -20,7 +22,7 @@ table! {
         channel: String = "text",
         device_name: String = "text",
         user_agent: String = "text",
-        ip_address: String = "inet",
+        ip_address: IpAddr = "inet",
         generation: Generation = "bigint",
         signed_in_at: DateTime<Utc> = "timestamptz",
         last_seen_at: DateTime<Utc> = "timestamptz",
@@ -35,7 +37,7 @@ impl Project for UserLoginChange {
     fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
         let event = &recorded.event;
         let client = event.client.as_ref();
-        let ip_address = || client.map(|client| client.ip.to_string());
+        let ip_address = || client.map(|client| client.ip);
         let user_agent = || Some(client?.user_agent.as_ref()?.as_str().to_owned());
         let device_name = || Some(client?.device_name.as_ref()?.as_str().to_owned());
         match &event.fact {

@@ -28,8 +28,10 @@ pub async fn patch(
     Body(update): Body<ProfileUpdate>,
 ) -> Result<HttpResponse, Problem> {
     let updated = state.accounts.update_profile(caller.token, update.fullname, peer.into()).await;
-    updated.map_err(|error| state.problem(&error))?;
-    answer(&state, caller.token.account).await
+    match updated.map_err(|error| state.problem(&error))? {
+        Some(profile) => Ok(HttpResponse::Ok().json(profile)),
+        None => answer(&state, caller.token.account).await,
+    }
 }
 
 async fn answer(state: &State, account: AccountId) -> Result<HttpResponse, Problem> {

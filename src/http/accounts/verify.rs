@@ -39,7 +39,9 @@ pub async fn post(
     let origin = peer.named(verify.device_name);
     let signed_in = state.accounts.verify_otp(verify.identifier, verify.code, origin).await;
     let signed_in = signed_in.map_err(|error| state.problem(&error))?;
-    let user = state.profile(signed_in.account).await?;
-    Ok(HttpResponse::Ok()
-        .json(Answer { user: user.ok_or(Problem::Internal)?, token: signed_in.tokens.into() }))
+    let user = match signed_in.profile {
+        Some(profile) => profile,
+        None => state.profile(signed_in.account).await?.ok_or(Problem::Internal)?,
+    };
+    Ok(HttpResponse::Ok().json(Answer { user, token: signed_in.tokens.into() }))
 }

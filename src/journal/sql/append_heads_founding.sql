@@ -1,9 +1,9 @@
--- As append_heads.sql, where some of the commits reserve an identifier: $8 lookups, $9 channels, null for the others.
+-- As append_heads.sql, where some of the commits reserve an identifier: $7 lookups, $8 channels, null for the others.
 -- No row returned for a commit: its version was stale or its identifier taken.
 WITH commits AS (
     SELECT *
-      FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $6::text[], $8::bytea[], $9::text[])
-        AS c (account_id, expected, version, state, leaf, metadata, lookup, channel)
+      FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $7::bytea[], $8::text[])
+        AS c (account_id, expected, version, state, leaf, lookup, channel)
 ),
 reserved AS (
     INSERT INTO identifiers (lookup, account_id, channel)
@@ -13,7 +13,7 @@ reserved AS (
 ),
 head AS (
     INSERT INTO heads AS h (account_id, version, previous_version, state, state_format, leaf)
-    SELECT account_id, version, expected, state, $7, leaf
+    SELECT account_id, version, expected, state, $6, leaf
       FROM commits
      WHERE lookup IS NULL OR account_id IN (SELECT account_id FROM reserved)
      ORDER BY account_id
