@@ -212,13 +212,13 @@ impl Accounts {
         Ok(self.tokens.issue(done.account, &session))
     }
 
-    /// Ends the session of a refresh token, which may be spent or expired. Ending it again changes nothing.
+    /// Ends the session of a token of that kind, which may be spent or expired. Ending it again changes nothing.
     ///
     /// # Errors
     /// [`AccountsError`]; an invalid token when it never was one of ours.
-    pub async fn logout(&self, refresh_token: &str, origin: Origin) -> Result<(), AccountsError> {
+    pub async fn logout(&self, kind: Kind, token: &str, origin: Origin) -> Result<(), AccountsError> {
         let at = self.clock.now();
-        let opened = self.tokens.open_expired(Kind::Refresh, refresh_token, at);
+        let opened = self.tokens.open_expired(kind, token, at);
         let token = opened.map_err(|_| AccountsError::InvalidToken)?;
         let command = Logout { at, session: token.session, client: origin.client.clone() };
         self.execute(Address::Account(token.account), &origin, at, command.into()).await?;

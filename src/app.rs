@@ -8,9 +8,9 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App, HttpServer, web};
-use counterfoil_domain::values::{AccountId, Region};
+use counterfoil_domain::values::AccountId;
 use counterfoil_projections::profile::Profile;
-use counterfoil_projections::revoked_token;
+use counterfoil_projections::{revoked_token, user_login};
 use deadpool_postgres::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -25,8 +25,8 @@ use crate::keyring::Keyring;
 use crate::otp::OtpCodes;
 use crate::personal_data::PersonalData;
 use crate::reads::{Profiles, Revocations};
-use crate::settings::{DatabaseUrl, Settings};
-use crate::tokens::{LEEWAY, Token, Tokens};
+use crate::settings::{DatabaseUrl, HttpPolicy, Settings};
+use crate::tokens::{Kind, LEEWAY, Token, Tokens};
 
 /// How long a read may take before the caller hears that the database is away.
 const READ_WITHIN: Duration = Duration::from_millis(900);
@@ -51,8 +51,8 @@ pub struct State {
     pub tokens: Tokens,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Where phone numbers without a country code are read.
-    pub default_region: Option<Region>,
+    /// What the HTTP layer goes by.
+    pub http: Arc<HttpPolicy>,
     /// The metrics so far.
     pub metrics: PrometheusHandle,
     profiles: Group<Profiles>,
@@ -91,7 +91,7 @@ impl State {
             clock.clone(),
             ended.clone(),
         );
-        Ok(Self::over(database, accounts, tokens, clock, ended, settings.default_region, metrics))
+        Ok(Self::over(database, accounts, tokens, clock, ended, Arc::new(settings.http.clone()), metrics))
     }
 
     /// The same state, with connections of its own that work on the present runtime.
@@ -99,7 +99,7 @@ impl State {
         let database = self.database.on_this_thread();
         let accounts = self.accounts.on_this_thread(database.clone());
         let (tokens, clock, metrics) = (self.tokens.clone(), self.clock.clone(), self.metrics.clone());
-        Self::over(database, accounts, tokens, clock, self.ended.clone(), self.default_region, metrics)
+        Self::over(database, accounts, tokens, clock, self.ended.clone(), self.http.clone(), metrics)
     }
 
     fn over(
@@ -108,7 +108,7 @@ impl State {
         tokens: Tokens,
         clock: Arc<dyn Clock>,
         ended: Arc<EndedSessions>,
-        default_region: Option<Region>,
+        http: Arc<HttpPolicy>,
         metrics: PrometheusHandle,
     ) -> Self {
         Self {
@@ -116,7 +116,7 @@ impl State {
             accounts,
             tokens,
             clock,
-            default_region,
+            http,
             metrics,
             profiles: Group::start(Profiles, database.clone(), READERS, WAITING_AT_MOST),
             revocations: Group::start(Revocations, database.clone(), READERS, WAITING_AT_MOST),
@@ -161,6 +161,27 @@ impl State {
             return Ok(known);
         }
         in_time(self.revocations.ask((token.account, token.session))).await
+    }
+
+    /// The token of a text, of either kind, that works now.
+    ///
+    /// # Errors
+    /// [`Problem::InvalidToken`], whatever is wrong with it; [`Problem::Unavailable`] when the database does not answer in
+    /// time.
+    pub async fn working_token(&self, text: &str) -> Result<Token, Problem> {
+        let now = self.clock.now();
+        let kind = Tokens::kind_of(text).ok_or(Problem::InvalidToken)?;
+        let token = self.tokens.open(kind, text, now).map_err(|_| Problem::InvalidToken)?;
+        let works = match kind {
+            Kind::Access => !self.is_revoked(&token).await?,
+            Kind::Refresh => {
+                let Token { account, session, generation, .. } = token;
+                let query =
+                    async |db: &_| user_login::is_refreshable(db, account, session, generation, now).await;
+                self.query(query).await?
+            }
+        };
+        works.then_some(token).ok_or(Problem::InvalidToken)
     }
 
     /// Forgets what has expired. Called now and then; missing it once does no harm.
@@ -213,6 +234,7 @@ impl Application {
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(web::Data::new(shared.on_this_thread()))
+                .wrap(http::cors(&shared.http.allowed_origins))
                 .wrap(from_fn(http::observe))
                 .wrap(NormalizePath::trim())
                 .configure(http::routes)

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod keyring;
 mod lanes;
 pub mod migrations;
+pub mod oauth_clients;
 pub mod otp;
 pub mod personal_data;
 pub mod private_postgres;

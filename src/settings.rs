@@ -11,6 +11,7 @@ use counterfoil_domain::values::Region;
 use serde::Deserialize;
 
 use crate::accounts::Delivery;
+use crate::oauth_clients::OauthClients;
 use crate::tokens::TokenPolicy;
 
 /// Names that every deployment sets, beside the long form.
@@ -71,8 +72,8 @@ pub struct Settings {
     pub keyring: Option<PathBuf>,
     /// How codes reach people.
     pub delivery: Delivery,
-    /// Where phone numbers without a country code are read.
-    pub default_region: Option<Region>,
+    /// What the HTTP layer goes by.
+    pub http: HttpPolicy,
     /// The numbers that the rules go by.
     pub policy: Policy,
     /// How tokens are made.
@@ -81,6 +82,32 @@ pub struct Settings {
     pub log_filter: String,
     /// Whether log lines are JSON.
     pub log_json: bool,
+}
+
+/// How browsers are given their tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cookies {
+    /// In the body, like everybody.
+    #[default]
+    Off,
+    /// In the body, and in cookies.
+    Also,
+    /// In cookies, so that no script can read them.
+    Only,
+}
+
+/// What the HTTP layer goes by.
+#[derive(Clone, Debug, Default)]
+pub struct HttpPolicy {
+    /// Where phone numbers without a country code are read.
+    pub default_region: Option<Region>,
+    /// The services that may ask about tokens and revoke them.
+    pub oauth_clients: OauthClients,
+    /// Origins (RFC 6454) of other sites whose pages may call the API, with cookies.
+    pub allowed_origins: Vec<String>,
+    /// Whether browsers are given their tokens in cookies.
+    pub cookies: Cookies,
 }
 
 /// A database URL, which holds a password.
@@ -213,7 +240,12 @@ impl Sources {
             }
             _ => return Err(invalid("limits.shared", "is `on` or `off`")),
         }
-        let default_region = region(raw.identifiers.default_region.as_deref())?;
+        let http = HttpPolicy {
+            default_region: region(raw.identifiers.default_region.as_deref())?,
+            oauth_clients: oauth_clients(raw.oauth.clients)?,
+            allowed_origins: origins(raw.browsers.allowed_origins)?,
+            cookies: raw.browsers.cookies,
+        };
         let access_lifetime = seconds(raw.tokens.access_lifetime);
         if !(30..=3600).contains(&raw.tokens.access_lifetime) {
             return Err(invalid("tokens.access_lifetime", "must be 30 to 3600 seconds"));
@@ -230,7 +262,7 @@ impl Sources {
             connections: raw.database.connections,
             keyring: raw.keyring.file,
             delivery,
-            default_region,
+            http,
             policy: Policy {
                 code_lifetime: seconds(raw.codes.lifetime),
                 code_tries: raw.codes.tries,
@@ -275,6 +307,28 @@ fn region(code: Option<&str>) -> Result<Option<Region>, SettingsError> {
     let unknown =
         || invalid("identifiers.default_region", "is not a two-letter code of a region, such as IR");
     Region::parse(code).map(Some).ok_or_else(unknown)
+}
+
+fn oauth_clients(clients: Vec<RawOauthClient>) -> Result<OauthClients, SettingsError> {
+    let clients = OauthClients::new(clients.into_iter().map(|client| (client.id, client.secret_sha256)));
+    clients.map_err(|error| invalid("oauth.clients", &error.to_string()))
+}
+
+/// `https://host` or `https://host:port`, as browsers send it; plain `http` for this machine only.
+fn origins(origins: Vec<String>) -> Result<Vec<String>, SettingsError> {
+    for origin in &origins {
+        let (scheme, authority) = origin.split_once("://").unwrap_or_default();
+        let uri: Result<actix_web::http::Uri, _> = origin.parse();
+        let host = uri.ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+        let local = host == "localhost" || host == "127.0.0.1" || host == "[::1]";
+        let plain =
+            authority == authority.to_ascii_lowercase() && !authority.contains(['/', '?', '#', '@', '*']);
+        if host.is_empty() || !plain || !(scheme == "https" || scheme == "http" && local) {
+            let problem = format!("{origin:?} is not an origin such as https://app.example");
+            return Err(invalid("browsers.allowed_origins", &problem));
+        }
+    }
+    Ok(origins)
 }
 
 fn seconds(seconds: u32) -> TimeDelta {
@@ -330,6 +384,8 @@ raw_section!(Raw {
     codes: RawCodes,
     sessions: RawSessions,
     tokens: RawTokens,
+    oauth: RawOauth,
+    browsers: RawBrowsers,
     limits: RawLimits,
     log: RawLog,
 });
@@ -348,6 +404,9 @@ raw_section!(RawCodes {
 });
 raw_section!(RawSessions { idle: u32, absolute: u32, refresh_grace: u32, device_limit: usize });
 raw_section!(RawTokens { issuer: String, audience: String, access_lifetime: u32 });
+raw_section!(RawOauth { clients: Vec<RawOauthClient> });
+raw_section!(RawOauthClient { id: String, secret_sha256: String });
+raw_section!(RawBrowsers { allowed_origins: Vec<String>, cookies: Cookies });
 raw_section!(RawLimits { shared: String });
 raw_section!(RawLog { filter: String, format: String });
 
@@ -379,7 +438,7 @@ mod tests {
         .expect("valid");
         assert_eq!(settings.policy.code_lifetime.num_seconds(), 120);
         assert_eq!(settings.listen.port(), 9000);
-        assert!(settings.default_region.is_some());
+        assert!(settings.http.default_region.is_some());
     }
 
     #[test]
@@ -397,6 +456,7 @@ mod tests {
             ("COUNTERFOIL_PROFILE", "production", "database.url"),
             ("DATABASE_URL", "postgresql://localhost/x", "keyring.file"),
             ("COUNTERFOIL__IDENTIFIERS__DEFAULT_REGION", "Iran", "identifiers.default_region"),
+            ("COUNTERFOIL__BROWSERS__COOKIES", "perhaps", "browsers.cookies"),
         ] {
             let error = read(&[(name, value)]).expect_err(name).to_string();
             assert!(error.contains(named), "{name}={value}: {error}");
@@ -417,6 +477,26 @@ mod tests {
             let environment: Vec<_> = production.into_iter().chain([setting]).collect();
             let error = read(&environment).expect_err("refused").to_string();
             assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn origins_are_whole_and_secure_and_nothing_else() {
+        for good in ["https://app.example", "https://app.example:8443", "http://localhost:3000"] {
+            assert!(super::origins(vec![good.to_owned()]).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "*",
+            "null",
+            "app.example",
+            "http://app.example",
+            "https://*.example",
+            "https://a.example/",
+            "https://A.example",
+            "https://u@a.example",
+        ] {
+            assert!(super::origins(vec![bad.to_owned()]).is_err(), "{bad}");
         }
     }
 

@@ -73,7 +73,7 @@ fn parse(text: &str, settings: &Settings) -> Result<Key, Failure> {
     Ok(Key::Identifier(if text.contains('@') {
         Identifier::Email(EmailAddress::parse(text)?)
     } else {
-        Identifier::Phone(PhoneNumber::parse(text, settings.default_region)?)
+        Identifier::Phone(PhoneNumber::parse(text, settings.http.default_region)?)
     }))
 }
 

@@ -1,11 +1,14 @@
 //! The bodies of answers that more than one endpoint gives.
 
-use actix_web::HttpResponse;
 use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
+use super::cookies;
+use super::extract::is_our_page;
 use super::language::Language;
 use crate::accounts::CodeOnItsWay;
+use crate::settings::{Cookies, HttpPolicy};
 use crate::tokens::IssuedTokens;
 
 /// A code is on its way.
@@ -27,24 +30,36 @@ pub(super) fn code_sent(code: &CodeOnItsWay, language: Language) -> HttpResponse
     })
 }
 
-/// A pair of tokens.
+/// A pair of tokens; the tokens themselves are left out where they are given in cookies only.
 #[derive(Serialize)]
 pub(super) struct TokenAnswer {
-    access_token: String,
-    refresh_token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
     token_type: &'static str,
     expires_in: i64,
     refresh_expires_in: i64,
 }
 
-impl From<IssuedTokens> for TokenAnswer {
-    fn from(tokens: IssuedTokens) -> Self {
-        Self {
-            access_token: tokens.access,
-            refresh_token: tokens.refresh,
-            token_type: "Bearer",
-            expires_in: tokens.access_lifetime.num_seconds(),
-            refresh_expires_in: tokens.refresh_lifetime.num_seconds(),
-        }
+/// An answer begun, with cookies where the request comes from a page that is to have them, and the tokens for its body.
+pub(super) fn with_tokens(
+    request: &HttpRequest,
+    policy: &HttpPolicy,
+    tokens: IssuedTokens,
+) -> (HttpResponseBuilder, TokenAnswer) {
+    let mut response = HttpResponse::Ok();
+    let cookies = if is_our_page(request) { policy.cookies } else { Cookies::Off };
+    if cookies != Cookies::Off {
+        cookies::give(&mut response, &tokens);
     }
+    let shown = |token| (cookies != Cookies::Only).then_some(token);
+    let answer = TokenAnswer {
+        access_token: shown(tokens.access),
+        refresh_token: shown(tokens.refresh),
+        token_type: "Bearer",
+        expires_in: tokens.access_lifetime.num_seconds(),
+        refresh_expires_in: tokens.refresh_lifetime.num_seconds(),
+    };
+    (response, answer)
 }

@@ -2,8 +2,11 @@
 
 mod accounts;
 mod answer;
+mod cookies;
+mod cors;
 mod extract;
 mod language;
+mod oauth;
 mod observe;
 mod operations;
 mod problem;
@@ -12,6 +15,7 @@ use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route, guard};
 
+pub use cors::cors;
 pub use observe::{observe, request_id};
 pub use problem::Problem;
 
@@ -20,6 +24,7 @@ use operations::{healthz, metrics, readyz};
 /// Every path, its methods and their handlers. A path answers with and without its trailing slash.
 pub fn routes(config: &mut ServiceConfig) {
     use accounts::{login, logout, profile, refresh, resend, token_verify, verify};
+    use oauth::{introspect, revoke};
 
     config
         .service(resource("/accounts/login", [web::post().to(login::post)], &[Method::POST]))
@@ -34,6 +39,8 @@ pub fn routes(config: &mut ServiceConfig) {
         ))
         .service(resource("/accounts/profile/update", [web::patch().to(profile::patch)], &[Method::PATCH]))
         .service(resource("/accounts/logout", [web::post().to(logout::post)], &[Method::POST]))
+        .service(resource("/oauth/introspect", [web::post().to(introspect::post)], &[Method::POST]))
+        .service(resource("/oauth/revoke", [web::post().to(revoke::post)], &[Method::POST]))
         .service(resource("/healthz", [get().to(healthz)], &[Method::GET, Method::HEAD]))
         .service(resource("/readyz", [get().to(readyz)], &[Method::GET, Method::HEAD]))
         .service(resource("/metrics", [get().to(metrics)], &[Method::GET, Method::HEAD]))

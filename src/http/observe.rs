@@ -51,7 +51,14 @@ pub async fn observe(
     let mut response = next.call(request).instrument(span.clone()).await?.map_into_boxed_body();
     let problem = response.response().extensions().get::<Problem>().cloned();
     if let Some(problem) = problem {
-        response = response.into_response(problem.render(language));
+        let mut rendered = problem.render(language);
+        // What was put around the handler (CORS) has spoken already.
+        for (name, value) in response.headers() {
+            if !rendered.headers().contains_key(name) {
+                rendered.headers_mut().append(name.clone(), value.clone());
+            }
+        }
+        response = response.into_response(rendered);
     }
 
     let headers = response.headers_mut();

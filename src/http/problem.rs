@@ -58,6 +58,10 @@ pub enum Problem {
     NoPendingCode,
     /// The token in the body is not valid.
     InvalidToken,
+    /// No configured client of `/oauth` proved itself.
+    InvalidClient,
+    /// A form without its token, or with two.
+    MalformedForm,
     /// The service cannot answer now, and soon can.
     Unavailable,
     /// A fault of ours.
@@ -65,6 +69,11 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// The answer to a body without a field that it needs.
+    pub fn missing_field(name: &str) -> Self {
+        Self::InvalidFields(FieldErrors::from([(name.to_owned(), vec!["field_required"])]))
+    }
+
     /// The answer to an error of the write side.
     pub fn from_accounts(error: &AccountsError, now: DateTime<Utc>) -> Self {
         match error {
@@ -134,6 +143,8 @@ impl Problem {
             Self::CodeQuotaSpent(_) => "code_quota_spent",
             Self::NoPendingCode => "no_pending_code",
             Self::InvalidToken => "invalid_token",
+            Self::InvalidClient => "invalid_client",
+            Self::MalformedForm => "malformed_form",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal_error",
         }
@@ -145,8 +156,11 @@ impl Problem {
             | Self::MalformedBody
             | Self::AmbiguousCredentials
             | Self::InvalidCode
-            | Self::InvalidToken => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated | Self::InvalidAccessToken => StatusCode::UNAUTHORIZED,
+            | Self::InvalidToken
+            | Self::MalformedForm => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated | Self::InvalidAccessToken | Self::InvalidClient => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::CrossSiteRequest => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -160,6 +174,12 @@ impl Problem {
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
+    }
+
+    /// The `error` that OAuth 2.0 clients look for (RFC 6749, section 5.2), where they are the ones who ask.
+    fn oauth_error(&self) -> Option<&'static str> {
+        let of = [(Self::InvalidClient, "invalid_client"), (Self::MalformedForm, "invalid_request")];
+        of.into_iter().find(|(problem, _)| problem == self).map(|(_, error)| error)
     }
 
     fn retry_after(&self) -> Option<Duration> {
@@ -180,6 +200,8 @@ impl Problem {
             | Self::InvalidCode
             | Self::NoPendingCode
             | Self::InvalidToken
+            | Self::InvalidClient
+            | Self::MalformedForm
             | Self::Internal => None,
         }
     }
@@ -195,6 +217,8 @@ impl Problem {
             code: &'a str,
             #[serde(skip_serializing_if = "BTreeMap::is_empty")]
             errors: BTreeMap<&'a str, Vec<String>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            error: Option<&'a str>,
         }
         let (status, code) = (self.status(), self.code());
         let mut errors = BTreeMap::new();
@@ -210,6 +234,7 @@ impl Problem {
             detail: language.message(code),
             code,
             errors,
+            error: self.oauth_error(),
         };
         let mut response = HttpResponse::build(status);
         if let Some(wait) = self.retry_after() {
@@ -217,8 +242,13 @@ impl Problem {
             response.insert_header((header::RETRY_AFTER, wait.as_millis().div_ceil(1000).max(1).to_string()));
         }
         if self.status() == StatusCode::UNAUTHORIZED {
-            let is_invalid = *self == Self::InvalidAccessToken;
-            let challenge = if is_invalid { r#"Bearer error="invalid_token""# } else { "Bearer" };
+            let challenge = if *self == Self::InvalidAccessToken {
+                r#"Bearer error="invalid_token""#
+            } else if *self == Self::InvalidClient {
+                r#"Basic realm="oauth", charset="UTF-8""#
+            } else {
+                "Bearer"
+            };
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         if let Self::MethodNotAllowed(methods) = self {

@@ -33,7 +33,7 @@ impl Claims {
             aud: policy.audience.clone(),
             sub: token.account.0,
             sid: token.session.0,
-            jti: jti(token.kind, token.session, token.generation),
+            jti: token.id(),
             generation: token.generation.0,
             typ: token.kind.claim_type().to_owned(),
             iat: issued_at,
@@ -59,7 +59,7 @@ impl Claims {
 }
 
 /// The same for the same generation, however often its tokens are made.
-fn jti(kind: Kind, session: SessionId, generation: Generation) -> String {
+pub(super) fn jti(kind: Kind, session: SessionId, generation: Generation) -> String {
     format!("{}.{}.{}", session, generation.0, kind.claim_type())
 }
 

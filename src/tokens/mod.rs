@@ -99,6 +99,13 @@ pub struct Token {
     pub expires_at: DateTime<Utc>,
 }
 
+impl Token {
+    /// Its `jti` claim: the same for every token of that kind and generation.
+    pub fn id(&self) -> String {
+        claims::jti(self.kind, self.session, self.generation)
+    }
+}
+
 /// The tokens of one generation, ready to hand out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IssuedTokens {
@@ -138,6 +145,11 @@ impl Tokens {
             policy,
             known: Arc::new(known()),
         }
+    }
+
+    /// How they are made.
+    pub fn policy(&self) -> &TokenPolicy {
+        &self.policy
     }
 
     /// Makes the tokens of a session's generation. Asked twice for one generation, it gives tokens of equal claims.

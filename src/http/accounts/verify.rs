@@ -1,14 +1,14 @@
 //! Redeem a code for a session.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use counterfoil_domain::values::{DeviceName, Identifier, OtpCode};
 use counterfoil_projections::profile::Profile;
 use serde::Serialize;
 
 use crate::app::State;
-use crate::http::Problem;
 use crate::http::answer::TokenAnswer;
 use crate::http::extract::{Body, Fields, Form, Peer, read_identifier};
+use crate::http::{Problem, answer};
 
 pub struct Verify {
     identifier: Identifier,
@@ -33,6 +33,7 @@ struct Answer {
 
 pub async fn post(
     state: web::Data<State>,
+    request: HttpRequest,
     peer: Peer,
     Body(verify): Body<Verify>,
 ) -> Result<HttpResponse, Problem> {
@@ -43,5 +44,6 @@ pub async fn post(
         Some(profile) => profile,
         None => state.profile(signed_in.account).await?.ok_or(Problem::Internal)?,
     };
-    Ok(HttpResponse::Ok().json(Answer { user, token: signed_in.tokens.into() }))
+    let (mut response, token) = answer::with_tokens(&request, &state.http, signed_in.tokens);
+    Ok(response.json(Answer { user, token }))
 }

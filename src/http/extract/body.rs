@@ -37,24 +37,10 @@ impl<T: Form> FromRequest for Body<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let region = request.app_data::<web::Data<State>>().and_then(|state| state.default_region);
-        let acceptable = is_plain_json(request);
-        let announced = request
-            .headers()
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse().ok());
-        let too_large = announced.is_some_and(|length: u64| length > LIMIT as u64);
-        let payload = payload.take();
+        let region = request.app_data::<web::Data<State>>().and_then(|state| state.http.default_region);
+        let whole = whole(request, payload, "application/json");
         async move {
-            if !acceptable {
-                return Err(Problem::UnsupportedMediaType);
-            }
-            if too_large {
-                return Err(Problem::BodyTooLarge);
-            }
-            let body =
-                tokio::time::timeout(TIME_LIMIT, read(payload)).await.map_err(|_| Problem::BodyTooSlow)??;
-            let mut fields = Fields::parse(&body, region)?;
+            let mut fields = Fields::parse(&whole.await?, region)?;
             let form = T::read(&mut fields);
             fields.finish(form).map(Self)
         }
@@ -62,14 +48,36 @@ impl<T: Form> FromRequest for Body<T> {
     }
 }
 
-fn is_plain_json(request: &HttpRequest) -> bool {
+/// The whole body, which has to be of that media type.
+pub(super) fn whole(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    media_type: &str,
+) -> impl Future<Output = Result<Vec<u8>, Problem>> + use<> {
+    let acceptable = is_plain(request, media_type);
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let too_large = announced.is_some_and(|length: u64| length > LIMIT as u64);
+    let payload = payload.take();
+    async move {
+        if !acceptable {
+            return Err(Problem::UnsupportedMediaType);
+        }
+        if too_large {
+            return Err(Problem::BodyTooLarge);
+        }
+        tokio::time::timeout(TIME_LIMIT, read(payload)).await.map_err(|_| Problem::BodyTooSlow)?
+    }
+}
+
+fn is_plain(request: &HttpRequest, media_type: &str) -> bool {
     let encoded =
         request.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
-    let json = request.mime_type().ok().flatten().is_some_and(|mime| {
+    let wanted = request.mime_type().ok().flatten().is_some_and(|mime| {
         let charset = mime.get_param("charset");
-        mime.essence_str() == "application/json" && charset.is_none_or(|charset| charset == "utf-8")
+        mime.essence_str() == media_type && charset.is_none_or(|charset| charset == "utf-8")
     });
-    json && !encoded
+    wanted && !encoded
 }
 
 async fn read(mut payload: Payload) -> Result<Vec<u8>, Problem> {

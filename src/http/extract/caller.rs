@@ -2,17 +2,20 @@
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
 use crate::app::State;
-use crate::http::Problem;
+use crate::http::{Problem, cookies};
+use crate::settings::{Cookies, HttpPolicy};
 use crate::tokens::{Kind, Token};
 
 /// The cookie that clients of the original service send.
-const COOKIE: &str = "Authorization";
+const LEGACY_COOKIE: &str = "Authorization";
+
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// Somebody signed in.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +30,10 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = request.app_data::<web::Data<State>>().cloned();
-        let credentials = credentials(request.method(), request.headers());
+        let presented = access_token(request);
         async move {
             let state = state.ok_or(Problem::Internal)?;
-            let text = credentials?;
+            let text = presented?;
             let opened = state.tokens.open(Kind::Access, &text, state.clock.now());
             let token = opened.map_err(|_| Problem::InvalidAccessToken)?;
             if state.is_revoked(&token).await? {
@@ -42,16 +45,47 @@ impl FromRequest for Caller {
     }
 }
 
+/// The text of the access token that a request presents, not opened yet.
+///
+/// # Errors
+/// [`Problem`] when it presents none, or two, or a cookie from another site's page.
+pub fn access_token(request: &HttpRequest) -> Result<String, Problem> {
+    let state = request.app_data::<web::Data<State>>().ok_or(Problem::Internal)?;
+    credentials(request.method(), request.headers(), &state.http)
+}
+
+/// The text of the refresh token in our own cookie, where there is one.
+///
+/// # Errors
+/// [`Problem`] when there are two, or the cookie comes from another site's page.
+pub fn refresh_cookie(request: &HttpRequest) -> Result<Option<String>, Problem> {
+    let state = request.app_data::<web::Data<State>>().ok_or(Problem::Internal)?;
+    let headers = request.headers();
+    let found = cookie(headers, &[cookies::REFRESH])?.filter(|_| state.http.cookies != Cookies::Off);
+    if found.is_some() && !is_from_our_pages(headers, &state.http.allowed_origins) {
+        return Err(Problem::CrossSiteRequest);
+    }
+    Ok(found.map(|(_, token)| token.to_owned()))
+}
+
+/// Whether a browser says that one of our own pages sent the request, or a page of an allowed origin.
+pub fn is_our_page(request: &HttpRequest) -> bool {
+    let state = request.app_data::<web::Data<State>>();
+    let is_browser = [HeaderName::from_static(SEC_FETCH_SITE), header::ORIGIN];
+    let is_browser = is_browser.iter().any(|name| request.headers().contains_key(name));
+    is_browser && state.is_some_and(|state| is_from_our_pages(request.headers(), &state.http.allowed_origins))
+}
+
 /// The token's text. Two tokens that differ are refused, wherever they stand: which one counts must not be a guess.
-fn credentials(method: &Method, headers: &HeaderMap) -> Result<String, Problem> {
+fn credentials(method: &Method, headers: &HeaderMap, policy: &HttpPolicy) -> Result<String, Problem> {
     let header = from_header(headers)?;
-    let cookie = from_cookie(headers)?;
+    let cookie = from_cookie(headers, policy.cookies)?;
     match (header, cookie) {
         (Some(header), Some(cookie)) if header != cookie => Err(Problem::AmbiguousCredentials),
         (Some(token), _) => Ok(token),
         (None, Some(token)) => {
             let changes_nothing = *method == Method::GET || *method == Method::HEAD;
-            if changes_nothing || is_same_origin(headers) {
+            if changes_nothing || is_from_our_pages(headers, &policy.allowed_origins) {
                 Ok(token)
             } else {
                 Err(Problem::CrossSiteRequest)
@@ -79,25 +113,40 @@ fn from_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// A cookie `Authorization` of the value `Bearer <token>`, raw, quoted or with `%20` for the space.
-fn from_cookie(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let values = headers.get_all(header::COOKIE).filter_map(|value| value.to_str().ok());
-    let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut ours = pairs.filter(|(name, _)| name.trim() == COOKIE).map(|(_, value)| value.trim());
-    let Some(value) = ours.next() else { return Ok(None) };
-    if ours.next().is_some() {
-        return Err(Problem::AmbiguousCredentials);
+/// Our own cookie, whose value is the token; or a cookie `Authorization` of the value `Bearer <token>`, raw, quoted or
+/// with `%20` for the space.
+fn from_cookie(headers: &HeaderMap, ours: Cookies) -> Result<Option<String>, Problem> {
+    let names: &[&str] =
+        if ours == Cookies::Off { &[LEGACY_COOKIE] } else { &[LEGACY_COOKIE, cookies::ACCESS] };
+    let Some((name, value)) = cookie(headers, names)? else { return Ok(None) };
+    if name == cookies::ACCESS {
+        return Ok(Some(value.to_owned()));
     }
     let value = value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value);
     let token = value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("Bearer%20"));
     token.map(|token| Some(token.to_owned())).ok_or(Problem::InvalidAccessToken)
 }
 
-/// Whether a browser says that one of our own pages sent the request. A client that is no browser says nothing, and
-/// carries no cookie that it was not given on purpose.
-fn is_same_origin(headers: &HeaderMap) -> bool {
+/// The one cookie of any of these names.
+fn cookie<'a>(headers: &'a HeaderMap, names: &[&str]) -> Result<Option<(&'a str, &'a str)>, Problem> {
+    let values = headers.get_all(header::COOKIE).filter_map(|value| value.to_str().ok());
+    let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let pairs = pairs.map(|(name, value)| (name.trim(), value.trim()));
+    let mut wanted = pairs.filter(|(name, _)| names.contains(name));
+    match (wanted.next(), wanted.next()) {
+        (found, None) => Ok(found),
+        (_, Some(_)) => Err(Problem::AmbiguousCredentials),
+    }
+}
+
+/// Whether one of our own pages sent the request, or a page of an allowed origin, by what browsers say. A client that is
+/// no browser says nothing, and carries no cookie that it was not given on purpose.
+fn is_from_our_pages(headers: &HeaderMap, allowed_origins: &[String]) -> bool {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    if let Some(site) = text(header::HeaderName::from_static("sec-fetch-site")) {
+    if text(header::ORIGIN).is_some_and(|origin| allowed_origins.iter().any(|allowed| allowed == origin)) {
+        return true;
+    }
+    if let Some(site) = text(HeaderName::from_static(SEC_FETCH_SITE)) {
         return matches!(site, "same-origin" | "none");
     }
     match text(header::ORIGIN) {
@@ -112,7 +161,7 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderValue;
 
     fn read(method: &Method, headers: &[(&str, &str)]) -> Result<String, Problem> {
         let mut map = HeaderMap::new();
@@ -120,7 +169,9 @@ mod tests {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
             map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
         }
-        credentials(method, &map)
+        let allowed_origins = vec!["https://app.example".to_owned()];
+        let policy = HttpPolicy { allowed_origins, cookies: Cookies::Also, ..HttpPolicy::default() };
+        credentials(method, &map, &policy)
     }
 
     #[test]
@@ -132,6 +183,7 @@ mod tests {
             ("cookie", "Authorization=Bearer x"),
             ("cookie", "a=b; Authorization=\"Bearer x\""),
             ("cookie", "Authorization=Bearer%20x; c=d"),
+            ("cookie", "c=d; __Host-counterfoil_access=x"),
         ] {
             assert_eq!(read(&Method::GET, &[header]), Ok("x".to_owned()), "{header:?}");
         }
@@ -168,6 +220,7 @@ mod tests {
             [("authorization", "Bearer x"), ("cookie", "Authorization=Bearer y")],
             [("cookie", "Authorization=Bearer x"), ("cookie", "Authorization=Bearer y")],
             [("cookie", "Authorization=Bearer x; Authorization=Bearer y"), ("x", "y")],
+            [("cookie", "Authorization=Bearer x; __Host-counterfoil_access=y"), ("x", "y")],
         ] {
             assert_eq!(read(&Method::GET, &headers), Err(Problem::AmbiguousCredentials), "{headers:?}");
         }
@@ -185,6 +238,9 @@ mod tests {
             (vec![cookie, ("host", "a.example"), ("origin", "https://a.example")], true),
             (vec![cookie, ("host", "a.example"), ("origin", "https://b.example")], false),
             (vec![cookie, ("host", "a.example"), ("origin", "null")], false),
+            (vec![cookie, ("sec-fetch-site", "same-site"), ("origin", "https://app.example")], true),
+            (vec![cookie, ("sec-fetch-site", "cross-site"), ("origin", "http://app.example")], false),
+            (vec![cookie, ("host", "a.example"), ("origin", "https://app.example.evil")], false),
             (vec![cookie, ("host", "a.example"), ("origin", "https://a.example.evil")], false),
         ] {
             let expected = if allowed { Ok("x".to_owned()) } else { Err(Problem::CrossSiteRequest) };

@@ -1,8 +1,10 @@
 //! Every line of the contract, over real HTTP: a file an endpoint.
 
+mod browsers;
 mod general;
 mod login;
 mod logout;
+mod oauth;
 mod privacy;
 mod profile;
 mod refresh;

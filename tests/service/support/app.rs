@@ -1,6 +1,6 @@
 //! The service within the test's own process, on a clock that the test moves.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
@@ -34,7 +34,18 @@ impl TestApp {
     pub async fn with(settings: &[(&'static str, &str)]) -> Self {
         let database = TestDatabase::new();
         let url = database.url.clone();
-        Self::build(settings, database, &url)
+        Self::build(settings, None, database, &url)
+    }
+
+    /// With a settings file of that text.
+    pub async fn configured(toml: &str) -> Self {
+        let database = TestDatabase::new();
+        let (url, name) = (database.url.clone(), format!("settings-{}.toml", database.name));
+        let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&file, toml).unwrap();
+        let app = Self::build(&[], Some(&file), database, &url);
+        std::fs::remove_file(&file).unwrap();
+        app
     }
 
     /// With a proxy between the service and its database.
@@ -42,14 +53,19 @@ impl TestApp {
         let database = TestDatabase::new();
         let proxy = Proxy::start(&database.url).await;
         let url = proxy.url_of(&database.name);
-        (Self::build(&[], database, &url), proxy)
+        (Self::build(&[], None, database, &url), proxy)
     }
 
-    fn build(settings: &[(&'static str, &str)], database: TestDatabase, url: &DatabaseUrl) -> Self {
+    fn build(
+        settings: &[(&'static str, &str)],
+        file: Option<&Path>,
+        database: TestDatabase,
+        url: &DatabaseUrl,
+    ) -> Self {
         let flags =
             [("identifiers.default_region", "IR"), ("server.listen", "127.0.0.1:0"), ("server.workers", "1")];
         let flags = flags.iter().chain(settings).map(|(key, value)| (*key, (*value).to_owned()));
-        let settings = Sources::read(None, std::iter::empty(), flags).unwrap().check().unwrap();
+        let settings = Sources::read(file, std::iter::empty(), flags).unwrap().check().unwrap();
 
         let (clock, keyring) = (Arc::new(ManualClock::new()), Keyring::generate());
         let metrics = PrometheusBuilder::new().build_recorder().handle();

@@ -1,0 +1,64 @@
+//! Ask what a token says and whether it works now (RFC 7662).
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use crate::app::State;
+use crate::http::Problem;
+use crate::http::extract::{ServiceClient, TokenForm};
+use crate::tokens::{Kind, Token, TokenPolicy};
+
+/// The answer for a token that works. Nothing personal is in it.
+#[derive(Serialize)]
+struct Active<'a> {
+    active: bool,
+    token_type: &'static str,
+    sub: String,
+    sid: String,
+    iss: &'a str,
+    aud: &'a str,
+    jti: String,
+    iat: i64,
+    nbf: i64,
+    exp: i64,
+}
+
+impl<'a> Active<'a> {
+    fn of(token: &Token, policy: &'a TokenPolicy) -> Self {
+        let issued_at = token.issued_at.timestamp();
+        Self {
+            active: true,
+            token_type: match token.kind {
+                Kind::Access => "Bearer",
+                // Section 2.2 wants a type of RFC 6749, section 5.1; a refresh token has none, so it is named.
+                Kind::Refresh => "refresh_token",
+            },
+            sub: token.account.to_string(),
+            sid: token.session.to_string(),
+            iss: &policy.issuer,
+            aud: &policy.audience,
+            jti: token.id(),
+            iat: issued_at,
+            nbf: issued_at,
+            exp: token.expires_at.timestamp(),
+        }
+    }
+}
+
+/// The answer for any other text: one, whatever is wrong with it.
+#[derive(Serialize)]
+struct Inactive {
+    active: bool,
+}
+
+pub async fn post(
+    state: web::Data<State>,
+    _: ServiceClient,
+    TokenForm(token): TokenForm,
+) -> Result<HttpResponse, Problem> {
+    match state.working_token(&token).await {
+        Ok(token) => Ok(HttpResponse::Ok().json(Active::of(&token, state.tokens.policy()))),
+        Err(Problem::InvalidToken) => Ok(HttpResponse::Ok().json(Inactive { active: false })),
+        Err(problem) => Err(problem),
+    }
+}

@@ -1,0 +1,25 @@
+//! End the session of a token (RFC 7009), whichever of its tokens that is.
+
+use actix_web::{HttpResponse, web};
+
+use crate::accounts::AccountsError;
+use crate::app::State;
+use crate::http::Problem;
+use crate::http::extract::{Peer, ServiceClient, TokenForm};
+use crate::tokens::Tokens;
+
+/// 200 as well for a token that is not valid: what was wanted is so (section 2.2).
+pub async fn post(
+    state: web::Data<State>,
+    _: ServiceClient,
+    peer: Peer,
+    TokenForm(token): TokenForm,
+) -> Result<HttpResponse, Problem> {
+    if let Some(kind) = Tokens::kind_of(&token) {
+        match state.accounts.logout(kind, &token, peer.into()).await {
+            Ok(()) | Err(AccountsError::InvalidToken) => {}
+            Err(error) => return Err(state.problem(&error)),
+        }
+    }
+    Ok(HttpResponse::Ok().finish())
+}

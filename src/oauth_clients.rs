@@ -1,0 +1,100 @@
+//! The services that may ask about tokens and end their sessions.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+
+/// The configured clients of `/oauth`, each with the SHA-256 of its secret. A plain hash does for what a machine made of
+/// 32 random bytes; a secret that a person thought of would need a slow one.
+#[derive(Clone, Debug, Default)]
+pub struct OauthClients(BTreeMap<String, [u8; 32]>);
+
+/// A client that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOauthClient {
+    /// The id is empty, or has a character that HTTP Basic cannot carry (RFC 7617, section 2).
+    #[error("the id {0:?} is empty or has a colon or a control character")]
+    Id(String),
+    /// The hash is not what `sha256sum` prints, or is that of the empty text.
+    #[error("the secret_sha256 of {0:?} is not 64 hexadecimal digits of a secret's hash")]
+    Hash(String),
+    /// Two clients have one id.
+    #[error("the id {0:?} is given twice")]
+    Twice(String),
+}
+
+impl OauthClients {
+    /// Clients of pairs of id and hash, the hash as 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`InvalidOauthClient`], the first there is.
+    pub fn new(clients: impl IntoIterator<Item = (String, String)>) -> Result<Self, InvalidOauthClient> {
+        let mut hashes = BTreeMap::new();
+        for (id, hash) in clients {
+            if id.is_empty() || id.chars().any(|c| c == ':' || c.is_control()) {
+                return Err(InvalidOauthClient::Id(id));
+            }
+            let Some(hash) = decoded(&hash).filter(|hash| *hash != hash_of("")) else {
+                return Err(InvalidOauthClient::Hash(id));
+            };
+            if hashes.insert(id.clone(), hash).is_some() {
+                return Err(InvalidOauthClient::Twice(id));
+            }
+        }
+        Ok(Self(hashes))
+    }
+
+    /// Whether a client of that id has that secret. Takes the same time for an id that nobody has.
+    pub fn authenticates(&self, id: &str, secret: &str) -> bool {
+        let known = self.0.get(id);
+        let equal = verify_slices_are_equal(known.unwrap_or(&[0; 32]), &hash_of(secret)).is_ok();
+        known.is_some() && equal
+    }
+}
+
+fn hash_of(secret: &str) -> [u8; 32] {
+    digest(&SHA256, secret.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+fn decoded(hex: &str) -> Option<[u8; 32]> {
+    if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let bytes = (0..64).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok());
+    bytes.collect::<Option<Vec<u8>>>()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InvalidOauthClient, OauthClients};
+
+    /// What `printf %s secret | sha256sum` prints.
+    const HASH: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+
+    fn clients(pairs: &[(&str, &str)]) -> Result<OauthClients, InvalidOauthClient> {
+        OauthClients::new(pairs.iter().map(|(id, hash)| ((*id).to_owned(), (*hash).to_owned())))
+    }
+
+    #[test]
+    fn a_client_is_who_knows_the_secret_of_its_id() {
+        let clients = clients(&[("orders", HASH)]).expect("valid");
+        assert!(clients.authenticates("orders", "secret"));
+        for (id, secret) in
+            [("orders", "Secret"), ("orders", ""), ("other", "secret"), ("", ""), ("orders", HASH)]
+        {
+            assert!(!clients.authenticates(id, secret), "{id} {secret}");
+        }
+    }
+
+    #[test]
+    fn ids_that_cannot_be_sent_and_hashes_that_are_none_are_refused() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        for (id, hash) in [("", HASH), ("a:b", HASH), ("a\n", HASH), ("a", "secret"), ("a", ""), ("a", empty)]
+        {
+            assert!(clients(&[(id, hash)]).is_err(), "{id:?} {hash:?}");
+        }
+        let twice = clients(&[("a", HASH), ("a", HASH)]);
+        assert!(matches!(twice, Err(InvalidOauthClient::Twice(_))), "{twice:?}");
+    }
+}

@@ -1,0 +1,130 @@
+//! POST `/oauth/introspect` (RFC 7662) and `/oauth/revoke` (RFC 7009)
+
+use counterfoil::tokens::MAX_TOKEN_BYTES;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Answer, Api, TestApp};
+
+const PHONE: &str = "+989121234567";
+const SECRET: &str = "s3cret:with a colon";
+
+/// What `printf %s "$secret" | sha256sum` prints of the secret.
+const SETTINGS: &str = "
+[[oauth.clients]]
+id = \"orders\"
+secret_sha256 = \"HASH\"
+";
+
+async fn start() -> TestApp {
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, SECRET.as_bytes());
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    TestApp::configured(&SETTINGS.replace("HASH", &hash)).await
+}
+
+/// As the service `orders` asks, whose secret has to be form-encoded before it goes into the header.
+async fn ask(api: &Api, path: &str, form: &[(&str, &str)]) -> Answer {
+    let request = api.request(Method::POST, path).basic_auth("orders", Some("s3cret%3Awith+a+colon"));
+    Api::send(request.form(form)).await
+}
+
+async fn introspect(api: &Api, token: &str) -> Answer {
+    ask(api, "/oauth/introspect", &[("token", token)]).await
+}
+
+#[tokio::test]
+async fn introspect_200_tells_a_service_what_a_working_token_says_and_nothing_personal() {
+    let app = start().await;
+    let device = app.api.sign_in(PHONE).await;
+    let access = introspect(&app.api, &device.access).await;
+    let said = access.ok();
+    assert_eq!(
+        access.names(""),
+        ["active", "aud", "exp", "iat", "iss", "jti", "nbf", "sid", "sub", "token_type"]
+    );
+    assert_eq!((&said["active"], &said["token_type"]), (&json!(true), &json!("Bearer")));
+    assert_eq!(said["sub"], device.user["id"]);
+    assert_eq!(said["exp"].as_i64().unwrap() - said["iat"].as_i64().unwrap(), 600);
+    assert!(!access.text.contains("9121234567"), "{access:?}");
+    let refresh = introspect(&app.api, &device.refresh).await.ok();
+    assert_eq!((&refresh["token_type"], &refresh["sid"]), (&json!("refresh_token"), &said["sid"]));
+}
+
+#[tokio::test]
+async fn introspect_200_is_one_answer_for_every_token_that_does_not_work() {
+    let app = start().await;
+    let (spent, ended) = (app.api.sign_in(PHONE).await, app.api.sign_in("+989127654321").await);
+    app.api.refresh(&spent.refresh).await.ok();
+    app.api.logout(&ended.refresh).await;
+    let altered = format!("{}A", spent.access);
+    let huge = "x".repeat(MAX_TOKEN_BYTES + 1);
+    for token in [&spent.refresh, &ended.access, &ended.refresh, &altered, "x", "cfa_1_", "\0", &huge] {
+        let answer = introspect(&app.api, token).await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, r#"{"active":false}"#), "{token}");
+    }
+    app.wait(601);
+    assert_eq!(introspect(&app.api, &spent.access).await.text, r#"{"active":false}"#);
+}
+
+#[tokio::test]
+async fn revoke_200_ends_the_session_by_either_token_and_is_the_same_for_any_other_text() {
+    let app = start().await;
+    for by_access in [true, false] {
+        let device = app.api.sign_in(PHONE).await;
+        let token = if by_access { &device.access } else { &device.refresh };
+        for _ in 0..2 {
+            let hint = [("token", token.as_str()), ("token_type_hint", "whatever"), ("more", "")];
+            let answer = ask(&app.api, "/oauth/revoke", &hint).await;
+            assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
+        }
+        app.api.profile(&device.access).await.is_problem(401, "invalid_access_token");
+        app.api.refresh(&device.refresh).await.is_problem(400, "invalid_token");
+        app.wait(61);
+    }
+    for token in ["x", "cfr_1_00000000_AAAA", "\0", "🙂"] {
+        assert_eq!(ask(&app.api, "/oauth/revoke", &[("token", token)]).await.status, 200, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn oauth_401_unless_a_configured_client_proves_itself() {
+    let (app, without_clients) = (start().await, TestApp::start().await);
+    let device = app.api.sign_in(PHONE).await;
+    let plain =
+        |api: &Api, path: &str| api.request(Method::POST, path).form(&[("token", device.access.as_str())]);
+    for path in ["/oauth/introspect", "/oauth/revoke"] {
+        for request in [
+            plain(&app.api, path),
+            plain(&app.api, path).basic_auth("orders", Some("s3cret")),
+            plain(&app.api, path).basic_auth("orders", Some("")),
+            plain(&app.api, path).basic_auth("nobody", Some("s3cret%3Awith+a+colon")),
+            plain(&app.api, path).bearer_auth(&device.access),
+            plain(&app.api, path).header("authorization", "Basic"),
+            plain(&app.api, path).header("authorization", "Basic ####"),
+            plain(&app.api, path).header("authorization", "Basic b3JkZXJz"),
+            plain(&app.api, path)
+                .basic_auth("orders", Some("s3cret%3Awith+a+colon"))
+                .header("authorization", "Basic x"),
+            plain(&without_clients.api, path).basic_auth("orders", Some("s3cret%3Awith+a+colon")),
+        ] {
+            let answer = Api::send(request).await;
+            answer.is_problem(401, "invalid_client");
+            assert_eq!(answer.json()["error"], "invalid_client");
+            assert!(answer.header("www-authenticate").unwrap().starts_with("Basic "), "{answer:?}");
+        }
+    }
+    app.api.profile(&device.access).await.ok();
+}
+
+#[tokio::test]
+async fn oauth_400_and_415_for_what_is_no_form_with_one_token() {
+    let app = start().await;
+    for form in [&[][..], &[("token", "")], &[("token", "a"), ("token", "b")], &[("Token", "a")]] {
+        let answer = ask(&app.api, "/oauth/introspect", form).await;
+        answer.is_problem(400, "malformed_form");
+        assert_eq!(answer.json()["error"], "invalid_request");
+    }
+    let json = app.api.request(Method::POST, "/oauth/introspect");
+    let json = json.basic_auth("orders", Some("s3cret%3Awith+a+colon")).json(&json!({"token": "a"}));
+    Api::send(json).await.is_problem(415, "unsupported_media_type");
+}
