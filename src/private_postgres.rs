@@ -272,6 +272,10 @@ impl Layout {
             .arg(setting("listen_addresses", ""))
             .arg(setting("unix_socket_permissions", "0700"))
             .arg(setting("max_connections", "100"))
+            // PostgreSQL's own defaults are for the smallest machines: backends that write out pages to make room, and
+            // a checkpoint, after which every page is logged whole, each half minute of load.
+            .arg(setting("shared_buffers", "512MB"))
+            .arg(setting("max_wal_size", "4GB"))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)
