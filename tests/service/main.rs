@@ -1,6 +1,7 @@
 //! The service as its users meet it: over HTTP, on a real PostgreSQL, with several nodes and with faults.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod browser;
 mod ended_sessions;
 mod faults;
 mod http;

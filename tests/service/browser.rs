@@ -1,0 +1,125 @@
+//! Pages in a real browser: ours live by their cookies, others' get nothing out of them.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
+
+/// Chromium, driven over WebDriver; ended with this value.
+struct Browser {
+    driver: Child,
+    client: Client,
+}
+
+impl Browser {
+    async fn start() -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("chromedriver");
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines.find_map(|line| Some(line.split_once("successfully on port ")?.1.replace('.', "")));
+        let port = port.expect("it says its port");
+        std::thread::spawn(move || lines.for_each(drop));
+        let options = json!({"args": [
+            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        ]});
+        let capabilities = json!({"goog:chromeOptions": options}).as_object().unwrap().clone();
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        let client = builder.capabilities(capabilities).connect(&format!("http://127.0.0.1:{port}")).await;
+        Self { driver, client: client.expect("a browser") }
+    }
+
+    /// Sends a request from a page at `origin`, with cookies; its status and body, or that the browser kept the answer from
+    /// the page.
+    async fn fetch(&self, origin: &str, url: &str, options: Value) -> Value {
+        if !self.client.current_url().await.unwrap().as_str().starts_with(origin) {
+            self.client.goto(origin).await.unwrap();
+        }
+        let script = "const [url, options, done] = arguments;
+            fetch(url, {credentials: 'include', ...options})
+                .then(async answer => done({status: answer.status, body: await answer.text()}))
+                .catch(error => done(error.name));";
+        self.client.execute_async(script, vec![json!(url), options]).await.unwrap()
+    }
+
+    async fn cookies_that_scripts_see(&self) -> Value {
+        self.client.execute("return document.cookie", Vec::new()).await.unwrap()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        drop(self.driver.kill());
+        drop(self.driver.wait());
+    }
+}
+
+/// A site of one empty page; its port.
+fn site() -> u16 {
+    let page = || async {
+        HttpResponse::Ok().content_type("text/html").body("<!doctype html><title>a page</title>")
+    };
+    let server = HttpServer::new(move || App::new().default_service(web::to(page))).workers(1);
+    let server = server.disable_signals().bind("127.0.0.1:0").unwrap();
+    let port = server.addrs()[0].port();
+    tokio::spawn(server.run());
+    port
+}
+
+fn json_body(method: &str, body: &Value) -> Value {
+    json!({"method": method, "headers": {"content-type": "application/json"}, "body": body.to_string()})
+}
+
+#[tokio::test]
+async fn a_page_of_ours_lives_by_cookies_and_pages_of_others_get_nothing_out_of_them() {
+    let ours = format!("http://localhost:{}", site());
+    // Of the same site, so that the browser does send the cookies along; and of another site altogether.
+    let (neighbour, stranger) =
+        (format!("http://localhost:{}", site()), format!("http://127.0.0.1:{}", site()));
+    let settings = format!("[browsers]\ncookies = \"only\"\nallowed_origins = [\"{ours}\"]");
+    let app = TestApp::configured(&settings).await;
+    let api = format!("http://localhost:{}/accounts", app.api.address().port());
+    let browser = Browser::start().await;
+    let of_page = async |origin: &str, path: &str, options: Value| {
+        let answer = browser.fetch(origin, &format!("{api}{path}"), options).await;
+        (answer["status"].as_u64(), answer["body"].as_str().unwrap_or_default().to_owned())
+    };
+    let (post, get, nothing) = (|body: Value| json_body("POST", &body), json!({"method": "GET"}), json!({}));
+
+    let phone = "+989121234567";
+    let (_, sent) = of_page(&ours, "/login/", post(json!({"phone_number": phone}))).await;
+    let code = serde_json::from_str::<Value>(&sent).unwrap()["code"].clone();
+    let (status, body) = of_page(&ours, "/verify/", post(json!({"phone_number": phone, "code": code}))).await;
+    assert_eq!(status, Some(200), "{body}");
+    assert!(!body.contains("cfa_") && !body.contains("cfr_"), "{body}");
+    assert_eq!(browser.cookies_that_scripts_see().await, "");
+    assert_eq!(of_page(&ours, "/profile/", get.clone()).await.0, Some(200));
+    let rename = json_body("PATCH", &json!({"fullname": "Ada"}));
+    assert_eq!(of_page(&ours, "/profile/", rename).await.0, Some(200));
+
+    for other in [&neighbour, &stranger] {
+        // Neither what is read, nor what is changed by JSON, nor what a form could send.
+        assert_eq!(of_page(other, "/profile/", get.clone()).await.0, None, "{other}");
+        let rename = json_body("PATCH", &json!({"fullname": "Mallory"}));
+        assert_eq!(of_page(other, "/profile/", rename).await.0, None, "{other}");
+        assert_eq!(of_page(other, "/logout/", post(nothing.clone())).await.0, None, "{other}");
+        let like_a_form = json!({"method": "POST", "mode": "no-cors", "body": "{}"});
+        assert_eq!(of_page(other, "/logout/", like_a_form).await.0, None, "{other}");
+    }
+
+    let (status, profile) = of_page(&ours, "/profile/", get.clone()).await;
+    assert!(status == Some(200) && profile.contains("\"Ada\""), "{profile}");
+    assert_eq!(of_page(&ours, "/refresh/", post(nothing.clone())).await.0, Some(200));
+    assert_eq!(of_page(&ours, "/logout/", post(nothing.clone())).await.0, Some(204));
+    assert_eq!(of_page(&ours, "/profile/", get).await.0, Some(401));
+    assert_eq!(of_page(&ours, "/refresh/", post(nothing)).await.0, Some(400));
+    browser.client.clone().close().await.unwrap();
+}
