@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use serde::Serialize;
 
-use super::Failure;
-use crate::keyring::Keyring;
+use super::{Failure, output};
+use crate::keyring::{Key, KeyState, Keyring, Purpose, Rotated, RotationError};
 
 #[derive(Debug, Subcommand)]
 pub enum Keys {
@@ -15,13 +16,107 @@ pub enum Keys {
         /// The file to make; it must not exist.
         file: PathBuf,
     },
+    /// Print the keys' names and states, never their secrets.
+    List {
+        /// The keyring.
+        file: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Replace a key, in two steps: add a pending key, and when every node has read it make it the active one.
+    Rotate {
+        /// The keyring.
+        file: PathBuf,
+        /// What the key is for.
+        purpose: Purpose,
+    },
+    /// Take a retiring or pending key out. What was made with it opens no more.
+    Retire {
+        /// The keyring.
+        file: PathBuf,
+        /// What the key is for.
+        purpose: Purpose,
+        /// The key's name.
+        id: String,
+    },
 }
 
 impl Keys {
     pub fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::New { file } => Keyring::generate().create(&file)?,
+            Self::List { file, json } => list(&Keyring::read(&file)?, json)?,
+            Self::Rotate { file, purpose } => {
+                let (rotated, fingerprint) = Keyring::change(&file, |keyring| {
+                    let rotated = keyring.rotate(purpose)?;
+                    Ok::<_, RotationError>((rotated, keyring.fingerprint()))
+                })?;
+                output::text(&next_step(purpose, &rotated, fingerprint))?;
+            }
+            Self::Retire { file, purpose, id } => {
+                Keyring::change(&file, |keyring| keyring.retire(purpose, &id))?;
+            }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A keyring, for people and programs to look at.
+#[derive(Serialize)]
+struct Shown {
+    /// What `counterfoil_keyring_fingerprint` is on every node that has read it.
+    fingerprint: u32,
+    keys: Vec<ShownKey>,
+}
+
+#[derive(Serialize)]
+struct ShownKey {
+    purpose: Purpose,
+    id: String,
+    state: KeyState,
+}
+
+fn list(keyring: &Keyring, json: bool) -> Result<(), Failure> {
+    let key = |key: &Key| ShownKey { purpose: key.purpose, id: key.id.to_string(), state: key.state };
+    let shown = Shown { fingerprint: keyring.fingerprint(), keys: keyring.all().map(key).collect() };
+    if json {
+        output::json(&shown)?;
+        return Ok(());
+    }
+    let rows =
+        shown.keys.into_iter().map(|key| [key.purpose.to_string(), key.id, key.state.as_str().to_owned()]);
+    output::table(&["purpose", "id", "state"], rows)?;
+    output::text(&format!("fingerprint {}\n", shown.fingerprint))?;
+    Ok(())
+}
+
+/// What was done and what is next, for whoever rotates.
+fn next_step(purpose: Purpose, rotated: &Rotated, fingerprint: u32) -> String {
+    match rotated {
+        Rotated::Added(id) => format!(
+            "The {purpose} key {id} is pending. When every node has read it (its metric \
+             counterfoil_keyring_fingerprint is {fingerprint}), run this again to make it active.\n"
+        ),
+        Rotated::Activated { active, retiring } => format!(
+            "The {purpose} key {active} is active, {retiring} is retiring. Take that out (`keys retire FILE {purpose} \
+             {retiring}`) {}.\n",
+            when_to_retire(purpose)
+        ),
+    }
+}
+
+/// When nothing is left that only the former key opens.
+fn when_to_retire(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::SealAccess | Purpose::SignAccess => {
+            "when the access tokens made with it have expired (tokens.access_lifetime)"
+        }
+        Purpose::SealRefresh | Purpose::SignRefresh => {
+            "when the refresh tokens made with it have expired (sessions.idle)"
+        }
+        Purpose::Code => "when the codes made with it have expired (codes.lifetime)",
+        Purpose::Personal => "when no account's keys are wrapped with it",
+        Purpose::Lookup => "never",
     }
 }

@@ -1,0 +1,179 @@
+//! The keyring's file: read, made, and changed as a whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::{Keyring, KeyringError};
+
+impl Keyring {
+    /// Reads a keyring from a file that its owner alone can read.
+    ///
+    /// # Errors
+    /// [`KeyringError`] when it cannot be read, can be read by others, or is no keyring.
+    pub fn read(path: &Path) -> Result<Self, KeyringError> {
+        let mode = fs::metadata(path).map_err(of(path))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(KeyringError::Exposed(path.to_owned()));
+        }
+        let text = Zeroizing::new(fs::read(path).map_err(of(path))?);
+        Self::parse(&text)
+    }
+
+    /// Writes the keyring to a new file, readable by its owner alone.
+    ///
+    /// # Errors
+    /// When the file exists or cannot be written.
+    pub fn create(&self, path: &Path) -> Result<(), KeyringError> {
+        let (draft, _) = self.draft(path)?;
+        // Linked into place when complete, so that another node never reads half of it.
+        let linked = fs::hard_link(&draft, path);
+        fs::remove_file(&draft).map_err(of(path))?;
+        linked.map_err(of(path))
+    }
+
+    /// Changes the keyring in a file. Whoever reads it meanwhile reads all of the old one or all of the new one, and of
+    /// two who change it at once the second changes what the first has left.
+    ///
+    /// # Errors
+    /// What `change` refuses, and [`KeyringError`] when the file cannot be read or written; it is then as it was.
+    pub fn change<T, E: From<KeyringError>>(
+        path: &Path,
+        change: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // A link stays a link: what it points at is replaced.
+        let path = &fs::canonicalize(path).map_err(of(path))?;
+        let folder = File::open(path.parent().unwrap_or(Path::new("/"))).map_err(of(path))?;
+        // The folder and not the file, since the file that was locked would not be the one that is there in the end.
+        folder.lock().map_err(of(path))?;
+        let mut keyring = Self::read(path)?;
+        let changed = change(&mut keyring)?;
+        keyring.replace(path, &folder)?;
+        Ok(changed)
+    }
+
+    fn replace(&self, path: &Path, folder: &File) -> Result<(), KeyringError> {
+        // What could not be read back is not written.
+        Self::parse(&self.to_json()?)?;
+        let owner = fs::metadata(path).map_err(of(path))?;
+        let (draft, file) = self.draft(path)?;
+        // The server reads it under its own user, whoever rotates its keys.
+        let given = file.metadata().and_then(|made| {
+            let same = (made.uid(), made.gid()) == (owner.uid(), owner.gid());
+            if same { Ok(()) } else { fchown(&file, Some(owner.uid()), Some(owner.gid())) }
+        });
+        let renamed = given.and_then(|()| fs::rename(&draft, path)).and_then(|()| folder.sync_all());
+        renamed.map_err(|error| {
+            drop(fs::remove_file(&draft));
+            of(path)(error)
+        })
+    }
+
+    /// The keyring in a file beside the one that it is to become.
+    fn draft(&self, path: &Path) -> Result<(PathBuf, File), KeyringError> {
+        let text = self.to_json()?;
+        let draft = path.with_extension(format!("{}.new", std::process::id()));
+        let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft);
+        let mut file = opened.map_err(of(path))?;
+        match file.write_all(&text).and_then(|()| file.sync_all()) {
+            Ok(()) => Ok((draft, file)),
+            Err(error) => {
+                drop(fs::remove_file(&draft));
+                Err(of(path)(error))
+            }
+        }
+    }
+}
+
+fn of(path: &Path) -> impl Fn(io::Error) -> KeyringError {
+    move |error| KeyringError::File { path: path.to_owned(), error }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::path::PathBuf;
+
+    use crate::entropy;
+    use crate::keyring::{KeyState, Keyring, KeyringError, Purpose};
+
+    /// A new keyring in a folder of its own, gone with this value.
+    struct KeyringFile(PathBuf);
+
+    impl KeyringFile {
+        fn new() -> Self {
+            let name = format!("counterfoil-{:032x}", u128::from_be_bytes(entropy::bytes()));
+            let folder = std::env::temp_dir().join(name);
+            fs::create_dir(&folder).expect("a folder");
+            let path = folder.join("keyring.json");
+            Keyring::generate().create(&path).expect("made");
+            Self(path)
+        }
+    }
+
+    impl Drop for KeyringFile {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(self.0.parent().expect("a folder")));
+        }
+    }
+
+    #[test]
+    fn of_many_who_change_it_at_once_each_has_changed_it() {
+        let file = KeyringFile::new();
+        let purposes = Purpose::ALL.into_iter().filter(|purpose| *purpose != Purpose::Lookup);
+        std::thread::scope(|scope| {
+            for purpose in purposes.clone() {
+                let path = &file.0;
+                scope.spawn(move || {
+                    Keyring::change(path, |keyring| keyring.rotate(purpose)).expect("rotates")
+                });
+            }
+        });
+        let keyring = Keyring::read(&file.0).expect("reads");
+        for purpose in purposes {
+            assert_eq!(
+                keyring.of(purpose).filter(|key| key.state == KeyState::Pending).count(),
+                1,
+                "{purpose}"
+            );
+        }
+        let folder = fs::read_dir(file.0.parent().expect("a folder")).expect("reads");
+        assert_eq!(folder.count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_change_that_is_refused_changes_nothing() {
+        let file = KeyringFile::new();
+        let before = fs::read(&file.0).expect("reads");
+        let refused = Keyring::change(&file.0, |keyring| {
+            keyring.keys.pop_first();
+            Ok::<(), KeyringError>(())
+        });
+        assert!(matches!(refused, Err(KeyringError::NotOneActive(Purpose::SealAccess))), "{refused:?}");
+        assert_eq!(fs::read(&file.0).expect("reads"), before);
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_neither_read_nor_changed() {
+        let file = KeyringFile::new();
+        fs::set_permissions(&file.0, Permissions::from_mode(0o640)).expect("set");
+        assert!(matches!(Keyring::read(&file.0), Err(KeyringError::Exposed(_))));
+        let refused = Keyring::change(&file.0, |_| Ok::<(), KeyringError>(()));
+        assert!(matches!(refused, Err(KeyringError::Exposed(_))), "{refused:?}");
+    }
+
+    #[test]
+    fn a_link_stays_a_link_and_the_file_its_owners_alone() {
+        let file = KeyringFile::new();
+        let link = file.0.with_extension("link");
+        symlink(&file.0, &link).expect("linked");
+        Keyring::change(&link, |keyring| keyring.rotate(Purpose::Code)).expect("rotates");
+        assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+        assert_eq!(fs::metadata(&file.0).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(Keyring::read(&file.0).expect("reads").of(Purpose::Code).count(), 2);
+    }
+}

@@ -1,0 +1,437 @@
+//! The keys of an installation: a document of JSON that no database holds.
+//!
+//! Each key has one purpose. For each purpose one key is active, which makes what is new. A pending one opens what other
+//! nodes make with it already; retiring ones still open what is old. So a key can be replaced on several nodes, one
+//! after the other, and none of them meets what it cannot open. Keys for tokens, codes, lookups and personal data are
+//! independent, so that losing one loses one.
+
+mod check;
+mod file;
+mod rotation;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use aws_lc_rs::encoding::AsBigEndian as _;
+use aws_lc_rs::signature::Ed25519KeyPair;
+use aws_lc_rs::{digest, hkdf};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::entropy;
+
+pub use rotation::{Rotated, RotationError};
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The master key that access tokens' seal keys are derived from. 32 bytes.
+    SealAccess,
+    /// The master key that refresh tokens' seal keys are derived from. 32 bytes.
+    SealRefresh,
+    /// Signs what is inside an access token, which others may verify. An Ed25519 key pair (PKCS #8).
+    SignAccess,
+    /// Authenticates what is inside a refresh token, which nobody else reads. 32 bytes.
+    SignRefresh,
+    /// One-time codes are derived with it. 32 bytes.
+    Code,
+    /// Identifiers are looked up by their hash under it. 32 bytes.
+    Lookup,
+    /// Wraps the keys of accounts' personal data. 32 bytes.
+    Personal,
+}
+
+impl Purpose {
+    /// Every purpose.
+    pub const ALL: [Self; 7] = [
+        Self::SealAccess,
+        Self::SealRefresh,
+        Self::SignAccess,
+        Self::SignRefresh,
+        Self::Code,
+        Self::Lookup,
+        Self::Personal,
+    ];
+
+    /// Whether its keys are Ed25519 key pairs; the others are 32 random bytes.
+    fn is_key_pair(self) -> bool {
+        self == Self::SignAccess
+    }
+}
+
+/// As in the keyring: `seal_access`.
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value().expect("no purpose is hidden from the command line");
+        f.write_str(value.get_name())
+    }
+}
+
+/// The name of a key: 1 to 12 lower-case letters and digits. It stands in tokens and rows, and selects the key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct KeyId(String);
+
+impl KeyId {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for KeyId {
+    type Error = KeyringError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let right = (1..=12).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        right.then_some(Self(text)).ok_or(KeyringError::Malformed("a key's id is 1 to 12 letters and digits"))
+    }
+}
+
+/// Where a key is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// Opens what other nodes make with it, and will make.
+    Pending,
+    /// Makes and opens.
+    Active,
+    /// Opens what it made.
+    Retiring,
+}
+
+impl KeyState {
+    /// As in the keyring: `pending`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Retiring => "retiring",
+        }
+    }
+}
+
+/// One key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Its name.
+    pub id: KeyId,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Where it is in its life.
+    pub state: KeyState,
+    secret: Zeroizing<Vec<u8>>,
+}
+
+impl Key {
+    /// The secret: 32 bytes, or a PKCS #8 document for [`Purpose::SignAccess`].
+    pub fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+
+    fn generate(purpose: Purpose, state: KeyState) -> Self {
+        let secret = if purpose.is_key_pair() {
+            Ed25519KeyPair::generate()
+                .and_then(|pair| Ok(pair.to_pkcs8v1()?.as_ref().to_vec()))
+                .expect("the operating system gives randomness")
+        } else {
+            entropy::bytes::<32>().to_vec()
+        };
+        let id = KeyId(format!("{:08x}", u32::from_be_bytes(entropy::bytes())));
+        Self { id, purpose, state, secret: Zeroizing::new(secret) }
+    }
+
+    /// The random bytes that the key is made of; none when it is no key of its kind.
+    fn seed(&self) -> Option<Zeroizing<Vec<u8>>> {
+        if !self.purpose.is_key_pair() {
+            return Some(self.secret.clone());
+        }
+        let seed = Ed25519KeyPair::from_pkcs8(self.secret()).ok()?.seed().ok()?.as_be_bytes().ok()?;
+        Some(Zeroizing::new(seed.as_ref().to_vec()))
+    }
+
+    /// A 32-byte key for the use that `info` describes, by HKDF with SHA-256 (RFC 5869).
+    pub fn derive(&self, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+        let mut derived = Zeroizing::new([0; 32]);
+        hkdf::Salt::new(hkdf::HKDF_SHA256, b"counterfoil/v1")
+            .extract(self.secret())
+            .expand(info, hkdf::HKDF_SHA256)
+            .and_then(|okm| okm.fill(derived.as_mut()))
+            .expect("32 bytes is the length of one SHA-256 output");
+        derived
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, purpose, state, secret: _ } = self;
+        f.debug_struct("Key")
+            .field("id", id)
+            .field("purpose", purpose)
+            .field("state", state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no usable keyring.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The file could not be read or written.
+    #[error("{path}: {error}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Others than its owner can read the file.
+    #[error("{0}: other users can read it; take that away with `chmod 600`")]
+    Exposed(PathBuf),
+    /// The file is no keyring.
+    #[error("the keyring is malformed: {0}")]
+    Malformed(&'static str),
+    /// The file is not the JSON of a keyring. What is there instead is not told: it may be a secret in a wrong place.
+    #[error("the keyring is malformed: line {line}, column {column}")]
+    Json {
+        /// The line, from 1.
+        line: usize,
+        /// The byte in the line, from 1.
+        column: usize,
+    },
+    /// A key that anybody could guess.
+    #[error("key {0} is too short or too regular to be random")]
+    Weak(KeyId),
+    /// A key that stands in documents for everybody to read.
+    #[error("key {0} is an example that is known to everybody")]
+    Known(KeyId),
+    /// A key that is another one's secret under another name.
+    #[error("key {0} has the same secret as another key")]
+    Twice(KeyId),
+    /// A purpose has no key, or more than one, to make what is new with.
+    #[error("the keyring needs exactly one active key for {0}")]
+    NotOneActive(Purpose),
+    /// A purpose has more than one key that waits to become active.
+    #[error("the keyring has more than one pending key for {0}")]
+    ManyPending(Purpose),
+}
+
+impl From<serde_json::Error> for KeyringError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json { line: error.line(), column: error.column() }
+    }
+}
+
+/// The keys of an installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyring {
+    keys: BTreeMap<(Purpose, KeyId), Key>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    version: u32,
+    keys: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: KeyId,
+    purpose: Purpose,
+    state: KeyState,
+    secret: Zeroizing<String>,
+}
+
+impl Keyring {
+    /// A keyring of fresh keys, one for each purpose.
+    pub fn generate() -> Self {
+        let keys = Purpose::ALL.map(|purpose| Key::generate(purpose, KeyState::Active));
+        Self { keys: keys.map(|key| ((key.purpose, key.id.clone()), key)).into() }
+    }
+
+    /// Reads a keyring.
+    ///
+    /// # Errors
+    /// [`KeyringError`] when it holds no complete set of strong keys, all different.
+    pub fn parse(text: &[u8]) -> Result<Self, KeyringError> {
+        let document: Document = serde_json::from_slice(text)?;
+        if document.version != 1 {
+            return Err(KeyringError::Malformed("its version is not 1"));
+        }
+        let (mut keys, mut seeds) = (BTreeMap::new(), Vec::new());
+        for Entry { id, purpose, state, secret } in document.keys {
+            let secret = STANDARD
+                .decode(secret.as_bytes())
+                .map_err(|_| KeyringError::Malformed("a secret is not base64"))?;
+            let key = Key { id: id.clone(), purpose, state, secret: Zeroizing::new(secret) };
+            let seed = key.checked_seed()?;
+            if seeds.contains(&seed) {
+                return Err(KeyringError::Twice(id));
+            }
+            seeds.push(seed);
+            if keys.insert((purpose, id), key).is_some() {
+                return Err(KeyringError::Malformed("two keys of one purpose have the same id"));
+            }
+        }
+        let keyring = Self { keys };
+        for purpose in Purpose::ALL {
+            let count = |state| keyring.of(purpose).filter(|key| key.state == state).count();
+            if count(KeyState::Active) != 1 {
+                return Err(KeyringError::NotOneActive(purpose));
+            }
+            if count(KeyState::Pending) > 1 {
+                return Err(KeyringError::ManyPending(purpose));
+            }
+        }
+        Ok(keyring)
+    }
+
+    fn document(&self) -> Document {
+        let entry = |key: &Key| Entry {
+            id: key.id.clone(),
+            purpose: key.purpose,
+            state: key.state,
+            secret: Zeroizing::new(STANDARD.encode(key.secret())),
+        };
+        Document { version: 1, keys: self.keys.values().map(entry).collect() }
+    }
+
+    fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+        Ok(Zeroizing::new(serde_json::to_vec_pretty(&self.document())?))
+    }
+
+    /// A number that is the same wherever the same keys are in the same states, and tells nothing of their secrets.
+    pub fn fingerprint(&self) -> u32 {
+        let lines = self.all().map(|key| format!("{} {} {}\n", key.purpose, key.id, key.state.as_str()));
+        let digest = digest::digest(&digest::SHA256, lines.collect::<String>().as_bytes());
+        digest.as_ref().iter().take(4).fold(0, |number, byte| number << 8 | u32::from(*byte))
+    }
+
+    /// All keys, by purpose.
+    pub fn all(&self) -> impl Iterator<Item = &Key> {
+        self.keys.values()
+    }
+
+    /// The key that makes what is new.
+    ///
+    /// # Panics
+    /// Never: a keyring without one is refused when it is read.
+    pub fn active(&self, purpose: Purpose) -> &Key {
+        self.of(purpose).find(|key| key.state == KeyState::Active).expect("checked when the keyring was read")
+    }
+
+    /// The key of that name, if it may still open what is old.
+    pub fn find(&self, purpose: Purpose, id: &str) -> Option<&Key> {
+        self.of(purpose).find(|key| key.id.as_str() == id)
+    }
+
+    /// All keys of a purpose.
+    pub fn of(&self, purpose: Purpose) -> impl Iterator<Item = &Key> {
+        self.keys.values().filter(move |key| key.purpose == purpose)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Keyring, KeyringError, Purpose};
+
+    /// The keyring's JSON, to be altered.
+    fn document() -> serde_json::Value {
+        serde_json::to_value(Keyring::generate().document()).expect("json")
+    }
+
+    fn refused(document: &serde_json::Value) -> KeyringError {
+        Keyring::parse(document.to_string().as_bytes()).expect_err("refused")
+    }
+
+    #[test]
+    fn a_generated_keyring_reads_back_and_can_be_used() {
+        let keyring = Keyring::generate();
+        let text = serde_json::to_vec(&keyring.document()).expect("json");
+        let read = Keyring::parse(&text).expect("reads back");
+        for purpose in Purpose::ALL {
+            assert_eq!(read.active(purpose).secret(), keyring.active(purpose).secret());
+        }
+    }
+
+    #[test]
+    fn weak_short_and_missing_keys_are_refused() {
+        let mut document = document();
+        for secret in [
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "c2hvcnQ=",
+            "",
+            // The bytes from 0 to 31, and a text.
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY=",
+        ] {
+            document["keys"][0]["secret"] = secret.into();
+            let refused = refused(&document);
+            assert!(matches!(refused, KeyringError::Weak(_)), "{secret:?}: {refused:?}");
+        }
+        document["keys"].as_array_mut().expect("keys").remove(0);
+        let refused = refused(&document);
+        assert!(matches!(refused, KeyringError::NotOneActive(Purpose::SealAccess)), "{refused:?}");
+    }
+
+    #[test]
+    fn examples_that_everybody_knows_are_refused() {
+        let mut document = document();
+        document["keys"][0]["secret"] = "GydVZHPphdRizVEZeppGx2AJVJ6sZHTyBsTuCET2g4k=".into();
+        assert!(matches!(refused(&document), KeyringError::Known(_)));
+        let mut document = self::document();
+        // The key pair of RFC 8037, appendix A.1, as PKCS #8.
+        document["keys"][2]["secret"] =
+            "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g".into();
+        assert!(matches!(refused(&document), KeyringError::Known(_)));
+    }
+
+    #[test]
+    fn one_secret_is_one_key() {
+        let mut document = document();
+        document["keys"][1]["secret"] = document["keys"][0]["secret"].clone();
+        assert!(matches!(refused(&document), KeyringError::Twice(_)));
+    }
+
+    #[test]
+    fn an_error_does_not_tell_what_stands_in_the_keyring() {
+        let mut document = document();
+        let secret = document["keys"][0]["secret"].as_str().expect("text").to_owned();
+        document["keys"][0]["state"] = secret.clone().into();
+        let refused = refused(&document);
+        assert!(!format!("{refused} {refused:?}").contains(&secret[..8]), "{refused}");
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_keys_and_states() {
+        let (keyring, other) = (Keyring::generate(), Keyring::generate());
+        assert_eq!(keyring.fingerprint(), keyring.clone().fingerprint());
+        assert_ne!(keyring.fingerprint(), other.fingerprint());
+        let mut rotated = keyring.clone();
+        rotated.rotate(Purpose::Code).expect("rotates");
+        let pending = rotated.fingerprint();
+        rotated.rotate(Purpose::Code).expect("rotates");
+        assert!(pending != keyring.fingerprint() && pending != rotated.fingerprint());
+    }
+
+    #[test]
+    fn a_key_never_shows_its_secret() {
+        let shown = format!("{:?}", Keyring::generate());
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}
