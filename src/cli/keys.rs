@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{Failure, output};
-use crate::keyring::{Key, KeyState, Keyring, Purpose, Rotated, RotationError};
+use crate::keyring::{Algorithm, Key, KeyState, Keyring, Purpose, Rotated, RotationError};
 
 #[derive(Debug, Subcommand)]
 pub enum Keys {
@@ -15,6 +15,9 @@ pub enum Keys {
     New {
         /// The file to make; it must not exist.
         file: PathBuf,
+        /// By what access tokens are signed.
+        #[arg(long, default_value = "eddsa")]
+        algorithm: Algorithm,
     },
     /// Print the keys' names and states, never their secrets.
     List {
@@ -30,6 +33,9 @@ pub enum Keys {
         file: PathBuf,
         /// What the key is for.
         purpose: Purpose,
+        /// By what the new key signs, instead of what the present one does.
+        #[arg(long)]
+        algorithm: Option<Algorithm>,
     },
     /// Take a retiring or pending key out. What was made with it opens no more.
     Retire {
@@ -45,11 +51,11 @@ pub enum Keys {
 impl Keys {
     pub fn run(self) -> Result<ExitCode, Failure> {
         match self {
-            Self::New { file } => Keyring::generate().create(&file)?,
+            Self::New { file, algorithm } => Keyring::signing_access_by(algorithm).create(&file)?,
             Self::List { file, json } => list(&Keyring::read(&file)?, json)?,
-            Self::Rotate { file, purpose } => {
+            Self::Rotate { file, purpose, algorithm } => {
                 let (rotated, fingerprint) = Keyring::change(&file, |keyring| {
-                    let rotated = keyring.rotate(purpose)?;
+                    let rotated = keyring.rotate(purpose, algorithm)?;
                     Ok::<_, RotationError>((rotated, keyring.fingerprint()))
                 })?;
                 output::text(&next_step(purpose, &rotated, fingerprint))?;
@@ -75,18 +81,26 @@ struct ShownKey {
     purpose: Purpose,
     id: String,
     state: KeyState,
+    algorithm: Option<Algorithm>,
 }
 
 fn list(keyring: &Keyring, json: bool) -> Result<(), Failure> {
-    let key = |key: &Key| ShownKey { purpose: key.purpose, id: key.id.to_string(), state: key.state };
+    let key = |key: &Key| ShownKey {
+        purpose: key.purpose,
+        id: key.id.to_string(),
+        state: key.state,
+        algorithm: key.algorithm,
+    };
     let shown = Shown { fingerprint: keyring.fingerprint(), keys: keyring.all().map(key).collect() };
     if json {
         output::json(&shown)?;
         return Ok(());
     }
-    let rows =
-        shown.keys.into_iter().map(|key| [key.purpose.to_string(), key.id, key.state.as_str().to_owned()]);
-    output::table(&["purpose", "id", "state"], rows)?;
+    let rows = shown.keys.into_iter().map(|key| {
+        let algorithm = key.algorithm.map(|algorithm| algorithm.to_string()).unwrap_or_default();
+        [key.purpose.to_string(), key.id, key.state.as_str().to_owned(), algorithm]
+    });
+    output::table(&["purpose", "id", "state", "algorithm"], rows)?;
     output::text(&format!("fingerprint {}\n", shown.fingerprint))?;
     Ok(())
 }

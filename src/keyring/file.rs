@@ -129,7 +129,7 @@ mod tests {
             for purpose in purposes.clone() {
                 let path = &file.0;
                 scope.spawn(move || {
-                    Keyring::change(path, |keyring| keyring.rotate(purpose)).expect("rotates")
+                    Keyring::change(path, |keyring| keyring.rotate(purpose, None)).expect("rotates")
                 });
             }
         });
@@ -171,7 +171,7 @@ mod tests {
         let file = KeyringFile::new();
         let link = file.0.with_extension("link");
         symlink(&file.0, &link).expect("linked");
-        Keyring::change(&link, |keyring| keyring.rotate(Purpose::Code)).expect("rotates");
+        Keyring::change(&link, |keyring| keyring.rotate(Purpose::Code, None)).expect("rotates");
         assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
         assert_eq!(fs::metadata(&file.0).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(Keyring::read(&file.0).expect("reads").of(Purpose::Code).count(), 2);

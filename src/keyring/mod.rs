@@ -36,7 +36,7 @@ pub enum Purpose {
     SealAccess,
     /// The master key that refresh tokens' seal keys are derived from. 32 bytes.
     SealRefresh,
-    /// Signs what is inside an access token, which others may verify. An Ed25519 key pair (PKCS #8).
+    /// Signs what is inside an access token, which others may verify. An Ed25519 key pair (PKCS #8), or by choice 32 bytes.
     SignAccess,
     /// Authenticates what is inside a refresh token, which nobody else reads. 32 bytes.
     SignRefresh,
@@ -60,9 +60,42 @@ impl Purpose {
         Self::Personal,
     ];
 
-    /// Whether its keys are Ed25519 key pairs; the others are 32 random bytes.
-    fn is_key_pair(self) -> bool {
-        self == Self::SignAccess
+    /// The algorithms that a key of this purpose can be for, the usual one first; none where it signs nothing.
+    fn algorithms(self) -> &'static [Algorithm] {
+        match self {
+            Self::SignAccess => &[Algorithm::Eddsa, Algorithm::Hs256],
+            Self::SignRefresh => &[Algorithm::Hs256],
+            Self::SealAccess | Self::SealRefresh | Self::Code | Self::Lookup | Self::Personal => &[],
+        }
+    }
+
+    /// The algorithm of a key of this purpose: the one that is wanted, or the usual one.
+    fn algorithm(self, wanted: Option<Algorithm>) -> Result<Option<Algorithm>, KeyringError> {
+        match wanted {
+            None => Ok(self.algorithms().first().copied()),
+            Some(wanted) if self.algorithms().contains(&wanted) => Ok(Some(wanted)),
+            Some(wanted) => Err(KeyringError::Algorithm(self, wanted)),
+        }
+    }
+}
+
+/// By what a key signs. It is the key's to say and never the token's, and each key is for one (RFC 8725, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Algorithm {
+    /// Ed25519 (RFC 8037): whoever can verify cannot sign.
+    Eddsa,
+    /// HMAC with SHA-256 (RFC 7518, section 3.2): whoever can verify can sign.
+    Hs256,
+}
+
+/// As in the keyring: `eddsa`.
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Eddsa => "eddsa",
+            Self::Hs256 => "hs256",
+        })
     }
 }
 
@@ -132,32 +165,33 @@ pub struct Key {
     pub id: KeyId,
     /// What it is for.
     pub purpose: Purpose,
+    /// By what it signs, where it signs.
+    pub algorithm: Option<Algorithm>,
     /// Where it is in its life.
     pub state: KeyState,
     secret: Zeroizing<Vec<u8>>,
 }
 
 impl Key {
-    /// The secret: 32 bytes, or a PKCS #8 document for [`Purpose::SignAccess`].
+    /// The secret: a PKCS #8 document for [`Algorithm::Eddsa`], else 32 bytes.
     pub fn secret(&self) -> &[u8] {
         &self.secret
     }
 
-    fn generate(purpose: Purpose, state: KeyState) -> Self {
-        let secret = if purpose.is_key_pair() {
-            Ed25519KeyPair::generate()
+    fn generate(purpose: Purpose, algorithm: Option<Algorithm>, state: KeyState) -> Self {
+        let secret = match algorithm {
+            Some(Algorithm::Eddsa) => Ed25519KeyPair::generate()
                 .and_then(|pair| Ok(pair.to_pkcs8v1()?.as_ref().to_vec()))
-                .expect("the operating system gives randomness")
-        } else {
-            entropy::bytes::<32>().to_vec()
+                .expect("the operating system gives randomness"),
+            Some(Algorithm::Hs256) | None => entropy::bytes::<32>().to_vec(),
         };
         let id = KeyId(format!("{:08x}", u32::from_be_bytes(entropy::bytes())));
-        Self { id, purpose, state, secret: Zeroizing::new(secret) }
+        Self { id, purpose, algorithm, state, secret: Zeroizing::new(secret) }
     }
 
     /// The random bytes that the key is made of; none when it is no key of its kind.
     fn seed(&self) -> Option<Zeroizing<Vec<u8>>> {
-        if !self.purpose.is_key_pair() {
+        if self.algorithm != Some(Algorithm::Eddsa) {
             return Some(self.secret.clone());
         }
         let seed = Ed25519KeyPair::from_pkcs8(self.secret()).ok()?.seed().ok()?.as_be_bytes().ok()?;
@@ -178,10 +212,11 @@ impl Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, purpose, state, secret: _ } = self;
+        let Self { id, purpose, algorithm, state, secret: _ } = self;
         f.debug_struct("Key")
             .field("id", id)
             .field("purpose", purpose)
+            .field("algorithm", algorithm)
             .field("state", state)
             .finish_non_exhaustive()
     }
@@ -212,6 +247,9 @@ pub enum KeyringError {
         /// The byte in the line, from 1.
         column: usize,
     },
+    /// A key whose algorithm is none that its purpose knows.
+    #[error("a {0} key is not for {1}")]
+    Algorithm(Purpose, Algorithm),
     /// A key that anybody could guess.
     #[error("key {0} is too short or too regular to be random")]
     Weak(KeyId),
@@ -253,14 +291,25 @@ struct Document {
 struct Entry {
     id: KeyId,
     purpose: Purpose,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    algorithm: Option<Algorithm>,
     state: KeyState,
     secret: Zeroizing<String>,
 }
 
 impl Keyring {
-    /// A keyring of fresh keys, one for each purpose.
+    /// A keyring of fresh keys, one for each purpose, each for the usual algorithm.
     pub fn generate() -> Self {
-        let keys = Purpose::ALL.map(|purpose| Key::generate(purpose, KeyState::Active));
+        Self::signing_access_by(Algorithm::Eddsa)
+    }
+
+    /// A keyring of fresh keys whose access tokens are signed by that algorithm.
+    pub fn signing_access_by(access: Algorithm) -> Self {
+        let keys = Purpose::ALL.map(|purpose| {
+            let usual = purpose.algorithms().first().copied();
+            let algorithm = if purpose == Purpose::SignAccess { Some(access) } else { usual };
+            Key::generate(purpose, algorithm, KeyState::Active)
+        });
         Self { keys: keys.map(|key| ((key.purpose, key.id.clone()), key)).into() }
     }
 
@@ -274,11 +323,12 @@ impl Keyring {
             return Err(KeyringError::Malformed("its version is not 1"));
         }
         let (mut keys, mut seeds) = (BTreeMap::new(), Vec::new());
-        for Entry { id, purpose, state, secret } in document.keys {
+        for Entry { id, purpose, algorithm, state, secret } in document.keys {
             let secret = STANDARD
                 .decode(secret.as_bytes())
                 .map_err(|_| KeyringError::Malformed("a secret is not base64"))?;
-            let key = Key { id: id.clone(), purpose, state, secret: Zeroizing::new(secret) };
+            let algorithm = purpose.algorithm(algorithm)?;
+            let key = Key { id: id.clone(), purpose, algorithm, state, secret: Zeroizing::new(secret) };
             let seed = key.checked_seed()?;
             if seeds.contains(&seed) {
                 return Err(KeyringError::Twice(id));
@@ -305,6 +355,7 @@ impl Keyring {
         let entry = |key: &Key| Entry {
             id: key.id.clone(),
             purpose: key.purpose,
+            algorithm: key.algorithm,
             state: key.state,
             secret: Zeroizing::new(STANDARD.encode(key.secret())),
         };
@@ -348,7 +399,7 @@ impl Keyring {
 
 #[cfg(test)]
 mod tests {
-    use super::{Keyring, KeyringError, Purpose};
+    use super::{Algorithm, Keyring, KeyringError, Purpose};
 
     /// The keyring's JSON, to be altered.
     fn document() -> serde_json::Value {
@@ -402,6 +453,25 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_for_an_algorithm_of_its_purpose() {
+        let by_hmac = Keyring::signing_access_by(Algorithm::Hs256);
+        let read = Keyring::parse(&by_hmac.to_json().expect("json")).expect("reads back");
+        assert_eq!(read.active(Purpose::SignAccess).algorithm, Some(Algorithm::Hs256));
+        // In the order of `Purpose::ALL`: 2 signs access tokens, 3 refresh tokens, 4 makes codes.
+        for (key, algorithm) in [(3, "eddsa"), (4, "hs256")] {
+            let mut document = document();
+            document["keys"][key]["algorithm"] = algorithm.into();
+            let refused = refused(&document);
+            assert!(matches!(refused, KeyringError::Algorithm(..)), "{key}: {refused:?}");
+        }
+        let mut document = document();
+        document["keys"][2]["algorithm"] = "hs256".into();
+        assert!(matches!(refused(&document), KeyringError::Weak(_)), "a key pair is no HMAC key");
+        document["keys"][2]["algorithm"] = "none".into();
+        assert!(matches!(refused(&document), KeyringError::Json { .. }));
+    }
+
+    #[test]
     fn one_secret_is_one_key() {
         let mut document = document();
         document["keys"][1]["secret"] = document["keys"][0]["secret"].clone();
@@ -423,9 +493,9 @@ mod tests {
         assert_eq!(keyring.fingerprint(), keyring.clone().fingerprint());
         assert_ne!(keyring.fingerprint(), other.fingerprint());
         let mut rotated = keyring.clone();
-        rotated.rotate(Purpose::Code).expect("rotates");
+        rotated.rotate(Purpose::Code, None).expect("rotates");
         let pending = rotated.fingerprint();
-        rotated.rotate(Purpose::Code).expect("rotates");
+        rotated.rotate(Purpose::Code, None).expect("rotates");
         assert!(pending != keyring.fingerprint() && pending != rotated.fingerprint());
     }
 

@@ -1,6 +1,6 @@
 //! How a key comes into use and goes out of it.
 
-use super::{Key, KeyId, KeyState, Keyring, KeyringError, Purpose};
+use super::{Algorithm, Key, KeyId, KeyState, Keyring, KeyringError, Purpose};
 
 /// What a step of a rotation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub enum RotationError {
     /// Identifiers are stored as their hashes under the one key for lookups.
     #[error("the lookup key cannot be rotated: every stored identifier would have to be hashed anew")]
     Lookup,
+    /// The key that waits to become active is for another algorithm than was asked for.
+    #[error("the {0} key {1} is pending, and for another algorithm; retire it first")]
+    OtherAlgorithm(Purpose, KeyId),
     /// There is no such key.
     #[error("there is no {0} key {1}")]
     Unknown(Purpose, String),
@@ -38,22 +41,26 @@ pub enum RotationError {
 impl Keyring {
     /// Takes the next step of replacing the active key of a purpose: adds a pending key where there is none, and where
     /// there is one makes it the active one, whose forerunner retires. Between the two every node must have read the
-    /// keyring, or it meets what it cannot open.
+    /// keyring, or it meets what it cannot open. A key is for the same algorithm as its forerunner, or for the one wanted.
     ///
     /// # Errors
-    /// [`RotationError::Lookup`] for the purpose that cannot be rotated.
-    pub fn rotate(&mut self, purpose: Purpose) -> Result<Rotated, RotationError> {
+    /// [`RotationError`] for the purpose that cannot be rotated, and an algorithm that does not fit.
+    pub fn rotate(&mut self, purpose: Purpose, wanted: Option<Algorithm>) -> Result<Rotated, RotationError> {
         if purpose == Purpose::Lookup {
             return Err(RotationError::Lookup);
         }
-        let former = self.active(purpose).id.clone();
+        let former = self.active(purpose).clone();
         let pending = self.of(purpose).find(|key| key.state == KeyState::Pending);
-        let Some(pending) = pending.map(|key| key.id.clone()) else {
-            return Ok(Rotated::Added(self.add_pending(purpose)));
+        let Some(pending) = pending.cloned() else {
+            let algorithm = purpose.algorithm(wanted.or(former.algorithm))?;
+            return Ok(Rotated::Added(self.add_pending(purpose, algorithm)));
         };
-        self.set_state(purpose, &former, KeyState::Retiring);
-        self.set_state(purpose, &pending, KeyState::Active);
-        Ok(Rotated::Activated { active: pending, retiring: former })
+        if wanted.is_some() && wanted != pending.algorithm {
+            return Err(RotationError::OtherAlgorithm(purpose, pending.id));
+        }
+        self.set_state(purpose, &former.id, KeyState::Retiring);
+        self.set_state(purpose, &pending.id, KeyState::Active);
+        Ok(Rotated::Activated { active: pending.id, retiring: former.id })
     }
 
     /// Takes a key out, so that nothing opens any more that was made with it.
@@ -72,8 +79,8 @@ impl Keyring {
         }
     }
 
-    fn add_pending(&mut self, purpose: Purpose) -> KeyId {
-        let mut fresh = std::iter::repeat_with(|| Key::generate(purpose, KeyState::Pending));
+    fn add_pending(&mut self, purpose: Purpose, algorithm: Option<Algorithm>) -> KeyId {
+        let mut fresh = std::iter::repeat_with(|| Key::generate(purpose, algorithm, KeyState::Pending));
         let key = fresh.find(|key| self.find(purpose, key.id.as_str()).is_none());
         let key = key.expect("ids do not run out");
         let id = key.id.clone();
@@ -91,7 +98,7 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use super::{Rotated, RotationError};
-    use crate::keyring::{Keyring, Purpose};
+    use crate::keyring::{Algorithm, Keyring, KeyringError, Purpose};
 
     #[test]
     fn a_key_is_pending_then_active_then_retiring_then_gone() {
@@ -99,12 +106,14 @@ mod tests {
         let purpose = Purpose::SealAccess;
         let first = keyring.active(purpose).id.clone();
 
-        let Rotated::Added(second) = keyring.rotate(purpose).expect("adds") else { panic!("not added") };
+        let Rotated::Added(second) = keyring.rotate(purpose, None).expect("adds") else {
+            panic!("not added")
+        };
         assert_eq!(keyring.active(purpose).id, first);
         assert!(keyring.find(purpose, second.as_str()).is_some(), "a pending key opens");
 
         let activated = Rotated::Activated { active: second.clone(), retiring: first.clone() };
-        assert_eq!(keyring.rotate(purpose).expect("activates"), activated);
+        assert_eq!(keyring.rotate(purpose, None).expect("activates"), activated);
         assert_eq!(keyring.active(purpose).id, second);
         assert!(keyring.find(purpose, first.as_str()).is_some(), "a retiring key opens");
 
@@ -121,7 +130,7 @@ mod tests {
     fn a_rotation_can_be_called_off() {
         let mut keyring = Keyring::generate();
         let before = keyring.clone();
-        let Rotated::Added(pending) = keyring.rotate(Purpose::Code).expect("adds") else {
+        let Rotated::Added(pending) = keyring.rotate(Purpose::Code, None).expect("adds") else {
             panic!("not added")
         };
         keyring.retire(Purpose::Code, pending.as_str()).expect("goes");
@@ -129,10 +138,28 @@ mod tests {
     }
 
     #[test]
+    fn an_algorithm_is_kept_unless_another_is_wanted() {
+        let mut keyring = Keyring::generate();
+        let (purpose, by_hmac) = (Purpose::SignAccess, Some(Algorithm::Hs256));
+        keyring.rotate(purpose, by_hmac).expect("adds");
+        let refused = keyring.rotate(purpose, Some(Algorithm::Eddsa));
+        assert!(matches!(refused, Err(RotationError::OtherAlgorithm(..))), "{refused:?}");
+        for _ in 0..3 {
+            keyring.rotate(purpose, None).expect("goes on");
+        }
+        assert_eq!(keyring.active(purpose).algorithm, by_hmac);
+        assert_eq!(keyring.of(purpose).count(), 3, "both algorithms side by side");
+
+        let refused = keyring.rotate(Purpose::Code, by_hmac);
+        let expected = RotationError::Keyring(KeyringError::Algorithm(Purpose::Code, Algorithm::Hs256));
+        assert_eq!(refused.expect_err("signs nothing").to_string(), expected.to_string());
+    }
+
+    #[test]
     fn the_lookup_key_is_not_rotated() {
         let mut keyring = Keyring::generate();
         let before = keyring.clone();
-        assert!(matches!(keyring.rotate(Purpose::Lookup), Err(RotationError::Lookup)));
+        assert!(matches!(keyring.rotate(Purpose::Lookup, None), Err(RotationError::Lookup)));
         assert_eq!(keyring, before);
     }
 }

@@ -1,8 +1,9 @@
 //! The signature inside a token: a compact JWS (RFC 7515).
 //!
-//! An access token is signed by Ed25519 (RFC 8037), so that other services can verify and cannot mint it. A refresh
-//! token is read by nobody but the nodes that issue it, so it is authenticated by HMAC with SHA-256 (RFC 7518, section
-//! 3.2), which costs a tenth.
+//! An access token is signed by Ed25519 (RFC 8037), so that other services can verify and cannot mint it, or by choice
+//! by HMAC with SHA-256 (RFC 7518, section 3.2). A refresh token is read by nobody but the nodes that issue it, so it is
+//! authenticated by HMAC, which costs a tenth. By which one a token is verified is its key's to say: what the token says
+//! of it has to be the same.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claims::Claims;
 use super::{InvalidToken, Kind};
-use crate::keyring::{Key, Keyring, Purpose};
+use crate::keyring::{self, Key, Keyring, Purpose};
 
 /// The signing keys of every kind, each with the one algorithm it is for.
 #[derive(Clone)]
@@ -28,11 +29,30 @@ pub(super) struct Signatures {
 
 #[derive(Clone)]
 struct OfKind {
-    algorithm: Algorithm,
-    verifying: HashMap<String, DecodingKey>,
+    verifying: HashMap<String, Verifier>,
     /// Held ready: jsonwebtoken would read and check the key anew for each signature, which takes as long as signing.
     signing: Signer,
     active: String,
+}
+
+#[derive(Clone)]
+struct Verifier {
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+impl Verifier {
+    fn of(key: &Key) -> Self {
+        match key_algorithm(key) {
+            keyring::Algorithm::Eddsa => {
+                let key = DecodingKey::from_ed_der(pair(key).public_key().as_ref());
+                Self { algorithm: Algorithm::EdDSA, key }
+            }
+            keyring::Algorithm::Hs256 => {
+                Self { algorithm: Algorithm::HS256, key: DecodingKey::from_secret(key.secret()) }
+            }
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -42,12 +62,36 @@ enum Signer {
 }
 
 impl Signer {
+    fn of(key: &Key) -> Self {
+        match key_algorithm(key) {
+            keyring::Algorithm::Eddsa => Self::Ed25519(Arc::new(pair(key))),
+            keyring::Algorithm::Hs256 => {
+                Self::Hmac(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, key.secret())))
+            }
+        }
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Ed25519(_) => Algorithm::EdDSA,
+            Self::Hmac(_) => Algorithm::HS256,
+        }
+    }
+
     fn sign(&self, message: &[u8]) -> String {
         match self {
             Self::Ed25519(pair) => URL_SAFE_NO_PAD.encode(pair.sign(message)),
             Self::Hmac(key) => URL_SAFE_NO_PAD.encode(hmac::sign(key, message)),
         }
     }
+}
+
+fn key_algorithm(key: &Key) -> keyring::Algorithm {
+    key.algorithm.expect("a key that signs has an algorithm")
+}
+
+fn pair(key: &Key) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_pkcs8(key.secret()).expect("checked when the keyring was read")
 }
 
 impl fmt::Debug for Signatures {
@@ -68,32 +112,16 @@ struct StrictHeader {
 
 impl Signatures {
     pub(super) fn new(keyring: &Keyring) -> Self {
-        let pair =
-            |key: &Key| Ed25519KeyPair::from_pkcs8(key.secret()).expect("checked when the keyring was read");
-        let of_kind = |purpose, algorithm, signer: &dyn Fn(&Key) -> Signer, verifier: &dyn Fn(&Key) -> _| {
+        let of_kind = |purpose| {
             let active = keyring.active(purpose);
-            let verifying = keyring.of(purpose).map(|key| (key.id.as_str().to_owned(), verifier(key)));
+            let verifying = keyring.of(purpose).map(|key| (key.id.to_string(), Verifier::of(key)));
             OfKind {
-                algorithm,
                 verifying: verifying.collect(),
-                signing: signer(active),
-                active: active.id.as_str().to_owned(),
+                signing: Signer::of(active),
+                active: active.id.to_string(),
             }
         };
-        Self {
-            access: of_kind(
-                Purpose::SignAccess,
-                Algorithm::EdDSA,
-                &|key| Signer::Ed25519(Arc::new(pair(key))),
-                &|key| DecodingKey::from_ed_der(pair(key).public_key().as_ref()),
-            ),
-            refresh: of_kind(
-                Purpose::SignRefresh,
-                Algorithm::HS256,
-                &|key| Signer::Hmac(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, key.secret()))),
-                &|key| DecodingKey::from_secret(key.secret()),
-            ),
-        }
+        Self { access: of_kind(Purpose::SignAccess), refresh: of_kind(Purpose::SignRefresh) }
     }
 
     fn of(&self, kind: Kind) -> &OfKind {
@@ -104,11 +132,11 @@ impl Signatures {
     }
 
     pub(super) fn sign(&self, kind: Kind, claims: &Claims) -> String {
-        let OfKind { algorithm, signing, active, verifying: _ } = self.of(kind);
+        let OfKind { signing, active, verifying: _ } = self.of(kind);
         let header = Header {
             typ: Some(kind.header_type().to_owned()),
             kid: Some(active.clone()),
-            ..Header::new(*algorithm)
+            ..Header::new(signing.algorithm())
         };
         let message = format!("{}.{}", encoded(&header), encoded(claims));
         let signature = signing.sign(message.as_bytes());
@@ -121,12 +149,11 @@ impl Signatures {
         let (header, claims) = message.split_once('.').ok_or(InvalidToken)?;
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| InvalidToken);
 
-        let OfKind { algorithm, verifying, .. } = self.of(kind);
         let header: StrictHeader = serde_json::from_slice(&decode(header)?).map_err(|_| InvalidToken)?;
+        let Verifier { algorithm, key } = self.of(kind).verifying.get(&header.kid).ok_or(InvalidToken)?;
         if header.alg != *algorithm || header.typ != kind.header_type() {
             return Err(InvalidToken);
         }
-        let key = verifying.get(&header.kid).ok_or(InvalidToken)?;
         match crypto::verify(signature, message.as_bytes(), key, *algorithm) {
             Ok(true) => serde_json::from_slice(&decode(claims)?).map_err(|_| InvalidToken),
             Ok(false) | Err(_) => Err(InvalidToken),

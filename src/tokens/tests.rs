@@ -6,7 +6,7 @@ use counterfoil_domain::values::Generation;
 
 use super::{InvalidToken, IssuedTokens, Kind, TokenPolicy, Tokens};
 use crate::entropy;
-use crate::keyring::Keyring;
+use crate::keyring::{Algorithm, Keyring, Purpose};
 
 fn policy() -> TokenPolicy {
     TokenPolicy {
@@ -118,4 +118,22 @@ fn a_token_of_another_keyring_issuer_or_audience_is_refused() {
     ] {
         assert_eq!(Tokens::new(&keyring, other).open(Kind::Access, &access, now()), Err(InvalidToken));
     }
+}
+
+#[test]
+fn keys_of_both_algorithms_stand_side_by_side_and_each_verifies_by_its_own() {
+    let by_ed25519 = Keyring::generate();
+    let mut by_hmac = by_ed25519.clone();
+    by_hmac.rotate(Purpose::SignAccess, Some(Algorithm::Hs256)).expect("adds");
+    let pending = Tokens::new(&by_hmac, policy());
+    by_hmac.rotate(Purpose::SignAccess, None).expect("activates");
+    let after = Tokens::new(&by_hmac, policy());
+    let before = issue(&Tokens::new(&by_ed25519, policy())).access;
+    let access = issue(&Tokens::new(&by_hmac, policy())).access;
+    for tokens in [pending, after] {
+        assert!(tokens.open(Kind::Access, &before, now()).is_ok());
+        assert!(tokens.open(Kind::Access, &access, now()).is_ok());
+    }
+    let without = Tokens::new(&by_ed25519, policy());
+    assert_eq!(without.open(Kind::Access, &access, now()), Err(InvalidToken));
 }
