@@ -27,6 +27,7 @@ use crate::database::{Database, DatabaseError};
 use crate::ended_sessions::EndedSessions;
 use crate::entropy;
 use crate::journal::{Address, Commit, Journal, JournalError, Loaded, Message, Verdict};
+use crate::keyring::Keyring;
 use crate::lanes::Lanes;
 use crate::otp::OtpCodes;
 use crate::tokens::{IssuedTokens, Kind, Token, Tokens};
@@ -127,6 +128,13 @@ impl Accounts {
     ) -> Self {
         let services = Services { codes: Arc::new(codes.clone()), policy: Arc::new(policy) };
         Self { journal, services, codes, tokens, delivery, clock, ended, lanes: Arc::default() }
+    }
+
+    /// Goes on with another keyring's keys, on every thread.
+    pub fn use_keyring(&self, keyring: &Keyring) {
+        self.tokens.use_keyring(keyring);
+        self.codes.use_keyring(keyring);
+        self.journal.personal_data().use_keyring(keyring);
     }
 
     /// The journal that it writes.

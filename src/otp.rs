@@ -2,39 +2,68 @@
 //!
 //! `code = HMAC-SHA-256(code key, nonce ‖ purpose ‖ kind ‖ identifier) mod 10⁶`. The nonce is in the event, the key
 //! in the keyring: neither alone tells the code. The remainder of 64 bits is uneven by less than one part in 10¹³.
+//!
+//! A challenge does not say which key its code was derived with, so while code keys are being rotated the code of each
+//! is right: two or three in a million instead of one, for the few minutes that a rotation takes.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use aws_lc_rs::{constant_time, hmac};
 use counterfoil_domain::user_account::{OtpMatcher, Purpose};
 use counterfoil_domain::values::{ChallengeNonce, Identifier, OtpCode};
 
-use crate::keyring::{self, Keyring};
+use crate::keyring::{self, Key, KeyState, Keyring};
 
 /// Derives codes.
 #[derive(Clone, Debug)]
 pub struct OtpCodes {
-    key: hmac::Key,
+    keys: Arc<ArcSwap<Keys>>,
+}
+
+#[derive(Debug)]
+struct Keys {
+    active: hmac::Key,
+    /// Pending and retiring ones.
+    others: Vec<hmac::Key>,
+}
+
+impl Keys {
+    fn new(keyring: &Keyring) -> Self {
+        let key = |pepper: &Key| hmac::Key::new(hmac::HMAC_SHA256, &*pepper.derive(&[b"otp"]));
+        let others = keyring.of(keyring::Purpose::Code).filter(|pepper| pepper.state != KeyState::Active);
+        Self { active: key(keyring.active(keyring::Purpose::Code)), others: others.map(key).collect() }
+    }
 }
 
 impl OtpCodes {
     /// Codes derived with the keyring's active code key.
     pub fn new(keyring: &Keyring) -> Self {
-        let pepper = keyring.active(keyring::Purpose::Code);
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &*pepper.derive(&[b"otp"])) }
+        Self { keys: Arc::new(ArcSwap::from_pointee(Keys::new(keyring))) }
+    }
+
+    /// Goes on with another keyring's keys, here and in every clone.
+    pub fn use_keyring(&self, keyring: &Keyring) {
+        self.keys.store(Arc::new(Keys::new(keyring)));
     }
 
     /// The code of a challenge, for the identifier it goes to.
     pub fn derive(&self, nonce: &ChallengeNonce, identifier: &Identifier, purpose: Purpose) -> OtpCode {
-        let mut mac = hmac::Context::with_key(&self.key);
-        mac.update(nonce.as_bytes());
-        // A NUL ends each text: none of them can hold one, so no two inputs run together into the same bytes.
-        for text in [purpose.as_str(), identifier.channel().as_str(), identifier.as_str()] {
-            mac.update(text.as_bytes());
-            mac.update(&[0]);
-        }
-        let tag = mac.sign();
-        let number = tag.as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
-        OtpCode::from_number(number)
+        derive(&self.keys.load().active, nonce, identifier, purpose)
     }
+}
+
+fn derive(key: &hmac::Key, nonce: &ChallengeNonce, identifier: &Identifier, purpose: Purpose) -> OtpCode {
+    let mut mac = hmac::Context::with_key(key);
+    mac.update(nonce.as_bytes());
+    // A NUL ends each text: none of them can hold one, so no two inputs run together into the same bytes.
+    for text in [purpose.as_str(), identifier.channel().as_str(), identifier.as_str()] {
+        mac.update(text.as_bytes());
+        mac.update(&[0]);
+    }
+    let tag = mac.sign();
+    let number = tag.as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    OtpCode::from_number(number)
 }
 
 impl OtpMatcher for OtpCodes {
@@ -45,15 +74,21 @@ impl OtpMatcher for OtpCodes {
         purpose: Purpose,
         code: &OtpCode,
     ) -> bool {
-        let right = self.derive(nonce, identifier, purpose);
-        constant_time::verify_slices_are_equal(right.as_str().as_bytes(), code.as_str().as_bytes()).is_ok()
+        let Keys { active, others } = &**self.keys.load();
+        let is_right = |key: &hmac::Key| {
+            let right = derive(key, nonce, identifier, purpose);
+            constant_time::verify_slices_are_equal(right.as_str().as_bytes(), code.as_str().as_bytes())
+                .is_ok()
+        };
+        // Every key is tried, whichever was right.
+        others.iter().fold(is_right(active), |found, key| found | is_right(key))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::OtpCodes;
-    use crate::{entropy, keyring::Keyring};
+    use crate::{entropy, keyring, keyring::Keyring};
     use counterfoil_domain::user_account::{OtpMatcher as _, Purpose};
     use counterfoil_domain::values::{ChallengeNonce, EmailAddress, Identifier, PhoneNumber};
 
@@ -73,6 +108,35 @@ mod tests {
             })
             .count();
         assert!(same < 2);
+    }
+
+    #[test]
+    fn a_code_is_right_while_its_key_is_there_on_nodes_that_have_come_as_far_or_not() {
+        let phone = Identifier::Phone(PhoneNumber::parse("+989121234567", None).expect("valid"));
+        let mut keyring = Keyring::generate();
+        let former = keyring.active(keyring::Purpose::Code).id.clone();
+        let before = OtpCodes::new(&keyring);
+        keyring.rotate(keyring::Purpose::Code, None).expect("adds");
+        let behind = OtpCodes::new(&keyring);
+        keyring.rotate(keyring::Purpose::Code, None).expect("activates");
+        let ahead = OtpCodes::new(&keyring);
+        keyring.retire(keyring::Purpose::Code, former.as_str()).expect("retires");
+        let after = ahead.clone();
+        // One pair of codes in a million is equal by chance, so four challenges are tried.
+        let nonces = [1, 2, 3, 4].map(|n| ChallengeNonce::new([n; 16]));
+        for nonce in &nonces {
+            let old = before.derive(nonce, &phone, Purpose::SignIn);
+            assert!(behind.matches(nonce, &phone, Purpose::SignIn, &old));
+            assert!(ahead.matches(nonce, &phone, Purpose::SignIn, &old));
+            let new = ahead.derive(nonce, &phone, Purpose::SignIn);
+            assert!(behind.matches(nonce, &phone, Purpose::SignIn, &new));
+        }
+        after.use_keyring(&keyring);
+        let still = nonces.iter().filter(|nonce| {
+            let old = before.derive(nonce, &phone, Purpose::SignIn);
+            ahead.matches(nonce, &phone, Purpose::SignIn, &old)
+        });
+        assert!(still.count() < 2);
     }
 
     #[test]

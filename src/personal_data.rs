@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::hmac;
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
@@ -96,6 +98,10 @@ impl WrappedKey {
 /// Wraps and unwraps accounts' keys, and hashes identifiers for their lookup.
 #[derive(Clone)]
 pub struct PersonalData {
+    keys: Arc<ArcSwap<Keys>>,
+}
+
+struct Keys {
     wrapping: BTreeMap<String, XChaCha20Poly1305>,
     active: String,
     lookup: hmac::Key,
@@ -103,13 +109,12 @@ pub struct PersonalData {
 
 impl fmt::Debug for PersonalData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PersonalData").field("active", &self.active).finish_non_exhaustive()
+        f.debug_struct("PersonalData").field("active", &self.keys.load().active).finish_non_exhaustive()
     }
 }
 
-impl PersonalData {
-    /// Personal data under the keyring's keys.
-    pub fn new(keyring: &Keyring) -> Self {
+impl Keys {
+    fn new(keyring: &Keyring) -> Self {
         let cipher =
             |info: &[&[u8]], key: &crate::keyring::Key| XChaCha20Poly1305::new((&*key.derive(info)).into());
         Self {
@@ -125,22 +130,47 @@ impl PersonalData {
         }
     }
 
+    fn wrap(&self, account: AccountId, scope: String, secret: &[u8]) -> WrappedKey {
+        let wrapped = seal(&self.wrapping[&self.active], &wrapped_place(account, &scope), secret);
+        WrappedKey { scope, wrapping_id: self.active.clone(), wrapped }
+    }
+
+    fn unwrap(&self, account: AccountId, stored: &WrappedKey) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
+        let WrappedKey { scope, wrapping_id, wrapped } = stored;
+        let key = self.wrapping.get(wrapping_id).ok_or(Unsealable)?;
+        open(key, &wrapped_place(account, scope), wrapped).map(Zeroizing::new)
+    }
+}
+
+fn wrapped_place(account: AccountId, scope: &str) -> Vec<u8> {
+    [b"account-key", account.0.as_bytes().as_slice(), scope.as_bytes()].concat()
+}
+
+impl PersonalData {
+    /// Personal data under the keyring's keys.
+    pub fn new(keyring: &Keyring) -> Self {
+        Self { keys: Arc::new(ArcSwap::from_pointee(Keys::new(keyring))) }
+    }
+
+    /// Goes on with another keyring's keys, here and in every clone. What was unwrapped stays so.
+    pub fn use_keyring(&self, keyring: &Keyring) {
+        self.keys.store(Arc::new(Keys::new(keyring)));
+    }
+
     /// By which an identifier is found: a keyed hash of 32 bytes, worth nothing without the key.
     pub fn lookup(&self, identifier: &Identifier) -> Vec<u8> {
         let text = format!("{}\0{}", identifier.channel().as_str(), identifier.as_str());
-        hmac::sign(&self.lookup, text.as_bytes()).as_ref().to_vec()
+        hmac::sign(&self.keys.load().lookup, text.as_bytes()).as_ref().to_vec()
     }
 
     /// An account's keys as they were stored. A key that cannot be unwrapped is one that is gone.
     pub fn unwrap(&self, account: AccountId, stored: impl IntoIterator<Item = WrappedKey>) -> AccountKeys {
         let mut keys = AccountKeys { account, keys: Vec::new() };
-        for WrappedKey { scope, wrapping_id, wrapped } in stored {
-            let opened = self.wrapping.get(&wrapping_id).and_then(|key| {
-                let place = [b"account-key", account.0.as_bytes().as_slice(), scope.as_bytes()].concat();
-                open(key, &place, &wrapped).ok()
-            });
+        let wrapping = self.keys.load();
+        for stored in stored {
+            let opened = wrapping.unwrap(account, &stored).ok();
             let cipher = opened.and_then(|secret| XChaCha20Poly1305::new_from_slice(&secret).ok());
-            if let (Some(cipher), Ok(scope)) = (cipher, scope.parse()) {
+            if let (Some(cipher), Ok(scope)) = (cipher, stored.scope.parse()) {
                 keys.keys.push((scope, cipher));
             }
         }
@@ -159,11 +189,8 @@ impl PersonalData {
                 continue;
             }
             let secret = Zeroizing::new(entropy::bytes::<32>());
-            let name = scope.to_string();
-            let place = [b"account-key", keys.account.0.as_bytes().as_slice(), name.as_bytes()].concat();
-            let wrapped = seal(&self.wrapping[&self.active], &place, &*secret);
             keys.keys.push((scope, XChaCha20Poly1305::new((&*secret).into())));
-            added.push(WrappedKey { scope: name, wrapping_id: self.active.clone(), wrapped });
+            added.push(self.keys.load().wrap(keys.account, scope.to_string(), &*secret));
         }
         added
     }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::accounts::Delivery;
 use crate::oauth_clients::OauthClients;
+use crate::keyring::KeyringSource;
 use crate::tokens::TokenPolicy;
 
 /// Names that every deployment sets, beside the long form.
@@ -68,8 +69,8 @@ pub struct Settings {
     pub migration: Option<DatabaseUrl>,
     /// How many connections to it.
     pub connections: usize,
-    /// The file of keys; none for one that is made in the development folder.
-    pub keyring: Option<PathBuf>,
+    /// Where the keys come from; none for a file that is made in the development folder.
+    pub keyring: Option<KeyringSource>,
     /// How codes reach people.
     pub delivery: Delivery,
     /// What the HTTP layer goes by.
@@ -212,7 +213,8 @@ impl Sources {
     /// The first setting that is unknown, out of range, or missing in this profile.
     pub fn check(self) -> Result<Settings, SettingsError> {
         let raw: Raw = self.0.try_deserialize()?;
-        let unset = raw.database.url.is_none() && raw.keyring.file.is_none();
+        let keyring = keyring(raw.keyring)?;
+        let unset = raw.database.url.is_none() && keyring.is_none();
         let profile = raw.profile.unwrap_or(if unset { Profile::Development } else { Profile::Production });
         let development = profile == Profile::Development;
         let resolved = raw.server.listen.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
@@ -226,7 +228,7 @@ impl Sources {
         if !development && raw.database.url.is_none() {
             return Err(invalid("database.url", "is missing; set DATABASE_URL"));
         }
-        if !development && raw.keyring.file.is_none() {
+        if !development && keyring.is_none() {
             return Err(invalid("keyring.file", "is missing; make one with `counterfoil keys new`"));
         }
         if raw.database.migration_url.is_some() && raw.database.url.is_none() {
@@ -260,7 +262,7 @@ impl Sources {
             database: raw.database.url.map(DatabaseUrl),
             migration: raw.database.migration_url.map(DatabaseUrl),
             connections: raw.database.connections,
-            keyring: raw.keyring.file,
+            keyring,
             delivery,
             http,
             policy: Policy {
@@ -300,6 +302,20 @@ fn delivery(gateway: Option<&str>, development: bool) -> Result<Delivery, Settin
         (Some(_), _) => "is not a gateway; there is `echo`",
     };
     Err(invalid("delivery.gateway", problem))
+}
+
+fn keyring(raw: RawKeyring) -> Result<Option<KeyringSource>, SettingsError> {
+    let words = match raw.command {
+        None => return Ok(raw.file.map(KeyringSource::File)),
+        Some(Words::List(words)) => words,
+        Some(Words::Text(text)) => text.split_whitespace().map(str::to_owned).collect(),
+    };
+    if raw.file.is_some() {
+        return Err(invalid("keyring.command", "goes instead of keyring.file; set one of them"));
+    }
+    let mut words = words.into_iter();
+    let program = words.next().ok_or_else(|| invalid("keyring.command", "names no program"))?;
+    Ok(Some(KeyringSource::Command { program, arguments: words.collect() }))
 }
 
 fn region(code: Option<&str>) -> Result<Option<Region>, SettingsError> {
@@ -344,8 +360,12 @@ fn collect(value: &Value, path: &str, shown: &mut Vec<Shown>) {
         return;
     }
     let text = value.to_string();
-    let value_shown =
-        if matches!(path, "database.url" | "database.migration_url") { masked(&text) } else { text };
+    let value_shown = match path {
+        "database.url" | "database.migration_url" => masked(&text),
+        // An argument may be what the secret store is opened with.
+        "keyring.command" => "…".to_owned(),
+        _ => text,
+    };
     let origin = value.origin().unwrap_or("default").to_owned();
     shown.push(Shown { key: path.to_owned(), value: value_shown, origin });
 }
@@ -391,7 +411,16 @@ raw_section!(Raw {
 });
 raw_section!(RawServer { listen: String, workers: usize });
 raw_section!(RawDatabase { url: Option<String>, migration_url: Option<String>, connections: usize });
-raw_section!(RawKeyring { file: Option<PathBuf> });
+raw_section!(RawKeyring { file: Option<PathBuf>, command: Option<Words> });
+
+/// Words: a list of them, or a text that is split at white space.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Words {
+    List(Vec<String>),
+    Text(String),
+}
+
 raw_section!(RawDelivery { gateway: Option<String> });
 raw_section!(RawIdentifiers { default_region: Option<String> });
 raw_section!(RawCodes {
@@ -412,7 +441,7 @@ raw_section!(RawLog { filter: String, format: String });
 
 #[cfg(test)]
 mod tests {
-    use super::{Profile, Settings, SettingsError, Sources};
+    use super::{KeyringSource, Profile, Settings, SettingsError, Sources};
 
     fn read(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -460,6 +489,25 @@ mod tests {
         ] {
             let error = read(&[(name, value)]).expect_err(name).to_string();
             assert!(error.contains(named), "{name}={value}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_keyring_comes_from_a_file_or_from_a_command() {
+        let command = |given: &[(&str, &str)]| {
+            let settings = read(&[given, &[("COUNTERFOIL_PROFILE", "development")]].concat());
+            settings.map(|settings| settings.keyring)
+        };
+        let expected =
+            KeyringSource::Command { program: "secrets".to_owned(), arguments: vec!["get".to_owned()] };
+        let printing = ("COUNTERFOIL__KEYRING__COMMAND", " secrets  get ");
+        assert_eq!(command(&[printing]).expect("valid"), Some(expected.clone()));
+        assert!(!format!("{expected:?}").contains("get"), "an argument may be secret");
+        for given in
+            [&[printing, ("COUNTERFOIL_KEYRING", "k")][..], &[("COUNTERFOIL__KEYRING__COMMAND", " ")]]
+        {
+            let error = command(given).expect_err("refused").to_string();
+            assert!(error.contains("keyring.command"), "{error}");
         }
     }
 

@@ -14,6 +14,7 @@ use crate::clock::SystemClock;
 use crate::database::Database;
 use crate::journal::Journal;
 use crate::journal::sequencer::{Sequenced, Sequencer};
+use crate::keyring;
 use crate::migrations;
 use crate::private_postgres::PrivatePostgres;
 use crate::settings::{DatabaseUrl, Profile, Settings};
@@ -73,14 +74,16 @@ async fn serve(
 ) -> Result<(), Failure> {
     // Before anything that takes time, so that a stop is never missed.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let hangup = signal(SignalKind::hangup())?;
     if settings.profile == Profile::Development {
         let owner = settings.migration.as_ref().unwrap_or(url);
         migrations::migrate(&owner.0, settings.server_role()?.as_deref()).await?;
     }
-    let keyring = setup::keyring(settings)?;
+    let keyring = setup::keyring(settings).await?;
     let metrics = PrometheusBuilder::new().install_recorder()?;
     let state = State::new(settings, url, &keyring, Arc::new(SystemClock), metrics)?;
-    let (database, journal) = (state.database.clone(), state.accounts.journal().clone());
+    let (database, accounts) = (state.database.clone(), state.accounts.clone());
+    let journal = accounts.journal().clone();
     let application = Application::build(settings, state)?;
     tracing::info!(address = %application.address(), profile = ?settings.profile, "listening");
     if settings.profile == Profile::Production
@@ -97,6 +100,8 @@ async fn serve(
             state.prune().await;
         }
     });
+    let source = setup::keyring_source(settings);
+    let keys = tokio::spawn(keyring::follow(source, keyring, hangup, move |new| accounts.use_keyring(new)));
     let ledger = (database.clone(), journal);
     let ledger =
         tokio::spawn(restarted("the ledger", move || keep_ledger(ledger.0.clone(), ledger.1.clone())));
@@ -108,6 +113,7 @@ async fn serve(
     tracing::info!("stopping");
     handle.stop(true).await;
     housekeeping.abort();
+    keys.abort();
     ledger.abort();
     server.await??;
     database.close().await;

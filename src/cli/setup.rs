@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::Failure;
 use crate::database::Database;
 use crate::journal::Journal;
-use crate::keyring::{Keyring, KeyringError};
+use crate::keyring::{Keyring, KeyringError, KeyringSource};
 use crate::migrations;
 use crate::personal_data::PersonalData;
 use crate::private_postgres::PrivatePostgres;
@@ -23,12 +23,20 @@ pub fn database(settings: &Settings) -> Result<(Option<PrivatePostgres>, Databas
     }
 }
 
-/// The keys: the configured file, or one in the development folder, made where it is missing.
-pub fn keyring(settings: &Settings) -> Result<Keyring, Failure> {
+/// Where the keys come from: as configured, or a file in the development folder.
+pub fn keyring_source(settings: &Settings) -> KeyringSource {
+    let default = || KeyringSource::File(Path::new(FOLDER).join("keyring.json"));
+    settings.keyring.clone().unwrap_or_else(default)
+}
+
+/// The keys. For development a file of them is made where it is missing.
+pub async fn keyring(settings: &Settings) -> Result<Keyring, Failure> {
+    let source = keyring_source(settings);
     let development = settings.profile == Profile::Development;
-    let default = Path::new(FOLDER).join("keyring.json");
-    let path = settings.keyring.as_deref().unwrap_or(&default);
-    if development && !path.exists() {
+    if let KeyringSource::File(path) = &source
+        && development
+        && !path.exists()
+    {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -39,7 +47,7 @@ pub fn keyring(settings: &Settings) -> Result<Keyring, Failure> {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(Keyring::read(path)?)
+    Ok(source.read().await?)
 }
 
 /// A runtime for a command's work.
@@ -53,8 +61,8 @@ pub fn with_journal<T>(
     work: impl AsyncFnOnce(&Journal) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let (private, url) = database(settings)?;
-    let keyring = keyring(settings)?;
     let result = runtime()?.block_on(async {
+        let keyring = keyring(settings).await?;
         let database = Database::new(&url.0, 4)?;
         let journal = Journal::new(database.clone(), PersonalData::new(&keyring));
         let result = work(&journal).await;

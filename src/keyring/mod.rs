@@ -8,6 +8,7 @@
 mod check;
 mod file;
 mod rotation;
+mod source;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +27,7 @@ use zeroize::Zeroizing;
 use crate::entropy;
 
 pub use rotation::{Rotated, RotationError};
+pub use source::{KeyringSource, follow};
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
@@ -236,6 +238,17 @@ pub enum KeyringError {
     /// Others than its owner can read the file.
     #[error("{0}: other users can read it; take that away with `chmod 600`")]
     Exposed(PathBuf),
+    /// The command that prints the keyring failed.
+    #[error("keyring.command: {program}: {error}")]
+    Command {
+        /// The program.
+        program: String,
+        /// What the system said; nothing that the command printed.
+        error: io::Error,
+    },
+    /// The keyring looks identifiers up by another key than the database does.
+    #[error("the keyring has another lookup key: nobody who has signed up would be found by it")]
+    OtherLookup,
     /// The file is no keyring.
     #[error("the keyring is malformed: {0}")]
     Malformed(&'static str),
@@ -371,6 +384,14 @@ impl Keyring {
         let lines = self.all().map(|key| format!("{} {} {}\n", key.purpose, key.id, key.state.as_str()));
         let digest = digest::digest(&digest::SHA256, lines.collect::<String>().as_bytes());
         digest.as_ref().iter().take(4).fold(0, |number, byte| number << 8 | u32::from(*byte))
+    }
+
+    /// Whether every key of `before` for these purposes is still among these keys, whatever its state.
+    pub fn keeps(&self, before: &Self, purposes: &[Purpose]) -> bool {
+        before
+            .all()
+            .filter(|key| purposes.contains(&key.purpose))
+            .all(|key| self.find(key.purpose, key.id.as_str()).is_some_and(|kept| kept.secret == key.secret))
     }
 
     /// All keys, by purpose.

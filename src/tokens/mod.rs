@@ -11,6 +11,7 @@ mod sign;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use counterfoil_domain::user_account::SessionTokens;
@@ -18,7 +19,7 @@ use counterfoil_domain::values::{AccountId, Generation, SessionId};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, Purpose};
 use claims::Claims;
 use seal::Seals;
 use sign::Signatures;
@@ -122,12 +123,33 @@ pub struct IssuedTokens {
 /// Issues tokens and opens them.
 #[derive(Clone, Debug)]
 pub struct Tokens {
+    keys: Arc<ArcSwap<Keys>>,
+    policy: TokenPolicy,
+}
+
+/// What a keyring comes to, replaced as a whole.
+#[derive(Debug)]
+struct Keys {
+    keyring: Keyring,
     seals: Seals,
     signatures: Signatures,
-    policy: TokenPolicy,
-    /// What tokens say that were found to be ours or made here, by the hash of their text.
+    /// What tokens say that were found to be ours or made here, by the hash of their text. All of them were opened by
+    /// keys that are still there: when one goes, so does the cache. To begin a new one costs opening again what is
+    /// presented next, once for each key that retires; and a request that still works with the old keys puts what it
+    /// finds into the old cache, where nobody looks any more.
     known: Arc<Cache<[u8; 32], Token>>,
 }
+
+impl Keys {
+    fn new(keyring: &Keyring, known: Arc<Cache<[u8; 32], Token>>) -> Self {
+        let (seals, signatures) = (Seals::new(keyring), Signatures::new(keyring));
+        Self { keyring: keyring.clone(), seals, signatures, known }
+    }
+}
+
+/// The keys that tokens depend on.
+const PURPOSES: [Purpose; 4] =
+    [Purpose::SealAccess, Purpose::SealRefresh, Purpose::SignAccess, Purpose::SignRefresh];
 
 /// How many tokens are known without looking at them again: 150 bytes each.
 const KNOWN: usize = 500_000;
@@ -139,12 +161,15 @@ const KNOWN_WELL: f64 = 0.3;
 impl Tokens {
     /// Tokens under the keyring's keys.
     pub fn new(keyring: &Keyring, policy: TokenPolicy) -> Self {
-        Self {
-            seals: Seals::new(keyring),
-            signatures: Signatures::new(keyring),
-            policy,
-            known: Arc::new(known()),
-        }
+        Self { keys: Arc::new(ArcSwap::from_pointee(Keys::new(keyring, Arc::new(known())))), policy }
+    }
+
+    /// Goes on with another keyring's keys, here and in every clone. Tokens of keys that are gone are refused from now on.
+    pub fn use_keyring(&self, keyring: &Keyring) {
+        let before = self.keys.load();
+        let keeps = keyring.keeps(&before.keyring, &PURPOSES);
+        let known = if keeps { before.known.clone() } else { Arc::new(known()) };
+        self.keys.store(Arc::new(Keys::new(keyring, known)));
     }
 
     /// How they are made.
@@ -189,13 +214,14 @@ impl Tokens {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(InvalidToken);
         }
+        let Keys { seals, signatures, known, .. } = &**self.keys.load();
         let name = hash(text);
-        let token = match self.known.get(&name) {
+        let token = match known.get(&name) {
             Some(token) => token,
             None => {
-                let jwt = self.seals.open(kind, text)?;
-                let token = self.signatures.verify(kind, &jwt)?.check(kind, &self.policy)?;
-                self.known.insert(name, token);
+                let jwt = seals.open(kind, text)?;
+                let token = signatures.verify(kind, &jwt)?.check(kind, &self.policy)?;
+                known.insert(name, token);
                 token
             }
         };
@@ -211,8 +237,9 @@ impl Tokens {
 
     fn mint(&self, token: Token) -> String {
         let claims = Claims::of(&token, &self.policy);
-        let text = self.seals.seal(token.kind, self.signatures.sign(token.kind, &claims).as_bytes());
-        self.known.insert(hash(&text), token);
+        let Keys { seals, signatures, known, .. } = &**self.keys.load();
+        let text = seals.seal(token.kind, signatures.sign(token.kind, &claims).as_bytes());
+        known.insert(hash(&text), token);
         text
     }
 }

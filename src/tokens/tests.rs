@@ -121,6 +121,26 @@ fn a_token_of_another_keyring_issuer_or_audience_is_refused() {
 }
 
 #[test]
+fn a_remembered_token_is_refused_when_its_seal_or_signing_key_is_gone_and_not_before() {
+    for purpose in [Purpose::SealAccess, Purpose::SignAccess] {
+        let mut keyring = Keyring::generate();
+        let (tokens, former) = (Tokens::new(&keyring, policy()), keyring.active(purpose).id.clone());
+        let clone = tokens.clone();
+        let old = issue(&tokens).access;
+        for _ in 0..2 {
+            keyring.rotate(purpose, None).expect("rotates");
+            tokens.use_keyring(&keyring);
+            assert!(clone.open(Kind::Access, &old, now()).is_ok(), "{purpose}");
+        }
+        let new = issue(&clone).access;
+        keyring.retire(purpose, former.as_str()).expect("retires");
+        tokens.use_keyring(&keyring);
+        assert_eq!(clone.open(Kind::Access, &old, now()), Err(InvalidToken), "{purpose}");
+        assert!(clone.open(Kind::Access, &new, now()).is_ok(), "{purpose}");
+    }
+}
+
+#[test]
 fn keys_of_both_algorithms_stand_side_by_side_and_each_verifies_by_its_own() {
     let by_ed25519 = Keyring::generate();
     let mut by_hmac = by_ed25519.clone();
