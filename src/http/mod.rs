@@ -5,6 +5,7 @@ mod answer;
 mod cookies;
 mod cors;
 mod extract;
+mod key_set;
 mod language;
 mod oauth;
 mod observe;
@@ -41,6 +42,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/accounts/logout", [web::post().to(logout::post)], &[Method::POST]))
         .service(resource("/oauth/introspect", [web::post().to(introspect::post)], &[Method::POST]))
         .service(resource("/oauth/revoke", [web::post().to(revoke::post)], &[Method::POST]))
+        .service(resource("/.well-known/jwks.json", [get().to(key_set::get)], &[Method::GET, Method::HEAD]))
         .service(resource("/healthz", [get().to(healthz)], &[Method::GET, Method::HEAD]))
         .service(resource("/readyz", [get().to(readyz)], &[Method::GET, Method::HEAD]))
         .service(resource("/metrics", [get().to(metrics)], &[Method::GET, Method::HEAD]))

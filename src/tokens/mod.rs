@@ -16,6 +16,7 @@ use aws_lc_rs::digest;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use counterfoil_domain::user_account::SessionTokens;
 use counterfoil_domain::values::{AccountId, Generation, SessionId};
+use jsonwebtoken::jwk::JwkSet;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 
@@ -133,6 +134,7 @@ struct Keys {
     keyring: Keyring,
     seals: Seals,
     signatures: Signatures,
+    public: JwkSet,
     /// What tokens say that were found to be ours or made here, by the hash of their text. All of them were opened by
     /// keys that are still there: when one goes, so does the cache. To begin a new one costs opening again what is
     /// presented next, once for each key that retires; and a request that still works with the old keys puts what it
@@ -143,7 +145,7 @@ struct Keys {
 impl Keys {
     fn new(keyring: &Keyring, known: Arc<Cache<[u8; 32], Token>>) -> Self {
         let (seals, signatures) = (Seals::new(keyring), Signatures::new(keyring));
-        Self { keyring: keyring.clone(), seals, signatures, known }
+        Self { keyring: keyring.clone(), seals, signatures, public: sign::public_keys(keyring), known }
     }
 }
 
@@ -227,6 +229,11 @@ impl Tokens {
         };
         let holds = token.kind == kind && token.issued_at <= now + LEEWAY;
         holds.then_some(token).ok_or(InvalidToken)
+    }
+
+    /// The keys by which others verify access tokens, those that are pending and retiring among them.
+    pub fn public_keys(&self) -> JwkSet {
+        self.keys.load().public.clone()
     }
 
     /// The kind that a text claims to be by its prefix, if any.

@@ -13,6 +13,10 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, OctetKeyPairParameters,
+    OctetKeyPairType, PublicKeyUse,
+};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, crypto};
 use serde::{Deserialize, Serialize};
 
@@ -159,6 +163,29 @@ impl Signatures {
             Ok(false) | Err(_) => Err(InvalidToken),
         }
     }
+}
+
+/// The public halves of the keys by which others verify access tokens (RFC 7517; RFC 8037, section 2). A key that only
+/// its holders can verify by has none.
+pub(super) fn public_keys(keyring: &Keyring) -> JwkSet {
+    let pairs = keyring.of(Purpose::SignAccess).filter(|key| match key_algorithm(key) {
+        keyring::Algorithm::Eddsa => true,
+        keyring::Algorithm::Hs256 => false,
+    });
+    let public = |key: &Key| Jwk {
+        common: CommonParameters {
+            public_key_use: Some(PublicKeyUse::Signature),
+            key_algorithm: Some(KeyAlgorithm::EdDSA),
+            key_id: Some(key.id.to_string()),
+            ..CommonParameters::default()
+        },
+        algorithm: AlgorithmParameters::OctetKeyPair(OctetKeyPairParameters {
+            key_type: OctetKeyPairType::OctetKeyPair,
+            curve: EllipticCurve::Ed25519,
+            x: URL_SAFE_NO_PAD.encode(pair(key).public_key()),
+        }),
+    };
+    JwkSet { keys: pairs.map(public).collect() }
 }
 
 fn encoded(part: &impl Serialize) -> String {

@@ -14,7 +14,7 @@ const PHONE: &str = "+989121234567";
 const LIMIT: usize = 16 * 1024;
 
 /// Every path, without its slash, and its methods.
-const PATHS: [(&str, &[&str]); 11] = [
+const PATHS: [(&str, &[&str]); 12] = [
     ("/accounts/login", &["POST"]),
     ("/accounts/verify", &["POST"]),
     ("/accounts/verify/resend", &["POST"]),
@@ -23,6 +23,7 @@ const PATHS: [(&str, &[&str]); 11] = [
     ("/accounts/logout", &["POST"]),
     ("/accounts/profile", &["GET", "PATCH"]),
     ("/accounts/profile/update", &["PATCH"]),
+    ("/.well-known/jwks.json", &["GET"]),
     ("/healthz", &["GET"]),
     ("/readyz", &["GET"]),
     ("/metrics", &["GET"]),

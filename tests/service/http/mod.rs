@@ -2,6 +2,7 @@
 
 mod browsers;
 mod general;
+mod key_set;
 mod login;
 mod logout;
 mod oauth;
