@@ -157,6 +157,20 @@ impl PersonalData {
         self.keys.store(Arc::new(Keys::new(keyring)));
     }
 
+    /// The name of the key that new keys are wrapped with.
+    pub fn wrapping_id(&self) -> String {
+        self.keys.load().active.clone()
+    }
+
+    /// A key as it is to be stored from now on: the same one, wrapped with the active key.
+    ///
+    /// # Errors
+    /// [`Unsealable`] when it cannot be unwrapped.
+    pub fn rewrap(&self, account: AccountId, stored: &WrappedKey) -> Result<WrappedKey, Unsealable> {
+        let keys = self.keys.load();
+        Ok(keys.wrap(account, stored.scope.clone(), &keys.unwrap(account, stored)?))
+    }
+
     /// By which an identifier is found: a keyed hash of 32 bytes, worth nothing without the key.
     pub fn lookup(&self, identifier: &Identifier) -> Vec<u8> {
         let text = format!("{}\0{}", identifier.channel().as_str(), identifier.as_str());

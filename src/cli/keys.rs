@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{Failure, output};
+use super::{Failure, output, setup};
 use crate::keyring::{Algorithm, Key, KeyState, Keyring, Purpose, Rotated, RotationError};
+use crate::settings::{Settings, SettingsError, Sources};
 
 #[derive(Debug, Subcommand)]
 pub enum Keys {
@@ -37,7 +38,8 @@ pub enum Keys {
         #[arg(long)]
         algorithm: Option<Algorithm>,
     },
-    /// Take a retiring or pending key out. What was made with it opens no more.
+    /// Take a retiring or pending key out. What was made with it opens no more: before a `personal` key goes, `rewrap` must
+    /// have left nothing wrapped with it.
     Retire {
         /// The keyring.
         file: PathBuf,
@@ -46,11 +48,15 @@ pub enum Keys {
         /// The key's name.
         id: String,
     },
+    /// Wrap accounts' keys in the database anew with the active `personal` key, so that former ones can be retired. Run
+    /// it when every node has read the keyring. Exit status 1 when some cannot be unwrapped.
+    Rewrap,
 }
 
 impl Keys {
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub fn run(self, sources: impl FnOnce() -> Result<Sources, SettingsError>) -> Result<ExitCode, Failure> {
         match self {
+            Self::Rewrap => return rewrap(&sources()?.check()?),
             Self::New { file, algorithm } => Keyring::signing_access_by(algorithm).create(&file)?,
             Self::List { file, json } => list(&Keyring::read(&file)?, json)?,
             Self::Rotate { file, purpose, algorithm } => {
@@ -66,6 +72,12 @@ impl Keys {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn rewrap(settings: &Settings) -> Result<ExitCode, Failure> {
+    let done = setup::with_journal(&settings.as_owner(), async |journal| Ok(journal.rewrap().await?))?;
+    output::text(&format!("{} keys wrapped anew, {} cannot be unwrapped\n", done.rewrapped, done.lost))?;
+    Ok(if done.lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A keyring, for people and programs to look at.
@@ -130,7 +142,7 @@ fn when_to_retire(purpose: Purpose) -> &'static str {
             "when the refresh tokens made with it have expired (sessions.idle)"
         }
         Purpose::Code => "when the codes made with it have expired (codes.lifetime)",
-        Purpose::Personal => "when no account's keys are wrapped with it",
+        Purpose::Personal => "when `keys rewrap` has left no account's keys wrapped with it",
         Purpose::Lookup => "never",
     }
 }

@@ -84,7 +84,7 @@ impl Cli {
         match self.command {
             Command::Serve(_) => serve::run(sources()?.check()?),
             Command::Migrate => setup::migrate(&sources()?.check()?),
-            Command::Keys(keys) => keys.run(),
+            Command::Keys(keys) => keys.run(sources),
             Command::Accounts(accounts) => accounts.run(&sources()?.check()?),
             Command::Projections(projections) => projections.run(&sources()?.check()?),
             Command::Config(config) => config.run(sources()?),

@@ -15,6 +15,7 @@ mod follower;
 mod leaf;
 mod load;
 pub mod replay;
+mod rewrap;
 pub mod sequencer;
 pub(crate) mod streams;
 
@@ -35,6 +36,7 @@ pub use append::Verdict;
 pub use commit::{Commit, Message};
 pub use leaf::Leaf;
 use load::{LoadByAccount, LoadByLookup, StoredHead};
+pub use rewrap::Rewrapped;
 
 /// The form in which this version writes states. A head in another form is folded again from its events.
 const STATE_FORMAT: i32 = 1;

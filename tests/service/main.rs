@@ -6,6 +6,7 @@ mod ended_sessions;
 mod faults;
 mod http;
 mod journal;
+mod keys;
 mod ledger;
 mod outage;
 mod processes;

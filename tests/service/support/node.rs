@@ -54,6 +54,12 @@ impl Node {
         command
     }
 
+    /// Tells the process to read its keyring again.
+    pub fn hang_up(&self) {
+        let pid = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
     /// Ends the process without a warning.
     pub fn kill(mut self) {
         self.process.kill().unwrap();

@@ -1,0 +1,324 @@
+//! Keys come and go while two nodes serve.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use counterfoil::keyring::{Keyring, Purpose};
+use serde_json::Value;
+
+use crate::support::{Answer, Api, Node, SignedIn, TestDatabase};
+
+const CLIENTS: usize = 4;
+const FILE: &str = "keyring.json";
+
+/// A database, a keyring in a folder, and nodes that share them.
+struct Installation {
+    database: TestDatabase,
+    folder: PathBuf,
+    /// Every phone number is used once.
+    next_phone: AtomicU32,
+}
+
+impl Installation {
+    fn new(name: &str) -> Self {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        drop(std::fs::remove_dir_all(&folder));
+        std::fs::create_dir_all(&folder).unwrap();
+        let installation = Self { database: TestDatabase::new(), folder, next_phone: AtomicU32::new(0) };
+        installation.run(&["new", FILE]);
+        installation
+    }
+
+    fn start(&self) -> Node {
+        Node::start(&self.folder, &[("DATABASE_URL", &self.database.url.0), ("COUNTERFOIL_KEYRING", FILE)])
+    }
+
+    /// Runs `counterfoil keys`; what it printed.
+    fn run(&self, arguments: &[&str]) -> String {
+        let environment = [("DATABASE_URL", &*self.database.url.0), ("COUNTERFOIL_KEYRING", FILE)];
+        let mut command = Node::command(&self.folder, &environment);
+        let output = command.arg("keys").args(arguments).env("COUNTERFOIL_PROFILE", "development").output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Takes the next step, and waits until the nodes have read it.
+    async fn rotate(&self, purpose: Purpose, nodes: &[Node]) {
+        self.run(&["rotate", FILE, &purpose.to_string()]);
+        self.read_by(nodes).await;
+    }
+
+    async fn read_by(&self, nodes: &[Node]) {
+        let listed: Value = serde_json::from_str(&self.run(&["list", FILE, "--json"])).unwrap();
+        for node in nodes {
+            let expected = listed["fingerprint"].to_string();
+            wait_for(&node.api, "counterfoil_keyring_fingerprint", &expected).await;
+        }
+    }
+
+    fn keyring(&self) -> Keyring {
+        Keyring::read(&self.folder.join(FILE)).unwrap()
+    }
+
+    /// Wraps accounts' keys anew, after which none is wrapped with the former key.
+    async fn rewrap(&self, former: &str) {
+        let client = self.database.connect().await;
+        let count = async || {
+            let wrapped = "SELECT count(*) FROM account_keys WHERE wrapping_id = $1";
+            client.query_one(wrapped, &[&former]).await.unwrap().get::<_, i64>(0)
+        };
+        let before = count().await;
+        assert!(before > 0);
+        assert!(self.run(&["rewrap"]).starts_with(&format!("{before} keys")));
+        assert_eq!(count().await, 0);
+        assert!(self.run(&["rewrap"]).starts_with("0 keys"));
+    }
+
+    fn phone(&self) -> String {
+        format!("+98913{:07}", self.next_phone.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+/// The value of a metric, as it is printed.
+async fn metric(api: &Api, name: &str) -> Option<String> {
+    let metrics = Api::send(api.request(reqwest::Method::GET, "/metrics")).await.text;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map(str::to_owned)
+}
+
+async fn wait_for(api: &Api, name: &str, expected: &str) {
+    for _ in 0..200 {
+        if metric(api, name).await.as_deref() == Some(expected) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{name} is {:?} and not {expected}", metric(api, name).await);
+}
+
+#[track_caller]
+fn succeeded(answer: Answer) -> Answer {
+    assert!(answer.status.is_success(), "{answer:?}");
+    answer
+}
+
+/// What is done with one node, it goes on with on the other.
+async fn live(installation: &Installation, [one, other]: [&Api; 2]) -> usize {
+    let phone = installation.phone();
+    let code = one.login(&phone).await.code();
+    let device = other.verify(&phone, &code).await.signed_in();
+    succeeded(one.profile(&device.access).await);
+    succeeded(one.token_verify(&device.access).await);
+    let pair = other.refresh(&device.refresh).await.ok();
+    let [access, refresh] =
+        ["access_token", "refresh_token"].map(|name| pair[name].as_str().unwrap().to_owned());
+    succeeded(one.rename(&access, "Ada").await);
+    succeeded(other.profile(&access).await);
+    succeeded(one.logout(&refresh).await);
+    8
+}
+
+/// A code on its way, and to whom.
+struct Sent {
+    phone: String,
+    code: String,
+}
+
+/// What the keys have made that are going to be replaced.
+struct Old {
+    device: SignedIn,
+    codes: [Sent; 2],
+}
+
+impl Old {
+    async fn made_by(installation: &Installation, node: &Node) -> Self {
+        let sent = async || {
+            let phone = installation.phone();
+            Sent { code: node.api.login(&phone).await.code(), phone }
+        };
+        let device = node.api.sign_in(&installation.phone()).await;
+        Self { device, codes: [sent().await, sent().await] }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_while_every_key_is_replaced_on_two_nodes_and_then_nothing_of_the_old_ones_works() {
+    let installation = Arc::new(Installation::new("rotated"));
+    let nodes = Arc::new([installation.start(), installation.start()]);
+
+    let ends = Arc::new(AtomicBool::new(false));
+    let lived: Arc<[AtomicU32; CLIENTS]> = Arc::default();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|n| {
+            let (installation, nodes) = (installation.clone(), nodes.clone());
+            let (ends, lived) = (ends.clone(), lived.clone());
+            tokio::spawn(async move {
+                let mut requests = 0;
+                while !ends.load(Ordering::Relaxed) {
+                    requests += live(&installation, [&nodes[n % 2].api, &nodes[(n + 1) % 2].api]).await;
+                    lived[n].fetch_add(1, Ordering::Relaxed);
+                }
+                requests
+            })
+        })
+        .collect();
+    // Until no client holds a token or a code any more that was made before.
+    let turn_over = async || {
+        let lived = || lived.each_ref().map(|lived| lived.load(Ordering::Relaxed));
+        let before = lived();
+        while before.iter().zip(lived()).any(|(before, now)| now < before + 2) {
+            assert!(!clients.iter().any(tokio::task::JoinHandle::is_finished), "a request has failed");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+
+    for purpose in Purpose::ALL.into_iter().filter(|purpose| *purpose != Purpose::Lookup) {
+        let former = installation.keyring().active(purpose).id.clone();
+        let [one, other] = &*nodes;
+        let Old { device: old, codes: [redeemed, left] } = Old::made_by(&installation, one).await;
+        installation.rotate(purpose, &*nodes).await;
+        turn_over().await;
+        installation.rotate(purpose, &*nodes).await;
+        assert_ne!(installation.keyring().active(purpose).id, former);
+        succeeded(other.api.verify(&redeemed.phone, &redeemed.code).await);
+        succeeded(other.api.profile(&old.access).await);
+        let new = other.api.sign_in(&installation.phone()).await;
+        turn_over().await;
+        if purpose == Purpose::Personal {
+            installation.rewrap(former.as_str()).await;
+        }
+
+        installation.run(&["retire", FILE, &purpose.to_string(), former.as_str()]);
+        installation.read_by(&*nodes).await;
+        for node in &*nodes {
+            match purpose {
+                Purpose::SealAccess | Purpose::SignAccess => {
+                    node.api.profile(&old.access).await.is_problem(401, "invalid_access_token");
+                }
+                Purpose::SealRefresh | Purpose::SignRefresh => {
+                    node.api.refresh(&old.refresh).await.is_problem(400, "invalid_token");
+                }
+                Purpose::Code => {
+                    node.api.verify(&left.phone, &left.code).await.is_problem(400, "invalid_code");
+                }
+                // On a node that has not unwrapped the account's keys before.
+                Purpose::Personal => drop(installation.start().api.profile(&old.access).await.ok()),
+                Purpose::Lookup => unreachable!("it is not rotated"),
+            }
+            succeeded(node.api.profile(&new.access).await);
+        }
+        succeeded(one.api.refresh(&new.refresh).await);
+        turn_over().await;
+    }
+
+    ends.store(true, Ordering::Relaxed);
+    let mut requests = 0;
+    for client in clients {
+        requests += client.await.expect("no request fails");
+    }
+    assert!(requests > 500, "only {requests} requests: the load was no load");
+}
+
+#[tokio::test]
+async fn a_keyring_that_cannot_be_used_is_reported_and_the_one_before_it_stays() {
+    let installation = Installation::new("unusable");
+    let node = installation.start();
+    let device = node.api.sign_in(&installation.phone()).await;
+    let file = installation.folder.join(FILE);
+    let good = std::fs::read(&file).unwrap();
+    let others = installation.folder.join("others.json");
+    Keyring::generate().create(&others).unwrap();
+    // Half of it, keys that nobody can be found by, and one that anybody could guess.
+    let weak = String::from_utf8(good.clone()).unwrap();
+    let secret = weak.split("\"secret\": \"").nth(1).unwrap().split('"').next().unwrap();
+    let weak = weak.replace(secret, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").into_bytes();
+    for (n, bad) in
+        [good[..good.len() / 2].to_vec(), std::fs::read(&others).unwrap(), weak].iter().enumerate()
+    {
+        std::fs::write(&file, bad).unwrap();
+        wait_for(&node.api, "counterfoil_keyring_refused_total", &(n + 1).to_string()).await;
+        node.api.profile(&device.access).await.ok();
+        node.api.sign_in(&installation.phone()).await;
+    }
+    std::fs::write(&file, good).unwrap();
+    installation.rotate(Purpose::SealAccess, &[node]).await;
+}
+
+#[tokio::test]
+async fn a_keyring_that_a_command_prints_is_read_again_on_sighup() {
+    let installation = Installation::new("printed");
+    let command = format!("cat {FILE}");
+    let environment =
+        [("DATABASE_URL", &*installation.database.url.0), ("COUNTERFOIL__KEYRING__COMMAND", &command)];
+    let node = Node::start(&installation.folder, &environment);
+    let device = node.api.sign_in(&installation.phone()).await;
+    let before = metric(&node.api, "counterfoil_keyring_fingerprint").await;
+    installation.run(&["rotate", FILE, "sign_access"]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(metric(&node.api, "counterfoil_keyring_fingerprint").await, before, "nobody told it");
+    node.hang_up();
+    installation.read_by(std::slice::from_ref(&node)).await;
+    node.api.profile(&device.access).await.ok();
+}
+
+#[test]
+fn a_command_that_fails_is_named_and_what_it_printed_is_not() {
+    let installation = Installation::new("told");
+    let error_of = |command: &str| {
+        let environment =
+            [("DATABASE_URL", &*installation.database.url.0), ("COUNTERFOIL__KEYRING__COMMAND", command)];
+        let mut serve = Node::command(&installation.folder, &environment);
+        let output = serve.arg("serve").env("COUNTERFOIL_PROFILE", "development").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(error_of("no-such-program").contains("keyring.command: no-such-program"));
+    assert!(error_of("cat no-such-file").contains("keyring.command: cat: exit status: 1"));
+    let error = error_of("echo {\"version\":\"5ECRE7\"}");
+    assert!(error.contains("line 1") && !error.contains("5ECRE7"), "{error}");
+}
+
+#[test]
+fn the_commands_for_keys_say_what_is_next_and_never_a_secret() {
+    let installation = Installation::new("commands");
+    let refused = |arguments: &[&str]| {
+        let output = Node::command(&installation.folder, &[]).arg("keys").args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(refused(&["rotate", FILE, "lookup"]).contains("hashed anew"));
+    let active = installation.keyring().active(Purpose::SignAccess).id.to_string();
+    assert!(refused(&["retire", FILE, "sign_access", &active]).contains("is active"));
+    assert!(refused(&["rotate", FILE, "code", "--algorithm", "hs256"]).contains("not for hs256"));
+
+    let mut printed = installation.run(&["rotate", FILE, "sign_access", "--algorithm", "hs256"]);
+    assert!(printed.contains("is pending") && printed.contains("run this again"), "{printed}");
+    printed += &installation.run(&["rotate", FILE, "sign_access"]);
+    assert!(
+        printed.contains(&format!("{active} is retiring")) && printed.contains("access_lifetime"),
+        "{printed}"
+    );
+    printed += &installation.run(&["list", FILE]);
+    let listed = installation.run(&["list", FILE, "--json"]);
+    let keys = serde_json::from_str::<Value>(&listed).unwrap()["keys"].as_array().unwrap().clone();
+    let signing: Vec<&Value> = keys.iter().filter(|key| key["purpose"] == "sign_access").collect();
+    let shown = |state: &str| signing.iter().find(|key| key["state"] == state).unwrap()["algorithm"].clone();
+    assert_eq!([shown("active"), shown("retiring")], ["hs256", "eddsa"]);
+    installation.run(&["retire", FILE, "sign_access", &active]);
+
+    printed += &listed;
+    let document: Value =
+        serde_json::from_slice(&std::fs::read(installation.folder.join(FILE)).unwrap()).unwrap();
+    for key in document["keys"].as_array().unwrap() {
+        assert!(!printed.contains(&key["secret"].as_str().unwrap()[..12]), "{printed}");
+    }
+}
