@@ -191,3 +191,51 @@ pub(super) fn public_keys(keyring: &Keyring) -> JwkSet {
 fn encoded(part: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).expect("texts and numbers are JSON"))
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::hmac;
+    use aws_lc_rs::signature::KeyPair as _;
+    use base64::Engine as _;
+    use serde_json::json;
+
+    use super::{Signatures, Signer, URL_SAFE_NO_PAD, encoded, key_algorithm, pair};
+    use crate::keyring::{Algorithm, Keyring, Purpose};
+    use crate::tokens::Kind;
+
+    /// Well formed, whatever they say: what is verified here is the signature.
+    fn claims() -> serde_json::Value {
+        let (id, text) = (uuid::Uuid::nil(), "x");
+        json!({"iss": text, "aud": text, "sub": id, "sid": id, "jti": text, "gen": 0, "typ": text,
+               "iat": 0, "nbf": 0, "exp": 0})
+    }
+
+    #[test]
+    fn a_token_does_not_choose_the_algorithm_of_its_key() {
+        let verified = |keyring: &Keyring, algorithm: &str, signer: &Signer| {
+            let kid = keyring.active(Purpose::SignAccess).id.as_str();
+            let header = json!({"alg": algorithm, "typ": "at+jwt", "kid": kid});
+            let message = format!("{}.{}", encoded(&header), encoded(&claims()));
+            let jwt = format!("{message}.{}", signer.sign(message.as_bytes()));
+            Signatures::new(keyring).verify(Kind::Access, jwt.as_bytes()).is_ok()
+        };
+        for (algorithm, right, other) in
+            [(Algorithm::Eddsa, "EdDSA", "HS256"), (Algorithm::Hs256, "HS256", "EdDSA")]
+        {
+            let keyring = Keyring::signing_access_by(algorithm);
+            let key = keyring.active(Purpose::SignAccess);
+            assert_eq!(key_algorithm(key), algorithm);
+            assert!(verified(&keyring, right, &Signer::of(key)));
+            for alg in [other, "none", "HS384", "ES256", "hs256", ""] {
+                assert!(!verified(&keyring, alg, &Signer::of(key)), "{algorithm}: {alg}");
+            }
+        }
+        // What everybody knows of an Ed25519 key, taken for the secret of an HMAC key.
+        let keyring = Keyring::generate();
+        let public = pair(keyring.active(Purpose::SignAccess)).public_key().as_ref().to_vec();
+        for secret in [public.clone(), URL_SAFE_NO_PAD.encode(public).into_bytes()] {
+            let signer = Signer::Hmac(hmac::Key::new(hmac::HMAC_SHA256, &secret).into());
+            assert!(!verified(&keyring, "HS256", &signer));
+        }
+    }
+}
