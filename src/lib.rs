@@ -9,6 +9,7 @@ pub mod database;
 pub mod ended_sessions;
 pub mod entropy;
 mod group;
+pub mod guard;
 pub mod http;
 pub mod journal;
 pub mod keyring;

@@ -11,8 +11,8 @@ use counterfoil_domain::values::Region;
 use serde::Deserialize;
 
 use crate::accounts::Delivery;
-use crate::oauth_clients::OauthClients;
 use crate::keyring::KeyringSource;
+use crate::oauth_clients::OauthClients;
 use crate::tokens::TokenPolicy;
 
 /// Names that every deployment sets, beside the long form.

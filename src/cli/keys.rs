@@ -1,6 +1,9 @@
 //! `counterfoil keys`
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -9,6 +12,7 @@ use serde::Serialize;
 use super::{Failure, output, setup};
 use crate::keyring::{Algorithm, Key, KeyState, Keyring, Purpose, Rotated, RotationError};
 use crate::settings::{Settings, SettingsError, Sources};
+use crate::tokens::AccessKeys;
 
 #[derive(Debug, Subcommand)]
 pub enum Keys {
@@ -48,6 +52,12 @@ pub enum Keys {
         /// The key's name.
         id: String,
     },
+    /// Write the keys with which another service reads access tokens and makes none (see `counterfoil::guard`), of the
+    /// keyring and for the audience of the settings. Secret all the same: they open tokens.
+    Guard {
+        /// The file to make; it must not exist.
+        file: PathBuf,
+    },
     /// Wrap accounts' keys in the database anew with the active `personal` key, so that former ones can be retired. Run
     /// it when every node has read the keyring. Exit status 1 when some cannot be unwrapped.
     Rewrap,
@@ -56,6 +66,7 @@ pub enum Keys {
 impl Keys {
     pub fn run(self, sources: impl FnOnce() -> Result<Sources, SettingsError>) -> Result<ExitCode, Failure> {
         match self {
+            Self::Guard { file } => guard(&sources()?.check()?, &file)?,
             Self::Rewrap => return rewrap(&sources()?.check()?),
             Self::New { file, algorithm } => Keyring::signing_access_by(algorithm).create(&file)?,
             Self::List { file, json } => list(&Keyring::read(&file)?, json)?,
@@ -72,6 +83,14 @@ impl Keys {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn guard(settings: &Settings, file: &Path) -> Result<(), Failure> {
+    let keyring = setup::runtime()?.block_on(setup::keyring(settings))?;
+    let keys = AccessKeys::export(&keyring, &settings.tokens)?;
+    let mut made = File::options().write(true).create_new(true).mode(0o600).open(file)?;
+    made.write_all(keys.as_bytes())?;
+    Ok(made.sync_all()?)
 }
 
 fn rewrap(settings: &Settings) -> Result<ExitCode, Failure> {

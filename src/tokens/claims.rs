@@ -43,10 +43,10 @@ impl Claims {
     }
 
     /// Checks everything but whether the token's time has come or gone.
-    pub(super) fn check(&self, kind: Kind, policy: &TokenPolicy) -> Result<Token, InvalidToken> {
+    pub(super) fn check(&self, kind: Kind, issuer: &str, audience: &str) -> Result<Token, InvalidToken> {
         let (session, generation) = (SessionId(self.sid), Generation(self.generation));
-        let holds = self.iss == policy.issuer
-            && self.aud == policy.audience
+        let holds = self.iss == issuer
+            && self.aud == audience
             && self.typ == kind.claim_type()
             && self.jti == jti(kind, session, generation)
             && self.nbf == self.iat

@@ -8,6 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use xsalsa20poly1305::aead::Aead as _;
 use xsalsa20poly1305::{KeyInit as _, Nonce, XSalsa20Poly1305};
 
+use zeroize::Zeroizing;
+
 use super::{InvalidToken, Kind};
 use crate::entropy;
 use crate::keyring::{Key, Keyring, Purpose};
@@ -39,9 +41,7 @@ impl Seals {
     pub(super) fn new(keyring: &Keyring) -> Self {
         let of_kind = |kind: Kind, purpose| {
             let key = |master: &Key| {
-                let id = master.id.as_str();
-                let info = ["token-seal", VERSION, kind.prefix(), id].join("|");
-                (id.to_owned(), XSalsa20Poly1305::new((&*master.derive(&[info.as_bytes()])).into()))
+                (master.id.as_str().to_owned(), XSalsa20Poly1305::new((&*seal_key(kind, master)).into()))
             };
             let active = keyring.active(purpose).id.as_str().to_owned();
             OfKind { keys: keyring.of(purpose).map(key).collect(), active }
@@ -68,18 +68,32 @@ impl Seals {
         format!("{}_{VERSION}_{active}_{sealed}", kind.prefix())
     }
 
-    /// Opens a token. The key is chosen by the token's id and never tried out; exactly one spelling is taken.
     pub(super) fn open(&self, kind: Kind, text: &str) -> Result<Vec<u8>, InvalidToken> {
-        let mut parts = text.splitn(4, '_');
-        let mut part = || parts.next().ok_or(InvalidToken);
-        let (prefix, version, key_id, sealed) = (part()?, part()?, part()?, part()?);
-        if prefix != kind.prefix() || version != VERSION {
-            return Err(InvalidToken);
-        }
-        let key = self.of(kind).keys.get(key_id).ok_or(InvalidToken)?;
-        // The decoder refuses padding, white space, other alphabets and stray last bits (RFC 4648, section 3.5).
-        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| InvalidToken)?;
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(InvalidToken)?;
-        key.decrypt(Nonce::from_slice(nonce), sealed).map_err(|_| InvalidToken)
+        open(&self.of(kind).keys, kind, text)
     }
+}
+
+/// The key that seals tokens of a kind under that key id.
+pub(super) fn seal_key(kind: Kind, master: &Key) -> Zeroizing<[u8; 32]> {
+    let info = ["token-seal", VERSION, kind.prefix(), master.id.as_str()].join("|");
+    master.derive(&[info.as_bytes()])
+}
+
+/// Opens a token. The key is chosen by the token's id and never tried out; exactly one spelling is taken.
+pub(super) fn open(
+    keys: &HashMap<String, XSalsa20Poly1305>,
+    kind: Kind,
+    text: &str,
+) -> Result<Vec<u8>, InvalidToken> {
+    let mut parts = text.splitn(4, '_');
+    let mut part = || parts.next().ok_or(InvalidToken);
+    let (prefix, version, key_id, sealed) = (part()?, part()?, part()?, part()?);
+    if prefix != kind.prefix() || version != VERSION {
+        return Err(InvalidToken);
+    }
+    let key = keys.get(key_id).ok_or(InvalidToken)?;
+    // The decoder refuses padding, white space, other alphabets and stray last bits (RFC 4648, section 3.5).
+    let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| InvalidToken)?;
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(InvalidToken)?;
+    key.decrypt(Nonce::from_slice(nonce), sealed).map_err(|_| InvalidToken)
 }

@@ -40,18 +40,20 @@ struct OfKind {
 }
 
 #[derive(Clone)]
-struct Verifier {
+pub(super) struct Verifier {
     algorithm: Algorithm,
     key: DecodingKey,
 }
 
 impl Verifier {
+    /// Of an Ed25519 public key of 32 bytes.
+    pub(super) fn of_public(key: &[u8]) -> Self {
+        Self { algorithm: Algorithm::EdDSA, key: DecodingKey::from_ed_der(key) }
+    }
+
     fn of(key: &Key) -> Self {
         match key_algorithm(key) {
-            keyring::Algorithm::Eddsa => {
-                let key = DecodingKey::from_ed_der(pair(key).public_key().as_ref());
-                Self { algorithm: Algorithm::EdDSA, key }
-            }
+            keyring::Algorithm::Eddsa => Self::of_public(pair(key).public_key().as_ref()),
             keyring::Algorithm::Hs256 => {
                 Self { algorithm: Algorithm::HS256, key: DecodingKey::from_secret(key.secret()) }
             }
@@ -92,6 +94,11 @@ impl Signer {
 
 fn key_algorithm(key: &Key) -> keyring::Algorithm {
     key.algorithm.expect("a key that signs has an algorithm")
+}
+
+/// The public half of an Ed25519 key; none where whoever verifies could mint as well.
+pub(super) fn public_half(key: &Key) -> Option<Vec<u8>> {
+    (key_algorithm(key) == keyring::Algorithm::Eddsa).then(|| pair(key).public_key().as_ref().to_vec())
 }
 
 fn pair(key: &Key) -> Ed25519KeyPair {
@@ -148,31 +155,37 @@ impl Signatures {
     }
 
     pub(super) fn verify(&self, kind: Kind, jwt: &[u8]) -> Result<Claims, InvalidToken> {
-        let jwt = str::from_utf8(jwt).map_err(|_| InvalidToken)?;
-        let (message, signature) = jwt.rsplit_once('.').ok_or(InvalidToken)?;
-        let (header, claims) = message.split_once('.').ok_or(InvalidToken)?;
-        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| InvalidToken);
+        verify(&self.of(kind).verifying, kind, jwt)
+    }
+}
 
-        let header: StrictHeader = serde_json::from_slice(&decode(header)?).map_err(|_| InvalidToken)?;
-        let Verifier { algorithm, key } = self.of(kind).verifying.get(&header.kid).ok_or(InvalidToken)?;
-        if header.alg != *algorithm || header.typ != kind.header_type() {
-            return Err(InvalidToken);
-        }
-        match crypto::verify(signature, message.as_bytes(), key, *algorithm) {
-            Ok(true) => serde_json::from_slice(&decode(claims)?).map_err(|_| InvalidToken),
-            Ok(false) | Err(_) => Err(InvalidToken),
-        }
+/// Reads the claims of a JWT that the key it names has signed.
+pub(super) fn verify(
+    keys: &HashMap<String, Verifier>,
+    kind: Kind,
+    jwt: &[u8],
+) -> Result<Claims, InvalidToken> {
+    let jwt = str::from_utf8(jwt).map_err(|_| InvalidToken)?;
+    let (message, signature) = jwt.rsplit_once('.').ok_or(InvalidToken)?;
+    let (header, claims) = message.split_once('.').ok_or(InvalidToken)?;
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| InvalidToken);
+
+    let header: StrictHeader = serde_json::from_slice(&decode(header)?).map_err(|_| InvalidToken)?;
+    let Verifier { algorithm, key } = keys.get(&header.kid).ok_or(InvalidToken)?;
+    if header.alg != *algorithm || header.typ != kind.header_type() {
+        return Err(InvalidToken);
+    }
+    match crypto::verify(signature, message.as_bytes(), key, *algorithm) {
+        Ok(true) => serde_json::from_slice(&decode(claims)?).map_err(|_| InvalidToken),
+        Ok(false) | Err(_) => Err(InvalidToken),
     }
 }
 
 /// The public halves of the keys by which others verify access tokens (RFC 7517; RFC 8037, section 2). A key that only
 /// its holders can verify by has none.
 pub(super) fn public_keys(keyring: &Keyring) -> JwkSet {
-    let pairs = keyring.of(Purpose::SignAccess).filter(|key| match key_algorithm(key) {
-        keyring::Algorithm::Eddsa => true,
-        keyring::Algorithm::Hs256 => false,
-    });
-    let public = |key: &Key| Jwk {
+    let pairs = keyring.of(Purpose::SignAccess).filter_map(|key| Some((key, public_half(key)?)));
+    let public = |(key, half): (&Key, Vec<u8>)| Jwk {
         common: CommonParameters {
             public_key_use: Some(PublicKeyUse::Signature),
             key_algorithm: Some(KeyAlgorithm::EdDSA),
@@ -182,7 +195,7 @@ pub(super) fn public_keys(keyring: &Keyring) -> JwkSet {
         algorithm: AlgorithmParameters::OctetKeyPair(OctetKeyPairParameters {
             key_type: OctetKeyPairType::OctetKeyPair,
             curve: EllipticCurve::Ed25519,
-            x: URL_SAFE_NO_PAD.encode(pair(key).public_key()),
+            x: URL_SAFE_NO_PAD.encode(half),
         }),
     };
     JwkSet { keys: pairs.map(public).collect() }

@@ -4,6 +4,7 @@
 mod browser;
 mod ended_sessions;
 mod faults;
+mod guard;
 mod http;
 mod journal;
 mod keys;

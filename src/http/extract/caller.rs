@@ -78,7 +78,7 @@ pub fn is_our_page(request: &HttpRequest) -> bool {
 
 /// The token's text. Two tokens that differ are refused, wherever they stand: which one counts must not be a guess.
 fn credentials(method: &Method, headers: &HeaderMap, policy: &HttpPolicy) -> Result<String, Problem> {
-    let header = from_header(headers)?;
+    let header = bearer(headers)?;
     let cookie = from_cookie(headers, policy.cookies)?;
     match (header, cookie) {
         (Some(header), Some(cookie)) if header != cookie => Err(Problem::AmbiguousCredentials),
@@ -96,7 +96,10 @@ fn credentials(method: &Method, headers: &HeaderMap, policy: &HttpPolicy) -> Res
 }
 
 /// `Authorization: Bearer <token>` (RFC 6750, section 2.1), the scheme in any case.
-fn from_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+///
+/// # Errors
+/// [`Problem`] when there are two, or something else is there.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION);
     let Some(value) = values.next() else {
         return Ok(None);

@@ -6,6 +6,6 @@ mod client;
 mod service_client;
 
 pub use body::{Body, Fields, Form, read_identifier};
-pub use caller::{Caller, access_token, is_our_page, refresh_cookie};
+pub use caller::{Caller, access_token, bearer, is_our_page, refresh_cookie};
 pub use client::{Peer, WantedLanguage, wanted_language};
 pub use service_client::{ServiceClient, TokenForm};

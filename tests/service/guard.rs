@@ -1,0 +1,125 @@
+//! Another service checks access tokens by itself, and follows which sessions end.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use counterfoil::guard::{Guard, SignedIn, require_signed_in};
+use counterfoil::settings::DatabaseUrl;
+use counterfoil::tokens::AccessKeys;
+use reqwest::Method;
+
+use crate::support::{Answer, Api, Mood, Proxy, TestApp};
+
+const PHONE: &str = "+989121234567";
+
+/// A service that tells whom it serves, at `/own`, and serves a file to everybody signed in, at `/shared/file`.
+fn serve(guard: Guard) -> Api {
+    let guard = web::Data::new(guard);
+    let app = move || {
+        let own = |SignedIn(token): SignedIn| async move { token.account.to_string() };
+        let shared = web::scope("/shared").wrap(from_fn(require_signed_in));
+        let shared = shared.route("/file", web::get().to(|| async { "a file" }));
+        App::new().app_data(guard.clone()).route("/own", web::get().to(own)).service(shared)
+    };
+    let server = HttpServer::new(app).workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+    let address: SocketAddr = server.addrs()[0];
+    tokio::spawn(server.run());
+    Api::new(address)
+}
+
+/// The keys as the command writes them for another service.
+fn keys(app: &TestApp) -> AccessKeys {
+    AccessKeys::parse(AccessKeys::export(&app.keyring, app.state.tokens.policy()).unwrap().as_bytes())
+        .unwrap()
+}
+
+fn following(app: &TestApp, url: &DatabaseUrl) -> Api {
+    serve(Guard::following(keys(app), &url.0).unwrap().with_clock(app.clock.clone()))
+}
+
+async fn get(service: &Api, path: &str, token: &str) -> Answer {
+    Api::send(service.request(Method::GET, path).bearer_auth(token)).await
+}
+
+#[tokio::test]
+async fn a_guarded_service_knows_whom_it_serves_and_turns_everybody_else_away() {
+    let app = TestApp::start().await;
+    let service = serve(Guard::new(keys(&app)).with_clock(app.clock.clone()));
+    let device = app.api.sign_in(PHONE).await;
+    let own = get(&service, "/own", &device.access).await;
+    assert_eq!((own.status.as_u16(), own.text.as_str()), (200, device.user["id"].as_str().unwrap()));
+    assert_eq!(get(&service, "/shared/file", &device.access).await.text, "a file");
+
+    let altered = format!("{}A", device.access);
+    for path in ["/own", "/shared/file"] {
+        for token in [&device.refresh, &altered, "x", "cfa_1_00000000_AAAA"] {
+            get(&service, path, token).await.is_problem(401, "invalid_access_token");
+        }
+        let without = Api::send(service.request(Method::GET, path)).await;
+        without.is_problem(401, "not_authenticated");
+        let in_query = format!("{path}?access_token={}", device.access);
+        Api::send(service.request(Method::GET, &in_query)).await.is_problem(401, "not_authenticated");
+    }
+    app.wait(600);
+    get(&service, "/own", &device.access).await.is_problem(401, "invalid_access_token");
+}
+
+#[tokio::test]
+async fn a_guard_that_follows_refuses_an_ended_session_within_a_second() {
+    let app = TestApp::start().await;
+    let service = following(&app, &app.database.url);
+    for _ in 0..10 {
+        let device = app.api.sign_in(PHONE).await;
+        assert_eq!(get(&service, "/own", &device.access).await.status, 200);
+        app.api.logout(&device.refresh).await;
+        let ended = Instant::now();
+        while get(&service, "/own", &device.access).await.status != 401 {
+            assert!(ended.elapsed() < Duration::from_secs(1), "still served");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        app.wait(61);
+    }
+}
+
+#[tokio::test]
+async fn a_guard_that_cannot_see_the_database_serves_nobody_for_longer_than_a_second() {
+    let app = TestApp::start().await;
+    let proxy = Proxy::start(&app.database.url).await;
+    let service = following(&app, &proxy.url_of(&app.database.name));
+    let device = app.api.sign_in(PHONE).await;
+    assert_eq!(get(&service, "/own", &device.access).await.status, 200);
+    for mood in [Mood::Silent, Mood::Away] {
+        proxy.set(mood).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        get(&service, "/own", &device.access).await.is_problem(503, "unavailable");
+        proxy.set(Mood::Well).await;
+        let back = Instant::now();
+        while get(&service, "/own", &device.access).await.status != 200 {
+            assert!(back.elapsed() < Duration::from_secs(10), "it does not come back");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_for_others_open_and_verify_and_hold_no_master_key() {
+    let app = TestApp::start().await;
+    let exported = AccessKeys::export(&app.keyring, app.state.tokens.policy()).unwrap();
+    for key in app.keyring.all() {
+        use base64::Engine as _;
+        let secret = base64::engine::general_purpose::STANDARD.encode(key.secret());
+        assert!(!exported.contains(&secret), "{}", key.purpose);
+    }
+    for (what, malformed) in [
+        ("nothing", String::new()),
+        ("another version", exported.replace("\"version\": 1", "\"version\": 2")),
+        ("a key too short", exported.replacen("\"key\": \"", "\"key\": \"AAAA", 1)),
+        ("more", exported.replacen('{', "{\"more\": 1,", 1)),
+    ] {
+        assert!(AccessKeys::parse(malformed.as_bytes()).is_err(), "{what}");
+    }
+    let by_hmac = counterfoil::keyring::Keyring::signing_access_by(counterfoil::keyring::Algorithm::Hs256);
+    assert!(AccessKeys::export(&by_hmac, app.state.tokens.policy()).is_err());
+}
