@@ -42,8 +42,8 @@ pub enum Keys {
         #[arg(long)]
         algorithm: Option<Algorithm>,
     },
-    /// Take a retiring or pending key out. What was made with it opens no more: before a `personal` key goes, `rewrap` must
-    /// have left nothing wrapped with it.
+    /// Take a retiring or pending key out. What was made with it opens no more: before a `personal` key goes, `rewrap`
+    /// must have left nothing wrapped with it.
     Retire {
         /// The keyring.
         file: PathBuf,

@@ -21,7 +21,8 @@ pub struct Rewrapped {
 
 impl Journal {
     /// Wraps every account's keys under the active key that are not yet, until none is left. Every node must have read
-    /// the keyring before, or a new account may bring another one. The database role must be allowed to update the keys.
+    /// the keyring before, or a new account may bring another one. The database role must be allowed to update the
+    /// keys.
     ///
     /// # Errors
     /// [`JournalError`] when the database does not answer; what was done until then is done.

@@ -1,9 +1,9 @@
 //! The keys of an installation: a document of JSON that no database holds.
 //!
-//! Each key has one purpose. For each purpose one key is active, which makes what is new. A pending one opens what other
-//! nodes make with it already; retiring ones still open what is old. So a key can be replaced on several nodes, one
-//! after the other, and none of them meets what it cannot open. Keys for tokens, codes, lookups and personal data are
-//! independent, so that losing one loses one.
+//! Each key has one purpose. For each purpose one key is active, which makes what is new. A pending one opens what
+//! other nodes make with it already; retiring ones still open what is old. So a key can be replaced on several nodes,
+//! one after the other, and none of them meets what it cannot open. Keys for tokens, codes, lookups and personal data
+//! are independent, so that losing one loses one.
 
 mod check;
 mod file;
@@ -38,7 +38,8 @@ pub enum Purpose {
     SealAccess,
     /// The master key that refresh tokens' seal keys are derived from. 32 bytes.
     SealRefresh,
-    /// Signs what is inside an access token, which others may verify. An Ed25519 key pair (PKCS #8), or by choice 32 bytes.
+    /// Signs what is inside an access token, which others may verify. An Ed25519 key pair (PKCS #8), or by choice 32
+    /// bytes.
     SignAccess,
     /// Authenticates what is inside a refresh token, which nobody else reads. 32 bytes.
     SignRefresh,
@@ -330,7 +331,7 @@ impl Keyring {
     ///
     /// # Errors
     /// [`KeyringError`] when it holds no complete set of strong keys, all different.
-    pub fn parse(text: &[u8]) -> Result<Self, KeyringError> {
+    fn parse(text: &[u8]) -> Result<Self, KeyringError> {
         let document: Document = serde_json::from_slice(text)?;
         if document.version != 1 {
             return Err(KeyringError::Malformed("its version is not 1"));

@@ -41,7 +41,8 @@ pub enum RotationError {
 impl Keyring {
     /// Takes the next step of replacing the active key of a purpose: adds a pending key where there is none, and where
     /// there is one makes it the active one, whose forerunner retires. Between the two every node must have read the
-    /// keyring, or it meets what it cannot open. A key is for the same algorithm as its forerunner, or for the one wanted.
+    /// keyring, or it meets what it cannot open. A key is for the same algorithm as its forerunner, or for the one
+    /// wanted.
     ///
     /// # Errors
     /// [`RotationError`] for the purpose that cannot be rotated, and an algorithm that does not fit.

@@ -168,7 +168,8 @@ impl Tokens {
         Self { keys: Arc::new(ArcSwap::from_pointee(Keys::new(keyring, Arc::new(known())))), policy }
     }
 
-    /// Goes on with another keyring's keys, here and in every clone. Tokens of keys that are gone are refused from now on.
+    /// Goes on with another keyring's keys, here and in every clone. Tokens of keys that are gone are refused from now
+    /// on.
     pub fn use_keyring(&self, keyring: &Keyring) {
         let before = self.keys.load();
         let keeps = keyring.keeps(&before.keyring, &PURPOSES);
