@@ -11,12 +11,13 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    Logout, RefreshToken, RequestOtp, ResendOtp, UpdateProfile, VerifyOtp,
+    Logout, LogoutAll, RefreshToken, RenameDevice, RequestOtp, ResendOtp, RevokeDevice, UpdateProfile,
+    VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    CodeSent, Policy, Refusal, Services, SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
+    CodeSent, Refusal, Services, SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
 };
-use counterfoil_domain::values::{AccountId, Client, FullName, Identifier, OtpCode};
+use counterfoil_domain::values::{AccountId, Client, DeviceName, FullName, Identifier, OtpCode, SessionId};
 use counterfoil_projections::profile::Profile;
 use cqrs_es::Aggregate as _;
 use cqrs_es::event_sink::EventSink;
@@ -119,14 +120,13 @@ impl Accounts {
     /// The write side over a journal.
     pub fn new(
         journal: Journal,
-        policy: Policy,
+        services: Services,
         codes: OtpCodes,
         tokens: Tokens,
         delivery: Delivery,
         clock: Arc<dyn Clock>,
         ended: Arc<EndedSessions>,
     ) -> Self {
-        let services = Services { codes: Arc::new(codes.clone()), policy: Arc::new(policy) };
         Self { journal, services, codes, tokens, delivery, clock, ended, lanes: Arc::default() }
     }
 
@@ -229,6 +229,56 @@ impl Accounts {
         let opened = self.tokens.open_expired(kind, token, at);
         let token = opened.map_err(|_| AccountsError::InvalidToken)?;
         let command = Logout { at, session: token.session, client: origin.client.clone() };
+        self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+        Ok(())
+    }
+
+    /// Ends all sessions of the account that an access token speaks for, or all but the token's own.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the session has ended meanwhile.
+    pub async fn logout_all(
+        &self,
+        token: Token,
+        keep_current: bool,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
+        let at = self.clock.now();
+        let command = LogoutAll { at, session: token.session, keep_current, client: origin.client.clone() };
+        self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+        Ok(())
+    }
+
+    /// Ends a session of the account that an access token speaks for.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the account has no such session, or the token's own has ended meanwhile.
+    pub async fn revoke_device(
+        &self,
+        token: Token,
+        device: SessionId,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
+        let at = self.clock.now();
+        let command = RevokeDevice { at, session: token.session, device, client: origin.client.clone() };
+        self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+        Ok(())
+    }
+
+    /// Names a device of the account that an access token speaks for.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the account has no such session, or the token's own has ended meanwhile.
+    pub async fn rename_device(
+        &self,
+        token: Token,
+        device: SessionId,
+        name: DeviceName,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
+        let at = self.clock.now();
+        let command =
+            RenameDevice { at, session: token.session, device, name, client: origin.client.clone() };
         self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
         Ok(())
     }

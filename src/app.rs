@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App, HttpServer, web};
+use counterfoil_domain::user_account::Services;
 use counterfoil_domain::values::AccountId;
 use counterfoil_projections::profile::Profile;
 use counterfoil_projections::{revoked_token, user_login};
@@ -15,6 +16,7 @@ use deadpool_postgres::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::accounts::{Accounts, AccountsError};
+use crate::client_marks::ClientMarks;
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
 use crate::ended_sessions::EndedSessions;
@@ -82,10 +84,16 @@ impl State {
         let tokens = Tokens::new(keyring, settings.tokens.clone());
         let journal = Journal::new(database.clone(), PersonalData::new(keyring));
         let ended = EndedSessions::follow(database.clone(), clock.clone());
+        let codes = OtpCodes::new(keyring);
+        let services = Services {
+            codes: Arc::new(codes.clone()),
+            clients: Arc::new(ClientMarks::new(keyring)),
+            policy: Arc::new(settings.policy.clone()),
+        };
         let accounts = Accounts::new(
             journal,
-            settings.policy.clone(),
-            OtpCodes::new(keyring),
+            services,
+            codes,
             tokens.clone(),
             settings.delivery,
             clock.clone(),

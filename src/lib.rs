@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod app;
 pub mod cli;
+pub mod client_marks;
 pub mod clock;
 pub mod database;
 pub mod ended_sessions;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
 use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
-use counterfoil_domain::user_account::{InvalidPolicy, Policy};
+use counterfoil_domain::user_account::{Binding, DeviceLimitPolicy, InvalidPolicy, Policy, Rotation};
 use counterfoil_domain::values::Region;
 use serde::Deserialize;
 
@@ -276,6 +276,9 @@ impl Sources {
                 session_absolute: seconds(raw.sessions.absolute),
                 refresh_grace: seconds(raw.sessions.refresh_grace),
                 device_limit: raw.sessions.device_limit,
+                device_limit_policy: raw.sessions.device_limit_policy,
+                binding: raw.sessions.binding,
+                rotation: raw.sessions.rotation,
                 ..Policy::default()
             }
             .validated()?,
@@ -431,7 +434,15 @@ raw_section!(RawCodes {
     wrong_per_hour: usize,
     wrong_in_a_row: u32,
 });
-raw_section!(RawSessions { idle: u32, absolute: u32, refresh_grace: u32, device_limit: usize });
+raw_section!(RawSessions {
+    idle: u32,
+    absolute: u32,
+    refresh_grace: u32,
+    device_limit: usize,
+    device_limit_policy: DeviceLimitPolicy,
+    binding: Binding,
+    rotation: Rotation,
+});
 raw_section!(RawTokens { issuer: String, audience: String, access_lifetime: u32 });
 raw_section!(RawOauth { clients: Vec<RawOauthClient> });
 raw_section!(RawOauthClient { id: String, secret_sha256: String });
@@ -477,6 +488,10 @@ mod tests {
             ("COUNTERFOIL__CODES__LIFETIME", "-1", "codes.lifetime"),
             ("COUNTERFOIL__CODES__LIFETIME", "99999999999999999999", "codes.lifetime"),
             ("COUNTERFOIL__SESSIONS__IDLE", "4294967295", "sessions.idle"),
+            ("COUNTERFOIL__SESSIONS__DEVICE_LIMIT", "101", "sessions.device_limit"),
+            ("COUNTERFOIL__SESSIONS__DEVICE_LIMIT_POLICY", "evict", "sessions.device_limit_policy"),
+            ("COUNTERFOIL__SESSIONS__BINDING", "ip", "sessions.binding"),
+            ("COUNTERFOIL__SESSIONS__ROTATION", "true", "sessions.rotation"),
             ("COUNTERFOIL__CODES__LIFETIMES", "60", "lifetimes"),
             ("COUNTERFOIL__NOTHING__HERE", "60", "nothing"),
             ("COUNTERFOIL_LISTEN", "0.0.0.0:8000", "server.listen"),

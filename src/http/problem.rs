@@ -56,6 +56,8 @@ pub enum Problem {
     CodeQuotaSpent(Duration),
     /// There is no code to send again.
     NoPendingCode,
+    /// The account is signed in on as many devices as it may be.
+    DeviceLimitReached,
     /// The token in the body is not valid.
     InvalidToken,
     /// No configured client of `/oauth` proved itself.
@@ -93,6 +95,8 @@ impl Problem {
             Refusal::NoPendingCode => Self::NoPendingCode,
             Refusal::InvalidCode => Self::InvalidCode,
             Refusal::TooManyTries { until } => Self::TooManyTries(wait(until)),
+            Refusal::DeviceLimitReached => Self::DeviceLimitReached,
+            Refusal::UnknownDevice => Self::NotFound,
             Refusal::SpentToken => Self::InvalidToken,
             Refusal::SessionEnded => Self::InvalidAccessToken,
         }
@@ -142,6 +146,7 @@ impl Problem {
             Self::CodeTooSoon(_) => "code_too_soon",
             Self::CodeQuotaSpent(_) => "code_quota_spent",
             Self::NoPendingCode => "no_pending_code",
+            Self::DeviceLimitReached => "device_limit_reached",
             Self::InvalidToken => "invalid_token",
             Self::InvalidClient => "invalid_client",
             Self::MalformedForm => "malformed_form",
@@ -168,6 +173,7 @@ impl Problem {
                 StatusCode::NOT_ACCEPTABLE
             }
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::DeviceLimitReached => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyTries(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -199,6 +205,7 @@ impl Problem {
             | Self::CrossSiteRequest
             | Self::InvalidCode
             | Self::NoPendingCode
+            | Self::DeviceLimitReached
             | Self::InvalidToken
             | Self::InvalidClient
             | Self::MalformedForm

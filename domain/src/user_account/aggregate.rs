@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::commands::UserAccountCommand;
 use super::{Policy, Refusal, UserAccount, UserAccountEvent};
-use crate::values::{ChallengeNonce, Identifier, OtpCode};
+use crate::values::{ChallengeNonce, Client, ClientMark, Identifier, OtpCode, SessionId};
 
 /// What a code lets its bearer do. A code for one purpose is no code for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,11 +41,19 @@ pub trait OtpMatcher: Send + Sync {
     ) -> bool;
 }
 
+/// Marks clients, without the domain ever holding the key they are hashed with.
+pub trait ClientMarker: Send + Sync {
+    /// The mark of a client of that session. That of the same client of another session is another.
+    fn mark(&self, session: SessionId, client: &Client) -> ClientMark;
+}
+
 /// What the aggregate needs from outside to decide.
 #[derive(Clone)]
 pub struct Services {
     /// Tells right codes from wrong ones.
     pub codes: Arc<dyn OtpMatcher>,
+    /// Tells a session's client from another.
+    pub clients: Arc<dyn ClientMarker>,
     /// The numbers the rules go by.
     pub policy: Arc<Policy>,
 }

@@ -32,6 +32,12 @@ pub enum Refusal {
         /// When the next try is looked at.
         until: DateTime<Utc>,
     },
+    /// The code is right, and the account is signed in on as many devices as it may be. The code goes on working.
+    #[error("the account is signed in on as many devices as it may be")]
+    DeviceLimitReached,
+    /// The account is not signed in on that device.
+    #[error("the account has no such device")]
+    UnknownDevice,
     /// The refresh token's session has ended, or the token is not its newest.
     #[error("the refresh token is spent or its session has ended")]
     SpentToken,

@@ -5,7 +5,10 @@ use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
 
 use crate::user_account::Purpose;
-use crate::values::{ChallengeNonce, Channel, Client, FullName, Generation, Identifier, SessionId};
+use crate::values::{
+    ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName, FullName, Generation, Identifier,
+    SessionId,
+};
 
 /// One event of an account's stream.
 ///
@@ -35,6 +38,9 @@ pub struct Person {
     /// The name given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fullname: Option<FullName>,
+    /// The name given to a device. (The one that a device gives itself at sign-in is its [`Client`]'s.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_name: Option<DeviceName>,
 }
 
 /// What happened, without anything personal.
@@ -99,6 +105,9 @@ pub enum Fact {
         expires_at: DateTime<Utc>,
         /// When the session ends however often it is refreshed.
         ends_at: DateTime<Utc>,
+        /// From which device and network; absent where the session began before that was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mark: Option<ClientMark>,
     },
     /// A session got its next generation of tokens; the former refresh token is spent.
     TokenRefreshed {
@@ -121,6 +130,16 @@ pub enum Fact {
         /// When the session ends unless it is refreshed again, as it was said then.
         expires_at: DateTime<Utc>,
     },
+    /// A session's refresh token came from another device or network than before. With a binding to it, the session
+    /// ends.
+    ClientChanged {
+        /// The session.
+        session: SessionId,
+        /// What is another.
+        change: ClientChange,
+        /// The client it came from.
+        mark: ClientMark,
+    },
     /// A refresh token was presented that had been spent for too long, or never made: somebody has a copy. The session
     /// ends with it.
     TokenReuseDetected {
@@ -139,6 +158,11 @@ pub enum Fact {
         reason: SignOutReason,
         /// Until when a token of the session could still be presented.
         expires_at: DateTime<Utc>,
+    },
+    /// A device got another name.
+    DeviceRenamed {
+        /// The session on it.
+        session: SessionId,
     },
     /// The person changed his name.
     ProfileUpdated {},
@@ -170,6 +194,9 @@ pub enum CodeRejected {
     Paused,
     /// Too many wrong codes were tried in a row; this one was not looked at. Time alone does not lift it.
     Locked,
+    /// It is the code, but the account is signed in on as many devices as it may be. Recorded once for each code,
+    /// which goes on working: whoever has it may sign a device out and try again.
+    DeviceLimit,
 }
 
 /// Why a session ended.
@@ -182,6 +209,12 @@ pub enum SignOutReason {
     DeviceLimit,
     /// A spent refresh token of it was presented again: somebody has a copy.
     TokenReuse,
+    /// The person ended it from another device.
+    DeviceRevoked,
+    /// The person signed out everywhere, or everywhere else.
+    SignedOutEverywhere,
+    /// It is bound to a device or network, and its refresh token came from another.
+    ClientChanged,
 }
 
 impl SignOutReason {
@@ -191,6 +224,9 @@ impl SignOutReason {
             Self::SignedOut => "signed_out",
             Self::DeviceLimit => "device_limit",
             Self::TokenReuse => "token_reuse",
+            Self::DeviceRevoked => "device_revoked",
+            Self::SignedOutEverywhere => "signed_out_everywhere",
+            Self::ClientChanged => "client_changed",
         }
     }
 }
@@ -211,7 +247,9 @@ impl UserAccountEvent {
             | Fact::LoggedIn { .. }
             | Fact::TokenRefreshed { .. }
             | Fact::TokenRefreshRetried { .. }
+            | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }
+            | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {} => None,
         }
     }
@@ -227,8 +265,10 @@ impl UserAccountEvent {
             Fact::LoggedIn { .. } => "LoggedIn",
             Fact::TokenRefreshed { .. } => "TokenRefreshed",
             Fact::TokenRefreshRetried { .. } => "TokenRefreshRetried",
+            Fact::ClientChanged { .. } => "ClientChanged",
             Fact::TokenReuseDetected { .. } => "TokenReuseDetected",
             Fact::LoggedOut { .. } => "LoggedOut",
+            Fact::DeviceRenamed { .. } => "DeviceRenamed",
             Fact::ProfileUpdated {} => "ProfileUpdated",
         }
     }

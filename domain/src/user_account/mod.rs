@@ -8,10 +8,10 @@ mod outcome;
 mod policy;
 mod state;
 
-pub use aggregate::{OtpMatcher, Purpose, Services};
+pub use aggregate::{ClientMarker, OtpMatcher, Purpose, Services};
 pub use commands::UserAccountCommand;
 pub use error::Refusal;
 pub use events::{CodeRefused, CodeRejected, Fact, Person, SignOutReason, UserAccountEvent};
 pub use outcome::{CodeSent, SessionTokens};
-pub use policy::{InvalidPolicy, Policy};
+pub use policy::{Binding, DeviceLimitPolicy, InvalidPolicy, Policy, Rotation};
 pub use state::{Active, Challenge, Codes, Pending, Session, UserAccount};

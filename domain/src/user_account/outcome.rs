@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{CodeRejected, Fact, Purpose, Refusal, UserAccountEvent};
+use super::{CodeRejected, Fact, Purpose, Refusal, SignOutReason, UserAccountEvent};
 use crate::values::{ChallengeNonce, Channel, Generation, SessionId};
 
 /// A code is to go out.
@@ -52,8 +52,10 @@ impl CodeSent {
             | Fact::LoggedIn { .. }
             | Fact::TokenRefreshed { .. }
             | Fact::TokenRefreshRetried { .. }
+            | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }
             | Fact::LoggedOut { .. }
+            | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {} => None,
         }
     }
@@ -66,16 +68,18 @@ impl SessionTokens {
     /// The rejection on record.
     pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
         match event.fact {
-            Fact::LoggedIn { session, generation, expires_at, channel: _, ends_at: _ }
+            Fact::LoggedIn { session, generation, expires_at, channel: _, ends_at: _, mark: _ }
             | Fact::TokenRefreshed { session, generation, expires_at } => {
                 Some(Ok(Self { session, generation, issued_at: event.at, expires_at }))
             }
             Fact::TokenRefreshRetried { session, generation, issued_at, expires_at } => {
                 Some(Ok(Self { session, generation, issued_at, expires_at }))
             }
-            Fact::TokenReuseDetected { .. } => Some(Err(Refusal::SpentToken)),
+            Fact::TokenReuseDetected { .. }
+            | Fact::LoggedOut { reason: SignOutReason::ClientChanged, .. } => Some(Err(Refusal::SpentToken)),
             Fact::OtpRejected { reason, until, tries_left: _ } => Some(Err(match (reason, until) {
                 (CodeRejected::Paused | CodeRejected::Locked, Some(until)) => Refusal::TooManyTries { until },
+                (CodeRejected::DeviceLimit, _) => Refusal::DeviceLimitReached,
                 (
                     CodeRejected::Paused | CodeRejected::Locked | CodeRejected::Wrong | CodeRejected::Expired,
                     _,
@@ -85,7 +89,9 @@ impl SessionTokens {
             | Fact::OtpResent { .. }
             | Fact::OtpRequestRefused { .. }
             | Fact::UserRegistered { .. }
+            | Fact::ClientChanged { .. }
             | Fact::LoggedOut { .. }
+            | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {} => None,
         }
     }

@@ -1,6 +1,9 @@
 //! The numbers the rules go by.
 
 use chrono::TimeDelta;
+use serde::Deserialize;
+
+use crate::values::ClientChange;
 
 /// How long, how often, how many. Decisions read it; events carry what was decided, so a change of policy changes
 /// no history.
@@ -26,8 +29,60 @@ pub struct Policy {
     pub session_absolute: TimeDelta,
     /// How long after a refresh the spent token is taken again, for the same generation: the answer may have been lost.
     pub refresh_grace: TimeDelta,
-    /// How many devices an account may be signed in on; one more signs out the least recently used.
+    /// How many devices an account may be signed in on.
     pub device_limit: usize,
+    /// What happens when one more signs in.
+    pub device_limit_policy: DeviceLimitPolicy,
+    /// What a session is bound to.
+    pub binding: Binding,
+    /// Whether a refresh spends the token it came with.
+    pub rotation: Rotation,
+}
+
+/// What happens when a device more than allowed signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceLimitPolicy {
+    /// The least recently used is signed out.
+    EvictOldest,
+    /// It is not let in.
+    Deny,
+    /// It is let in: there is no limit but [`Policy::MOST_DEVICES`].
+    Off,
+}
+
+/// What a session is bound to: a refresh from elsewhere ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Binding {
+    /// Nothing; a change of device or network is on record.
+    Off,
+    /// The device, as far as its `User-Agent` header tells it.
+    Device,
+    /// The device and its network.
+    DeviceAndIp,
+}
+
+impl Binding {
+    /// Whether a change of client ends the session.
+    pub(super) fn forbids(self, change: ClientChange) -> bool {
+        match (self, change) {
+            (Self::Off, _) | (Self::Device, ClientChange::Network) => false,
+            (Self::Device, ClientChange::Device | ClientChange::DeviceAndNetwork)
+            | (Self::DeviceAndIp, _) => true,
+        }
+    }
+}
+
+/// Whether a refresh spends the token it came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rotation {
+    /// Each refresh gives a token of the next generation, and a copy of a spent one is found out.
+    On,
+    /// The generation stays, for clients that ignore the new refresh token and go on with their first. A stolen token
+    /// then works beside its owner's until the session ends, and nobody finds out.
+    Off,
 }
 
 /// A policy that would weaken or break sign-in.
@@ -54,11 +109,25 @@ impl Default for Policy {
             session_absolute: TimeDelta::days(90),
             refresh_grace: TimeDelta::seconds(10),
             device_limit: 5,
+            device_limit_policy: DeviceLimitPolicy::EvictOldest,
+            binding: Binding::Off,
+            rotation: Rotation::On,
         }
     }
 }
 
 impl Policy {
+    /// How many devices an account can be signed in on whatever the policy is, so that its state stays bounded.
+    pub const MOST_DEVICES: usize = 100;
+
+    /// For how many devices there is a place.
+    pub(super) fn places(&self) -> usize {
+        match self.device_limit_policy {
+            DeviceLimitPolicy::EvictOldest | DeviceLimitPolicy::Deny => self.device_limit,
+            DeviceLimitPolicy::Off => Self::MOST_DEVICES,
+        }
+    }
+
     /// Checks each number that an installation can set against the bounds of NIST SP 800-63B-4 and of plain sense.
     ///
     /// # Errors
@@ -80,7 +149,7 @@ impl Policy {
                 (60..=year).contains(&seconds(self.session_absolute)),
             ),
             ("sessions.refresh_grace", "0 to 60 seconds", (0..=60).contains(&seconds(self.refresh_grace))),
-            ("sessions.device_limit", "1 to 100", (1..=100).contains(&self.device_limit)),
+            ("sessions.device_limit", "1 to 100", (1..=Self::MOST_DEVICES).contains(&self.device_limit)),
         ];
         match rules.into_iter().find(|(_, _, holds)| !holds) {
             Some((setting, range, _)) => Err(InvalidPolicy { setting, range }),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::events::{CodeRefused, CodeRejected, Fact, UserAccountEvent};
 use crate::user_account::Purpose;
-use crate::values::{ChallengeNonce, Channel, Generation, SessionId};
+use crate::values::{ChallengeNonce, Channel, ClientMark, Generation, SessionId};
 
 /// An account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +72,8 @@ pub struct Challenge {
     pub expires_at: DateTime<Utc>,
     /// How many wrong codes were tried against it.
     pub wrong_tries: u8,
+    /// Whether it is on record that the right code came and there was no place for another device.
+    pub noted_no_place: bool,
 }
 
 /// A device that is signed in.
@@ -87,6 +89,8 @@ pub struct Session {
     pub expires_at: DateTime<Utc>,
     /// When it ends in any case.
     pub ends_at: DateTime<Utc>,
+    /// From which device and network it was last used; none where that was not kept.
+    pub mark: Option<ClientMark>,
 }
 
 impl Session {
@@ -117,7 +121,12 @@ impl UserAccount {
 
     /// The session of that name, if it has not ended or expired.
     pub fn live_session(&self, id: SessionId, now: DateTime<Utc>) -> Option<&Session> {
-        self.sessions().iter().find(|session| session.id == id && session.is_live(now))
+        self.live_sessions(now).find(|session| session.id == id)
+    }
+
+    /// The sessions that have not ended or expired.
+    pub fn live_sessions(&self, now: DateTime<Utc>) -> impl Iterator<Item = &Session> {
+        self.sessions().iter().filter(move |session| session.is_live(now))
     }
 
     /// The sessions that have not been ended.
@@ -139,6 +148,7 @@ impl UserAccount {
                     purpose: *purpose,
                     expires_at: *expires_at,
                     wrong_tries: 0,
+                    noted_no_place: false,
                 };
                 let codes = self.touch(at);
                 codes.challenge = Some(challenge);
@@ -153,6 +163,7 @@ impl UserAccount {
                     purpose: *purpose,
                     expires_at: *expires_at,
                     wrong_tries,
+                    noted_no_place: false,
                 });
                 codes.note_sent(at);
             }
@@ -166,7 +177,7 @@ impl UserAccount {
                 let codes = std::mem::take(self.touch(at));
                 *self = Self::Active(Active { last_event_at: at, codes, sessions: Vec::new() });
             }
-            Fact::LoggedIn { session, channel: _, generation, expires_at, ends_at } => {
+            Fact::LoggedIn { session, channel: _, generation, expires_at, ends_at, mark } => {
                 let codes = self.touch(at);
                 codes.challenge = None;
                 codes.wrong.clear();
@@ -178,6 +189,7 @@ impl UserAccount {
                     last_used_at: at,
                     expires_at: *expires_at,
                     ends_at: *ends_at,
+                    mark: *mark,
                 };
                 self.change_sessions(|sessions| {
                     sessions.retain(|other| other.is_live(at));
@@ -186,13 +198,15 @@ impl UserAccount {
             }
             Fact::TokenRefreshed { session, generation, expires_at } => {
                 self.touch(at);
-                self.change_sessions(|sessions| {
-                    if let Some(found) = sessions.iter_mut().find(|other| other.id == *session) {
-                        found.generation = *generation;
-                        found.last_used_at = at;
-                        found.expires_at = *expires_at;
-                    }
+                self.change_session(*session, |session| {
+                    session.generation = *generation;
+                    session.last_used_at = at;
+                    session.expires_at = *expires_at;
                 });
+            }
+            Fact::ClientChanged { session, change: _, mark } => {
+                self.touch(at);
+                self.change_session(*session, |session| session.mark = Some(*mark));
             }
             Fact::TokenRefreshRetried { .. } | Fact::TokenReuseDetected { .. } => {
                 self.touch(at);
@@ -201,7 +215,7 @@ impl UserAccount {
                 self.touch(at);
                 self.change_sessions(|sessions| sessions.retain(|other| other.id != *session));
             }
-            Fact::ProfileUpdated {} => {
+            Fact::DeviceRenamed { .. } | Fact::ProfileUpdated {} => {
                 self.touch(at);
             }
         }
@@ -220,6 +234,14 @@ impl UserAccount {
             }
             Self::Unknown => unreachable!("made pending above"),
         }
+    }
+
+    fn change_session(&mut self, id: SessionId, change: impl FnOnce(&mut Session)) {
+        self.change_sessions(|sessions| {
+            if let Some(session) = sessions.iter_mut().find(|session| session.id == id) {
+                change(session);
+            }
+        });
     }
 
     fn change_sessions(&mut self, change: impl FnOnce(&mut Vec<Session>)) {
@@ -258,6 +280,11 @@ impl Codes {
             }
             CodeRejected::Expired => self.challenge = None,
             CodeRejected::Paused | CodeRejected::Locked => self.noted_rejection = until,
+            CodeRejected::DeviceLimit => {
+                if let Some(challenge) = &mut self.challenge {
+                    challenge.noted_no_place = true;
+                }
+            }
         }
     }
 }

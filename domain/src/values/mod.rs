@@ -11,7 +11,7 @@ mod otp_code;
 mod phone_number;
 mod text;
 
-pub use client::{Client, UserAgent};
+pub use client::{Client, ClientChange, ClientMark, UserAgent};
 pub use device_name::DeviceName;
 pub use email_address::{EmailAddress, InvalidEmailAddress};
 pub use full_name::FullName;

@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use counterfoil_domain::user_account::{
     CodeRefused, CodeRejected, Fact, Person, Purpose, SignOutReason, UserAccountEvent,
 };
-use counterfoil_domain::values::{Channel, Client, Generation};
+use counterfoil_domain::values::{Channel, Client, ClientChange, ClientMark, Generation};
 use cqrs_es::DomainEvent as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -38,7 +38,11 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         let event = UserAccountEvent {
             at: at(0) + TimeDelta::microseconds(123_456),
             fact,
-            person: Some(Person { identifier: Some(phone()), fullname: Some(fullname()) }),
+            person: Some(Person {
+                identifier: Some(phone()),
+                fullname: Some(fullname()),
+                device_name: Some(device_name()),
+            }),
             client: Some(client()),
         };
         examples.push((name, event));
@@ -61,22 +65,26 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             add(format!("OtpResent {channel:?} {purpose:?}"), fact);
         }
         add(format!("UserRegistered {channel:?}"), Fact::UserRegistered { channel });
-        let fact = Fact::LoggedIn {
-            session: session(1),
-            channel,
-            generation: Generation::FIRST,
-            expires_at: at(30 * DAY),
-            ends_at: at(90 * DAY),
-        };
-        add(format!("LoggedIn {channel:?}"), fact);
+        for mark in [None, Some(ClientMark { device: 7, network: 65_535 })] {
+            let fact = Fact::LoggedIn {
+                session: session(1),
+                channel,
+                generation: Generation::FIRST,
+                expires_at: at(30 * DAY),
+                ends_at: at(90 * DAY),
+                mark,
+            };
+            let marked = if mark.is_some() { " marked" } else { "" };
+            add(format!("LoggedIn {channel:?}{marked}"), fact);
+        }
     }
     for reason in every!(CodeRefused: TooSoon, QuotaSpent, Paused, Locked) {
         let until = at(60);
         add(format!("OtpRequestRefused {reason:?}"), Fact::OtpRequestRefused { reason, until });
     }
-    for reason in every!(CodeRejected: Wrong, Expired, Paused, Locked) {
+    for reason in every!(CodeRejected: Wrong, Expired, Paused, Locked, DeviceLimit) {
         let (tries_left, until) = match reason {
-            CodeRejected::Wrong => (4, None),
+            CodeRejected::Wrong | CodeRejected::DeviceLimit => (4, None),
             CodeRejected::Expired => (0, None),
             CodeRejected::Paused | CodeRejected::Locked => (0, Some(at(60))),
         };
@@ -96,10 +104,17 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     let fact =
         Fact::TokenReuseDetected { session: session(1), presented: Generation(2), newest: Generation(4) };
     add("TokenReuseDetected".to_owned(), fact);
-    for reason in every!(SignOutReason: SignedOut, DeviceLimit, TokenReuse) {
+    for change in every!(ClientChange: Device, Network, DeviceAndNetwork) {
+        let mark = ClientMark { device: 7, network: 65_535 };
+        add(format!("ClientChanged {change:?}"), Fact::ClientChanged { session: session(1), change, mark });
+    }
+    for reason in every!(SignOutReason: SignedOut, DeviceLimit, TokenReuse, DeviceRevoked, SignedOutEverywhere,
+        ClientChanged)
+    {
         let fact = Fact::LoggedOut { session: session(1), reason, expires_at: at(30 * DAY) };
         add(format!("LoggedOut {reason:?}"), fact);
     }
+    add("DeviceRenamed".to_owned(), Fact::DeviceRenamed { session: session(1) });
     add("ProfileUpdated".to_owned(), Fact::ProfileUpdated {});
     examples
 }
@@ -187,7 +202,8 @@ fn adding_to_the_golden_file_changes_nothing_that_is_in_it() {
 #[test]
 fn the_names_of_events_are_these_and_all_different() {
     let names = every!(name of Fact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, UserRegistered,
-        LoggedIn, TokenRefreshed, TokenRefreshRetried, TokenReuseDetected, LoggedOut, ProfileUpdated);
+        LoggedIn, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
+        ProfileUpdated);
     let listed = BTreeSet::from(names.map(str::to_owned));
     assert_eq!(listed.len(), names.len());
     let shown: BTreeSet<_> = examples().iter().map(|(_, event)| event.event_type()).collect();
@@ -211,7 +227,9 @@ fn the_json_of_an_event_holds_nothing_personal() {
         assert!(event.person.is_some() && event.client.is_some(), "{example}");
         let json = serde_json::to_string(&event).unwrap();
         assert_eq!(json, serde_json::to_string(&without_keys(&event)).unwrap(), "{example}");
-        for personal in ["person", "client", "9121234567", "Ada", "192.0.2.7", "Firefox", "laptop"] {
+        for personal in
+            ["\"person\"", "\"client\"", "9121234567", "Ada", "192.0.2.7", "Firefox", "laptop", "tablet"]
+        {
             assert!(!json.contains(personal), "{example}: {personal}");
         }
     }
@@ -223,13 +241,15 @@ fn what_is_sealed_beside_the_json_keeps_its_form() {
         (
             Some(phone()),
             Some(fullname()),
+            None,
             r#"{"identifier":{"phone":"+989121234567"},"fullname":"Ada Lovelace"}"#,
         ),
-        (Some(email()), None, r#"{"identifier":{"email":"ada@example.com"}}"#),
-        (None, Some(fullname()), r#"{"fullname":"Ada Lovelace"}"#),
+        (Some(email()), None, None, r#"{"identifier":{"email":"ada@example.com"}}"#),
+        (None, Some(fullname()), None, r#"{"fullname":"Ada Lovelace"}"#),
+        (None, None, Some(device_name()), r#"{"device_name":"Ada’s tablet"}"#),
     ];
-    for (identifier, fullname, json) in people {
-        let person = Person { identifier, fullname };
+    for (identifier, fullname, device_name, json) in people {
+        let person = Person { identifier, fullname, device_name };
         assert_eq!(serde_json::to_string(&person).unwrap(), json);
         assert_eq!(serde_json::from_str::<Person>(json).unwrap(), person);
     }

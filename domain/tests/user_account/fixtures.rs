@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
-    Logout, RefreshToken, RequestOtp, ResendOtp, UpdateProfile, VerifyOtp,
+    Logout, LogoutAll, RefreshToken, RenameDevice, RequestOtp, ResendOtp, RevokeDevice, UpdateProfile,
+    VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    CodeRefused, CodeRejected, Fact, OtpMatcher, Person, Policy, Purpose, Services, SignOutReason,
-    UserAccount, UserAccountEvent,
+    ClientMarker, CodeRefused, CodeRejected, Fact, OtpMatcher, Person, Policy, Purpose, Services,
+    SignOutReason, UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    ChallengeNonce, Channel, Client, DeviceName, EmailAddress, FullName, Generation, Identifier, OtpCode,
-    PhoneNumber, SessionId, UserAgent,
+    ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName, EmailAddress, FullName,
+    Generation, Identifier, OtpCode, PhoneNumber, SessionId, UserAgent,
 };
 use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 use uuid::Uuid;
@@ -43,12 +44,31 @@ pub(crate) fn fullname() -> FullName {
     FullName::parse("Ada Lovelace").expect("a name")
 }
 
+pub(crate) fn device_name() -> DeviceName {
+    DeviceName::parse("Ada’s tablet").expect("a name")
+}
+
 pub(crate) fn client() -> Client {
     Client {
         ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
         user_agent: UserAgent::from_header("Firefox/140.0"),
         device_name: Some(DeviceName::parse("Ada’s laptop").expect("a name")),
     }
+}
+
+/// Another browser, in the same network.
+pub(crate) fn other_browser() -> Client {
+    Client { user_agent: UserAgent::from_header("Chrome/140.0"), ..client() }
+}
+
+/// The same browser, in another network.
+pub(crate) fn elsewhere() -> Client {
+    Client { ip: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)), ..client() }
+}
+
+/// The mark of a client of `session(s)`.
+pub(crate) fn mark(s: u8, client: &Client) -> ClientMark {
+    KnownCodes.mark(session(s), client)
 }
 
 pub(crate) fn session(n: u8) -> SessionId {
@@ -86,8 +106,18 @@ impl OtpMatcher for KnownCodes {
     }
 }
 
+/// Hashes without a key.
+impl ClientMarker for KnownCodes {
+    fn mark(&self, session: SessionId, client: &Client) -> ClientMark {
+        ClientMark::of(client, |feature| {
+            let bytes = session.0.as_bytes().iter().chain(feature);
+            bytes.fold(0, |hash: u16, byte| hash.wrapping_mul(31).wrapping_add(u16::from(*byte)))
+        })
+    }
+}
+
 pub(crate) fn services(policy: Policy) -> Services {
-    Services { codes: Arc::new(KnownCodes), policy: Arc::new(policy) }
+    Services { codes: Arc::new(KnownCodes), clients: Arc::new(KnownCodes), policy: Arc::new(policy) }
 }
 
 /// An account to which this has happened, and that goes by the default policy.
@@ -129,6 +159,21 @@ pub(crate) fn logout(seconds: i64, s: u8) -> Logout {
     Logout { at: at(seconds), session: session(s), client: client() }
 }
 
+pub(crate) fn logout_all(seconds: i64, s: u8, keep_current: bool) -> LogoutAll {
+    LogoutAll { at: at(seconds), session: session(s), keep_current, client: client() }
+}
+
+/// From `session(s)`, of `session(device)`.
+pub(crate) fn revoke_device(seconds: i64, s: u8, device: u8) -> RevokeDevice {
+    RevokeDevice { at: at(seconds), session: session(s), device: session(device), client: client() }
+}
+
+/// From `session(s)`, of `session(device)`.
+pub(crate) fn rename_device(seconds: i64, s: u8, device: u8) -> RenameDevice {
+    let (name, client) = (device_name(), client());
+    RenameDevice { at: at(seconds), session: session(s), device: session(device), name, client }
+}
+
 pub(crate) fn update_profile(seconds: i64, s: u8) -> UpdateProfile {
     UpdateProfile { at: at(seconds), session: session(s), fullname: fullname(), client: client() }
 }
@@ -143,7 +188,7 @@ pub(crate) fn event(seconds: i64, fact: Fact) -> UserAccountEvent {
 /// An event in which somebody used or proved his identifier.
 pub(crate) fn event_of(identifier: Identifier, seconds: i64, fact: Fact) -> UserAccountEvent {
     UserAccountEvent {
-        person: Some(Person { identifier: Some(identifier), fullname: None }),
+        person: Some(Person { identifier: Some(identifier), ..Person::default() }),
         ..event(seconds, fact)
     }
 }
@@ -234,6 +279,7 @@ pub(crate) fn logged_in(seconds: i64, s: u8) -> UserAccountEvent {
         generation: Generation::FIRST,
         expires_at: at(seconds + 30 * DAY),
         ends_at: at(seconds + 90 * DAY),
+        mark: Some(mark(s, &client())),
     };
     event_of(phone(), seconds, fact)
 }
@@ -263,6 +309,17 @@ pub(crate) fn token_refresh_retried(
     event(seconds, fact)
 }
 
+/// A refresh token of `session(s)` that came from another client than before.
+pub(crate) fn client_changed(seconds: i64, s: u8, change: ClientChange, client: Client) -> UserAccountEvent {
+    let fact = Fact::ClientChanged { session: session(s), change, mark: mark(s, &client) };
+    from(client, event(seconds, fact))
+}
+
+/// The event, when another client brought it about.
+pub(crate) fn from(client: Client, event: UserAccountEvent) -> UserAccountEvent {
+    UserAccountEvent { client: Some(client), ..event }
+}
+
 /// A reuse, and the session's end that follows from it.
 pub(crate) fn token_reused(
     seconds: i64,
@@ -284,9 +341,16 @@ pub(crate) fn logged_out(seconds: i64, s: u8, reason: SignOutReason, expires_at:
     event(seconds, fact)
 }
 
+pub(crate) fn device_renamed(seconds: i64, device: u8) -> UserAccountEvent {
+    UserAccountEvent {
+        person: Some(Person { device_name: Some(device_name()), ..Person::default() }),
+        ..event(seconds, Fact::DeviceRenamed { session: session(device) })
+    }
+}
+
 pub(crate) fn profile_updated(seconds: i64) -> UserAccountEvent {
     UserAccountEvent {
-        person: Some(Person { identifier: None, fullname: Some(fullname()) }),
+        person: Some(Person { fullname: Some(fullname()), ..Person::default() }),
         ..event(seconds, Fact::ProfileUpdated {})
     }
 }

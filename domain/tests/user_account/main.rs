@@ -5,9 +5,12 @@
 mod events;
 mod fixtures;
 mod logout;
+mod logout_all;
 mod refresh_token;
+mod rename_device;
 mod request_otp;
 mod resend_otp;
+mod revoke_device;
 mod state;
 mod update_profile;
 mod verify_otp;

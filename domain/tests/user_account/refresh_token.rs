@@ -1,9 +1,25 @@
 //! Keep a session going.
 
-use counterfoil_domain::user_account::{Refusal, SessionTokens, SignOutReason};
-use counterfoil_domain::values::Generation;
+use counterfoil_domain::user_account::{
+    Binding, Fact, Policy, Refusal, Rotation, SessionTokens, SignOutReason,
+};
+use counterfoil_domain::values::{Client, ClientChange, Generation};
 
 use crate::fixtures::*;
+
+fn bound(binding: Binding) -> Policy {
+    Policy { binding, ..Policy::default() }
+}
+
+/// From another browser, another network, and both.
+fn other_clients() -> [(ClientChange, Client); 3] {
+    let both = Client { ip: elsewhere().ip, ..other_browser() };
+    [
+        (ClientChange::Device, other_browser()),
+        (ClientChange::Network, elsewhere()),
+        (ClientChange::DeviceAndNetwork, both),
+    ]
+}
 
 #[test]
 fn the_newest_token_is_traded_for_the_next_generation() {
@@ -128,7 +144,7 @@ fn a_session_that_was_not_refreshed_in_time_has_ended() {
 
 #[test]
 fn a_session_that_was_signed_out_or_never_began_is_refused() {
-    for reason in [SignOutReason::SignedOut, SignOutReason::DeviceLimit, SignOutReason::TokenReuse] {
+    for reason in [SignOutReason::SignedOut, SignOutReason::DeviceLimit, SignOutReason::DeviceRevoked] {
         given(signed_in())
             .and(vec![logged_out(20, 1, reason, 10 + 30 * DAY)])
             .when(refresh_token(30, 1, 1).into())
@@ -155,6 +171,112 @@ fn a_clock_that_went_back_moves_no_event_back() {
         2,
         10 + 30 * DAY,
     )]);
+}
+
+#[test]
+fn a_change_of_client_is_on_record_with_the_refresh_it_came_with() {
+    for (change, client) in other_clients() {
+        let mut command = refresh_token(DAY, 1, 1);
+        command.client = client.clone();
+        given(signed_in()).when(command.into()).then_expect_events(vec![
+            client_changed(DAY, 1, change, client.clone()),
+            from(client, token_refreshed(DAY, 1, 2, 31 * DAY)),
+        ]);
+    }
+}
+
+#[test]
+fn a_change_of_client_is_on_record_once_and_again_on_the_way_back() {
+    let moved = || {
+        vec![client_changed(DAY, 1, ClientChange::Network, elsewhere()), token_refreshed(DAY, 1, 2, 31 * DAY)]
+    };
+    let mut from_there = refresh_token(2 * DAY, 1, 2);
+    from_there.client = elsewhere();
+    given(signed_in())
+        .and(moved())
+        .when(from_there.into())
+        .then_expect_events(vec![from(elsewhere(), token_refreshed(2 * DAY, 1, 3, 32 * DAY))]);
+    given(signed_in()).and(moved()).when(refresh_token(2 * DAY, 1, 2).into()).then_expect_events(vec![
+        client_changed(2 * DAY, 1, ClientChange::Network, client()),
+        token_refreshed(2 * DAY, 1, 3, 32 * DAY),
+    ]);
+}
+
+#[test]
+fn a_retry_from_another_client_is_on_record_too() {
+    let mut command = refresh_token(DAY + 1, 1, 1);
+    command.client = elsewhere();
+    given(signed_in())
+        .and(vec![token_refreshed(DAY, 1, 2, 31 * DAY)])
+        .when(command.into())
+        .then_expect_events(vec![
+            client_changed(DAY + 1, 1, ClientChange::Network, elsewhere()),
+            from(elsewhere(), token_refresh_retried(DAY + 1, 1, 2, DAY, 31 * DAY)),
+        ]);
+}
+
+#[test]
+fn a_session_that_is_bound_ends_when_its_token_comes_from_elsewhere() {
+    for binding in [Binding::Device, Binding::DeviceAndIp] {
+        for (change, client) in other_clients() {
+            // The token of the newest generation, and its parent soon after it was spent.
+            for (history, generation) in [(vec![], 1), (vec![token_refreshed(DAY, 1, 2, 10 + 30 * DAY)], 1)] {
+                let mut command = refresh_token(DAY, 1, generation);
+                command.client = client.clone();
+                let ended = logged_out(DAY, 1, SignOutReason::ClientChanged, 10 + 30 * DAY);
+                let expected =
+                    vec![client_changed(DAY, 1, change, client.clone()), from(client.clone(), ended)];
+                let decided = given_under(bound(binding), signed_in()).and(history).when(command.into());
+                if binding == Binding::Device && change == ClientChange::Network {
+                    let events = decided.inspect_result().expect("taken");
+                    assert!(matches!(SessionTokens::from_event(&events[1]), Some(Ok(_))), "{events:?}");
+                } else {
+                    decided.then_expect_events(expected);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_answer_to_a_token_from_elsewhere_is_that_to_a_spent_one() {
+    let ended = logged_out(DAY, 1, SignOutReason::ClientChanged, 10 + 30 * DAY);
+    assert_eq!(SessionTokens::from_event(&ended), Some(Err(Refusal::SpentToken)));
+    let changed = client_changed(DAY, 1, ClientChange::Network, elsewhere());
+    assert_eq!(SessionTokens::from_event(&changed), None);
+}
+
+#[test]
+fn a_session_from_before_clients_were_marked_is_bound_to_none() {
+    let mut history = signed_in();
+    if let Fact::LoggedIn { mark, .. } = &mut history[2].fact {
+        *mark = None;
+    }
+    let mut command = refresh_token(DAY, 1, 1);
+    command.client = elsewhere();
+    given_under(bound(Binding::DeviceAndIp), history)
+        .when(command.into())
+        .then_expect_events(vec![from(elsewhere(), token_refreshed(DAY, 1, 2, 31 * DAY))]);
+}
+
+#[test]
+fn without_rotation_the_first_token_goes_on_working() {
+    let policy = Policy { rotation: Rotation::Off, ..Policy::default() };
+    given_under(policy.clone(), signed_in())
+        .when(refresh_token(DAY, 1, 1).into())
+        .then_expect_events(vec![token_refreshed(DAY, 1, 1, 31 * DAY)]);
+    given_under(policy, signed_in())
+        .and(vec![token_refreshed(DAY, 1, 1, 31 * DAY)])
+        .when(refresh_token(2 * DAY, 1, 1).into())
+        .then_expect_events(vec![token_refreshed(2 * DAY, 1, 1, 32 * DAY)]);
+}
+
+#[test]
+fn what_was_spent_before_rotation_ended_stays_spent() {
+    given_under(Policy { rotation: Rotation::Off, ..Policy::default() }, signed_in())
+        .and(vec![token_refreshed(DAY, 1, 2, 31 * DAY), token_refreshed(2 * DAY, 1, 2, 32 * DAY)])
+        .when(refresh_token(2 * DAY, 1, 1).into())
+        .then_expect_events(token_reused(2 * DAY, 1, 1, 2, 32 * DAY));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn a_code_lives_as_long_as_the_policy_says() {
 fn a_name_is_kept_while_nobody_has_proved_the_identifier() {
     let command = |seconds| RequestOtp { fullname: Some(fullname()), ..request_otp(seconds, 2) };
     let named = |seconds| UserAccountEvent {
-        person: Some(Person { identifier: Some(phone()), fullname: Some(fullname()) }),
+        person: Some(Person { identifier: Some(phone()), fullname: Some(fullname()), ..Person::default() }),
         ..otp_requested(seconds, 2)
     };
     given([]).when(command(0).into()).then_expect_events(vec![named(0)]);

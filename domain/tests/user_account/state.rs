@@ -6,7 +6,8 @@ use std::task::{Context, Poll, Waker};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{RequestOtp, ResendOtp, VerifyOtp};
 use counterfoil_domain::user_account::{
-    CodeRejected, Fact, Policy, Refusal, Services, UserAccount, UserAccountCommand, UserAccountEvent,
+    Binding, CodeRejected, DeviceLimitPolicy, Fact, Policy, Refusal, Services, UserAccount,
+    UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Identifier, OtpCode, SessionId};
 use cqrs_es::Aggregate as _;
@@ -31,8 +32,11 @@ enum Step {
     Request(Channel),
     Resend(Channel),
     Verify { channel: Channel, right: bool },
-    Refresh { session: Index, spent: bool },
+    Refresh { session: Index, spent: bool, elsewhere: bool },
     Logout(Index),
+    LogoutAll { session: Index, keep_current: bool },
+    Revoke { session: Index, device: Index },
+    RenameDevice { session: Index, device: Index },
     Rename(Index),
 }
 
@@ -67,12 +71,30 @@ impl History {
                 ..verify_otp(clock, if right { self.right_code() } else { wrong_code() }, n)
             }
             .into(),
-            Step::Refresh { session, spent } => {
+            Step::Refresh { session, spent, elsewhere: moved } => {
                 let id = self.session(session);
                 let newest = self.account.sessions().iter().find(|live| live.id == id);
                 let generation = newest.map_or(1, |live| live.generation.0);
                 let mut command = refresh_token(clock, n, generation - u32::from(spent));
                 command.session = id;
+                if moved {
+                    command.client = elsewhere();
+                }
+                command.into()
+            }
+            Step::LogoutAll { session, keep_current } => {
+                let mut command = logout_all(clock, n, keep_current);
+                command.session = self.session(session);
+                command.into()
+            }
+            Step::Revoke { session, device } => {
+                let mut command = revoke_device(clock, n, n);
+                (command.session, command.device) = (self.session(session), self.session(device));
+                command.into()
+            }
+            Step::RenameDevice { session, device } => {
+                let mut command = rename_device(clock, n, n);
+                (command.session, command.device) = (self.session(session), self.session(device));
                 command.into()
             }
             Step::Logout(session) => {
@@ -165,8 +187,10 @@ fn began(event: &UserAccountEvent) -> Option<SessionId> {
         | Fact::UserRegistered { .. }
         | Fact::TokenRefreshed { .. }
         | Fact::TokenRefreshRetried { .. }
+        | Fact::ClientChanged { .. }
         | Fact::TokenReuseDetected { .. }
         | Fact::LoggedOut { .. }
+        | Fact::DeviceRenamed { .. }
         | Fact::ProfileUpdated {} => None,
     }
 }
@@ -179,7 +203,8 @@ fn is_wrong(fact: &Fact) -> bool {
     matches!(fact, Fact::OtpRejected { reason: CodeRejected::Wrong, .. })
 }
 
-/// The default policy, one whose limits on wrong codes are soon met, and one whose limits on all else are.
+/// The default policy, one whose limits on wrong codes are soon met, one whose limits on all else are, and one that
+/// refuses devices and changes of client.
 fn policies() -> impl Strategy<Value = Policy> {
     let few_tries =
         Policy { code_tries: 2, wrong_codes_per_hour: 3, wrong_codes_in_a_row: 7, ..Policy::default() };
@@ -190,7 +215,13 @@ fn policies() -> impl Strategy<Value = Policy> {
         device_limit: 2,
         ..Policy::default()
     };
-    prop::sample::select(vec![Policy::default(), few_tries, few_codes])
+    let strict = Policy {
+        device_limit: 2,
+        device_limit_policy: DeviceLimitPolicy::Deny,
+        binding: Binding::DeviceAndIp,
+        ..Policy::default()
+    };
+    prop::sample::select(vec![Policy::default(), few_tries, few_codes, strict])
 }
 
 /// Most often by phone, so that codes are asked for, tried and redeemed on one channel.
@@ -212,9 +243,13 @@ fn steps(right: f64) -> impl Strategy<Value = (i64, Step)> {
         4 => channels().prop_map(Step::Resend),
         8 => (channels(), prop::bool::weighted(right))
             .prop_map(|(channel, right)| Step::Verify { channel, right }),
-        2 => (any::<Index>(), prop::bool::weighted(0.2))
-            .prop_map(|(session, spent)| Step::Refresh { session, spent }),
+        2 => (any::<Index>(), prop::bool::weighted(0.2), prop::bool::weighted(0.2))
+            .prop_map(|(session, spent, elsewhere)| Step::Refresh { session, spent, elsewhere }),
         1 => any::<Index>().prop_map(Step::Logout),
+        1 => (any::<Index>(), any::<bool>())
+            .prop_map(|(session, keep_current)| Step::LogoutAll { session, keep_current }),
+        1 => any::<[Index; 2]>().prop_map(|[session, device]| Step::Revoke { session, device }),
+        1 => any::<[Index; 2]>().prop_map(|[session, device]| Step::RenameDevice { session, device }),
         1 => any::<Index>().prop_map(Step::Rename),
     ];
     (passed, step)

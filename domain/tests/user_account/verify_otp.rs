@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::commands::VerifyOtp;
 use counterfoil_domain::user_account::{
-    CodeRejected, Fact, Policy, Refusal, SessionTokens, SignOutReason, UserAccountEvent,
+    CodeRejected, DeviceLimitPolicy, Fact, Policy, Refusal, SessionTokens, SignOutReason, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Generation};
 
@@ -55,6 +55,7 @@ fn a_session_lives_no_longer_than_the_shorter_of_its_two_limits() {
             generation: Generation::FIRST,
             expires_at: at(10 + expected * DAY),
             ends_at: at(10 + absolute * DAY),
+            mark: Some(mark(1, &client())),
         };
         given_under(policy, [otp_requested(0, 1)])
             .when(verify_otp(10, code(1), 1).into())
@@ -75,6 +76,7 @@ fn a_code_sent_by_email_signs_in_by_email_and_not_by_phone() {
         generation: Generation::FIRST,
         expires_at: at(10 + 30 * DAY),
         ends_at: at(10 + 90 * DAY),
+        mark: Some(mark(1, &client())),
     };
     let by_email = VerifyOtp { identifier: email(), ..verify_otp(10, code(1), 1) };
     given([otp_requested_by_email(0, 1)])
@@ -326,6 +328,59 @@ fn a_lowered_limit_signs_out_all_that_are_too_many() {
         .then_expect_events(expected.chain([logged_in(70, 6)]).collect());
 }
 
+fn denying() -> Policy {
+    Policy { device_limit_policy: DeviceLimitPolicy::Deny, ..Policy::default() }
+}
+
+#[test]
+fn where_the_limit_denies_a_sixth_device_is_not_let_in() {
+    given_under(denying(), five_devices(60))
+        .and(vec![otp_wrong(65, 4)])
+        .when(verify_otp(70, code(6), 6).into())
+        .then_expect_events(vec![otp_rejected(70, CodeRejected::DeviceLimit, 4, None)]);
+    given_under(denying(), five_devices(60))
+        .when(verify_otp(70, wrong_code(), 6).into())
+        .then_expect_events(vec![otp_wrong(70, 4)]);
+}
+
+#[test]
+fn where_the_limit_denies_the_refusal_is_recorded_once_for_each_code() {
+    let denied = |seconds| otp_rejected(seconds, CodeRejected::DeviceLimit, 5, None);
+    given_under(denying(), five_devices(60))
+        .and(vec![denied(70)])
+        .when(verify_otp(80, code(6), 6).into())
+        .then_expect_error(Refusal::DeviceLimitReached);
+    given_under(denying(), five_devices(60))
+        .and(vec![denied(70), otp_requested_again(120, 7)])
+        .when(verify_otp(130, code(7), 6).into())
+        .then_expect_events(vec![denied(130)]);
+}
+
+#[test]
+fn where_the_limit_denies_the_same_code_lets_in_once_a_device_has_signed_out() {
+    given_under(denying(), five_devices(60))
+        .and(vec![
+            otp_rejected(70, CodeRejected::DeviceLimit, 5, None),
+            logged_out(75, 3, SignOutReason::DeviceRevoked, 30 + 30 * DAY),
+        ])
+        .when(verify_otp(80, code(6), 6).into())
+        .then_expect_events(vec![logged_in(80, 6)]);
+}
+
+#[test]
+fn without_a_limit_a_sixth_device_signs_nobody_out_but_a_hundred_and_first_does() {
+    let policy = Policy { device_limit_policy: DeviceLimitPolicy::Off, ..Policy::default() };
+    given_under(policy.clone(), five_devices(60))
+        .when(verify_otp(70, code(6), 6).into())
+        .then_expect_events(vec![logged_in(70, 6)]);
+    let mut history = vec![otp_requested(0, 1), user_registered(10)];
+    history.extend((1..=100).map(|s| logged_in(i64::from(s) * 10, s)));
+    history.push(otp_requested_again(1010, 6));
+    given_under(policy, history)
+        .when(verify_otp(1020, code(6), 101).into())
+        .then_expect_events(vec![evicted(1020, 1, 10 + 30 * DAY), logged_in(1020, 101)]);
+}
+
 #[test]
 fn a_wrong_code_signs_no_device_out() {
     given(five_devices(60))
@@ -359,6 +414,7 @@ fn the_answer_is_the_tokens_to_issue_or_one_refusal_for_all_that_is_no_code() {
         (CodeRejected::Expired, None, Refusal::InvalidCode),
         (CodeRejected::Paused, Some(60), too_many),
         (CodeRejected::Locked, Some(60), too_many),
+        (CodeRejected::DeviceLimit, None, Refusal::DeviceLimitReached),
     ] {
         let rejected = otp_rejected(10, reason, 0, until);
         assert_eq!(SessionTokens::from_event(&rejected), Some(Err(answer)), "{reason:?}");

@@ -19,7 +19,8 @@ pub const READ_MODEL: ReadModel = ReadModel {
 };
 
 /// The events of which no line is made.
-pub const PASSED_OVER: [&str; 3] = ["TokenRefreshed", "TokenRefreshRetried", "ProfileUpdated"];
+pub const PASSED_OVER: [&str; 4] =
+    ["TokenRefreshed", "TokenRefreshRetried", "DeviceRenamed", "ProfileUpdated"];
 
 table! {
     /// A line of the history. Rows of events that the ledger has and the follower has come to are the ones to compare.
@@ -48,10 +49,12 @@ impl Project for LoginHistoryChange {
             Fact::OtpRejected { reason, tries_left: _, until: _ } => (None, name_of(reason)),
             Fact::LoggedIn { session, .. } => (Some(*session), None),
             Fact::LoggedOut { session, reason, expires_at: _ } => (Some(*session), name_of(reason)),
+            Fact::ClientChanged { session, change, mark: _ } => (Some(*session), name_of(change)),
             Fact::TokenReuseDetected { session, .. } => (Some(*session), None),
-            Fact::TokenRefreshed { .. } | Fact::TokenRefreshRetried { .. } | Fact::ProfileUpdated {} => {
-                return None;
-            }
+            Fact::TokenRefreshed { .. }
+            | Fact::TokenRefreshRetried { .. }
+            | Fact::DeviceRenamed { .. }
+            | Fact::ProfileUpdated {} => return None,
         };
         let client = event.client.as_ref();
         Some(Self {

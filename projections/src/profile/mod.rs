@@ -62,8 +62,10 @@ impl Project for ProfileChange {
             | Fact::OtpRejected { .. }
             | Fact::TokenRefreshed { .. }
             | Fact::TokenRefreshRetried { .. }
+            | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }
-            | Fact::LoggedOut { .. } => None,
+            | Fact::LoggedOut { .. }
+            | Fact::DeviceRenamed { .. } => None,
         }
     }
 }

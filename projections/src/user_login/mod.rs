@@ -1,11 +1,15 @@
 //! The device list: every session an account ever had, the ended ones with how and when they ended.
 
+mod device_kind;
+
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Generation, SessionId};
 use deadpool_postgres::GenericClient;
+use serde::Serialize;
+use uuid::Uuid;
 
 use crate::ReadModel;
 use crate::read_model::{Project, Recorded, changes, table};
@@ -41,7 +45,7 @@ impl Project for UserLoginChange {
         let user_agent = || Some(client?.user_agent.as_ref()?.as_str().to_owned());
         let device_name = || Some(client?.device_name.as_ref()?.as_str().to_owned());
         match &event.fact {
-            Fact::LoggedIn { session, channel, generation, expires_at, ends_at } => Some(Self {
+            Fact::LoggedIn { session, channel, generation, expires_at, ends_at, mark: _ } => Some(Self {
                 account_id: account,
                 session_id: *session,
                 channel: Some(channel.as_str().to_owned()),
@@ -69,16 +73,71 @@ impl Project for UserLoginChange {
                 end_reason: Some(reason.as_str().to_owned()),
                 ..Self::of(account, *session)
             }),
+            Fact::DeviceRenamed { session } => {
+                let person = event.person.as_ref();
+                Some(Self {
+                    device_name: person
+                        .and_then(|person| Some(person.device_name.as_ref()?.as_str().to_owned())),
+                    ..Self::of(account, *session)
+                })
+            }
             Fact::OtpRequested { .. }
             | Fact::OtpResent { .. }
             | Fact::OtpRequestRefused { .. }
             | Fact::OtpRejected { .. }
             | Fact::UserRegistered { .. }
             | Fact::TokenRefreshRetried { .. }
+            | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }
             | Fact::ProfileUpdated {} => None,
         }
     }
+}
+
+/// A device that is signed in, in the form that clients of the API know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// Its session.
+    pub id: SessionId,
+    /// The name it has been given; else what its `User-Agent` header says it is, where that can be told.
+    pub device_name: Option<String>,
+    /// The `User-Agent` header it last sent.
+    pub user_agent: Option<String>,
+    /// The address it was last used from.
+    pub ip_address: Option<IpAddr>,
+    /// When it signed in.
+    pub signed_in_at: DateTime<Utc>,
+    /// When it was last refreshed, or signed in.
+    pub last_seen_at: DateTime<Utc>,
+    /// When it is signed out unless it is refreshed.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The devices that an account is signed in on, the last used first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn active(
+    client: &impl GenericClient,
+    account: AccountId,
+    now: DateTime<Utc>,
+) -> Result<Vec<Device>, tokio_postgres::Error> {
+    let statement = client.prepare_cached(include_str!("active.sql")).await?;
+    let rows = client.query(&statement, &[&account.0, &now]).await?;
+    let devices = rows.iter().map(|row| {
+        let user_agent: Option<String> = row.get("user_agent");
+        let named: Option<String> = row.get("device_name");
+        Device {
+            id: SessionId(row.get::<_, Uuid>("session_id")),
+            device_name: named.or_else(|| device_kind::of(user_agent.as_deref()?)),
+            user_agent,
+            ip_address: row.get("ip_address"),
+            signed_in_at: row.get("signed_in_at"),
+            last_seen_at: row.get("last_seen_at"),
+            expires_at: row.get("expires_at"),
+        }
+    });
+    Ok(devices.collect())
 }
 
 /// Whether a refresh token of that session and generation would be taken now.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Fact, SignOutReason, UserAccount, UserAccountEvent};
+use crate::user_account::{SignOutReason, UserAccount, UserAccountEvent};
 use crate::values::{Client, SessionId};
 
 /// End a session.
@@ -23,15 +23,6 @@ impl Logout {
         let Some(session) = state.live_session(self.session, at) else {
             return Vec::new();
         };
-        vec![UserAccountEvent {
-            at,
-            fact: Fact::LoggedOut {
-                session: session.id,
-                reason: SignOutReason::SignedOut,
-                expires_at: session.expires_at,
-            },
-            person: None,
-            client: Some(self.client),
-        }]
+        vec![session.ended(at, SignOutReason::SignedOut, &self.client)]
     }
 }

@@ -4,20 +4,29 @@
 //! its own refusal; the one success comes last.
 
 mod logout;
+mod logout_all;
 mod refresh_token;
+mod rename_device;
 mod request_otp;
 mod resend_otp;
+mod revoke_device;
 mod update_profile;
 mod verify_otp;
 
 pub use logout::Logout;
+pub use logout_all::LogoutAll;
 pub use refresh_token::RefreshToken;
+pub use rename_device::RenameDevice;
 pub use request_otp::RequestOtp;
 pub use resend_otp::ResendOtp;
+pub use revoke_device::RevokeDevice;
 pub use update_profile::UpdateProfile;
 pub use verify_otp::VerifyOtp;
 
-use super::{Refusal, Services, UserAccount, UserAccountEvent};
+use chrono::{DateTime, Utc};
+
+use super::{Fact, Refusal, Services, Session, SignOutReason, UserAccount, UserAccountEvent};
+use crate::values::Client;
 
 /// A command to an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +41,12 @@ pub enum UserAccountCommand {
     RefreshToken(RefreshToken),
     /// End a session.
     Logout(Logout),
+    /// End all sessions, or all but one.
+    LogoutAll(LogoutAll),
+    /// End another device's session.
+    RevokeDevice(RevokeDevice),
+    /// Give a device a name.
+    RenameDevice(RenameDevice),
     /// Change the name.
     UpdateProfile(UpdateProfile),
 }
@@ -46,8 +61,11 @@ impl UserAccountCommand {
             Self::RequestOtp(command) => command.decide(state, &services.policy),
             Self::ResendOtp(command) => command.decide(state, &services.policy),
             Self::VerifyOtp(command) => command.decide(state, services),
-            Self::RefreshToken(command) => command.decide(state, &services.policy),
+            Self::RefreshToken(command) => command.decide(state, services),
             Self::Logout(command) => Ok(command.decide(state)),
+            Self::LogoutAll(command) => command.decide(state),
+            Self::RevokeDevice(command) => command.decide(state),
+            Self::RenameDevice(command) => command.decide(state),
             Self::UpdateProfile(command) => command.decide(state),
         }
     }
@@ -62,4 +80,22 @@ macro_rules! into_command {
         }
     )+};
 }
-into_command!(RequestOtp, ResendOtp, VerifyOtp, RefreshToken, Logout, UpdateProfile);
+into_command!(
+    RequestOtp,
+    ResendOtp,
+    VerifyOtp,
+    RefreshToken,
+    Logout,
+    LogoutAll,
+    RevokeDevice,
+    RenameDevice,
+    UpdateProfile
+);
+
+impl Session {
+    /// The event of its end.
+    fn ended(&self, at: DateTime<Utc>, reason: SignOutReason, client: &Client) -> UserAccountEvent {
+        let fact = Fact::LoggedOut { session: self.id, reason, expires_at: self.expires_at };
+        UserAccountEvent { at, fact, person: None, client: Some(client.clone()) }
+    }
+}

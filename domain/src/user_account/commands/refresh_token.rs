@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Fact, Policy, Refusal, SignOutReason, UserAccount, UserAccountEvent};
+use crate::user_account::{Fact, Refusal, Rotation, Services, SignOutReason, UserAccount, UserAccountEvent};
 use crate::values::{Client, Generation, SessionId};
 
 /// Trade a refresh token for the next generation of its session. A spent one gives the same generation again for a
-/// moment, and after that ends the session: either its owner or a thief has a copy (RFC 9700, section 4.14.2).
+/// moment, and after that ends the session: either its owner or a thief has a copy (RFC 9700, section 4.14.2). One
+/// that comes from another device or network than the last is put on record, or ends a session that is bound to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshToken {
     /// The time.
@@ -23,39 +24,45 @@ impl RefreshToken {
     pub(super) fn decide(
         self,
         state: &UserAccount,
-        policy: &Policy,
+        services: &Services,
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let policy = &services.policy;
         let at = state.time_of(self.at);
         let session = state.live_session(self.session, at).ok_or(Refusal::SpentToken)?;
         let event = |fact| UserAccountEvent { at, fact, person: None, client: Some(self.client.clone()) };
-        if self.generation == session.generation {
-            return Ok(vec![event(Fact::TokenRefreshed {
-                session: session.id,
-                generation: session.generation.next(),
-                expires_at: session.ends_at.min(at + policy.session_idle),
-            })]);
-        }
+        let rotates = policy.rotation == Rotation::On;
         // A child that has been used has a child of its own, and this generation is then no longer the newest's parent.
-        let is_parent = self.generation.next() == session.generation;
-        if is_parent && at - session.last_used_at < policy.refresh_grace {
-            return Ok(vec![event(Fact::TokenRefreshRetried {
+        let is_parent = rotates && self.generation.next() == session.generation;
+        let fact = if self.generation == session.generation {
+            Fact::TokenRefreshed {
+                session: session.id,
+                generation: if rotates { session.generation.next() } else { session.generation },
+                expires_at: session.ends_at.min(at + policy.session_idle),
+            }
+        } else if is_parent && at - session.last_used_at < policy.refresh_grace {
+            Fact::TokenRefreshRetried {
                 session: session.id,
                 generation: session.generation,
                 issued_at: session.last_used_at,
                 expires_at: session.expires_at,
-            })]);
-        }
-        Ok(vec![
-            event(Fact::TokenReuseDetected {
+            }
+        } else {
+            let reuse = Fact::TokenReuseDetected {
                 session: session.id,
                 presented: self.generation,
                 newest: session.generation,
-            }),
-            event(Fact::LoggedOut {
-                session: session.id,
-                reason: SignOutReason::TokenReuse,
-                expires_at: session.expires_at,
-            }),
-        ])
+            };
+            return Ok(vec![event(reuse), session.ended(at, SignOutReason::TokenReuse, &self.client)]);
+        };
+
+        let mark = services.clients.mark(session.id, &self.client);
+        let Some(change) = session.mark.and_then(|earlier| mark.change_from(earlier)) else {
+            return Ok(vec![event(fact)]);
+        };
+        let changed = event(Fact::ClientChanged { session: session.id, change, mark });
+        if policy.binding.forbids(change) {
+            return Ok(vec![changed, session.ended(at, SignOutReason::ClientChanged, &self.client)]);
+        }
+        Ok(vec![changed, event(fact)])
     }
 }

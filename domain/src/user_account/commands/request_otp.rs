@@ -45,6 +45,7 @@ impl RequestOtp {
             person: Some(Person {
                 identifier: Some(self.identifier),
                 fullname: self.fullname.filter(|_| registering),
+                ..Person::default()
             }),
             client: Some(self.client),
         }])
@@ -90,7 +91,7 @@ pub(super) fn refuse(
     Ok(vec![UserAccountEvent {
         at,
         fact: Fact::OtpRequestRefused { reason, until },
-        person: Some(Person { identifier: Some(identifier), fullname: None }),
+        person: Some(Person { identifier: Some(identifier), ..Person::default() }),
         client: Some(client),
     }])
 }

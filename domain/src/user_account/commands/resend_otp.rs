@@ -40,7 +40,7 @@ impl ResendOtp {
         Ok(vec![UserAccountEvent {
             at,
             fact: Fact::OtpResent { channel, purpose: pending.purpose, nonce, expires_at },
-            person: Some(Person { identifier: Some(self.identifier), fullname: None }),
+            person: Some(Person { identifier: Some(self.identifier), ..Person::default() }),
             client: Some(self.client),
         }])
     }

@@ -22,13 +22,11 @@ impl UpdateProfile {
     /// The session is looked for here as well, on the write side: no read model decides.
     pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
-        if state.live_session(self.session, at).is_none() {
-            return Err(Refusal::SessionEnded);
-        }
+        state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
         Ok(vec![UserAccountEvent {
             at,
             fact: Fact::ProfileUpdated {},
-            person: Some(Person { identifier: None, fullname: Some(self.fullname) }),
+            person: Some(Person { fullname: Some(self.fullname), ..Person::default() }),
             client: Some(self.client),
         }])
     }

@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::user_account::{
-    CodeRefused, CodeRejected, Codes, Fact, Person, Policy, Purpose, Refusal, Services, Session,
-    SignOutReason, UserAccount, UserAccountEvent,
+    CodeRefused, CodeRejected, Codes, DeviceLimitPolicy, Fact, Person, Policy, Purpose, Refusal, Services,
+    Session, SignOutReason, UserAccount, UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Client, Generation, Identifier, OtpCode, SessionId};
 
@@ -59,26 +59,31 @@ impl VerifyOtp {
             let tries_left = policy.code_tries.saturating_sub(challenge.wrong_tries.saturating_add(1));
             return Ok(vec![self.rejected(at, CodeRejected::Wrong, tries_left, None)]);
         }
-        Ok(self.signed_in(at, state, policy))
+        // Nobody has been let in, so the code is not used up, and its tries are as they were.
+        if policy.device_limit_policy == DeviceLimitPolicy::Deny
+            && state.live_sessions(at).count() >= policy.places()
+        {
+            if challenge.noted_no_place {
+                return Err(Refusal::DeviceLimitReached);
+            }
+            let tries_left = policy.code_tries.saturating_sub(challenge.wrong_tries);
+            return Ok(vec![self.rejected(at, CodeRejected::DeviceLimit, tries_left, None)]);
+        }
+        Ok(self.signed_in(at, state, services))
     }
 
-    fn signed_in(self, at: DateTime<Utc>, state: &UserAccount, policy: &Policy) -> Vec<UserAccountEvent> {
+    fn signed_in(self, at: DateTime<Utc>, state: &UserAccount, services: &Services) -> Vec<UserAccountEvent> {
+        let policy = &services.policy;
         let channel = self.identifier.channel();
-        let person = Some(Person { identifier: Some(self.identifier), fullname: None });
+        let person = Some(Person { identifier: Some(self.identifier), ..Person::default() });
         let event = |fact, person| UserAccountEvent { at, fact, person, client: Some(self.client.clone()) };
 
         let mut events = Vec::with_capacity(2);
         if !matches!(state, UserAccount::Active(_)) {
             events.push(event(Fact::UserRegistered { channel }, person.clone()));
         }
-        for evicted in over_the_limit(state, at, policy) {
-            let fact = Fact::LoggedOut {
-                session: evicted.id,
-                reason: SignOutReason::DeviceLimit,
-                expires_at: evicted.expires_at,
-            };
-            events.push(event(fact, None));
-        }
+        let evicted = over_the_limit(state, at, policy);
+        events.extend(evicted.map(|session| session.ended(at, SignOutReason::DeviceLimit, &self.client)));
         let ends_at = at + policy.session_absolute;
         let logged_in = Fact::LoggedIn {
             session: self.session,
@@ -86,6 +91,7 @@ impl VerifyOtp {
             generation: Generation::FIRST,
             expires_at: ends_at.min(at + policy.session_idle),
             ends_at,
+            mark: Some(services.clients.mark(self.session, &self.client)),
         };
         events.push(event(logged_in, person));
         events
@@ -113,9 +119,9 @@ fn over_the_limit<'a>(
     now: DateTime<Utc>,
     policy: &Policy,
 ) -> impl Iterator<Item = &'a Session> {
-    let mut live: Vec<&Session> = state.sessions().iter().filter(|session| session.is_live(now)).collect();
+    let mut live: Vec<&Session> = state.live_sessions(now).collect();
     live.sort_by_key(|session| session.last_used_at);
-    let excess = (live.len() + 1).saturating_sub(policy.device_limit);
+    let excess = (live.len() + 1).saturating_sub(policy.places());
     live.into_iter().take(excess)
 }
 

@@ -1,0 +1,35 @@
+//! Give a device a name.
+
+use chrono::{DateTime, Utc};
+
+use crate::user_account::{Fact, Person, Refusal, UserAccount, UserAccountEvent};
+use crate::values::{Client, DeviceName, SessionId};
+
+/// Change the name by which the person knows a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenameDevice {
+    /// The time.
+    pub at: DateTime<Utc>,
+    /// The session in whose name it is asked.
+    pub session: SessionId,
+    /// The session on the device, which may be the same.
+    pub device: SessionId,
+    /// The new name.
+    pub name: DeviceName,
+    /// From where it was asked.
+    pub client: Client,
+}
+
+impl RenameDevice {
+    pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let at = state.time_of(self.at);
+        state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
+        let device = state.live_session(self.device, at).ok_or(Refusal::UnknownDevice)?;
+        Ok(vec![UserAccountEvent {
+            at,
+            fact: Fact::DeviceRenamed { session: device.id },
+            person: Some(Person { device_name: Some(self.name), ..Person::default() }),
+            client: Some(self.client),
+        }])
+    }
+}
