@@ -25,7 +25,7 @@ use operations::{healthz, metrics, readyz};
 
 /// Every path, its methods and their handlers. A path answers with and without its trailing slash.
 pub fn routes(config: &mut ServiceConfig) {
-    use accounts::{login, logout, profile, refresh, resend, token_verify, verify};
+    use accounts::{devices, login, logout, logout_all, profile, refresh, resend, token_verify, verify};
     use oauth::{introspect, revoke};
 
     config
@@ -41,6 +41,13 @@ pub fn routes(config: &mut ServiceConfig) {
         ))
         .service(resource("/accounts/profile/update", [web::patch().to(profile::patch)], &[Method::PATCH]))
         .service(resource("/accounts/logout", [web::post().to(logout::post)], &[Method::POST]))
+        .service(resource("/accounts/logout/all", [web::post().to(logout_all::post)], &[Method::POST]))
+        .service(resource("/accounts/devices", [get().to(devices::get)], &[Method::GET, Method::HEAD]))
+        .service(resource(
+            "/accounts/devices/{id}",
+            [web::patch().to(devices::patch), web::delete().to(devices::delete)],
+            &[Method::PATCH, Method::DELETE],
+        ))
         .service(resource("/oauth/introspect", [web::post().to(introspect::post)], &[Method::POST]))
         .service(resource("/oauth/revoke", [web::post().to(revoke::post)], &[Method::POST]))
         .service(resource("/.well-known/jwks.json", [get().to(key_set::get)], &[Method::GET, Method::HEAD]))

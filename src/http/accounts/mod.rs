@@ -1,7 +1,9 @@
-//! The endpoints that clients of the original service call: a file an endpoint.
+//! What people do with their accounts: a file an endpoint.
 
+pub mod devices;
 pub mod login;
 pub mod logout;
+pub mod logout_all;
 pub mod profile;
 pub mod refresh;
 pub mod resend;

@@ -156,6 +156,18 @@ impl Fields {
         None
     }
 
+    /// A field that is true or false, and false where it is absent or null.
+    pub fn flag(&mut self, name: &str) -> Option<bool> {
+        match self.values.remove(name) {
+            None | Some(Value::Null) => Some(false),
+            Some(Value::Bool(flag)) => Some(flag),
+            Some(Value::String(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                self.complain(name, "field_not_boolean");
+                None
+            }
+        }
+    }
+
     /// Whether a field is there and not null.
     pub fn has(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(|value| !value.is_null())

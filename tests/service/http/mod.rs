@@ -1,10 +1,12 @@
 //! Every line of the contract, over real HTTP: a file an endpoint.
 
 mod browsers;
+mod devices;
 mod general;
 mod key_set;
 mod login;
 mod logout;
+mod logout_all;
 mod oauth;
 mod privacy;
 mod profile;

@@ -13,6 +13,7 @@ const EMAIL: &str = "ada.lovelace@analytical.example";
 const NAME: &str = "Augusta Ada Kingenhövel";
 const RENAMED: &str = "آگوستا آدا لاولیس";
 const DEVICE: &str = "Babbage-Handset-1843";
+const DEVICE_RENAMED: &str = "Jacquard-Tablet-1804";
 const USER_AGENT: &str = "DifferenceEngine/2.7 (brass; steam)";
 
 /// The tables that are the truth. (Read models hold what people look at, in clear, and can be thrown away.)
@@ -35,7 +36,13 @@ async fn live_through(app: &TestApp, name: &str, value: &str) -> Vec<String> {
     refused.is_problem(400, "invalid_code");
     let device = post(app, "/accounts/verify/", verify(&code)).await.signed_in();
     app.api.rename(&device.access, RENAMED).await.ok();
-    let next = post(app, "/accounts/refresh/", json!({"refresh_token": device.refresh})).await.ok();
+    let devices =
+        Api::send(app.api.request(Method::GET, "/accounts/devices/").bearer_auth(&device.access)).await;
+    let id = devices.ok()[0]["id"].as_str().unwrap().to_owned();
+    let named = json!({"device_name": DEVICE_RENAMED});
+    app.api.patch(&format!("/accounts/devices/{id}/"), &device.access, named).await.ok();
+    // From another device than before: this one sends no `User-Agent` header.
+    let next = app.api.refresh(&device.refresh).await.ok();
     let [access, refresh] =
         ["access_token", "refresh_token"].map(|name| next[name].as_str().unwrap().to_owned());
     assert_eq!(post(app, "/accounts/logout/", json!({"refresh_token": refresh})).await.status, 204);
@@ -55,7 +62,8 @@ async fn the_journal_tells_nothing_of_a_person_and_no_secret() {
     let mut needles = live_through(&app, "phone_number", PHONE).await;
     needles.extend(live_through(&app, "email", EMAIL).await);
     let people = [PHONE, &PHONE[1..], "9121234567", EMAIL, "lovelace", "analytical"];
-    let devices = [DEVICE, "Babbage", USER_AGENT, "DifferenceEngine", "127.0.0.1"];
+    let devices =
+        [DEVICE, "Babbage", DEVICE_RENAMED, "Jacquard", USER_AGENT, "DifferenceEngine", "127.0.0.1"];
     let names = [NAME, "Augusta", "Kingenh", RENAMED, "لاولیس"];
     needles.extend(people.into_iter().chain(devices).chain(names).map(str::to_owned));
     // A hash that needs no key would tell a number to whoever tries all numbers.
@@ -103,15 +111,25 @@ async fn the_json_of_every_event_tells_nothing_of_a_person_and_no_secret() {
             "UserRegistered",
             "LoggedIn",
             "ProfileUpdated",
+            "DeviceRenamed",
+            "ClientChanged",
             "TokenRefreshed",
             "LoggedOut"
         ]
     );
     for row in rows {
         for json in [row.get::<_, String>(1), row.get::<_, String>(2)] {
-            for needle in
-                [&PHONE[1..], NAME, RENAMED, DEVICE, USER_AGENT, "127.0.0.1", "phone_number", "fullname"]
-            {
+            for needle in [
+                &PHONE[1..],
+                NAME,
+                RENAMED,
+                DEVICE,
+                DEVICE_RENAMED,
+                USER_AGENT,
+                "127.0.0.1",
+                "phone_number",
+                "fullname",
+            ] {
                 assert!(!json.contains(needle), "{needle}: {json}");
             }
             for secret in &secrets {

@@ -2,9 +2,10 @@
 
 use counterfoil::clock::Clock as _;
 use counterfoil::tokens::{Kind, Token};
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, Api, TestApp};
 
 const PATH: &str = "/accounts/refresh/";
 const PHONE: &str = "+989121234567";
@@ -171,4 +172,57 @@ async fn refresh_400_names_each_wrong_field() {
     let with_more = json!({"refresh_token": device.refresh, "access_token": device.access});
     app.api.post(PATH, with_more).await.refuses_fields(&["access_token"]);
     app.api.refresh(&device.refresh).await.ok();
+}
+
+/// Refreshes on a device that sends such a `User-Agent` header.
+async fn refresh_from(app: &TestApp, token: &str, user_agent: &str) -> Answer {
+    let request = app.api.request(Method::POST, PATH).header("user-agent", user_agent);
+    Api::send(request.json(&json!({"refresh_token": token}))).await
+}
+
+#[tokio::test]
+async fn refresh_200_from_another_device_is_on_record() {
+    let app = TestApp::start().await;
+    let first = app.api.sign_in(PHONE).await.refresh;
+    let second = refresh_token(&refresh_from(&app, &first, "Notes/1.0").await);
+    let third = refresh_token(&refresh_from(&app, &second, "Notes/1.1").await);
+    let changed = "SELECT count(*) FROM events WHERE event_type = 'ClientChanged'";
+    assert_eq!(app.database.value::<i64>(changed).await, 1);
+    refresh_from(&app, &third, "curl/8.5.0").await.ok();
+    assert_eq!(app.database.value::<i64>(changed).await, 2);
+    let apart = "SELECT count(*) FROM events c JOIN events r USING (aggregate_id, transaction_id)
+                  WHERE c.event_type = 'ClientChanged' AND r.event_type = 'TokenRefreshed'";
+    assert_eq!(app.database.value::<i64>(apart).await, 2, "in the commit of the refresh");
+}
+
+#[tokio::test]
+async fn refresh_400_from_another_device_ends_a_session_that_is_bound_to_its_own() {
+    for binding in ["device", "device_and_ip"] {
+        let app = TestApp::with(&[("sessions.binding", binding)]).await;
+        let device = app.api.sign_in(PHONE).await;
+        let next = refresh_token(&app.api.refresh(&device.refresh).await);
+        let refused = refresh_from(&app, &next, "Notes/1.0").await;
+        refused.is_problem(400, "invalid_token");
+        assert_eq!(refused.appearance(), app.api.refresh("x").await.appearance());
+        app.api.refresh(&next).await.is_problem(400, "invalid_token");
+        app.api.profile(&device.access).await.is_problem(401, "invalid_access_token");
+        let reason: String = app.database.value("SELECT end_reason FROM user_logins").await;
+        assert_eq!(reason, "client_changed");
+    }
+}
+
+#[tokio::test]
+async fn refresh_200_again_and_again_with_the_first_token_where_rotation_is_off() {
+    let app = TestApp::with(&[("sessions.rotation", "off")]).await;
+    let device = app.api.sign_in(PHONE).await;
+    for _ in 0..3 {
+        app.wait(DAY);
+        let answer = app.api.refresh(&device.refresh).await;
+        app.api.profile(answer.ok()["access_token"].as_str().unwrap()).await.ok();
+        // Who does take the new one may.
+        app.api.refresh(&refresh_token(&answer)).await.ok();
+    }
+    // It works until it expires by itself.
+    app.wait(27 * DAY);
+    app.api.refresh(&device.refresh).await.is_problem(400, "invalid_token");
 }

@@ -261,3 +261,35 @@ async fn verify_signs_the_least_recently_used_of_six_devices_out() {
         app.api.refresh(&device.refresh).await.ok();
     }
 }
+
+#[tokio::test]
+async fn verify_409_where_the_device_limit_denies_and_200_once_a_device_has_signed_out() {
+    let app =
+        TestApp::with(&[("sessions.device_limit", "1"), ("sessions.device_limit_policy", "deny")]).await;
+    let first = app.api.sign_in(PHONE).await;
+    app.wait(60);
+    let code = app.api.login(PHONE).await.code();
+    for _ in 0..3 {
+        app.api.verify(PHONE, &code).await.is_problem(409, "device_limit_reached");
+        app.api.verify(PHONE, &wrong(&code)).await.is_problem(400, "invalid_code");
+    }
+    app.api.profile(&first.access).await.ok();
+    let recorded = "SELECT count(*) FROM events WHERE payload::text LIKE '%device_limit%'";
+    assert_eq!(app.database.value::<i64>(recorded).await, 1);
+    app.api.logout(&first.refresh).await;
+    app.api.verify(PHONE, &code).await.signed_in();
+    app.api.verify(PHONE, &code).await.is_problem(400, "invalid_code");
+}
+
+#[tokio::test]
+async fn verify_200_for_any_number_of_devices_where_there_is_no_limit() {
+    let app = TestApp::with(&[("sessions.device_limit", "1"), ("sessions.device_limit_policy", "off")]).await;
+    let mut devices = Vec::new();
+    for _ in 0..4 {
+        devices.push(app.api.sign_in(PHONE).await);
+        app.wait(60);
+    }
+    for device in devices {
+        app.api.profile(&device.access).await.ok();
+    }
+}

@@ -1,0 +1,28 @@
+//! Sign out everywhere, or everywhere else.
+
+use actix_web::{HttpResponse, web};
+
+use crate::app::State;
+use crate::http::Problem;
+use crate::http::extract::{Body, Caller, Fields, Form, Peer};
+
+pub struct LogoutAll {
+    keep_current: bool,
+}
+
+impl Form for LogoutAll {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { keep_current: fields.flag("keep_current")? })
+    }
+}
+
+pub async fn post(
+    state: web::Data<State>,
+    caller: Caller,
+    peer: Peer,
+    Body(logout): Body<LogoutAll>,
+) -> Result<HttpResponse, Problem> {
+    let ended = state.accounts.logout_all(caller.token, logout.keep_current, peer.into()).await;
+    ended.map_err(|error| state.problem(&error))?;
+    Ok(HttpResponse::NoContent().finish())
+}
