@@ -3,6 +3,7 @@
 
 mod browser;
 mod ended_sessions;
+mod ends;
 mod faults;
 mod guard;
 mod http;

@@ -19,7 +19,7 @@ pub struct TestApp {
     pub api: Api,
     pub clock: Arc<ManualClock>,
     pub keyring: Keyring,
-    pub database: TestDatabase,
+    pub database: Arc<TestDatabase>,
     pub state: Arc<State>,
     handle: ServerHandle,
 }
@@ -32,42 +32,53 @@ impl TestApp {
 
     /// With some settings changed: `("codes.lifetime", "30")`.
     pub async fn with(settings: &[(&'static str, &str)]) -> Self {
-        let database = TestDatabase::new();
+        let database = Arc::new(TestDatabase::new());
         let url = database.url.clone();
-        Self::build(settings, None, database, &url)
+        Self::build(settings, None, database, &url, Arc::new(ManualClock::new()), Keyring::generate())
     }
 
     /// With a settings file of that text.
     pub async fn configured(toml: &str) -> Self {
-        let database = TestDatabase::new();
+        let database = Arc::new(TestDatabase::new());
         let (url, name) = (database.url.clone(), format!("settings-{}.toml", database.name));
         let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::write(&file, toml).unwrap();
-        let app = Self::build(&[], Some(&file), database, &url);
+        let clock = Arc::new(ManualClock::new());
+        let app = Self::build(&[], Some(&file), database, &url, clock, Keyring::generate());
         std::fs::remove_file(&file).unwrap();
         app
     }
 
     /// With a proxy between the service and its database.
     pub async fn behind_proxy() -> (Self, Proxy) {
-        let database = TestDatabase::new();
+        let database = Arc::new(TestDatabase::new());
         let proxy = Proxy::start(&database.url).await;
         let url = proxy.url_of(&database.name);
-        (Self::build(&[], None, database, &url), proxy)
+        let clock = Arc::new(ManualClock::new());
+        (Self::build(&[], None, database, &url, clock, Keyring::generate()), proxy)
+    }
+
+    /// Another node of the same service, with a proxy between it and their database.
+    pub async fn beside(&self, settings: &[(&'static str, &str)]) -> (Self, Proxy) {
+        let database = self.database.clone();
+        let proxy = Proxy::start(&database.url).await;
+        let url = proxy.url_of(&database.name);
+        (Self::build(settings, None, database, &url, self.clock.clone(), self.keyring.clone()), proxy)
     }
 
     fn build(
         settings: &[(&'static str, &str)],
         file: Option<&Path>,
-        database: TestDatabase,
+        database: Arc<TestDatabase>,
         url: &DatabaseUrl,
+        clock: Arc<ManualClock>,
+        keyring: Keyring,
     ) -> Self {
         let flags =
             [("identifiers.default_region", "IR"), ("server.listen", "127.0.0.1:0"), ("server.workers", "1")];
         let flags = flags.iter().chain(settings).map(|(key, value)| (*key, (*value).to_owned()));
         let settings = Sources::read(file, std::iter::empty(), flags).unwrap().check().unwrap();
 
-        let (clock, keyring) = (Arc::new(ManualClock::new()), Keyring::generate());
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let state = State::new(&settings, url, &keyring, clock.clone(), metrics).unwrap();
         let application = Application::build(&settings, state).unwrap();

@@ -1,0 +1,217 @@
+//! Every way a session can end, and every use of its tokens afterwards: on the node where it ended and on another.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Api, Mood, Proxy, SignedIn, TestApp};
+
+/// After how many milliseconds the tokens are used.
+const DELAYS: [u64; 4] = [0, 10, 100, 1_000];
+
+/// For how long after the end an access token may still work on another node.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How a session ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Logout,
+    LogoutAll,
+    LogoutAllOthers,
+    DeviceRevoked,
+    DeviceLimit,
+    TokenReuse,
+    ClientChanged,
+    Idle,
+    Absolute,
+}
+
+impl End {
+    const ALL: [Self; 9] = [
+        Self::Logout,
+        Self::LogoutAll,
+        Self::LogoutAllOthers,
+        Self::DeviceRevoked,
+        Self::DeviceLimit,
+        Self::TokenReuse,
+        Self::ClientChanged,
+        Self::Idle,
+        Self::Absolute,
+    ];
+
+    fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Logout
+            | Self::LogoutAll
+            | Self::LogoutAllOthers
+            | Self::DeviceRevoked
+            | Self::TokenReuse => &[],
+            Self::DeviceLimit => &[("sessions.device_limit", "1")],
+            Self::ClientChanged => &[("sessions.binding", "device_and_ip")],
+            Self::Idle | Self::Absolute => &[("sessions.idle", "60"), ("sessions.absolute", "90")],
+        }
+    }
+
+    /// Ends the session whose newest tokens these are, and whose last spent refresh token that one.
+    async fn bring_about(self, app: &TestApp, phone: &str, newest: &SignedIn, spent: &str) {
+        let other_device = async || {
+            app.wait(60);
+            app.api.sign_in(phone).await
+        };
+        let done = match self {
+            Self::Logout => app.api.logout(&newest.refresh).await,
+            Self::LogoutAll => logout_all(app, newest, json!({})).await,
+            Self::LogoutAllOthers => {
+                logout_all(app, &other_device().await, json!({"keep_current": true})).await
+            }
+            Self::DeviceRevoked => {
+                let other = other_device().await;
+                let list = app.api.request(Method::GET, "/accounts/devices/").bearer_auth(&other.access);
+                let devices = Api::send(list).await.ok();
+                let of = |device: &&Value| device["current"] == false;
+                let id =
+                    devices.as_array().unwrap().iter().find(of).unwrap()["id"].as_str().unwrap().to_owned();
+                let revoke = app.api.request(Method::DELETE, &format!("/accounts/devices/{id}/"));
+                Api::send(revoke.bearer_auth(&other.access)).await
+            }
+            Self::DeviceLimit => {
+                other_device().await;
+                return;
+            }
+            Self::TokenReuse => {
+                app.wait(10);
+                app.api.refresh(spent).await.is_problem(400, "invalid_token");
+                return;
+            }
+            Self::ClientChanged => {
+                let request =
+                    app.api.request(Method::POST, "/accounts/refresh/").header("user-agent", "Eve/1.0");
+                let answer = Api::send(request.json(&json!({"refresh_token": newest.refresh}))).await;
+                answer.is_problem(400, "invalid_token");
+                return;
+            }
+            Self::Idle => return app.wait(60),
+            Self::Absolute => return app.wait(40),
+        };
+        assert_eq!(done.status, 204, "{self:?}: {done:?}");
+    }
+}
+
+async fn logout_all(app: &TestApp, device: &SignedIn, body: Value) -> Answer {
+    let request = app.api.request(Method::POST, "/accounts/logout/all/").bearer_auth(&device.access);
+    Api::send(request.json(&body)).await
+}
+
+fn next(answer: &Answer) -> SignedIn {
+    let body = answer.ok();
+    let token = |name: &str| body[name].as_str().unwrap().to_owned();
+    SignedIn { user: Value::Null, access: token("access_token"), refresh: token("refresh_token") }
+}
+
+/// Somebody signs in here, and is refreshed on the other node, which remembers him from then on.
+async fn sign_in(end: End, here: &TestApp, there: &TestApp, phone: &str) -> (SignedIn, String) {
+    let first = here.api.sign_in(phone).await;
+    if matches!(end, End::Absolute) {
+        here.wait(50);
+    }
+    let newest = next(&there.api.refresh(&first.refresh).await);
+    for node in [here, there] {
+        node.api.profile(&newest.access).await.ok();
+        node.api.token_verify(&newest.access).await.ok();
+        node.api.token_verify(&newest.refresh).await.ok();
+    }
+    (newest, first.refresh)
+}
+
+async fn ends_for_every_use(end: End) {
+    let here = TestApp::with(end.settings()).await;
+    let (there, proxy) = here.beside(end.settings()).await;
+    for (n, delay) in DELAYS.into_iter().enumerate() {
+        let phone = format!("+98912123456{n}");
+        let (newest, spent) = sign_in(end, &here, &there, &phone).await;
+        end.bring_about(&here, &phone, &newest, &spent).await;
+        let ended = Instant::now();
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        for (node, is_own) in [(&there, false), (&here, true)] {
+            let asked = ended.elapsed();
+            let profile = node.api.profile(&newest.access).await;
+            let verified = node.api.token_verify(&newest.access).await;
+            for (answer, refused) in [(profile, 401), (verified, 400)] {
+                let still_works = !is_own && answer.status == 200 && asked < SOON;
+                assert!(
+                    still_works || answer.status == refused,
+                    "{end:?}, {asked:?} later, own node: {is_own}: {answer:?}"
+                );
+            }
+            for refresh in [&newest.refresh, &spent] {
+                node.api.token_verify(refresh).await.is_problem(400, "invalid_token");
+                node.api.refresh(refresh).await.is_problem(400, "invalid_token");
+            }
+        }
+    }
+    ends_with_the_feed_cut(end, &here, &there, &proxy).await;
+}
+
+/// The other node hears of nothing and reaches no database: it lets nobody in, and knows better once it is back.
+async fn ends_with_the_feed_cut(end: End, here: &TestApp, there: &TestApp, proxy: &Proxy) {
+    let phone = "+989121234569";
+    let (newest, spent) = sign_in(end, here, there, phone).await;
+    proxy.set(Mood::Silent).await;
+    end.bring_about(here, phone, &newest, &spent).await;
+    tokio::time::sleep(SOON).await;
+    let (answer, verified) =
+        tokio::join!(there.api.profile(&newest.access), there.api.token_verify(&newest.access));
+    assert!([401, 503].contains(&answer.status.as_u16()), "{end:?}: {answer:?}");
+    assert!([400, 503].contains(&verified.status.as_u16()), "{end:?}: {verified:?}");
+    proxy.set(Mood::Away).await;
+    proxy.set(Mood::Well).await;
+    for _ in 0..100 {
+        let answer = there.api.profile(&newest.access).await;
+        if answer.status != 503 {
+            answer.is_problem(401, "invalid_access_token");
+            there.api.refresh(&newest.refresh).await.is_problem(400, "invalid_token");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{end:?}: the other node did not recover within 5 seconds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_a_session_ends_no_token_of_it_works_afterwards() {
+    // Three services at a time: each has two nodes with connections of their own.
+    for ends in End::ALL.chunks(3) {
+        join_all(ends.iter().map(|end| ends_for_every_use(*end))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_under_way_does_not_outlive_signing_out_everywhere_else() {
+    let here = TestApp::start().await;
+    let (there, _proxy) = here.beside(&[]).await;
+    for round in 0..5 {
+        let phone = &format!("+98912123456{round}");
+        let ending = here.api.sign_in(phone).await;
+        here.wait(60);
+        let kept = here.api.sign_in(phone).await;
+        let refreshes = (0..20).map(async |n| {
+            let node = if n % 2 == 0 { &here } else { &there };
+            node.api.refresh(&ending.refresh).await
+        });
+        let (refreshed, done) =
+            tokio::join!(join_all(refreshes), logout_all(&here, &kept, json!({"keep_current": true})));
+        assert_eq!(done.status, 204, "{done:?}");
+        let mut tokens = vec![ending.refresh.clone()];
+        tokens.extend(
+            refreshed.iter().filter(|answer| answer.status == 200).map(|answer| next(answer).refresh),
+        );
+        for token in &tokens {
+            for node in [&here, &there] {
+                node.api.refresh(token).await.is_problem(400, "invalid_token");
+            }
+        }
+        here.api.refresh(&kept.refresh).await.ok();
+    }
+}
