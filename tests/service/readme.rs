@@ -19,8 +19,16 @@ fn the_curl_lines_of_the_readme_work_in_order_as_printed() {
     let output = Command::new("bash").args(["-euo", "pipefail", "-c", &script]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
-    for expected in ["\"fullname\":\"Ada Lovelace\"", "{}", "406\n", "204\n", "invalid_access_token", "توکن"]
-    {
+    for expected in [
+        "\"fullname\":\"Ada Lovelace\"",
+        "{}",
+        "\"current\":true",
+        "Ada’s phone",
+        "406\n",
+        "204\n204\n204\n",
+        "invalid_access_token",
+        "توکن",
+    ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
