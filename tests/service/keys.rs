@@ -10,7 +10,11 @@ use serde_json::Value;
 
 use crate::support::{Answer, Api, Node, SignedIn, TestDatabase};
 
-const CLIENTS: usize = 4;
+const CLIENTS: usize = 2;
+
+/// Between one sign-in's life and the next: the load has to meet every moment of a rotation, and leave other tests some
+/// of the machine.
+const PAUSE: Duration = Duration::from_millis(50);
 const FILE: &str = "keyring.json";
 
 /// A database, a keyring in a folder, and nodes that share them.
@@ -166,6 +170,7 @@ async fn no_request_fails_while_every_key_is_replaced_on_two_nodes_and_then_noth
                 while !ends.load(Ordering::Relaxed) {
                     requests += live(&installation, [&nodes[n % 2].api, &nodes[(n + 1) % 2].api]).await;
                     lived[n].fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(PAUSE).await;
                 }
                 requests
             })
