@@ -15,6 +15,7 @@ mod processes;
 mod projections;
 mod races;
 mod readme;
+mod refreshes;
 mod roles;
 mod standby;
 mod support;
