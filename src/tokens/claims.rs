@@ -48,6 +48,7 @@ impl Claims {
         let holds = self.iss == issuer
             && self.aud == audience
             && self.typ == kind.claim_type()
+            && generation >= Generation::FIRST
             && self.jti == jti(kind, session, generation)
             && self.nbf == self.iat
             && self.iat <= self.exp;

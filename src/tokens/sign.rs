@@ -17,7 +17,7 @@ use jsonwebtoken::jwk::{
     AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, OctetKeyPairParameters,
     OctetKeyPairType, PublicKeyUse,
 };
-use jsonwebtoken::{Algorithm, DecodingKey, Header, crypto};
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::{Deserialize, Serialize};
 
 use super::claims::Claims;
@@ -113,11 +113,11 @@ impl fmt::Debug for Signatures {
 }
 
 /// The header: these three and no others, so that nothing in it can point at a key elsewhere.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StrictHeader {
-    alg: Algorithm,
+struct Header {
     typ: String,
+    alg: Algorithm,
     kid: String,
 }
 
@@ -144,12 +144,8 @@ impl Signatures {
 
     pub(super) fn sign(&self, kind: Kind, claims: &Claims) -> String {
         let OfKind { signing, active, verifying: _ } = self.of(kind);
-        let header = Header {
-            typ: Some(kind.header_type().to_owned()),
-            kid: Some(active.clone()),
-            ..Header::new(signing.algorithm())
-        };
-        let message = format!("{}.{}", encoded(&header), encoded(claims));
+        let (typ, alg) = (kind.header_type().to_owned(), signing.algorithm());
+        let message = spelled(&Header { typ, alg, kid: active.clone() }, claims);
         let signature = signing.sign(message.as_bytes());
         format!("{message}.{signature}")
     }
@@ -170,15 +166,18 @@ pub(super) fn verify(
     let (header, claims) = message.split_once('.').ok_or(InvalidToken)?;
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| InvalidToken);
 
-    let header: StrictHeader = serde_json::from_slice(&decode(header)?).map_err(|_| InvalidToken)?;
+    let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| InvalidToken)?;
     let Verifier { algorithm, key } = keys.get(&header.kid).ok_or(InvalidToken)?;
     if header.alg != *algorithm || header.typ != kind.header_type() {
         return Err(InvalidToken);
     }
-    match crypto::verify(signature, message.as_bytes(), key, *algorithm) {
-        Ok(true) => serde_json::from_slice(&decode(claims)?).map_err(|_| InvalidToken),
-        Ok(false) | Err(_) => Err(InvalidToken),
+    let signed = crypto::verify(signature, message.as_bytes(), key, *algorithm).unwrap_or(false);
+    if !signed {
+        return Err(InvalidToken);
     }
+    let claims = serde_json::from_slice(&decode(claims)?).map_err(|_| InvalidToken)?;
+    // JSON, and a UUID in it, can be spelled in many ways; ours is the one that is taken.
+    (message == spelled(&header, &claims)).then_some(claims).ok_or(InvalidToken)
 }
 
 /// The public halves of the keys by which others verify access tokens (RFC 7517; RFC 8037, section 2). A key that only
@@ -201,6 +200,10 @@ pub(super) fn public_keys(keyring: &Keyring) -> JwkSet {
     JwkSet { keys: pairs.map(public).collect() }
 }
 
+fn spelled(header: &Header, claims: &Claims) -> String {
+    format!("{}.{}", encoded(header), encoded(claims))
+}
+
 fn encoded(part: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).expect("texts and numbers are JSON"))
 }
@@ -212,23 +215,24 @@ mod tests {
     use base64::Engine as _;
     use serde_json::json;
 
-    use super::{Signatures, Signer, URL_SAFE_NO_PAD, encoded, key_algorithm, pair};
+    use super::{Claims, Signatures, Signer, URL_SAFE_NO_PAD, encoded, key_algorithm, pair};
     use crate::keyring::{Algorithm, Keyring, Purpose};
     use crate::tokens::Kind;
 
     /// Well formed, whatever they say: what is verified here is the signature.
-    fn claims() -> serde_json::Value {
+    fn claims() -> Claims {
         let (id, text) = (uuid::Uuid::nil(), "x");
-        json!({"iss": text, "aud": text, "sub": id, "sid": id, "jti": text, "gen": 0, "typ": text,
-               "iat": 0, "nbf": 0, "exp": 0})
+        let claims = json!({"iss": text, "aud": text, "sub": id, "sid": id, "jti": text, "gen": 0, "typ": text,
+                            "iat": 0, "nbf": 0, "exp": 0});
+        serde_json::from_value(claims).expect("claims")
     }
 
     #[test]
     fn a_token_does_not_choose_the_algorithm_of_its_key() {
         let verified = |keyring: &Keyring, algorithm: &str, signer: &Signer| {
             let kid = keyring.active(Purpose::SignAccess).id.as_str();
-            let header = json!({"alg": algorithm, "typ": "at+jwt", "kid": kid});
-            let message = format!("{}.{}", encoded(&header), encoded(&claims()));
+            let header = format!(r#"{{"typ":"at+jwt","alg":"{algorithm}","kid":"{kid}"}}"#);
+            let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), encoded(&claims()));
             let jwt = format!("{message}.{}", signer.sign(message.as_bytes()));
             Signatures::new(keyring).verify(Kind::Access, jwt.as_bytes()).is_ok()
         };
