@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use fastrand::Rng;
 
+use super::super::MAX_TOKEN_BYTES;
 use super::{InvalidToken, Kind, issue, now, two_nodes};
 
 /// The text in which the sealed bytes stand after the third underscore.
@@ -161,6 +162,35 @@ fn every_mutant_of_a_token_is_refused() {
         }
         for tokens in [&maker, &stranger] {
             assert!(tokens.open(kind, token, now()).is_ok());
+        }
+    }
+}
+
+/// Texts of all lengths, many of which look like tokens at their beginning.
+fn of_nothing(token: &str, rng: &mut Rng) -> String {
+    let (head, _) = parts(token);
+    let start = rng.choice(["", "cfa_", "cfr_1_", "cfa_1_00000000_", &head]).unwrap_or_default().to_owned();
+    let length = if rng.u8(..10) == 0 { rng.usize(..MAX_TOKEN_BYTES * 2) } else { rng.usize(..300) };
+    let letters: Vec<char> = match rng.u8(..3) {
+        0 => ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['-', '_']).collect(),
+        1 => "_cfar10.".chars().collect(),
+        _ => (0..64).map(|_| rng.char(..)).collect(),
+    };
+    start.chars().chain((0..length).map(|_| rng.choice(&letters).copied().unwrap_or('_'))).collect()
+}
+
+#[test]
+fn no_text_at_random_is_a_token() {
+    let seed = fastrand::u64(..);
+    eprintln!("seed {seed}");
+    let mut rng = Rng::with_seed(seed);
+    let (tokens, _) = two_nodes();
+    let token = issue(&tokens).access;
+    for _ in 0..5_000 {
+        let text = of_nothing(&token, &mut rng);
+        for kind in Kind::ALL {
+            assert_eq!(tokens.open(kind, &text, now()), Err(InvalidToken), "{text}");
+            assert_eq!(tokens.open_expired(kind, &text, now()), Err(InvalidToken), "{text}");
         }
     }
 }

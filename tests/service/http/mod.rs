@@ -1,6 +1,7 @@
 //! Every line of the contract, over real HTTP: a file an endpoint.
 
 mod browsers;
+mod credentials;
 mod devices;
 mod general;
 mod key_set;
