@@ -134,7 +134,7 @@ async fn ends_for_every_use(end: End) {
         end.bring_about(&here, &phone, &newest, &spent).await;
         let ended = Instant::now();
         tokio::time::sleep(Duration::from_millis(delay)).await;
-        for (node, is_own) in [(&there, false), (&here, true)] {
+        let uses = [(&here, true), (&there, false)].map(async |(node, is_own)| {
             let asked = ended.elapsed();
             let profile = node.api.profile(&newest.access).await;
             let verified = node.api.token_verify(&newest.access).await;
@@ -149,7 +149,8 @@ async fn ends_for_every_use(end: End) {
                 node.api.token_verify(refresh).await.is_problem(400, "invalid_token");
                 node.api.refresh(refresh).await.is_problem(400, "invalid_token");
             }
-        }
+        });
+        join_all(uses).await;
     }
     ends_with_the_feed_cut(end, &here, &there, &proxy).await;
 }
