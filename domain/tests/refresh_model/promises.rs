@@ -66,6 +66,7 @@ pub(crate) fn of_every_log() -> Vec<Property<Model>> {
                 refresh.is_honest() || refresh.given().is_none() && refresh.ends_the_session()
             })
         }),
+        always("nobody is refused without a word while the session lasts", |_, world| !world.turned_away),
         always("nothing follows the session's end", |_, world| {
             of_last(world, |refresh| !refresh.before.ended)
         }),

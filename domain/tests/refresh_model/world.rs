@@ -105,6 +105,8 @@ pub(crate) struct World {
     promised: Hashed<Promised>,
     /// The refresh whose commit led here. What led elsewhere before is of no matter any more.
     pub(crate) last: Option<Hashed<Refresh>>,
+    /// Whether a client was just refused, with nothing in the log to say so, and the session had not ended.
+    pub(crate) turned_away: bool,
     /// The version of the account that each node remembers.
     remembered: [Option<Hashed<Version>>; 2],
     clients: Vec<ClientState>,
@@ -277,6 +279,7 @@ impl World {
             head,
             promised: Hashed::new(Promised { newest, at: time(0), ended: false }),
             last: None,
+            turned_away: false,
             clients,
             requests: Vec::new(),
         }
@@ -317,6 +320,8 @@ impl World {
         self.remembered[node] = Some(request.on.clone());
         if model.decide(&request.on.account, request.token, request.at).is_ok() {
             self.requests.push(request);
+        } else {
+            self.turned_away = !self.promised.ended;
         }
     }
 
@@ -439,7 +444,7 @@ impl stateright::Model for Model {
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
-        let mut next = World { last: None, ..world.clone() };
+        let mut next = World { last: None, turned_away: false, ..world.clone() };
         match action {
             Action::Ask { client, node } => next.ask(self, client, node),
             Action::Commit { request, answered } => next.commit(self, request, answered),
