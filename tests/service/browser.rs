@@ -4,16 +4,15 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use fantoccini::{Client, ClientBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
 
-/// Chromium, driven over WebDriver; ended with this value.
+/// Chromium, driven over WebDriver (W3C); ended with this value.
 struct Browser {
     driver: Child,
-    client: Client,
+    http: reqwest::Client,
+    session: String,
 }
 
 impl Browser {
@@ -31,27 +30,45 @@ impl Browser {
             "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
         ]});
-        let capabilities = json!({"goog:chromeOptions": options}).as_object().unwrap().clone();
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        let client = builder.capabilities(capabilities).connect(&format!("http://127.0.0.1:{port}")).await;
-        Self { driver, client: client.expect("a browser") }
+        let capabilities = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}});
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut browser = Self { driver, http, session: format!("http://127.0.0.1:{port}/session") };
+        let id = browser.tell("", capabilities).await["sessionId"].as_str().unwrap().to_owned();
+        browser.session += &format!("/{id}");
+        browser
+    }
+
+    /// Sends a command of WebDriver; its value.
+    async fn tell(&self, command: &str, parameters: Value) -> Value {
+        let sent = self.http.post(format!("{}{command}", self.session)).json(&parameters).send().await;
+        let answer: Value = sent.unwrap().json().await.unwrap();
+        assert!(answer["value"]["error"].is_null(), "{answer}");
+        answer["value"].clone()
+    }
+
+    async fn run(&self, command: &str, script: &str, arguments: Value) -> Value {
+        self.tell(&format!("/execute/{command}"), json!({"script": script, "args": arguments})).await
+    }
+
+    async fn end(&self) {
+        self.http.delete(&self.session).send().await.unwrap();
     }
 
     /// Sends a request from a page at `origin`, with cookies; its status and body, or that the browser kept the answer from
     /// the page.
     async fn fetch(&self, origin: &str, url: &str, options: Value) -> Value {
-        if !self.client.current_url().await.unwrap().as_str().starts_with(origin) {
-            self.client.goto(origin).await.unwrap();
+        if self.run("sync", "return location.origin", json!([])).await != origin {
+            self.tell("/url", json!({"url": origin})).await;
         }
         let script = "const [url, options, done] = arguments;
             fetch(url, {credentials: 'include', ...options})
                 .then(async answer => done({status: answer.status, body: await answer.text()}))
                 .catch(error => done(error.name));";
-        self.client.execute_async(script, vec![json!(url), options]).await.unwrap()
+        self.run("async", script, json!([url, options])).await
     }
 
     async fn cookies_that_scripts_see(&self) -> Value {
-        self.client.execute("return document.cookie", Vec::new()).await.unwrap()
+        self.run("sync", "return document.cookie", json!([])).await
     }
 }
 
@@ -121,5 +138,5 @@ async fn a_page_of_ours_lives_by_cookies_and_pages_of_others_get_nothing_out_of_
     assert_eq!(of_page(&ours, "/logout/", post(nothing.clone())).await.0, Some(204));
     assert_eq!(of_page(&ours, "/profile/", get).await.0, Some(401));
     assert_eq!(of_page(&ours, "/refresh/", post(nothing)).await.0, Some(400));
-    browser.client.clone().close().await.unwrap();
+    browser.end().await;
 }
