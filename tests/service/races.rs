@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::support::{Answer, Node, TestDatabase};
+use crate::support::{Answer, Api, Node, TestDatabase};
 
 const PHONE: &str = "+989121234567";
 
@@ -52,7 +53,7 @@ impl Cluster {
     async fn at_once<F: Future<Output = Answer>>(
         &self,
         count: usize,
-        request: impl Fn(crate::support::Api, usize) -> F,
+        request: impl Fn(Api, usize) -> F,
     ) -> Vec<Answer> {
         join_all((0..count).map(|n| request(self.nodes[n % 2].api.clone(), n))).await
     }
@@ -82,8 +83,10 @@ async fn fifty_verifies_of_the_right_code_at_once_make_one_session_and_one_200()
         let code = &cluster.nodes[0].api.login(phone).await.ok()["code"].as_str().unwrap().to_owned();
         let answers = cluster.at_once(50, async |api, _| api.verify(phone, code).await).await;
         let statuses = statuses(&answers);
-        assert_eq!(statuses.get(&200), Some(&1), "{statuses:?}");
-        assert_eq!(statuses.get(&200).unwrap() + statuses.get(&400).unwrap_or(&0), 50, "{statuses:?}");
+        let of = |status: u16| statuses.get(&status).copied().unwrap_or(0);
+        assert_eq!(of(200) + of(400) + of(503), 50, "{statuses:?}");
+        // The one that was let in may have been told 503 when the machine was too busy to tell him in time.
+        assert!(of(200) == 1 || of(200) == 0 && of(503) > 0, "{statuses:?}");
     }
     for (sql, expected) in [
         ("SELECT count(*) FROM user_logins", 5),
@@ -115,21 +118,30 @@ async fn fifty_first_logins_of_one_number_in_twenty_spellings_at_once_make_one_a
 async fn two_hundred_commands_on_one_account_at_once_leave_a_gapless_stream() {
     let cluster = Cluster::start("commands");
     let device = &cluster.nodes[0].api.sign_in(PHONE).await;
+    let command = async |api: &Api, n: usize| match n % 4 {
+        0 => api.rename(&device.access, &format!("Name {n}")).await,
+        1 => api.refresh(&device.refresh).await,
+        2 => api.login(PHONE).await,
+        _ => api.verify(PHONE, "000000").await,
+    };
     let answers = cluster
-        .at_once(200, async |api, n| match n % 4 {
-            0 => api.rename(&device.access, &format!("Name {n}")).await,
-            1 => api.refresh(&device.refresh).await,
-            2 => api.login(PHONE).await,
-            _ => api.verify(PHONE, "000000").await,
+        .at_once(200, async |api, n| {
+            // Who is told to come back does.
+            for _ in 0..50 {
+                let answer = command(&api, n).await;
+                if answer.status != 503 {
+                    return answer;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            panic!("no answer to command {n}")
         })
         .await;
     let statuses = statuses(&answers);
-    let renamed = answers.iter().enumerate().filter(|(n, answer)| n % 4 == 0 && answer.status == 200).count();
-    let refreshed =
-        answers.iter().enumerate().filter(|(n, answer)| n % 4 == 1 && answer.status == 200).count();
+    let succeeded =
+        |kind| answers.iter().enumerate().filter(move |(n, answer)| n % 4 == kind && answer.status == 200);
     // All came within the grace period, so all got the one next generation.
-    assert!(refreshed >= 40, "{refreshed} of 50: {statuses:?}");
-    assert!(renamed >= 40, "{renamed} of 50: {statuses:?}");
+    assert_eq!((succeeded(0).count(), succeeded(1).count()), (50, 50), "{statuses:?}");
     for (sql, expected) in [
         ("SELECT max(sequence) - count(*) FROM events", 0),
         ("SELECT (SELECT version FROM heads) - count(*) FROM events", 0),
@@ -140,8 +152,8 @@ async fn two_hundred_commands_on_one_account_at_once_leave_a_gapless_stream() {
     }
     let names: i64 =
         cluster.database.value("SELECT count(*) FROM events WHERE event_type = 'ProfileUpdated'").await;
-    // A rename that was answered is there; one whose answer was 503 may be.
-    assert!(names >= i64::try_from(renamed).unwrap(), "{names} recorded, {renamed} answered");
+    // One that was told 503 may have happened, and then happened again.
+    assert!(names >= 50, "{names} recorded");
 }
 
 #[tokio::test]
