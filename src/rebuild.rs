@@ -43,7 +43,8 @@ pub struct Checked {
 /// Fills new tables beside the old ones, in one reading of the log, catches up with what happened meanwhile, and puts
 /// them in the old ones' place.
 ///
-/// Commands go on while the tables are filled; they wait only while the accounts that changed meanwhile are done again.
+/// Takes four of the database's connections. Commands go on while the tables are filled; they wait only while the
+/// accounts that changed meanwhile are done again.
 ///
 /// # Errors
 /// [`JournalError`]; the old tables are then untouched.

@@ -324,7 +324,14 @@ impl<'a> Columns<'a> {
 
 #[cfg(test)]
 mod tests {
+    use counterfoil_projections::profile;
+
     use super::{ALL, PROFILE, Parts, compose};
+
+    #[test]
+    fn what_is_given_back_is_the_profile() {
+        assert_eq!(ALL[PROFILE].table.name, profile::READ_MODEL.table.name);
+    }
 
     #[test]
     fn every_combination_of_parts_counts_its_parameters_without_a_gap() {
@@ -355,6 +362,7 @@ mod tests {
             assert!(!sql.contains(&format!("${}", parameters + 1)), "{parts:?}");
             assert_eq!(sql.contains("unnest("), !parts.one, "{parts:?}");
             assert_eq!(sql.contains("RETURNING t.*"), parts.models[PROFILE], "{parts:?}");
+            assert_eq!(sql.contains("JOIN profiles_written"), parts.models[PROFILE], "{parts:?}");
         }
     }
 }
