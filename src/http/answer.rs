@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::cookies;
 use super::extract::is_our_page;
-use super::language::Language;
 use crate::accounts::CodeOnItsWay;
+use crate::language::Language;
 use crate::settings::{Cookies, HttpPolicy};
 use crate::tokens::IssuedTokens;
 

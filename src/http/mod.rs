@@ -6,7 +6,6 @@ mod cookies;
 mod cors;
 mod extract;
 mod key_set;
-mod language;
 mod oauth;
 mod observe;
 mod operations;

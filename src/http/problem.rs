@@ -12,10 +12,10 @@ use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::Refusal;
 use serde::Serialize;
 
-use super::language::Language;
 use crate::accounts::AccountsError;
 use crate::database::DatabaseError;
 use crate::journal::JournalError;
+use crate::language::Language;
 
 /// A field's complaints, each the name of a message.
 pub type FieldErrors = BTreeMap<String, Vec<&'static str>>;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{ascii_digit, is_invisible};
 
-/// The region in which a number without a country code is read: an ISO 3166-1 alpha-2 code such as `IR`.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// A region of the numbering plan: an ISO 3166-1 alpha-2 code such as `IR`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Region(rlibphonenumber::enums::Region);
 
 impl Region {
@@ -20,7 +20,13 @@ impl Region {
 
 impl fmt::Debug for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Region({:?})", self.0)
+        write!(f, "Region({self})")
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -107,6 +113,17 @@ impl PhoneNumber {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The region it was handed out in; none for the few that belong to no region.
+    pub fn region(&self) -> Option<Region> {
+        let number = PHONE_NUMBER_UTIL.parse(&self.0, None).ok()?;
+        number.get_region_code().map(Region)
+    }
+
+    /// The number without its last four digits: the range that whoever is paid by the message fills with numbers.
+    pub fn prefix(&self) -> &str {
+        &self.0[..self.0.len().saturating_sub(4)]
+    }
 }
 
 /// Says that there is one, not what it is: it is personal.
@@ -177,6 +194,19 @@ mod tests {
             assert_eq!(PhoneNumber::parse(typed, iran()), Err(InvalidPhoneNumber::Malformed), "{typed:?}");
         }
         assert_eq!(PhoneNumber::parse(&"9".repeat(1_000_000), iran()), Err(InvalidPhoneNumber::Malformed));
+    }
+
+    #[test]
+    fn a_number_has_a_region_and_a_prefix() {
+        for (number, region, prefix) in [
+            ("+989121234567", "IR", "+98912123"),
+            ("+447400123456", "GB", "+44740012"),
+            ("+447781123456", "GG", "+44778112"),
+        ] {
+            let number = PhoneNumber::parse(number, None).expect("valid");
+            assert_eq!(number.region().expect("one").to_string(), region);
+            assert_eq!(number.prefix(), prefix);
+        }
     }
 
     #[test]

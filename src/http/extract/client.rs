@@ -10,8 +10,8 @@ use actix_web::{FromRequest, HttpRequest};
 use counterfoil_domain::values::{Client, DeviceName, UserAgent};
 
 use crate::accounts::Origin;
-use crate::http::language::Language;
 use crate::http::request_id;
+use crate::language::Language;
 
 /// The other end of the connection.
 #[derive(Clone, Debug)]

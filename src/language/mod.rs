@@ -11,7 +11,7 @@ use fluent_langneg::{
 use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
-#[folder = "src/http/messages"]
+#[folder = "src/language"]
 #[include = "*.ftl"]
 struct Files;
 
