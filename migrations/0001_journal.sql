@@ -48,19 +48,32 @@ CREATE TABLE account_keys (
     PRIMARY KEY (account_id, scope)
 );
 
--- Codes to send. A row is written by the commit that asks for the code and named by its event; it holds no code.
+-- Messages to send, and what became of them. A row is written by the commit that asks for the message and named by its last
+-- event. It holds no code: the content is sealed, and is erased as soon as a gateway has the message or nobody needs it any
+-- more. `due_at` is when a worker may take the row (again), and is gone once it is settled.
 CREATE TABLE outbox (
-    account_id     uuid        NOT NULL,
-    sequence       bigint      NOT NULL,
-    channel        text        NOT NULL,
-    purpose        text        NOT NULL,
-    nonce          bytea       NOT NULL,
-    destination    bytea       NOT NULL,
-    expires_at     timestamptz NOT NULL,
-    gateway        text,
-    handed_over_at timestamptz,
-    PRIMARY KEY (account_id, sequence)
+    account_id uuid        NOT NULL,
+    sequence   bigint      NOT NULL,
+    number     smallint    NOT NULL,
+    kind       text COLLATE "C" NOT NULL,
+    channel    text COLLATE "C" NOT NULL,
+    language   text        NOT NULL,
+    content    bytea,
+    expires_at timestamptz NOT NULL,
+    asked_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    due_at     timestamptz,
+    attempts   integer     NOT NULL DEFAULT 0,
+    state      text COLLATE "C" NOT NULL DEFAULT 'waiting'
+               CHECK (state IN ('waiting', 'sent', 'failed', 'expired', 'replaced')),
+    gateway    text,
+    reference  text,
+    reason     text,
+    settled_at timestamptz,
+    PRIMARY KEY (account_id, sequence, number),
+    CHECK ((state = 'waiting') = (due_at IS NOT NULL) AND (state = 'waiting') = (settled_at IS NULL)),
+    CHECK (state = 'waiting' OR content IS NULL)
 );
+CREATE INDEX outbox_by_due_time ON outbox (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX outbox_by_expiry ON outbox (expires_at);
 
 -- Which events a snapshot does not know yet: what a rebuild has to catch up with.

@@ -11,37 +11,35 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    Logout, LogoutAll, RefreshToken, RenameDevice, RequestOtp, ResendOtp, RevokeDevice, UpdateProfile,
-    VerifyOtp,
+    DisownSession, Logout, LogoutAll, RefreshToken, RenameDevice, RequestOtp, ResendOtp, RevokeDevice,
+    UpdateProfile, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    CodeSent, Refusal, Services, SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
+    CodeSent, Purpose, Refusal, Services, SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
 };
-use counterfoil_domain::values::{AccountId, Client, DeviceName, FullName, Identifier, OtpCode, SessionId};
-use counterfoil_projections::profile::Profile;
+use counterfoil_domain::values::{
+    AccountId, Client, DeviceName, FullName, Identifier, LanguageTag, OtpCode, SessionId,
+};
+use counterfoil_projections::profile::{self, Profile};
 use cqrs_es::Aggregate as _;
 use cqrs_es::event_sink::EventSink;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
+use crate::delivery::Courier;
+use crate::delivery::outbox::{About, Letter, Queued};
 use crate::ended_sessions::EndedSessions;
 use crate::entropy;
-use crate::journal::{Address, Commit, Journal, JournalError, Loaded, Message, Verdict};
+use crate::extra_claims::{ClaimsSource, ConfiguredClaims};
+use crate::journal::{Address, Commit, Journal, JournalError, Loaded, Verdict};
 use crate::keyring::Keyring;
 use crate::lanes::Lanes;
-use crate::otp::OtpCodes;
-use crate::tokens::{IssuedTokens, Kind, Token, Tokens};
+use crate::notices::{self, Notices};
+use crate::tokens::{ExtraClaims, IssuedTokens, Kind, Token, Tokens};
 
 /// How long a command may take, however often it is tried: the caller of an outage hears of it within the second.
 const TIME_LIMIT: Duration = Duration::from_millis(900);
-
-/// How codes reach people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// In the answer to the request. For development only: it proves nothing about who is asking.
-    Echo,
-}
 
 /// Who asks, and in which request.
 #[derive(Clone, Debug)]
@@ -50,6 +48,10 @@ pub struct Origin {
     pub client: Client,
     /// The request's id, kept with the events.
     pub request: String,
+    /// The languages that it asks for, as an `Accept-Language` header names them (RFC 9110, section 12.5.4).
+    pub languages: String,
+    /// A token that came along, which may have expired: by it a device is known.
+    pub shown: Option<Token>,
 }
 
 /// Why a command did nothing, or may have done nothing.
@@ -95,17 +97,18 @@ pub struct SignedIn {
 pub struct Accounts {
     journal: Journal,
     services: Services,
-    codes: OtpCodes,
+    courier: Courier,
+    notices: Notices,
     tokens: Tokens,
-    delivery: Delivery,
     clock: Arc<dyn Clock>,
     ended: Arc<EndedSessions>,
+    claims: Arc<dyn ClaimsSource>,
     lanes: Arc<Lanes<Vec<u8>>>,
 }
 
 impl fmt::Debug for Accounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounts").field("delivery", &self.delivery).finish_non_exhaustive()
+        f.debug_struct("Accounts").field("courier", &self.courier).finish_non_exhaustive()
     }
 }
 
@@ -121,20 +124,31 @@ impl Accounts {
     pub fn new(
         journal: Journal,
         services: Services,
-        codes: OtpCodes,
+        courier: Courier,
+        notices: Notices,
         tokens: Tokens,
-        delivery: Delivery,
         clock: Arc<dyn Clock>,
         ended: Arc<EndedSessions>,
     ) -> Self {
-        Self { journal, services, codes, tokens, delivery, clock, ended, lanes: Arc::default() }
+        let claims = Arc::new(ConfiguredClaims::default());
+        Self { journal, services, courier, notices, tokens, clock, ended, claims, lanes: Arc::default() }
     }
 
     /// Goes on with another keyring's keys, on every thread.
     pub fn use_keyring(&self, keyring: &Keyring) {
         self.tokens.use_keyring(keyring);
-        self.codes.use_keyring(keyring);
+        self.courier.codes().use_keyring(keyring);
         self.journal.personal_data().use_keyring(keyring);
+    }
+
+    /// Puts these claims into access tokens, instead of the settings'.
+    pub fn use_claims(&mut self, source: Arc<dyn ClaimsSource>) {
+        self.claims = source;
+    }
+
+    /// What sends its messages.
+    pub fn courier(&self) -> &Courier {
+        &self.courier
     }
 
     /// The journal that it writes.
@@ -158,8 +172,16 @@ impl Accounts {
         origin: Origin,
     ) -> Result<CodeOnItsWay, AccountsError> {
         let (at, nonce) = (self.clock.now(), entropy::challenge_nonce());
-        let command =
-            RequestOtp { at, identifier: identifier.clone(), fullname, nonce, client: origin.client.clone() };
+        let command = RequestOtp {
+            at,
+            identifier: identifier.clone(),
+            purpose: Purpose::SignIn,
+            fullname,
+            nonce,
+            client: origin.client.clone(),
+            shown: None,
+            test: self.courier.codes().is_test(&identifier),
+        };
         self.send_code(identifier, origin, at, command.into()).await
     }
 
@@ -173,7 +195,14 @@ impl Accounts {
         origin: Origin,
     ) -> Result<CodeOnItsWay, AccountsError> {
         let (at, nonce) = (self.clock.now(), entropy::challenge_nonce());
-        let command = ResendOtp { at, identifier: identifier.clone(), nonce, client: origin.client.clone() };
+        let command = ResendOtp {
+            at,
+            identifier: identifier.clone(),
+            nonce,
+            client: origin.client.clone(),
+            shown: None,
+            test: self.courier.codes().is_test(&identifier),
+        };
         self.send_code(identifier, origin, at, command.into()).await
     }
 
@@ -194,10 +223,13 @@ impl Accounts {
             code,
             session: entropy::session_id(at),
             client: origin.client.clone(),
+            language: self.wanted(&origin),
+            shown: None,
+            test: self.courier.codes().is_test(&identifier),
         };
         let done = self.execute(Address::Identifier(identifier), &origin, at, command.into()).await?;
         let session = outcome(&done.events, SessionTokens::from_event)?;
-        let tokens = self.tokens.issue(done.account, &session);
+        let tokens = self.issue(done.account, &session, done.profile.as_ref()).await?;
         Ok(SignedIn { account: done.account, tokens, profile: done.profile })
     }
 
@@ -217,7 +249,7 @@ impl Accounts {
         };
         let done = self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
         let session = outcome(&done.events, SessionTokens::from_event)?;
-        Ok(self.tokens.issue(done.account, &session))
+        self.issue(done.account, &session, done.profile.as_ref()).await
     }
 
     /// Ends the session of a token of that kind, which may be spent or expired. Ending it again changes nothing.
@@ -230,6 +262,23 @@ impl Accounts {
         let token = opened.map_err(|_| AccountsError::InvalidToken)?;
         let command = Logout { at, session: token.session, client: origin.client.clone() };
         self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+        Ok(())
+    }
+
+    /// The account and the session that a link of a notice names; none where it is no link of ours.
+    pub fn session_of_link(&self, link: &str) -> Option<(AccountId, SessionId)> {
+        self.notices.links.read(link)
+    }
+
+    /// Ends the session that its owner's link names, if it has not ended. Ending it again changes nothing.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; an invalid token when it is no link of ours.
+    pub async fn disown(&self, link: &str, origin: Origin) -> Result<(), AccountsError> {
+        let at = self.clock.now();
+        let (account, session) = self.session_of_link(link).ok_or(AccountsError::InvalidToken)?;
+        let command = DisownSession { at, session, client: origin.client.clone() };
+        self.execute(Address::Account(account), &origin, at, command.into()).await?;
         Ok(())
     }
 
@@ -299,6 +348,37 @@ impl Accounts {
         Ok(done.profile)
     }
 
+    /// Makes tokens. Where that fails, the session has its generation all the same: the same refresh token gives the tokens
+    /// a moment later.
+    async fn issue(
+        &self,
+        account: AccountId,
+        session: &SessionTokens,
+        profile: Option<&Profile>,
+    ) -> Result<IssuedTokens, AccountsError> {
+        let read = match profile {
+            None if self.claims.reads_profile() => self.read_profile(account).await?,
+            _ => None,
+        };
+        let claims = self.claims.claims(account, profile.or(read.as_ref()));
+        let extra = ExtraClaims::new(&claims).unwrap_or_else(|error| {
+            tracing::error!(%error, "a token goes without its extra claims");
+            ExtraClaims::default()
+        });
+        Ok(self.tokens.issue(account, session, extra))
+    }
+
+    async fn read_profile(&self, account: AccountId) -> Result<Option<Profile>, AccountsError> {
+        let read = async || {
+            let db = self.journal.database().connection().await?;
+            let mut found = profile::find(&db, &[account]).await?;
+            Ok::<_, JournalError>(found.pop().flatten())
+        };
+        let late = || JournalError::Database(DatabaseError::Unavailable("no answer in time".to_owned()));
+        let in_time = tokio::time::timeout(TIME_LIMIT, until_available(read)).await;
+        Ok(in_time.unwrap_or_else(|_| Err(late()))?)
+    }
+
     async fn send_code(
         &self,
         identifier: Identifier,
@@ -311,9 +391,11 @@ impl Accounts {
         Ok(CodeOnItsWay {
             expires_in: (sent.expires_at - sent.sent_at).to_std().unwrap_or_default(),
             resend_after: self.services.policy.resend_after.to_std().unwrap_or_default(),
-            code: match self.delivery {
-                Delivery::Echo => Some(self.codes.derive(&sent.nonce, &identifier, sent.purpose)),
-            },
+            code: self
+                .courier
+                .gateways()
+                .echoes(&identifier)
+                .then(|| self.courier.codes().derive(&sent.nonce, &identifier, sent.purpose)),
         })
     }
 
@@ -374,6 +456,7 @@ impl Accounts {
             Some(loaded) => loaded,
             None => until_available(|| self.journal.load(address, at)).await?,
         };
+        let command = shown_to(loaded.head.account, origin, command);
         let mut decided = self.decide(&loaded, command.clone()).await;
         if loaded.remembered && !matches!(decided, Ok((_, Some(_)))) {
             // Nothing would be written, so nothing would find out that memory is out of date.
@@ -384,11 +467,12 @@ impl Accounts {
         let done = |events, profile| Ok(Done { account, events, profile });
         let (events, Some(state)) = decided? else { return done(Vec::new(), None) };
 
-        let message = events.iter().find_map(|event| self.message(event));
+        let messages = self.messages(account, &events, &state, origin).await?;
+        let wakes = messages.iter().any(|message| message.handed_to.is_none());
         let id = entropy::uuid_v7(at);
         let request = Some(origin.request.as_str());
         let personal_data = self.journal.personal_data();
-        let commit = Commit::new(id, request, loaded, state, events.clone(), message, personal_data);
+        let commit = Commit::new(id, request, loaded, state, events.clone(), messages, personal_data);
         let Some(commit) = commit.map(Arc::new) else { return done(events, None) };
         // Sent again as it is while it is in doubt: deciding again before it is settled could do it twice.
         match until_available(|| self.journal.append(&commit)).await? {
@@ -397,6 +481,9 @@ impl Accounts {
                     if let Some((session, expires_at)) = event.ended_session() {
                         self.ended.insert(session, expires_at);
                     }
+                }
+                if wakes {
+                    self.courier.wake();
                 }
                 done(events, profile)
             }
@@ -421,19 +508,58 @@ impl Accounts {
         Ok((events, state))
     }
 
-    /// The code that an event asks to be sent.
-    fn message(&self, event: &UserAccountEvent) -> Option<Message> {
-        let sent = CodeSent::from_event(event)?.ok()?;
-        Some(Message {
-            destination: event.person.as_ref()?.identifier.clone()?,
-            purpose: sent.purpose,
-            nonce: sent.nonce,
-            expires_at: sent.expires_at,
-            handed_to: match self.delivery {
-                Delivery::Echo => Some("echo"),
-            },
-        })
+    /// The messages that events ask for: codes, and what the owner of the account is to know.
+    async fn messages(
+        &self,
+        account: AccountId,
+        events: &[UserAccountEvent],
+        state: &UserAccount,
+        origin: &Origin,
+    ) -> Result<Vec<Queued>, AccountsError> {
+        let texts = self.courier.texts();
+        let of_account = state.language().map_or("", LanguageTag::as_str);
+        let mut messages = Vec::new();
+        for event in events {
+            if let Some(Ok(sent)) = CodeSent::from_event(event)
+                && let Some(to) = event.person.as_ref().and_then(|person| person.identifier.clone())
+            {
+                let (echoes, is_test) =
+                    (self.courier.gateways().echoes(&to), self.courier.codes().is_test(&to));
+                messages.push(Queued {
+                    handed_to: echoes.then_some("echo").or(is_test.then_some("test")),
+                    letter: Letter { to, about: About::Code { purpose: sent.purpose, nonce: sent.nonce } },
+                    language: texts.language(&format!("{}, {of_account};q=0.001", origin.languages)),
+                    expires_at: sent.expires_at,
+                });
+            }
+            let Some(notice) = self.notices.of(account, event) else { continue };
+            let Some(before) = self.read_profile(account).await? else { continue };
+            messages.extend(Notices::letters(&notice, &before).into_iter().map(|letter| Queued {
+                handed_to: self.courier.gateways().echoes(&letter.to).then_some("echo"),
+                letter,
+                language: texts.language(of_account),
+                expires_at: event.at + notices::WORTH_SENDING,
+            }));
+        }
+        Ok(messages)
     }
+
+    /// The language that messages are written in after a request, where it names one.
+    fn wanted(&self, origin: &Origin) -> Option<LanguageTag> {
+        let wanted = (!origin.languages.is_empty()).then(|| self.courier.texts().language(&origin.languages));
+        wanted.and_then(|language| LanguageTag::parse(language.tag()))
+    }
+}
+
+/// The command with the session of the token that came along, where that is of this account.
+fn shown_to(account: AccountId, origin: &Origin, mut command: UserAccountCommand) -> UserAccountCommand {
+    if let UserAccountCommand::RequestOtp(RequestOtp { shown, .. })
+    | UserAccountCommand::ResendOtp(ResendOtp { shown, .. })
+    | UserAccountCommand::VerifyOtp(VerifyOtp { shown, .. }) = &mut command
+    {
+        *shown = origin.shown.filter(|token| token.account == account).map(|token| token.session);
+    }
+    command
 }
 
 /// From 2 ms to 100 ms, with jitter, for as long as the time limit allows.

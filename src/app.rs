@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App, HttpServer, web};
+use chrono::TimeDelta;
 use counterfoil_domain::user_account::Services;
 use counterfoil_domain::values::AccountId;
 use counterfoil_projections::profile::Profile;
@@ -19,15 +20,19 @@ use crate::accounts::{Accounts, AccountsError};
 use crate::client_marks::ClientMarks;
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
+use crate::delivery::{Courier, Gateways, outbox};
 use crate::ended_sessions::EndedSessions;
 use crate::group::Group;
 use crate::http::{self, Problem};
 use crate::journal::Journal;
 use crate::keyring::Keyring;
+use crate::notices::Notices;
 use crate::otp::OtpCodes;
 use crate::personal_data::PersonalData;
 use crate::reads::{Profiles, Revocations};
+use crate::session_links::SessionLinks;
 use crate::settings::{DatabaseUrl, HttpPolicy, Settings};
+use crate::supervise::restarted;
 use crate::tokens::{Kind, LEEWAY, Token, Tokens};
 
 /// How long a read may take before the caller hears that the database is away.
@@ -39,6 +44,9 @@ const WAITING_AT_MOST: usize = 10_000;
 
 /// How long requests that have begun may go on after a stop was asked for, in seconds.
 const DRAIN_SECONDS: u64 = 20;
+
+/// For how long it can be told what became of a message.
+const MESSAGES_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// How long a request's head may take.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
@@ -77,6 +85,7 @@ impl State {
         settings: &Settings,
         database: &DatabaseUrl,
         keyring: &Keyring,
+        gateways: Gateways,
         clock: Arc<dyn Clock>,
         metrics: PrometheusHandle,
     ) -> Result<Self, DatabaseError> {
@@ -84,22 +93,29 @@ impl State {
         let tokens = Tokens::new(keyring, settings.tokens.clone());
         let journal = Journal::new(database.clone(), PersonalData::new(keyring));
         let ended = EndedSessions::follow(database.clone(), clock.clone());
-        let codes = OtpCodes::new(keyring);
+        let codes = OtpCodes::new(keyring, settings.test_identifiers.clone(), clock.clone());
+        let notices = Notices {
+            new_device: settings.new_device_notice,
+            links: SessionLinks::new(keyring, settings.http.public_url.clone()),
+        };
         let services = Services {
             codes: Arc::new(codes.clone()),
             clients: Arc::new(ClientMarks::new(keyring)),
             policy: Arc::new(settings.policy.clone()),
         };
-        let accounts = Accounts::new(
-            journal,
-            services,
+        let courier = Courier::new(
+            database.clone(),
+            journal.personal_data().clone(),
             codes,
-            tokens.clone(),
-            settings.delivery,
+            gateways,
+            &settings.delivery,
             clock.clone(),
-            ended.clone(),
         );
-        Ok(Self::over(database, accounts, tokens, clock, ended, Arc::new(settings.http.clone()), metrics))
+        let mut accounts =
+            Accounts::new(journal, services, courier, notices, tokens.clone(), clock.clone(), ended.clone());
+        accounts.use_claims(Arc::new(settings.claims.clone()));
+        let http = Arc::new(settings.http.clone());
+        Ok(Self::over(database, accounts, tokens, clock, ended, http, metrics))
     }
 
     /// The same state, with connections of its own that work on the present runtime.
@@ -107,7 +123,8 @@ impl State {
         let database = self.database.on_this_thread();
         let accounts = self.accounts.on_this_thread(database.clone());
         let (tokens, clock, metrics) = (self.tokens.clone(), self.clock.clone(), self.metrics.clone());
-        Self::over(database, accounts, tokens, clock, self.ended.clone(), self.http.clone(), metrics)
+        let (ended, http) = (self.ended.clone(), self.http.clone());
+        Self::over(database, accounts, tokens, clock, ended, http, metrics)
     }
 
     fn over(
@@ -198,8 +215,7 @@ impl State {
         self.ended.prune(now);
         let pruned = self.query(async |db| {
             let revoked = revoked_token::prune(db, now).await?;
-            let statement = db.prepare_cached(include_str!("journal/sql/prune_outbox.sql")).await?;
-            Ok((revoked, db.execute(&statement, &[&now]).await?))
+            Ok((revoked, outbox::prune(db, now - MESSAGES_KEPT).await?))
         });
         if let Ok((sessions, messages)) = pruned.await {
             tracing::debug!(sessions, messages, "forgot what has expired");
@@ -269,11 +285,19 @@ impl Application {
         self.server.handle()
     }
 
-    /// Serves until it is stopped.
+    /// Serves, and sends messages, until it is stopped.
     ///
     /// # Errors
     /// When the server fails.
     pub async fn run(self) -> std::io::Result<()> {
-        self.server.await
+        let courier = self.state.accounts.courier().clone();
+        let carrying = tokio::spawn(restarted("the courier", {
+            let courier = courier.clone();
+            move || courier.clone().run()
+        }));
+        let served = self.server.await;
+        courier.stop().await;
+        carrying.abort();
+        served
     }
 }

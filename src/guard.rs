@@ -10,8 +10,8 @@
 //! use counterfoil::guard::{Guard, SignedIn};
 //! use counterfoil::tokens::AccessKeys;
 //!
-//! async fn orders(SignedIn(token): SignedIn) -> impl Responder {
-//!     format!("the orders of {}", token.account)
+//! async fn orders(caller: SignedIn) -> impl Responder {
+//!     format!("the orders of {}", caller.token.account)
 //! }
 //!
 //! #[actix_web::main]
@@ -38,7 +38,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::database::{Database, DatabaseError};
 use crate::ended_sessions::EndedSessions;
 use crate::http::{Problem, bearer};
-use crate::tokens::{AccessKeys, Token};
+use crate::tokens::{AccessKeys, ExtraClaims, Token};
 
 /// How many connections ask about single sessions when the feed has fallen silent.
 const CONNECTIONS: usize = 2;
@@ -87,14 +87,14 @@ impl Guard {
     ///
     /// # Errors
     /// [`Problem::InvalidAccessToken`] when it does not; [`Problem::Unavailable`] when that cannot be told.
-    pub async fn check(&self, text: &str) -> Result<Token, Problem> {
+    pub async fn check(&self, text: &str) -> Result<SignedIn, Problem> {
         let opened = self.keys.open(text, self.clock.now());
-        let token = opened.map_err(|_| Problem::InvalidAccessToken)?;
+        let (token, claims) = opened.map_err(|_| Problem::InvalidAccessToken)?;
         let ended = match &self.feed {
             None => false,
             Some(feed) => feed.has_ended(&token).await.map_err(|error| Problem::from_database(&error))?,
         };
-        if ended { Err(Problem::InvalidAccessToken) } else { Ok(token) }
+        if ended { Err(Problem::InvalidAccessToken) } else { Ok(SignedIn { token, claims }) }
     }
 }
 
@@ -110,8 +110,13 @@ impl Feed {
 }
 
 /// Extractor: somebody signed in, by the `Authorization: Bearer` of the request. Without one the answer is 401.
-#[derive(Clone, Copy, Debug)]
-pub struct SignedIn(pub Token);
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// Who, and by which session.
+    pub token: Token,
+    /// What the installation adds to its tokens.
+    pub claims: ExtraClaims,
+}
 
 impl FromRequest for SignedIn {
     type Error = Problem;
@@ -122,7 +127,7 @@ impl FromRequest for SignedIn {
         let token = bearer(request.headers());
         async move {
             let token = token?.ok_or(Problem::Unauthenticated)?;
-            guard.ok_or(Problem::Internal)?.check(&token).await.map(Self)
+            guard.ok_or(Problem::Internal)?.check(&token).await
         }
         .boxed_local()
     }

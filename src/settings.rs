@@ -1,19 +1,23 @@
 //! What an installation can set, and where each value came from.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 use counterfoil_domain::user_account::{Binding, DeviceLimitPolicy, InvalidPolicy, Policy, Rotation};
-use counterfoil_domain::values::Region;
+use counterfoil_domain::values::{EmailAddress, Identifier, OtpCode, PhoneNumber, Region};
 use serde::Deserialize;
 
-use crate::accounts::Delivery;
+use crate::delivery::{self, DeliverySettings, RawDelivery, RawGateways};
+use crate::extra_claims::{ConfiguredClaims, ProfileField};
 use crate::keyring::KeyringSource;
+use crate::notices::NewDeviceNotice;
 use crate::oauth_clients::OauthClients;
-use crate::tokens::TokenPolicy;
+use crate::test_identifiers::TestIdentifiers;
+use crate::tokens::{ExtraClaims, TokenPolicy};
 
 /// Names that every deployment sets, beside the long form.
 const SHORT_NAMES: [(&str, &str); 4] = [
@@ -48,7 +52,7 @@ pub enum SettingsError {
     #[error("{setting}: {problem}")]
     Invalid {
         /// The setting.
-        setting: &'static str,
+        setting: Cow<'static, str>,
         /// What is wrong, and what to do.
         problem: String,
     },
@@ -72,13 +76,19 @@ pub struct Settings {
     /// Where the keys come from; none for a file that is made in the development folder.
     pub keyring: Option<KeyringSource>,
     /// How codes reach people.
-    pub delivery: Delivery,
+    pub delivery: DeliverySettings,
     /// What the HTTP layer goes by.
     pub http: HttpPolicy,
     /// The numbers that the rules go by.
     pub policy: Policy,
     /// How tokens are made.
     pub tokens: TokenPolicy,
+    /// What access tokens say besides.
+    pub claims: ConfiguredClaims,
+    /// Identifiers whose code is always the same.
+    pub test_identifiers: TestIdentifiers,
+    /// Of which sign-ins the owner of an account is told.
+    pub new_device_notice: NewDeviceNotice,
     /// Which log lines are written.
     pub log_filter: String,
     /// Whether log lines are JSON.
@@ -103,6 +113,8 @@ pub enum Cookies {
 pub struct HttpPolicy {
     /// Where phone numbers without a country code are read.
     pub default_region: Option<Region>,
+    /// Under which URL the service can be reached from outside, without a slash at its end; links in messages begin with it.
+    pub public_url: Option<String>,
     /// The services that may ask about tokens and revoke them.
     pub oauth_clients: OauthClients,
     /// Origins (RFC 6454) of other sites whose pages may call the API, with cookies.
@@ -234,7 +246,7 @@ impl Sources {
         if raw.database.migration_url.is_some() && raw.database.url.is_none() {
             return Err(invalid("database.migration_url", "goes with database.url, which is missing"));
         }
-        let delivery = delivery(raw.delivery.gateway.as_deref(), development)?;
+        let delivery = DeliverySettings::check(raw.delivery, raw.gateways, development)?;
         match (raw.limits.shared.as_str(), development) {
             ("on", _) | ("off", true) => {}
             ("off", false) => {
@@ -242,8 +254,12 @@ impl Sources {
             }
             _ => return Err(invalid("limits.shared", "is `on` or `off`")),
         }
+        let default_region = region(raw.identifiers.default_region.as_deref())?;
+        let may_test = development || raw.identifiers.allow_test_in_production;
+        let test_identifiers = test_identifiers(raw.identifiers.test, default_region, may_test)?;
         let http = HttpPolicy {
-            default_region: region(raw.identifiers.default_region.as_deref())?,
+            default_region,
+            public_url: raw.server.public_url.map(public_url).transpose()?,
             oauth_clients: oauth_clients(raw.oauth.clients)?,
             allowed_origins: origins(raw.browsers.allowed_origins)?,
             cookies: raw.browsers.cookies,
@@ -282,6 +298,9 @@ impl Sources {
                 ..Policy::default()
             }
             .validated()?,
+            claims: claims(raw.tokens.claims, raw.tokens.profile_claims)?,
+            test_identifiers,
+            new_device_notice: raw.sessions.new_device_notice,
             tokens: TokenPolicy { issuer: raw.tokens.issuer, audience: raw.tokens.audience, access_lifetime },
             log_filter: raw.log.filter,
             log_json: match raw.log.format.as_str() {
@@ -293,25 +312,14 @@ impl Sources {
     }
 }
 
-fn invalid(setting: &'static str, problem: &str) -> SettingsError {
-    SettingsError::Invalid { setting, problem: problem.to_owned() }
-}
-
-fn delivery(gateway: Option<&str>, development: bool) -> Result<Delivery, SettingsError> {
-    let problem = match (gateway, development) {
-        (None | Some("echo"), true) => return Ok(Delivery::Echo),
-        (Some("echo"), false) => "echo gives codes away; it is for the development profile",
-        (None, false) => "is missing: codes would reach nobody",
-        (Some(_), _) => "is not a gateway; there is `echo`",
-    };
-    Err(invalid("delivery.gateway", problem))
+pub(crate) fn invalid(setting: impl Into<Cow<'static, str>>, problem: &str) -> SettingsError {
+    SettingsError::Invalid { setting: setting.into(), problem: problem.to_owned() }
 }
 
 fn keyring(raw: RawKeyring) -> Result<Option<KeyringSource>, SettingsError> {
     let words = match raw.command {
         None => return Ok(raw.file.map(KeyringSource::File)),
-        Some(Words::List(words)) => words,
-        Some(Words::Text(text)) => text.split_whitespace().map(str::to_owned).collect(),
+        Some(words) => words.into_list(),
     };
     if raw.file.is_some() {
         return Err(invalid("keyring.command", "goes instead of keyring.file; set one of them"));
@@ -333,16 +341,59 @@ fn oauth_clients(clients: Vec<RawOauthClient>) -> Result<OauthClients, SettingsE
     clients.map_err(|error| invalid("oauth.clients", &error.to_string()))
 }
 
+fn public_url(url: String) -> Result<String, SettingsError> {
+    let url = url.trim_end_matches('/').to_owned();
+    let uri: Option<actix_web::http::Uri> = url.parse().ok();
+    let scheme = uri.as_ref().and_then(|uri| uri.scheme_str()).unwrap_or_default();
+    let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
+    let plain = !host.is_empty() && !url.contains(['?', '#', '@']);
+    if !plain || !(scheme == "https" || scheme == "http" && is_this_machine(host)) {
+        return Err(invalid("server.public_url", "is not a URL such as https://auth.example"));
+    }
+    Ok(url)
+}
+
+fn test_identifiers(
+    listed: Vec<RawTestIdentifier>,
+    region: Option<Region>,
+    allowed: bool,
+) -> Result<TestIdentifiers, SettingsError> {
+    let bad = |problem: &str| invalid("identifiers.test", problem);
+    if !allowed && !listed.is_empty() {
+        return Err(bad("lets in whoever knows it; identifiers.allow_test_in_production allows that"));
+    }
+    let read = listed.into_iter().map(|RawTestIdentifier { identifier, code, until }| {
+        let email = || EmailAddress::parse(&identifier).ok().map(Identifier::Email);
+        let phone = || PhoneNumber::parse(&identifier, region).ok().map(Identifier::Phone);
+        let read = if identifier.contains('@') { email() } else { phone() };
+        let read = read.ok_or_else(|| bad("has an identifier that is no number and no address"))?;
+        let code = OtpCode::parse(&code).map_err(|_| bad("has a code that is not six digits"))?;
+        Ok((read, code, until))
+    });
+    Ok(TestIdentifiers::new(read.collect::<Result<Vec<_>, SettingsError>>()?))
+}
+
+fn claims(
+    fixed: serde_json::Map<String, serde_json::Value>,
+    fields: Vec<ProfileField>,
+) -> Result<ConfiguredClaims, SettingsError> {
+    ExtraClaims::new(&fixed).map_err(|error| invalid("tokens.claims", &error.to_string()))?;
+    Ok(ConfiguredClaims { fixed, fields })
+}
+
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host == "127.0.0.1" || host == "[::1]"
+}
+
 /// `https://host` or `https://host:port`, as browsers send it; plain `http` for this machine only.
 fn origins(origins: Vec<String>) -> Result<Vec<String>, SettingsError> {
     for origin in &origins {
         let (scheme, authority) = origin.split_once("://").unwrap_or_default();
         let uri: Result<actix_web::http::Uri, _> = origin.parse();
         let host = uri.ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
-        let local = host == "localhost" || host == "127.0.0.1" || host == "[::1]";
         let plain =
             authority == authority.to_ascii_lowercase() && !authority.contains(['/', '?', '#', '@', '*']);
-        if host.is_empty() || !plain || !(scheme == "https" || scheme == "http" && local) {
+        if host.is_empty() || !plain || !(scheme == "https" || scheme == "http" && is_this_machine(&host)) {
             let problem = format!("{origin:?} is not an origin such as https://app.example");
             return Err(invalid("browsers.allowed_origins", &problem));
         }
@@ -367,6 +418,11 @@ fn collect(value: &Value, path: &str, shown: &mut Vec<Shown>) {
         "database.url" | "database.migration_url" => masked(&text),
         // An argument may be what the secret store is opened with.
         "keyring.command" => "…".to_owned(),
+        _ if path.starts_with("gateways.")
+            && !delivery::shown_in_full(path.rsplit('.').next().unwrap_or(path)) =>
+        {
+            "…".to_owned()
+        }
         _ => text,
     };
     let origin = value.origin().unwrap_or("default").to_owned();
@@ -403,6 +459,7 @@ raw_section!(Raw {
     database: RawDatabase,
     keyring: RawKeyring,
     delivery: RawDelivery,
+    gateways: RawGateways,
     identifiers: RawIdentifiers,
     codes: RawCodes,
     sessions: RawSessions,
@@ -412,20 +469,33 @@ raw_section!(Raw {
     limits: RawLimits,
     log: RawLog,
 });
-raw_section!(RawServer { listen: String, workers: usize });
+raw_section!(RawServer { listen: String, workers: usize, public_url: Option<String> });
 raw_section!(RawDatabase { url: Option<String>, migration_url: Option<String>, connections: usize });
 raw_section!(RawKeyring { file: Option<PathBuf>, command: Option<Words> });
 
 /// Words: a list of them, or a text that is split at white space.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Words {
+pub(crate) enum Words {
     List(Vec<String>),
     Text(String),
 }
 
-raw_section!(RawDelivery { gateway: Option<String> });
-raw_section!(RawIdentifiers { default_region: Option<String> });
+impl Words {
+    pub fn into_list(self) -> Vec<String> {
+        match self {
+            Self::List(words) => words,
+            Self::Text(text) => text.split_whitespace().map(str::to_owned).collect(),
+        }
+    }
+}
+
+raw_section!(RawIdentifiers {
+    default_region: Option<String>,
+    allow_test_in_production: bool,
+    test: Vec<RawTestIdentifier>,
+});
+raw_section!(RawTestIdentifier { identifier: String, code: String, until: DateTime<Utc> });
 raw_section!(RawCodes {
     lifetime: u32,
     tries: u8,
@@ -442,8 +512,15 @@ raw_section!(RawSessions {
     device_limit_policy: DeviceLimitPolicy,
     binding: Binding,
     rotation: Rotation,
+    new_device_notice: NewDeviceNotice,
 });
-raw_section!(RawTokens { issuer: String, audience: String, access_lifetime: u32 });
+raw_section!(RawTokens {
+    issuer: String,
+    audience: String,
+    access_lifetime: u32,
+    claims: serde_json::Map<String, serde_json::Value>,
+    profile_claims: Vec<ProfileField>,
+});
 raw_section!(RawOauth { clients: Vec<RawOauthClient> });
 raw_section!(RawOauthClient { id: String, secret_sha256: String });
 raw_section!(RawBrowsers { allowed_origins: Vec<String>, cookies: Cookies });
@@ -534,13 +611,22 @@ mod tests {
             ("COUNTERFOIL_KEYRING", "keyring.json"),
         ];
         for (setting, named) in [
-            (("COUNTERFOIL__DELIVERY__GATEWAY", "echo"), "delivery.gateway"),
-            (("COUNTERFOIL__LOG__FILTER", "info"), "delivery.gateway"),
+            (("COUNTERFOIL__DELIVERY__PHONE", "echo"), "delivery.phone: echo"),
+            (("COUNTERFOIL__DELIVERY__EMAIL", "echo"), "delivery.email: echo"),
+            (("COUNTERFOIL__LOG__FILTER", "info"), "delivery.phone: is missing"),
+            (("COUNTERFOIL__GATEWAYS__L__KIND", "log"), "gateways.l: `log`"),
         ] {
             let environment: Vec<_> = production.into_iter().chain([setting]).collect();
             let error = read(&environment).expect_err("refused").to_string();
             assert!(error.contains(named), "{error}");
         }
+        let mail = [
+            ("COUNTERFOIL__DELIVERY__EMAIL", "mail"),
+            ("COUNTERFOIL__GATEWAYS__MAIL__KIND", "smtp"),
+            ("COUNTERFOIL__GATEWAYS__MAIL__SERVER", "smtp.example:465"),
+            ("COUNTERFOIL__GATEWAYS__MAIL__FROM", "App <no-reply@app.example>"),
+        ];
+        read(&[&production[..], &mail[..]].concat()).expect("one channel will do");
     }
 
     #[test]

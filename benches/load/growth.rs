@@ -10,7 +10,7 @@ use counterfoil::entropy;
 use counterfoil::journal::{Address, Commit, Journal};
 use counterfoil::keyring::Keyring;
 use counterfoil::personal_data::PersonalData;
-use counterfoil::tokens::{self, Kind, TokenPolicy};
+use counterfoil::tokens::{self, ExtraClaims, Kind, TokenPolicy};
 use counterfoil_domain::user_account::{Fact, SessionTokens, UserAccountEvent};
 use counterfoil_domain::values::Client;
 use cqrs_es::Aggregate as _;
@@ -95,11 +95,11 @@ fn age(url: &str, folder: &std::path::Path, device: &Tokens, events: u32) -> Tok
             left -= left.min(AT_ONCE);
             let id = entropy::uuid_v7(now);
             let commit =
-                Commit::new(id, None, loaded, state, refreshes, None, journal.personal_data()).unwrap();
+                Commit::new(id, None, loaded, state, refreshes, Vec::new(), journal.personal_data()).unwrap();
             assert!(journal.append(&Arc::new(commit)).await.unwrap().is_committed());
         }
         let session = SessionTokens { session: token.session, generation, issued_at: now, expires_at };
-        let issued = tokens.issue(token.account, &session);
+        let issued = tokens.issue(token.account, &session, ExtraClaims::default());
         journal.database().close().await;
         Tokens { access: issued.access, refresh: issued.refresh }
     })

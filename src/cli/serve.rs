@@ -12,6 +12,7 @@ use super::{Failure, setup};
 use crate::app::{Application, State};
 use crate::clock::SystemClock;
 use crate::database::Database;
+use crate::delivery::Gateways;
 use crate::journal::Journal;
 use crate::journal::sequencer::{Sequenced, Sequencer};
 use crate::keyring;
@@ -81,7 +82,8 @@ async fn serve(
     }
     let keyring = setup::keyring(settings).await?;
     let metrics = PrometheusBuilder::new().install_recorder()?;
-    let state = State::new(settings, url, &keyring, Arc::new(SystemClock), metrics)?;
+    let gateways = Gateways::new(&settings.delivery, [], Arc::new(SystemClock))?;
+    let state = State::new(settings, url, &keyring, gateways, Arc::new(SystemClock), metrics)?;
     let (database, accounts) = (state.database.clone(), state.accounts.clone());
     let journal = accounts.journal().clone();
     let application = Application::build(settings, state)?;

@@ -3,6 +3,19 @@
 //! The commit that asks for a message writes it to the outbox. Workers on any node take it from there, put it into words
 //! and hand it to a gateway.
 
+mod courier;
 mod gateway;
+mod gateways;
+pub mod outbox;
+mod prices;
+mod routes;
+mod settings;
+mod texts;
 
+pub use courier::Courier;
 pub use gateway::{Accepted, Gateway, Message, NotAccepted};
+pub use prices::{Price, Prices};
+pub use routes::{Gateways, Named, Route};
+pub use settings::DeliverySettings;
+pub(crate) use settings::{RawDelivery, RawGateways, shown_in_full};
+pub use texts::{Content, Notice, Texts};

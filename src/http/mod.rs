@@ -20,11 +20,14 @@ pub use extract::bearer;
 pub use observe::{observe, request_id};
 pub use problem::Problem;
 
+use crate::session_links;
 use operations::{healthz, metrics, readyz};
 
 /// Every path, its methods and their handlers. A path answers with and without its trailing slash.
 pub fn routes(config: &mut ServiceConfig) {
-    use accounts::{devices, login, logout, logout_all, profile, refresh, resend, token_verify, verify};
+    use accounts::{
+        devices, disown, login, logout, logout_all, profile, refresh, resend, token_verify, verify,
+    };
     use oauth::{introspect, revoke};
 
     config
@@ -42,6 +45,11 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/accounts/logout", [web::post().to(logout::post)], &[Method::POST]))
         .service(resource("/accounts/logout/all", [web::post().to(logout_all::post)], &[Method::POST]))
         .service(resource("/accounts/devices", [get().to(devices::get)], &[Method::GET, Method::HEAD]))
+        .service(resource(
+            &format!("{}/{{link}}", session_links::PATH),
+            [get().to(disown::get), web::post().to(disown::post)],
+            &[Method::GET, Method::HEAD, Method::POST],
+        ))
         .service(resource(
             "/accounts/devices/{id}",
             [web::patch().to(devices::patch), web::delete().to(devices::delete)],

@@ -10,6 +10,7 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::Refusal;
+use counterfoil_domain::values::Channel;
 use serde::Serialize;
 
 use crate::accounts::AccountsError;
@@ -58,6 +59,8 @@ pub enum Problem {
     NoPendingCode,
     /// The account is signed in on as many devices as it may be.
     DeviceLimitReached,
+    /// An account has the identifier.
+    IdentifierTaken,
     /// The token in the body is not valid.
     InvalidToken,
     /// No configured client of `/oauth` proved itself.
@@ -74,6 +77,15 @@ impl Problem {
     /// The answer to a body without a field that it needs.
     pub fn missing_field(name: &str) -> Self {
         Self::InvalidFields(FieldErrors::from([(name.to_owned(), vec!["field_required"])]))
+    }
+
+    /// The answer to a number or an address that nothing is sent to here.
+    pub fn not_taken(channel: Channel) -> Self {
+        let (field, message) = match channel {
+            Channel::Phone => ("phone_number", "phone_not_taken"),
+            Channel::Email => ("email", "email_not_taken"),
+        };
+        Self::InvalidFields(FieldErrors::from([(field.to_owned(), vec![message])]))
     }
 
     /// The answer to an error of the write side.
@@ -96,6 +108,7 @@ impl Problem {
             Refusal::InvalidCode => Self::InvalidCode,
             Refusal::TooManyTries { until } => Self::TooManyTries(wait(until)),
             Refusal::DeviceLimitReached => Self::DeviceLimitReached,
+            Refusal::IdentifierTaken => Self::IdentifierTaken,
             Refusal::UnknownDevice => Self::NotFound,
             Refusal::SpentToken => Self::InvalidToken,
             Refusal::SessionEnded => Self::InvalidAccessToken,
@@ -147,6 +160,7 @@ impl Problem {
             Self::CodeQuotaSpent(_) => "code_quota_spent",
             Self::NoPendingCode => "no_pending_code",
             Self::DeviceLimitReached => "device_limit_reached",
+            Self::IdentifierTaken => "identifier_taken",
             Self::InvalidToken => "invalid_token",
             Self::InvalidClient => "invalid_client",
             Self::MalformedForm => "malformed_form",
@@ -173,7 +187,7 @@ impl Problem {
                 StatusCode::NOT_ACCEPTABLE
             }
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::DeviceLimitReached => StatusCode::CONFLICT,
+            Self::DeviceLimitReached | Self::IdentifierTaken => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyTries(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -206,6 +220,7 @@ impl Problem {
             | Self::InvalidCode
             | Self::NoPendingCode
             | Self::DeviceLimitReached
+            | Self::IdentifierTaken
             | Self::InvalidToken
             | Self::InvalidClient
             | Self::MalformedForm

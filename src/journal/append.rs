@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccount;
 use counterfoil_projections::profile::Profile;
 use counterfoil_projections::{ALL, Changes, Stream};
@@ -125,7 +126,7 @@ fn compose(parts: Parts) -> String {
     for (wanted, part, parameters) in [
         (true, include_str!("sql/append_events.sql"), 9),
         (parts.keys, include_str!("sql/append_keys.sql"), 4),
-        (parts.outbox, include_str!("sql/append_outbox.sql"), 8),
+        (parts.outbox, include_str!("sql/append_outbox.sql"), 9),
     ] {
         if wanted {
             sql += ",\n";
@@ -204,15 +205,22 @@ struct Columns<'a> {
     scopes: Vec<&'a str>,
     wrapping_ids: Vec<&'a str>,
     wrapped: Vec<&'a [u8]>,
-    outbox_accounts: Vec<Uuid>,
-    outbox_sequences: Vec<i64>,
-    outbox_channels: Vec<&'a str>,
-    purposes: Vec<&'a str>,
-    nonces: Vec<&'a [u8]>,
-    destinations: Vec<&'a [u8]>,
-    expiries: Vec<chrono::DateTime<chrono::Utc>>,
-    gateways: Vec<Option<&'a str>>,
+    outbox: Outbox<'a>,
     changes: Vec<Changes>,
+}
+
+/// Rows of the outbox, turned into columns.
+#[derive(Default)]
+struct Outbox<'a> {
+    accounts: Vec<Uuid>,
+    sequences: Vec<i64>,
+    numbers: Vec<i16>,
+    kinds: Vec<&'a str>,
+    channels: Vec<&'a str>,
+    languages: Vec<&'a str>,
+    contents: Vec<Option<&'a [u8]>>,
+    expiries: Vec<DateTime<Utc>>,
+    gateways: Vec<Option<&'a str>>,
 }
 
 impl<'a> Columns<'a> {
@@ -252,15 +260,16 @@ impl<'a> Columns<'a> {
             self.wrapping_ids.push(&key.wrapping_id);
             self.wrapped.push(&key.wrapped);
         }
-        if let Some(message) = &commit.outbox {
-            self.outbox_accounts.push(account);
-            self.outbox_sequences.push(message.sequence);
-            self.outbox_channels.push(message.channel.as_str());
-            self.purposes.push(message.purpose.as_str());
-            self.nonces.push(message.nonce.as_bytes());
-            self.destinations.push(&message.destination);
-            self.expiries.push(message.expires_at);
-            self.gateways.push(message.handed_to);
+        for (row, number) in commit.outbox.iter().zip(0..) {
+            self.outbox.accounts.push(account);
+            self.outbox.sequences.push(commit.version());
+            self.outbox.numbers.push(number);
+            self.outbox.kinds.push(row.kind);
+            self.outbox.channels.push(row.channel.as_str());
+            self.outbox.languages.push(row.language.tag());
+            self.outbox.contents.push(row.content.as_deref());
+            self.outbox.expiries.push(row.expires_at);
+            self.outbox.gateways.push(row.handed_to);
         }
     }
 
@@ -269,13 +278,13 @@ impl<'a> Columns<'a> {
         for (wanted, changes) in models.iter_mut().zip(&self.changes) {
             *wanted = !changes.is_empty();
         }
-        let lengths = [self.accounts.len(), self.sequences.len(), self.scopes.len(), self.nonces.len()];
+        let lengths = [self.accounts.len(), self.sequences.len(), self.scopes.len(), self.outbox.kinds.len()];
         let rows = self.changes.iter().map(Changes::len);
         Parts {
             one: lengths.into_iter().chain(rows).all(|length| length <= 1),
             founding: self.lookups.iter().any(Option::is_some),
             keys: !self.scopes.is_empty(),
-            outbox: !self.nonces.is_empty(),
+            outbox: !self.outbox.kinds.is_empty(),
             models,
         }
     }
@@ -304,15 +313,17 @@ impl<'a> Columns<'a> {
             parameters.extend(keys);
         }
         if parts.outbox {
-            let outbox: [&(dyn ToSql + Sync); 8] = [
-                &self.outbox_accounts,
-                &self.outbox_sequences,
-                &self.outbox_channels,
-                &self.purposes,
-                &self.nonces,
-                &self.destinations,
-                &self.expiries,
-                &self.gateways,
+            let rows = &self.outbox;
+            let outbox: [&(dyn ToSql + Sync); 9] = [
+                &rows.accounts,
+                &rows.sequences,
+                &rows.numbers,
+                &rows.kinds,
+                &rows.channels,
+                &rows.languages,
+                &rows.contents,
+                &rows.expiries,
+                &rows.gateways,
             ];
             parameters.extend(outbox);
         }
@@ -349,7 +360,7 @@ mod tests {
             let parameters = 15
                 + if parts.founding { 2 } else { 0 }
                 + if parts.keys { 4 } else { 0 }
-                + if parts.outbox { 8 } else { 0 }
+                + if parts.outbox { 9 } else { 0 }
                 + ALL
                     .iter()
                     .zip(parts.models)

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::{Purpose, UserAccount, UserAccountEvent};
-use counterfoil_domain::values::{AccountId, ChallengeNonce, Channel, Identifier};
+use counterfoil_domain::user_account::{UserAccount, UserAccountEvent};
+use counterfoil_domain::values::{AccountId, Channel};
 use counterfoil_projections::Recorded;
 use cqrs_es::Aggregate as _;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Head, Leaf, Loaded};
+use crate::delivery::outbox::{self, Queued};
+use crate::language::Language;
 use crate::personal_data::{AccountKeys, PersonalData, Scope, WrappedKey};
 
 /// A commit: the events of one command, and all that becomes true with them.
@@ -27,7 +29,7 @@ pub struct Commit {
     pub(super) leaf: Leaf,
     pub(super) reservation: Option<(Vec<u8>, &'static str)>,
     pub(super) keys: Vec<WrappedKey>,
-    pub(super) outbox: Option<OutboxRow>,
+    pub(super) outbox: Vec<OutboxRow>,
     /// The same events, for the projectors.
     pub(super) events: Vec<Recorded<UserAccountEvent>>,
     /// The account once it has happened.
@@ -45,29 +47,13 @@ pub(super) struct EventRow {
     pub(super) leaf: Leaf,
 }
 
-/// A code to send, once its commit is durable.
-#[derive(Clone, Debug)]
-pub struct Message {
-    /// Where it goes.
-    pub destination: Identifier,
-    /// What the code is for.
-    pub purpose: Purpose,
-    /// From which the code is derived.
-    pub nonce: ChallengeNonce,
-    /// When there is no more use in sending it.
-    pub expires_at: DateTime<Utc>,
-    /// The gateway that has it already: the answer to the request itself, where that is how codes are delivered.
-    pub handed_to: Option<&'static str>,
-}
-
 /// A row of `outbox`.
 #[derive(Clone, Debug)]
 pub(super) struct OutboxRow {
-    pub(super) sequence: i64,
+    pub(super) kind: &'static str,
     pub(super) channel: Channel,
-    pub(super) purpose: Purpose,
-    pub(super) nonce: ChallengeNonce,
-    pub(super) destination: Vec<u8>,
+    pub(super) language: Language,
+    pub(super) content: Option<Vec<u8>>,
     pub(super) expires_at: DateTime<Utc>,
     pub(super) handed_to: Option<&'static str>,
 }
@@ -88,7 +74,7 @@ impl Commit {
         loaded: Loaded,
         state: UserAccount,
         events: Vec<UserAccountEvent>,
-        message: Option<Message>,
+        messages: Vec<Queued>,
         personal_data: &PersonalData,
     ) -> Option<Self> {
         let last = events.last()?;
@@ -99,15 +85,18 @@ impl Commit {
             serde_json::to_string(&Metadata { commit: id, request }).expect("an id and a text are JSON");
         let rows = rows(account, version, leaf, &metadata, &events, &keys);
         let (new_version, leaf) = rows.last().map(|row| (row.sequence, row.leaf))?;
-        let outbox = message.map(|message| OutboxRow {
-            sequence: new_version,
-            channel: message.destination.channel(),
-            purpose: message.purpose,
-            nonce: message.nonce,
-            destination: keys.seal(Scope::Person, &outbox_place(new_version), &message.destination),
-            expires_at: message.expires_at,
-            handed_to: message.handed_to,
-        });
+        let row = |(queued, number): (Queued, i16)| OutboxRow {
+            kind: queued.letter.kind(),
+            channel: queued.letter.to.channel(),
+            language: queued.language,
+            content: queued
+                .handed_to
+                .is_none()
+                .then(|| keys.seal(Scope::Person, &outbox::place(new_version, number), &queued.letter)),
+            expires_at: queued.expires_at,
+            handed_to: queued.handed_to,
+        };
+        let outbox = messages.into_iter().zip(0..).map(row).collect();
         Some(Self {
             account,
             expected_version: version,
@@ -159,9 +148,4 @@ fn rows(
 /// To what a sealed state is bound.
 pub(super) fn state_place(version: i64) -> String {
     format!("state/{version}")
-}
-
-/// To what a sealed destination is bound.
-pub(super) fn outbox_place(sequence: i64) -> String {
-    format!("outbox/{sequence}")
 }

@@ -33,13 +33,13 @@ use crate::personal_data::{AccountKeys, PersonalData, Scope};
 
 use append::Append;
 pub use append::Verdict;
-pub use commit::{Commit, Message};
+pub use commit::Commit;
 pub use leaf::Leaf;
 use load::{LoadByAccount, LoadByLookup, StoredHead};
 pub use rewrap::Rewrapped;
 
 /// The form in which this version writes states. A head in another form is folded again from its events.
-const STATE_FORMAT: i32 = 2;
+const STATE_FORMAT: i32 = 3;
 
 /// How many connections of a thread append. A second one halves the batches, which costs more than the first one's waiting
 /// for the disk.

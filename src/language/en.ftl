@@ -36,6 +36,8 @@ no_pending_code = There is no code to send again. Ask for a new one.
     .title = No pending code
 device_limit_reached = You are signed in on as many devices as you may be. Sign out on one of them, then enter the code again.
     .title = Too many devices
+identifier_taken = An account has this number or address already.
+    .title = Already taken
 invalid_token = The token is not valid or has expired.
     .title = Invalid token
 invalid_client = Prove which service you are, by HTTP Basic.
@@ -60,3 +62,43 @@ code_malformed = The code is six digits.
 text_empty = This may not be empty.
 text_too_long = This may have at most 100 characters.
 text_unprintable = This has a character that cannot be shown.
+phone_not_taken = Phone numbers of that country are not taken here.
+email_not_taken = E-mail addresses are not taken here.
+
+# Messages to people. A text message has room for 160 characters, or for 70 in other alphabets than the Latin one.
+
+page_disown_ask = This device is signed in to your account. If it was not you who signed in, end its session here; if it was, close this page.
+    .title = Was it you?
+page_disown_done = The device is signed out.
+    .title = Signed out
+page_disown_unknown = The link is not complete. Copy all of it from the message that you were sent.
+    .title = Unknown link
+page_disown_button = Sign this device out
+page_device = Device
+page_address = Address
+page_signed_in_at = Signed in
+
+message_sign_in = { $app }: { $code } is your code to sign in. It works for { $minutes ->
+        [one] 1 minute
+       *[other] { $minutes } minutes
+    }. Never share it.
+    .subject = { $app }: your code to sign in
+message_add_identifier = { $app }: { $code } is your code to add this to your account. It works for { $minutes ->
+        [one] 1 minute
+       *[other] { $minutes } minutes
+    }. Never share it.
+    .subject = { $app }: your code to confirm this address
+message_new_device = { $app }: a new sign-in on { $device ->
+        [unknown] a device
+       *[other] { $device }
+    }, { $place }, { $time }. If it was not you, sign that device out{ $link ->
+        [unknown] .
+       *[other] : { $link }
+    }
+    .subject = { $app }: a new sign-in
+message_identifier_added = { $app }: another phone number or e-mail address was added to your account, { $time }. If it was not you, sign out everywhere and remove it.
+    .subject = { $app }: a phone number or e-mail address was added
+message_identifier_replaced = { $app }: you now sign in with another phone number or e-mail address instead of this one, { $time }. If it was not you, contact us.
+    .subject = { $app }: your phone number or e-mail address was replaced
+message_account_locked = { $app }: too many wrong codes were tried for your account. Sign in from a device of yours, or contact us. Never share a code.
+    .subject = { $app }: too many wrong codes

@@ -12,7 +12,7 @@ use xsalsa20poly1305::{KeyInit as _, XSalsa20Poly1305};
 use zeroize::Zeroizing;
 
 use super::sign::{self, Verifier};
-use super::{InvalidToken, Kind, LEEWAY, MAX_TOKEN_BYTES, Token, TokenPolicy, seal};
+use super::{ExtraClaims, InvalidToken, Kind, LEEWAY, MAX_TOKEN_BYTES, Token, TokenPolicy, seal};
 use crate::keyring::{Keyring, Purpose};
 
 /// The keys of a service that is given access tokens. Whoever has them reads access tokens; he cannot mint one, nor open a
@@ -125,11 +125,12 @@ impl AccessKeys {
         Self::parse(&Zeroizing::new(std::fs::read(path)?))
     }
 
-    /// Reads an access token that works now, as far as the token itself can tell: its session may have ended.
+    /// Reads an access token that works now, as far as the token itself can tell: its session may have ended. With it come
+    /// the claims that the installation adds.
     ///
     /// # Errors
     /// [`InvalidToken`], whatever is wrong with it.
-    pub fn open(&self, text: &str, now: DateTime<Utc>) -> Result<Token, InvalidToken> {
+    pub fn open(&self, text: &str, now: DateTime<Utc>) -> Result<(Token, ExtraClaims), InvalidToken> {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(InvalidToken);
         }
@@ -137,6 +138,6 @@ impl AccessKeys {
         let claims = sign::verify(&self.verifiers, Kind::Access, &jwt)?;
         let token = claims.check(Kind::Access, &self.issuer, &self.audience)?;
         let holds = token.issued_at <= now + LEEWAY && now < token.expires_at;
-        holds.then_some(token).ok_or(InvalidToken)
+        holds.then(|| (token, claims.extra())).ok_or(InvalidToken)
     }
 }

@@ -5,10 +5,11 @@ use counterfoil_domain::values::{AccountId, Generation, SessionId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{InvalidToken, Kind, Token, TokenPolicy};
+use super::{ExtraClaims, InvalidToken, Kind, Token, TokenPolicy};
 
 /// The claims: all required, all strictly typed, no others. Times are whole seconds since 1970 (RFC 7519, section 2);
-/// a fraction, a text or a number out of range is no time. Nothing personal is among them.
+/// a fraction, a text or a number out of range is no time. Nothing personal is among them, but what an installation puts into
+/// `ext`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Claims {
@@ -23,10 +24,12 @@ pub(super) struct Claims {
     iat: u32,
     nbf: u32,
     exp: u32,
+    #[serde(default, skip_serializing_if = "ExtraClaims::is_empty")]
+    ext: ExtraClaims,
 }
 
 impl Claims {
-    pub(super) fn of(token: &Token, policy: &TokenPolicy) -> Self {
+    pub(super) fn of(token: &Token, policy: &TokenPolicy, ext: ExtraClaims) -> Self {
         let issued_at = seconds(token.issued_at);
         Self {
             iss: policy.issuer.clone(),
@@ -39,7 +42,13 @@ impl Claims {
             iat: issued_at,
             nbf: issued_at,
             exp: seconds(token.expires_at),
+            ext,
         }
+    }
+
+    /// The extra claims.
+    pub(super) fn extra(self) -> ExtraClaims {
+        self.ext
     }
 
     /// Checks everything but whether the token's time has come or gone.
@@ -51,7 +60,8 @@ impl Claims {
             && generation >= Generation::FIRST
             && self.jti == jti(kind, session, generation)
             && self.nbf == self.iat
-            && self.iat <= self.exp;
+            && self.iat <= self.exp
+            && (self.ext.is_empty() || kind == Kind::Access && self.ext.are_members());
         let time = |seconds: u32| DateTime::from_timestamp(i64::from(seconds), 0).ok_or(InvalidToken);
         let (issued_at, expires_at) = (time(self.iat)?, time(self.exp)?);
         let token = Token { kind, account: AccountId(self.sub), session, generation, issued_at, expires_at };

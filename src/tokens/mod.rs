@@ -7,6 +7,7 @@
 
 mod access_keys;
 mod claims;
+mod extra;
 mod seal;
 mod sign;
 
@@ -24,6 +25,7 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 use crate::keyring::{Keyring, Purpose};
 pub use access_keys::{AccessKeys, AccessKeysError};
 use claims::Claims;
+pub use extra::{ExtraClaims, TooManyClaims};
 use seal::Seals;
 use sign::Signatures;
 
@@ -182,8 +184,9 @@ impl Tokens {
         &self.policy
     }
 
-    /// Makes the tokens of a session's generation. Asked twice for one generation, it gives tokens of equal claims.
-    pub fn issue(&self, account: AccountId, session: &SessionTokens) -> IssuedTokens {
+    /// Makes the tokens of a session's generation. Asked twice for one generation, it gives tokens of equal claims, but for
+    /// the extra ones of the access token, which are as they are given.
+    pub fn issue(&self, account: AccountId, session: &SessionTokens, extra: ExtraClaims) -> IssuedTokens {
         let access_expires_at = session.expires_at.min(session.issued_at + self.policy.access_lifetime);
         // As they will be read: times in tokens are whole seconds.
         let token = |kind, expires_at: DateTime<Utc>| Token {
@@ -195,8 +198,8 @@ impl Tokens {
             expires_at: expires_at.trunc_subsecs(0),
         };
         IssuedTokens {
-            access: self.mint(token(Kind::Access, access_expires_at)),
-            refresh: self.mint(token(Kind::Refresh, session.expires_at)),
+            access: self.mint(token(Kind::Access, access_expires_at), extra),
+            refresh: self.mint(token(Kind::Refresh, session.expires_at), ExtraClaims::default()),
             access_lifetime: access_expires_at - session.issued_at,
             refresh_lifetime: session.expires_at - session.issued_at,
         }
@@ -235,6 +238,16 @@ impl Tokens {
         holds.then_some(token).ok_or(InvalidToken)
     }
 
+    /// The extra claims of an access token of ours, whether or not it still works.
+    ///
+    /// # Errors
+    /// [`InvalidToken`] when it never was one.
+    pub fn extra_claims(&self, text: &str) -> Result<ExtraClaims, InvalidToken> {
+        let Keys { seals, signatures, .. } = &**self.keys.load();
+        let jwt = seals.open(Kind::Access, text)?;
+        Ok(signatures.verify(Kind::Access, &jwt)?.extra())
+    }
+
     /// The keys by which others verify access tokens, those that are pending and retiring among them.
     pub fn public_keys(&self) -> JwkSet {
         self.keys.load().public.clone()
@@ -246,8 +259,8 @@ impl Tokens {
         Kind::ALL.into_iter().find(|kind| kind.prefix() == prefix)
     }
 
-    fn mint(&self, token: Token) -> String {
-        let claims = Claims::of(&token, &self.policy);
+    fn mint(&self, token: Token, extra: ExtraClaims) -> String {
+        let claims = Claims::of(&token, &self.policy, extra);
         let Keys { seals, signatures, known, .. } = &**self.keys.load();
         let text = seals.seal(token.kind, signatures.sign(token.kind, &claims).as_bytes());
         known.insert(hash(&text), token);

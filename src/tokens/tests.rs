@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::SessionTokens;
 use counterfoil_domain::values::Generation;
 
-use super::{InvalidToken, IssuedTokens, Kind, TokenPolicy, Tokens};
+use super::{AccessKeys, ExtraClaims, InvalidToken, IssuedTokens, Kind, TokenPolicy, Tokens, TooManyClaims};
 use crate::entropy;
 use crate::keyring::{Algorithm, Keyring, Purpose};
 
@@ -38,7 +38,41 @@ fn issue(tokens: &Tokens) -> IssuedTokens {
             issued_at: now(),
             expires_at: now() + TimeDelta::days(30),
         },
+        ExtraClaims::default(),
     )
+}
+
+#[test]
+fn an_access_token_carries_extra_claims_and_others_read_them() {
+    let keyring = Keyring::generate();
+    let tokens = Tokens::new(&keyring, policy());
+    let members = |text: &str| serde_json::from_str(text).expect("an object");
+    let extra = |members| ExtraClaims::new(&members).expect("short");
+    let session = |generation| SessionTokens {
+        session: entropy::session_id(now()),
+        generation: Generation(generation),
+        issued_at: now(),
+        expires_at: now() + TimeDelta::days(30),
+    };
+    let account = entropy::account_id(now());
+    let issued =
+        tokens.issue(account, &session(1), extra(members(r#"{"tenant":"acme","n":[1,{"a":null}]}"#)));
+    let export = AccessKeys::export(&keyring, &policy()).expect("exports");
+    let (_, read) =
+        AccessKeys::parse(export.as_bytes()).expect("parses").open(&issued.access, now()).expect("opens");
+    let ours = Tokens::new(&keyring, policy()).extra_claims(&issued.access).expect("opens");
+    for read in [read, ours] {
+        let value: serde_json::Value = read.read().expect("fits");
+        assert_eq!(value, serde_json::json!({"tenant": "acme", "n": [1, {"a": null}]}));
+        assert!(read.read::<Vec<u8>>().is_none());
+    }
+    let plain = tokens.issue(account, &session(2), extra(members("{}")));
+    assert!(tokens.extra_claims(&plain.access).expect("opens").is_empty());
+    assert!(plain.access.len() < issued.access.len());
+    assert!(tokens.extra_claims(&issued.refresh).is_err(), "a refresh token is no access token");
+
+    let long = serde_json::Map::from_iter([("x".to_owned(), "x".repeat(ExtraClaims::MAX_BYTES).into())]);
+    assert_eq!(ExtraClaims::new(&long).map(drop), Err(TooManyClaims));
 }
 
 #[test]

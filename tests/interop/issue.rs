@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use counterfoil::clock::{Clock as _, SystemClock};
 use counterfoil::keyring::{Keyring, Purpose};
-use counterfoil::tokens::{TokenPolicy, Tokens};
+use counterfoil::tokens::{ExtraClaims, TokenPolicy, Tokens};
 use counterfoil_domain::user_account::SessionTokens;
 use counterfoil_domain::values::{AccountId, Generation, SessionId};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             issued_at: now,
             expires_at: now + TimeDelta::days(30),
         };
-        let issued = tokens.issue(account, &session);
+        let issued = tokens.issue(account, &session, ExtraClaims::default());
         let access_expires_at = session.issued_at + policy.access_lifetime;
         [
             json!({ "token": issued.access, "claims": claims(&policy, account, &session, "access", access_expires_at) }),

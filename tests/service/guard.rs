@@ -18,7 +18,7 @@ const PHONE: &str = "+989121234567";
 fn serve(guard: Guard) -> Api {
     let guard = web::Data::new(guard);
     let app = move || {
-        let own = |SignedIn(token): SignedIn| async move { token.account.to_string() };
+        let own = |caller: SignedIn| async move { caller.token.account.to_string() };
         let shared = web::scope("/shared").wrap(from_fn(require_signed_in));
         let shared = shared.route("/file", web::get().to(|| async { "a file" }));
         App::new().app_data(guard.clone()).route("/own", web::get().to(own)).service(shared)

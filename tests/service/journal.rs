@@ -25,7 +25,7 @@ fn commit(app: &TestApp, journal: &Journal, loaded: Loaded) -> Arc<Commit> {
     let mut state = loaded.head.state.clone();
     state.apply(event.clone());
     let id = entropy::uuid_v7(app.clock.now());
-    Arc::new(Commit::new(id, None, loaded, state, vec![event], None, journal.personal_data()).unwrap())
+    Arc::new(Commit::new(id, None, loaded, state, vec![event], Vec::new(), journal.personal_data()).unwrap())
 }
 
 /// Which of the commits are durable after being sent.

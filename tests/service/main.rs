@@ -2,9 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod browser;
+mod claims;
+mod codes;
+mod delivery;
 mod ended_sessions;
 mod ends;
 mod faults;
+mod gateways;
 mod guard;
 mod http;
 mod journal;

@@ -284,7 +284,7 @@ fn without_keys_or_a_database_production_says_what_is_missing() {
     assert!(refused(&[production]).contains("database.url"));
     let database = ("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none");
     assert!(refused(&[production, database]).contains("keyring.file"));
-    assert!(refused(&[production, database, ("COUNTERFOIL_KEYRING", "k")]).contains("delivery.gateway"));
+    assert!(refused(&[production, database, ("COUNTERFOIL_KEYRING", "k")]).contains("delivery.phone"));
     assert!(refused(&[("COUNTERFOIL_LISTEN", "0.0.0.0:0")]).contains("server.listen"));
     assert!(!Path::new(&folder.0).join(".counterfoil").exists(), "a refusal makes nothing");
 }

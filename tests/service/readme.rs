@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use counterfoil::settings::Sources;
+
 use crate::support::{Node, TestDatabase};
 
 #[test]
@@ -32,4 +34,22 @@ fn the_curl_lines_of_the_readme_work_in_order_as_printed() {
         assert!(said.contains(expected), "{expected}: {said}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_gateways_of_the_readme_are_settings_that_fit() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let mut blocks = readme.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let printed = blocks.find(|block| block.contains("[delivery]")).unwrap();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme.toml");
+    std::fs::write(&file, printed).unwrap();
+    let environment =
+        ["COUNTERFOIL__GATEWAYS__TWILIO__AUTH_TOKEN", "COUNTERFOIL__GATEWAYS__OWN-SERVICE__URL"]
+            .map(|name| (name.to_owned(), "https://from.example/the-environment".to_owned()));
+    let sources = Sources::read(Some(&file), environment.into_iter(), std::iter::empty()).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let (masked, settings) = (sources.shown(), sources.check().unwrap());
+    let from_environment = masked.iter().filter(|shown| shown.origin.starts_with("environment"));
+    assert_eq!(from_environment.map(|shown| shown.value.as_str()).collect::<Vec<_>>(), ["…", "…"]);
+    assert!(settings.delivery.texts.language("fa-IR").tag() == "fa");
 }

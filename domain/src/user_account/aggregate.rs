@@ -12,11 +12,14 @@ use super::{Policy, Refusal, UserAccount, UserAccountEvent};
 use crate::values::{ChallengeNonce, Client, ClientMark, Identifier, OtpCode, SessionId};
 
 /// What a code lets its bearer do. A code for one purpose is no code for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// To sign in, and to sign up where there is no account yet.
+    #[default]
     SignIn,
+    /// To make the identifier one of an account that is signed in.
+    AddIdentifier,
 }
 
 impl Purpose {
@@ -24,7 +27,34 @@ impl Purpose {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "sign_in",
+            Self::AddIdentifier => "add_identifier",
         }
+    }
+
+    /// Whether it is what a code was for before there was anything else, which events leave unsaid.
+    pub(super) fn is_sign_in(&self) -> bool {
+        *self == Self::SignIn
+    }
+}
+
+/// Who asks for a code or presents one, as far as that is known before it is proved.
+///
+/// An account keeps codes and counters for each apart, so that whoever attacks it, which anybody can who knows a number,
+/// does not shut out the devices of its owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asker {
+    /// Anybody.
+    #[default]
+    Anybody,
+    /// A device that is or was signed in to the account and has a token to show for it.
+    KnownDevice,
+}
+
+impl Asker {
+    /// Whether it is who asked before there was anybody else, which events leave unsaid.
+    pub(super) fn is_anybody(&self) -> bool {
+        *self == Self::Anybody
     }
 }
 

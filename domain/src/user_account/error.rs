@@ -41,6 +41,9 @@ pub enum Refusal {
     /// The refresh token's session has ended, or the token is not its newest.
     #[error("the refresh token is spent or its session has ended")]
     SpentToken,
+    /// The code is right, and another account has the identifier, or this one has it already.
+    #[error("an account has that identifier")]
+    IdentifierTaken,
     /// The session in whose name the command came has ended.
     #[error("the session has ended")]
     SessionEnded,

@@ -1,13 +1,15 @@
 //! What has happened to an account. Past tense, never changed once stored; a golden file keeps each stored form.
 
+use std::ops::Not;
+
 use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
 
-use crate::user_account::Purpose;
+use crate::user_account::{Asker, Purpose};
 use crate::values::{
     ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName, FullName, Generation, Identifier,
-    SessionId,
+    LanguageTag, SessionId,
 };
 
 /// One event of an account's stream.
@@ -35,6 +37,9 @@ pub struct Person {
     /// The number or address that was used or proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifier: Option<Identifier>,
+    /// The number or address that it took the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Identifier>,
     /// The name given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fullname: Option<FullName>,
@@ -46,7 +51,9 @@ pub struct Person {
 /// What happened, without anything personal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fact {
-    /// A code was asked for and is to be sent. Any code before it is void.
+    /// A code was asked for and is to be sent to an identifier of this account, or one that it may become. A code to
+    /// sign in makes any before it void. A code for another account to add the identifier only counts here: it is tried
+    /// on the account that asked, whose event has the same nonce.
     OtpRequested {
         /// Where the code goes.
         channel: Channel,
@@ -56,8 +63,15 @@ pub enum Fact {
         nonce: ChallengeNonce,
         /// When the code stops working.
         expires_at: DateTime<Utc>,
-        /// Whether nobody has proved the identifier yet. A name given then is the new account's.
+        /// Whether redeeming it begins the account: nobody has proved the identifier yet. A name given then is the new
+        /// account's.
         registering: bool,
+        /// Who asked.
+        #[serde(default, skip_serializing_if = "Asker::is_anybody")]
+        asker: Asker,
+        /// Whether the identifier is one that the settings list for tests, whose code is always the same.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        test: bool,
     },
     /// The pending code was asked for once more; a new one is made when the old has less than a minute to live.
     OtpResent {
@@ -69,6 +83,12 @@ pub enum Fact {
         nonce: ChallengeNonce,
         /// When the code stops working.
         expires_at: DateTime<Utc>,
+        /// Who asked.
+        #[serde(default, skip_serializing_if = "Asker::is_anybody")]
+        asker: Asker,
+        /// Whether the identifier is one that the settings list for tests, whose code is always the same.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        test: bool,
     },
     /// A code was refused. Recorded once a window while the reason stays the same, however often it is asked for.
     OtpRequestRefused {
@@ -76,9 +96,15 @@ pub enum Fact {
         reason: CodeRefused,
         /// When asking again can succeed; under a lock, when it is next put on record.
         until: DateTime<Utc>,
+        /// Who asked.
+        #[serde(default, skip_serializing_if = "Asker::is_anybody")]
+        asker: Asker,
     },
-    /// A code was presented and did not let anybody in.
+    /// A code was presented and did nothing.
     OtpRejected {
+        /// What a code was presented for.
+        #[serde(default, skip_serializing_if = "Purpose::is_sign_in")]
+        purpose: Purpose,
         /// Why.
         reason: CodeRejected,
         /// How many more tries the challenge has; none for a challenge that is gone.
@@ -87,6 +113,9 @@ pub enum Fact {
         /// next try is put on record.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<DateTime<Utc>>,
+        /// Who presented it.
+        #[serde(default, skip_serializing_if = "Asker::is_anybody")]
+        asker: Asker,
     },
     /// The first proof of the identifier: the account exists from here on.
     UserRegistered {
@@ -108,6 +137,21 @@ pub enum Fact {
         /// From which device and network; absent where the session began before that was kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mark: Option<ClientMark>,
+        /// The client's mark among those of the whole account; absent at the first sign-in, whose session's mark it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<ClientMark>,
+        /// What of the client the account was not signed in from before. Its owner is told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unfamiliar: Option<ClientChange>,
+        /// The language that the client asked for, where it is one that messages are written in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        language: Option<LanguageTag>,
+        /// Who presented the code.
+        #[serde(default, skip_serializing_if = "Asker::is_anybody")]
+        asker: Asker,
+        /// Whether the identifier is one that the settings list for tests, whose code is always the same.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        test: bool,
     },
     /// A session got its next generation of tokens; the former refresh token is spent.
     TokenRefreshed {
@@ -166,6 +210,33 @@ pub enum Fact {
     },
     /// The person changed his name.
     ProfileUpdated {},
+    /// Somebody who may lifted the limits that wrong codes and many codes had set. What is pending stays.
+    LimitsLifted {},
+    /// The person wants a code to go to an identifier, to add it or to put it in the place of the one he has of that
+    /// kind. Any code before it for that is void.
+    IdentifierRequested {
+        /// Which kind of identifier.
+        channel: Channel,
+        /// The challenge's nonce, from which the code is derived.
+        nonce: ChallengeNonce,
+        /// When the code stops working.
+        expires_at: DateTime<Utc>,
+    },
+    /// An identifier of a kind that the account had none of was proved: it finds the account from here on.
+    IdentifierAdded {
+        /// Its kind.
+        channel: Channel,
+    },
+    /// An identifier was proved and took the place of the former one, which finds the account no more.
+    IdentifierReplaced {
+        /// The kind of both.
+        channel: Channel,
+    },
+    /// Another account proved the identifier that nobody had proved here: it finds this account no more.
+    IdentifierReleased {
+        /// Its kind.
+        channel: Channel,
+    },
 }
 
 /// Why a code is not sent.
@@ -182,7 +253,7 @@ pub enum CodeRefused {
     Locked,
 }
 
-/// Why a code lets nobody in.
+/// Why a code does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CodeRejected {
@@ -215,6 +286,10 @@ pub enum SignOutReason {
     SignedOutEverywhere,
     /// It is bound to a device or network, and its refresh token came from another.
     ClientChanged,
+    /// The person replaced his number or address from another device.
+    IdentifierReplaced,
+    /// The person said, by the link that he was sent, that it was not he who had signed in.
+    Disowned,
 }
 
 impl SignOutReason {
@@ -227,6 +302,23 @@ impl SignOutReason {
             Self::DeviceRevoked => "device_revoked",
             Self::SignedOutEverywhere => "signed_out_everywhere",
             Self::ClientChanged => "client_changed",
+            Self::IdentifierReplaced => "identifier_replaced",
+            Self::Disowned => "disowned",
+        }
+    }
+}
+
+impl SignOutReason {
+    /// Whether the device may have been its owner's until the end, as far as the reason tells.
+    pub(super) fn leaves_device_known(self) -> bool {
+        match self {
+            Self::SignedOut | Self::DeviceLimit => true,
+            Self::TokenReuse
+            | Self::DeviceRevoked
+            | Self::SignedOutEverywhere
+            | Self::ClientChanged
+            | Self::IdentifierReplaced
+            | Self::Disowned => false,
         }
     }
 }
@@ -250,7 +342,58 @@ impl UserAccountEvent {
             | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }
             | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {} => None,
+            | Fact::ProfileUpdated {}
+            | Fact::LimitsLifted {}
+            | Fact::IdentifierRequested { .. }
+            | Fact::IdentifierAdded { .. }
+            | Fact::IdentifierReplaced { .. }
+            | Fact::IdentifierReleased { .. } => None,
+        }
+    }
+
+    /// The kind of identifier that the event makes the account's; which one, its person tells.
+    pub fn gained(&self) -> Option<Channel> {
+        match self.fact {
+            Fact::IdentifierAdded { channel } | Fact::IdentifierReplaced { channel } => Some(channel),
+            Fact::OtpRequested { .. }
+            | Fact::OtpResent { .. }
+            | Fact::OtpRequestRefused { .. }
+            | Fact::OtpRejected { .. }
+            | Fact::UserRegistered { .. }
+            | Fact::LoggedIn { .. }
+            | Fact::TokenRefreshed { .. }
+            | Fact::TokenRefreshRetried { .. }
+            | Fact::ClientChanged { .. }
+            | Fact::TokenReuseDetected { .. }
+            | Fact::LoggedOut { .. }
+            | Fact::DeviceRenamed { .. }
+            | Fact::ProfileUpdated {}
+            | Fact::LimitsLifted {}
+            | Fact::IdentifierRequested { .. }
+            | Fact::IdentifierReleased { .. } => None,
+        }
+    }
+
+    /// The kind of identifier that finds the account no more, or no more by the one it had.
+    pub fn let_go(&self) -> Option<Channel> {
+        match self.fact {
+            Fact::IdentifierReplaced { channel } | Fact::IdentifierReleased { channel } => Some(channel),
+            Fact::OtpRequested { .. }
+            | Fact::OtpResent { .. }
+            | Fact::OtpRequestRefused { .. }
+            | Fact::OtpRejected { .. }
+            | Fact::UserRegistered { .. }
+            | Fact::LoggedIn { .. }
+            | Fact::TokenRefreshed { .. }
+            | Fact::TokenRefreshRetried { .. }
+            | Fact::ClientChanged { .. }
+            | Fact::TokenReuseDetected { .. }
+            | Fact::LoggedOut { .. }
+            | Fact::DeviceRenamed { .. }
+            | Fact::ProfileUpdated {}
+            | Fact::LimitsLifted {}
+            | Fact::IdentifierRequested { .. }
+            | Fact::IdentifierAdded { .. } => None,
         }
     }
 
@@ -270,6 +413,11 @@ impl UserAccountEvent {
             Fact::LoggedOut { .. } => "LoggedOut",
             Fact::DeviceRenamed { .. } => "DeviceRenamed",
             Fact::ProfileUpdated {} => "ProfileUpdated",
+            Fact::IdentifierRequested { .. } => "IdentifierRequested",
+            Fact::IdentifierAdded { .. } => "IdentifierAdded",
+            Fact::IdentifierReplaced { .. } => "IdentifierReplaced",
+            Fact::IdentifierReleased { .. } => "IdentifierReleased",
+            Fact::LimitsLifted {} => "LimitsLifted",
         }
     }
 }

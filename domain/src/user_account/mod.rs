@@ -8,7 +8,7 @@ mod outcome;
 mod policy;
 mod state;
 
-pub use aggregate::{ClientMarker, OtpMatcher, Purpose, Services};
+pub use aggregate::{Asker, ClientMarker, OtpMatcher, Purpose, Services};
 pub use commands::UserAccountCommand;
 pub use error::Refusal;
 pub use events::{CodeRefused, CodeRejected, Fact, Person, SignOutReason, UserAccountEvent};

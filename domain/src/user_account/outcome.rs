@@ -42,11 +42,11 @@ impl CodeSent {
     /// The refusal on record.
     pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
         match event.fact {
-            Fact::OtpRequested { channel, purpose, nonce, expires_at, registering: _ }
-            | Fact::OtpResent { channel, purpose, nonce, expires_at } => {
+            Fact::OtpRequested { channel, purpose, nonce, expires_at, registering: _, asker: _, test: _ }
+            | Fact::OtpResent { channel, purpose, nonce, expires_at, asker: _, test: _ } => {
                 Some(Ok(Self { channel, purpose, nonce, sent_at: event.at, expires_at }))
             }
-            Fact::OtpRequestRefused { reason, until } => Some(Err(reason.refusal(until))),
+            Fact::OtpRequestRefused { .. } => event.refusal().map(Err),
             Fact::OtpRejected { .. }
             | Fact::UserRegistered { .. }
             | Fact::LoggedIn { .. }
@@ -56,7 +56,12 @@ impl CodeSent {
             | Fact::TokenReuseDetected { .. }
             | Fact::LoggedOut { .. }
             | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {} => None,
+            | Fact::ProfileUpdated {}
+            | Fact::LimitsLifted {}
+            | Fact::IdentifierRequested { .. }
+            | Fact::IdentifierAdded { .. }
+            | Fact::IdentifierReplaced { .. }
+            | Fact::IdentifierReleased { .. } => None,
         }
     }
 }
@@ -68,7 +73,7 @@ impl SessionTokens {
     /// The rejection on record.
     pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
         match event.fact {
-            Fact::LoggedIn { session, generation, expires_at, channel: _, ends_at: _, mark: _ }
+            Fact::LoggedIn { session, generation, expires_at, .. }
             | Fact::TokenRefreshed { session, generation, expires_at } => {
                 Some(Ok(Self { session, generation, issued_at: event.at, expires_at }))
             }
@@ -77,14 +82,7 @@ impl SessionTokens {
             }
             Fact::TokenReuseDetected { .. }
             | Fact::LoggedOut { reason: SignOutReason::ClientChanged, .. } => Some(Err(Refusal::SpentToken)),
-            Fact::OtpRejected { reason, until, tries_left: _ } => Some(Err(match (reason, until) {
-                (CodeRejected::Paused | CodeRejected::Locked, Some(until)) => Refusal::TooManyTries { until },
-                (CodeRejected::DeviceLimit, _) => Refusal::DeviceLimitReached,
-                (
-                    CodeRejected::Paused | CodeRejected::Locked | CodeRejected::Wrong | CodeRejected::Expired,
-                    _,
-                ) => Refusal::InvalidCode,
-            })),
+            Fact::OtpRejected { .. } => event.refusal().map(Err),
             Fact::OtpRequested { .. }
             | Fact::OtpResent { .. }
             | Fact::OtpRequestRefused { .. }
@@ -92,7 +90,45 @@ impl SessionTokens {
             | Fact::ClientChanged { .. }
             | Fact::LoggedOut { .. }
             | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {} => None,
+            | Fact::ProfileUpdated {}
+            | Fact::LimitsLifted {}
+            | Fact::IdentifierRequested { .. }
+            | Fact::IdentifierAdded { .. }
+            | Fact::IdentifierReplaced { .. }
+            | Fact::IdentifierReleased { .. } => None,
+        }
+    }
+}
+
+impl UserAccountEvent {
+    /// What the caller is told where the event is a code refused.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self.fact {
+            Fact::OtpRequestRefused { reason, until, asker: _ } => Some(reason.refusal(until)),
+            Fact::OtpRejected { reason, until, .. } => Some(match (reason, until) {
+                (CodeRejected::Paused | CodeRejected::Locked, Some(until)) => Refusal::TooManyTries { until },
+                (CodeRejected::DeviceLimit, _) => Refusal::DeviceLimitReached,
+                (
+                    CodeRejected::Paused | CodeRejected::Locked | CodeRejected::Wrong | CodeRejected::Expired,
+                    _,
+                ) => Refusal::InvalidCode,
+            }),
+            Fact::OtpRequested { .. }
+            | Fact::OtpResent { .. }
+            | Fact::UserRegistered { .. }
+            | Fact::LoggedIn { .. }
+            | Fact::TokenRefreshed { .. }
+            | Fact::TokenRefreshRetried { .. }
+            | Fact::ClientChanged { .. }
+            | Fact::TokenReuseDetected { .. }
+            | Fact::LoggedOut { .. }
+            | Fact::DeviceRenamed { .. }
+            | Fact::ProfileUpdated {}
+            | Fact::LimitsLifted {}
+            | Fact::IdentifierRequested { .. }
+            | Fact::IdentifierAdded { .. }
+            | Fact::IdentifierReplaced { .. }
+            | Fact::IdentifierReleased { .. } => None,
         }
     }
 }

@@ -7,8 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::events::{CodeRefused, CodeRejected, Fact, UserAccountEvent};
-use crate::user_account::Purpose;
-use crate::values::{ChallengeNonce, Channel, ClientMark, Generation, SessionId};
+use crate::user_account::{Asker, Purpose};
+use crate::values::{ChallengeNonce, Channel, ClientChange, ClientMark, Generation, LanguageTag, SessionId};
 
 /// An account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub struct Pending {
     pub last_event_at: DateTime<Utc>,
     /// Its codes.
     pub codes: Codes,
+    /// How many identifiers it has let go.
+    pub identifiers_let_go: u32,
 }
 
 /// An account in use.
@@ -38,17 +40,39 @@ pub struct Active {
     pub last_event_at: DateTime<Utc>,
     /// Its codes.
     pub codes: Codes,
+    /// Those of its known devices, once one of them has asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_codes: Option<Box<Codes>>,
+    /// The kinds of identifier that it has one of, each once.
+    pub identifiers: Vec<Channel>,
+    /// How many identifiers it has let go.
+    pub identifiers_let_go: u32,
     /// The device sessions that have not been ended, in the order of sign-in. Some may have expired since.
     pub sessions: Vec<Session>,
+    /// The last sessions that ended without anything being wrong with them.
+    pub known_devices: Vec<SessionId>,
+    /// The first session there was, by which clients are marked for the whole account.
+    pub first_session: Option<SessionId>,
+    /// From which clients somebody signed in, the last of them last.
+    pub seen: Vec<ClientMark>,
+    /// The language that messages to its person are written in, where it is known.
+    pub language: Option<LanguageTag>,
 }
 
-/// The pending code, and the counters that no new code resets.
+/// How many ended sessions, and how many clients, an account remembers.
+const REMEMBERED: usize = 10;
+
+/// The pending codes, and the counters that no new code resets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Codes {
-    /// The code that can be redeemed.
+    /// The code that can be redeemed to sign in.
     pub challenge: Option<Challenge>,
-    /// When codes were sent, over the last 24 hours.
+    /// The code that can be redeemed to add an identifier.
+    pub adding: Option<Challenge>,
+    /// When codes were sent to the account's identifiers, over the last 24 hours.
     pub sent: Vec<DateTime<Utc>>,
+    /// When codes were sent to identifiers that it wants, over the last 24 hours.
+    pub sent_elsewhere: Vec<DateTime<Utc>>,
     /// When wrong codes were tried, over the last hour.
     pub wrong: Vec<DateTime<Utc>>,
     /// Wrong codes since the last right one.
@@ -66,8 +90,6 @@ pub struct Challenge {
     pub nonce: ChallengeNonce,
     /// Where the code went.
     pub channel: Channel,
-    /// What the code is for.
-    pub purpose: Purpose,
     /// When it stops working.
     pub expires_at: DateTime<Utc>,
     /// How many wrong codes were tried against it.
@@ -119,6 +141,48 @@ impl UserAccount {
         }
     }
 
+    /// The codes that are kept for who asks.
+    pub fn codes_of(&self, asker: Asker) -> Option<&Codes> {
+        match (self, asker) {
+            (Self::Active(active), Asker::KnownDevice) => active.known_codes.as_deref(),
+            (Self::Active(_), Asker::Anybody) | (Self::Pending(_) | Self::Unknown, _) => self.codes(),
+        }
+    }
+
+    /// Who asks, by the session of a token that he shows.
+    pub fn asker(&self, shown: Option<SessionId>) -> Asker {
+        let (Self::Active(active), Some(shown)) = (self, shown) else { return Asker::Anybody };
+        let known = active.sessions.iter().map(|session| &session.id).chain(&active.known_devices);
+        if known.into_iter().any(|known| *known == shown) { Asker::KnownDevice } else { Asker::Anybody }
+    }
+
+    /// The mark of a client among those of the whole account, and what of it was not seen before; nothing before the first
+    /// session.
+    pub fn unfamiliar(
+        &self,
+        mark: impl FnOnce(SessionId) -> ClientMark,
+    ) -> Option<(ClientMark, Option<ClientChange>)> {
+        let Self::Active(Active { first_session: Some(first), seen, .. }) = self else { return None };
+        let mark = mark(*first);
+        let device = seen.iter().any(|seen| seen.device == mark.device);
+        let network = seen.iter().any(|seen| seen.network == mark.network);
+        let unfamiliar = match (device, network) {
+            (true, true) => None,
+            (false, true) => Some(ClientChange::Device),
+            (true, false) => Some(ClientChange::Network),
+            (false, false) => Some(ClientChange::DeviceAndNetwork),
+        };
+        Some((mark, unfamiliar))
+    }
+
+    /// The language that messages to its person are written in, where it is known.
+    pub fn language(&self) -> Option<&LanguageTag> {
+        match self {
+            Self::Unknown | Self::Pending(_) => None,
+            Self::Active(active) => active.language.as_ref(),
+        }
+    }
+
     /// The session of that name, if it has not ended or expired.
     pub fn live_session(&self, id: SessionId, now: DateTime<Utc>) -> Option<&Session> {
         self.live_sessions(now).find(|session| session.id == id)
@@ -137,64 +201,103 @@ impl UserAccount {
         }
     }
 
+    /// Whether it has an identifier of that kind, proved by its person.
+    pub fn has(&self, channel: Channel) -> bool {
+        match self {
+            Self::Unknown | Self::Pending(_) => false,
+            Self::Active(active) => active.identifiers.contains(&channel),
+        }
+    }
+
+    /// How many identifiers it has let go. As long as the number is the same, whatever found the account finds it.
+    pub fn identifiers_let_go(&self) -> u32 {
+        match self {
+            Self::Unknown => 0,
+            Self::Pending(pending) => pending.identifiers_let_go,
+            Self::Active(active) => active.identifiers_let_go,
+        }
+    }
+
     /// Takes an event into the state.
     pub(super) fn fold(&mut self, event: &UserAccountEvent) {
         let at = event.at;
         match &event.fact {
-            Fact::OtpRequested { channel, purpose, nonce, expires_at, registering: _ } => {
-                let challenge = Challenge {
-                    nonce: *nonce,
-                    channel: *channel,
-                    purpose: *purpose,
-                    expires_at: *expires_at,
-                    wrong_tries: 0,
-                    noted_no_place: false,
-                };
-                let codes = self.touch(at);
-                codes.challenge = Some(challenge);
+            Fact::OtpRequested { channel, purpose, nonce, expires_at, registering: _, asker, test: _ } => {
+                let codes = self.touch_of(at, *asker);
+                match purpose {
+                    Purpose::SignIn => {
+                        codes.challenge = Some(Challenge::new(*channel, *nonce, *expires_at));
+                    }
+                    Purpose::AddIdentifier => {}
+                }
                 codes.note_sent(at);
             }
-            Fact::OtpResent { channel, purpose, nonce, expires_at } => {
-                let codes = self.touch(at);
+            Fact::OtpResent { channel, purpose: _, nonce, expires_at, asker, test: _ } => {
+                let codes = self.touch_of(at, *asker);
                 let wrong_tries = codes.challenge.as_ref().map_or(0, |pending| pending.wrong_tries);
-                codes.challenge = Some(Challenge {
-                    nonce: *nonce,
-                    channel: *channel,
-                    purpose: *purpose,
-                    expires_at: *expires_at,
-                    wrong_tries,
-                    noted_no_place: false,
-                });
+                let challenge = Challenge::new(*channel, *nonce, *expires_at);
+                codes.challenge = Some(Challenge { wrong_tries, ..challenge });
                 codes.note_sent(at);
             }
-            Fact::OtpRequestRefused { reason, until } => {
-                self.touch(at).noted_refusal = Some((*reason, *until));
+            Fact::OtpRequestRefused { reason, until, asker } => {
+                self.touch_of(at, *asker).noted_refusal = Some((*reason, *until));
             }
-            Fact::OtpRejected { reason, tries_left, until } => {
-                self.touch(at).note_rejected(at, *reason, *tries_left, *until);
+            Fact::OtpRejected { purpose, reason, tries_left, until, asker } => {
+                self.touch_of(at, *asker).note_rejected(at, *purpose, *reason, *tries_left, *until);
             }
-            Fact::UserRegistered { channel: _ } => {
+            Fact::UserRegistered { channel } => {
                 let codes = std::mem::take(self.touch(at));
-                *self = Self::Active(Active { last_event_at: at, codes, sessions: Vec::new() });
+                *self = Self::Active(Active {
+                    last_event_at: at,
+                    codes,
+                    known_codes: None,
+                    identifiers: vec![*channel],
+                    identifiers_let_go: self.identifiers_let_go(),
+                    sessions: Vec::new(),
+                    known_devices: Vec::new(),
+                    first_session: None,
+                    seen: Vec::new(),
+                    language: None,
+                });
             }
-            Fact::LoggedIn { session, channel: _, generation, expires_at, ends_at, mark } => {
-                let codes = self.touch(at);
-                codes.challenge = None;
-                codes.wrong.clear();
-                codes.wrong_in_a_row = 0;
-                codes.noted_rejection = None;
-                let session = Session {
+            Fact::LoggedIn {
+                session,
+                channel: _,
+                generation,
+                expires_at,
+                ends_at,
+                mark,
+                seen,
+                unfamiliar,
+                language,
+                asker: _,
+                test: _,
+            } => {
+                self.touch(at).redeem();
+                let Self::Active(active) = self else { return };
+                if let Some(codes) = &mut active.known_codes {
+                    codes.redeem();
+                }
+                let expired = active.sessions.extract_if(.., |other| !other.is_live(at));
+                active.known_devices.extend(expired.map(|session| session.id));
+                forget_all_but_the_last(&mut active.known_devices);
+                active.sessions.push(Session {
                     id: *session,
                     generation: *generation,
                     last_used_at: at,
                     expires_at: *expires_at,
                     ends_at: *ends_at,
                     mark: *mark,
-                };
-                self.change_sessions(|sessions| {
-                    sessions.retain(|other| other.is_live(at));
-                    sessions.push(session);
                 });
+                if language.is_some() && unfamiliar.is_none() {
+                    active.language.clone_from(language);
+                }
+                let first = *active.first_session.get_or_insert(*session);
+                if let Some(mark) = if first == *session { mark } else { seen } {
+                    active.seen.retain(|seen| seen != mark);
+                    active.seen.push(*mark);
+                    forget_all_but_the_last(&mut active.seen);
+                }
             }
             Fact::TokenRefreshed { session, generation, expires_at } => {
                 self.touch(at);
@@ -211,12 +314,53 @@ impl UserAccount {
             Fact::TokenRefreshRetried { .. } | Fact::TokenReuseDetected { .. } => {
                 self.touch(at);
             }
-            Fact::LoggedOut { session, reason: _, expires_at: _ } => {
+            Fact::LoggedOut { session, reason, expires_at: _ } => {
                 self.touch(at);
-                self.change_sessions(|sessions| sessions.retain(|other| other.id != *session));
+                let Self::Active(active) = self else { return };
+                active.sessions.retain(|other| other.id != *session);
+                if reason.leaves_device_known() {
+                    active.known_devices.push(*session);
+                    forget_all_but_the_last(&mut active.known_devices);
+                }
             }
             Fact::DeviceRenamed { .. } | Fact::ProfileUpdated {} => {
                 self.touch(at);
+            }
+            Fact::LimitsLifted {} => {
+                self.touch(at).lift();
+                if let Self::Active(Active { known_codes: Some(codes), .. }) = self {
+                    codes.lift();
+                }
+            }
+            Fact::IdentifierRequested { channel, nonce, expires_at } => {
+                let codes = self.touch(at);
+                codes.adding = Some(Challenge::new(*channel, *nonce, *expires_at));
+                note(&mut codes.sent_elsewhere, at);
+                codes.noted_refusal = None;
+            }
+            Fact::IdentifierAdded { channel } => {
+                self.touch(at).adding = None;
+                if !self.has(*channel)
+                    && let Self::Active(active) = self
+                {
+                    active.identifiers.push(*channel);
+                }
+            }
+            Fact::IdentifierReplaced { channel: _ } | Fact::IdentifierReleased { channel: _ } => {
+                let codes = self.touch(at);
+                (codes.challenge, codes.adding) = (None, None);
+                if let Self::Active(active) = self {
+                    // Whoever held one of them may be why the identifier was replaced.
+                    active.known_devices.clear();
+                    active.known_codes = None;
+                }
+                match self {
+                    Self::Pending(Pending { identifiers_let_go, .. })
+                    | Self::Active(Active { identifiers_let_go, .. }) => {
+                        *identifiers_let_go = identifiers_let_go.saturating_add(1);
+                    }
+                    Self::Unknown => {}
+                }
             }
         }
     }
@@ -224,10 +368,11 @@ impl UserAccount {
     /// Moves the stream's time on and gives the codes, of a new pending account where there was none.
     fn touch(&mut self, at: DateTime<Utc>) -> &mut Codes {
         if matches!(self, Self::Unknown) {
-            *self = Self::Pending(Pending { last_event_at: at, codes: Codes::default() });
+            *self =
+                Self::Pending(Pending { last_event_at: at, codes: Codes::default(), identifiers_let_go: 0 });
         }
         match self {
-            Self::Pending(Pending { last_event_at, codes })
+            Self::Pending(Pending { last_event_at, codes, .. })
             | Self::Active(Active { last_event_at, codes, .. }) => {
                 *last_event_at = at;
                 codes
@@ -236,52 +381,104 @@ impl UserAccount {
         }
     }
 
-    fn change_session(&mut self, id: SessionId, change: impl FnOnce(&mut Session)) {
-        self.change_sessions(|sessions| {
-            if let Some(session) = sessions.iter_mut().find(|session| session.id == id) {
-                change(session);
-            }
-        });
+    /// The same, and gives the codes that are kept for who asked.
+    fn touch_of(&mut self, at: DateTime<Utc>, asker: Asker) -> &mut Codes {
+        self.touch(at);
+        match (self, asker) {
+            (Self::Active(active), Asker::KnownDevice) => active.known_codes.get_or_insert_default(),
+            (
+                Self::Pending(Pending { codes, .. }) | Self::Active(Active { codes, .. }),
+                Asker::Anybody | Asker::KnownDevice,
+            ) => codes,
+            (Self::Unknown, _) => unreachable!("made pending above"),
+        }
     }
 
-    fn change_sessions(&mut self, change: impl FnOnce(&mut Vec<Session>)) {
-        match self {
-            Self::Active(active) => change(&mut active.sessions),
-            Self::Unknown | Self::Pending(_) => {}
+    fn change_session(&mut self, id: SessionId, change: impl FnOnce(&mut Session)) {
+        if let Self::Active(active) = self
+            && let Some(session) = active.sessions.iter_mut().find(|session| session.id == id)
+        {
+            change(session);
         }
     }
 }
 
+fn forget_all_but_the_last<T>(remembered: &mut Vec<T>) {
+    remembered.drain(..remembered.len().saturating_sub(REMEMBERED));
+}
+
+impl Challenge {
+    fn new(channel: Channel, nonce: ChallengeNonce, expires_at: DateTime<Utc>) -> Self {
+        Self { nonce, channel, expires_at, wrong_tries: 0, noted_no_place: false }
+    }
+}
+
+/// Takes the time a code was sent among those of the last 24 hours.
+fn note(sent: &mut Vec<DateTime<Utc>>, at: DateTime<Utc>) {
+    sent.retain(|sent| at - *sent < TimeDelta::hours(24));
+    sent.push(at);
+}
+
 impl Codes {
+    /// The code that can be redeemed for a purpose.
+    pub fn pending(&self, purpose: Purpose) -> Option<&Challenge> {
+        match purpose {
+            Purpose::SignIn => self.challenge.as_ref(),
+            Purpose::AddIdentifier => self.adding.as_ref(),
+        }
+    }
+
+    fn pending_mut(&mut self, purpose: Purpose) -> &mut Option<Challenge> {
+        match purpose {
+            Purpose::SignIn => &mut self.challenge,
+            Purpose::AddIdentifier => &mut self.adding,
+        }
+    }
+
+    /// The right code came: nothing is pending any more, and nothing is held against anybody.
+    fn redeem(&mut self) {
+        self.challenge = None;
+        self.wrong.clear();
+        self.wrong_in_a_row = 0;
+        self.noted_rejection = None;
+    }
+
+    /// Nothing is held against anybody, and nothing has been sent.
+    fn lift(&mut self) {
+        let (challenge, adding) = (self.challenge.take(), self.adding.take());
+        *self = Self { challenge, adding, ..Self::default() };
+    }
+
     fn note_sent(&mut self, at: DateTime<Utc>) {
-        self.sent.retain(|sent| at - *sent < TimeDelta::hours(24));
-        self.sent.push(at);
+        note(&mut self.sent, at);
         self.noted_refusal = None;
     }
 
     fn note_rejected(
         &mut self,
         at: DateTime<Utc>,
+        purpose: Purpose,
         reason: CodeRejected,
         tries_left: u8,
         until: Option<DateTime<Utc>>,
     ) {
+        let pending = self.pending_mut(purpose);
         match reason {
             CodeRejected::Wrong => {
-                self.wrong.retain(|wrong| at - *wrong < TimeDelta::hours(1));
-                self.wrong.push(at);
-                self.wrong_in_a_row = self.wrong_in_a_row.saturating_add(1);
-                if let Some(challenge) = &mut self.challenge {
+                if let Some(challenge) = pending {
                     challenge.wrong_tries = challenge.wrong_tries.saturating_add(1);
                 }
                 if tries_left == 0 {
-                    self.challenge = None;
+                    *pending = None;
                 }
+                self.wrong.retain(|wrong| at - *wrong < TimeDelta::hours(1));
+                self.wrong.push(at);
+                self.wrong_in_a_row = self.wrong_in_a_row.saturating_add(1);
             }
-            CodeRejected::Expired => self.challenge = None,
+            CodeRejected::Expired => *pending = None,
             CodeRejected::Paused | CodeRejected::Locked => self.noted_rejection = until,
             CodeRejected::DeviceLimit => {
-                if let Some(challenge) = &mut self.challenge {
+                if let Some(challenge) = pending {
                     challenge.noted_no_place = true;
                 }
             }

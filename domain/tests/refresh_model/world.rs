@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::RefreshToken;
 use counterfoil_domain::user_account::{
-    ClientMarker, Fact, OtpMatcher, Policy, Purpose, Refusal, Services, SessionTokens, UserAccount,
+    Asker, ClientMarker, Fact, OtpMatcher, Policy, Purpose, Refusal, Services, SessionTokens, UserAccount,
     UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
@@ -267,6 +267,11 @@ impl World {
             expires_at: time(0) + TimeDelta::days(30),
             ends_at: time(0) + TimeDelta::days(90),
             mark: None,
+            seen: None,
+            unfamiliar: None,
+            language: None,
+            asker: Asker::Anybody,
+            test: false,
         });
         let tokens = SessionTokens::from_event(&logged_in).and_then(Result::ok);
         let newest = tokens.expect("a sign-in gives tokens");

@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::{
-    CodeRefused, CodeRejected, Fact, Person, Purpose, SignOutReason, UserAccountEvent,
+    Asker, CodeRefused, CodeRejected, Fact, Person, Purpose, SignOutReason, UserAccountEvent,
 };
-use counterfoil_domain::values::{Channel, Client, ClientChange, ClientMark, Generation};
+use counterfoil_domain::values::{Channel, Client, ClientChange, ClientMark, Generation, LanguageTag};
 use cqrs_es::DomainEvent as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -40,6 +40,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             fact,
             person: Some(Person {
                 identifier: Some(phone()),
+                former: Some(new_phone()),
                 fullname: Some(fullname()),
                 device_name: Some(device_name()),
             }),
@@ -49,20 +50,21 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     };
 
     for channel in every!(Channel: Phone, Email) {
-        for purpose in every!(Purpose: SignIn) {
+        for purpose in every!(Purpose: SignIn, AddIdentifier) {
             for registering in [true, false] {
                 let whose = if registering { "new" } else { "known" };
-                let fact = Fact::OtpRequested {
-                    channel,
-                    purpose,
-                    nonce: nonce(0x1f),
-                    expires_at: at(300),
-                    registering,
-                };
-                add(format!("OtpRequested {channel:?} {purpose:?} {whose}"), fact);
+                for (by, asker, test) in askers() {
+                    let (nonce, expires_at) = (nonce(0x1f), at(300));
+                    let fact =
+                        Fact::OtpRequested { channel, purpose, nonce, expires_at, registering, asker, test };
+                    add(format!("OtpRequested {channel:?} {purpose:?} {whose}{by}"), fact);
+                }
             }
-            let fact = Fact::OtpResent { channel, purpose, nonce: nonce(0x1f), expires_at: at(300) };
-            add(format!("OtpResent {channel:?} {purpose:?}"), fact);
+            for (by, asker, test) in askers() {
+                let (nonce, expires_at) = (nonce(0x1f), at(300));
+                let fact = Fact::OtpResent { channel, purpose, nonce, expires_at, asker, test };
+                add(format!("OtpResent {channel:?} {purpose:?}{by}"), fact);
+            }
         }
         add(format!("UserRegistered {channel:?}"), Fact::UserRegistered { channel });
         for mark in [None, Some(ClientMark { device: 7, network: 65_535 })] {
@@ -73,14 +75,43 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                 expires_at: at(30 * DAY),
                 ends_at: at(90 * DAY),
                 mark,
+                seen: None,
+                unfamiliar: None,
+                language: None,
+                asker: Asker::Anybody,
+                test: false,
             };
             let marked = if mark.is_some() { " marked" } else { "" };
             add(format!("LoggedIn {channel:?}{marked}"), fact);
         }
+        for unfamiliar in every!(ClientChange: Device, Network, DeviceAndNetwork) {
+            for (by, asker, test) in askers() {
+                let fact = Fact::LoggedIn {
+                    session: session(2),
+                    channel,
+                    generation: Generation::FIRST,
+                    expires_at: at(30 * DAY),
+                    ends_at: at(90 * DAY),
+                    mark: Some(ClientMark { device: 7, network: 65_535 }),
+                    seen: Some(ClientMark { device: 8, network: 9 }),
+                    unfamiliar: Some(unfamiliar),
+                    language: LanguageTag::parse("fa"),
+                    asker,
+                    test,
+                };
+                add(format!("LoggedIn {channel:?} unfamiliar {unfamiliar:?}{by}"), fact);
+            }
+        }
     }
     for reason in every!(CodeRefused: TooSoon, QuotaSpent, Paused, Locked) {
-        let until = at(60);
-        add(format!("OtpRequestRefused {reason:?}"), Fact::OtpRequestRefused { reason, until });
+        for asker in every!(Asker: Anybody, KnownDevice) {
+            let until = at(60);
+            let by = if asker == Asker::KnownDevice { " KnownDevice" } else { "" };
+            add(
+                format!("OtpRequestRefused {reason:?}{by}"),
+                Fact::OtpRequestRefused { reason, until, asker },
+            );
+        }
     }
     for reason in every!(CodeRejected: Wrong, Expired, Paused, Locked, DeviceLimit) {
         let (tries_left, until) = match reason {
@@ -88,8 +119,14 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             CodeRejected::Expired => (0, None),
             CodeRejected::Paused | CodeRejected::Locked => (0, Some(at(60))),
         };
-        let fact = Fact::OtpRejected { reason, tries_left, until };
-        add(format!("OtpRejected {reason:?}"), fact);
+        for purpose in every!(Purpose: SignIn, AddIdentifier) {
+            for asker in every!(Asker: Anybody, KnownDevice) {
+                let by = if asker == Asker::KnownDevice { " KnownDevice" } else { "" };
+                let to_add = if purpose == Purpose::AddIdentifier { " AddIdentifier" } else { "" };
+                let fact = Fact::OtpRejected { purpose, reason, tries_left, until, asker };
+                add(format!("OtpRejected {reason:?}{to_add}{by}"), fact);
+            }
+        }
     }
     let fact =
         Fact::TokenRefreshed { session: session(1), generation: Generation(2), expires_at: at(30 * DAY) };
@@ -109,14 +146,28 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         add(format!("ClientChanged {change:?}"), Fact::ClientChanged { session: session(1), change, mark });
     }
     for reason in every!(SignOutReason: SignedOut, DeviceLimit, TokenReuse, DeviceRevoked, SignedOutEverywhere,
-        ClientChanged)
+        ClientChanged, IdentifierReplaced, Disowned)
     {
         let fact = Fact::LoggedOut { session: session(1), reason, expires_at: at(30 * DAY) };
         add(format!("LoggedOut {reason:?}"), fact);
     }
     add("DeviceRenamed".to_owned(), Fact::DeviceRenamed { session: session(1) });
     add("ProfileUpdated".to_owned(), Fact::ProfileUpdated {});
+    add("LimitsLifted".to_owned(), Fact::LimitsLifted {});
+    for channel in every!(Channel: Phone, Email) {
+        let fact = Fact::IdentifierRequested { channel, nonce: nonce(0x1f), expires_at: at(300) };
+        add(format!("IdentifierRequested {channel:?}"), fact);
+        add(format!("IdentifierAdded {channel:?}"), Fact::IdentifierAdded { channel });
+        add(format!("IdentifierReplaced {channel:?}"), Fact::IdentifierReplaced { channel });
+        add(format!("IdentifierReleased {channel:?}"), Fact::IdentifierReleased { channel });
+    }
     examples
+}
+
+/// Everybody who asks, and an identifier that is listed for tests, each with what it adds to an example's name.
+fn askers() -> [(&'static str, Asker, bool); 3] {
+    let [anybody, known] = every!(Asker: Anybody, KnownDevice);
+    [("", anybody, false), (" KnownDevice", known, false), (" test", anybody, true)]
 }
 
 /// The event as it is once its keys are gone: what is left is what its JSON holds.
@@ -203,7 +254,7 @@ fn adding_to_the_golden_file_changes_nothing_that_is_in_it() {
 fn the_names_of_events_are_these_and_all_different() {
     let names = every!(name of Fact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, UserRegistered,
         LoggedIn, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
-        ProfileUpdated);
+        ProfileUpdated, LimitsLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierReleased);
     let listed = BTreeSet::from(names.map(str::to_owned));
     assert_eq!(listed.len(), names.len());
     let shown: BTreeSet<_> = examples().iter().map(|(_, event)| event.event_type()).collect();
@@ -228,7 +279,7 @@ fn the_json_of_an_event_holds_nothing_personal() {
         let json = serde_json::to_string(&event).unwrap();
         assert_eq!(json, serde_json::to_string(&without_keys(&event)).unwrap(), "{example}");
         for personal in
-            ["\"person\"", "\"client\"", "9121234567", "Ada", "192.0.2.7", "Firefox", "laptop", "tablet"]
+            ["\"person\"", "\"client\"", "912123456", "Ada", "192.0.2.7", "Firefox", "laptop", "tablet"]
         {
             assert!(!json.contains(personal), "{example}: {personal}");
         }
@@ -240,16 +291,24 @@ fn what_is_sealed_beside_the_json_keeps_its_form() {
     let people = [
         (
             Some(phone()),
+            None,
             Some(fullname()),
             None,
             r#"{"identifier":{"phone":"+989121234567"},"fullname":"Ada Lovelace"}"#,
         ),
-        (Some(email()), None, None, r#"{"identifier":{"email":"ada@example.com"}}"#),
-        (None, Some(fullname()), None, r#"{"fullname":"Ada Lovelace"}"#),
-        (None, None, Some(device_name()), r#"{"device_name":"Ada’s tablet"}"#),
+        (
+            Some(new_phone()),
+            Some(phone()),
+            None,
+            None,
+            r#"{"identifier":{"phone":"+989121234568"},"former":{"phone":"+989121234567"}}"#,
+        ),
+        (Some(email()), None, None, None, r#"{"identifier":{"email":"ada@example.com"}}"#),
+        (None, None, Some(fullname()), None, r#"{"fullname":"Ada Lovelace"}"#),
+        (None, None, None, Some(device_name()), r#"{"device_name":"Ada’s tablet"}"#),
     ];
-    for (identifier, fullname, device_name, json) in people {
-        let person = Person { identifier, fullname, device_name };
+    for (identifier, former, fullname, device_name, json) in people {
+        let person = Person { identifier, former, fullname, device_name };
         assert_eq!(serde_json::to_string(&person).unwrap(), json);
         assert_eq!(serde_json::from_str::<Person>(json).unwrap(), person);
     }

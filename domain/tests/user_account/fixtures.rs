@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
-    Logout, LogoutAll, RefreshToken, RenameDevice, RequestOtp, ResendOtp, RevokeDevice, UpdateProfile,
-    VerifyOtp,
+    AddIdentifier, Logout, LogoutAll, RefreshToken, ReleaseIdentifier, RenameDevice, RequestOtp, ResendOtp,
+    RevokeDevice, UpdateProfile, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    ClientMarker, CodeRefused, CodeRejected, Fact, OtpMatcher, Person, Policy, Purpose, Services,
+    Asker, ClientMarker, CodeRefused, CodeRejected, Fact, OtpMatcher, Person, Policy, Purpose, Services,
     SignOutReason, UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{
@@ -34,6 +34,11 @@ pub(crate) fn phone() -> Identifier {
 
 pub(crate) fn other_phone() -> Identifier {
     Identifier::Phone(PhoneNumber::parse("+989127654321", None).expect("a mobile number"))
+}
+
+/// The number that takes the place of [`phone`].
+pub(crate) fn new_phone() -> Identifier {
+    Identifier::Phone(PhoneNumber::parse("+989121234568", None).expect("a mobile number"))
 }
 
 pub(crate) fn email() -> Identifier {
@@ -84,12 +89,17 @@ pub(crate) fn code(n: u8) -> OtpCode {
     OtpCode::from_number(111_111 * u64::from(n))
 }
 
+/// The right code of `nonce(n)` to add an identifier.
+pub(crate) fn adding_code(n: u8) -> OtpCode {
+    OtpCode::from_number(900_000 + u64::from(n))
+}
+
 /// The right code of no nonce there is.
 pub(crate) fn wrong_code() -> OtpCode {
     OtpCode::from_number(123_456)
 }
 
-/// Knows the codes of [`phone`] and [`email`], and of nobody else.
+/// Knows the codes of [`phone`], [`new_phone`] and [`email`], and of nobody else.
 struct KnownCodes;
 
 impl OtpMatcher for KnownCodes {
@@ -100,9 +110,11 @@ impl OtpMatcher for KnownCodes {
         purpose: Purpose,
         presented: &OtpCode,
     ) -> bool {
-        *presented == code(nonce.as_bytes()[0])
-            && [phone(), email()].contains(identifier)
-            && purpose == Purpose::SignIn
+        let right = match purpose {
+            Purpose::SignIn => code(nonce.as_bytes()[0]),
+            Purpose::AddIdentifier => adding_code(nonce.as_bytes()[0]),
+        };
+        *presented == right && [phone(), new_phone(), email()].contains(identifier)
     }
 }
 
@@ -135,15 +147,40 @@ pub(crate) fn given_under(
 // Commands, each given at a time in seconds.
 
 pub(crate) fn request_otp(seconds: i64, n: u8) -> RequestOtp {
-    RequestOtp { at: at(seconds), identifier: phone(), fullname: None, nonce: nonce(n), client: client() }
+    RequestOtp {
+        at: at(seconds),
+        identifier: phone(),
+        purpose: Purpose::SignIn,
+        fullname: None,
+        nonce: nonce(n),
+        client: client(),
+        shown: None,
+        test: false,
+    }
 }
 
 pub(crate) fn resend_otp(seconds: i64, n: u8) -> ResendOtp {
-    ResendOtp { at: at(seconds), identifier: phone(), nonce: nonce(n), client: client() }
+    ResendOtp {
+        at: at(seconds),
+        identifier: phone(),
+        nonce: nonce(n),
+        client: client(),
+        shown: None,
+        test: false,
+    }
 }
 
 pub(crate) fn verify_otp(seconds: i64, code: OtpCode, s: u8) -> VerifyOtp {
-    VerifyOtp { at: at(seconds), identifier: phone(), code, session: session(s), client: client() }
+    VerifyOtp {
+        at: at(seconds),
+        identifier: phone(),
+        code,
+        session: session(s),
+        client: client(),
+        language: None,
+        shown: None,
+        test: false,
+    }
 }
 
 pub(crate) fn refresh_token(seconds: i64, s: u8, generation: u32) -> RefreshToken {
@@ -178,6 +215,39 @@ pub(crate) fn update_profile(seconds: i64, s: u8) -> UpdateProfile {
     UpdateProfile { at: at(seconds), session: session(s), fullname: fullname(), client: client() }
 }
 
+/// From `session(s)`, of an account that has [`phone`].
+pub(crate) fn add_identifier(seconds: i64, s: u8, identifier: Identifier, n: u8) -> AddIdentifier {
+    AddIdentifier {
+        at: at(seconds),
+        session: session(s),
+        former: Some(phone()).filter(|phone| phone.channel() == identifier.channel()),
+        identifier,
+        nonce: nonce(n),
+        client: client(),
+    }
+}
+
+/// From `session(s)`, of an account that has [`phone`].
+pub(crate) fn verify_identifier(
+    seconds: i64,
+    s: u8,
+    identifier: Identifier,
+    code: OtpCode,
+) -> VerifyIdentifier {
+    VerifyIdentifier {
+        at: at(seconds),
+        session: session(s),
+        former: Some(phone()).filter(|phone| phone.channel() == identifier.channel()),
+        identifier,
+        code,
+        client: client(),
+    }
+}
+
+pub(crate) fn release_identifier(seconds: i64) -> ReleaseIdentifier {
+    ReleaseIdentifier { at: at(seconds), identifier: phone(), client: client() }
+}
+
 // Events, each as the decisions make it.
 
 /// An event that tells nothing of the person.
@@ -208,6 +278,20 @@ pub(crate) fn otp_requested_again(seconds: i64, n: u8) -> UserAccountEvent {
     requested(phone(), seconds, n, false)
 }
 
+/// A code asked for by another account, which wants [`phone`].
+pub(crate) fn otp_wanted(seconds: i64, n: u8) -> UserAccountEvent {
+    let fact = Fact::OtpRequested {
+        channel: Channel::Phone,
+        purpose: Purpose::AddIdentifier,
+        nonce: nonce(n),
+        expires_at: at(seconds + 5 * MINUTE),
+        registering: false,
+        asker: Asker::Anybody,
+        test: false,
+    };
+    event_of(phone(), seconds, fact)
+}
+
 fn requested(identifier: Identifier, seconds: i64, n: u8, registering: bool) -> UserAccountEvent {
     let fact = Fact::OtpRequested {
         channel: identifier.channel(),
@@ -215,6 +299,8 @@ fn requested(identifier: Identifier, seconds: i64, n: u8, registering: bool) -> 
         nonce: nonce(n),
         expires_at: at(seconds + 5 * MINUTE),
         registering,
+        asker: Asker::Anybody,
+        test: false,
     };
     event_of(identifier, seconds, fact)
 }
@@ -225,13 +311,18 @@ pub(crate) fn otp_resent(seconds: i64, n: u8, expires_at: i64) -> UserAccountEve
         purpose: Purpose::SignIn,
         nonce: nonce(n),
         expires_at: at(expires_at),
+        asker: Asker::Anybody,
+        test: false,
     };
     event_of(phone(), seconds, fact)
 }
 
 pub(crate) fn otp_request_refused(seconds: i64, reason: CodeRefused, until: i64) -> UserAccountEvent {
-    let fact = Fact::OtpRequestRefused { reason, until: at(until) };
-    event_of(phone(), seconds, fact)
+    event_of(phone(), seconds, refused_fact(reason, until))
+}
+
+pub(crate) fn refused_fact(reason: CodeRefused, until: i64) -> Fact {
+    Fact::OtpRequestRefused { reason, until: at(until), asker: Asker::Anybody }
 }
 
 pub(crate) fn otp_rejected(
@@ -240,7 +331,8 @@ pub(crate) fn otp_rejected(
     tries_left: u8,
     until: Option<i64>,
 ) -> UserAccountEvent {
-    let fact = Fact::OtpRejected { reason, tries_left, until: until.map(at) };
+    let (purpose, until, asker) = (Purpose::SignIn, until.map(at), Asker::Anybody);
+    let fact = Fact::OtpRejected { purpose, reason, tries_left, until, asker };
     event(seconds, fact)
 }
 
@@ -280,6 +372,12 @@ pub(crate) fn logged_in(seconds: i64, s: u8) -> UserAccountEvent {
         expires_at: at(seconds + 30 * DAY),
         ends_at: at(seconds + 90 * DAY),
         mark: Some(mark(s, &client())),
+        // The first of the sessions is `session(1)` everywhere.
+        seen: (s != 1).then(|| mark(1, &client())),
+        unfamiliar: None,
+        language: None,
+        asker: Asker::Anybody,
+        test: false,
     };
     event_of(phone(), seconds, fact)
 }
@@ -353,6 +451,44 @@ pub(crate) fn profile_updated(seconds: i64) -> UserAccountEvent {
         person: Some(Person { fullname: Some(fullname()), ..Person::default() }),
         ..event(seconds, Fact::ProfileUpdated {})
     }
+}
+
+/// A code asked for by an account that wants an identifier.
+pub(crate) fn identifier_requested(seconds: i64, identifier: Identifier, n: u8) -> UserAccountEvent {
+    let fact = Fact::IdentifierRequested {
+        channel: identifier.channel(),
+        nonce: nonce(n),
+        expires_at: at(seconds + 5 * MINUTE),
+    };
+    event_of(identifier, seconds, fact)
+}
+
+/// A wrong code for an identifier that is wanted.
+pub(crate) fn adding_rejected(
+    seconds: i64,
+    reason: CodeRejected,
+    tries_left: u8,
+    until: Option<i64>,
+) -> UserAccountEvent {
+    let purpose = Purpose::AddIdentifier;
+    let (until, asker) = (until.map(at), Asker::Anybody);
+    event(seconds, Fact::OtpRejected { purpose, reason, tries_left, until, asker })
+}
+
+pub(crate) fn identifier_added(seconds: i64, identifier: Identifier) -> UserAccountEvent {
+    let fact = Fact::IdentifierAdded { channel: identifier.channel() };
+    event_of(identifier, seconds, fact)
+}
+
+/// A number that took the place of [`phone`].
+pub(crate) fn identifier_replaced(seconds: i64, identifier: Identifier) -> UserAccountEvent {
+    let fact = Fact::IdentifierReplaced { channel: identifier.channel() };
+    let person = Person { identifier: Some(identifier), former: Some(phone()), ..Person::default() };
+    UserAccountEvent { person: Some(person), ..event(seconds, fact) }
+}
+
+pub(crate) fn identifier_released(seconds: i64) -> UserAccountEvent {
+    event_of(phone(), seconds, Fact::IdentifierReleased { channel: Channel::Phone })
 }
 
 /// A first sign-in, asked for at 0 and done at 10 seconds, on `session(1)`.

@@ -2,15 +2,22 @@
 //!
 //! A module a command; `events` holds the stored form of each event, `state` what holds for every history.
 
+mod add_identifier;
+mod disown_session;
 mod events;
 mod fixtures;
+mod known_device;
+mod lift_limits;
 mod logout;
 mod logout_all;
 mod refresh_token;
+mod release_identifier;
 mod rename_device;
 mod request_otp;
 mod resend_otp;
 mod revoke_device;
 mod state;
+mod unfamiliar_client;
 mod update_profile;
+mod verify_identifier;
 mod verify_otp;

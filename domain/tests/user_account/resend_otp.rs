@@ -2,7 +2,7 @@
 
 use counterfoil_domain::user_account::commands::ResendOtp;
 use counterfoil_domain::user_account::{
-    CodeRefused, CodeRejected, CodeSent, Fact, Purpose, Refusal, UserAccountEvent,
+    Asker, CodeRefused, CodeRejected, CodeSent, Fact, Purpose, Refusal, UserAccountEvent,
 };
 use counterfoil_domain::values::Channel;
 
@@ -44,6 +44,8 @@ fn a_code_sent_by_email_is_sent_again_by_email() {
         purpose: Purpose::SignIn,
         nonce: nonce(1),
         expires_at: at(300),
+        asker: Asker::Anybody,
+        test: false,
     };
     let by_email = ResendOtp { identifier: email(), ..resend_otp(60, 2) };
     given([otp_requested_by_email(0, 1)]).when(by_email.into()).then_expect_events(vec![event_of(

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{RequestOtp, ResendOtp, VerifyOtp};
 use counterfoil_domain::user_account::{
-    Binding, CodeRejected, DeviceLimitPolicy, Fact, Policy, Refusal, Services, UserAccount,
-    UserAccountCommand, UserAccountEvent,
+    Binding, CodeRejected, DeviceLimitPolicy, Fact, Policy, Purpose, Refusal, Services, SignOutReason,
+    UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Identifier, OtpCode, SessionId};
 use cqrs_es::Aggregate as _;
@@ -31,13 +31,41 @@ struct History {
 enum Step {
     Request(Channel),
     Resend(Channel),
-    Verify { channel: Channel, right: bool },
-    Refresh { session: Index, spent: bool, elsewhere: bool },
+    Verify {
+        channel: Channel,
+        right: bool,
+    },
+    Refresh {
+        session: Index,
+        spent: bool,
+        elsewhere: bool,
+    },
     Logout(Index),
-    LogoutAll { session: Index, keep_current: bool },
-    Revoke { session: Index, device: Index },
-    RenameDevice { session: Index, device: Index },
+    LogoutAll {
+        session: Index,
+        keep_current: bool,
+    },
+    Revoke {
+        session: Index,
+        device: Index,
+    },
+    RenameDevice {
+        session: Index,
+        device: Index,
+    },
     Rename(Index),
+    /// A code asked for by another account.
+    Wanted,
+    Add {
+        session: Index,
+        channel: Channel,
+    },
+    VerifyAdded {
+        session: Index,
+        channel: Channel,
+        right: bool,
+    },
+    Release,
 }
 
 impl History {
@@ -102,6 +130,19 @@ impl History {
                 command.session = self.session(session);
                 command.into()
             }
+            Step::Wanted => RequestOtp { purpose: Purpose::AddIdentifier, ..request_otp(clock, n) }.into(),
+            Step::Add { session, channel } => {
+                let mut command = add_identifier(clock, n, new(channel), n);
+                command.session = self.session(session);
+                command.into()
+            }
+            Step::VerifyAdded { session, channel, right } => {
+                let code = if right { self.right_code_to_add() } else { wrong_code() };
+                let mut command = verify_identifier(clock, n, new(channel), code);
+                command.session = self.session(session);
+                command.into()
+            }
+            Step::Release => release_identifier(clock).into(),
             Step::Rename(session) => {
                 let mut command = update_profile(clock, n);
                 command.session = self.session(session);
@@ -113,6 +154,11 @@ impl History {
     fn right_code(&self) -> OtpCode {
         let pending = self.account.codes().and_then(|codes| codes.challenge.as_ref());
         code(pending.map_or(0, |pending| pending.nonce.as_bytes()[0]))
+    }
+
+    fn right_code_to_add(&self) -> OtpCode {
+        let pending = self.account.codes().and_then(|codes| codes.adding.as_ref());
+        adding_code(pending.map_or(0, |pending| pending.nonce.as_bytes()[0]))
     }
 
     /// One of the sessions there ever were, or one that never was.
@@ -161,6 +207,14 @@ fn identifier(channel: Channel) -> Identifier {
     }
 }
 
+/// What an account is to get in the place of the identifier it has, or beside it.
+fn new(channel: Channel) -> Identifier {
+    match channel {
+        Channel::Phone => new_phone(),
+        Channel::Email => email(),
+    }
+}
+
 fn folded<'a>(events: impl IntoIterator<Item = &'a UserAccountEvent>) -> UserAccount {
     let mut account = UserAccount::default();
     for event in events {
@@ -191,7 +245,12 @@ fn began(event: &UserAccountEvent) -> Option<SessionId> {
         | Fact::TokenReuseDetected { .. }
         | Fact::LoggedOut { .. }
         | Fact::DeviceRenamed { .. }
-        | Fact::ProfileUpdated {} => None,
+        | Fact::ProfileUpdated {}
+        | Fact::LimitsLifted {}
+        | Fact::IdentifierRequested { .. }
+        | Fact::IdentifierAdded { .. }
+        | Fact::IdentifierReplaced { .. }
+        | Fact::IdentifierReleased { .. } => None,
     }
 }
 
@@ -199,8 +258,39 @@ fn sends(fact: &Fact) -> bool {
     matches!(fact, Fact::OtpRequested { .. } | Fact::OtpResent { .. })
 }
 
+fn asks(fact: &Fact) -> bool {
+    matches!(fact, Fact::IdentifierRequested { .. })
+}
+
+fn ended_by_replacement(fact: &Fact) -> bool {
+    matches!(fact, Fact::LoggedOut { reason: SignOutReason::IdentifierReplaced, .. })
+}
+
 fn is_wrong(fact: &Fact) -> bool {
-    matches!(fact, Fact::OtpRejected { reason: CodeRejected::Wrong, .. })
+    wrong_for(fact).is_some()
+}
+
+/// What a wrong code was presented for.
+fn wrong_for(fact: &Fact) -> Option<Purpose> {
+    if let Fact::OtpRejected { reason: CodeRejected::Wrong, purpose, .. } = fact {
+        Some(*purpose)
+    } else {
+        None
+    }
+}
+
+/// For what a new code can be tried from here on.
+fn asked_for(fact: &Fact) -> Option<Purpose> {
+    if matches!(fact, Fact::OtpRequested { purpose: Purpose::SignIn, .. }) {
+        return Some(Purpose::SignIn);
+    }
+    asks(fact).then_some(Purpose::AddIdentifier)
+}
+
+/// For what a code was redeemed.
+fn redeemed_for(event: &UserAccountEvent) -> Option<Purpose> {
+    let signed_in = began(event).map(|_| Purpose::SignIn);
+    signed_in.or_else(|| event.gained().map(|_| Purpose::AddIdentifier))
 }
 
 /// The default policy, one whose limits on wrong codes are soon met, one whose limits on all else are, and one that
@@ -251,6 +341,11 @@ fn steps(right: f64) -> impl Strategy<Value = (i64, Step)> {
         1 => any::<[Index; 2]>().prop_map(|[session, device]| Step::Revoke { session, device }),
         1 => any::<[Index; 2]>().prop_map(|[session, device]| Step::RenameDevice { session, device }),
         1 => any::<Index>().prop_map(Step::Rename),
+        1 => Just(Step::Wanted),
+        3 => (any::<Index>(), channels()).prop_map(|(session, channel)| Step::Add { session, channel }),
+        3 => (any::<Index>(), channels(), prop::bool::weighted(right))
+            .prop_map(|(session, channel, right)| Step::VerifyAdded { session, channel, right }),
+        1 => Just(Step::Release),
     ];
     (passed, step)
 }
@@ -303,6 +398,7 @@ proptest! {
             prop_assert!(account.sessions().len() <= policy.device_limit);
             let codes = account.codes().expect("something has happened");
             prop_assert!(codes.sent.len() <= policy.codes_per_day);
+            prop_assert!(codes.sent_elsewhere.len() <= policy.codes_per_day);
             prop_assert!(codes.wrong.len() <= policy.wrong_codes_per_hour);
             prop_assert!(codes.wrong_in_a_row <= policy.wrong_codes_in_a_row);
         }
@@ -311,30 +407,33 @@ proptest! {
     #[test]
     fn no_more_codes_are_sent_than_the_policy_allows(steps in histories()) {
         let history = History::of(steps);
-        let sent = history.times(sends);
-        for pair in sent.windows(2) {
-            prop_assert!(pair[1] - pair[0] >= history.policy.resend_after);
-        }
-        for more_than_a_day_s in sent.windows(history.policy.codes_per_day + 1) {
-            let (first, last) = (more_than_a_day_s[0], more_than_a_day_s[history.policy.codes_per_day]);
-            prop_assert!(last - first >= TimeDelta::hours(24));
+        for sent in [history.times(sends), history.times(asks)] {
+            for pair in sent.windows(2) {
+                prop_assert!(pair[1] - pair[0] >= history.policy.resend_after);
+            }
+            for more_than_a_day_s in sent.windows(history.policy.codes_per_day + 1) {
+                let (first, last) = (more_than_a_day_s[0], more_than_a_day_s[history.policy.codes_per_day]);
+                prop_assert!(last - first >= TimeDelta::hours(24));
+            }
         }
     }
 
     #[test]
     fn a_code_takes_no_more_wrong_tries_than_the_policy_allows(steps in histories()) {
         let history = History::of(steps);
-        let mut tries = 0;
-        for (before, event, _) in history.folds() {
-            if matches!(event.fact, Fact::OtpRequested { .. }) {
-                tries = 0;
-            } else if is_wrong(&event.fact) {
-                tries += 1;
-                prop_assert!(tries <= history.policy.code_tries);
-            } else if began(event).is_some() {
-                prop_assert!(tries < history.policy.code_tries);
-                let redeemed = before.codes().and_then(|codes| codes.challenge.clone());
-                prop_assert!(redeemed.is_some_and(|challenge| event.at < challenge.expires_at));
+        for purpose in [Purpose::SignIn, Purpose::AddIdentifier] {
+            let mut tries = 0;
+            for (before, event, _) in history.folds() {
+                if asked_for(&event.fact) == Some(purpose) {
+                    tries = 0;
+                } else if wrong_for(&event.fact) == Some(purpose) {
+                    tries += 1;
+                    prop_assert!(tries <= history.policy.code_tries);
+                } else if redeemed_for(event) == Some(purpose) {
+                    prop_assert!(tries < history.policy.code_tries);
+                    let redeemed = before.codes().and_then(|codes| codes.pending(purpose).cloned());
+                    prop_assert!(redeemed.is_some_and(|challenge| event.at < challenge.expires_at));
+                }
             }
         }
     }
@@ -378,6 +477,25 @@ proptest! {
         let signed_in = history.times(|fact| matches!(fact, Fact::LoggedIn { .. }));
         prop_assert_eq!(made.len(), usize::from(!signed_in.is_empty()));
         prop_assert_eq!(made.first(), signed_in.first());
+    }
+
+    #[test]
+    fn an_identifier_is_replaced_where_there_was_one_and_no_other_session_outlives_it(steps in histories()) {
+        let history = History::of(steps);
+        let mut to_end = 0;
+        for (before, event, after) in history.folds() {
+            if matches!(event.fact, Fact::IdentifierReplaced { .. }) {
+                to_end += before.live_sessions(event.at).count() - 1;
+            }
+            to_end -= usize::from(ended_by_replacement(&event.fact));
+            prop_assert!(after.identifiers_let_go() >= before.identifiers_let_go());
+            prop_assert_eq!(event.let_go().is_some(), after.identifiers_let_go() > before.identifiers_let_go());
+            if let Some(channel) = event.gained() {
+                prop_assert!(after.has(channel));
+                prop_assert_eq!(before.has(channel), matches!(event.fact, Fact::IdentifierReplaced { .. }));
+            }
+        }
+        prop_assert_eq!(to_end, 0);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::commands::VerifyOtp;
 use counterfoil_domain::user_account::{
-    CodeRejected, DeviceLimitPolicy, Fact, Policy, Refusal, SessionTokens, SignOutReason, UserAccountEvent,
+    Asker, CodeRejected, DeviceLimitPolicy, Fact, Policy, Refusal, SessionTokens, SignOutReason,
+    UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Generation};
 
@@ -56,6 +57,11 @@ fn a_session_lives_no_longer_than_the_shorter_of_its_two_limits() {
             expires_at: at(10 + expected * DAY),
             ends_at: at(10 + absolute * DAY),
             mark: Some(mark(1, &client())),
+            seen: None,
+            unfamiliar: None,
+            language: None,
+            asker: Asker::Anybody,
+            test: false,
         };
         given_under(policy, [otp_requested(0, 1)])
             .when(verify_otp(10, code(1), 1).into())
@@ -77,6 +83,11 @@ fn a_code_sent_by_email_signs_in_by_email_and_not_by_phone() {
         expires_at: at(10 + 30 * DAY),
         ends_at: at(10 + 90 * DAY),
         mark: Some(mark(1, &client())),
+        seen: None,
+        unfamiliar: None,
+        language: None,
+        asker: Asker::Anybody,
+        test: false,
     };
     let by_email = VerifyOtp { identifier: email(), ..verify_otp(10, code(1), 1) };
     given([otp_requested_by_email(0, 1)])

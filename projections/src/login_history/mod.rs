@@ -44,9 +44,16 @@ impl Project for LoginHistoryChange {
     fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
         let Recorded { sequence, event } = recorded;
         let (session, reason) = match &event.fact {
-            Fact::OtpRequested { .. } | Fact::OtpResent { .. } | Fact::UserRegistered { .. } => (None, None),
-            Fact::OtpRequestRefused { reason, until: _ } => (None, name_of(reason)),
-            Fact::OtpRejected { reason, tries_left: _, until: _ } => (None, name_of(reason)),
+            Fact::OtpRequested { .. }
+            | Fact::OtpResent { .. }
+            | Fact::UserRegistered { .. }
+            | Fact::IdentifierRequested { .. }
+            | Fact::IdentifierAdded { .. }
+            | Fact::IdentifierReplaced { .. }
+            | Fact::IdentifierReleased { .. }
+            | Fact::LimitsLifted {} => (None, None),
+            Fact::OtpRequestRefused { reason, .. } => (None, name_of(reason)),
+            Fact::OtpRejected { reason, .. } => (None, name_of(reason)),
             Fact::LoggedIn { session, .. } => (Some(*session), None),
             Fact::LoggedOut { session, reason, expires_at: _ } => (Some(*session), name_of(reason)),
             Fact::ClientChanged { session, change, mark: _ } => (Some(*session), name_of(change)),

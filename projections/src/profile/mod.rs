@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
-use counterfoil_domain::values::{AccountId, Identifier};
+use counterfoil_domain::values::{AccountId, Channel, Identifier};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
 use tokio_postgres::Row;
@@ -38,23 +38,23 @@ impl Project for ProfileChange {
         let profile = Self::of(account);
         match event.fact {
             Fact::OtpRequested { registering: true, .. } => {
-                let identifier = event.person.as_ref().and_then(|person| person.identifier.as_ref());
-                let (phone_number, email) = match identifier {
-                    Some(Identifier::Phone(number)) => (Some(number.as_str().to_owned()), None),
-                    Some(Identifier::Email(address)) => (None, Some(address.as_str().to_owned())),
-                    None => (None, None),
-                };
                 Some(Self {
-                    phone_number,
-                    email,
                     // Empty where none was given: the name of an earlier request is not this one's.
                     fullname: Some(fullname().unwrap_or_default()),
                     is_active: Some(true),
-                    ..profile
+                    ..profile.known_by(event)
                 })
             }
             Fact::UserRegistered { .. } => Some(Self { date_joined: Some(event.at), ..profile }),
             Fact::LoggedIn { .. } => Some(Self { last_login: Some(event.at), ..profile }),
+            Fact::IdentifierAdded { .. } | Fact::IdentifierReplaced { .. } => Some(profile.known_by(event)),
+            // Nobody has joined by this row, and its number or address is somebody else's.
+            Fact::IdentifierReleased { channel: Channel::Phone } => {
+                Some(Self { phone_number: Some(String::new()), ..profile })
+            }
+            Fact::IdentifierReleased { channel: Channel::Email } => {
+                Some(Self { email: Some(String::new()), ..profile })
+            }
             Fact::ProfileUpdated {} => Some(Self { fullname: fullname(), ..profile }),
             Fact::OtpRequested { registering: false, .. }
             | Fact::OtpResent { .. }
@@ -65,7 +65,22 @@ impl Project for ProfileChange {
             | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }
             | Fact::LoggedOut { .. }
-            | Fact::DeviceRenamed { .. } => None,
+            | Fact::DeviceRenamed { .. }
+            | Fact::LimitsLifted {}
+            | Fact::IdentifierRequested { .. } => None,
+        }
+    }
+}
+
+impl ProfileChange {
+    /// With the number or address that the event tells.
+    fn known_by(self, event: &UserAccountEvent) -> Self {
+        match event.person.as_ref().and_then(|person| person.identifier.as_ref()) {
+            Some(Identifier::Phone(number)) => {
+                Self { phone_number: Some(number.as_str().to_owned()), ..self }
+            }
+            Some(Identifier::Email(address)) => Self { email: Some(address.as_str().to_owned()), ..self },
+            None => self,
         }
     }
 }

@@ -8,7 +8,7 @@ use woothee::woothee::VALUE_UNKNOWN;
 const NO_BROWSER: &str = "misc";
 
 /// Such as `Chrome on Windows`; the name of an app, where it is none of the known browsers.
-pub(super) fn of(user_agent: &str) -> Option<String> {
+pub fn of(user_agent: &str) -> Option<String> {
     let known = |name: &str| (!name.is_empty() && name != VALUE_UNKNOWN).then(|| name.to_owned());
     let parsed = Parser::new().parse(user_agent);
     let browser = parsed.as_ref().filter(|parsed| parsed.category != NO_BROWSER).map(|parsed| parsed.name);

@@ -1,6 +1,6 @@
 //! The device list: every session an account ever had, the ended ones with how and when they ended.
 
-mod device_kind;
+pub mod device_kind;
 
 use std::net::IpAddr;
 
@@ -45,7 +45,7 @@ impl Project for UserLoginChange {
         let user_agent = || Some(client?.user_agent.as_ref()?.as_str().to_owned());
         let device_name = || Some(client?.device_name.as_ref()?.as_str().to_owned());
         match &event.fact {
-            Fact::LoggedIn { session, channel, generation, expires_at, ends_at, mark: _ } => Some(Self {
+            Fact::LoggedIn { session, channel, generation, expires_at, ends_at, .. } => Some(Self {
                 account_id: account,
                 session_id: *session,
                 channel: Some(channel.as_str().to_owned()),
@@ -89,7 +89,12 @@ impl Project for UserLoginChange {
             | Fact::TokenRefreshRetried { .. }
             | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }
-            | Fact::ProfileUpdated {} => None,
+            | Fact::ProfileUpdated {}
+            | Fact::LimitsLifted {}
+            | Fact::IdentifierRequested { .. }
+            | Fact::IdentifierAdded { .. }
+            | Fact::IdentifierReplaced { .. }
+            | Fact::IdentifierReleased { .. } => None,
         }
     }
 }

@@ -3,8 +3,10 @@
 use actix_web::{HttpResponse, web};
 use counterfoil_domain::values::{FullName, Identifier};
 
+use crate::accounts::Origin;
 use crate::app::State;
-use crate::http::extract::{Body, Fields, Form, Peer, WantedLanguage, read_identifier};
+use crate::delivery::Route;
+use crate::http::extract::{Body, Fields, Form, Peer, Shown, WantedLanguage, read_identifier};
 use crate::http::{Problem, answer};
 
 pub struct Login {
@@ -23,9 +25,14 @@ impl Form for Login {
 pub async fn post(
     state: web::Data<State>,
     peer: Peer,
+    Shown(shown): Shown,
     WantedLanguage(language): WantedLanguage,
     Body(login): Body<Login>,
 ) -> Result<HttpResponse, Problem> {
-    let code = state.accounts.request_otp(login.identifier, login.fullname, peer.into()).await;
+    if let Route::None = state.accounts.courier().gateways().route(&login.identifier) {
+        return Err(Problem::not_taken(login.identifier.channel()));
+    }
+    let code =
+        state.accounts.request_otp(login.identifier, login.fullname, Origin { shown, ..peer.into() }).await;
     Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
 }

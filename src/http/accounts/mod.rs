@@ -1,6 +1,7 @@
 //! What people do with their accounts: a file an endpoint.
 
 pub mod devices;
+pub mod disown;
 pub mod login;
 pub mod logout;
 pub mod logout_all;

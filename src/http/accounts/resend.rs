@@ -3,8 +3,9 @@
 use actix_web::{HttpResponse, web};
 use counterfoil_domain::values::Identifier;
 
+use crate::accounts::Origin;
 use crate::app::State;
-use crate::http::extract::{Body, Fields, Form, Peer, WantedLanguage, read_identifier};
+use crate::http::extract::{Body, Fields, Form, Peer, Shown, WantedLanguage, read_identifier};
 use crate::http::{Problem, answer};
 
 pub struct Resend {
@@ -20,9 +21,10 @@ impl Form for Resend {
 pub async fn post(
     state: web::Data<State>,
     peer: Peer,
+    Shown(shown): Shown,
     WantedLanguage(language): WantedLanguage,
     Body(resend): Body<Resend>,
 ) -> Result<HttpResponse, Problem> {
-    let code = state.accounts.resend_otp(resend.identifier, peer.into()).await;
+    let code = state.accounts.resend_otp(resend.identifier, Origin { shown, ..peer.into() }).await;
     Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
 }

@@ -5,9 +5,10 @@ use counterfoil_domain::values::{DeviceName, Identifier, OtpCode};
 use counterfoil_projections::profile::Profile;
 use serde::Serialize;
 
+use crate::accounts::Origin;
 use crate::app::State;
 use crate::http::answer::TokenAnswer;
-use crate::http::extract::{Body, Fields, Form, Peer, read_identifier};
+use crate::http::extract::{Body, Fields, Form, Peer, Shown, read_identifier};
 use crate::http::{Problem, answer};
 
 pub struct Verify {
@@ -35,9 +36,10 @@ pub async fn post(
     state: web::Data<State>,
     request: HttpRequest,
     peer: Peer,
+    Shown(shown): Shown,
     Body(verify): Body<Verify>,
 ) -> Result<HttpResponse, Problem> {
-    let origin = peer.named(verify.device_name);
+    let origin = Origin { shown, ..peer.named(verify.device_name) };
     let signed_in = state.accounts.verify_otp(verify.identifier, verify.code, origin).await;
     let signed_in = signed_in.map_err(|error| state.problem(&error))?;
     let user = match signed_in.profile {

@@ -6,12 +6,15 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpRequest, web};
 use counterfoil_domain::values::{Client, DeviceName, UserAgent};
 
+use super::access_token;
 use crate::accounts::Origin;
+use crate::app::State;
 use crate::http::request_id;
 use crate::language::Language;
+use crate::tokens::{Token, Tokens};
 
 /// The other end of the connection.
 #[derive(Clone, Debug)]
@@ -19,13 +22,33 @@ pub struct Peer {
     ip: IpAddr,
     user_agent: Option<UserAgent>,
     request: String,
+    languages: String,
 }
 
 impl Peer {
     /// The origin of a command, on a device that gave itself that name.
     pub fn named(self, device_name: Option<DeviceName>) -> Origin {
         let client = Client { ip: self.ip, user_agent: self.user_agent, device_name };
-        Origin { client, request: self.request }
+        Origin { client, request: self.request, languages: self.languages, shown: None }
+    }
+}
+
+/// The token that came along with a request which needs none: of a device that is known, if it is one of ours. It may have
+/// expired, and its session ended; whatever else is wrong with it is passed over.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown(pub Option<Token>);
+
+impl FromRequest for Shown {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let token = request.app_data::<web::Data<State>>().and_then(|state| {
+            let text = access_token(request).ok()?;
+            let kind = Tokens::kind_of(&text)?;
+            state.tokens.open_expired(kind, &text, state.clock.now()).ok()
+        });
+        ready(Ok(Self(token)))
     }
 }
 
@@ -48,7 +71,12 @@ impl FromRequest for Peer {
             .get(header::USER_AGENT)
             .map(|value| String::from_utf8_lossy(value.as_bytes()))
             .and_then(|value| UserAgent::from_header(&value));
-        ready(Ok(Self { ip, user_agent, request: request_id(request) }))
+        ready(Ok(Self {
+            ip,
+            user_agent,
+            request: request_id(request),
+            languages: languages(request).to_owned(),
+        }))
     }
 }
 
@@ -67,6 +95,10 @@ impl FromRequest for WantedLanguage {
 
 /// The language that a request's `Accept-Language` likes best.
 pub fn wanted_language(request: &HttpRequest) -> Language {
+    Language::negotiate(languages(request))
+}
+
+fn languages(request: &HttpRequest) -> &str {
     let header = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    header.map_or(Language::default(), Language::negotiate)
+    header.unwrap_or_default()
 }

@@ -7,5 +7,5 @@ mod service_client;
 
 pub use body::{Body, Fields, Form, read_identifier};
 pub use caller::{Caller, access_token, bearer, is_our_page, refresh_cookie};
-pub use client::{Peer, WantedLanguage, wanted_language};
+pub use client::{Peer, Shown, WantedLanguage, wanted_language};
 pub use service_client::{ServiceClient, TokenForm};

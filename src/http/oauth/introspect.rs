@@ -6,9 +6,9 @@ use serde::Serialize;
 use crate::app::State;
 use crate::http::Problem;
 use crate::http::extract::{ServiceClient, TokenForm};
-use crate::tokens::{Kind, Token, TokenPolicy};
+use crate::tokens::{ExtraClaims, Kind, Token, TokenPolicy};
 
-/// The answer for a token that works. Nothing personal is in it.
+/// The answer for a token that works. Nothing personal is in it, but what the installation puts into its tokens.
 #[derive(Serialize)]
 struct Active<'a> {
     active: bool,
@@ -21,10 +21,12 @@ struct Active<'a> {
     iat: i64,
     nbf: i64,
     exp: i64,
+    #[serde(skip_serializing_if = "ExtraClaims::is_empty")]
+    ext: ExtraClaims,
 }
 
 impl<'a> Active<'a> {
-    fn of(token: &Token, policy: &'a TokenPolicy) -> Self {
+    fn of(token: &Token, policy: &'a TokenPolicy, ext: ExtraClaims) -> Self {
         let issued_at = token.issued_at.timestamp();
         Self {
             active: true,
@@ -41,6 +43,7 @@ impl<'a> Active<'a> {
             iat: issued_at,
             nbf: issued_at,
             exp: token.expires_at.timestamp(),
+            ext,
         }
     }
 }
@@ -57,7 +60,13 @@ pub async fn post(
     TokenForm(token): TokenForm,
 ) -> Result<HttpResponse, Problem> {
     match state.working_token(&token).await {
-        Ok(token) => Ok(HttpResponse::Ok().json(Active::of(&token, state.tokens.policy()))),
+        Ok(works) => {
+            let ext = match works.kind {
+                Kind::Access => state.tokens.extra_claims(&token).unwrap_or_default(),
+                Kind::Refresh => ExtraClaims::default(),
+            };
+            Ok(HttpResponse::Ok().json(Active::of(&works, state.tokens.policy(), ext)))
+        }
         Err(Problem::InvalidToken) => Ok(HttpResponse::Ok().json(Inactive { active: false })),
         Err(problem) => Err(problem),
     }

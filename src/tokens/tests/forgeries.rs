@@ -256,6 +256,13 @@ impl Forger {
         ] {
             forged.push(field(name, value));
         }
+        // Extra claims that are no members, and a refresh token with any.
+        for ext in ["null", "{}", "[]", "1", "\"x\"", "{ \"a\":1}", "{\"a\":}", "{"] {
+            forged.push((format!("with ext {ext}"), plus(&self.claims, &format!("\"ext\":{ext}"))));
+        }
+        if self.kind == Kind::Refresh {
+            forged.push(("with extra claims".to_owned(), plus(&self.claims, r#""ext":{"a":1}"#)));
+        }
         for extra in
             ["\"admin\":true", "\"scope\":\"admin\"", "\"cnf\":{\"jkt\":\"AA\"}", "\"\":null", "\"EXP\":1"]
         {

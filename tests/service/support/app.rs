@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix_web::dev::ServerHandle;
 use chrono::TimeDelta;
 use counterfoil::app::{Application, State};
+use counterfoil::delivery::Gateways;
 use counterfoil::journal::Journal;
 use counterfoil::keyring::Keyring;
 use counterfoil::personal_data::PersonalData;
@@ -80,7 +81,8 @@ impl TestApp {
         let settings = Sources::read(file, std::iter::empty(), flags).unwrap().check().unwrap();
 
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let state = State::new(&settings, url, &keyring, clock.clone(), metrics).unwrap();
+        let gateways = Gateways::new(&settings.delivery, [], clock.clone()).unwrap();
+        let state = State::new(&settings, url, &keyring, gateways, clock.clone(), metrics).unwrap();
         let application = Application::build(&settings, state).unwrap();
         let (address, handle, state) = (application.address(), application.handle(), application.state());
         tokio::spawn(application.run());

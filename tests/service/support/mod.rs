@@ -5,6 +5,7 @@ mod client;
 mod clock;
 mod database;
 mod node;
+mod provider;
 mod proxy;
 
 pub use app::TestApp;
@@ -12,4 +13,5 @@ pub use client::{Answer, Api, SignedIn};
 pub use clock::ManualClock;
 pub use database::TestDatabase;
 pub use node::Node;
+pub use provider::{Asked, Provider, Reply};
 pub use proxy::{Mood, Proxy};

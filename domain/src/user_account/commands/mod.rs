@@ -3,24 +3,34 @@
 //! A decision is a pure function of the state, the command and the services. Its guard clauses come first, each with
 //! its own refusal; the one success comes last.
 
+mod add_identifier;
+mod disown_session;
+mod lift_limits;
 mod logout;
 mod logout_all;
 mod refresh_token;
+mod release_identifier;
 mod rename_device;
 mod request_otp;
 mod resend_otp;
 mod revoke_device;
 mod update_profile;
+mod verify_identifier;
 mod verify_otp;
 
+pub use add_identifier::AddIdentifier;
+pub use disown_session::DisownSession;
+pub use lift_limits::LiftLimits;
 pub use logout::Logout;
 pub use logout_all::LogoutAll;
 pub use refresh_token::RefreshToken;
+pub use release_identifier::ReleaseIdentifier;
 pub use rename_device::RenameDevice;
 pub use request_otp::RequestOtp;
 pub use resend_otp::ResendOtp;
 pub use revoke_device::RevokeDevice;
 pub use update_profile::UpdateProfile;
+pub use verify_identifier::VerifyIdentifier;
 pub use verify_otp::VerifyOtp;
 
 use chrono::{DateTime, Utc};
@@ -47,8 +57,18 @@ pub enum UserAccountCommand {
     RevokeDevice(RevokeDevice),
     /// Give a device a name.
     RenameDevice(RenameDevice),
+    /// End a session that somebody else began.
+    DisownSession(DisownSession),
+    /// Lift what wrong codes and many codes have set.
+    LiftLimits(LiftLimits),
     /// Change the name.
     UpdateProfile(UpdateProfile),
+    /// Let a code go to another identifier.
+    AddIdentifier(AddIdentifier),
+    /// Make an identifier the account's.
+    VerifyIdentifier(VerifyIdentifier),
+    /// Let an identifier go that nobody has proved.
+    ReleaseIdentifier(ReleaseIdentifier),
 }
 
 impl UserAccountCommand {
@@ -66,7 +86,12 @@ impl UserAccountCommand {
             Self::LogoutAll(command) => command.decide(state),
             Self::RevokeDevice(command) => command.decide(state),
             Self::RenameDevice(command) => command.decide(state),
+            Self::DisownSession(command) => Ok(command.decide(state)),
+            Self::LiftLimits(command) => Ok(command.decide(state)),
             Self::UpdateProfile(command) => command.decide(state),
+            Self::AddIdentifier(command) => command.decide(state, &services.policy),
+            Self::VerifyIdentifier(command) => command.decide(state, services),
+            Self::ReleaseIdentifier(command) => command.decide(state),
         }
     }
 }
@@ -89,7 +114,12 @@ into_command!(
     LogoutAll,
     RevokeDevice,
     RenameDevice,
-    UpdateProfile
+    DisownSession,
+    LiftLimits,
+    UpdateProfile,
+    AddIdentifier,
+    VerifyIdentifier,
+    ReleaseIdentifier
 );
 
 impl Session {

@@ -3,23 +3,30 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::user_account::{
-    CodeRefused, Codes, Fact, Person, Policy, Purpose, Refusal, UserAccount, UserAccountEvent,
+    Asker, CodeRefused, Codes, Fact, Person, Policy, Purpose, Refusal, UserAccount, UserAccountEvent,
 };
-use crate::values::{ChallengeNonce, Client, FullName, Identifier};
+use crate::values::{ChallengeNonce, Client, FullName, Identifier, SessionId};
 
-/// Send a code to an identifier: the first step of signing in, and of signing up.
+/// Send a code to an identifier: the first step of signing in, and of signing up. Or for another account that wants to
+/// add the identifier: this one, whose it is or may become, then says only whether it can get a code, and counts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestOtp {
     /// The time.
     pub at: DateTime<Utc>,
     /// Where the code is to go.
     pub identifier: Identifier,
+    /// What it is to be for.
+    pub purpose: Purpose,
     /// The name of a new account; passed over when there is one already.
     pub fullname: Option<FullName>,
     /// 16 fresh random bytes.
     pub nonce: ChallengeNonce,
     /// From where it was asked.
     pub client: Client,
+    /// The session of a token that came along, of this account.
+    pub shown: Option<SessionId>,
+    /// Whether the settings list the identifier for tests.
+    pub test: bool,
 }
 
 impl RequestOtp {
@@ -29,18 +36,21 @@ impl RequestOtp {
         policy: &Policy,
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
-        if let Err((reason, until)) = may_send(state.codes(), at, policy) {
-            return refuse(state.codes(), reason, until, at, self.identifier, self.client);
+        let asker = state.asker(self.shown);
+        if let Err((reason, until)) = may_send(state.codes_of(asker), at, policy) {
+            return refuse(state, asker, reason, until, at, self.identifier, self.client);
         }
-        let registering = !matches!(state, UserAccount::Active(_));
+        let registering = self.purpose == Purpose::SignIn && !matches!(state, UserAccount::Active(_));
         Ok(vec![UserAccountEvent {
             at,
             fact: Fact::OtpRequested {
                 channel: self.identifier.channel(),
-                purpose: Purpose::SignIn,
+                purpose: self.purpose,
                 nonce: self.nonce,
                 expires_at: at + policy.code_lifetime,
                 registering,
+                asker,
+                test: self.test,
             },
             person: Some(Person {
                 identifier: Some(self.identifier),
@@ -59,38 +69,50 @@ pub(super) fn may_send(
     policy: &Policy,
 ) -> Result<(), (CodeRefused, DateTime<Utc>)> {
     let Some(codes) = codes else { return Ok(()) };
-    if let Some((bar, until)) = codes.barred(now, policy) {
-        return Err((bar.into(), until));
+    codes.may_follow(&codes.sent, now, policy)
+}
+
+impl Codes {
+    /// Whether another code may follow those that were sent; if not, why and until when.
+    pub(super) fn may_follow(
+        &self,
+        sent: &[DateTime<Utc>],
+        now: DateTime<Utc>,
+        policy: &Policy,
+    ) -> Result<(), (CodeRefused, DateTime<Utc>)> {
+        if let Some((bar, until)) = self.barred(now, policy) {
+            return Err((bar.into(), until));
+        }
+        if let Some(again) = sent.last().map(|last| *last + policy.resend_after).filter(|again| now < *again)
+        {
+            return Err((CodeRefused::TooSoon, again));
+        }
+        let day = TimeDelta::hours(24);
+        let mut recent = sent.iter().rev().filter(|sent| now - **sent < day);
+        if let Some(oldest) = recent.nth(policy.codes_per_day - 1) {
+            return Err((CodeRefused::QuotaSpent, *oldest + day));
+        }
+        Ok(())
     }
-    if let Some(again) =
-        codes.sent.last().map(|last| *last + policy.resend_after).filter(|again| now < *again)
-    {
-        return Err((CodeRefused::TooSoon, again));
-    }
-    let day = TimeDelta::hours(24);
-    let mut recent = codes.sent.iter().rev().filter(|sent| now - **sent < day);
-    if let Some(oldest) = recent.nth(policy.codes_per_day - 1) {
-        return Err((CodeRefused::QuotaSpent, *oldest + day));
-    }
-    Ok(())
 }
 
 /// Refuses: on record the first time in a window, without a trace after that.
 pub(super) fn refuse(
-    codes: Option<&Codes>,
+    state: &UserAccount,
+    asker: Asker,
     reason: CodeRefused,
     until: DateTime<Utc>,
     at: DateTime<Utc>,
     identifier: Identifier,
     client: Client,
 ) -> Result<Vec<UserAccountEvent>, Refusal> {
-    let noted = codes.and_then(|codes| codes.noted_refusal);
-    if let Some((_, until)) = noted.filter(|(on_record, window)| *on_record == reason && at < *window) {
+    let noted = state.codes_of(asker).and_then(|codes| codes.noted_refusal);
+    if noted.is_some_and(|(on_record, window)| on_record == reason && at < window) {
         return Err(reason.refusal(until));
     }
     Ok(vec![UserAccountEvent {
         at,
-        fact: Fact::OtpRequestRefused { reason, until },
+        fact: Fact::OtpRequestRefused { reason, until, asker },
         person: Some(Person { identifier: Some(identifier), ..Person::default() }),
         client: Some(client),
     }])

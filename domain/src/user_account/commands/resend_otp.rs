@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use super::request_otp::{may_send, refuse};
-use crate::user_account::{Codes, Fact, Person, Policy, Refusal, UserAccount, UserAccountEvent};
-use crate::values::{ChallengeNonce, Client, Identifier};
+use crate::user_account::{
+    Asker, Codes, Fact, Person, Policy, Purpose, Refusal, UserAccount, UserAccountEvent,
+};
+use crate::values::{ChallengeNonce, Client, Identifier, SessionId};
 
 /// Send the pending code once more. It resets nothing: not the wrong tries, not the quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,10 @@ pub struct ResendOtp {
     pub nonce: ChallengeNonce,
     /// From where it was asked.
     pub client: Client,
+    /// The session of a token that came along, of this account.
+    pub shown: Option<SessionId>,
+    /// Whether the settings list the identifier for tests.
+    pub test: bool,
 }
 
 impl ResendOtp {
@@ -27,10 +33,13 @@ impl ResendOtp {
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
         let channel = self.identifier.channel();
-        let pending =
-            state.codes().and_then(|codes| codes.challenge_at(at, channel)).ok_or(Refusal::NoPendingCode)?;
-        if let Err((reason, until)) = may_send(state.codes(), at, policy) {
-            return refuse(state.codes(), reason, until, at, self.identifier, self.client);
+        let pending_of = |asker| state.codes_of(asker).and_then(|codes| codes.challenge_at(at, channel));
+        // A device that is known may have asked before it showed that.
+        let asker = state.asker(self.shown);
+        let asker = if pending_of(asker).is_some() { asker } else { Asker::Anybody };
+        let pending = pending_of(asker).ok_or(Refusal::NoPendingCode)?;
+        if let Err((reason, until)) = may_send(state.codes_of(asker), at, policy) {
+            return refuse(state, asker, reason, until, at, self.identifier, self.client);
         }
         let (nonce, expires_at) = if pending.expires_at - at >= policy.resend_same_code {
             (pending.nonce, pending.expires_at)
@@ -39,7 +48,14 @@ impl ResendOtp {
         };
         Ok(vec![UserAccountEvent {
             at,
-            fact: Fact::OtpResent { channel, purpose: pending.purpose, nonce, expires_at },
+            fact: Fact::OtpResent {
+                channel,
+                purpose: Purpose::SignIn,
+                nonce,
+                expires_at,
+                asker,
+                test: self.test,
+            },
             person: Some(Person { identifier: Some(self.identifier), ..Person::default() }),
             client: Some(self.client),
         }])

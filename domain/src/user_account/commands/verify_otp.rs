@@ -3,10 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::user_account::{
-    CodeRefused, CodeRejected, Codes, DeviceLimitPolicy, Fact, Person, Policy, Purpose, Refusal, Services,
-    Session, SignOutReason, UserAccount, UserAccountEvent,
+    Asker, Challenge, CodeRefused, CodeRejected, Codes, DeviceLimitPolicy, Fact, Person, Policy, Purpose,
+    Refusal, Services, Session, SignOutReason, UserAccount, UserAccountEvent,
 };
-use crate::values::{ChallengeNonce, Client, Generation, Identifier, OtpCode, SessionId};
+use crate::values::{ChallengeNonce, Client, Generation, Identifier, LanguageTag, OtpCode, SessionId};
 
 /// Redeem a code for a session, on an account that exists from then on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,12 @@ pub struct VerifyOtp {
     pub session: SessionId,
     /// From where it came.
     pub client: Client,
+    /// The language that it asks for, where messages are written in it.
+    pub language: Option<LanguageTag>,
+    /// The session of a token that came along, of this account.
+    pub shown: Option<SessionId>,
+    /// Whether the settings list the identifier for tests.
+    pub test: bool,
 }
 
 impl VerifyOtp {
@@ -31,34 +37,15 @@ impl VerifyOtp {
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let policy = &services.policy;
         let at = state.time_of(self.at);
-        let codes = state.codes();
-        let challenge = codes
-            .and_then(|codes| codes.challenge.as_ref())
-            .filter(|challenge| challenge.channel == self.identifier.channel());
-
-        // Compared before anything else is looked at, and against a nonce of no challenge where there is none, so
-        // that the answer takes the same time whatever it is.
-        let (nonce, purpose) = challenge.map_or((ChallengeNonce::new([0; 16]), Purpose::SignIn), |pending| {
-            (pending.nonce, pending.purpose)
-        });
-        let matches = services.codes.matches(&nonce, &self.identifier, purpose, &self.code);
-
-        if let Some((bar, until)) = codes.and_then(|codes| codes.barred(at, policy)) {
-            if let Some(until) = codes.and_then(|codes| codes.noted_rejection).filter(|window| at < *window) {
-                return Err(Refusal::TooManyTries { until });
-            }
-            return Ok(vec![self.rejected(at, bar.into(), 0, Some(until))]);
-        }
-        let Some(challenge) = challenge else {
-            return Err(Refusal::InvalidCode);
+        // A device that is known may have asked before it showed that.
+        let asker = state.asker(self.shown);
+        let is_pending = state.codes_of(asker).is_some_and(|codes| codes.challenge.is_some());
+        let asker = if is_pending { asker } else { Asker::Anybody };
+        let tried = try_code(state, asker, Purpose::SignIn, &self.identifier, &self.code, at, services)?;
+        let challenge = match tried {
+            Tried::Right(challenge) => challenge,
+            Tried::Rejected(fact) => return Ok(vec![self.rejected(at, fact)]),
         };
-        if challenge.expires_at <= at {
-            return Ok(vec![self.rejected(at, CodeRejected::Expired, 0, None)]);
-        }
-        if !matches {
-            let tries_left = policy.code_tries.saturating_sub(challenge.wrong_tries.saturating_add(1));
-            return Ok(vec![self.rejected(at, CodeRejected::Wrong, tries_left, None)]);
-        }
         // Nobody has been let in, so the code is not used up, and its tries are as they were.
         if policy.device_limit_policy == DeviceLimitPolicy::Deny
             && state.live_sessions(at).count() >= policy.places()
@@ -66,13 +53,25 @@ impl VerifyOtp {
             if challenge.noted_no_place {
                 return Err(Refusal::DeviceLimitReached);
             }
-            let tries_left = policy.code_tries.saturating_sub(challenge.wrong_tries);
-            return Ok(vec![self.rejected(at, CodeRejected::DeviceLimit, tries_left, None)]);
+            let fact = Fact::OtpRejected {
+                purpose: Purpose::SignIn,
+                reason: CodeRejected::DeviceLimit,
+                tries_left: policy.code_tries.saturating_sub(challenge.wrong_tries),
+                until: None,
+                asker,
+            };
+            return Ok(vec![self.rejected(at, fact)]);
         }
-        Ok(self.signed_in(at, state, services))
+        Ok(self.signed_in(at, asker, state, services))
     }
 
-    fn signed_in(self, at: DateTime<Utc>, state: &UserAccount, services: &Services) -> Vec<UserAccountEvent> {
+    fn signed_in(
+        self,
+        at: DateTime<Utc>,
+        asker: Asker,
+        state: &UserAccount,
+        services: &Services,
+    ) -> Vec<UserAccountEvent> {
         let policy = &services.policy;
         let channel = self.identifier.channel();
         let person = Some(Person { identifier: Some(self.identifier), ..Person::default() });
@@ -85,32 +84,80 @@ impl VerifyOtp {
         let evicted = over_the_limit(state, at, policy);
         events.extend(evicted.map(|session| session.ended(at, SignOutReason::DeviceLimit, &self.client)));
         let ends_at = at + policy.session_absolute;
+        let mark = |session| services.clients.mark(session, &self.client);
+        let (seen, unfamiliar) = state.unfamiliar(mark).unzip();
         let logged_in = Fact::LoggedIn {
             session: self.session,
             channel,
             generation: Generation::FIRST,
             expires_at: ends_at.min(at + policy.session_idle),
             ends_at,
-            mark: Some(services.clients.mark(self.session, &self.client)),
+            mark: Some(mark(self.session)),
+            seen,
+            // A device that has a token to show is no stranger, wherever it comes from.
+            unfamiliar: unfamiliar.flatten().filter(|_| state.asker(self.shown) == Asker::Anybody),
+            language: self.language,
+            asker,
+            test: self.test,
         };
         events.push(event(logged_in, person));
         events
     }
 
-    fn rejected(
-        self,
-        at: DateTime<Utc>,
-        reason: CodeRejected,
-        tries_left: u8,
-        until: Option<DateTime<Utc>>,
-    ) -> UserAccountEvent {
-        UserAccountEvent {
-            at,
-            fact: Fact::OtpRejected { reason, tries_left, until },
-            person: None,
-            client: Some(self.client),
-        }
+    fn rejected(self, at: DateTime<Utc>, fact: Fact) -> UserAccountEvent {
+        UserAccountEvent { at, fact, person: None, client: Some(self.client) }
     }
+}
+
+/// What comes of a code that was tried.
+pub(super) enum Tried<'a> {
+    /// It is the code of this challenge.
+    Right(&'a Challenge),
+    /// It is not, which is to be put on record by this.
+    Rejected(Fact),
+}
+
+/// Tries a code against the one that is pending for that purpose.
+pub(super) fn try_code<'a>(
+    state: &'a UserAccount,
+    asker: Asker,
+    purpose: Purpose,
+    identifier: &Identifier,
+    code: &OtpCode,
+    at: DateTime<Utc>,
+    services: &Services,
+) -> Result<Tried<'a>, Refusal> {
+    let policy = &services.policy;
+    let codes = state.codes_of(asker);
+    let challenge = codes
+        .and_then(|codes| codes.pending(purpose))
+        .filter(|challenge| challenge.channel == identifier.channel());
+
+    // Compared before anything else is looked at, and against a nonce of no challenge where there is none, so that the
+    // answer takes the same time whatever it is.
+    let nonce = challenge.map_or(ChallengeNonce::new([0; 16]), |pending| pending.nonce);
+    let matches = services.codes.matches(&nonce, identifier, purpose, code);
+
+    let rejected = |reason, tries_left, until| {
+        Ok(Tried::Rejected(Fact::OtpRejected { purpose, reason, tries_left, until, asker }))
+    };
+    if let Some((bar, until)) = codes.and_then(|codes| codes.barred(at, policy)) {
+        if let Some(until) = codes.and_then(|codes| codes.noted_rejection).filter(|window| at < *window) {
+            return Err(Refusal::TooManyTries { until });
+        }
+        return rejected(bar.into(), 0, Some(until));
+    }
+    let Some(challenge) = challenge else {
+        return Err(Refusal::InvalidCode);
+    };
+    if challenge.expires_at <= at {
+        return rejected(CodeRejected::Expired, 0, None);
+    }
+    if !matches {
+        let tries_left = policy.code_tries.saturating_sub(challenge.wrong_tries.saturating_add(1));
+        return rejected(CodeRejected::Wrong, tries_left, None);
+    }
+    Ok(Tried::Right(challenge))
 }
 
 /// The least recently used sessions that have to go so that one more fits.

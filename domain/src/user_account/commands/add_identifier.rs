@@ -1,0 +1,55 @@
+//! Ask for a code to another identifier.
+
+use chrono::{DateTime, Utc};
+
+use super::request_otp::refuse;
+use crate::user_account::{Asker, Fact, Person, Policy, Refusal, UserAccount, UserAccountEvent};
+use crate::values::{ChallengeNonce, Client, Identifier, SessionId};
+
+/// Let a code go to an identifier that is to become the account's: beside the one of the other kind, or in the place of
+/// the one of the same. Whether one can go there, the account whose it is or may become says
+/// ([`RequestOtp`](super::RequestOtp)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddIdentifier {
+    /// The time.
+    pub at: DateTime<Utc>,
+    /// The session in whose name it is asked.
+    pub session: SessionId,
+    /// The identifier.
+    pub identifier: Identifier,
+    /// The one that the account has of that kind.
+    pub former: Option<Identifier>,
+    /// 16 fresh random bytes.
+    pub nonce: ChallengeNonce,
+    /// From where it was asked.
+    pub client: Client,
+}
+
+impl AddIdentifier {
+    pub(super) fn decide(
+        self,
+        state: &UserAccount,
+        policy: &Policy,
+    ) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let at = state.time_of(self.at);
+        state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
+        if self.former.as_ref() == Some(&self.identifier) {
+            return Err(Refusal::IdentifierTaken);
+        }
+        let codes = state.codes();
+        let may_ask = codes.map_or(Ok(()), |codes| codes.may_follow(&codes.sent_elsewhere, at, policy));
+        if let Err((reason, until)) = may_ask {
+            return refuse(state, Asker::Anybody, reason, until, at, self.identifier, self.client);
+        }
+        Ok(vec![UserAccountEvent {
+            at,
+            fact: Fact::IdentifierRequested {
+                channel: self.identifier.channel(),
+                nonce: self.nonce,
+                expires_at: at + policy.code_lifetime,
+            },
+            person: Some(Person { identifier: Some(self.identifier), ..Person::default() }),
+            client: Some(self.client),
+        }])
+    }
+}

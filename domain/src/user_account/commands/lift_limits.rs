@@ -1,0 +1,23 @@
+//! Lift what was held against an account.
+
+use chrono::{DateTime, Utc};
+
+use crate::user_account::{Fact, UserAccount, UserAccountEvent};
+
+/// Let codes be sent and tried again, as if none had been: whoever runs the service has looked into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiftLimits {
+    /// The time.
+    pub at: DateTime<Utc>,
+}
+
+impl LiftLimits {
+    /// Nothing happens to an account that nothing has happened to.
+    pub(super) fn decide(self, state: &UserAccount) -> Vec<UserAccountEvent> {
+        if matches!(state, UserAccount::Unknown) {
+            return Vec::new();
+        }
+        let at = state.time_of(self.at);
+        vec![UserAccountEvent { at, fact: Fact::LimitsLifted {}, person: None, client: None }]
+    }
+}

@@ -1,0 +1,55 @@
+//! Redeem the code that went to another identifier.
+
+use chrono::{DateTime, Utc};
+
+use super::verify_otp::{Tried, try_code};
+use crate::user_account::{
+    Asker, Fact, Person, Purpose, Refusal, Services, SignOutReason, UserAccount, UserAccountEvent,
+};
+use crate::values::{Client, Identifier, OtpCode, SessionId};
+
+/// Make an identifier the account's, by the code that went there. Whether another account has it is asked after this has
+/// been decided and before it becomes true, so that nobody learns it who has not proved that the identifier is his.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyIdentifier {
+    /// The time.
+    pub at: DateTime<Utc>,
+    /// The session in whose name it is asked.
+    pub session: SessionId,
+    /// Where the code had gone.
+    pub identifier: Identifier,
+    /// The one that the account has of that kind.
+    pub former: Option<Identifier>,
+    /// The code.
+    pub code: OtpCode,
+    /// From where it came.
+    pub client: Client,
+}
+
+impl VerifyIdentifier {
+    pub(super) fn decide(
+        self,
+        state: &UserAccount,
+        services: &Services,
+    ) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let at = state.time_of(self.at);
+        state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
+        let purpose = Purpose::AddIdentifier;
+        let tried = try_code(state, Asker::Anybody, purpose, &self.identifier, &self.code, at, services)?;
+        let event = |fact, person| UserAccountEvent { at, fact, person, client: Some(self.client.clone()) };
+        if let Tried::Rejected(fact) = tried {
+            return Ok(vec![event(fact, None)]);
+        }
+        let channel = self.identifier.channel();
+        let identifier = Some(self.identifier);
+        if !state.has(channel) {
+            let person = Person { identifier, ..Person::default() };
+            return Ok(vec![event(Fact::IdentifierAdded { channel }, Some(person))]);
+        }
+        let person = Person { identifier, former: self.former, ..Person::default() };
+        let replaced = event(Fact::IdentifierReplaced { channel }, Some(person));
+        let others = state.live_sessions(at).filter(|session| session.id != self.session);
+        let ended = others.map(|it| it.ended(at, SignOutReason::IdentifierReplaced, &self.client));
+        Ok([replaced].into_iter().chain(ended).collect())
+    }
+}

@@ -1,0 +1,146 @@
+//! Ask for a code to another identifier.
+
+use counterfoil_domain::user_account::commands::RequestOtp;
+use counterfoil_domain::user_account::{
+    CodeRefused, CodeSent, Purpose, Refusal, SignOutReason, UserAccountEvent,
+};
+
+use crate::fixtures::*;
+
+/// A code to this account's identifier, asked for by another account.
+fn wanted(seconds: i64, n: u8) -> RequestOtp {
+    RequestOtp { purpose: Purpose::AddIdentifier, ..request_otp(seconds, n) }
+}
+
+/// Ten codes asked for, one an hour from an hour on.
+fn ten_wanted() -> Vec<UserAccountEvent> {
+    let requested = (1..=10).map(|n| identifier_requested(i64::from(n) * HOUR, email(), n));
+    signed_in().into_iter().chain(requested).collect()
+}
+
+#[test]
+fn a_signed_in_account_asks_for_a_code_to_an_identifier_of_either_kind() {
+    for identifier in [email(), new_phone()] {
+        given(signed_in())
+            .when(add_identifier(20, 1, identifier.clone(), 2).into())
+            .then_expect_events(vec![identifier_requested(20, identifier, 2)]);
+    }
+}
+
+#[test]
+fn the_identifier_it_has_is_taken() {
+    given(signed_in())
+        .when(add_identifier(20, 1, phone(), 2).into())
+        .then_expect_error(Refusal::IdentifierTaken);
+}
+
+#[test]
+fn a_session_that_has_ended_or_never_began_asks_for_nothing() {
+    let ended = [signed_in(), vec![logged_out(15, 1, SignOutReason::SignedOut, 30 * DAY)]];
+    for history in [vec![], vec![otp_requested(0, 1)], ended.concat()] {
+        given(history)
+            .when(add_identifier(20, 1, email(), 2).into())
+            .then_expect_error(Refusal::SessionEnded);
+    }
+    given(signed_in())
+        .when(add_identifier(10 + 30 * DAY, 1, email(), 2).into())
+        .then_expect_error(Refusal::SessionEnded);
+}
+
+#[test]
+fn within_a_minute_of_the_last_it_is_refused_on_record_once() {
+    let asked = || [signed_in(), vec![identifier_requested(20, email(), 2)]].concat();
+    let refused = event_of(new_phone(), 79, refused_fact(CodeRefused::TooSoon, 80));
+    given(asked())
+        .when(add_identifier(79, 1, new_phone(), 3).into())
+        .then_expect_events(vec![refused.clone()]);
+    given(asked())
+        .and(vec![refused])
+        .when(add_identifier(79, 1, email(), 3).into())
+        .then_expect_error(Refusal::CodeTooSoon { until: at(80) });
+    given(asked())
+        .when(add_identifier(80, 1, new_phone(), 3).into())
+        .then_expect_events(vec![identifier_requested(80, new_phone(), 3)]);
+}
+
+#[test]
+fn the_eleventh_in_24_hours_is_refused() {
+    let refused = event_of(email(), 11 * HOUR, refused_fact(CodeRefused::QuotaSpent, HOUR + DAY));
+    given(ten_wanted())
+        .when(add_identifier(11 * HOUR, 1, email(), 11).into())
+        .then_expect_events(vec![refused]);
+    given(ten_wanted())
+        .when(add_identifier(HOUR + DAY, 1, email(), 11).into())
+        .then_expect_events(vec![identifier_requested(HOUR + DAY, email(), 11)]);
+}
+
+#[test]
+fn codes_for_others_are_not_counted_to_its_own_and_neither_holds_up_the_other() {
+    given(signed_in())
+        .and(vec![identifier_requested(55, email(), 2)])
+        .when(request_otp(60, 3).into())
+        .then_expect_events(vec![otp_requested_again(60, 3)]);
+    given(ten_wanted())
+        .when(request_otp(11 * HOUR, 11).into())
+        .then_expect_events(vec![otp_requested_again(11 * HOUR, 11)]);
+}
+
+#[test]
+fn an_account_paused_for_wrong_codes_asks_for_none() {
+    let history = [signed_in(), (1..=10).map(|n| otp_wrong(10 + n, 4)).collect()].concat();
+    let refused = event_of(email(), 30, refused_fact(CodeRefused::Paused, 20 + HOUR));
+    given(history).when(add_identifier(30, 1, email(), 2).into()).then_expect_events(vec![refused]);
+}
+
+#[test]
+fn the_code_to_sign_in_stays_pending_beside_it() {
+    given(signed_in())
+        .and(vec![otp_requested_again(60, 2), identifier_requested(70, email(), 3)])
+        .when(verify_otp(80, code(2), 2).into())
+        .then_expect_events(vec![logged_in(80, 2)]);
+}
+
+#[test]
+fn the_account_whose_identifier_is_wanted_grants_the_code_and_counts_it() {
+    for (history, n) in [(vec![], 1), (vec![otp_requested(-MINUTE, 1)], 2), (signed_in(), 2)] {
+        given(history).when(wanted(60, n).into()).then_expect_events(vec![otp_wanted(60, n)]);
+    }
+    for first in [otp_wanted(0, 1), otp_requested(0, 1)] {
+        given(vec![first.clone()]).when(wanted(59, 2).into()).then_expect_events(vec![otp_request_refused(
+            59,
+            CodeRefused::TooSoon,
+            60,
+        )]);
+        given(vec![first]).when(request_otp(59, 2).into()).then_expect_events(vec![otp_request_refused(
+            59,
+            CodeRefused::TooSoon,
+            60,
+        )]);
+    }
+    let ten: Vec<_> = (0..10).map(|n| otp_wanted(i64::from(n) * HOUR, n)).collect();
+    given(ten).when(request_otp(10 * HOUR, 11).into()).then_expect_events(vec![otp_request_refused(
+        10 * HOUR,
+        CodeRefused::QuotaSpent,
+        DAY,
+    )]);
+}
+
+#[test]
+fn a_code_wanted_by_another_account_neither_signs_in_nor_voids_the_one_that_does() {
+    for wrong in [code(2), adding_code(2)] {
+        given([otp_wanted(0, 2)])
+            .when(verify_otp(10, wrong, 1).into())
+            .then_expect_error(Refusal::InvalidCode);
+    }
+    given([otp_wanted(0, 2)]).when(resend_otp(60, 3).into()).then_expect_error(Refusal::NoPendingCode);
+    given([otp_requested(0, 1), otp_wanted(60, 2)])
+        .when(verify_otp(70, code(1), 1).into())
+        .then_expect_events(vec![user_registered(70), logged_in(70, 1)]);
+}
+
+#[test]
+fn the_answer_is_the_code_that_goes_out_on_the_account_whose_identifier_is_wanted() {
+    let sent = CodeSent::from_event(&otp_wanted(0, 1)).expect("an answer").expect("sent");
+    assert_eq!((sent.purpose, sent.nonce), (Purpose::AddIdentifier, nonce(1)));
+    assert_eq!(CodeSent::from_event(&identifier_requested(0, email(), 1)), None);
+}

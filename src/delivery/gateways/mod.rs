@@ -1,0 +1,182 @@
+//! The gateways that come with the service: a file each.
+
+mod http;
+mod kavenegar;
+mod log;
+mod smtp;
+mod twilio;
+mod webhook;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use config::Value;
+use counterfoil_domain::values::Channel;
+use serde::de::{Error as _, IgnoredAny};
+use serde::{Deserialize, Deserializer};
+use zeroize::ZeroizeOnDrop;
+
+use self::http::Http;
+use self::kavenegar::{Kavenegar, KavenegarSettings};
+use self::log::Log;
+use self::smtp::{Smtp, SmtpSettings};
+use self::twilio::{Twilio, TwilioSettings};
+use self::webhook::{Webhook, WebhookSettings};
+use super::{Gateway, Named};
+use crate::clock::Clock;
+use crate::settings::{SettingsError, invalid};
+
+/// A section below `gateways`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(super) enum GatewaySettings {
+    Log(Nothing),
+    Webhook(WebhookSettings),
+    Twilio(TwilioSettings),
+    Kavenegar(KavenegarSettings),
+    Smtp(SmtpSettings),
+    /// A gateway of the program that embeds this library.
+    Own(Nothing),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+impl GatewaySettings {
+    /// Reads a section.
+    ///
+    /// # Errors
+    /// What does not fit, by name.
+    pub fn read(name: &str, section: Value, development: bool) -> Result<Self, SettingsError> {
+        let fail = |problem: &str| invalid(format!("gateways.{name}"), problem);
+        let settings: Self = section.try_deserialize().map_err(|error| fail(&error.to_string()))?;
+        match &settings {
+            Self::Log(_) if !development => {
+                Err("`log` writes codes to the log; it is for the development profile")
+            }
+            Self::Twilio(twilio) => twilio.check(),
+            Self::Smtp(smtp) => smtp.check(),
+            Self::Log(_) | Self::Webhook(_) | Self::Kavenegar(_) | Self::Own(_) => Ok(()),
+        }
+        .map_err(fail)?;
+        Ok(settings)
+    }
+
+    /// Whether it takes messages of that channel.
+    pub fn takes(&self, channel: Channel) -> bool {
+        match self {
+            Self::Log(_) | Self::Webhook(_) | Self::Own(_) => true,
+            Self::Twilio(_) | Self::Kavenegar(_) => channel == Channel::Phone,
+            Self::Smtp(_) => channel == Channel::Email,
+        }
+    }
+}
+
+/// The gateways of the sections, by name. They share a client, which keeps connections open.
+///
+/// # Errors
+/// When one of the program's own is missing or has no section, or the machine has no certificates to trust.
+pub(super) fn build<'a>(
+    sections: &'a BTreeMap<String, GatewaySettings>,
+    mut own: BTreeMap<&str, Arc<dyn Gateway>>,
+    clock: &Arc<dyn Clock>,
+) -> Result<BTreeMap<&'a str, Named>, SettingsError> {
+    let http = Http::new(clock.clone()).map_err(|error| invalid("gateways", &error.to_string()))?;
+    let mut named = BTreeMap::new();
+    for (name, section) in sections {
+        let fail = |problem: &str| invalid(format!("gateways.{name}"), problem);
+        let gateway: Arc<dyn Gateway> = match section.clone() {
+            GatewaySettings::Log(_) => Arc::new(Log),
+            GatewaySettings::Webhook(settings) => Arc::new(Webhook::new(settings, http.clone())),
+            GatewaySettings::Twilio(settings) => Arc::new(Twilio::new(settings, http.clone())),
+            GatewaySettings::Kavenegar(settings) => Arc::new(Kavenegar::new(settings, http.clone())),
+            GatewaySettings::Smtp(settings) => {
+                Arc::new(Smtp::new(settings, clock.clone()).map_err(|error| fail(&error.to_string()))?)
+            }
+            GatewaySettings::Own(_) => {
+                own.remove(name.as_str()).ok_or_else(|| fail("is to be given by the program, and is not"))?
+            }
+        };
+        named.insert(name.as_str(), Named { name: name.as_str().into(), gateway });
+    }
+    match own.keys().next() {
+        Some(name) => Err(invalid(format!("gateways.{name}"), "is missing; give it the kind `own`")),
+        None => Ok(named),
+    }
+}
+
+/// A text that proves who we are. Cleared from memory when dropped.
+#[derive(Clone, ZeroizeOnDrop)]
+struct Secret(String);
+
+/// Says that there is one, not what it is.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Text(String),
+            Other(IgnoredAny),
+        }
+        // Words of our own, since those of the parser repeat the value.
+        match Given::deserialize(deserializer)? {
+            Given::Text(secret) if !secret.is_empty() => Ok(Self(secret)),
+            Given::Text(_) => Err(D::Error::custom("a secret is empty")),
+            Given::Other(_) => Err(D::Error::custom("a secret is no text; put it into quotes")),
+        }
+    }
+}
+
+/// A URL to send to: `https`, or `http` on this machine.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+struct Endpoint(reqwest::Url);
+
+/// Says that there is one, not what it is: path and parameters may hold a secret.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Endpoint(…)")
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let url: reqwest::Url = text.parse().map_err(|_| "`url` is no URL")?;
+        let host = url.host_str().unwrap_or_default();
+        match url.scheme() {
+            _ if host.is_empty() || !url.username().is_empty() || url.password().is_some() => {
+                Err("`url` is https://host/path, without a user or a password")
+            }
+            "https" => Ok(Self(url)),
+            "http" if is_this_machine(host) => Ok(Self(url)),
+            _ => Err("`url` must be https; http is for this machine only"),
+        }
+    }
+}
+
+impl Endpoint {
+    /// The URL of a path below it, whose parts are written as they must be.
+    fn join<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> reqwest::Url {
+        let mut url = self.0.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address: Result<IpAddr, _> = host.trim_matches(['[', ']']).parse();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,281 @@
+//! Messages that wait to be sent, in the table that the commits write them to.
+//!
+//! A worker claims rows for a while, `FOR UPDATE SKIP LOCKED`, and settles them. When it dies meanwhile, the claim runs
+//! out and another worker takes the rows: a message may then be sent twice, never not at all. Whoever settles a row names the
+//! claim it was given, so a worker that was too slow does not undo what another has done since.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::Purpose;
+use counterfoil_domain::values::{AccountId, ChallengeNonce, Channel, Identifier};
+use deadpool_postgres::Client;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::{Error, Row};
+use uuid::Uuid;
+
+use super::Notice;
+use crate::language::Language;
+use crate::personal_data::{PersonalData, Scope, WrappedKey};
+
+/// A message before it is put into words: to whom, and about what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// Where it goes.
+    pub to: Identifier,
+    /// What it says.
+    pub about: About,
+}
+
+/// What a message says. It holds no code: that is derived when it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum About {
+    /// The code of a challenge.
+    Code {
+        /// What the code is for.
+        purpose: Purpose,
+        /// From which it is derived.
+        nonce: ChallengeNonce,
+    },
+    /// Something has happened to the account.
+    Notice(Notice),
+}
+
+impl Letter {
+    /// The name of what it is about, as in the `kind` column.
+    pub fn kind(&self) -> &'static str {
+        match &self.about {
+            About::Code { purpose, .. } => purpose.as_str(),
+            About::Notice(notice) => notice.kind(),
+        }
+    }
+}
+
+/// A letter that a commit puts into the outbox.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    /// The letter.
+    pub letter: Letter,
+    /// The language to write it in.
+    pub language: Language,
+    /// When there is no more use in sending it.
+    pub expires_at: DateTime<Utc>,
+    /// The gateway that has it already: the answer to the request itself, where that is how codes are delivered.
+    pub handed_to: Option<&'static str>,
+}
+
+/// To what a letter in the outbox is bound.
+pub(crate) fn place(sequence: i64, number: i16) -> String {
+    format!("outbox/{sequence}/{number}")
+}
+
+/// Which row of the outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) account: AccountId,
+    pub(super) sequence: i64,
+    pub(super) number: i16,
+}
+
+/// A row that a worker has taken.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    pub(super) key: Key,
+    /// When the claim runs out, by the database's clock; also its name.
+    claim: DateTime<Utc>,
+    /// The letter; none where the account's keys are gone, or somebody altered the row.
+    pub(super) letter: Option<Letter>,
+    pub(super) kind: String,
+    pub(super) language: String,
+    pub(super) expires_at: DateTime<Utc>,
+    /// How often it has been taken, this time included.
+    pub(super) attempts: usize,
+    /// Whether a later code of the same kind has made it void.
+    pub(super) is_void: bool,
+}
+
+/// Takes up to `most` rows that are due, for as long as that.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn claim(
+    db: &Client,
+    personal_data: &PersonalData,
+    most: i64,
+    lasts: Duration,
+) -> Result<Vec<Claimed>, Error> {
+    let statement = db.prepare_cached(include_str!("sql/claim.sql")).await?;
+    let rows = db.query(&statement, &[&most, &lasts.as_secs_f64()]).await?;
+    Ok(rows.iter().map(|row| Claimed::of(row, personal_data)).collect())
+}
+
+impl Claimed {
+    fn of(row: &Row, personal_data: &PersonalData) -> Self {
+        let account = AccountId(row.get("account_id"));
+        let key = Key { account, sequence: row.get("sequence"), number: row.get("number") };
+        let wrapped: Option<Vec<u8>> = row.get("wrapped");
+        let stored = wrapped.map(|wrapped| WrappedKey {
+            scope: Scope::Person.to_string(),
+            wrapping_id: row.get("wrapping_id"),
+            wrapped,
+        });
+        let keys = personal_data.unwrap(account, stored);
+        let sealed: Option<&[u8]> = row.get("content");
+        let place = place(key.sequence, key.number);
+        Self {
+            key,
+            claim: row.get("due_at"),
+            letter: sealed.and_then(|sealed| keys.open(Scope::Person, &place, sealed).ok()),
+            kind: row.get("kind"),
+            language: row.get("language"),
+            expires_at: row.get("expires_at"),
+            attempts: usize::try_from(row.get::<_, i32>("attempts")).unwrap_or(1),
+            is_void: row.get("is_void"),
+        }
+    }
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// A gateway has it.
+    Sent,
+    /// Nobody can deliver it.
+    Failed,
+    /// Nobody could before it was of no more use.
+    Expired,
+    /// A later code has made it void.
+    Replaced,
+}
+
+impl State {
+    /// The name as it stands in the table.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// How a message was settled.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settlement<'a> {
+    pub(super) gateway: Option<&'a str>,
+    pub(super) reference: Option<&'a str>,
+    pub(super) reason: Option<&'a str>,
+}
+
+/// What a sent message costs, and on whose account it is put.
+#[derive(Clone, Debug)]
+pub(super) struct Charge {
+    pub(super) channel: Channel,
+    pub(super) country: String,
+    pub(super) prefix: String,
+    pub(super) price: i64,
+}
+
+/// Says what became of a message, and erases its content; how many seconds after it was asked for, or nothing where the claim
+/// had run out and another worker has it. A sent one goes into the message
+/// ledger whether it did or not: it was paid for.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn settle(
+    db: &Client,
+    claimed: &Claimed,
+    state: State,
+    settlement: &Settlement<'_>,
+    charge: Option<&Charge>,
+) -> Result<Option<f64>, Error> {
+    let Key { account, sequence, number } = claimed.key;
+    let Settlement { gateway, reference, reason } = settlement;
+    let statement = db.prepare_cached(include_str!("sql/settle.sql")).await?;
+    let row = db
+        .query_one(
+            &statement,
+            &[
+                &account.0,
+                &sequence,
+                &number,
+                &claimed.claim,
+                &state.as_str(),
+                gateway,
+                reference,
+                reason,
+                &charge.map(|charge| charge.channel.as_str()),
+                &charge.map(|charge| charge.country.as_str()),
+                &charge.map(|charge| charge.prefix.as_str()),
+                &charge.map(|charge| charge.price),
+            ],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+/// Puts a message back, to be taken again after a while.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn put_off(db: &Client, claimed: &Claimed, by: Duration, reason: &str) -> Result<(), Error> {
+    let Key { account, sequence, number } = claimed.key;
+    let statement = db.prepare_cached(include_str!("sql/put_off.sql")).await?;
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
+        [&account.0, &sequence, &number, &claimed.claim, &by.as_secs_f64(), &reason];
+    db.execute(&statement, &parameters).await.map(drop)
+}
+
+/// Forgets settled messages that had expired by then.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn prune(db: &Client, expired_by: DateTime<Utc>) -> Result<u64, Error> {
+    let statement = db.prepare_cached(include_str!("sql/prune.sql")).await?;
+    db.execute(&statement, &[&expired_by]).await
+}
+
+/// A message and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Delivery {
+    /// When it was asked for.
+    pub asked_at: DateTime<Utc>,
+    /// What it is about.
+    pub kind: String,
+    /// To which kind of identifier it goes.
+    pub channel: String,
+    /// `waiting`, `sent`, `failed`, `expired` or `replaced`.
+    pub state: String,
+    /// The gateway that has it.
+    pub gateway: Option<String>,
+    /// Under which name the gateway knows it.
+    pub reference: Option<String>,
+    /// What a gateway last answered when it did not take it.
+    pub reason: Option<String>,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// How many seconds it took until it was settled.
+    pub took: Option<f64>,
+}
+
+/// The messages of an account, newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_account(db: &Client, account: Uuid) -> Result<Vec<Delivery>, Error> {
+    let statement = db.prepare_cached(include_str!("sql/of_account.sql")).await?;
+    let rows = db.query(&statement, &[&account]).await?;
+    let delivery = |row: &Row| Delivery {
+        asked_at: row.get("asked_at"),
+        kind: row.get("kind"),
+        channel: row.get("channel"),
+        state: row.get("state"),
+        gateway: row.get("gateway"),
+        reference: row.get("reference"),
+        reason: row.get("reason"),
+        attempts: row.get("attempts"),
+        took: row.get("took"),
+    };
+    Ok(rows.iter().map(delivery).collect())
+}

@@ -1,0 +1,135 @@
+//! Which gateways a message goes to, and in which order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use counterfoil_domain::values::{Identifier, Region};
+
+use super::settings::{DeliverySettings, RawRoute};
+use super::{Gateway, gateways};
+use crate::clock::Clock;
+use crate::settings::SettingsError;
+
+/// A gateway and the name that the settings know it by.
+#[derive(Clone)]
+pub struct Named {
+    /// The name, which is kept with each message that it took.
+    pub name: Arc<str>,
+    /// The gateway.
+    pub gateway: Arc<dyn Gateway>,
+}
+
+impl fmt::Debug for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Named").field(&self.name).finish()
+    }
+}
+
+/// The way of messages to an identifier.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// There is none: such identifiers are not taken.
+    None,
+    /// The answer to the request holds the code. For development only: it proves nothing about who is asking.
+    Echo,
+    /// By the first of these that takes it.
+    Through(Vec<Named>),
+}
+
+/// The gateways of an installation, and the routes through them.
+#[derive(Debug)]
+pub struct Gateways {
+    phone: Route,
+    phone_in: HashMap<Region, Route>,
+    email: Route,
+}
+
+impl Gateways {
+    /// Those of the settings. A section of kind `own` stands for a gateway of the program's, given here by its name:
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use async_trait::async_trait;
+    /// use counterfoil::clock::SystemClock;
+    /// use counterfoil::delivery::{Accepted, Gateway, Gateways, Message, NotAccepted, Route};
+    /// use counterfoil::settings::Sources;
+    ///
+    /// /// Hands messages to a pigeon.
+    /// #[derive(Debug)]
+    /// struct Pigeon;
+    ///
+    /// #[async_trait]
+    /// impl Gateway for Pigeon {
+    ///     async fn send(&self, message: &Message) -> Result<Accepted, NotAccepted> {
+    ///         Ok(Accepted { reference: Some(format!("ring {}", message.id)) })
+    ///     }
+    /// }
+    ///
+    /// let settings = [("delivery.phone", "pigeon"), ("gateways.pigeon.kind", "own")];
+    /// let settings = settings.map(|(key, value)| (key, value.to_owned()));
+    /// let settings = Sources::read(None, std::iter::empty(), settings.into_iter())?.check()?;
+    /// let pigeon: Arc<dyn Gateway> = Arc::new(Pigeon);
+    /// let gateways = Gateways::new(&settings.delivery, [("pigeon", pigeon)], Arc::new(SystemClock))?;
+    ///
+    /// use counterfoil_domain::values::{Identifier, PhoneNumber};
+    /// let to = Identifier::Phone(PhoneNumber::parse("+98 912 123 4567", None)?);
+    /// let Route::Through(route) = gateways.route(&to) else { panic!("it goes by the pigeon") };
+    /// assert_eq!(&*route[0].name, "pigeon");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a gateway of the program's own is missing, is given and has no section, or one of ours cannot be set up.
+    pub fn new<'a>(
+        settings: &DeliverySettings,
+        own: impl IntoIterator<Item = (&'a str, Arc<dyn Gateway>)>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SettingsError> {
+        let own: BTreeMap<&str, Arc<dyn Gateway>> = own.into_iter().collect();
+        let named: BTreeMap<&str, Named> = gateways::build(&settings.gateways, own, &clock)?;
+        let route = |route: &RawRoute| match route {
+            RawRoute::None => Route::None,
+            RawRoute::Echo => Route::Echo,
+            RawRoute::Through(names) => {
+                Route::Through(names.iter().filter_map(|name| named.get(name.as_str()).cloned()).collect())
+            }
+        };
+        Ok(Self {
+            phone: route(&settings.phone),
+            phone_in: settings.phone_in.iter().map(|(region, by)| (*region, route(by))).collect(),
+            email: route(&settings.email),
+        })
+    }
+
+    /// The way of messages to that identifier.
+    pub fn route(&self, to: &Identifier) -> &Route {
+        match to {
+            Identifier::Email(_) => &self.email,
+            Identifier::Phone(_) if self.phone_in.is_empty() => &self.phone,
+            Identifier::Phone(number) => {
+                let of_region = number.region().and_then(|region| self.phone_in.get(&region));
+                of_region.unwrap_or(&self.phone)
+            }
+        }
+    }
+
+    /// How many gateways there are on the longest way.
+    pub fn longest_route(&self) -> usize {
+        let routes = self.phone_in.values().chain([&self.phone, &self.email]);
+        let lengths = routes.map(|route| match route {
+            Route::None | Route::Echo => 0,
+            Route::Through(route) => route.len(),
+        });
+        lengths.max().unwrap_or_default()
+    }
+
+    /// Whether codes for that identifier come back in the answer: in every country, or in none.
+    pub fn echoes(&self, to: &Identifier) -> bool {
+        let route = match to {
+            Identifier::Email(_) => &self.email,
+            Identifier::Phone(_) => &self.phone,
+        };
+        matches!(route, Route::Echo)
+    }
+}

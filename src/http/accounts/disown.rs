@@ -1,0 +1,85 @@
+//! The page behind the link in a notice: it asks whether to end the session, and ends it when its button is pressed.
+//!
+//! Opening the link changes nothing, since mail scanners and previews open links too.
+
+use actix_web::http::header::CONTENT_SECURITY_POLICY;
+use actix_web::http::{StatusCode, header::ContentType};
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use counterfoil_projections::user_login::{self, Device, device_kind};
+
+use crate::accounts::AccountsError;
+use crate::app::State;
+use crate::entropy;
+use crate::http::Problem;
+use crate::http::extract::{Peer, WantedLanguage};
+use crate::language::Language;
+
+/// What the page says: a message by its name, and the session that it asks about.
+#[derive(Template)]
+#[template(path = "disown.html")]
+struct Page {
+    language: Language,
+    message: &'static str,
+    device: Option<Device>,
+    nonce: String,
+}
+
+impl Page {
+    fn answer(
+        language: Language,
+        status: StatusCode,
+        message: &'static str,
+        device: Option<Device>,
+    ) -> Result<HttpResponse, Problem> {
+        let nonce = STANDARD.encode(entropy::bytes::<16>());
+        let policy = format!(
+            "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        );
+        let page = Self { language, message, device, nonce }.render().map_err(|_| Problem::Internal)?;
+        let mut response = HttpResponse::build(status);
+        response.insert_header((CONTENT_SECURITY_POLICY, policy)).insert_header(ContentType::html());
+        Ok(response.body(page))
+    }
+}
+
+const UNKNOWN: &str = "page_disown_unknown";
+
+/// Asks, where the session is still there to be ended.
+pub async fn get(
+    state: web::Data<State>,
+    link: web::Path<String>,
+    WantedLanguage(language): WantedLanguage,
+) -> Result<HttpResponse, Problem> {
+    let Some((account, session)) = state.accounts.session_of_link(&link) else {
+        return Page::answer(language, StatusCode::NOT_FOUND, UNKNOWN, None);
+    };
+    let now = state.clock.now();
+    let devices = state.query(async |db: &_| user_login::active(db, account, now).await).await?;
+    match devices.into_iter().find(|device| device.id == session) {
+        // Not by the name that it gave itself: whoever is asked about here may have chosen it.
+        Some(device) => Page::answer(
+            language,
+            StatusCode::OK,
+            "page_disown_ask",
+            Some(Device { device_name: device.user_agent.as_deref().and_then(device_kind::of), ..device }),
+        ),
+        None => Page::answer(language, StatusCode::OK, "page_disown_done", None),
+    }
+}
+
+/// Ends it.
+pub async fn post(
+    state: web::Data<State>,
+    peer: Peer,
+    link: web::Path<String>,
+    WantedLanguage(language): WantedLanguage,
+) -> Result<HttpResponse, Problem> {
+    match state.accounts.disown(&link, peer.into()).await {
+        Ok(()) => Page::answer(language, StatusCode::OK, "page_disown_done", None),
+        Err(AccountsError::InvalidToken) => Page::answer(language, StatusCode::NOT_FOUND, UNKNOWN, None),
+        Err(error) => Err(state.problem(&error)),
+    }
+}

@@ -1,2 +1,0 @@
--- $1 now: codes that have expired are not sent any more
-DELETE FROM outbox WHERE expires_at < $1

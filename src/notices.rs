@@ -1,0 +1,94 @@
+//! What the owner of an account is told of what has happened to it.
+
+use chrono::TimeDelta;
+use counterfoil_domain::user_account::{CodeRejected, Fact, UserAccountEvent};
+use counterfoil_domain::values::{AccountId, ClientChange, EmailAddress, Identifier, PhoneNumber};
+use counterfoil_projections::profile::Profile;
+use counterfoil_projections::user_login::device_kind;
+use serde::Deserialize;
+
+use crate::delivery::Notice;
+use crate::delivery::outbox::{About, Letter};
+use crate::session_links::SessionLinks;
+
+/// For how long a notice is worth sending.
+pub const WORTH_SENDING: TimeDelta = TimeDelta::hours(24);
+
+/// Of which sign-ins the owner is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewDeviceNotice {
+    /// Those from a device or a network that was not seen before.
+    #[default]
+    DeviceOrNetwork,
+    /// Those from a device that was not seen before.
+    Device,
+    /// None.
+    Off,
+}
+
+impl NewDeviceNotice {
+    fn wants(self, change: ClientChange) -> bool {
+        match (self, change) {
+            (Self::Off, _) | (Self::Device, ClientChange::Network) => false,
+            (Self::DeviceOrNetwork, _)
+            | (Self::Device, ClientChange::Device | ClientChange::DeviceAndNetwork) => true,
+        }
+    }
+}
+
+/// Makes notices of events.
+#[derive(Clone, Debug)]
+pub struct Notices {
+    /// Of which sign-ins.
+    pub new_device: NewDeviceNotice,
+    /// The links in them.
+    pub links: SessionLinks,
+}
+
+impl Notices {
+    /// What an event of an account is worth telling its owner, if anything.
+    pub fn of(&self, account: AccountId, event: &UserAccountEvent) -> Option<Notice> {
+        let at = event.at;
+        match &event.fact {
+            Fact::LoggedIn { session, unfamiliar: Some(change), .. } if self.new_device.wants(*change) => {
+                let client = event.client.as_ref()?;
+                let user_agent = client.user_agent.as_ref();
+                Some(Notice::NewDevice {
+                    device: user_agent.and_then(|user_agent| device_kind::of(user_agent.as_str())),
+                    address: client.ip,
+                    at,
+                    link: self.links.link(account, *session),
+                })
+            }
+            Fact::OtpRejected { reason: CodeRejected::Locked, .. } => Some(Notice::AccountLocked { at }),
+            Fact::IdentifierAdded { .. } => Some(Notice::IdentifierAdded { at }),
+            Fact::IdentifierReplaced { .. } => Some(Notice::IdentifierReplaced { at }),
+            Fact::LoggedIn { .. }
+            | Fact::OtpRejected { .. }
+            | Fact::OtpRequested { .. }
+            | Fact::OtpResent { .. }
+            | Fact::OtpRequestRefused { .. }
+            | Fact::UserRegistered { .. }
+            | Fact::TokenRefreshed { .. }
+            | Fact::TokenRefreshRetried { .. }
+            | Fact::ClientChanged { .. }
+            | Fact::TokenReuseDetected { .. }
+            | Fact::LoggedOut { .. }
+            | Fact::DeviceRenamed { .. }
+            | Fact::ProfileUpdated {}
+            | Fact::LimitsLifted {}
+            | Fact::IdentifierRequested { .. }
+            | Fact::IdentifierReleased { .. } => None,
+        }
+    }
+
+    /// The letters with a notice, to every identifier of a profile: the one before the event, so that an identifier that is
+    /// gone is told.
+    pub fn letters(notice: &Notice, before: &Profile) -> Vec<Letter> {
+        let phone = before.phone_number.as_deref().and_then(|number| PhoneNumber::parse(number, None).ok());
+        let email = before.email.as_deref().and_then(|address| EmailAddress::parse(address).ok());
+        let identifiers = phone.map(Identifier::Phone).into_iter().chain(email.map(Identifier::Email));
+        identifiers.map(|to| Letter { to, about: About::Notice(notice.clone()) }).collect()
+    }
+}

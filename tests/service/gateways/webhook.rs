@@ -1,0 +1,81 @@
+//! The signed webhook.
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use counterfoil::clock::Clock as _;
+use serde_json::{Value, json};
+
+use super::{Asked, NUMBER, Provider, Reply, Sender, code, email, notice, phone, told};
+
+const KEY: &[u8] = b"hush-hush-hush-hush-hush-hush";
+
+fn section(url: &str) -> String {
+    format!(
+        "kind = \"webhook\"\nurl = \"{url}/messages?from=counterfoil\"\nsecret = \"whsec_{}\"\n",
+        STANDARD.encode(KEY)
+    )
+}
+
+/// Whether a request is what the specification has receivers check.
+fn is_genuine(asked: &Asked) -> bool {
+    let header = |name: &str| asked.headers[name].clone();
+    let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp"));
+    let signed = format!("{id}.{timestamp}.{}", asked.body);
+    let signature = header("webhook-signature");
+    let tag = STANDARD.decode(signature.strip_prefix("v1,").unwrap()).unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, KEY);
+    hmac::verify(&key, signed.as_bytes(), &tag).is_ok()
+}
+
+#[tokio::test]
+async fn a_message_comes_whole_and_signed() {
+    let server = Provider::start(|asked| Reply::text(if is_genuine(asked) { 204 } else { 401 }, ""));
+    let toml = format!("[delivery]\nphone = \"g\"\nemail = \"g\"\n[gateways.g]\n{}", section(&server.url));
+    let sender = Sender::new(&toml);
+    for (to, content, language) in [(phone(NUMBER), code(), "fa"), (email(), notice(), "en")] {
+        let message = sender.message(&to, &content, language);
+        sender.hand_over(&message).await.unwrap();
+        let asked = server.asked().pop().unwrap();
+        assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", "/messages?from=counterfoil"));
+        assert_eq!(asked.headers["content-type"], "application/json");
+        assert_eq!(asked.headers["webhook-id"], message.id.to_string());
+        assert_eq!(asked.headers["webhook-timestamp"], sender.clock.now().timestamp().to_string());
+        let body: Value = serde_json::from_str(&asked.body).unwrap();
+        let expected = json!({
+            "id": message.id,
+            "kind": content.kind(),
+            "to": to.as_str(),
+            "channel": to.channel().as_str(),
+            "language": language,
+            "subject": message.subject,
+            "text": message.text,
+            "code": content.code().map(|code| code.as_str()),
+        });
+        assert_eq!(body, expected);
+    }
+}
+
+#[tokio::test]
+async fn its_status_says_who_is_to_be_asked_next() {
+    for (status, outcome) in [
+        (200, "accepted"),
+        (202, "accepted"),
+        (422, "undeliverable"),
+        (400, "refused"),
+        (401, "refused"),
+        (410, "refused"),
+        (302, "refused"),
+        (408, "unavailable"),
+        (429, "unavailable"),
+        (503, "unavailable"),
+    ] {
+        let server = Provider::start(move |asked| {
+            Reply::text(status, &asked.body).with("location", "https://elsewhere.example/")
+        });
+        let answer = told(Sender::of_phone(&section(&server.url)).send(&phone(NUMBER), &code()).await);
+        let reason = if outcome == "accepted" { String::new() } else { format!("status {status}") };
+        assert_eq!(answer, (outcome, reason, None));
+        assert_eq!(server.asked().len(), 1);
+    }
+}
