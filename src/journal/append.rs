@@ -95,18 +95,20 @@ const PROFILE: usize = 0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Parts {
     one: bool,
-    founding: bool,
+    reserving: bool,
+    releasing: bool,
     keys: bool,
     outbox: bool,
     models: [bool; ALL.len()],
 }
 
 impl Parts {
-    const KINDS: usize = 1 << (4 + ALL.len());
+    const KINDS: usize = 1 << (5 + ALL.len());
 
     /// A number for each combination, below [`Self::KINDS`].
     fn kind(self) -> usize {
-        let flags = [self.one, self.founding, self.keys, self.outbox].into_iter().chain(self.models);
+        let flags =
+            [self.one, self.reserving, self.releasing, self.keys, self.outbox].into_iter().chain(self.models);
         flags.fold(0, |kind, flag| kind << 1 | usize::from(flag))
     }
 }
@@ -118,13 +120,14 @@ fn statement(parts: Parts) -> &'static str {
 }
 
 fn compose(parts: Parts) -> String {
-    let (heads, mut used) = match parts.founding {
-        true => (include_str!("sql/append_heads_founding.sql"), 8),
+    let (heads, mut used) = match parts.reserving {
+        true => (include_str!("sql/append_heads_reserving.sql"), 8),
         false => (include_str!("sql/append_heads.sql"), 6),
     };
     let mut sql = heads.trim_end().to_owned();
     for (wanted, part, parameters) in [
         (true, include_str!("sql/append_events.sql"), 9),
+        (parts.releasing, include_str!("sql/append_releases.sql"), 2),
         (parts.keys, include_str!("sql/append_keys.sql"), 4),
         (parts.outbox, include_str!("sql/append_outbox.sql"), 9),
     ] {
@@ -193,6 +196,8 @@ struct Columns<'a> {
     leaves: Vec<&'a [u8]>,
     lookups: Vec<Option<&'a [u8]>>,
     channels: Vec<Option<&'a str>>,
+    release_accounts: Vec<Uuid>,
+    released: Vec<&'a str>,
     event_accounts: Vec<Uuid>,
     sequences: Vec<i64>,
     types: Vec<&'a str>,
@@ -244,6 +249,10 @@ impl<'a> Columns<'a> {
         self.leaves.push(&commit.leaf.0);
         self.lookups.push(commit.reservation.as_ref().map(|(lookup, _)| lookup.as_slice()));
         self.channels.push(commit.reservation.as_ref().map(|(_, channel)| *channel));
+        if let Some(channel) = commit.release {
+            self.release_accounts.push(account);
+            self.released.push(channel);
+        }
         for row in &commit.rows {
             self.event_accounts.push(account);
             self.sequences.push(row.sequence);
@@ -282,7 +291,8 @@ impl<'a> Columns<'a> {
         let rows = self.changes.iter().map(Changes::len);
         Parts {
             one: lengths.into_iter().chain(rows).all(|length| length <= 1),
-            founding: self.lookups.iter().any(Option::is_some),
+            reserving: self.lookups.iter().any(Option::is_some),
+            releasing: !self.released.is_empty(),
             keys: !self.scopes.is_empty(),
             outbox: !self.outbox.kinds.is_empty(),
             models,
@@ -293,7 +303,7 @@ impl<'a> Columns<'a> {
     fn parameters(&self, parts: Parts) -> Vec<&(dyn ToSql + Sync)> {
         let mut parameters: Vec<&(dyn ToSql + Sync)> =
             vec![&self.accounts, &self.expected, &self.versions, &self.states, &self.leaves, &STATE_FORMAT];
-        if parts.founding {
+        if parts.reserving {
             parameters.extend([&self.lookups as &(dyn ToSql + Sync), &self.channels]);
         }
         parameters.extend([
@@ -307,6 +317,9 @@ impl<'a> Columns<'a> {
             &self.personal,
             &self.event_leaves,
         ]);
+        if parts.releasing {
+            parameters.extend([&self.release_accounts as &(dyn ToSql + Sync), &self.released]);
+        }
         if parts.keys {
             let keys: [&(dyn ToSql + Sync); 4] =
                 [&self.key_accounts, &self.scopes, &self.wrapping_ids, &self.wrapped];
@@ -349,8 +362,9 @@ mod tests {
         for bits in 0..Parts::KINDS {
             let flag = |n: usize| bits >> n & 1 == 1;
             let parts = Parts {
-                one: flag(6),
-                founding: flag(5),
+                one: flag(7),
+                reserving: flag(6),
+                releasing: flag(5),
                 keys: flag(4),
                 outbox: flag(3),
                 models: [flag(2), flag(1), flag(0)],
@@ -358,7 +372,8 @@ mod tests {
             assert_eq!(parts.kind(), bits);
             let sql = compose(parts);
             let parameters = 15
-                + if parts.founding { 2 } else { 0 }
+                + if parts.reserving { 2 } else { 0 }
+                + if parts.releasing { 2 } else { 0 }
                 + if parts.keys { 4 } else { 0 }
                 + if parts.outbox { 9 } else { 0 }
                 + ALL

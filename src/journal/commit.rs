@@ -28,6 +28,7 @@ pub struct Commit {
     pub(super) state: Vec<u8>,
     pub(super) leaf: Leaf,
     pub(super) reservation: Option<(Vec<u8>, &'static str)>,
+    pub(super) release: Option<&'static str>,
     pub(super) keys: Vec<WrappedKey>,
     pub(super) outbox: Vec<OutboxRow>,
     /// The same events, for the projectors.
@@ -79,6 +80,8 @@ impl Commit {
     ) -> Option<Self> {
         let last = events.last()?;
         let Loaded { head, remembered: _, reservation } = loaded;
+        let gained = events.iter().find_map(|event| gained(event, personal_data));
+        let let_go = events.iter().find_map(UserAccountEvent::let_go);
         let Head { account, version, leaf, mut keys, state: _ } = Arc::unwrap_or_clone(head);
         let keys_added = personal_data.add_missing(&mut keys, [Scope::Person, Scope::origin_at(last.at)]);
         let metadata =
@@ -104,7 +107,8 @@ impl Commit {
             rows,
             state: keys.seal(Scope::Person, &state_place(new_version), &state),
             leaf,
-            reservation: reservation.filter(|_| version == 0),
+            reservation: gained.or(reservation.filter(|_| version == 0)),
+            release: let_go.map(Channel::as_str),
             keys: keys_added,
             outbox,
             events: (version + 1..)
@@ -118,6 +122,13 @@ impl Commit {
     pub(super) fn version(&self) -> i64 {
         self.rows.last().map_or(self.expected_version, |row| row.sequence)
     }
+}
+
+/// The hash to reserve for an identifier that becomes the account's, and its kind.
+fn gained(event: &UserAccountEvent, personal_data: &PersonalData) -> Option<(Vec<u8>, &'static str)> {
+    let channel = event.gained()?;
+    let identifier = event.person.as_ref()?.identifier.as_ref()?;
+    Some((personal_data.lookup(identifier), channel.as_str()))
 }
 
 fn rows(

@@ -70,7 +70,15 @@ pub struct Journal {
 struct Shared {
     personal_data: PersonalData,
     heads: Cache<AccountId, Arc<Head>>,
-    owners: Cache<Vec<u8>, AccountId>,
+    owners: Cache<Vec<u8>, Owner>,
+}
+
+/// Who had an identifier when it was looked up or reserved. Another node may have moved it away since; then the account
+/// has let one go more, and whatever it is remembered by is looked up anew.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    account: AccountId,
+    let_go: u32,
 }
 
 /// By what an account is found.
@@ -104,7 +112,7 @@ pub struct Loaded {
     pub head: Arc<Head>,
     /// Whether it comes from memory, and may be out of date.
     pub remembered: bool,
-    /// The hash to reserve when this account begins with an identifier.
+    /// The hash to reserve when this account begins with an identifier, and its kind.
     reservation: Option<(Vec<u8>, &'static str)>,
 }
 
@@ -163,9 +171,14 @@ impl Journal {
         &self.database
     }
 
-    /// The account that is remembered to have an identifier, by the identifier's hash.
+    /// The account that is remembered to have an identifier, or to have had it, by the identifier's hash.
     pub fn remembered_owner(&self, lookup: &Vec<u8>) -> Option<AccountId> {
-        self.shared.owners.get(lookup)
+        Some(self.shared.owners.get(lookup)?.account)
+    }
+
+    fn remember_owner(&self, lookup: Vec<u8>, head: &Head) {
+        let owner = Owner { account: head.account, let_go: head.state.identifiers_let_go() };
+        self.shared.owners.insert(lookup, owner);
     }
 
     /// Loads an account, from memory where it is remembered with the keys that a commit at `now` needs.
@@ -173,13 +186,16 @@ impl Journal {
     /// # Errors
     /// As [`load_anew`](Self::load_anew).
     pub async fn load(&self, address: &Address, now: DateTime<Utc>) -> Result<Loaded, JournalError> {
-        let account = match address {
-            Address::Account(account) => Some(*account),
+        let heads = &self.shared.heads;
+        let head = match address {
+            Address::Account(account) => heads.get(account),
             Address::Identifier(identifier) => {
-                self.shared.owners.get(&self.personal_data().lookup(identifier))
+                let owner = self.shared.owners.get(&self.personal_data().lookup(identifier));
+                owner.and_then(|owner| {
+                    heads.get(&owner.account).filter(|head| head.state.identifiers_let_go() == owner.let_go)
+                })
             }
         };
-        let head = account.and_then(|account| self.shared.heads.get(&account));
         match head.filter(|head| head.keys.has(Scope::origin_at(now))) {
             Some(head) => Ok(Loaded { head, remembered: true, reservation: None }),
             None => self.load_anew(address, now).await,
@@ -200,9 +216,6 @@ impl Journal {
             Address::Identifier(identifier) => {
                 let lookup = self.personal_data().lookup(identifier);
                 let stored = self.loads_by_lookup.ask((lookup.clone(), scope)).await?;
-                if let Some(stored) = &stored {
-                    self.shared.owners.insert(lookup.clone(), stored.account);
-                }
                 (stored, entropy::account_id(now), Some((lookup, identifier.channel().as_str())))
             }
         };
@@ -212,6 +225,9 @@ impl Journal {
             return Ok(Loaded { head: Arc::new(head), remembered: false, reservation });
         };
         let head = Arc::new(self.read(stored).await?);
+        if let Some((lookup, _)) = reservation {
+            self.remember_owner(lookup, &head);
+        }
         self.shared.heads.insert(head.account, head.clone());
         Ok(Loaded { head, remembered: false, reservation: None })
     }
@@ -243,7 +259,7 @@ impl Journal {
         if verdict.is_committed() {
             self.shared.heads.insert(commit.account, commit.after.clone());
             if let Some((lookup, _)) = &commit.reservation {
-                self.shared.owners.insert(lookup.clone(), commit.account);
+                self.remember_owner(lookup.clone(), &commit.after);
             }
         }
         Ok(verdict)

@@ -6,8 +6,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 use counterfoil::clock::Clock as _;
 use counterfoil::entropy;
 use counterfoil::journal::{Address, Commit, Journal, Loaded, Verdict, replay};
-use counterfoil_domain::user_account::{Fact, UserAccountEvent};
-use counterfoil_domain::values::{AccountId, Identifier, PhoneNumber};
+use counterfoil_domain::user_account::{Fact, Person, UserAccountEvent};
+use counterfoil_domain::values::{AccountId, Channel, EmailAddress, Identifier, PhoneNumber};
 use cqrs_es::{Aggregate as _, EventStore as _};
 
 use crate::support::TestApp;
@@ -20,8 +20,18 @@ fn identifier(number: &str) -> Identifier {
 
 /// A commit of one event, on an account as it was loaded.
 fn commit(app: &TestApp, journal: &Journal, loaded: Loaded) -> Arc<Commit> {
-    let event =
-        UserAccountEvent { at: app.clock.now(), fact: Fact::ProfileUpdated {}, person: None, client: None };
+    commit_of(app, journal, loaded, Fact::ProfileUpdated {}, None)
+}
+
+fn commit_of(
+    app: &TestApp,
+    journal: &Journal,
+    loaded: Loaded,
+    fact: Fact,
+    identifier: Option<Identifier>,
+) -> Arc<Commit> {
+    let person = identifier.map(|known| Person { identifier: Some(known), ..Person::default() });
+    let event = UserAccountEvent { at: app.clock.now(), fact, person, client: None };
     let mut state = loaded.head.state.clone();
     state.apply(event.clone());
     let id = entropy::uuid_v7(app.clock.now());
@@ -147,6 +157,61 @@ async fn in_a_batch_a_stale_commit_leaves_its_neighbours_alone() {
     // The founding commit did happen, long ago; it is known by its id and adds nothing.
     assert_eq!(all, [true; 20]);
     assert_eq!(events(&app).await, 40);
+}
+
+#[tokio::test]
+async fn a_commit_reserves_and_lets_go_or_does_neither() {
+    let app = TestApp::start().await;
+    let journal = app.journal();
+    let numbers = ["+989121234560", "+989121234561", "+989121234562"];
+    for number in numbers {
+        app.api.sign_in(number).await;
+    }
+    let load = async |number: &str| {
+        let address = Address::Identifier(identifier(number));
+        journal.load_anew(&address, app.clock.now()).await.unwrap()
+    };
+    let email = |name: &str| Identifier::Email(EmailAddress::parse(&format!("{name}@example.com")).unwrap());
+    let added = |loaded: &Loaded, name| {
+        let fact = Fact::IdentifierAdded { channel: Channel::Email };
+        commit_of(&app, &journal, loaded.clone(), fact, Some(email(name)))
+    };
+    let replaced = |loaded: &Loaded, by: Identifier| {
+        let fact = Fact::IdentifierReplaced { channel: by.channel() };
+        commit_of(&app, &journal, loaded.clone(), fact, Some(by))
+    };
+    let [first, second, third] = [load(numbers[0]).await, load(numbers[1]).await, load(numbers[2]).await];
+    let held = async |identifier: Identifier| journal.find(&identifier).await.unwrap();
+
+    // By itself and among others, what is stale leaves no reservation, and the neighbours are served.
+    assert_eq!(happened(&journal, &[added(&first, "a")]).await, [true]);
+    assert_eq!(happened(&journal, &[added(&first, "b")]).await, [false]);
+    let batch = [added(&first, "c"), added(&second, "a"), commit(&app, &journal, third.clone())];
+    assert_eq!(happened(&journal, &batch).await, [false, false, true]);
+    assert_eq!(held(email("a")).await, Some(first.head.account));
+    assert_eq!((held(email("b")).await, held(email("c")).await), (None, None));
+    // Of two that want the same, one gets it.
+    let batch = [added(&second, "d"), added(&load(numbers[2]).await, "d")];
+    let both = happened(&journal, &batch).await;
+    assert_eq!(both.iter().filter(|happened| **happened).count(), 1);
+    let winner = if both[0] { &second } else { &third };
+    assert_eq!(held(email("d")).await, Some(winner.head.account));
+
+    // One goes as the other comes, of that kind and that account alone; and once, however often it is sent.
+    let first = load(numbers[0]).await;
+    let batch = [replaced(&first, email("e")), commit(&app, &journal, load(numbers[1]).await)];
+    for _ in 0..2 {
+        assert_eq!(happened(&journal, &batch).await, [true, true]);
+        assert_eq!((held(email("a")).await, held(email("e")).await), (None, Some(first.head.account)));
+    }
+    assert_eq!(happened(&journal, &[replaced(&first, email("f"))]).await, [false]);
+    assert_eq!((held(email("e")).await, held(email("f")).await), (Some(first.head.account), None));
+    assert_eq!(held(identifier(numbers[0])).await, Some(first.head.account));
+    let first = load(numbers[0]).await;
+    assert_eq!(happened(&journal, &[replaced(&first, identifier("+989121234569"))]).await, [true]);
+    assert_eq!(held(identifier(numbers[0])).await, None);
+    assert_eq!(held(email("d")).await, Some(winner.head.account));
+    assert_eq!(app.database.value::<i64>("SELECT count(*) FROM identifiers").await, 5);
 }
 
 #[tokio::test]

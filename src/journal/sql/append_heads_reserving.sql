@@ -1,13 +1,24 @@
+-- journal/sql/append_heads_reserving.sql
 -- As append_heads.sql, where some of the commits reserve an identifier: $7 lookups, $8 channels, null for the others.
--- No row returned for a commit: its version was stale or its identifier taken.
+-- No row returned for a commit: its version was stale or its identifier taken, and it has reserved nothing.
+-- All heads are locked before any identifier is, so that two nodes take their locks in the same order. What is locked
+-- has the version expected, and keeps it; a head that is not there yet has nobody to race with.
 WITH commits AS (
     SELECT *
       FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $7::bytea[], $8::text[])
         AS c (account_id, expected, version, state, leaf, lookup, channel)
 ),
+locked AS (
+    SELECT h.account_id
+      FROM (SELECT account_id, expected FROM commits ORDER BY account_id) AS c,
+           LATERAL (SELECT account_id FROM heads WHERE account_id = c.account_id AND version = c.expected FOR UPDATE) AS h
+),
 reserved AS (
     INSERT INTO identifiers (lookup, account_id, channel)
-    SELECT lookup, account_id, channel FROM commits WHERE lookup IS NOT NULL ORDER BY lookup
+    SELECT c.lookup, c.account_id, c.channel
+      FROM commits AS c LEFT JOIN locked USING (account_id)
+     WHERE c.lookup IS NOT NULL AND (c.expected = 0 OR locked.account_id IS NOT NULL)
+     ORDER BY c.lookup
         ON CONFLICT (lookup) DO NOTHING
     RETURNING account_id
 ),
