@@ -11,8 +11,8 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    DisownSession, Logout, LogoutAll, RefreshToken, RenameDevice, RequestOtp, ResendOtp, RevokeDevice,
-    UpdateProfile, VerifyOtp,
+    AddIdentifier, DisownSession, Logout, LogoutAll, RefreshToken, ReleaseIdentifier, RenameDevice,
+    RequestOtp, ResendOtp, RevokeDevice, UpdateProfile, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
     CodeSent, Purpose, Refusal, Services, SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
@@ -348,6 +348,74 @@ impl Accounts {
         Ok(done.profile)
     }
 
+    /// Sends a code to another identifier of the account that an access token speaks for: one to be added, or to take
+    /// the place of the former one that it has of that kind.
+    ///
+    /// The account puts on record that it wants the identifier; then the account whose it is, or may become, sends the
+    /// code, as it would one to sign in there: whoever asks, a number gets no more codes than it may.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the account may ask for no code now or the identifier may get none, when the
+    /// account has that identifier, or when the session has ended meanwhile.
+    pub async fn add_identifier(
+        &self,
+        token: Token,
+        identifier: Identifier,
+        former: Option<Identifier>,
+        origin: Origin,
+    ) -> Result<CodeOnItsWay, AccountsError> {
+        let (at, nonce) = (self.clock.now(), entropy::challenge_nonce());
+        let wanted = AddIdentifier {
+            at,
+            session: token.session,
+            identifier: identifier.clone(),
+            former,
+            nonce,
+            client: origin.client.clone(),
+        };
+        let done = self.execute(Address::Account(token.account), &origin, at, wanted.into()).await?;
+        accepted(&done.events)?;
+        let command = RequestOtp {
+            at,
+            identifier: identifier.clone(),
+            purpose: Purpose::AddIdentifier,
+            fullname: None,
+            nonce,
+            client: origin.client.clone(),
+            shown: None,
+            test: self.courier.codes().is_test(&identifier),
+        };
+        self.send_code(identifier, origin, at, command.into()).await
+    }
+
+    /// Redeems a code that went to another identifier, which becomes that of the account that an access token speaks
+    /// for; its profile, where the commit gave it back.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the code is not valid or too many were tried, when it is and another account has
+    /// the identifier, or when the session has ended meanwhile.
+    pub async fn verify_identifier(
+        &self,
+        token: Token,
+        identifier: Identifier,
+        former: Option<Identifier>,
+        code: OtpCode,
+        origin: Origin,
+    ) -> Result<Option<Profile>, AccountsError> {
+        let at = self.clock.now();
+        let command = VerifyIdentifier {
+            at,
+            session: token.session,
+            former,
+            identifier,
+            code,
+            client: origin.client.clone(),
+        };
+        let done = self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+        accepted(&done.events)?;
+        Ok(done.profile)
+    }
+
     /// Makes tokens. Where that fails, the session has its generation all the same: the same refresh token gives the tokens
     /// a moment later.
     async fn issue(
@@ -458,8 +526,11 @@ impl Accounts {
         };
         let command = shown_to(loaded.head.account, origin, command);
         let mut decided = self.decide(&loaded, command.clone()).await;
-        if loaded.remembered && !matches!(decided, Ok((_, Some(_)))) {
-            // Nothing would be written, so nothing would find out that memory is out of date.
+        let is_put_to_the_test = matches!(&decided, Ok((events, Some(_)))
+            if events.iter().all(|event| event.gained().is_none()));
+        if loaded.remembered && !is_put_to_the_test {
+            // Nothing would be written, so nothing would find out that memory is out of date; or only after another
+            // account has let an identifier go.
             loaded = until_available(|| self.journal.load_anew(address, at)).await?;
             decided = self.decide(&loaded, command).await;
         }
@@ -467,6 +538,9 @@ impl Accounts {
         let done = |events, profile| Ok(Done { account, events, profile });
         let (events, Some(state)) = decided? else { return done(Vec::new(), None) };
 
+        for event in &events {
+            self.make_way(event, origin, at).await?;
+        }
         let messages = self.messages(account, &events, &state, origin).await?;
         let wakes = messages.iter().any(|message| message.handed_to.is_none());
         let id = entropy::uuid_v7(at);
@@ -492,6 +566,27 @@ impl Accounts {
                 Err(AccountsError::Busy)
             }
         }
+    }
+
+    /// Sees to it that nobody has the identifier that an event makes the account's. Nobody but who has proved that it is
+    /// his comes this far.
+    async fn make_way(
+        &self,
+        event: &UserAccountEvent,
+        origin: &Origin,
+        at: DateTime<Utc>,
+    ) -> Result<(), AccountsError> {
+        if event.gained().is_none() {
+            return Ok(());
+        }
+        let Some(identifier) = event.person.as_ref().and_then(|person| person.identifier.clone()) else {
+            return Ok(());
+        };
+        let address = Address::Identifier(identifier.clone());
+        let holder = until_available(|| self.journal.load_anew(&address, at)).await?;
+        let release = ReleaseIdentifier { at, identifier, client: origin.client.clone() };
+        Box::pin(self.attempt(&address, Some(holder), origin, at, release.into())).await?;
+        Ok(())
     }
 
     /// The events of a command and the state they come to; no state when there are none.
@@ -578,6 +673,11 @@ async fn until_available<T, F: Future<Output = Result<T, JournalError>>>(
     let is_away =
         |error: &JournalError| matches!(error, JournalError::Database(DatabaseError::Unavailable(_)));
     ask.retry(backoff()).when(is_away).await
+}
+
+/// Whether a command's events put no refusal on record.
+fn accepted(events: &[UserAccountEvent]) -> Result<(), Refusal> {
+    events.iter().find_map(UserAccountEvent::refusal).map_or(Ok(()), Err)
 }
 
 /// The answer in a command's events.

@@ -26,7 +26,8 @@ use operations::{healthz, metrics, readyz};
 /// Every path, its methods and their handlers. A path answers with and without its trailing slash.
 pub fn routes(config: &mut ServiceConfig) {
     use accounts::{
-        devices, disown, login, logout, logout_all, profile, refresh, resend, token_verify, verify,
+        devices, disown, identifiers, login, logout, logout_all, profile, refresh, resend, token_verify,
+        verify,
     };
     use oauth::{introspect, revoke};
 
@@ -54,6 +55,12 @@ pub fn routes(config: &mut ServiceConfig) {
             "/accounts/devices/{id}",
             [web::patch().to(devices::patch), web::delete().to(devices::delete)],
             &[Method::PATCH, Method::DELETE],
+        ))
+        .service(resource("/accounts/identifiers", [web::post().to(identifiers::post)], &[Method::POST]))
+        .service(resource(
+            "/accounts/identifiers/verify",
+            [web::post().to(identifiers::verify)],
+            &[Method::POST],
         ))
         .service(resource("/oauth/introspect", [web::post().to(introspect::post)], &[Method::POST]))
         .service(resource("/oauth/revoke", [web::post().to(revoke::post)], &[Method::POST]))

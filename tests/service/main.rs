@@ -11,6 +11,7 @@ mod faults;
 mod gateways;
 mod guard;
 mod http;
+mod identifiers;
 mod journal;
 mod keys;
 mod ledger;

@@ -26,6 +26,7 @@ fn the_curl_lines_of_the_readme_work_in_order_as_printed() {
         "{}",
         "\"current\":true",
         "Ada’s phone",
+        "\"email\":\"countess@example.com\"",
         "406\n",
         "204\n204\n204\n",
         "invalid_access_token",

@@ -45,6 +45,9 @@ impl Installation {
     async fn journey(&self, node: &Node) {
         let device = node.api.sign_in(PHONE).await;
         node.api.rename(&device.access, "Ada").await.ok();
+        let new = serde_json::json!({"phone_number": "+989131234567"});
+        let code = node.api.add_identifier(&device.access, &new).await.code();
+        node.api.verify_identifier(&device.access, &new, &code).await.ok();
         let device = node.api.refresh(&device.refresh).await.ok();
         assert_eq!(node.api.logout(device["refresh_token"].as_str().unwrap()).await.status, 204);
     }

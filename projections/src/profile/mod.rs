@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
-use counterfoil_domain::values::{AccountId, Channel, Identifier};
+use counterfoil_domain::values::{AccountId, Channel, EmailAddress, Identifier, PhoneNumber};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
 use tokio_postgres::Row;
@@ -105,6 +105,20 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// The proved identifier of that kind.
+    pub fn identifier(&self, channel: Channel) -> Option<Identifier> {
+        match channel {
+            Channel::Phone => {
+                let number = self.phone_number.as_deref()?;
+                PhoneNumber::parse(number, None).ok().map(Identifier::Phone)
+            }
+            Channel::Email => {
+                let address = self.email.as_deref()?;
+                EmailAddress::parse(address).ok().map(Identifier::Email)
+            }
+        }
+    }
+
     /// Reads a row of `profiles`; `None` where nobody has joined by it.
     pub fn of(row: &Row) -> Option<Self> {
         let date_joined = row.get::<_, Option<_>>("date_joined")?;

@@ -17,7 +17,7 @@ const LIMIT: usize = 16 * 1024;
 const LOGOUT_ALL: &str = "/accounts/logout/all";
 
 /// Every path, without its slash, and its methods.
-const PATHS: [(&str, &[&str]); 15] = [
+const PATHS: [(&str, &[&str]); 17] = [
     ("/accounts/login", &["POST"]),
     ("/accounts/verify", &["POST"]),
     ("/accounts/verify/resend", &["POST"]),
@@ -25,6 +25,8 @@ const PATHS: [(&str, &[&str]); 15] = [
     ("/accounts/token/verify", &["POST"]),
     ("/accounts/logout", &["POST"]),
     (LOGOUT_ALL, &["POST"]),
+    ("/accounts/identifiers", &["POST"]),
+    ("/accounts/identifiers/verify", &["POST"]),
     ("/accounts/devices", &["GET"]),
     ("/accounts/devices/00000000-0000-7000-8000-000000000000", &["PATCH", "DELETE"]),
     ("/accounts/profile", &["GET", "PATCH"]),

@@ -4,6 +4,7 @@ mod browsers;
 mod credentials;
 mod devices;
 mod general;
+mod identifiers;
 mod key_set;
 mod login;
 mod logout;

@@ -10,6 +10,8 @@ use crate::support::{Answer, Api, TestApp};
 
 const PHONE: &str = "+989121234567";
 const EMAIL: &str = "ada.lovelace@analytical.example";
+const ADDED_PHONE: &str = "+989131234567";
+const ADDED_EMAIL: &str = "countess@engine.example";
 const NAME: &str = "Augusta Ada Kingenhövel";
 const RENAMED: &str = "آگوستا آدا لاولیس";
 const DEVICE: &str = "Babbage-Handset-1843";
@@ -61,14 +63,23 @@ async fn the_journal_tells_nothing_of_a_person_and_no_secret() {
     let app = TestApp::start().await;
     let mut needles = live_through(&app, "phone_number", PHONE).await;
     needles.extend(live_through(&app, "email", EMAIL).await);
-    let people = [PHONE, &PHONE[1..], "9121234567", EMAIL, "lovelace", "analytical"];
+    app.wait(60);
+    let device = app.api.sign_in(PHONE).await;
+    for added in [json!({"email": ADDED_EMAIL}), json!({"phone_number": ADDED_PHONE})] {
+        let code = app.api.add_identifier(&device.access, &added).await.code();
+        app.api.verify_identifier(&device.access, &added, &code).await.ok();
+        needles.push(code);
+        app.wait(60);
+    }
+    let people =
+        [PHONE, &PHONE[1..], "9121234567", EMAIL, "lovelace", "analytical", ADDED_EMAIL, "9131234567"];
     let devices =
         [DEVICE, "Babbage", DEVICE_RENAMED, "Jacquard", USER_AGENT, "DifferenceEngine", "127.0.0.1"];
     let names = [NAME, "Augusta", "Kingenh", RENAMED, "لاولیس"];
     needles.extend(people.into_iter().chain(devices).chain(names).map(str::to_owned));
     // A hash that needs no key would tell a number to whoever tries all numbers.
-    let hashes =
-        [PHONE, EMAIL].map(|text| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()));
+    let hashes = [PHONE, EMAIL, ADDED_PHONE, ADDED_EMAIL]
+        .map(|text| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()));
 
     let database = app.database.connect().await;
     for table in JOURNAL {

@@ -103,6 +103,20 @@ impl Api {
         Self::send(self.request(Method::PATCH, path).bearer_auth(access_token).json(&body)).await
     }
 
+    /// Asks for a code to another identifier: `{"email": …}`.
+    pub async fn add_identifier(&self, access_token: &str, identifier: &Value) -> Answer {
+        let request = self.request(Method::POST, "/accounts/identifiers/").bearer_auth(access_token);
+        Self::send(request.json(identifier)).await
+    }
+
+    /// Redeems the code that went to another identifier.
+    pub async fn verify_identifier(&self, access_token: &str, identifier: &Value, code: &str) -> Answer {
+        let mut body = identifier.clone();
+        body["code"] = json!(code);
+        let request = self.request(Method::POST, "/accounts/identifiers/verify/").bearer_auth(access_token);
+        Self::send(request.json(&body)).await
+    }
+
     /// Sends bytes as they are; what comes back until the service closes the connection.
     pub async fn send_raw(&self, bytes: &[u8]) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
