@@ -87,6 +87,9 @@ async fn serve(
     let (database, accounts) = (state.database.clone(), state.accounts.clone());
     let journal = accounts.journal().clone();
     let application = Application::build(settings, state)?;
+    for until in settings.test_identifiers.ends() {
+        tracing::warn!(%until, "an identifier is listed for tests: whoever knows its code signs in by it");
+    }
     tracing::info!(address = %application.address(), profile = ?settings.profile, "listening");
     if settings.profile == Profile::Production
         && migrations::could_alter_events(database.reader()).await.unwrap_or(false)
