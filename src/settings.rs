@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::delivery::{self, DeliverySettings, RawDelivery, RawGateways};
 use crate::extra_claims::{ConfiguredClaims, ProfileField};
+use crate::http::{ForwardedHeader, Proxies};
 use crate::keyring::KeyringSource;
 use crate::notices::NewDeviceNotice;
 use crate::oauth_clients::OauthClients;
@@ -121,6 +122,8 @@ pub struct HttpPolicy {
     pub allowed_origins: Vec<String>,
     /// Whether browsers are given their tokens in cookies.
     pub cookies: Cookies,
+    /// The proxies that stand in front of the service.
+    pub proxies: Proxies,
 }
 
 /// A database URL, which holds a password.
@@ -263,6 +266,7 @@ impl Sources {
             oauth_clients: oauth_clients(raw.oauth.clients)?,
             allowed_origins: origins(raw.browsers.allowed_origins)?,
             cookies: raw.browsers.cookies,
+            proxies: proxies(raw.server.trusted_proxies, raw.server.forwarded)?,
         };
         let access_lifetime = seconds(raw.tokens.access_lifetime);
         if !(30..=3600).contains(&raw.tokens.access_lifetime) {
@@ -401,6 +405,25 @@ fn origins(origins: Vec<String>) -> Result<Vec<String>, SettingsError> {
     Ok(origins)
 }
 
+fn proxies(trusted: Option<Words>, header: Option<ForwardedHeader>) -> Result<Proxies, SettingsError> {
+    let mut networks = Vec::new();
+    for text in trusted.map(Words::into_list).unwrap_or_default() {
+        let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
+        networks.push(network.map_err(|_| {
+            invalid("server.trusted_proxies", &format!("{text:?} is not a network such as 10.0.0.0/8"))
+        })?);
+    }
+    match (networks.is_empty(), header) {
+        (false, None) => {
+            Err(invalid("server.forwarded", "is missing: in which header do the proxies say it?"))
+        }
+        (true, Some(_)) => {
+            Err(invalid("server.trusted_proxies", "is missing: whose header is to be believed?"))
+        }
+        (_, header) => Ok(Proxies { trusted: networks, header }),
+    }
+}
+
 fn seconds(seconds: u32) -> TimeDelta {
     TimeDelta::seconds(seconds.into())
 }
@@ -469,7 +492,13 @@ raw_section!(Raw {
     limits: RawLimits,
     log: RawLog,
 });
-raw_section!(RawServer { listen: String, workers: usize, public_url: Option<String> });
+raw_section!(RawServer {
+    listen: String,
+    workers: usize,
+    public_url: Option<String>,
+    trusted_proxies: Option<Words>,
+    forwarded: Option<ForwardedHeader>,
+});
 raw_section!(RawDatabase { url: Option<String>, migration_url: Option<String>, connections: usize });
 raw_section!(RawKeyring { file: Option<PathBuf>, command: Option<Words> });
 
@@ -578,6 +607,10 @@ mod tests {
             ("DATABASE_URL", "postgresql://localhost/x", "keyring.file"),
             ("COUNTERFOIL__IDENTIFIERS__DEFAULT_REGION", "Iran", "identifiers.default_region"),
             ("COUNTERFOIL__BROWSERS__COOKIES", "perhaps", "browsers.cookies"),
+            ("COUNTERFOIL__SERVER__TRUSTED_PROXIES", "10.0.0.0/33", "server.trusted_proxies"),
+            ("COUNTERFOIL__SERVER__TRUSTED_PROXIES", "10.0.0.0/8 fd00::1", "server.forwarded"),
+            ("COUNTERFOIL__SERVER__FORWARDED", "forwarded", "server.trusted_proxies"),
+            ("COUNTERFOIL__SERVER__FORWARDED", "x-real-ip", "server.forwarded"),
         ] {
             let error = read(&[(name, value)]).expect_err(name).to_string();
             assert!(error.contains(named), "{name}={value}: {error}");

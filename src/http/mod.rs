@@ -16,7 +16,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route, guard};
 
 pub use cors::cors;
-pub use extract::bearer;
+pub use extract::{ForwardedHeader, Proxies, bearer};
 pub use observe::{observe, request_id};
 pub use problem::Problem;
 

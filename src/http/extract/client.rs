@@ -16,7 +16,7 @@ use crate::http::request_id;
 use crate::language::Language;
 use crate::tokens::{Token, Tokens};
 
-/// The other end of the connection.
+/// The client: the other end of the connection, or whom our own proxy says it speaks for.
 #[derive(Clone, Debug)]
 pub struct Peer {
     ip: IpAddr,
@@ -63,9 +63,10 @@ impl FromRequest for Peer {
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // The peer's own address, never what a header claims; one address however it is written.
-        let ip =
-            request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        let ip = request
+            .app_data::<web::Data<State>>()
+            .map_or(peer, |state| state.http.proxies.client(peer, request.headers()));
         let user_agent = request
             .headers()
             .get(header::USER_AGENT)
