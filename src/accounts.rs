@@ -35,6 +35,7 @@ use crate::extra_claims::{ClaimsSource, ConfiguredClaims};
 use crate::journal::{Address, Commit, Journal, JournalError, Loaded, Verdict};
 use crate::keyring::Keyring;
 use crate::lanes::Lanes;
+use crate::limits::{Limits, LimitsError};
 use crate::notices::{self, Notices};
 use crate::tokens::{ExtraClaims, IssuedTokens, Kind, Token, Tokens};
 
@@ -66,6 +67,9 @@ pub enum AccountsError {
     /// Others changed the account each time it was tried.
     #[error("the account is busy")]
     Busy,
+    /// A limit that all nodes share does not let it through.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
     /// The journal could not do it.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -104,6 +108,7 @@ pub struct Accounts {
     ended: Arc<EndedSessions>,
     claims: Arc<dyn ClaimsSource>,
     lanes: Arc<Lanes<Vec<u8>>>,
+    limits: Limits,
 }
 
 impl fmt::Debug for Accounts {
@@ -120,7 +125,7 @@ struct Done {
 }
 
 impl Accounts {
-    /// The write side over a journal.
+    /// The write side over a journal, without limits but those per identifier.
     pub fn new(
         journal: Journal,
         services: Services,
@@ -130,8 +135,23 @@ impl Accounts {
         clock: Arc<dyn Clock>,
         ended: Arc<EndedSessions>,
     ) -> Self {
-        let claims = Arc::new(ConfiguredClaims::default());
-        Self { journal, services, courier, notices, tokens, clock, ended, claims, lanes: Arc::default() }
+        Self {
+            journal,
+            services,
+            courier,
+            notices,
+            tokens,
+            clock,
+            ended,
+            claims: Arc::new(ConfiguredClaims::default()),
+            lanes: Arc::default(),
+            limits: Limits::off(),
+        }
+    }
+
+    /// The same, within the limits that all nodes share.
+    pub fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Goes on with another keyring's keys, on every thread.
@@ -158,7 +178,8 @@ impl Accounts {
 
     /// The same write side, over a journal with connections of its own.
     pub fn on_this_thread(&self, database: Database) -> Self {
-        Self { journal: self.journal.on_this_thread(database), ..self.clone() }
+        let limits = self.limits.on_this_thread(database.clone());
+        Self { journal: self.journal.on_this_thread(database), limits, ..self.clone() }
     }
 
     /// Sends a code, for an account that may not exist yet.
@@ -182,7 +203,8 @@ impl Accounts {
             shown: None,
             test: self.courier.codes().is_test(&identifier),
         };
-        self.send_code(identifier, origin, at, command.into()).await
+        let send = self.send_code(&identifier, &origin, at, command.into());
+        self.counting_codes(&identifier, &origin, send).await
     }
 
     /// Sends the pending code once more.
@@ -203,7 +225,8 @@ impl Accounts {
             shown: None,
             test: self.courier.codes().is_test(&identifier),
         };
-        self.send_code(identifier, origin, at, command.into()).await
+        let send = self.send_code(&identifier, &origin, at, command.into());
+        self.counting_codes(&identifier, &origin, send).await
     }
 
     /// Redeems a code for a session.
@@ -227,8 +250,13 @@ impl Accounts {
             shown: None,
             test: self.courier.codes().is_test(&identifier),
         };
-        let done = self.execute(Address::Identifier(identifier), &origin, at, command.into()).await?;
-        let session = outcome(&done.events, SessionTokens::from_event)?;
+        let redeem = async {
+            let address = Address::Identifier(identifier.clone());
+            let done = self.execute(address, &origin, at, command.into()).await?;
+            let session = outcome(&done.events, SessionTokens::from_event)?;
+            Ok((done, session))
+        };
+        let (done, session) = self.counting_tries(&identifier, &origin, redeem).await?;
         let tokens = self.issue(done.account, &session, done.profile.as_ref()).await?;
         Ok(SignedIn { account: done.account, tokens, profile: done.profile })
     }
@@ -373,8 +401,6 @@ impl Accounts {
             nonce,
             client: origin.client.clone(),
         };
-        let done = self.execute(Address::Account(token.account), &origin, at, wanted.into()).await?;
-        accepted(&done.events)?;
         let command = RequestOtp {
             at,
             identifier: identifier.clone(),
@@ -385,7 +411,12 @@ impl Accounts {
             shown: None,
             test: self.courier.codes().is_test(&identifier),
         };
-        self.send_code(identifier, origin, at, command.into()).await
+        let send = async {
+            let done = self.execute(Address::Account(token.account), &origin, at, wanted.into()).await?;
+            accepted(&done.events)?;
+            self.send_code(&identifier, &origin, at, command.into()).await
+        };
+        self.counting_codes(&identifier, &origin, send).await
     }
 
     /// Redeems a code that went to another identifier, which becomes that of the account that an access token speaks
@@ -407,13 +438,16 @@ impl Accounts {
             at,
             session: token.session,
             former,
-            identifier,
+            identifier: identifier.clone(),
             code,
             client: origin.client.clone(),
         };
-        let done = self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
-        accepted(&done.events)?;
-        Ok(done.profile)
+        let redeem = async {
+            let done = self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+            accepted(&done.events)?;
+            Ok(done.profile)
+        };
+        self.counting_tries(&identifier, &origin, redeem).await
     }
 
     /// Makes tokens. Where that fails, the session has its generation all the same: the same refresh token gives the tokens
@@ -447,14 +481,49 @@ impl Accounts {
         Ok(in_time.unwrap_or_else(|_| Err(late()))?)
     }
 
+    /// Sends a code within the shared limits, which are asked before anything else happens.
+    async fn counting_codes(
+        &self,
+        identifier: &Identifier,
+        origin: &Origin,
+        send: impl Future<Output = Result<CodeOnItsWay, AccountsError>>,
+    ) -> Result<CodeOnItsWay, AccountsError> {
+        let counted = self.limits.count_code(identifier, origin.client.ip).await?;
+        let sent = send.await;
+        match &sent {
+            Ok(_) => counted.sent(),
+            Err(AccountsError::Refused(_)) => counted.not_sent(),
+            // It may have been sent.
+            Err(_) => {}
+        }
+        sent
+    }
+
+    /// Redeems a code within the shared limits, which are asked before anything else happens.
+    async fn counting_tries<T>(
+        &self,
+        identifier: &Identifier,
+        origin: &Origin,
+        redeem: impl Future<Output = Result<T, AccountsError>>,
+    ) -> Result<T, AccountsError> {
+        self.limits.count_try(origin.client.ip).await?;
+        let redeemed = redeem.await;
+        match &redeemed {
+            Ok(_) => self.limits.count_redeemed(identifier),
+            Err(AccountsError::Refused(Refusal::InvalidCode)) => self.limits.count_wrong_code(),
+            Err(_) => {}
+        }
+        redeemed
+    }
+
     async fn send_code(
         &self,
-        identifier: Identifier,
-        origin: Origin,
+        identifier: &Identifier,
+        origin: &Origin,
         at: DateTime<Utc>,
         command: UserAccountCommand,
     ) -> Result<CodeOnItsWay, AccountsError> {
-        let done = self.execute(Address::Identifier(identifier.clone()), &origin, at, command).await?;
+        let done = self.execute(Address::Identifier(identifier.clone()), origin, at, command).await?;
         let sent = outcome(&done.events, CodeSent::from_event)?;
         Ok(CodeOnItsWay {
             expires_in: (sent.expires_at - sent.sent_at).to_std().unwrap_or_default(),
@@ -462,8 +531,8 @@ impl Accounts {
             code: self
                 .courier
                 .gateways()
-                .echoes(&identifier)
-                .then(|| self.courier.codes().derive(&sent.nonce, &identifier, sent.purpose)),
+                .echoes(identifier)
+                .then(|| self.courier.codes().derive(&sent.nonce, identifier, sent.purpose)),
         })
     }
 

@@ -26,6 +26,7 @@ use crate::group::Group;
 use crate::http::{self, Problem};
 use crate::journal::Journal;
 use crate::keyring::Keyring;
+use crate::limits::Limits;
 use crate::notices::Notices;
 use crate::otp::OtpCodes;
 use crate::personal_data::PersonalData;
@@ -103,6 +104,10 @@ impl State {
             clients: Arc::new(ClientMarks::new(keyring)),
             policy: Arc::new(settings.policy.clone()),
         };
+        let prices = settings.delivery.prices.clone();
+        let limits = settings.limits.clone().map_or_else(Limits::off, |(policy, place)| {
+            Limits::new(policy, place, database.clone(), keyring, prices, clock.clone())
+        });
         let courier = Courier::new(
             database.clone(),
             journal.personal_data().clone(),
@@ -112,7 +117,8 @@ impl State {
             clock.clone(),
         );
         let mut accounts =
-            Accounts::new(journal, services, courier, notices, tokens.clone(), clock.clone(), ended.clone());
+            Accounts::new(journal, services, courier, notices, tokens.clone(), clock.clone(), ended.clone())
+                .within(limits);
         accounts.use_claims(Arc::new(settings.claims.clone()));
         let http = Arc::new(settings.http.clone());
         Ok(Self::over(database, accounts, tokens, clock, ended, http, metrics))
@@ -215,10 +221,12 @@ impl State {
         self.ended.prune(now);
         let pruned = self.query(async |db| {
             let revoked = revoked_token::prune(db, now).await?;
-            Ok((revoked, outbox::prune(db, now - MESSAGES_KEPT).await?))
+            let statement = db.prepare_cached(include_str!("limits/sql/prune.sql")).await?;
+            let counters = db.execute(&statement, &[&now]).await?;
+            Ok((revoked, outbox::prune(db, now - MESSAGES_KEPT).await?, counters))
         });
-        if let Ok((sessions, messages)) = pruned.await {
-            tracing::debug!(sessions, messages, "forgot what has expired");
+        if let Ok((sessions, messages, meters)) = pruned.await {
+            tracing::debug!(sessions, messages, meters, "forgot what has expired");
         }
     }
 }

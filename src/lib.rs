@@ -18,6 +18,7 @@ pub mod journal;
 pub mod keyring;
 mod lanes;
 pub mod language;
+pub mod limits;
 pub mod migrations;
 mod notices;
 pub mod oauth_clients;

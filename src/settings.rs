@@ -1,6 +1,7 @@
 //! What an installation can set, and where each value came from.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
@@ -11,10 +12,11 @@ use counterfoil_domain::user_account::{Binding, DeviceLimitPolicy, InvalidPolicy
 use counterfoil_domain::values::{EmailAddress, Identifier, OtpCode, PhoneNumber, Region};
 use serde::Deserialize;
 
-use crate::delivery::{self, DeliverySettings, RawDelivery, RawGateways};
+use crate::delivery::{self, DeliverySettings, Price, RawDelivery, RawGateways};
 use crate::extra_claims::{ConfiguredClaims, ProfileField};
 use crate::http::{ForwardedHeader, Proxies};
 use crate::keyring::KeyringSource;
+use crate::limits::{LimitPolicy, LimitStore, Rate};
 use crate::notices::NewDeviceNotice;
 use crate::oauth_clients::OauthClients;
 use crate::test_identifiers::TestIdentifiers;
@@ -82,6 +84,8 @@ pub struct Settings {
     pub http: HttpPolicy,
     /// The numbers that the rules go by.
     pub policy: Policy,
+    /// The limits that all nodes share, and where they are counted; none for no such limits.
+    pub limits: Option<(LimitPolicy, LimitStore)>,
     /// How tokens are made.
     pub tokens: TokenPolicy,
     /// What access tokens say besides.
@@ -250,13 +254,15 @@ impl Sources {
             return Err(invalid("database.migration_url", "goes with database.url, which is missing"));
         }
         let delivery = DeliverySettings::check(raw.delivery, raw.gateways, development)?;
-        match (raw.limits.shared.as_str(), development) {
-            ("on", _) | ("off", true) => {}
+        let shared = match (raw.limits.shared.as_str(), development) {
+            ("on", _) => true,
+            ("off", true) => false,
             ("off", false) => {
                 return Err(invalid("limits.shared", "can be off in the development profile only"));
             }
             _ => return Err(invalid("limits.shared", "is `on` or `off`")),
-        }
+        };
+        let limits = limits(raw.limits)?;
         let default_region = region(raw.identifiers.default_region.as_deref())?;
         let may_test = development || raw.identifiers.allow_test_in_production;
         let test_identifiers = test_identifiers(raw.identifiers.test, default_region, may_test)?;
@@ -305,6 +311,7 @@ impl Sources {
             claims: claims(raw.tokens.claims, raw.tokens.profile_claims)?,
             test_identifiers,
             new_device_notice: raw.sessions.new_device_notice,
+            limits: shared.then_some(limits),
             tokens: TokenPolicy { issuer: raw.tokens.issuer, audience: raw.tokens.audience, access_lifetime },
             log_filter: raw.log.filter,
             log_json: match raw.log.format.as_str() {
@@ -343,6 +350,10 @@ fn region(code: Option<&str>) -> Result<Option<Region>, SettingsError> {
 fn oauth_clients(clients: Vec<RawOauthClient>) -> Result<OauthClients, SettingsError> {
     let clients = OauthClients::new(clients.into_iter().map(|client| (client.id, client.secret_sha256)));
     clients.map_err(|error| invalid("oauth.clients", &error.to_string()))
+}
+
+fn money(text: String) -> Result<Price, SettingsError> {
+    Price::parse(&text).ok_or_else(|| invalid("limits.money_per_day", "is not an amount such as 25 or 0.05"))
 }
 
 fn public_url(url: String) -> Result<String, SettingsError> {
@@ -424,6 +435,64 @@ fn proxies(trusted: Option<Words>, header: Option<ForwardedHeader>) -> Result<Pr
     }
 }
 
+fn limits(raw: RawLimits) -> Result<(LimitPolicy, LimitStore), SettingsError> {
+    let positive = |setting, value: u32| {
+        // A rate of more than that is finer than the microseconds that it is kept in.
+        let fits = (1..=1_000_000).contains(&value);
+        if fits { Ok(value) } else { Err(invalid(setting, "must be 1 to 1000000")) }
+    };
+    let rate = |burst: (_, u32), per_minute: (_, u32)| -> Result<Rate, SettingsError> {
+        let (burst, per_minute) = (positive(burst.0, burst.1)?, positive(per_minute.0, per_minute.1)?);
+        Ok(Rate { burst, per_minute })
+    };
+    let store = match (raw.store.as_str(), raw.redis_url) {
+        ("postgres", _) => LimitStore::Postgres,
+        ("redis", None) => return Err(invalid("limits.redis_url", "is missing")),
+        ("redis", Some(url)) => {
+            let server = redis::Client::open(url);
+            let server = server.map_err(|_| invalid("limits.redis_url", "is no redis:// URL"))?;
+            LimitStore::Redis(Box::new(server))
+        }
+        _ => return Err(invalid("limits.store", "is `postgres` or `redis`")),
+    };
+    let mut countries = Vec::new();
+    for code in raw.countries.into_list() {
+        let unknown =
+            || invalid("limits.countries", &format!("{code:?} is not a two-letter code such as IR"));
+        countries.push(Region::parse(&code).ok_or_else(unknown)?);
+    }
+    let mut messages_per_country = BTreeMap::new();
+    for (code, messages) in raw.messages_per_country {
+        let unknown =
+            || invalid("limits.messages_per_country", &format!("{code:?} is not a two-letter code"));
+        messages_per_country.insert(Region::parse(&code).ok_or_else(unknown)?.to_string(), messages);
+    }
+    if raw.conversion_percent > 100 {
+        return Err(invalid("limits.conversion_percent", "must be 0 to 100"));
+    }
+    let policy = LimitPolicy {
+        codes_per_address: rate(
+            ("limits.codes_burst", raw.codes_burst),
+            ("limits.codes_per_minute", raw.codes_per_minute),
+        )?,
+        tries_per_address: rate(
+            ("limits.tries_burst", raw.tries_burst),
+            ("limits.tries_per_minute", raw.tries_per_minute),
+        )?,
+        codes_per_prefix: positive("limits.codes_per_prefix", raw.codes_per_prefix)?,
+        countries,
+        messages_per_country,
+        codes_per_minute: raw.service_codes_per_minute,
+        messages_per_day: raw.messages_per_day,
+        money_per_day: raw.money_per_day.map(money).transpose()?,
+        emails_per_day: raw.emails_per_day,
+        wrong_codes_per_hour: raw.wrong_codes_per_hour,
+        conversion_from: positive("limits.conversion_from", raw.conversion_from)?,
+        conversion_percent: raw.conversion_percent,
+    };
+    Ok((policy, store))
+}
+
 fn seconds(seconds: u32) -> TimeDelta {
     TimeDelta::seconds(seconds.into())
 }
@@ -438,7 +507,7 @@ fn collect(value: &Value, path: &str, shown: &mut Vec<Shown>) {
     }
     let text = value.to_string();
     let value_shown = match path {
-        "database.url" | "database.migration_url" => masked(&text),
+        "database.url" | "database.migration_url" | "limits.redis_url" => masked(&text),
         // An argument may be what the secret store is opened with.
         "keyring.command" => "…".to_owned(),
         _ if path.starts_with("gateways.")
@@ -553,7 +622,25 @@ raw_section!(RawTokens {
 raw_section!(RawOauth { clients: Vec<RawOauthClient> });
 raw_section!(RawOauthClient { id: String, secret_sha256: String });
 raw_section!(RawBrowsers { allowed_origins: Vec<String>, cookies: Cookies });
-raw_section!(RawLimits { shared: String });
+raw_section!(RawLimits {
+    shared: String,
+    store: String,
+    redis_url: Option<String>,
+    codes_burst: u32,
+    codes_per_minute: u32,
+    tries_burst: u32,
+    tries_per_minute: u32,
+    codes_per_prefix: u32,
+    countries: Words,
+    messages_per_country: BTreeMap<String, u32>,
+    service_codes_per_minute: Option<u32>,
+    messages_per_day: Option<u32>,
+    money_per_day: Option<String>,
+    emails_per_day: Option<u32>,
+    wrong_codes_per_hour: u32,
+    conversion_from: u32,
+    conversion_percent: u32,
+});
 raw_section!(RawLog { filter: String, format: String });
 
 #[cfg(test)]
@@ -607,6 +694,11 @@ mod tests {
             ("DATABASE_URL", "postgresql://localhost/x", "keyring.file"),
             ("COUNTERFOIL__IDENTIFIERS__DEFAULT_REGION", "Iran", "identifiers.default_region"),
             ("COUNTERFOIL__BROWSERS__COOKIES", "perhaps", "browsers.cookies"),
+            ("COUNTERFOIL__LIMITS__CODES_BURST", "0", "limits.codes_burst"),
+            ("COUNTERFOIL__LIMITS__STORE", "memory", "limits.store"),
+            ("COUNTERFOIL__LIMITS__STORE", "redis", "limits.redis_url"),
+            ("COUNTERFOIL__LIMITS__COUNTRIES", "IR Iran", "limits.countries"),
+            ("COUNTERFOIL__LIMITS__MESSAGES_PER_COUNTRY__IRAN", "5", "limits.messages_per_country"),
             ("COUNTERFOIL__SERVER__TRUSTED_PROXIES", "10.0.0.0/33", "server.trusted_proxies"),
             ("COUNTERFOIL__SERVER__TRUSTED_PROXIES", "10.0.0.0/8 fd00::1", "server.forwarded"),
             ("COUNTERFOIL__SERVER__FORWARDED", "forwarded", "server.trusted_proxies"),
@@ -684,7 +776,9 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        for variable in ["DATABASE_URL", "COUNTERFOIL__DATABASE__MIGRATION_URL"] {
+        for variable in
+            ["DATABASE_URL", "COUNTERFOIL__DATABASE__MIGRATION_URL", "COUNTERFOIL__LIMITS__REDIS_URL"]
+        {
             let environment = [(variable.to_owned(), "postgresql://ada:secret@db/x".to_owned())];
             let sources = Sources::read(None, environment.into_iter(), std::iter::empty()).expect("read");
             assert!(!format!("{:?}", sources.shown()).contains("secret"), "{variable}");

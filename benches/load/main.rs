@@ -14,6 +14,7 @@ mod bare;
 mod client;
 mod cpu;
 mod growth;
+mod limits;
 mod pgbench;
 mod report;
 mod run;

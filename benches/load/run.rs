@@ -13,7 +13,7 @@ use super::client::{self, Measured, complete, drive};
 use super::report::Report;
 use super::scenario::{Refresh, Same, SignIn, Tokens};
 use super::service::Service;
-use super::{attack, cpu, growth, pgbench};
+use super::{attack, cpu, growth, limits, pgbench};
 
 /// A run, and what it has found so far.
 pub struct Bench {
@@ -64,6 +64,9 @@ impl Bench {
     }
 
     fn all(&mut self, accounts: usize, many: usize) {
+        if self.wanted("login_limits") {
+            limits::measure(self);
+        }
         self.pgbench(64);
         let service = Service::start(&self.folder, &self.url);
         self.report.figure("memory_at_rest_mib", service.memory_mib());

@@ -16,6 +16,10 @@ pub struct Service {
 
 impl Service {
     pub fn start(folder: &Path, database: &str) -> Self {
+        Self::start_with(folder, database, &[])
+    }
+
+    pub fn start_with(folder: &Path, database: &str, environment: &[(&str, &str)]) -> Self {
         let began = Instant::now();
         let mut process = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
             .arg("serve")
@@ -25,6 +29,7 @@ impl Service {
             .env("COUNTERFOIL_LISTEN", "127.0.0.1:0")
             .env("COUNTERFOIL__LOG__FILTER", "warn,counterfoil::cli=info")
             .env("COUNTERFOIL__LIMITS__SHARED", "off")
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

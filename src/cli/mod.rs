@@ -3,6 +3,7 @@
 mod accounts;
 mod config;
 mod keys;
+mod limits;
 mod output;
 mod projections;
 mod serve;
@@ -43,6 +44,9 @@ enum Command {
     /// Check and rebuild what is read from.
     #[command(subcommand)]
     Projections(projections::Projections),
+    /// Look at the limits that all nodes share, and lift them.
+    #[command(subcommand)]
+    Limits(limits::Limits),
     /// Look at the settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -87,6 +91,7 @@ impl Cli {
             Command::Keys(keys) => keys.run(sources),
             Command::Accounts(accounts) => accounts.run(&sources()?.check()?),
             Command::Projections(projections) => projections.run(&sources()?.check()?),
+            Command::Limits(limits) => limits.run(&sources()?.check()?),
             Command::Config(config) => config.run(sources()?),
             Command::Completions { shell } => {
                 let mut text = Vec::new();

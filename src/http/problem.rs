@@ -17,6 +17,7 @@ use crate::accounts::AccountsError;
 use crate::database::DatabaseError;
 use crate::journal::JournalError;
 use crate::language::Language;
+use crate::limits::LimitsError;
 
 /// A field's complaints, each the name of a message.
 pub type FieldErrors = BTreeMap<String, Vec<&'static str>>;
@@ -51,6 +52,8 @@ pub enum Problem {
     InvalidCode,
     /// Too many wrong codes.
     TooManyTries(Duration),
+    /// Too many requests of this client, or of all of them.
+    TooManyRequests(Duration),
     /// A code was sent a moment ago.
     CodeTooSoon(Duration),
     /// The identifier may get no code now.
@@ -94,6 +97,7 @@ impl Problem {
             AccountsError::Refused(refusal) => Self::from_refusal(*refusal, now),
             AccountsError::InvalidToken => Self::InvalidToken,
             AccountsError::Busy => Self::Unavailable,
+            AccountsError::Limits(error) => Self::from_limits(error),
             AccountsError::Journal(error) => Self::from_journal(error),
         }
     }
@@ -112,6 +116,21 @@ impl Problem {
             Refusal::UnknownDevice => Self::NotFound,
             Refusal::SpentToken => Self::InvalidToken,
             Refusal::SessionEnded => Self::InvalidAccessToken,
+        }
+    }
+
+    /// The answer to a limit that all nodes share. It does not say which limit that is.
+    pub fn from_limits(error: &LimitsError) -> Self {
+        match error {
+            LimitsError::Refused { wait, .. } => Self::TooManyRequests(*wait),
+            LimitsError::CountryNotServed => Self::InvalidFields(FieldErrors::from([(
+                "phone_number".to_owned(),
+                vec!["phone_not_mobile"],
+            )])),
+            LimitsError::Unanswered(error) => {
+                tracing::warn!(%error, "nobody is let through");
+                Self::Unavailable
+            }
         }
     }
 
@@ -156,6 +175,7 @@ impl Problem {
             Self::CrossSiteRequest => "cross_site_request",
             Self::InvalidCode => "invalid_code",
             Self::TooManyTries(_) => "too_many_tries",
+            Self::TooManyRequests(_) => "too_many_requests",
             Self::CodeTooSoon(_) => "code_too_soon",
             Self::CodeQuotaSpent(_) => "code_quota_spent",
             Self::NoPendingCode => "no_pending_code",
@@ -190,7 +210,7 @@ impl Problem {
             Self::DeviceLimitReached | Self::IdentifierTaken => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooManyTries(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyTries(_) | Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -204,7 +224,10 @@ impl Problem {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooManyTries(wait) | Self::CodeTooSoon(wait) | Self::CodeQuotaSpent(wait) => Some(*wait),
+            Self::TooManyTries(wait)
+            | Self::TooManyRequests(wait)
+            | Self::CodeTooSoon(wait)
+            | Self::CodeQuotaSpent(wait) => Some(*wait),
             Self::Unavailable => Some(Duration::from_secs(1)),
             Self::InvalidFields(_)
             | Self::MalformedBody

@@ -15,6 +15,7 @@ mod identifiers;
 mod journal;
 mod keys;
 mod ledger;
+mod limits;
 mod outage;
 mod processes;
 mod projections;

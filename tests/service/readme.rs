@@ -16,7 +16,8 @@ fn the_curl_lines_of_the_readme_work_in_order_as_printed() {
 
     let database = TestDatabase::new();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
-    let node = Node::start(&folder, &[("DATABASE_URL", &database.url.0)]);
+    let node =
+        Node::start(&folder, &[("DATABASE_URL", &database.url.0), ("COUNTERFOIL__LIMITS__SHARED", "on")]);
     let script = printed.replace("127.0.0.1:8000", &node.api.address().to_string());
     let output = Command::new("bash").args(["-euo", "pipefail", "-c", &script]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

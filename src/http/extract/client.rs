@@ -63,7 +63,8 @@ impl FromRequest for Peer {
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        let peer =
+            request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
         let ip = request
             .app_data::<web::Data<State>>()
             .map_or(peer, |state| state.http.proxies.client(peer, request.headers()));

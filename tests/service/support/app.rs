@@ -75,8 +75,13 @@ impl TestApp {
         clock: Arc<ManualClock>,
         keyring: Keyring,
     ) -> Self {
-        let flags =
-            [("identifiers.default_region", "IR"), ("server.listen", "127.0.0.1:0"), ("server.workers", "1")];
+        // Tests sign many people in from one address. Those of the limits say so.
+        let flags = [
+            ("identifiers.default_region", "IR"),
+            ("server.listen", "127.0.0.1:0"),
+            ("server.workers", "1"),
+            ("limits.shared", "off"),
+        ];
         let flags = flags.iter().chain(settings).map(|(key, value)| (*key, (*value).to_owned()));
         let settings = Sources::read(file, std::iter::empty(), flags).unwrap().check().unwrap();
 

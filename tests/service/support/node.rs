@@ -50,6 +50,7 @@ impl Node {
             .env_remove("DATABASE_URL")
             .env("COUNTERFOIL_LISTEN", "127.0.0.1:0")
             .env("COUNTERFOIL__IDENTIFIERS__DEFAULT_REGION", "IR")
+            .env("COUNTERFOIL__LIMITS__SHARED", "off")
             .envs(environment.iter().copied());
         command
     }

@@ -1,0 +1,130 @@
+//! `counterfoil limits`
+
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
+use counterfoil_domain::values::{PhoneNumber, Region};
+
+use super::{Failure, output, setup};
+use crate::clock::SystemClock;
+use crate::database::Database;
+use crate::limits::{Limits as SharedLimits, Meter, Overview};
+use crate::settings::Settings;
+
+#[derive(Debug, Subcommand)]
+pub enum Limits {
+    /// Print what the service and the countries have used, which addresses and prefixes are near their limits or
+    /// stopped (as hashes), and the latest alarms.
+    Show {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let somebody through again, as if nothing had been counted.
+    Lift {
+        /// An address, a phone number or the prefix of one (+98912123), a country (IR), or `service`.
+        subject: String,
+    },
+}
+
+impl Limits {
+    pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Show { json } => {
+                let overview = with_limits(settings, async |limits| Ok(limits.overview().await?))?;
+                if json { output::json(&overview)? } else { show(overview)? }
+            }
+            Self::Lift { subject } => {
+                let subject = Subject::parse(&subject, settings)?;
+                let meters = with_limits(settings, async |limits| subject.lift(limits).await)?;
+                output::text(&format!("{meters} lifted\n"))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Whose limits are lifted.
+enum Subject {
+    Address(IpAddr),
+    Number(PhoneNumber),
+    Prefix(String),
+    Country(Region),
+    Service,
+}
+
+impl Subject {
+    fn parse(text: &str, settings: &Settings) -> Result<Self, Failure> {
+        if text == "service" {
+            return Ok(Self::Service);
+        }
+        if let Ok(ip) = text.parse() {
+            return Ok(Self::Address(ip));
+        }
+        if let Some(region) = Region::parse(text) {
+            return Ok(Self::Country(region));
+        }
+        if let Ok(number) = PhoneNumber::parse(text, settings.http.default_region) {
+            return Ok(Self::Number(number));
+        }
+        match text.strip_prefix('+') {
+            Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+                Ok(Self::Prefix(text.to_owned()))
+            }
+            Some(_) | None => Err("that is no address, phone number, prefix, country or `service`".into()),
+        }
+    }
+
+    async fn lift(&self, limits: &SharedLimits) -> Result<usize, Failure> {
+        Ok(match self {
+            Self::Address(ip) => limits.lift_address(*ip).await?,
+            Self::Number(number) => limits.lift_prefix(number.prefix()).await?,
+            Self::Prefix(prefix) => limits.lift_prefix(prefix).await?,
+            Self::Country(region) => limits.lift_country(&region.to_string()).await?,
+            Self::Service => limits.lift_service().await?,
+        })
+    }
+}
+
+/// Runs a command's work on the limits of the settings, where they are counted.
+fn with_limits<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&SharedLimits) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let (policy, place) = settings.limits.clone().ok_or("limits.shared is `off`")?;
+    let (private, url) = setup::database(settings)?;
+    let result = setup::runtime()?.block_on(async {
+        let keyring = setup::keyring(settings).await?;
+        let database = Database::new(&url.0, 2)?;
+        let prices = settings.delivery.prices.clone();
+        let limits =
+            SharedLimits::new(policy, place, database.clone(), &keyring, prices, Arc::new(SystemClock));
+        let result = work(&limits).await;
+        database.close().await;
+        result
+    });
+    if let Some(mut private) = private {
+        private.stop()?;
+    }
+    result
+}
+
+fn show(overview: Overview) -> Result<(), Failure> {
+    let Overview { used, near, alarms } = overview;
+    for (title, meters) in [("Used by countries and the service", used), ("Full or nearly", near)] {
+        output::text(&format!("{title}\n"))?;
+        output::table(&["limit", "of", "used", "most"], meters.into_iter().map(cells))?;
+    }
+    output::text("Alarms\n")?;
+    let alarms = alarms.into_iter().map(|alarm| {
+        [alarm.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), alarm.alarm, alarm.subject]
+    });
+    output::table(&["time", "alarm", "of"], alarms)?;
+    Ok(())
+}
+
+fn cells(meter: Meter) -> [String; 4] {
+    [meter.limit.to_owned(), meter.subject, meter.used.to_string(), meter.most.to_string()]
+}

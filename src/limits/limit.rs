@@ -1,0 +1,117 @@
+//! The limits by name, each with the rule of its meters.
+
+use std::fmt;
+
+use super::meter::{HOUR, MINUTE, Rule};
+use super::policy::{LimitPolicy, Rate};
+
+/// A limit, and the meters that belong to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Codes asked for from an address.
+    CodesPerAddress,
+    /// Codes tried from an address.
+    TriesPerAddress,
+    /// The same while the whole service is being guessed at.
+    SlowTriesPerAddress,
+    /// Codes sent to the numbers of a prefix.
+    CodesPerPrefix,
+    /// Prefixes that are stopped, because nobody there redeems codes.
+    StoppedPrefix,
+    /// Codes sent to a prefix within a day.
+    SentPerPrefix,
+    /// Codes redeemed there within a day.
+    RedeemedPerPrefix,
+    /// Text messages to a country.
+    MessagesPerCountry,
+    /// Codes of the whole service.
+    Codes,
+    /// Text messages of the whole service.
+    Messages,
+    /// What they cost.
+    Money,
+    /// E-mail messages of the whole service.
+    Emails,
+    /// Wrong codes of the whole service.
+    WrongCodes,
+    /// Alarms raised already.
+    Alarm,
+}
+
+/// No limit: what is only counted.
+pub(super) const UNLIMITED: i64 = i64::MAX;
+
+impl Limit {
+    /// Every limit.
+    pub(super) const ALL: [Self; 14] = [
+        Self::CodesPerAddress,
+        Self::TriesPerAddress,
+        Self::SlowTriesPerAddress,
+        Self::CodesPerPrefix,
+        Self::StoppedPrefix,
+        Self::SentPerPrefix,
+        Self::RedeemedPerPrefix,
+        Self::MessagesPerCountry,
+        Self::Codes,
+        Self::Messages,
+        Self::Money,
+        Self::Emails,
+        Self::WrongCodes,
+        Self::Alarm,
+    ];
+
+    /// How its meters' names begin: its level, 1 for addresses to 4 for the whole service, and its name.
+    pub(super) fn place(self) -> &'static str {
+        match self {
+            Self::CodesPerAddress => "1/codes_per_address",
+            Self::TriesPerAddress => "1/tries_per_address",
+            Self::SlowTriesPerAddress => "1/slow_tries_per_address",
+            Self::CodesPerPrefix => "2/codes_per_prefix",
+            Self::StoppedPrefix => "2/stopped_prefix",
+            Self::SentPerPrefix => "2/sent_per_prefix",
+            Self::RedeemedPerPrefix => "2/redeemed_per_prefix",
+            Self::MessagesPerCountry => "3/messages_per_country",
+            Self::Codes => "4/codes",
+            Self::Messages => "4/messages",
+            Self::Money => "4/money",
+            Self::Emails => "4/emails",
+            Self::WrongCodes => "4/wrong_codes",
+            Self::Alarm => "4/alarm",
+        }
+    }
+
+    /// Its name in metrics and for people: `codes_per_address`.
+    pub fn name(self) -> &'static str {
+        &self.place()[2..]
+    }
+
+    /// Its rule, and the most that a meter of that subject may come to; none where no such limit is set.
+    pub(super) fn rule(self, policy: &LimitPolicy, subject: &str) -> Option<(Rule, i64)> {
+        let rate =
+            |Rate { burst, per_minute }| (Rule::rate(MINUTE / i64::from(per_minute)), i64::from(burst));
+        Some(match self {
+            Self::CodesPerAddress => rate(policy.codes_per_address),
+            Self::TriesPerAddress => rate(policy.tries_per_address),
+            Self::SlowTriesPerAddress => (Rule::rate(MINUTE), 1),
+            Self::CodesPerPrefix => (Rule::window(HOUR), policy.codes_per_prefix.into()),
+            // Stopping is itself a limit: one an hour, so that whoever stops first is the one who says so.
+            Self::StoppedPrefix | Self::Alarm => (Rule::rate(HOUR), 1),
+            Self::SentPerPrefix | Self::RedeemedPerPrefix => (Rule { every: HOUR, slots: 25 }, UNLIMITED),
+            Self::MessagesPerCountry => (Rule::DAILY, i64::from(*policy.messages_per_country.get(subject)?)),
+            Self::Codes => (Rule::window(MINUTE), policy.codes_per_minute?.into()),
+            Self::Messages => (Rule::DAILY, policy.messages_per_day?.into()),
+            Self::Money => {
+                (Rule::DAILY, i64::try_from(policy.money_per_day?.millionths()).unwrap_or(UNLIMITED))
+            }
+            Self::Emails => (Rule::DAILY, policy.emails_per_day?.into()),
+            Self::WrongCodes => (Rule::window(HOUR), policy.wrong_codes_per_hour.into()),
+        })
+    }
+}
+
+/// By name.
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

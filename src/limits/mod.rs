@@ -1,0 +1,407 @@
+//! The limits that all nodes share: per address, prefix, country, and of the whole service. Those per identifier are
+//! the aggregate's.
+//!
+//! Counted first, then decided: a request is counted on all its meters at once or refused by the narrowest one that is
+//! full, so that who is over his own limit does not use up everybody's. A code that is then not sent, because the
+//! aggregate refuses it, is given back. When the store does not answer, nobody is let through.
+
+mod limit;
+mod meter;
+mod overview;
+mod policy;
+mod postgres;
+mod redis;
+mod subject;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ::redis::Client as RedisServer;
+use backon::{ExponentialBuilder, Retryable as _};
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_domain::values::Identifier;
+
+use crate::clock::Clock;
+use crate::database::{Database, DatabaseError};
+use crate::delivery::Prices;
+use crate::keyring::Keyring;
+use limit::UNLIMITED;
+use postgres::PostgresStore;
+use redis::RedisStore;
+use subject::{SERVICE, Subjects, country};
+
+pub use limit::Limit;
+pub use meter::{Counted, Entry, Rule, Store, Stored, Unanswered};
+pub use overview::{Alarm, Meter, Overview};
+pub use policy::{LimitPolicy, Rate};
+
+/// How long a caller waits for the store, however often it is asked.
+const ANSWER_WITHIN: Duration = Duration::from_millis(600);
+
+/// How long guessing stays slowed down on a node after the last wrong code that was one too many.
+const SLOWED_FOR: TimeDelta = TimeDelta::minutes(5);
+
+/// The most that a message is taken to cost: sums of such prices are still numbers.
+const DEAREST: i64 = 1 << 40;
+
+/// Where nodes count together.
+#[derive(Clone)]
+pub enum LimitStore {
+    /// In the service's own database.
+    Postgres,
+    /// In a Redis server.
+    Redis(Box<RedisServer>),
+}
+
+impl LimitStore {
+    /// The store itself, over connections that work on the present runtime.
+    pub fn open(&self, database: &Database) -> Box<dyn Store> {
+        match self {
+            Self::Postgres => Box::new(PostgresStore::new(database.clone())),
+            Self::Redis(server) => Box::new(RedisStore::new(RedisServer::clone(server))),
+        }
+    }
+}
+
+/// Without the server's URL, which holds a password.
+impl fmt::Debug for LimitStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Postgres => "Postgres",
+            Self::Redis(_) => "Redis",
+        })
+    }
+}
+
+/// Why a request was not let through.
+#[derive(Debug, thiserror::Error)]
+pub enum LimitsError {
+    /// A limit is reached.
+    #[error("the limit {limit} is reached")]
+    Refused {
+        /// Which.
+        limit: Limit,
+        /// When there can be room again.
+        wait: Duration,
+    },
+    /// No messages are sent to that country.
+    #[error("no messages are sent to that country")]
+    CountryNotServed,
+    /// The store does not answer.
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
+}
+
+/// The shared limits, or none.
+#[derive(Clone)]
+pub struct Limits(Option<Arc<Inner>>);
+
+struct Inner {
+    policy: Arc<LimitPolicy>,
+    place: LimitStore,
+    store: Box<dyn Store>,
+    database: Database,
+    subjects: Subjects,
+    prices: Prices,
+    clock: Arc<dyn Clock>,
+    seen: Arc<Seen>,
+}
+
+/// What this node has seen, on any thread; times in microseconds since 1970.
+#[derive(Default)]
+struct Seen {
+    guessing_slowed_until: AtomicI64,
+    /// Alarms that need not be raised again until then.
+    raised: Mutex<HashMap<String, i64>>,
+}
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Limits").field(&self.0.as_ref().map(|inner| &inner.policy)).finish()
+    }
+}
+
+impl Limits {
+    /// No shared limits at all.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// Limits that are counted there, alarms being kept in the database.
+    pub fn new(
+        policy: LimitPolicy,
+        place: LimitStore,
+        database: Database,
+        keyring: &Keyring,
+        prices: Prices,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self(Some(Arc::new(Inner {
+            policy: Arc::new(policy),
+            store: place.open(&database),
+            place,
+            database,
+            subjects: Subjects::new(keyring),
+            prices,
+            clock,
+            seen: Arc::default(),
+        })))
+    }
+
+    /// The same limits, asked over connections that work on the present runtime.
+    pub fn on_this_thread(&self, database: Database) -> Self {
+        Self(self.0.as_ref().map(|inner| {
+            Arc::new(Inner {
+                policy: inner.policy.clone(),
+                place: inner.place.clone(),
+                store: inner.place.open(&database),
+                database,
+                subjects: inner.subjects.clone(),
+                prices: inner.prices.clone(),
+                clock: inner.clock.clone(),
+                seen: inner.seen.clone(),
+            })
+        }))
+    }
+
+    /// Counts a code that is to be sent, before it is decided whether it is.
+    ///
+    /// # Errors
+    /// [`LimitsError`].
+    pub async fn count_code(&self, identifier: &Identifier, ip: IpAddr) -> Result<CountedCode, LimitsError> {
+        let Some(inner) = &self.0 else { return Ok(CountedCode(None)) };
+        let asked_at = inner.now();
+        let limits = inner.code(identifier)?;
+        let address = (Limit::CodesPerAddress, inner.subjects.address(ip), 1);
+        inner.count([&address].into_iter().chain(&limits)).await?;
+        Ok(CountedCode(Some((inner.clone(), limits, asked_at))))
+    }
+
+    /// Counts a code that is to be tried.
+    ///
+    /// # Errors
+    /// [`LimitsError`].
+    pub async fn count_try(&self, ip: IpAddr) -> Result<(), LimitsError> {
+        let Some(inner) = &self.0 else { return Ok(()) };
+        let address = inner.subjects.address(ip);
+        let mut limits = vec![(Limit::TriesPerAddress, address.clone(), 1)];
+        if inner.now() < inner.seen.guessing_slowed_until.load(Ordering::Relaxed) {
+            limits.insert(0, (Limit::SlowTriesPerAddress, address, 1));
+        }
+        inner.count(&limits).await.map(drop)
+    }
+
+    /// Counts a code that was tried and wrong. Many of them are an attack on everybody at once: each node that is
+    /// guessed at hears here how many there were on all of them.
+    pub fn count_wrong_code(&self) {
+        let Some(inner) = self.0.clone() else { return };
+        tokio::spawn(async move {
+            let limits = [(Limit::WrongCodes, SERVICE.to_owned(), 1)];
+            let wrong = inner.count_behind(&limits).await;
+            if wrong > inner.policy.wrong_codes_per_hour.into() {
+                let until = inner.clock.now() + SLOWED_FOR;
+                inner.seen.guessing_slowed_until.fetch_max(until.timestamp_micros(), Ordering::Relaxed);
+                inner.raise(Limit::WrongCodes.name(), SERVICE).await;
+            }
+        });
+    }
+
+    /// Counts a code that was redeemed, in favour of its prefix.
+    pub fn count_redeemed(&self, identifier: &Identifier) {
+        let (Some(inner), Identifier::Phone(number)) = (self.0.clone(), identifier) else { return };
+        let prefix = format!("{}.{}", country(number.region()), inner.subjects.prefix(number.prefix()));
+        let limits = [(Limit::RedeemedPerPrefix, prefix, 1)];
+        tokio::spawn(async move { inner.count_behind(&limits).await });
+    }
+}
+
+/// A code that was counted, of which it is still to be told whether it was sent. When nobody tells, it stays counted.
+#[must_use]
+pub struct CountedCode(Option<(Arc<Inner>, Vec<Use>, i64)>);
+
+impl fmt::Debug for CountedCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CountedCode").finish_non_exhaustive()
+    }
+}
+
+impl CountedCode {
+    /// It was sent, which its prefix has to answer for: where too few are redeemed it is stopped. Not before, since who
+    /// asks a hundred times at once for one number gets one code.
+    pub fn sent(self) {
+        let Some((inner, limits, _)) = self.0 else { return };
+        let of_prefix = limits.into_iter().find(|(limit, ..)| *limit == Limit::CodesPerPrefix);
+        let Some((_, prefix, _)) = of_prefix else { return };
+        tokio::spawn(async move { inner.count_sent(prefix).await });
+    }
+
+    /// It was not sent: all but the asking, from that address, is given back.
+    pub fn not_sent(self) {
+        let Some((inner, mut limits, asked_at)) = self.0 else { return };
+        let now = inner.now();
+        limits.retain_mut(|of| {
+            of.2 = -of.2;
+            // Out of another slot it would make room for too many.
+            let slot = |time: i64| inner.entry(of).map(|entry| time / entry.rule.every);
+            of.2 < 0 && slot(now) == slot(asked_at)
+        });
+        tokio::spawn(async move { inner.count_behind(&limits).await });
+    }
+}
+
+/// A limit, whose meter, and how much is counted on it.
+type Use = (Limit, String, i64);
+
+impl Inner {
+    fn now(&self) -> i64 {
+        self.clock.now().timestamp_micros()
+    }
+
+    /// What a code is counted on but for the address that asks, narrow before wide.
+    fn code(&self, identifier: &Identifier) -> Result<Vec<Use>, LimitsError> {
+        let service = |limit, cost| (limit, SERVICE.to_owned(), cost);
+        Ok(match identifier {
+            Identifier::Phone(number) => {
+                let region = number.region();
+                let served = region.is_some_and(|region| self.policy.countries.contains(&region));
+                if !served && !self.policy.countries.is_empty() {
+                    return Err(LimitsError::CountryNotServed);
+                }
+                let country = country(region);
+                let prefix = format!("{country}.{}", self.subjects.prefix(number.prefix()));
+                let price =
+                    i64::try_from(self.prices.of(identifier).millionths()).unwrap_or(DEAREST).min(DEAREST);
+                vec![
+                    (Limit::StoppedPrefix, prefix.clone(), 0),
+                    (Limit::CodesPerPrefix, prefix, 1),
+                    (Limit::MessagesPerCountry, country, 1),
+                    service(Limit::Messages, 1),
+                    service(Limit::Money, price),
+                    service(Limit::Codes, 1),
+                ]
+            }
+            Identifier::Email(_) => vec![service(Limit::Emails, 1), service(Limit::Codes, 1)],
+        })
+    }
+
+    /// Counts, or says which limit is reached. What the last of them comes to.
+    async fn count<'a>(
+        self: &Arc<Self>,
+        limits: impl IntoIterator<Item = &'a Use>,
+    ) -> Result<i64, LimitsError> {
+        let (limits, entries): (Vec<&Use>, Vec<Entry>) =
+            limits.into_iter().filter_map(|of| Some((of, self.entry(of)?))).unzip();
+        let ask = || self.store.count(self.clock.now(), entries.clone());
+        let late = || Err(Unanswered("no answer in time".to_owned()));
+        // What is counted twice because an answer was lost is too much by one, never too little.
+        let counted = tokio::time::timeout(ANSWER_WITHIN, ask.retry(backoff())).await;
+        match counted.unwrap_or_else(|_| late())? {
+            Counted::All(total) => Ok(total),
+            Counted::Refused { entry, wait } => {
+                let (limit, subject, _) = limits[entry];
+                metrics::counter!("counterfoil_limits_refused_total", "limit" => limit.name()).increment(1);
+                if matches!(limit, Limit::MessagesPerCountry | Limit::Messages | Limit::Money | Limit::Emails)
+                {
+                    let (inner, name, subject) = (self.clone(), limit.name(), subject.clone());
+                    // The caller does not wait for it.
+                    tokio::spawn(async move { inner.raise(name, &subject).await });
+                }
+                Err(LimitsError::Refused { limit: *limit, wait })
+            }
+        }
+    }
+
+    /// Counts what has happened already, for which it is too late to refuse anything. What the last comes to.
+    async fn count_behind(self: &Arc<Self>, limits: &[Use]) -> i64 {
+        self.count(limits).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "something was not counted");
+            0
+        })
+    }
+
+    /// Counts a code that was sent, and stops its prefix where too few are redeemed.
+    async fn count_sent(self: &Arc<Self>, prefix: String) {
+        let LimitPolicy { conversion_from, conversion_percent, .. } = *self.policy;
+        let sent = self.count_behind(&[(Limit::SentPerPrefix, prefix.clone(), 1)]).await;
+        if sent < conversion_from.into() {
+            return;
+        }
+        let Ok(redeemed) = self.count(&[(Limit::RedeemedPerPrefix, prefix.clone(), 0)]).await else { return };
+        if redeemed * 100 < sent * i64::from(conversion_percent) {
+            self.stop(prefix, sent, redeemed).await;
+        }
+    }
+
+    /// A limit's call on a meter; none where the limit is not set.
+    fn entry(&self, (limit, subject, cost): &Use) -> Option<Entry> {
+        let (rule, most) = limit.rule(&self.policy, subject)?;
+        let looks_whether_stopped = *limit == Limit::StoppedPrefix && *cost == 0;
+        // Wrong codes go on being counted past their number, and what is given back is never refused.
+        let only_counted = *limit == Limit::WrongCodes || *cost < 0;
+        let most = if looks_whether_stopped {
+            0
+        } else if only_counted {
+            UNLIMITED
+        } else {
+            most
+        };
+        Some(Entry { meter: format!("{}/{subject}", limit.place()), rule, most, cost: *cost })
+    }
+
+    /// Stops a prefix for an hour, after which it is measured anew.
+    async fn stop(self: &Arc<Self>, prefix: String, sent: i64, redeemed: i64) {
+        let country = prefix.split('.').next().unwrap_or_default().to_owned();
+        let limits = [
+            (Limit::StoppedPrefix, prefix.clone(), 1),
+            (Limit::SentPerPrefix, prefix.clone(), -sent),
+            (Limit::RedeemedPerPrefix, prefix, -redeemed),
+        ];
+        match self.count(&limits).await {
+            Ok(_) => self.raise("conversion", &country).await,
+            // Another request has stopped it.
+            Err(LimitsError::Refused { .. } | LimitsError::CountryNotServed) => {}
+            Err(LimitsError::Unanswered(error)) => tracing::warn!(%error, "a prefix was not stopped"),
+        }
+    }
+
+    /// Raises an alarm, once an hour among all nodes. Its subject is a country or the service, never a person.
+    async fn raise(&self, alarm: &'static str, subject: &str) {
+        let (now, next) = (self.clock.now(), self.clock.now() + TimeDelta::hours(1));
+        let name = format!("{alarm}/{subject}");
+        {
+            let mut raised = self.seen.raised.lock().unwrap_or_else(PoisonError::into_inner);
+            if raised.get(&name).is_some_and(|until| now.timestamp_micros() < *until) {
+                return;
+            }
+            raised.insert(name.clone(), next.timestamp_micros());
+        }
+        // Not by `count`, which may be what raises this.
+        let Some(entry) = self.entry(&(Limit::Alarm, name, 1)) else { return };
+        if let Ok(Counted::Refused { .. }) = self.store.count(now, vec![entry]).await {
+            return;
+        }
+        tracing::warn!(alarm, subject, "alarm");
+        metrics::counter!("counterfoil_alarms_total", "alarm" => alarm).increment(1);
+        if let Err(error) = self.keep_alarm(now, alarm, subject).await {
+            tracing::warn!(%error, "an alarm was not kept");
+        }
+    }
+
+    async fn keep_alarm(&self, at: DateTime<Utc>, alarm: &str, subject: &str) -> Result<(), DatabaseError> {
+        let connection = self.database.connection().await?;
+        connection.execute(include_str!("sql/raise_alarm.sql"), &[&at, &alarm, &subject]).await?;
+        Ok(())
+    }
+}
+
+fn backoff() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(5))
+        .with_max_delay(Duration::from_millis(100))
+        .with_jitter()
+        .without_max_times()
+}

@@ -1,0 +1,157 @@
+//! What an operator sees of the limits, and how he lifts them.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::limit::Limit;
+use super::meter::{Stored, Unanswered};
+use super::subject::SERVICE;
+use super::{Inner, Limits};
+use crate::database::DatabaseError;
+
+/// How many alarms are shown.
+const ALARMS: i64 = 50;
+
+/// A meter that is used enough to be of interest.
+#[derive(Clone, Debug, Serialize)]
+pub struct Meter {
+    /// Its limit.
+    pub limit: &'static str,
+    /// Whose it is: a country, `service`, or the hash of an address or of a prefix, that with its country: `IR.…`.
+    pub subject: String,
+    /// How much is used.
+    pub used: i64,
+    /// How much may be.
+    pub most: i64,
+}
+
+/// An alarm that was raised.
+#[derive(Clone, Debug, Serialize)]
+pub struct Alarm {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Which.
+    pub alarm: String,
+    /// Of what: a country, or `service`.
+    pub subject: String,
+}
+
+/// The limits as they stand.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Overview {
+    /// Meters of addresses and prefixes that are nine tenths full, a stopped prefix among them.
+    pub near: Vec<Meter>,
+    /// What the countries and the whole service have used.
+    pub used: Vec<Meter>,
+    /// The latest alarms.
+    pub alarms: Vec<Alarm>,
+}
+
+impl Limits {
+    /// The limits as they stand.
+    ///
+    /// # Errors
+    /// When the store or the database does not answer.
+    pub async fn overview(&self) -> Result<Overview, Unanswered> {
+        let Some(inner) = &self.0 else { return Ok(Overview::default()) };
+        let stored = inner.store.stored().await?;
+        let meters: Vec<(Limit, Meter)> = stored.iter().filter_map(|stored| inner.meter(stored)).collect();
+        let of = |wanted: fn(&Limit, &Meter) -> bool| {
+            meters
+                .iter()
+                .filter(|(limit, meter)| wanted(limit, meter))
+                .map(|(_, meter)| meter.clone())
+                .collect()
+        };
+        Ok(Overview {
+            near: of(|limit, meter| is_narrow(*limit) && meter.used * 10 >= meter.most.saturating_mul(9)),
+            used: of(|limit, _| !is_narrow(*limit)),
+            alarms: inner.alarms().await?,
+        })
+    }
+
+    /// Lifts the limits of an address, as far as it has used them; how many meters that were.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lift_address(&self, ip: IpAddr) -> Result<usize, Unanswered> {
+        let Some(inner) = &self.0 else { return Ok(0) };
+        inner.lift(&inner.subjects.address(ip)).await
+    }
+
+    /// Lifts the limits of a prefix, such as `+98912123`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lift_prefix(&self, prefix: &str) -> Result<usize, Unanswered> {
+        let Some(inner) = &self.0 else { return Ok(0) };
+        inner.lift(&inner.subjects.prefix(prefix)).await
+    }
+
+    /// Lifts the limits of a country, by its ISO 3166-1 alpha-2 code.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lift_country(&self, country: &str) -> Result<usize, Unanswered> {
+        let Some(inner) = &self.0 else { return Ok(0) };
+        inner.lift(country).await
+    }
+
+    /// Lifts the limits of the whole service.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lift_service(&self) -> Result<usize, Unanswered> {
+        let Some(inner) = &self.0 else { return Ok(0) };
+        inner.lift(SERVICE).await
+    }
+}
+
+fn is_narrow(limit: Limit) -> bool {
+    limit.place() < "3"
+}
+
+impl Inner {
+    /// Forgets what the meters of a subject have counted.
+    async fn lift(&self, subject: &str) -> Result<usize, Unanswered> {
+        let stored = self.store.stored().await?;
+        let of_subject = stored.into_iter().map(|stored| stored.meter);
+        let meters: Vec<String> =
+            of_subject.filter(|meter| meter.rsplit(['/', '.']).next() == Some(subject)).collect();
+        self.store.forget(&meters).await?;
+        Ok(meters.len())
+    }
+
+    /// A stored meter as it stands now; none when it is empty, or of no limit that is set.
+    fn meter(&self, stored: &Stored) -> Option<(Limit, Meter)> {
+        let mut limits = Limit::ALL.into_iter();
+        let (limit, subject) = limits
+            .find_map(|limit| Some((limit, stored.meter.strip_prefix(limit.place())?.strip_prefix('/')?)))?;
+        let (rule, most) = limit.rule(&self.policy, subject)?;
+        let now = self.now();
+        let used = if rule.slots == 0 {
+            let ahead = stored.until - now;
+            // The time rounded up: as good as used while any of it is left.
+            (ahead.max(0) + rule.every - 1) / rule.every
+        } else {
+            let oldest = (now / rule.every).max(stored.slot) - i64::from(rule.slots) + 1;
+            let slots = stored.counts.iter().zip((0..=stored.slot).rev());
+            slots.filter(|(_, slot)| *slot >= oldest).map(|(count, _)| count).sum()
+        };
+        let meter = Meter { limit: limit.name(), subject: subject.to_owned(), used, most };
+        (used > 0).then_some((limit, meter))
+    }
+
+    async fn alarms(&self) -> Result<Vec<Alarm>, DatabaseError> {
+        let connection = self.database.connection().await?;
+        let rows = connection.query(include_str!("sql/alarms.sql"), &[&ALARMS]).await?;
+        let alarms = rows.iter().map(|row| Alarm {
+            at: row.get("at"),
+            alarm: row.get("alarm"),
+            subject: row.get("subject"),
+        });
+        Ok(alarms.collect())
+    }
+}

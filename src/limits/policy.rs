@@ -1,0 +1,44 @@
+//! The numbers that the shared limits go by.
+
+use crate::delivery::Price;
+use std::collections::BTreeMap;
+
+use counterfoil_domain::values::Region;
+
+/// So many at once, and then so many a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many at once.
+    pub burst: u32,
+    /// How many a minute after that.
+    pub per_minute: u32,
+}
+
+/// The limits. Those that are not set are not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitPolicy {
+    /// Codes asked for from one address.
+    pub codes_per_address: Rate,
+    /// Codes tried from one address.
+    pub tries_per_address: Rate,
+    /// Codes sent to the numbers of one prefix, in an hour.
+    pub codes_per_prefix: u32,
+    /// Where text messages are sent to; everywhere when empty.
+    pub countries: Vec<Region>,
+    /// Text messages to a country in a day (UTC), by its ISO 3166-1 alpha-2 code.
+    pub messages_per_country: BTreeMap<String, u32>,
+    /// Codes of the whole service, in a minute.
+    pub codes_per_minute: Option<u32>,
+    /// Text messages of the whole service, in a day (UTC).
+    pub messages_per_day: Option<u32>,
+    /// What they may cost in a day (UTC).
+    pub money_per_day: Option<Price>,
+    /// E-mail messages of the whole service, in a day (UTC).
+    pub emails_per_day: Option<u32>,
+    /// Wrong codes of the whole service in an hour, above which an alarm is raised and guessing is slowed down.
+    pub wrong_codes_per_hour: u32,
+    /// From how many codes sent within a day on a prefix has to show that people redeem them.
+    pub conversion_from: u32,
+    /// The share of them that has to be redeemed, in percent.
+    pub conversion_percent: u32,
+}

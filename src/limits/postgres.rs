@@ -1,0 +1,109 @@
+//! Counting in PostgreSQL: whatever waits at a moment is one call of `count_limits`.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use deadpool_postgres::Client;
+
+use super::meter::{Counted, Entry, Rule, Store, Stored, Unanswered};
+use crate::database::{Database, DatabaseError};
+use crate::group::{Ask, Group};
+
+/// How many batches of a thread are under way, and how many requests may wait for them.
+const COUNTERS: usize = 1;
+const WAITING_AT_MOST: usize = 10_000;
+
+impl From<DatabaseError> for Unanswered {
+    fn from(error: DatabaseError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Meters in the tables of a database.
+#[derive(Debug)]
+pub(super) struct PostgresStore {
+    database: Database,
+    counts: Group<Count>,
+}
+
+impl PostgresStore {
+    pub(super) fn new(database: Database) -> Self {
+        Self { counts: Group::start(Count, database.clone(), COUNTERS, WAITING_AT_MOST), database }
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn count(&self, present: DateTime<Utc>, entries: Vec<Entry>) -> Result<Counted, Unanswered> {
+        // Of a request without entries the function would say nothing.
+        if entries.is_empty() {
+            return Ok(Counted::All(0));
+        }
+        Ok(self.counts.ask((present, entries)).await?)
+    }
+
+    async fn stored(&self) -> Result<Vec<Stored>, Unanswered> {
+        let connection = self.database.connection().await?;
+        let rows =
+            connection.query(include_str!("sql/stored.sql"), &[]).await.map_err(DatabaseError::from)?;
+        Ok(rows
+            .iter()
+            .map(|row| Stored {
+                meter: row.get("key"),
+                until: row.get("until"),
+                slot: row.get("slot"),
+                counts: row.get("counts"),
+            })
+            .collect())
+    }
+
+    async fn forget(&self, meters: &[String]) -> Result<(), Unanswered> {
+        let connection = self.database.connection().await?;
+        connection.execute(include_str!("sql/forget.sql"), &[&meters]).await.map_err(DatabaseError::from)?;
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Count;
+
+impl Ask for Count {
+    type Request = (DateTime<Utc>, Vec<Entry>);
+    type Answer = Counted;
+
+    const MOST: usize = 128;
+
+    async fn ask(
+        &self,
+        connection: &Client,
+        requests: &[Self::Request],
+    ) -> Result<Vec<Counted>, DatabaseError> {
+        let present = requests.iter().map(|(present, _)| present.timestamp_micros()).max();
+        let all =
+            || requests.iter().zip(1_i32..).flat_map(|((_, entries), n)| entries.iter().map(move |e| (n, e)));
+
+        // Each meter once, in the order of names, in which everybody locks.
+        let meters: BTreeMap<&str, Rule> =
+            all().map(|(_, entry)| (entry.meter.as_str(), entry.rule)).collect();
+        let places: BTreeMap<&str, i32> = meters.keys().copied().zip(1..).collect();
+        let names: Vec<&str> = meters.keys().copied().collect();
+        let every: Vec<i64> = meters.values().map(|rule| rule.every).collect();
+        let slots: Vec<i32> = meters.values().map(|rule| rule.slots).collect();
+
+        let request: Vec<i32> = all().map(|(n, _)| n).collect();
+        let place: Vec<i32> = all().map(|(_, entry)| places[entry.meter.as_str()]).collect();
+        let most: Vec<i64> = all().map(|(_, entry)| entry.most).collect();
+        let costs: Vec<i64> = all().map(|(_, entry)| entry.cost).collect();
+
+        let statement = connection.prepare_cached(include_str!("sql/count.sql")).await?;
+        let rows = connection
+            .query(&statement, &[&present, &names, &every, &slots, &request, &place, &most, &costs])
+            .await?;
+        let counted = rows.iter().map(|row| {
+            let (refused, total): (Option<i32>, Option<i64>) = (row.get("refused"), row.get("total"));
+            Counted::from_answer(refused.unwrap_or(0).into(), row.get("wait"), total.unwrap_or(0))
+        });
+        Ok(counted.collect())
+    }
+}

@@ -1,0 +1,1 @@
+SELECT key, until, slot, counts FROM limits ORDER BY key;

@@ -1,0 +1,48 @@
+//! Whose meters are counted on. Addresses and prefixes stand in the store as keyed hashes, never in the clear.
+
+use std::net::IpAddr;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use counterfoil_domain::values::Region;
+
+use crate::keyring::{Keyring, Purpose};
+
+/// The subject of the meters that all share.
+pub(super) const SERVICE: &str = "service";
+
+/// Names subjects.
+#[derive(Clone, Debug)]
+pub(super) struct Subjects(hmac::Key);
+
+impl Subjects {
+    /// Under a key derived from the active lookup key.
+    pub(super) fn new(keyring: &Keyring) -> Self {
+        let key = keyring.active(Purpose::Lookup).derive(&[b"limits"]);
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &*key))
+    }
+
+    /// An address: an IPv4 address, or the /64 that an IPv6 address lies in, since one customer has all of it.
+    pub(super) fn address(&self, ip: IpAddr) -> String {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => self.hash(b"ip4 ", &ip.octets()),
+            IpAddr::V6(ip) => self.hash(b"ip6 ", &ip.octets()[..8]),
+        }
+    }
+
+    /// The hash of a prefix, such as `+98912123`.
+    pub(super) fn prefix(&self, prefix: &str) -> String {
+        self.hash(b"prefix ", prefix.as_bytes())
+    }
+
+    fn hash(&self, kind: &[u8], value: &[u8]) -> String {
+        let hash = hmac::sign(&self.0, &[kind, value].concat());
+        URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
+    }
+}
+
+/// A country, as an ISO 3166-1 alpha-2 code; `001`, as in the numbering plan, where a number is no country's.
+pub(super) fn country(region: Option<Region>) -> String {
+    region.map_or_else(|| "001".to_owned(), |region| region.to_string())
+}

@@ -1,0 +1,115 @@
+//! Per country and of the whole service.
+
+use serde_json::json;
+
+use super::{address, comes_to, count, is_refused, login_from, number, on_both_stores, together};
+use crate::support::TestApp;
+
+const DAY: i64 = 24 * 3_600;
+
+/// A mobile number of Germany.
+fn german(n: usize) -> String {
+    format!("+49151{n:08}")
+}
+
+async fn swarm(nodes: [&TestApp; 2], phones: impl Iterator<Item = String>) -> [usize; 2] {
+    let answers = together(phones.enumerate().map(|(n, phone)| {
+        let api = nodes[n % 2].api.clone();
+        async move { login_from(&api, &address(n), &phone).await }
+    }))
+    .await;
+    [count(&answers, 200), count(&answers, 429)]
+}
+
+#[tokio::test]
+async fn the_service_sends_no_more_messages_a_day_than_its_budget() {
+    on_both_stores(&[("limits.messages_per_day", "37")], async |nodes| {
+        assert_eq!(swarm(nodes, (0..100).map(|n| number(n, 1))).await, [37, 63]);
+        comes_to(nodes[0], "SELECT count(*) FROM alarms WHERE alarm = 'messages'", 1).await;
+        let email = json!({"email": "ada@example.com"});
+        super::from(&nodes[0].api, "192.0.2.9", "/accounts/login/", email).await.ok();
+        nodes[0].wait(DAY);
+        assert_eq!(swarm(nodes, (100..200).map(|n| number(n, 1))).await, [37, 63]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_country_has_a_budget_of_its_own() {
+    on_both_stores(&[("limits.messages_per_country.ir", "7")], async |nodes| {
+        assert_eq!(swarm(nodes, (0..40).map(|n| number(n, 1))).await, [7, 33]);
+        comes_to(nodes[0], "SELECT count(*) FROM alarms WHERE subject = 'IR'", 1).await;
+        assert_eq!(swarm(nodes, (0..10).map(|n| german(n * 10_000))).await, [10, 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn messages_go_only_to_the_countries_on_the_list() {
+    on_both_stores(&[("limits.countries", "DE AT")], async |[app, _]| {
+        login_from(&app.api, "192.0.2.1", &german(1)).await.ok();
+        let landline = login_from(&app.api, "192.0.2.1", "+982188776655").await;
+        let elsewhere = login_from(&app.api, "192.0.2.1", &number(1, 1)).await;
+        elsewhere.refuses_fields(&["phone_number"]);
+        assert_eq!(elsewhere.appearance(), landline.appearance());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn e_mail_has_a_budget_and_no_prefix() {
+    on_both_stores(&[("limits.emails_per_day", "30")], async |[app, _]| {
+        let answers = together((0..50).map(|n: usize| async move {
+            let body = json!({"email": format!("ada{n}@example.com")});
+            super::from(&app.api, &address(n), "/accounts/login/", body).await
+        }))
+        .await;
+        assert_eq!((count(&answers, 200), count(&answers, 429)), (30, 20));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_whole_service_has_a_rate() {
+    on_both_stores(&[("limits.service_codes_per_minute", "24")], async |nodes| {
+        assert_eq!(swarm(nodes, (0..60).map(|n| number(n, 1))).await, [24, 36]);
+        is_refused(&login_from(&nodes[0].api, "192.0.2.1", &number(90, 1)).await);
+        nodes[0].wait(65);
+        assert_eq!(swarm(nodes, (100..130).map(|n| number(n, 1))).await, [24, 6]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_over_his_own_limit_uses_up_nobody_elses() {
+    on_both_stores(&[("limits.messages_per_day", "12")], async |[app, _]| {
+        for n in 0..200 {
+            login_from(&app.api, "192.0.2.1", &number(n, 1)).await;
+        }
+        for n in 0..7 {
+            login_from(&app.api, &address(n), &number(300 + n, 1)).await.ok();
+        }
+        is_refused(&login_from(&app.api, "192.0.2.2", &number(400, 1)).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn messages_cost_no_more_a_day_than_the_budget_in_money() {
+    // Six cents to one country and eleven to the others: nothing but whole messages fits.
+    let settings =
+        [("limits.money_per_day", "1"), ("delivery.prices.ir", "0.06"), ("delivery.prices.default", "0.11")];
+    on_both_stores(&settings, async |[app, _]| {
+        for n in 0..8 {
+            login_from(&app.api, &address(n), &german(n * 10_000)).await.ok();
+        }
+        login_from(&app.api, &address(9), &number(1, 1)).await.ok();
+        // 0.94 are spent.
+        is_refused(&login_from(&app.api, &address(8), &german(90_000)).await);
+        login_from(&app.api, &address(10), &number(2, 1)).await.ok();
+        is_refused(&login_from(&app.api, &address(11), &number(3, 1)).await);
+        app.wait(DAY);
+        login_from(&app.api, &address(12), &number(4, 1)).await.ok();
+    })
+    .await;
+}
