@@ -207,7 +207,7 @@ impl Bench {
     }
 
     /// Measures, and notes the processor time of service and database per 1,000 operations.
-    fn with_cpu<T>(
+    pub fn with_cpu<T>(
         &mut self,
         name: &str,
         service: &Service,
