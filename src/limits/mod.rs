@@ -24,6 +24,7 @@ use ::redis::Client as RedisServer;
 use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::values::Identifier;
+use futures_util::future::join_all;
 
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
@@ -44,6 +45,9 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(600);
 
 /// How long guessing stays slowed down on a node after the last wrong code that was one too many.
 const SLOWED_FOR: TimeDelta = TimeDelta::minutes(5);
+
+/// For how long a node gathers what became of codes before it counts that. As much is lost when it dies.
+const GATHERED_FOR: Duration = Duration::from_millis(500);
 
 /// The most that a message is taken to cost: sums of such prices are still numbers.
 const DEAREST: i64 = 1 << 40;
@@ -117,6 +121,15 @@ struct Seen {
     guessing_slowed_until: AtomicI64,
     /// Alarms that need not be raised again until then.
     raised: Mutex<HashMap<String, i64>>,
+    /// What became of codes, by prefix, and is still to be counted.
+    gathered: Mutex<HashMap<String, Conversion>>,
+}
+
+/// What became of codes to a prefix.
+#[derive(Default)]
+struct Conversion {
+    sent: i64,
+    redeemed: i64,
 }
 
 impl fmt::Debug for Limits {
@@ -214,8 +227,7 @@ impl Limits {
     pub fn count_redeemed(&self, identifier: &Identifier) {
         let (Some(inner), Identifier::Phone(number)) = (self.0.clone(), identifier) else { return };
         let prefix = format!("{}.{}", country(number.region()), inner.subjects.prefix(number.prefix()));
-        let limits = [(Limit::RedeemedPerPrefix, prefix, 1)];
-        tokio::spawn(async move { inner.count_behind(&limits).await });
+        inner.gather(prefix, |conversion| conversion.redeemed += 1);
     }
 }
 
@@ -236,7 +248,7 @@ impl CountedCode {
         let Some((inner, limits, _)) = self.0 else { return };
         let of_prefix = limits.into_iter().find(|(limit, ..)| *limit == Limit::CodesPerPrefix);
         let Some((_, prefix, _)) = of_prefix else { return };
-        tokio::spawn(async move { inner.count_sent(prefix).await });
+        inner.gather(prefix, |conversion| conversion.sent += 1);
     }
 
     /// It was not sent: all but the asking, from that address, is given back.
@@ -323,10 +335,36 @@ impl Inner {
         })
     }
 
-    /// Counts a code that was sent, and stops its prefix where too few are redeemed.
-    async fn count_sent(self: &Arc<Self>, prefix: String) {
+    /// Notes what became of a code to a prefix. It is counted a moment later, with what else there is by then: nobody waits
+    /// for it, and a row each for a prefix would cost as much as all that somebody waits for.
+    fn gather(self: &Arc<Self>, prefix: String, note: impl FnOnce(&mut Conversion)) {
+        let mut gathered = self.seen.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = gathered.is_empty();
+        note(gathered.entry(prefix).or_default());
+        if is_first {
+            let inner = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(GATHERED_FOR).await;
+                let gathered =
+                    std::mem::take(&mut *inner.seen.gathered.lock().unwrap_or_else(PoisonError::into_inner));
+                let counted =
+                    gathered.into_iter().map(|(prefix, conversion)| inner.convert(prefix, conversion));
+                join_all(counted).await;
+            });
+        }
+    }
+
+    /// Counts what became of codes to a prefix, and stops it where too few are redeemed.
+    async fn convert(self: &Arc<Self>, prefix: String, conversion: Conversion) {
         let LimitPolicy { conversion_from, conversion_percent, .. } = *self.policy;
-        let sent = self.count_behind(&[(Limit::SentPerPrefix, prefix.clone(), 1)]).await;
+        if conversion.redeemed > 0 {
+            let limits = [(Limit::RedeemedPerPrefix, prefix.clone(), conversion.redeemed)];
+            self.count_behind(&limits).await;
+        }
+        if conversion.sent == 0 {
+            return;
+        }
+        let sent = self.count_behind(&[(Limit::SentPerPrefix, prefix.clone(), conversion.sent)]).await;
         if sent < conversion_from.into() {
             return;
         }

@@ -57,6 +57,7 @@ async fn limits_are_shown_without_anybodys_data_and_lifted() {
     is_refused(&login_from(&app.api, &address(50), &number(1, 50)).await);
     run(&app, &keyring, &["lift", "+98910001"]);
     login_from(&app.api, &address(50), &number(1, 50)).await.ok();
+    super::comes_to(&app, "SELECT count(*) FROM limits WHERE key LIKE '2/sent_per_prefix/%'", 2).await;
     assert_eq!(run(&app, &keyring, &["lift", &number(1, 3)]), "2 lifted\n");
 
     run(&app, &keyring, &["lift", "service"]);
