@@ -4,12 +4,14 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Subcommand;
+use chrono::{NaiveDate, TimeDelta};
+use clap::{Subcommand, ValueEnum};
 use counterfoil_domain::values::{PhoneNumber, Region};
 
 use super::{Failure, output, setup};
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::database::Database;
+use crate::delivery::ledger::{self, Grouping, Sum};
 use crate::limits::{Limits as SharedLimits, Meter, Overview};
 use crate::settings::Settings;
 
@@ -18,6 +20,18 @@ pub enum Limits {
     /// Print what the service and the countries have used, which addresses and prefixes are near their limits or
     /// stopped (as hashes), and the latest alarms.
     Show {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print how many messages were sent and what they cost, by day (UTC).
+    Messages {
+        /// Since which day; by default of the last seven.
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        since: Option<NaiveDate>,
+        /// What each day is told apart by.
+        #[arg(long, value_enum, default_value = "gateway")]
+        by: By,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -36,6 +50,19 @@ impl Limits {
                 let overview = with_limits(settings, async |limits| Ok(limits.overview().await?))?;
                 if json { output::json(&overview)? } else { show(overview)? }
             }
+            Self::Messages { since, by, json } => {
+                let since = since.unwrap_or_else(|| SystemClock.now().date_naive() - TimeDelta::days(6));
+                let sums = setup::with_journal(settings, async |journal| {
+                    let db = journal.database().connection().await?;
+                    Ok(ledger::sums(&db, since, by.into()).await?)
+                })?;
+                if json {
+                    output::json(&sums)?;
+                } else {
+                    let headings = ["day", "gateway", "country", "prefix", "messages", "cost"];
+                    output::table(&headings, sums.into_iter().map(of_sum))?;
+                }
+            }
             Self::Lift { subject } => {
                 let subject = Subject::parse(&subject, settings)?;
                 let meters = with_limits(settings, async |limits| subject.lift(limits).await)?;
@@ -44,6 +71,35 @@ impl Limits {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What the days of the message ledger are told apart by.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum By {
+    /// Nothing.
+    Day,
+    /// The gateway.
+    Gateway,
+    /// The country.
+    Country,
+    /// The prefix: a number without its last four digits.
+    Prefix,
+}
+
+impl From<By> for Grouping {
+    fn from(by: By) -> Self {
+        match by {
+            By::Day => Self::Day,
+            By::Gateway => Self::Gateway,
+            By::Country => Self::Country,
+            By::Prefix => Self::Prefix,
+        }
+    }
+}
+
+fn of_sum(sum: Sum) -> [String; 6] {
+    let Sum { day, gateway, country, prefix, messages, cost } = sum;
+    [day.to_string(), gateway, country, prefix, messages.to_string(), cost.to_string()]
 }
 
 /// Whose limits are lifted.

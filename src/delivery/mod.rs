@@ -6,6 +6,7 @@
 mod courier;
 mod gateway;
 mod gateways;
+pub mod ledger;
 pub mod outbox;
 mod prices;
 mod routes;

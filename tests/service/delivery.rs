@@ -89,6 +89,30 @@ async fn a_code_goes_out_by_the_gateway_and_nowhere_else() {
     let ledger = "SELECT json_build_array(gateway, channel, country, prefix, messages, cost)::text FROM message_ledger";
     let ledger: Value = serde_json::from_str(&app.database.value::<String>(ledger).await).unwrap();
     assert_eq!(ledger, json!(["sms", "phone", "IR", "+98912123", 1, 4000]));
+
+    let keyring = app.keyring_file();
+    let messages = |arguments: &[&str]| {
+        let environment = [
+            ("DATABASE_URL", app.database.url.0.as_str()),
+            ("COUNTERFOIL_KEYRING", keyring.to_str().unwrap()),
+            ("COUNTERFOIL_PROFILE", "development"),
+        ];
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let output =
+            Node::command(folder, &environment).args(["limits", "messages"]).args(arguments).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let sums: Value = serde_json::from_str(&messages(&["--json", "--by", "prefix"])).unwrap();
+    let sum = &sums[0];
+    assert_eq!(
+        (&sum["country"], &sum["prefix"], &sum["gateway"]),
+        (&json!("IR"), &json!("+98912123"), &json!(""))
+    );
+    assert_eq!((&sum["messages"], &sum["cost"]), (&json!(1), &json!("0.004")));
+    let table = messages(&[]);
+    assert!(table.contains("sms") && !table.contains("+98912123"), "{table}");
+    assert_eq!(messages(&["--json", "--since", "2100-01-01"]).trim(), "[]");
+    std::fs::remove_file(&keyring).unwrap();
 }
 
 #[tokio::test]
