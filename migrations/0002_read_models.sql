@@ -6,6 +6,8 @@ CREATE TABLE profiles (
     email        text,
     fullname     text,
     is_active    boolean,
+    -- Means something while the account is not active; the year 9999 stands for "until it is reinstated".
+    suspended_until timestamptz,
     date_joined  timestamptz,
     last_login   timestamptz
 ) WITH (fillfactor = 80);

@@ -78,6 +78,10 @@ impl Notices {
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
             | Fact::LimitsLifted {}
+            | Fact::RolesChanged { .. }
+            | Fact::AccountSuspended { .. }
+            | Fact::AccountReinstated { .. }
+            | Fact::AccessDenied { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierReleased { .. } => None,
         }

@@ -64,6 +64,10 @@ pub enum Problem {
     DeviceLimitReached,
     /// An account has the identifier.
     IdentifierTaken,
+    /// The caller's roles do not let him do that.
+    Forbidden,
+    /// Staff may not do that to their own account.
+    OwnAccount,
     /// The token in the body is not valid.
     InvalidToken,
     /// No configured client of `/oauth` proved itself.
@@ -113,7 +117,8 @@ impl Problem {
             Refusal::TooManyTries { until } => Self::TooManyTries(wait(until)),
             Refusal::DeviceLimitReached => Self::DeviceLimitReached,
             Refusal::IdentifierTaken => Self::IdentifierTaken,
-            Refusal::UnknownDevice => Self::NotFound,
+            Refusal::UnknownDevice | Refusal::UnknownAccount => Self::NotFound,
+            Refusal::OwnAccount => Self::OwnAccount,
             Refusal::SpentToken => Self::InvalidToken,
             Refusal::SessionEnded => Self::InvalidAccessToken,
         }
@@ -181,6 +186,8 @@ impl Problem {
             Self::NoPendingCode => "no_pending_code",
             Self::DeviceLimitReached => "device_limit_reached",
             Self::IdentifierTaken => "identifier_taken",
+            Self::Forbidden => "forbidden",
+            Self::OwnAccount => "own_account",
             Self::InvalidToken => "invalid_token",
             Self::InvalidClient => "invalid_client",
             Self::MalformedForm => "malformed_form",
@@ -200,14 +207,14 @@ impl Problem {
             Self::Unauthenticated | Self::InvalidAccessToken | Self::InvalidClient => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::CrossSiteRequest => StatusCode::FORBIDDEN,
+            Self::CrossSiteRequest | Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::CodeTooSoon(_) | Self::CodeQuotaSpent(_) | Self::NoPendingCode => {
                 StatusCode::NOT_ACCEPTABLE
             }
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::DeviceLimitReached | Self::IdentifierTaken => StatusCode::CONFLICT,
+            Self::DeviceLimitReached | Self::IdentifierTaken | Self::OwnAccount => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyTries(_) | Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -244,6 +251,8 @@ impl Problem {
             | Self::NoPendingCode
             | Self::DeviceLimitReached
             | Self::IdentifierTaken
+            | Self::Forbidden
+            | Self::OwnAccount
             | Self::InvalidToken
             | Self::InvalidClient
             | Self::MalformedForm

@@ -44,6 +44,12 @@ pub enum Refusal {
     /// The code is right, and another account has the identifier, or this one has it already.
     #[error("an account has that identifier")]
     IdentifierTaken,
+    /// Nobody has joined by that account.
+    #[error("there is no such account")]
+    UnknownAccount,
+    /// Staff may not do that to their own account.
+    #[error("staff may not do that to their own account")]
+    OwnAccount,
     /// The session in whose name the command came has ended.
     #[error("the session has ended")]
     SessionEnded,

@@ -1,5 +1,6 @@
 //! What has happened to an account. Past tense, never changed once stored; a golden file keeps each stored form.
 
+use std::collections::BTreeSet;
 use std::ops::Not;
 
 use chrono::{DateTime, Utc};
@@ -8,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::user_account::{Asker, Purpose};
 use crate::values::{
-    ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName, FullName, Generation, Identifier,
-    LanguageTag, SessionId,
+    AccountId, ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName, FullName, Generation,
+    Identifier, LanguageTag, Reason, Role, SessionId,
 };
 
 /// One event of an account's stream.
@@ -46,6 +47,19 @@ pub struct Person {
     /// The name given to a device. (The one that a device gives itself at sign-in is its [`Client`]'s.)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_name: Option<DeviceName>,
+    /// Why staff intervened, in their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+}
+
+/// Who did something to an account that is not his own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// Whoever runs the service, by the command line on the server.
+    Operator,
+    /// The administrator of that account.
+    Account(AccountId),
 }
 
 /// What happened, without anything personal.
@@ -202,6 +216,9 @@ pub enum Fact {
         reason: SignOutReason,
         /// Until when a token of the session could still be presented.
         expires_at: DateTime<Utc>,
+        /// Who ended it, where it was staff.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
     },
     /// A device got another name.
     DeviceRenamed {
@@ -237,6 +254,34 @@ pub enum Fact {
         /// Its kind.
         channel: Channel,
     },
+    /// The account was given other roles, in the place of those it had.
+    RolesChanged {
+        /// All its roles from here on.
+        roles: BTreeSet<Role>,
+        /// Who gave them.
+        by: Actor,
+    },
+    /// The account may not be used. All its sessions end with this.
+    AccountSuspended {
+        /// When it may be used again; until it is reinstated where there is no time.
+        until: Option<DateTime<Utc>>,
+        /// Who suspended it.
+        by: Actor,
+    },
+    /// The account may be used again, before its time where there was one.
+    AccountReinstated {
+        /// Who reinstated it.
+        by: Actor,
+    },
+    /// The account asked for what its roles do not let it do. Recorded once a window for each action.
+    AccessDenied {
+        /// The method and the route that it asked for.
+        action: String,
+        /// The role that may.
+        needs: Role,
+        /// When the next such denial is put on record.
+        until: DateTime<Utc>,
+    },
 }
 
 /// Why a code is not sent.
@@ -268,6 +313,9 @@ pub enum CodeRejected {
     /// It is the code, but the account is signed in on as many devices as it may be. Recorded once for each code,
     /// which goes on working: whoever has it may sign a device out and try again.
     DeviceLimit,
+    /// It is the code, but the account is suspended. Counted and answered as a wrong one, so that nobody learns it who
+    /// does not know the code.
+    Suspended,
 }
 
 /// Why a session ended.
@@ -290,6 +338,10 @@ pub enum SignOutReason {
     IdentifierReplaced,
     /// The person said, by the link that he was sent, that it was not he who had signed in.
     Disowned,
+    /// Staff ended it.
+    EndedByAdmin,
+    /// The account was suspended.
+    Suspended,
 }
 
 impl SignOutReason {
@@ -304,6 +356,8 @@ impl SignOutReason {
             Self::ClientChanged => "client_changed",
             Self::IdentifierReplaced => "identifier_replaced",
             Self::Disowned => "disowned",
+            Self::EndedByAdmin => "ended_by_admin",
+            Self::Suspended => "suspended",
         }
     }
 }
@@ -318,7 +372,9 @@ impl SignOutReason {
             | Self::SignedOutEverywhere
             | Self::ClientChanged
             | Self::IdentifierReplaced
-            | Self::Disowned => false,
+            | Self::Disowned
+            | Self::EndedByAdmin
+            | Self::Suspended => false,
         }
     }
 }
@@ -330,7 +386,7 @@ impl UserAccountEvent {
     /// The session that the event ends, and until when a token of it could still be presented.
     pub fn ended_session(&self) -> Option<(SessionId, DateTime<Utc>)> {
         match self.fact {
-            Fact::LoggedOut { session, expires_at, reason: _ } => Some((session, expires_at)),
+            Fact::LoggedOut { session, expires_at, reason: _, by: _ } => Some((session, expires_at)),
             Fact::OtpRequested { .. }
             | Fact::OtpResent { .. }
             | Fact::OtpRequestRefused { .. }
@@ -344,6 +400,10 @@ impl UserAccountEvent {
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
             | Fact::LimitsLifted {}
+            | Fact::RolesChanged { .. }
+            | Fact::AccountSuspended { .. }
+            | Fact::AccountReinstated { .. }
+            | Fact::AccessDenied { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
@@ -369,6 +429,10 @@ impl UserAccountEvent {
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
             | Fact::LimitsLifted {}
+            | Fact::RolesChanged { .. }
+            | Fact::AccountSuspended { .. }
+            | Fact::AccountReinstated { .. }
+            | Fact::AccessDenied { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierReleased { .. } => None,
         }
@@ -392,8 +456,40 @@ impl UserAccountEvent {
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
             | Fact::LimitsLifted {}
+            | Fact::RolesChanged { .. }
+            | Fact::AccountSuspended { .. }
+            | Fact::AccountReinstated { .. }
+            | Fact::AccessDenied { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. } => None,
+        }
+    }
+
+    /// Which of the staff brought it about; nobody where it was the person himself, or time.
+    pub fn by(&self) -> Option<Actor> {
+        match self.fact {
+            Fact::RolesChanged { by, .. }
+            | Fact::AccountSuspended { by, .. }
+            | Fact::AccountReinstated { by } => Some(by),
+            Fact::LoggedOut { by, .. } => by,
+            Fact::OtpRequested { .. }
+            | Fact::OtpResent { .. }
+            | Fact::OtpRequestRefused { .. }
+            | Fact::OtpRejected { .. }
+            | Fact::UserRegistered { .. }
+            | Fact::LoggedIn { .. }
+            | Fact::TokenRefreshed { .. }
+            | Fact::TokenRefreshRetried { .. }
+            | Fact::ClientChanged { .. }
+            | Fact::TokenReuseDetected { .. }
+            | Fact::DeviceRenamed { .. }
+            | Fact::ProfileUpdated {}
+            | Fact::LimitsLifted {}
+            | Fact::IdentifierRequested { .. }
+            | Fact::IdentifierAdded { .. }
+            | Fact::IdentifierReplaced { .. }
+            | Fact::IdentifierReleased { .. }
+            | Fact::AccessDenied { .. } => None,
         }
     }
 
@@ -418,6 +514,10 @@ impl UserAccountEvent {
             Fact::IdentifierReplaced { .. } => "IdentifierReplaced",
             Fact::IdentifierReleased { .. } => "IdentifierReleased",
             Fact::LimitsLifted {} => "LimitsLifted",
+            Fact::RolesChanged { .. } => "RolesChanged",
+            Fact::AccountSuspended { .. } => "AccountSuspended",
+            Fact::AccountReinstated { .. } => "AccountReinstated",
+            Fact::AccessDenied { .. } => "AccessDenied",
         }
     }
 }

@@ -58,6 +58,10 @@ impl CodeSent {
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
             | Fact::LimitsLifted {}
+            | Fact::RolesChanged { .. }
+            | Fact::AccountSuspended { .. }
+            | Fact::AccountReinstated { .. }
+            | Fact::AccessDenied { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
@@ -92,6 +96,10 @@ impl SessionTokens {
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
             | Fact::LimitsLifted {}
+            | Fact::RolesChanged { .. }
+            | Fact::AccountSuspended { .. }
+            | Fact::AccountReinstated { .. }
+            | Fact::AccessDenied { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
@@ -109,7 +117,11 @@ impl UserAccountEvent {
                 (CodeRejected::Paused | CodeRejected::Locked, Some(until)) => Refusal::TooManyTries { until },
                 (CodeRejected::DeviceLimit, _) => Refusal::DeviceLimitReached,
                 (
-                    CodeRejected::Paused | CodeRejected::Locked | CodeRejected::Wrong | CodeRejected::Expired,
+                    CodeRejected::Paused
+                    | CodeRejected::Locked
+                    | CodeRejected::Wrong
+                    | CodeRejected::Expired
+                    | CodeRejected::Suspended,
                     _,
                 ) => Refusal::InvalidCode,
             }),
@@ -125,6 +137,10 @@ impl UserAccountEvent {
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
             | Fact::LimitsLifted {}
+            | Fact::RolesChanged { .. }
+            | Fact::AccountSuspended { .. }
+            | Fact::AccountReinstated { .. }
+            | Fact::AccessDenied { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }

@@ -3,12 +3,16 @@
 //! `apply` never fails and never decides: whatever was stored must load. Everything here is bounded: sessions by the
 //! device limit, the windows by their limits.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::events::{CodeRefused, CodeRejected, Fact, UserAccountEvent};
 use crate::user_account::{Asker, Purpose};
-use crate::values::{ChallengeNonce, Channel, ClientChange, ClientMark, Generation, LanguageTag, SessionId};
+use crate::values::{
+    ChallengeNonce, Channel, ClientChange, ClientMark, Generation, LanguageTag, Role, SessionId,
+};
 
 /// An account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +24,8 @@ pub enum UserAccount {
     Pending(Pending),
     /// The person proved an identifier.
     Active(Active),
+    /// Nobody may use it for now.
+    Suspended(Suspended),
 }
 
 /// An account nobody has proved to own.
@@ -36,6 +42,25 @@ pub struct Pending {
 /// An account in use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Active {
+    /// Whose it is.
+    pub member: Member,
+    /// The device sessions that have not been ended, in the order of sign-in. Some may have expired since.
+    pub sessions: Vec<Session>,
+}
+
+/// An account that may not be used, and so has no sessions. It can be again from its time on, which no event marks: the
+/// next sign-in does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspended {
+    /// Whose it is.
+    pub member: Member,
+    /// Until when; until it is reinstated where there is no time.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// What is kept of an account that somebody has proved to own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
     /// The time of the newest event.
     pub last_event_at: DateTime<Utc>,
     /// Its codes.
@@ -47,8 +72,6 @@ pub struct Active {
     pub identifiers: Vec<Channel>,
     /// How many identifiers it has let go.
     pub identifiers_let_go: u32,
-    /// The device sessions that have not been ended, in the order of sign-in. Some may have expired since.
-    pub sessions: Vec<Session>,
     /// The last sessions that ended without anything being wrong with them.
     pub known_devices: Vec<SessionId>,
     /// The first session there was, by which clients are marked for the whole account.
@@ -57,10 +80,28 @@ pub struct Active {
     pub seen: Vec<ClientMark>,
     /// The language that messages to its person are written in, where it is known.
     pub language: Option<LanguageTag>,
+    /// What it may do beyond its own.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub roles: BTreeSet<Role>,
+    /// The denials on record, until their windows end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denials: Vec<Denial>,
+}
+
+/// A denial on record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    /// What was asked for.
+    pub action: String,
+    /// When the next one is put on record.
+    pub until: DateTime<Utc>,
 }
 
 /// How many ended sessions, and how many clients, an account remembers.
 const REMEMBERED: usize = 10;
+
+/// How many denials are on record at a time: more than there are actions to deny.
+const DENIALS: usize = 50;
 
 /// The pending codes, and the counters that no new code resets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,8 +169,38 @@ impl UserAccount {
         match self {
             Self::Unknown => now,
             Self::Pending(pending) => now.max(pending.last_event_at),
-            Self::Active(active) => now.max(active.last_event_at),
+            Self::Active(Active { member, .. }) | Self::Suspended(Suspended { member, .. }) => {
+                now.max(member.last_event_at)
+            }
         }
+    }
+
+    /// Whose it is, if anybody has proved to own it.
+    pub fn member(&self) -> Option<&Member> {
+        match self {
+            Self::Unknown | Self::Pending(_) => None,
+            Self::Active(Active { member, .. }) | Self::Suspended(Suspended { member, .. }) => Some(member),
+        }
+    }
+
+    fn member_mut(&mut self) -> Option<&mut Member> {
+        match self {
+            Self::Unknown | Self::Pending(_) => None,
+            Self::Active(Active { member, .. }) | Self::Suspended(Suspended { member, .. }) => Some(member),
+        }
+    }
+
+    /// Whether it may not be used at `now`.
+    pub fn is_suspended(&self, now: DateTime<Utc>) -> bool {
+        match self {
+            Self::Suspended(suspended) => suspended.until.is_none_or(|until| now < until),
+            Self::Unknown | Self::Pending(_) | Self::Active(_) => false,
+        }
+    }
+
+    /// Whether it has a role that it may use at `now`.
+    pub fn has_role(&self, role: Role, now: DateTime<Utc>) -> bool {
+        !self.is_suspended(now) && self.member().is_some_and(|member| member.roles.contains(&role))
     }
 
     /// The codes of an account; none for one to which nothing has happened.
@@ -137,22 +208,24 @@ impl UserAccount {
         match self {
             Self::Unknown => None,
             Self::Pending(pending) => Some(&pending.codes),
-            Self::Active(active) => Some(&active.codes),
+            Self::Active(Active { member, .. }) | Self::Suspended(Suspended { member, .. }) => {
+                Some(&member.codes)
+            }
         }
     }
 
     /// The codes that are kept for who asks.
     pub fn codes_of(&self, asker: Asker) -> Option<&Codes> {
-        match (self, asker) {
-            (Self::Active(active), Asker::KnownDevice) => active.known_codes.as_deref(),
-            (Self::Active(_), Asker::Anybody) | (Self::Pending(_) | Self::Unknown, _) => self.codes(),
+        match (self.member(), asker) {
+            (Some(member), Asker::KnownDevice) => member.known_codes.as_deref(),
+            (Some(_), Asker::Anybody) | (None, _) => self.codes(),
         }
     }
 
     /// Who asks, by the session of a token that he shows.
     pub fn asker(&self, shown: Option<SessionId>) -> Asker {
-        let (Self::Active(active), Some(shown)) = (self, shown) else { return Asker::Anybody };
-        let known = active.sessions.iter().map(|session| &session.id).chain(&active.known_devices);
+        let (Some(member), Some(shown)) = (self.member(), shown) else { return Asker::Anybody };
+        let known = self.sessions().iter().map(|session| &session.id).chain(&member.known_devices);
         if known.into_iter().any(|known| *known == shown) { Asker::KnownDevice } else { Asker::Anybody }
     }
 
@@ -162,7 +235,7 @@ impl UserAccount {
         &self,
         mark: impl FnOnce(SessionId) -> ClientMark,
     ) -> Option<(ClientMark, Option<ClientChange>)> {
-        let Self::Active(Active { first_session: Some(first), seen, .. }) = self else { return None };
+        let Some(Member { first_session: Some(first), seen, .. }) = self.member() else { return None };
         let mark = mark(*first);
         let device = seen.iter().any(|seen| seen.device == mark.device);
         let network = seen.iter().any(|seen| seen.network == mark.network);
@@ -177,10 +250,7 @@ impl UserAccount {
 
     /// The language that messages to its person are written in, where it is known.
     pub fn language(&self) -> Option<&LanguageTag> {
-        match self {
-            Self::Unknown | Self::Pending(_) => None,
-            Self::Active(active) => active.language.as_ref(),
-        }
+        self.member()?.language.as_ref()
     }
 
     /// The session of that name, if it has not ended or expired.
@@ -196,17 +266,14 @@ impl UserAccount {
     /// The sessions that have not been ended.
     pub fn sessions(&self) -> &[Session] {
         match self {
-            Self::Unknown | Self::Pending(_) => &[],
+            Self::Unknown | Self::Pending(_) | Self::Suspended(_) => &[],
             Self::Active(active) => &active.sessions,
         }
     }
 
     /// Whether it has an identifier of that kind, proved by its person.
     pub fn has(&self, channel: Channel) -> bool {
-        match self {
-            Self::Unknown | Self::Pending(_) => false,
-            Self::Active(active) => active.identifiers.contains(&channel),
-        }
+        self.member().is_some_and(|member| member.identifiers.contains(&channel))
     }
 
     /// How many identifiers it has let go. As long as the number is the same, whatever found the account finds it.
@@ -214,7 +281,9 @@ impl UserAccount {
         match self {
             Self::Unknown => 0,
             Self::Pending(pending) => pending.identifiers_let_go,
-            Self::Active(active) => active.identifiers_let_go,
+            Self::Active(Active { member, .. }) | Self::Suspended(Suspended { member, .. }) => {
+                member.identifiers_let_go
+            }
         }
     }
 
@@ -247,18 +316,20 @@ impl UserAccount {
             }
             Fact::UserRegistered { channel } => {
                 let codes = std::mem::take(self.touch(at));
-                *self = Self::Active(Active {
+                let member = Member {
                     last_event_at: at,
                     codes,
                     known_codes: None,
                     identifiers: vec![*channel],
                     identifiers_let_go: self.identifiers_let_go(),
-                    sessions: Vec::new(),
                     known_devices: Vec::new(),
                     first_session: None,
                     seen: Vec::new(),
                     language: None,
-                });
+                    roles: BTreeSet::new(),
+                    denials: Vec::new(),
+                };
+                *self = Self::Active(Active { member, sessions: Vec::new() });
             }
             Fact::LoggedIn {
                 session,
@@ -274,14 +345,15 @@ impl UserAccount {
                 test: _,
             } => {
                 self.touch(at).redeem();
-                let Self::Active(active) = self else { return };
-                if let Some(codes) = &mut active.known_codes {
+                self.reinstate();
+                let Self::Active(Active { member, sessions }) = self else { return };
+                if let Some(codes) = &mut member.known_codes {
                     codes.redeem();
                 }
-                let expired = active.sessions.extract_if(.., |other| !other.is_live(at));
-                active.known_devices.extend(expired.map(|session| session.id));
-                forget_all_but_the_last(&mut active.known_devices);
-                active.sessions.push(Session {
+                let expired = sessions.extract_if(.., |other| !other.is_live(at));
+                member.known_devices.extend(expired.map(|session| session.id));
+                forget_all_but_the_last(&mut member.known_devices);
+                sessions.push(Session {
                     id: *session,
                     generation: *generation,
                     last_used_at: at,
@@ -290,13 +362,13 @@ impl UserAccount {
                     mark: *mark,
                 });
                 if language.is_some() && unfamiliar.is_none() {
-                    active.language.clone_from(language);
+                    member.language.clone_from(language);
                 }
-                let first = *active.first_session.get_or_insert(*session);
+                let first = *member.first_session.get_or_insert(*session);
                 if let Some(mark) = if first == *session { mark } else { seen } {
-                    active.seen.retain(|seen| seen != mark);
-                    active.seen.push(*mark);
-                    forget_all_but_the_last(&mut active.seen);
+                    member.seen.retain(|seen| seen != mark);
+                    member.seen.push(*mark);
+                    forget_all_but_the_last(&mut member.seen);
                 }
             }
             Fact::TokenRefreshed { session, generation, expires_at } => {
@@ -314,13 +386,16 @@ impl UserAccount {
             Fact::TokenRefreshRetried { .. } | Fact::TokenReuseDetected { .. } => {
                 self.touch(at);
             }
-            Fact::LoggedOut { session, reason, expires_at: _ } => {
+            Fact::LoggedOut { session, reason, expires_at: _, by: _ } => {
                 self.touch(at);
-                let Self::Active(active) = self else { return };
-                active.sessions.retain(|other| other.id != *session);
-                if reason.leaves_device_known() {
-                    active.known_devices.push(*session);
-                    forget_all_but_the_last(&mut active.known_devices);
+                if let Self::Active(active) = self {
+                    active.sessions.retain(|other| other.id != *session);
+                }
+                if let Some(member) = self.member_mut()
+                    && reason.leaves_device_known()
+                {
+                    member.known_devices.push(*session);
+                    forget_all_but_the_last(&mut member.known_devices);
                 }
             }
             Fact::DeviceRenamed { .. } | Fact::ProfileUpdated {} => {
@@ -328,7 +403,7 @@ impl UserAccount {
             }
             Fact::LimitsLifted {} => {
                 self.touch(at).lift();
-                if let Self::Active(Active { known_codes: Some(codes), .. }) = self {
+                if let Some(Member { known_codes: Some(codes), .. }) = self.member_mut() {
                     codes.lift();
                 }
             }
@@ -341,27 +416,64 @@ impl UserAccount {
             Fact::IdentifierAdded { channel } => {
                 self.touch(at).adding = None;
                 if !self.has(*channel)
-                    && let Self::Active(active) = self
+                    && let Some(member) = self.member_mut()
                 {
-                    active.identifiers.push(*channel);
+                    member.identifiers.push(*channel);
                 }
             }
             Fact::IdentifierReplaced { channel: _ } | Fact::IdentifierReleased { channel: _ } => {
                 let codes = self.touch(at);
                 (codes.challenge, codes.adding) = (None, None);
-                if let Self::Active(active) = self {
+                if let Some(member) = self.member_mut() {
                     // Whoever held one of them may be why the identifier was replaced.
-                    active.known_devices.clear();
-                    active.known_codes = None;
+                    member.known_devices.clear();
+                    member.known_codes = None;
                 }
                 match self {
                     Self::Pending(Pending { identifiers_let_go, .. })
-                    | Self::Active(Active { identifiers_let_go, .. }) => {
+                    | Self::Active(Active { member: Member { identifiers_let_go, .. }, .. })
+                    | Self::Suspended(Suspended { member: Member { identifiers_let_go, .. }, .. }) => {
                         *identifiers_let_go = identifiers_let_go.saturating_add(1);
                     }
                     Self::Unknown => {}
                 }
             }
+            Fact::RolesChanged { roles, by: _ } => {
+                self.touch(at);
+                if let Some(member) = self.member_mut() {
+                    member.roles.clone_from(roles);
+                }
+            }
+            Fact::AccountSuspended { until, by: _ } => {
+                self.touch(at);
+                match std::mem::take(self) {
+                    Self::Active(Active { member, .. }) | Self::Suspended(Suspended { member, .. }) => {
+                        *self = Self::Suspended(Suspended { member, until: *until });
+                    }
+                    other @ (Self::Unknown | Self::Pending(_)) => *self = other,
+                }
+            }
+            Fact::AccountReinstated { by: _ } => {
+                self.touch(at);
+                self.reinstate();
+            }
+            Fact::AccessDenied { action, needs: _, until } => {
+                self.touch(at);
+                if let Some(member) = self.member_mut() {
+                    member.denials.retain(|denial| at < denial.until);
+                    member.denials.push(Denial { action: action.clone(), until: *until });
+                }
+            }
+        }
+    }
+
+    /// Makes a suspended account one in use.
+    fn reinstate(&mut self) {
+        match std::mem::take(self) {
+            Self::Suspended(Suspended { member, until: _ }) => {
+                *self = Self::Active(Active { member, sessions: Vec::new() });
+            }
+            other @ (Self::Unknown | Self::Pending(_) | Self::Active(_)) => *self = other,
         }
     }
 
@@ -373,7 +485,8 @@ impl UserAccount {
         }
         match self {
             Self::Pending(Pending { last_event_at, codes, .. })
-            | Self::Active(Active { last_event_at, codes, .. }) => {
+            | Self::Active(Active { member: Member { last_event_at, codes, .. }, .. })
+            | Self::Suspended(Suspended { member: Member { last_event_at, codes, .. }, .. }) => {
                 *last_event_at = at;
                 codes
             }
@@ -385,12 +498,11 @@ impl UserAccount {
     fn touch_of(&mut self, at: DateTime<Utc>, asker: Asker) -> &mut Codes {
         self.touch(at);
         match (self, asker) {
-            (Self::Active(active), Asker::KnownDevice) => active.known_codes.get_or_insert_default(),
             (
-                Self::Pending(Pending { codes, .. }) | Self::Active(Active { codes, .. }),
-                Asker::Anybody | Asker::KnownDevice,
-            ) => codes,
-            (Self::Unknown, _) => unreachable!("made pending above"),
+                Self::Active(Active { member, .. }) | Self::Suspended(Suspended { member, .. }),
+                Asker::KnownDevice,
+            ) => member.known_codes.get_or_insert_default(),
+            (account, Asker::Anybody | Asker::KnownDevice) => account.touch(at),
         }
     }
 
@@ -400,6 +512,14 @@ impl UserAccount {
         {
             change(session);
         }
+    }
+}
+
+impl Member {
+    /// Whether a denial of that action is to be put on record.
+    pub(super) fn notes_denial(&self, action: &str, now: DateTime<Utc>) -> bool {
+        let on_record: Vec<&Denial> = self.denials.iter().filter(|denial| now < denial.until).collect();
+        on_record.len() < DENIALS && on_record.iter().all(|denial| denial.action != action)
     }
 }
 
@@ -464,7 +584,7 @@ impl Codes {
     ) {
         let pending = self.pending_mut(purpose);
         match reason {
-            CodeRejected::Wrong => {
+            CodeRejected::Wrong | CodeRejected::Suspended => {
                 if let Some(challenge) = pending {
                     challenge.wrong_tries = challenge.wrong_tries.saturating_add(1);
                 }

@@ -10,6 +10,8 @@ mod ids;
 mod language_tag;
 mod otp_code;
 mod phone_number;
+mod reason;
+mod role;
 mod text;
 
 pub use client::{Client, ClientChange, ClientMark, UserAgent};
@@ -22,4 +24,6 @@ pub use ids::{AccountId, ChallengeNonce, SessionId};
 pub use language_tag::LanguageTag;
 pub use otp_code::{InvalidOtpCode, OtpCode};
 pub use phone_number::{InvalidPhoneNumber, PhoneNumber, Region};
+pub use reason::Reason;
+pub use role::{Role, UnknownRole};
 pub use text::InvalidText;

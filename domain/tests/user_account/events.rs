@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::{
-    Asker, CodeRefused, CodeRejected, Fact, Person, Purpose, SignOutReason, UserAccountEvent,
+    Actor, Asker, CodeRefused, CodeRejected, Fact, Person, Purpose, SignOutReason, UserAccountEvent,
 };
-use counterfoil_domain::values::{Channel, Client, ClientChange, ClientMark, Generation, LanguageTag};
+use counterfoil_domain::values::{Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role};
 use cqrs_es::DomainEvent as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -43,6 +43,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                 former: Some(new_phone()),
                 fullname: Some(fullname()),
                 device_name: Some(device_name()),
+                reason: Some(reason()),
             }),
             client: Some(client()),
         };
@@ -113,9 +114,9 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             );
         }
     }
-    for reason in every!(CodeRejected: Wrong, Expired, Paused, Locked, DeviceLimit) {
+    for reason in every!(CodeRejected: Wrong, Expired, Paused, Locked, DeviceLimit, Suspended) {
         let (tries_left, until) = match reason {
-            CodeRejected::Wrong | CodeRejected::DeviceLimit => (4, None),
+            CodeRejected::Wrong | CodeRejected::DeviceLimit | CodeRejected::Suspended => (4, None),
             CodeRejected::Expired => (0, None),
             CodeRejected::Paused | CodeRejected::Locked => (0, Some(at(60))),
         };
@@ -146,10 +147,31 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         add(format!("ClientChanged {change:?}"), Fact::ClientChanged { session: session(1), change, mark });
     }
     for reason in every!(SignOutReason: SignedOut, DeviceLimit, TokenReuse, DeviceRevoked, SignedOutEverywhere,
-        ClientChanged, IdentifierReplaced, Disowned)
+        ClientChanged, IdentifierReplaced, Disowned, EndedByAdmin, Suspended)
     {
-        let fact = Fact::LoggedOut { session: session(1), reason, expires_at: at(30 * DAY) };
+        let fact = Fact::LoggedOut { session: session(1), reason, expires_at: at(30 * DAY), by: None };
         add(format!("LoggedOut {reason:?}"), fact);
+    }
+    for by in every!(Actor: Operator => Actor::Operator, Account => admin()) {
+        let who = if by == Actor::Operator { "Operator" } else { "Account" };
+        for reason in [SignOutReason::EndedByAdmin, SignOutReason::Suspended] {
+            let by = Some(by);
+            let fact = Fact::LoggedOut { session: session(1), reason, expires_at: at(30 * DAY), by };
+            add(format!("LoggedOut {reason:?} by {who}"), fact);
+        }
+        for roles in [vec![], every!(Role: Admin, Auditor).to_vec()] {
+            let name = format!("RolesChanged {roles:?} by {who}");
+            add(name, Fact::RolesChanged { roles: roles.into_iter().collect(), by });
+        }
+        for until in [None, Some(at(DAY))] {
+            let how_long = if until.is_some() { " until" } else { "" };
+            add(format!("AccountSuspended{how_long} by {who}"), Fact::AccountSuspended { until, by });
+        }
+        add(format!("AccountReinstated by {who}"), Fact::AccountReinstated { by });
+    }
+    for needs in every!(Role: Admin, Auditor) {
+        let action = "GET /admin/accounts/{id}".to_owned();
+        add(format!("AccessDenied {needs:?}"), Fact::AccessDenied { action, needs, until: at(HOUR) });
     }
     add("DeviceRenamed".to_owned(), Fact::DeviceRenamed { session: session(1) });
     add("ProfileUpdated".to_owned(), Fact::ProfileUpdated {});
@@ -254,7 +276,8 @@ fn adding_to_the_golden_file_changes_nothing_that_is_in_it() {
 fn the_names_of_events_are_these_and_all_different() {
     let names = every!(name of Fact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, UserRegistered,
         LoggedIn, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
-        ProfileUpdated, LimitsLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierReleased);
+        ProfileUpdated, LimitsLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierReleased,
+        RolesChanged, AccountSuspended, AccountReinstated, AccessDenied);
     let listed = BTreeSet::from(names.map(str::to_owned));
     assert_eq!(listed.len(), names.len());
     let shown: BTreeSet<_> = examples().iter().map(|(_, event)| event.event_type()).collect();
@@ -278,9 +301,17 @@ fn the_json_of_an_event_holds_nothing_personal() {
         assert!(event.person.is_some() && event.client.is_some(), "{example}");
         let json = serde_json::to_string(&event).unwrap();
         assert_eq!(json, serde_json::to_string(&without_keys(&event)).unwrap(), "{example}");
-        for personal in
-            ["\"person\"", "\"client\"", "912123456", "Ada", "192.0.2.7", "Firefox", "laptop", "tablet"]
-        {
+        for personal in [
+            "\"person\"",
+            "\"client\"",
+            "912123456",
+            "Ada",
+            "192.0.2.7",
+            "Firefox",
+            "laptop",
+            "tablet",
+            "stolen",
+        ] {
             assert!(!json.contains(personal), "{example}: {personal}");
         }
     }
@@ -308,10 +339,17 @@ fn what_is_sealed_beside_the_json_keeps_its_form() {
         (None, None, None, Some(device_name()), r#"{"device_name":"Ada’s tablet"}"#),
     ];
     for (identifier, former, fullname, device_name, json) in people {
-        let person = Person { identifier, former, fullname, device_name };
+        let person = Person { identifier, former, fullname, device_name, reason: None };
         assert_eq!(serde_json::to_string(&person).unwrap(), json);
         assert_eq!(serde_json::from_str::<Person>(json).unwrap(), person);
     }
+
+    let (json, person) = (
+        r#"{"reason":"Ada says her tablet was stolen"}"#,
+        Person { reason: Some(reason()), ..Person::default() },
+    );
+    assert_eq!(serde_json::to_string(&person).unwrap(), json);
+    assert_eq!(serde_json::from_str::<Person>(json).unwrap(), person);
 
     let nameless = Client { user_agent: None, device_name: None, ..client() };
     for (client, json) in [

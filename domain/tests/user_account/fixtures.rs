@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
-    AddIdentifier, Logout, LogoutAll, RefreshToken, ReleaseIdentifier, RenameDevice, RequestOtp, ResendOtp,
-    RevokeDevice, UpdateProfile, VerifyIdentifier, VerifyOtp,
+    AddIdentifier, Intervention, Logout, LogoutAll, RefreshToken, ReleaseIdentifier, RenameDevice,
+    RequestOtp, ResendOtp, RevokeDevice, SuspendAccount, UpdateProfile, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Asker, ClientMarker, CodeRefused, CodeRejected, Fact, OtpMatcher, Person, Policy, Purpose, Services,
-    SignOutReason, UserAccount, UserAccountEvent,
+    Actor, Asker, ClientMarker, CodeRefused, CodeRejected, Fact, OtpMatcher, Person, Policy, Purpose,
+    Services, SignOutReason, UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName, EmailAddress, FullName,
-    Generation, Identifier, OtpCode, PhoneNumber, SessionId, UserAgent,
+    AccountId, ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName, EmailAddress, FullName,
+    Generation, Identifier, OtpCode, PhoneNumber, Reason, Role, SessionId, UserAgent,
 };
 use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 use uuid::Uuid;
@@ -435,8 +435,67 @@ pub(crate) fn token_reused(
 }
 
 pub(crate) fn logged_out(seconds: i64, s: u8, reason: SignOutReason, expires_at: i64) -> UserAccountEvent {
-    let fact = Fact::LoggedOut { session: session(s), reason, expires_at: at(expires_at) };
+    let fact = Fact::LoggedOut { session: session(s), reason, expires_at: at(expires_at), by: None };
     event(seconds, fact)
+}
+
+/// The administrator who intervenes.
+pub(crate) fn admin() -> Actor {
+    Actor::Account(account(1))
+}
+
+pub(crate) fn account(n: u8) -> AccountId {
+    AccountId(Uuid::from_u128(u128::from(n)))
+}
+
+pub(crate) fn reason() -> Reason {
+    Reason::parse("Ada says her tablet was stolen").expect("a reason")
+}
+
+/// By the administrator, from his office.
+pub(crate) fn intervention(seconds: i64) -> Intervention {
+    Intervention { at: at(seconds), by: admin(), reason: Some(reason()), client: Some(elsewhere()) }
+}
+
+/// The event, when the administrator brought it about.
+pub(crate) fn by_admin(event: UserAccountEvent) -> UserAccountEvent {
+    let person = Some(Person { reason: Some(reason()), ..Person::default() });
+    UserAccountEvent { person, ..from(elsewhere(), event) }
+}
+
+/// A session that the administrator ended.
+pub(crate) fn ended_by_admin(
+    seconds: i64,
+    s: u8,
+    reason: SignOutReason,
+    expires_at: i64,
+) -> UserAccountEvent {
+    let (session, expires_at) = (session(s), at(expires_at));
+    by_admin(event(seconds, Fact::LoggedOut { session, reason, expires_at, by: Some(admin()) }))
+}
+
+pub(crate) fn account_suspended(seconds: i64, until: Option<i64>) -> UserAccountEvent {
+    by_admin(event(seconds, Fact::AccountSuspended { until: until.map(at), by: admin() }))
+}
+
+pub(crate) fn account_reinstated(seconds: i64) -> UserAccountEvent {
+    by_admin(event(seconds, Fact::AccountReinstated { by: admin() }))
+}
+
+pub(crate) fn roles_changed<const N: usize>(seconds: i64, roles: [Role; N]) -> UserAccountEvent {
+    by_admin(event(seconds, Fact::RolesChanged { roles: roles.into(), by: admin() }))
+}
+
+/// [`signed_in`], and suspended at 60 seconds.
+pub(crate) fn suspended(until: Option<i64>) -> Vec<UserAccountEvent> {
+    let end = ended_by_admin(60, 1, SignOutReason::Suspended, 10 + 30 * DAY);
+    [signed_in(), vec![end, account_suspended(60, until)]].concat()
+}
+
+/// Somebody else's account, suspended.
+pub(crate) fn suspend_account(seconds: i64, until: Option<i64>) -> SuspendAccount {
+    let (account, until) = (account(2), until.map(at));
+    SuspendAccount { account, until, intervention: intervention(seconds) }
 }
 
 pub(crate) fn device_renamed(seconds: i64, device: u8) -> UserAccountEvent {

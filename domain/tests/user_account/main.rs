@@ -3,7 +3,10 @@
 //! A module a command; `events` holds the stored form of each event, `state` what holds for every history.
 
 mod add_identifier;
+mod change_roles;
+mod deny_access;
 mod disown_session;
+mod end_session;
 mod events;
 mod fixtures;
 mod known_device;
@@ -16,7 +19,9 @@ mod rename_device;
 mod request_otp;
 mod resend_otp;
 mod revoke_device;
+mod sign_out_account;
 mod state;
+mod suspend_account;
 mod unfamiliar_client;
 mod update_profile;
 mod verify_identifier;

@@ -4,7 +4,9 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil_domain::user_account::commands::{RequestOtp, ResendOtp, VerifyOtp};
+use counterfoil_domain::user_account::commands::{
+    EndSession, ReinstateAccount, RequestOtp, ResendOtp, SignOutAccount, VerifyOtp,
+};
 use counterfoil_domain::user_account::{
     Binding, CodeRejected, DeviceLimitPolicy, Fact, Policy, Purpose, Refusal, Services, SignOutReason,
     UserAccount, UserAccountCommand, UserAccountEvent,
@@ -66,6 +68,13 @@ enum Step {
         right: bool,
     },
     Release,
+    Suspend {
+        /// For so many seconds.
+        seconds: Option<i64>,
+    },
+    Reinstate,
+    EndSession(Index),
+    SignOut,
 }
 
 impl History {
@@ -143,6 +152,14 @@ impl History {
                 command.into()
             }
             Step::Release => release_identifier(clock).into(),
+            Step::Suspend { seconds } => {
+                suspend_account(clock, seconds.map(|seconds| clock + seconds)).into()
+            }
+            Step::Reinstate => ReinstateAccount { intervention: intervention(clock) }.into(),
+            Step::EndSession(session) => {
+                EndSession { session: self.session(session), intervention: intervention(clock) }.into()
+            }
+            Step::SignOut => SignOutAccount { intervention: intervention(clock) }.into(),
             Step::Rename(session) => {
                 let mut command = update_profile(clock, n);
                 command.session = self.session(session);
@@ -227,7 +244,9 @@ fn last_event_at(account: &UserAccount) -> Option<DateTime<Utc>> {
     match account {
         UserAccount::Unknown => None,
         UserAccount::Pending(pending) => Some(pending.last_event_at),
-        UserAccount::Active(active) => Some(active.last_event_at),
+        UserAccount::Active(_) | UserAccount::Suspended(_) => {
+            account.member().map(|member| member.last_event_at)
+        }
     }
 }
 
@@ -247,6 +266,10 @@ fn began(event: &UserAccountEvent) -> Option<SessionId> {
         | Fact::DeviceRenamed { .. }
         | Fact::ProfileUpdated {}
         | Fact::LimitsLifted {}
+        | Fact::RolesChanged { .. }
+        | Fact::AccountSuspended { .. }
+        | Fact::AccountReinstated { .. }
+        | Fact::AccessDenied { .. }
         | Fact::IdentifierRequested { .. }
         | Fact::IdentifierAdded { .. }
         | Fact::IdentifierReplaced { .. }
@@ -346,6 +369,10 @@ fn steps(right: f64) -> impl Strategy<Value = (i64, Step)> {
         3 => (any::<Index>(), channels(), prop::bool::weighted(right))
             .prop_map(|(session, channel, right)| Step::VerifyAdded { session, channel, right }),
         1 => Just(Step::Release),
+        1 => prop::option::of(0..HOUR).prop_map(|seconds| Step::Suspend { seconds }),
+        1 => Just(Step::Reinstate),
+        1 => any::<Index>().prop_map(Step::EndSession),
+        1 => Just(Step::SignOut),
     ];
     (passed, step)
 }
@@ -388,6 +415,34 @@ proptest! {
         let history = History::of(steps);
         prop_assert!(history.events.is_sorted_by_key(|event| event.at));
         prop_assert_eq!(last_event_at(&history.account), history.events.last().map(|event| event.at));
+    }
+
+    #[test]
+    fn nobody_is_signed_in_to_a_suspended_account(steps in histories()) {
+        let history = History::of(steps);
+        // Until when it may not be used, as the events tell.
+        let mut suspension: Option<Option<DateTime<Utc>>> = None;
+        for (_, event, account) in history.folds() {
+            if began(event).is_some() {
+                let over = suspension.is_none_or(|until| until.is_some_and(|until| until <= event.at));
+                prop_assert!(over, "somebody signed in");
+                suspension = None;
+            }
+            match event.fact {
+                Fact::AccountSuspended { until, .. } => suspension = Some(until),
+                Fact::AccountReinstated { .. } => suspension = None,
+                _ => {}
+            }
+            if suspension.is_some() {
+                prop_assert!(account.sessions().is_empty());
+            }
+            let now = event.at;
+            let suspended = suspension.is_some_and(|until| until.is_none_or(|until| now < until));
+            prop_assert_eq!(account.is_suspended(now), suspended);
+        }
+        let ended: Vec<_> = history.events.iter().filter_map(UserAccountEvent::ended_session).collect();
+        let ids: std::collections::BTreeSet<_> = ended.iter().map(|(session, _)| *session).collect();
+        prop_assert_eq!(ids.len(), ended.len(), "each session ends once");
     }
 
     #[test]

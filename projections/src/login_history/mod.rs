@@ -19,8 +19,14 @@ pub const READ_MODEL: ReadModel = ReadModel {
 };
 
 /// The events of which no line is made.
-pub const PASSED_OVER: [&str; 4] =
-    ["TokenRefreshed", "TokenRefreshRetried", "DeviceRenamed", "ProfileUpdated"];
+pub const PASSED_OVER: [&str; 6] = [
+    "TokenRefreshed",
+    "TokenRefreshRetried",
+    "DeviceRenamed",
+    "ProfileUpdated",
+    "RolesChanged",
+    "AccessDenied",
+];
 
 table! {
     /// A line of the history. Rows of events that the ledger has and the follower has come to are the ones to compare.
@@ -51,19 +57,24 @@ impl Project for LoginHistoryChange {
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
             | Fact::IdentifierReleased { .. }
-            | Fact::LimitsLifted {} => (None, None),
+            | Fact::LimitsLifted {}
+            | Fact::AccountSuspended { .. }
+            | Fact::AccountReinstated { .. } => (None, None),
             Fact::OtpRequestRefused { reason, .. } => (None, name_of(reason)),
             Fact::OtpRejected { reason, .. } => (None, name_of(reason)),
             Fact::LoggedIn { session, .. } => (Some(*session), None),
-            Fact::LoggedOut { session, reason, expires_at: _ } => (Some(*session), name_of(reason)),
+            Fact::LoggedOut { session, reason, expires_at: _, by: _ } => (Some(*session), name_of(reason)),
             Fact::ClientChanged { session, change, mark: _ } => (Some(*session), name_of(change)),
             Fact::TokenReuseDetected { session, .. } => (Some(*session), None),
             Fact::TokenRefreshed { .. }
             | Fact::TokenRefreshRetried { .. }
             | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {} => return None,
+            | Fact::ProfileUpdated {}
+            | Fact::RolesChanged { .. }
+            | Fact::AccessDenied { .. } => return None,
         };
-        let client = event.client.as_ref();
+        // From where staff intervened is theirs, and the person may read this.
+        let client = event.client.as_ref().filter(|_| event.by().is_none());
         Some(Self {
             at: Some(event.at),
             event: Some(event.name()),

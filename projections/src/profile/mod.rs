@@ -26,6 +26,7 @@ table! {
         email: String = "text",
         fullname: String = "text",
         is_active: bool = "boolean",
+        suspended_until: DateTime<Utc> = "timestamptz",
         date_joined: DateTime<Utc> = "timestamptz",
         last_login: DateTime<Utc> = "timestamptz",
     }
@@ -46,7 +47,16 @@ impl Project for ProfileChange {
                 })
             }
             Fact::UserRegistered { .. } => Some(Self { date_joined: Some(event.at), ..profile }),
-            Fact::LoggedIn { .. } => Some(Self { last_login: Some(event.at), ..profile }),
+            // Whoever signs in is not suspended any more.
+            Fact::LoggedIn { .. } => {
+                Some(Self { last_login: Some(event.at), is_active: Some(true), ..profile })
+            }
+            Fact::AccountSuspended { until, .. } => Some(Self {
+                is_active: Some(false),
+                suspended_until: Some(until.unwrap_or_else(indefinitely)),
+                ..profile
+            }),
+            Fact::AccountReinstated { .. } => Some(Self { is_active: Some(true), ..profile }),
             Fact::IdentifierAdded { .. } | Fact::IdentifierReplaced { .. } => Some(profile.known_by(event)),
             // Nobody has joined by this row, and its number or address is somebody else's.
             Fact::IdentifierReleased { channel: Channel::Phone } => {
@@ -67,7 +77,9 @@ impl Project for ProfileChange {
             | Fact::LoggedOut { .. }
             | Fact::DeviceRenamed { .. }
             | Fact::LimitsLifted {}
-            | Fact::IdentifierRequested { .. } => None,
+            | Fact::IdentifierRequested { .. }
+            | Fact::RolesChanged { .. }
+            | Fact::AccessDenied { .. } => None,
         }
     }
 }
@@ -83,6 +95,11 @@ impl ProfileChange {
             None => self,
         }
     }
+}
+
+/// The time that stands for none in `suspended_until`: a change sets a column, and cannot empty it.
+fn indefinitely() -> DateTime<Utc> {
+    DateTime::from_timestamp_secs(253_402_300_799).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// A person's profile, in the form that clients of the API know.

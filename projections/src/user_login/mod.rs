@@ -68,7 +68,7 @@ impl Project for UserLoginChange {
                 user_agent: user_agent(),
                 ..Self::of(account, *session)
             }),
-            Fact::LoggedOut { session, reason, expires_at: _ } => Some(Self {
+            Fact::LoggedOut { session, reason, expires_at: _, by: _ } => Some(Self {
                 ended_at: Some(event.at),
                 end_reason: Some(reason.as_str().to_owned()),
                 ..Self::of(account, *session)
@@ -91,6 +91,10 @@ impl Project for UserLoginChange {
             | Fact::TokenReuseDetected { .. }
             | Fact::ProfileUpdated {}
             | Fact::LimitsLifted {}
+            | Fact::RolesChanged { .. }
+            | Fact::AccountSuspended { .. }
+            | Fact::AccountReinstated { .. }
+            | Fact::AccessDenied { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }

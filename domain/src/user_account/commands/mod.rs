@@ -4,31 +4,45 @@
 //! its own refusal; the one success comes last.
 
 mod add_identifier;
+mod change_roles;
+mod deny_access;
 mod disown_session;
+mod end_session;
+mod intervention;
 mod lift_limits;
 mod logout;
 mod logout_all;
 mod refresh_token;
+mod reinstate_account;
 mod release_identifier;
 mod rename_device;
 mod request_otp;
 mod resend_otp;
 mod revoke_device;
+mod sign_out_account;
+mod suspend_account;
 mod update_profile;
 mod verify_identifier;
 mod verify_otp;
 
 pub use add_identifier::AddIdentifier;
+pub use change_roles::ChangeRoles;
+pub use deny_access::DenyAccess;
 pub use disown_session::DisownSession;
+pub use end_session::EndSession;
+pub use intervention::Intervention;
 pub use lift_limits::LiftLimits;
 pub use logout::Logout;
 pub use logout_all::LogoutAll;
 pub use refresh_token::RefreshToken;
+pub use reinstate_account::ReinstateAccount;
 pub use release_identifier::ReleaseIdentifier;
 pub use rename_device::RenameDevice;
 pub use request_otp::RequestOtp;
 pub use resend_otp::ResendOtp;
 pub use revoke_device::RevokeDevice;
+pub use sign_out_account::SignOutAccount;
+pub use suspend_account::SuspendAccount;
 pub use update_profile::UpdateProfile;
 pub use verify_identifier::VerifyIdentifier;
 pub use verify_otp::VerifyOtp;
@@ -69,6 +83,18 @@ pub enum UserAccountCommand {
     VerifyIdentifier(VerifyIdentifier),
     /// Let an identifier go that nobody has proved.
     ReleaseIdentifier(ReleaseIdentifier),
+    /// Give an account other roles.
+    ChangeRoles(ChangeRoles),
+    /// Let an account not be used for now.
+    SuspendAccount(SuspendAccount),
+    /// Let a suspended account be used again.
+    ReinstateAccount(ReinstateAccount),
+    /// End all sessions of somebody's account.
+    SignOutAccount(SignOutAccount),
+    /// End a session of somebody's account.
+    EndSession(EndSession),
+    /// Put on record that staff rights were asked for and not there.
+    DenyAccess(DenyAccess),
 }
 
 impl UserAccountCommand {
@@ -92,6 +118,12 @@ impl UserAccountCommand {
             Self::AddIdentifier(command) => command.decide(state, &services.policy),
             Self::VerifyIdentifier(command) => command.decide(state, services),
             Self::ReleaseIdentifier(command) => command.decide(state),
+            Self::ChangeRoles(command) => command.decide(state),
+            Self::SuspendAccount(command) => command.decide(state),
+            Self::ReinstateAccount(command) => command.decide(state),
+            Self::SignOutAccount(command) => Ok(command.decide(state)),
+            Self::EndSession(command) => Ok(command.decide(state)),
+            Self::DenyAccess(command) => Ok(command.decide(state)),
         }
     }
 }
@@ -119,13 +151,19 @@ into_command!(
     UpdateProfile,
     AddIdentifier,
     VerifyIdentifier,
-    ReleaseIdentifier
+    ReleaseIdentifier,
+    ChangeRoles,
+    SuspendAccount,
+    ReinstateAccount,
+    SignOutAccount,
+    EndSession,
+    DenyAccess
 );
 
 impl Session {
     /// The event of its end.
     fn ended(&self, at: DateTime<Utc>, reason: SignOutReason, client: &Client) -> UserAccountEvent {
-        let fact = Fact::LoggedOut { session: self.id, reason, expires_at: self.expires_at };
+        let fact = Fact::LoggedOut { session: self.id, reason, expires_at: self.expires_at, by: None };
         UserAccountEvent { at, fact, person: None, client: Some(client.clone()) }
     }
 }

@@ -20,7 +20,7 @@ impl ReleaseIdentifier {
     pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
         match state {
             UserAccount::Unknown => Ok(Vec::new()),
-            UserAccount::Active(_) => Err(Refusal::IdentifierTaken),
+            UserAccount::Active(_) | UserAccount::Suspended(_) => Err(Refusal::IdentifierTaken),
             UserAccount::Pending(_) => Ok(vec![UserAccountEvent {
                 at: state.time_of(self.at),
                 fact: Fact::IdentifierReleased { channel: self.identifier.channel() },

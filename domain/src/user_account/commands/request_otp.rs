@@ -40,7 +40,7 @@ impl RequestOtp {
         if let Err((reason, until)) = may_send(state.codes_of(asker), at, policy) {
             return refuse(state, asker, reason, until, at, self.identifier, self.client);
         }
-        let registering = self.purpose == Purpose::SignIn && !matches!(state, UserAccount::Active(_));
+        let registering = self.purpose == Purpose::SignIn && state.member().is_none();
         Ok(vec![UserAccountEvent {
             at,
             fact: Fact::OtpRequested {

@@ -46,6 +46,12 @@ impl VerifyOtp {
             Tried::Right(challenge) => challenge,
             Tried::Rejected(fact) => return Ok(vec![self.rejected(at, fact)]),
         };
+        if state.is_suspended(at) {
+            let tries_left = policy.code_tries.saturating_sub(challenge.wrong_tries.saturating_add(1));
+            let (purpose, reason) = (Purpose::SignIn, CodeRejected::Suspended);
+            let fact = Fact::OtpRejected { purpose, reason, tries_left, until: None, asker };
+            return Ok(vec![self.rejected(at, fact)]);
+        }
         // Nobody has been let in, so the code is not used up, and its tries are as they were.
         if policy.device_limit_policy == DeviceLimitPolicy::Deny
             && state.live_sessions(at).count() >= policy.places()
@@ -78,7 +84,7 @@ impl VerifyOtp {
         let event = |fact, person| UserAccountEvent { at, fact, person, client: Some(self.client.clone()) };
 
         let mut events = Vec::with_capacity(2);
-        if !matches!(state, UserAccount::Active(_)) {
+        if state.member().is_none() {
             events.push(event(Fact::UserRegistered { channel }, person.clone()));
         }
         let evicted = over_the_limit(state, at, policy);

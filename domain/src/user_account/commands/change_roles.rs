@@ -1,0 +1,34 @@
+//! Give an account other roles.
+
+use std::collections::BTreeSet;
+
+use super::Intervention;
+use crate::user_account::{Actor, Fact, Refusal, UserAccount, UserAccountEvent};
+use crate::values::{AccountId, Role};
+
+/// Give an account these roles, in the place of those it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeRoles {
+    /// The account: nobody gives roles to himself.
+    pub account: AccountId,
+    /// All its roles from now on.
+    pub roles: BTreeSet<Role>,
+    /// Who gives them.
+    pub intervention: Intervention,
+}
+
+impl ChangeRoles {
+    /// Nothing happens when the account has just these roles.
+    pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let Self { account, roles, intervention } = self;
+        let member = state.member().ok_or(Refusal::UnknownAccount)?;
+        if intervention.by == Actor::Account(account) {
+            return Err(Refusal::OwnAccount);
+        }
+        if roles == member.roles {
+            return Ok(Vec::new());
+        }
+        let fact = Fact::RolesChanged { roles, by: intervention.by };
+        Ok(vec![intervention.event(state.time_of(intervention.at), fact)])
+    }
+}

@@ -1,0 +1,24 @@
+//! Reinstate a suspended account.
+
+use super::Intervention;
+use crate::user_account::{Fact, Refusal, UserAccount, UserAccountEvent};
+
+/// Let a suspended account be used again. Its sessions have ended; it can sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReinstateAccount {
+    /// Who reinstates it.
+    pub intervention: Intervention,
+}
+
+impl ReinstateAccount {
+    /// Nothing happens when it is not suspended, or its time is over.
+    pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let intervention = self.intervention;
+        let at = state.time_of(intervention.at);
+        state.member().ok_or(Refusal::UnknownAccount)?;
+        if !state.is_suspended(at) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![intervention.event(at, Fact::AccountReinstated { by: intervention.by })])
+    }
+}

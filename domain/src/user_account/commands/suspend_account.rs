@@ -1,0 +1,37 @@
+//! Suspend an account.
+
+use chrono::{DateTime, Utc};
+
+use super::Intervention;
+use crate::user_account::{Actor, Fact, Refusal, SignOutReason, UserAccount, UserAccountEvent};
+use crate::values::AccountId;
+
+/// Let an account not be used, until a time or until it is reinstated. All its sessions end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuspendAccount {
+    /// The account: nobody suspends himself.
+    pub account: AccountId,
+    /// When it may be used again.
+    pub until: Option<DateTime<Utc>>,
+    /// Who suspends it.
+    pub intervention: Intervention,
+}
+
+impl SuspendAccount {
+    /// Suspending it once more sets another time; nothing happens when it is the same.
+    pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let Self { account, until, intervention } = self;
+        let at = state.time_of(intervention.at);
+        state.member().ok_or(Refusal::UnknownAccount)?;
+        if intervention.by == Actor::Account(account) {
+            return Err(Refusal::OwnAccount);
+        }
+        if matches!(state, UserAccount::Suspended(suspended) if suspended.until == until) {
+            return Ok(Vec::new());
+        }
+        let suspended = intervention.event(at, Fact::AccountSuspended { until, by: intervention.by });
+        let ended = state.live_sessions(at);
+        let ended = ended.map(|session| intervention.end(at, session, SignOutReason::Suspended));
+        Ok(ended.chain([suspended]).collect())
+    }
+}
