@@ -10,6 +10,7 @@ mod ends;
 mod faults;
 mod gateways;
 mod guard;
+mod guesses;
 mod http;
 mod identifiers;
 mod journal;

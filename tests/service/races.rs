@@ -1,4 +1,5 @@
 //! Two server processes on one database, and callers that all come at once.
+#![expect(clippy::print_stdout, reason = "a run of random guesses reports its seed and what came of it")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::support::{Answer, Api, Node, TestDatabase};
+use crate::support::{Answer, Api, Node, Proxy, TestDatabase};
 
 const PHONE: &str = "+989121234567";
 
@@ -39,14 +40,30 @@ struct Cluster {
     nodes: [Node; 2],
     database: TestDatabase,
     folder: PathBuf,
+    /// What stands between each node and the database.
+    _proxies: Vec<Proxy>,
 }
 
 impl Cluster {
     fn start(name: &str) -> Self {
         let database = TestDatabase::new();
+        let url = database.url.0.clone();
+        Self::of(name, database, [&url, &url], Vec::new())
+    }
+
+    /// With each answer of the database that late.
+    async fn far_from_the_database(name: &str, late_by: Duration) -> Self {
+        let database = TestDatabase::new();
+        let proxies = vec![Proxy::start(&database.url).await, Proxy::start(&database.url).await];
+        let urls: Vec<String> = proxies.iter().map(|proxy| proxy.url_of(&database.name).0).collect();
+        proxies.iter().for_each(|proxy| proxy.delay(late_by));
+        Self::of(name, database, [&urls[0], &urls[1]], proxies)
+    }
+
+    fn of(name: &str, database: TestDatabase, urls: [&str; 2], proxies: Vec<Proxy>) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let node = || Node::start(&folder, &[("DATABASE_URL", database.url.0.as_str())]);
-        Self { nodes: [node(), node()], database, folder }
+        let nodes = urls.map(|url| Node::start(&folder, &[("DATABASE_URL", url)]));
+        Self { nodes, database, folder, _proxies: proxies }
     }
 
     /// Sends `count` requests at once, every other one to the other node.
@@ -166,4 +183,73 @@ async fn five_wrong_codes_are_looked_at_however_many_come_at_once() {
         cluster.database.value("SELECT count(*) FROM events WHERE event_type = 'OtpRejected'").await;
     assert_eq!(looked_at, 5);
     cluster.nodes[1].api.verify(PHONE, code).await.is_problem(400, "invalid_code");
+}
+
+/// How far the database is from the nodes where time is to be had for a race.
+const FAR: Duration = Duration::from_millis(20);
+
+/// Rounds: few by default, as many as `COUNTERFOIL_GUESS_ROUNDS` says.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_hundred_guesses_at_once_five_are_looked_at_and_the_right_code_after_them_is_refused() {
+    let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
+    let rounds = number("COUNTERFOIL_GUESS_ROUNDS").unwrap_or(3);
+    let seed = number("COUNTERFOIL_GUESS_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("guesses: {rounds} rounds, seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+
+    let cluster = Cluster::far_from_the_database("far-guesses", FAR).await;
+    let mut signed_in = 0;
+    for round in 0..rounds {
+        let phone = &format!("+98912000{round:04}");
+        let code = cluster.nodes[0].api.login(phone).await.code();
+        let mut guesses: Vec<String> = (0..1_000_000).map(|n| format!("{n:06}")).collect();
+        guesses.retain(|guess| *guess != code);
+        random.shuffle(&mut guesses);
+        // Among the first in every other round: otherwise it would hardly ever be in time.
+        let place = random.usize(..if round % 2 == 0 { 200 } else { 6 });
+        guesses.insert(place, code.clone());
+        let guesses = &guesses[..200];
+
+        let answers = cluster.at_once(200, async |api, n| api.verify(phone, &guesses[n]).await).await;
+        let statuses = statuses(&answers);
+        let of_the_right = answers[place].status.as_u16();
+        let let_in = statuses.get(&200).copied().unwrap_or_default();
+        assert!(let_in == usize::from(of_the_right == 200), "seed {seed}, round {round}: {statuses:?}");
+        signed_in += let_in;
+        for node in &cluster.nodes {
+            node.api.verify(phone, &code).await.is_problem(400, "invalid_code");
+        }
+        println!("round {round}: right code at {place}, answered {of_the_right}, all: {statuses:?}");
+
+        // Who signs in does so before the fifth wrong code, and nothing is looked at after that.
+        let streams = "SELECT count(*) FROM (
+                SELECT count(*) FILTER (WHERE event_type = 'LoggedIn') AS let_in,
+                       count(*) FILTER (WHERE payload->'fact'->'OtpRejected'->>'reason' = 'wrong') AS wrong,
+                       max(sequence) FILTER (WHERE event_type = 'OtpRejected')
+                         > max(sequence) FILTER (WHERE event_type = 'LoggedIn') AS tried_after
+                  FROM events GROUP BY aggregate_id) AS stream
+             WHERE CASE let_in WHEN 0 THEN wrong = 5 WHEN 1 THEN wrong < 5 AND NOT coalesce(tried_after, false) END";
+        let well: i64 = cluster.database.value(streams).await;
+        assert_eq!(well, i64::try_from(round).unwrap() + 1, "seed {seed}, round {round}");
+    }
+    println!("guesses: {signed_in} of {rounds} rounds ended in a sign-in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_hundred_logins_and_resends_at_once_one_sends_a_message() {
+    let cluster = Cluster::far_from_the_database("far-logins", FAR).await;
+    let answers = cluster
+        .at_once(100, async |api, n| if n % 4 < 2 { api.login(PHONE).await } else { api.resend(PHONE).await })
+        .await;
+    let statuses = statuses(&answers);
+    assert_eq!(statuses.get(&200), Some(&1), "{statuses:?}");
+    let messages = "SELECT count(*) FROM outbox";
+    assert_eq!(cluster.database.value::<i64>(messages).await, 1);
+
+    // Once more, when the account is known and a code is pending on both nodes.
+    let answers = cluster
+        .at_once(100, async |api, n| if n % 4 < 2 { api.login(PHONE).await } else { api.resend(PHONE).await })
+        .await;
+    assert!(answers.iter().all(|answer| answer.status != 200), "{answers:?}");
+    assert_eq!(cluster.database.value::<i64>(messages).await, 1);
 }

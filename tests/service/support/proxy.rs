@@ -1,4 +1,4 @@
-//! A TCP proxy in front of PostgreSQL that can cut, stall and refuse.
+//! A TCP proxy in front of PostgreSQL that can cut, stall, refuse and be slow.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -35,6 +35,8 @@ struct Faults {
     mood: Mutex<Mood>,
     /// How many more answers pass before one is swallowed and its connection cut; 0 for never.
     answers_until_cut: AtomicU32,
+    /// How many milliseconds late each answer comes.
+    late_by: AtomicU32,
 }
 
 impl Proxy {
@@ -75,6 +77,11 @@ impl Proxy {
         self.faults.answers_until_cut.store(answers + 1, Ordering::SeqCst);
     }
 
+    /// Each answer comes that much later, as from a database far away.
+    pub fn delay(&self, by: Duration) {
+        self.faults.late_by.store(by.as_millis().try_into().unwrap(), Ordering::SeqCst);
+    }
+
     /// Whether the cut is still to come.
     pub fn is_armed(&self) -> bool {
         self.faults.answers_until_cut.load(Ordering::SeqCst) > 0
@@ -93,6 +100,10 @@ async fn relay(mut client: TcpStream, mut server: UnixStream, faults: &Faults) {
             },
             read = server.read(&mut down), if !stalled => match read {
                 Ok(length @ 1..) => {
+                    let late_by = faults.late_by.load(Ordering::SeqCst);
+                    if late_by > 0 {
+                        tokio::time::sleep(Duration::from_millis(late_by.into())).await;
+                    }
                     let left = faults.answers_until_cut.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
                         Some(left.saturating_sub(1))
                     });
