@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
+use crate::support::{Api, Provider, Reply, TestApp};
 
 /// Chromium, driven over WebDriver (W3C); ended with this value.
 struct Browser {
@@ -65,6 +65,23 @@ impl Browser {
                 .then(async answer => done({status: answer.status, body: await answer.text()}))
                 .catch(error => done(error.name));";
         self.run("async", script, json!([url, options])).await
+    }
+
+    /// The first element of the page that a CSS selector finds, as WebDriver names it.
+    async fn find(&self, selector: &str) -> Option<String> {
+        let found = self.tell("/elements", json!({"using": "css selector", "value": selector})).await;
+        let first = found.as_array().unwrap().first()?;
+        Some(first.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned())
+    }
+
+    /// Presses a button with the mouse, as its user does.
+    async fn press(&self, element: &str) {
+        self.tell(&format!("/element/{element}/click"), json!({})).await;
+    }
+
+    /// What the page shows.
+    async fn text(&self) -> String {
+        self.run("sync", "return document.body.innerText", json!([])).await.as_str().unwrap().to_owned()
     }
 
     async fn cookies_that_scripts_see(&self) -> Value {
@@ -138,5 +155,63 @@ async fn a_page_of_ours_lives_by_cookies_and_pages_of_others_get_nothing_out_of_
     assert_eq!(of_page(&ours, "/logout/", post(nothing.clone())).await.0, Some(204));
     assert_eq!(of_page(&ours, "/profile/", get).await.0, Some(401));
     assert_eq!(of_page(&ours, "/refresh/", post(nothing)).await.0, Some(400));
+    browser.end().await;
+}
+
+#[tokio::test]
+async fn the_link_in_a_notice_of_a_strange_sign_in_asks_and_its_button_ends_the_session() {
+    let provider = Provider::start(|_| Reply::text(200, ""));
+    // The links in messages name the port, so it is chosen before the service has it.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (listen, public_url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
+    let app = TestApp::with(&[
+        ("server.listen", &listen),
+        ("server.public_url", &public_url),
+        ("delivery.phone", "sms"),
+        ("gateways.sms.kind", "webhook"),
+        ("gateways.sms.url", &provider.url),
+        ("gateways.sms.secret", "whsec_aHVzaC1odXNoLWh1c2gtaHVzaC1odXNoLWh1c2g="),
+    ])
+    .await;
+    // The last of so many messages.
+    let message = async |count: usize| loop {
+        if let Some(asked) = provider.asked().get(count - 1) {
+            break serde_json::from_str::<Value>(&asked.body).unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    let phone = "+989121234567";
+    let sign_in = async |messages: usize, user_agent: &str| {
+        app.api.login(phone).await.ok();
+        let code = message(messages).await["code"].clone();
+        let verify = app.api.request(reqwest::Method::POST, "/accounts/verify/");
+        let verify =
+            verify.header("user-agent", user_agent).json(&json!({"phone_number": phone, "code": code}));
+        Api::send(verify).await.signed_in()
+    };
+    let own = sign_in(1, "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0").await;
+    app.wait(60);
+    let strange =
+        sign_in(2, "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36").await;
+    let notice = message(3).await;
+    let text = notice["text"].as_str().unwrap();
+    let link = text.split_whitespace().find(|word| word.starts_with(&public_url)).unwrap();
+
+    let browser = Browser::start().await;
+    browser.tell("/url", json!({"url": link})).await;
+    let question = browser.text().await;
+    assert!(question.contains("Chrome on Windows") && question.contains("end its session"), "{question}");
+    app.api.profile(&strange.access).await.ok();
+
+    browser.press(&browser.find("form button").await.unwrap()).await;
+    let done = browser.text().await;
+    assert!(done.contains("The device is signed out."), "{done}");
+    app.api.profile(&strange.access).await.is_problem(401, "invalid_access_token");
+    app.api.refresh(&strange.refresh).await.is_problem(400, "invalid_token");
+    app.api.profile(&own.access).await.ok();
+
+    // Opened once more, it has nothing left to ask.
+    browser.tell("/url", json!({"url": link})).await;
+    assert_eq!((browser.text().await, browser.find("form").await), (done, None));
     browser.end().await;
 }
