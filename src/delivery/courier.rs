@@ -3,7 +3,8 @@
 //! Every node has a courier. It is woken by each commit of its own node that asks for a message, and looks by itself twice a
 //! second for what other nodes left. A letter goes to the first gateway of its route that takes it; when none does, it goes
 //! back and is tried again, later each time, for as long as it is of use. A gateway that is away is left alone for a while,
-//! so that one that hangs does not hold up what others could take.
+//! so that one that hangs does not hold up what others could take; then one message finds out whether it is back. While
+//! all are away, messages stay where they are, and the database has no work with them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -37,6 +38,15 @@ const TRY_WITHIN: Duration = Duration::from_secs(12);
 /// The longest that a gateway is left alone for, whatever it says.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
+/// The same, with as much again of jitter, where it says nothing. To ask costs one message's try.
+const USUAL_REST: Duration = Duration::from_secs(4);
+
+/// How long messages wait while another finds out whether a gateway is back.
+const WHILE_TRIED: Duration = Duration::from_secs(1);
+
+/// How often the log hears of a gateway that refuses messages.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
 /// How often a message that has been sent is tried to be settled, about once a second.
 const SETTLE_TRIES: usize = 20;
 
@@ -61,14 +71,30 @@ struct Shared {
     rung: Notify,
     stopping: AtomicBool,
     under_way: Arc<Semaphore>,
-    resting: Mutex<HashMap<String, Rest>>,
+    resting: Mutex<HashMap<Arc<str>, Rest>>,
+    /// When it was last said of a gateway that it refuses messages.
+    said: Mutex<HashMap<Arc<str>, Instant>>,
 }
 
-/// Until when a gateway is left alone, and how often in a row it was away.
+/// A gateway that is away.
 #[derive(Clone, Copy, Debug)]
 struct Rest {
+    /// It is left alone until then.
     until: Instant,
+    /// After that a message tries it, and the others leave it alone until then.
+    tried_until: Instant,
+    /// How often in a row it was found away.
     failures: usize,
+}
+
+impl Rest {
+    /// How long messages leave the gateway alone; none when it may be tried.
+    fn left(&self, now: Instant) -> Option<Duration> {
+        if now < self.until {
+            return Some(self.until - now);
+        }
+        (now < self.tried_until).then_some(WHILE_TRIED)
+    }
 }
 
 impl fmt::Debug for Courier {
@@ -109,6 +135,7 @@ impl Courier {
             stopping: AtomicBool::new(false),
             under_way: Arc::new(Semaphore::new(UNDER_WAY)),
             resting: Mutex::default(),
+            said: Mutex::default(),
         };
         Self {
             database,
@@ -146,6 +173,10 @@ impl Courier {
     pub async fn run(self) {
         let (shared, look) = (self.shared.clone(), self.clone());
         while !shared.stopping.load(Ordering::Acquire) {
+            if let Some(left) = self.all_rest() {
+                tokio::time::sleep(left.min(LOOK_EVERY)).await;
+                continue;
+            }
             let Ok(first) = shared.under_way.clone().acquire_owned().await else { return };
             let more = match look.take(first).await {
                 Ok(more) => more,
@@ -170,7 +201,9 @@ impl Courier {
 
     /// Takes as many messages as there are places, one of them given; whether there may be more.
     async fn take(&self, first: OwnedSemaphorePermit) -> Result<bool, DatabaseError> {
-        let free = i64::try_from(self.shared.under_way.available_permits() + 1).unwrap_or(1);
+        // One is enough to find out whether any gateway is back.
+        let places = if self.all_were_away() { 1 } else { self.shared.under_way.available_permits() + 1 };
+        let free = i64::try_from(places).unwrap_or(1);
         let claimed = {
             let db = self.database.connection().await?;
             outbox::claim(&db, &self.personal_data, free, self.claim_lasts()).await?
@@ -226,7 +259,7 @@ impl Courier {
                 settle(State::Failed, settlement, None).await;
             }
             Offered::NotTaken { reason, wait } => {
-                let again = wait.max(pause(claimed.attempts));
+                let again = wait.max(pause(pauses(), claimed.attempts));
                 let put_off = async {
                     let db = self.database.connection().await?;
                     outbox::put_off(&db, claimed, again, &reason).await.map_err(DatabaseError::from)
@@ -261,8 +294,9 @@ impl Courier {
             Route::None | Route::Echo => &[],
         };
         for named in route {
-            if let Some(left) = self.rests(&named.name) {
-                if let Offered::NotTaken { wait, .. } = &mut answer {
+            if let Some(left) = self.turn(&named.name) {
+                if let Offered::NotTaken { reason, wait } = &mut answer {
+                    "the gateway was away a moment ago".clone_into(reason);
                     *wait = if wait.is_zero() { left } else { left.min(*wait) };
                 }
                 continue;
@@ -289,12 +323,12 @@ impl Courier {
                     return Offered::Undeliverable { by: named, reason };
                 }
                 Err(NotAccepted::Refused { reason }) => {
-                    tracing::warn!(gateway = &*named.name, reason, "a gateway refuses a message");
+                    self.works(&named.name);
+                    self.refuses(&named.name, &reason);
                     answer = Offered::NotTaken { reason, wait: Duration::ZERO };
                 }
                 Err(NotAccepted::Unavailable { reason, retry_after }) => {
-                    tracing::warn!(gateway = &*named.name, reason, "a gateway is not available");
-                    let wait = self.rest(&named.name, retry_after);
+                    let wait = self.rest(&named.name, &reason, retry_after);
                     answer = Offered::NotTaken { reason, wait };
                 }
             }
@@ -302,30 +336,75 @@ impl Courier {
         answer
     }
 
-    /// How long a gateway is still left alone; none when it may be tried.
-    fn rests(&self, gateway: &str) -> Option<Duration> {
+    /// How long until a gateway may be tried again; none when one may be tried now.
+    fn all_rest(&self) -> Option<Duration> {
         let resting = self.shared.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = resting.get(gateway)?.until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
+        let now = Instant::now();
+        let mut left = None;
+        for named in self.gateways.all() {
+            let rest = resting.get(&named.name)?.left(now)?;
+            left = Some(left.map_or(rest, |least: Duration| least.min(rest)));
+        }
+        left
+    }
+
+    /// Whether no gateway has answered since it was found away.
+    fn all_were_away(&self) -> bool {
+        let resting = self.shared.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gateways = self.gateways.all().peekable();
+        gateways.peek().is_some() && gateways.all(|named| resting.contains_key(&named.name))
+    }
+
+    /// How long a gateway is still left alone; none when it is this message's turn to try it. When it was away, all others
+    /// wait for what comes of that: one that hangs takes up one place.
+    fn turn(&self, gateway: &Arc<str>) -> Option<Duration> {
+        let mut resting = self.shared.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let rest = resting.get_mut(gateway)?;
+        let now = Instant::now();
+        let left = rest.left(now);
+        if left.is_none() {
+            rest.tried_until = now + TRY_WITHIN;
+        }
+        left
     }
 
     /// Leaves a gateway alone: for as long as it says, or longer each time.
-    fn rest(&self, gateway: &str, retry_after: Option<Duration>) -> Duration {
+    fn rest(&self, gateway: &Arc<str>, reason: &str, retry_after: Option<Duration>) -> Duration {
         let mut resting = self.shared.resting.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let rest = resting.entry(gateway.to_owned()).or_insert(Rest { until: now, failures: 0 });
+        let rest = resting.entry(gateway.clone()).or_insert_with(|| {
+            tracing::warn!(gateway = &**gateway, reason, "a gateway is away");
+            Rest { until: now, tried_until: now, failures: 0 }
+        });
         // Messages that were under way together fail together; that counts once.
         if rest.until <= now {
             rest.failures += 1;
-            rest.until =
-                now + retry_after.map_or_else(|| pause(rest.failures), |said| said.min(LONGEST_REST));
+            rest.tried_until = now;
+            rest.until = now
+                + retry_after.map_or_else(
+                    || pause(pauses().with_max_delay(USUAL_REST), rest.failures),
+                    |said| said.min(LONGEST_REST),
+                );
         }
         rest.until - now
     }
 
     /// A gateway that answers is tried from now on.
-    fn works(&self, gateway: &str) {
-        self.shared.resting.lock().unwrap_or_else(PoisonError::into_inner).remove(gateway);
+    fn works(&self, gateway: &Arc<str>) {
+        let mut resting = self.shared.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        if resting.remove(gateway).is_some() {
+            tracing::info!(gateway = &**gateway, "a gateway is back");
+        }
+    }
+
+    /// Says that a gateway refuses messages, once in a while.
+    fn refuses(&self, gateway: &Arc<str>, reason: &str) {
+        let mut said = self.shared.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if said.get(gateway).is_none_or(|last| now - *last >= SAY_EVERY) {
+            said.insert(gateway.clone(), now);
+            tracing::warn!(gateway = &**gateway, reason, "a gateway refuses messages");
+        }
     }
 
     /// What a message to that recipient costs, and where it is counted.
@@ -381,8 +460,8 @@ fn pauses() -> ExponentialBuilder {
 }
 
 /// How long to wait after so many tries.
-fn pause(tries: usize) -> Duration {
-    pauses().build().nth(tries.saturating_sub(1)).unwrap_or_default()
+fn pause(pauses: ExponentialBuilder, tries: usize) -> Duration {
+    pauses.build().nth(tries.saturating_sub(1)).unwrap_or_default()
 }
 
 impl Key {

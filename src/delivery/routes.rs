@@ -116,12 +116,19 @@ impl Gateways {
 
     /// How many gateways there are on the longest way.
     pub fn longest_route(&self) -> usize {
-        let routes = self.phone_in.values().chain([&self.phone, &self.email]);
-        let lengths = routes.map(|route| match route {
-            Route::None | Route::Echo => 0,
-            Route::Through(route) => route.len(),
-        });
-        lengths.max().unwrap_or_default()
+        self.ways().map(<[Named]>::len).max().unwrap_or_default()
+    }
+
+    /// The gateways of every way; those of several ways several times.
+    pub fn all(&self) -> impl Iterator<Item = &Named> {
+        self.ways().flatten()
+    }
+
+    fn ways(&self) -> impl Iterator<Item = &[Named]> {
+        self.phone_in.values().chain([&self.phone, &self.email]).map(|route| match route {
+            Route::None | Route::Echo => [].as_slice(),
+            Route::Through(route) => route.as_slice(),
+        })
     }
 
     /// Whether codes for that identifier come back in the answer: in every country, or in none.
