@@ -5,17 +5,19 @@
 //! commit again, which can happen only once. Both are bounded, and the caller hears within the time limit.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    AddIdentifier, DisownSession, Logout, LogoutAll, RefreshToken, ReleaseIdentifier, RenameDevice,
-    RequestOtp, ResendOtp, RevokeDevice, UpdateProfile, VerifyIdentifier, VerifyOtp,
+    AddIdentifier, DisownSession, LiftLimits, Logout, LogoutAll, RefreshToken, ReleaseIdentifier,
+    RenameDevice, RequestOtp, ResendOtp, RevokeDevice, UpdateProfile, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    CodeSent, Purpose, Refusal, Services, SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
+    Actor, CodeSent, Purpose, Refusal, Services, SessionTokens, UserAccount, UserAccountCommand,
+    UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AccountId, Client, DeviceName, FullName, Identifier, LanguageTag, OtpCode, SessionId,
@@ -53,6 +55,14 @@ pub struct Origin {
     pub languages: String,
     /// A token that came along, which may have expired: by it a device is known.
     pub shown: Option<Token>,
+}
+
+impl Origin {
+    /// The command line, on the server itself.
+    pub fn of_operator() -> Self {
+        let client = Client { ip: Ipv4Addr::LOCALHOST.into(), user_agent: None, device_name: None };
+        Self { client, request: "command line".to_owned(), languages: String::new(), shown: None }
+    }
 }
 
 /// Why a command did nothing, or may have done nothing.
@@ -448,6 +458,19 @@ impl Accounts {
             Ok(done.profile)
         };
         self.counting_tries(&identifier, &origin, redeem).await
+    }
+
+    /// Lifts what wrong codes and many codes have set against the account of an identifier; whether there is one. For whoever
+    /// runs the service.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub async fn lift_limits(&self, identifier: Identifier) -> Result<bool, AccountsError> {
+        let at = self.clock.now();
+        let command = LiftLimits { at, by: Actor::Operator };
+        let origin = Origin::of_operator();
+        let done = self.execute(Address::Identifier(identifier), &origin, at, command.into()).await?;
+        Ok(!done.events.is_empty())
     }
 
     /// Makes tokens. Where that fails, the session has its generation all the same: the same refresh token gives the tokens

@@ -77,7 +77,7 @@ impl Notices {
             | Fact::LoggedOut { .. }
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted {}
+            | Fact::LimitsLifted { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }

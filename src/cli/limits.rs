@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{NaiveDate, TimeDelta};
 use clap::{Subcommand, ValueEnum};
-use counterfoil_domain::values::{PhoneNumber, Region};
+use counterfoil_domain::values::{EmailAddress, Identifier, PhoneNumber, Region};
 
 use super::{Failure, output, setup};
 use crate::clock::{Clock as _, SystemClock};
@@ -38,7 +38,8 @@ pub enum Limits {
     },
     /// Let somebody through again, as if nothing had been counted.
     Lift {
-        /// An address, a phone number or the prefix of one (+98912123), a country (IR), or `service`.
+        /// An IP address, a phone number or an e-mail address, the prefix of a number (+98912123), a country (IR), or
+        /// `service`. Of a number or an e-mail address, what wrong codes have set is lifted as well.
         subject: String,
     },
 }
@@ -65,8 +66,20 @@ impl Limits {
             }
             Self::Lift { subject } => {
                 let subject = Subject::parse(&subject, settings)?;
-                let meters = with_limits(settings, async |limits| subject.lift(limits).await)?;
-                output::text(&format!("{meters} lifted\n"))?;
+                let shared = match (&subject, &settings.limits) {
+                    (Subject::Identifier(_), None) => 0,
+                    _ => with_limits(settings, async |limits| subject.lift(limits).await)?,
+                };
+                let of_account = match subject {
+                    Subject::Identifier(identifier) => setup::with_accounts(settings, async |accounts| {
+                        Ok(accounts.lift_limits(identifier).await?)
+                    })?,
+                    Subject::Address(_) | Subject::Prefix(_) | Subject::Country(_) | Subject::Service => {
+                        false
+                    }
+                };
+                let account = if of_account { ", and the account's own" } else { "" };
+                output::text(&format!("{shared} shared limits lifted{account}\n"))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -105,7 +118,7 @@ fn of_sum(sum: Sum) -> [String; 6] {
 /// Whose limits are lifted.
 enum Subject {
     Address(IpAddr),
-    Number(PhoneNumber),
+    Identifier(Identifier),
     Prefix(String),
     Country(Region),
     Service,
@@ -123,20 +136,26 @@ impl Subject {
             return Ok(Self::Country(region));
         }
         if let Ok(number) = PhoneNumber::parse(text, settings.http.default_region) {
-            return Ok(Self::Number(number));
+            return Ok(Self::Identifier(Identifier::Phone(number)));
+        }
+        if let Ok(address) = EmailAddress::parse(text) {
+            return Ok(Self::Identifier(Identifier::Email(address)));
         }
         match text.strip_prefix('+') {
             Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
                 Ok(Self::Prefix(text.to_owned()))
             }
-            Some(_) | None => Err("that is no address, phone number, prefix, country or `service`".into()),
+            Some(_) | None => {
+                Err("that is no IP address, number, e-mail address, prefix, country or `service`".into())
+            }
         }
     }
 
     async fn lift(&self, limits: &SharedLimits) -> Result<usize, Failure> {
         Ok(match self {
             Self::Address(ip) => limits.lift_address(*ip).await?,
-            Self::Number(number) => limits.lift_prefix(number.prefix()).await?,
+            Self::Identifier(Identifier::Phone(number)) => limits.lift_prefix(number.prefix()).await?,
+            Self::Identifier(Identifier::Email(_)) => 0,
             Self::Prefix(prefix) => limits.lift_prefix(prefix).await?,
             Self::Country(region) => limits.lift_country(&region.to_string()).await?,
             Self::Service => limits.lift_service().await?,

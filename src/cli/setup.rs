@@ -2,9 +2,16 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::Failure;
+use crate::accounts::Accounts;
+use crate::app::State;
+use crate::clock::SystemClock;
 use crate::database::Database;
+use crate::delivery::Gateways;
 use crate::journal::Journal;
 use crate::keyring::{Keyring, KeyringError, KeyringSource};
 use crate::migrations;
@@ -66,6 +73,30 @@ pub fn with_journal<T>(
         let database = Database::new(&url.0, 4)?;
         let journal = Journal::new(database.clone(), PersonalData::new(&keyring));
         let result = work(&journal).await;
+        database.close().await;
+        result
+    });
+    if let Some(mut private) = private {
+        private.stop()?;
+    }
+    result
+}
+
+/// Runs a command's work on the write side, in the database of the settings. The messages that it asks for wait in the
+/// outbox for a node that serves.
+pub fn with_accounts<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&Accounts) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let (private, url) = database(settings)?;
+    let result = runtime()?.block_on(async {
+        let keyring = keyring(settings).await?;
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let state = State::new(settings, &url, &keyring, Gateways::none(), Arc::new(SystemClock), metrics)?;
+        let database = state.database.clone();
+        let result = work(&state.accounts).await;
+        // What follows the database for it lets go of its connections first.
+        drop(state);
         database.close().await;
         result
     });

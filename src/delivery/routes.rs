@@ -102,6 +102,11 @@ impl Gateways {
         })
     }
 
+    /// None, for a program that sends nothing by itself.
+    pub fn none() -> Self {
+        Self { phone: Route::None, phone_in: HashMap::new(), email: Route::None }
+    }
+
     /// The way of messages to that identifier.
     pub fn route(&self, to: &Identifier) -> &Route {
         match to {

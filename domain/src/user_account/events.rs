@@ -228,7 +228,10 @@ pub enum Fact {
     /// The person changed his name.
     ProfileUpdated {},
     /// Somebody who may lifted the limits that wrong codes and many codes had set. What is pending stays.
-    LimitsLifted {},
+    LimitsLifted {
+        /// Who did.
+        by: Actor,
+    },
     /// The person wants a code to go to an identifier, to add it or to put it in the place of the one he has of that
     /// kind. Any code before it for that is void.
     IdentifierRequested {
@@ -399,7 +402,7 @@ impl UserAccountEvent {
             | Fact::TokenReuseDetected { .. }
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted {}
+            | Fact::LimitsLifted { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
@@ -428,7 +431,7 @@ impl UserAccountEvent {
             | Fact::LoggedOut { .. }
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted {}
+            | Fact::LimitsLifted { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
@@ -455,7 +458,7 @@ impl UserAccountEvent {
             | Fact::LoggedOut { .. }
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted {}
+            | Fact::LimitsLifted { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
@@ -470,7 +473,8 @@ impl UserAccountEvent {
         match self.fact {
             Fact::RolesChanged { by, .. }
             | Fact::AccountSuspended { by, .. }
-            | Fact::AccountReinstated { by } => Some(by),
+            | Fact::AccountReinstated { by }
+            | Fact::LimitsLifted { by } => Some(by),
             Fact::LoggedOut { by, .. } => by,
             Fact::OtpRequested { .. }
             | Fact::OtpResent { .. }
@@ -484,7 +488,6 @@ impl UserAccountEvent {
             | Fact::TokenReuseDetected { .. }
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted {}
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
@@ -513,7 +516,7 @@ impl UserAccountEvent {
             Fact::IdentifierAdded { .. } => "IdentifierAdded",
             Fact::IdentifierReplaced { .. } => "IdentifierReplaced",
             Fact::IdentifierReleased { .. } => "IdentifierReleased",
-            Fact::LimitsLifted {} => "LimitsLifted",
+            Fact::LimitsLifted { .. } => "LimitsLifted",
             Fact::RolesChanged { .. } => "RolesChanged",
             Fact::AccountSuspended { .. } => "AccountSuspended",
             Fact::AccountReinstated { .. } => "AccountReinstated",

@@ -57,7 +57,7 @@ impl CodeSent {
             | Fact::LoggedOut { .. }
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted {}
+            | Fact::LimitsLifted { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
@@ -95,7 +95,7 @@ impl SessionTokens {
             | Fact::LoggedOut { .. }
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted {}
+            | Fact::LimitsLifted { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
@@ -136,7 +136,7 @@ impl UserAccountEvent {
             | Fact::LoggedOut { .. }
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted {}
+            | Fact::LimitsLifted { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }

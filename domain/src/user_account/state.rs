@@ -401,7 +401,7 @@ impl UserAccount {
             Fact::DeviceRenamed { .. } | Fact::ProfileUpdated {} => {
                 self.touch(at);
             }
-            Fact::LimitsLifted {} => {
+            Fact::LimitsLifted { .. } => {
                 self.touch(at).lift();
                 if let Some(Member { known_codes: Some(codes), .. }) = self.member_mut() {
                     codes.lift();

@@ -154,6 +154,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     }
     for by in every!(Actor: Operator => Actor::Operator, Account => admin()) {
         let who = if by == Actor::Operator { "Operator" } else { "Account" };
+        add(format!("LimitsLifted {who}"), Fact::LimitsLifted { by });
         for reason in [SignOutReason::EndedByAdmin, SignOutReason::Suspended] {
             let by = Some(by);
             let fact = Fact::LoggedOut { session: session(1), reason, expires_at: at(30 * DAY), by };
@@ -175,7 +176,6 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     }
     add("DeviceRenamed".to_owned(), Fact::DeviceRenamed { session: session(1) });
     add("ProfileUpdated".to_owned(), Fact::ProfileUpdated {});
-    add("LimitsLifted".to_owned(), Fact::LimitsLifted {});
     for channel in every!(Channel: Phone, Email) {
         let fact = Fact::IdentifierRequested { channel, nonce: nonce(0x1f), expires_at: at(300) };
         add(format!("IdentifierRequested {channel:?}"), fact);

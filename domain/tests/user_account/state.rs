@@ -265,7 +265,7 @@ fn began(event: &UserAccountEvent) -> Option<SessionId> {
         | Fact::LoggedOut { .. }
         | Fact::DeviceRenamed { .. }
         | Fact::ProfileUpdated {}
-        | Fact::LimitsLifted {}
+        | Fact::LimitsLifted { .. }
         | Fact::RolesChanged { .. }
         | Fact::AccountSuspended { .. }
         | Fact::AccountReinstated { .. }

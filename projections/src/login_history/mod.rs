@@ -57,7 +57,7 @@ impl Project for LoginHistoryChange {
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
             | Fact::IdentifierReleased { .. }
-            | Fact::LimitsLifted {}
+            | Fact::LimitsLifted { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. } => (None, None),
             Fact::OtpRequestRefused { reason, .. } => (None, name_of(reason)),

@@ -76,7 +76,7 @@ impl Project for ProfileChange {
             | Fact::TokenReuseDetected { .. }
             | Fact::LoggedOut { .. }
             | Fact::DeviceRenamed { .. }
-            | Fact::LimitsLifted {}
+            | Fact::LimitsLifted { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccessDenied { .. } => None,

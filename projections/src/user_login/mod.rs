@@ -90,7 +90,7 @@ impl Project for UserLoginChange {
             | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }
             | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted {}
+            | Fact::LimitsLifted { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }

@@ -58,8 +58,32 @@ async fn limits_are_shown_without_anybodys_data_and_lifted() {
     run(&app, &keyring, &["lift", "+98910001"]);
     login_from(&app.api, &address(50), &number(1, 50)).await.ok();
     super::comes_to(&app, "SELECT count(*) FROM limits WHERE key LIKE '2/sent_per_prefix/%'", 2).await;
-    assert_eq!(run(&app, &keyring, &["lift", &number(1, 3)]), "2 lifted\n");
+    assert_eq!(
+        run(&app, &keyring, &["lift", &number(1, 3)]),
+        "2 shared limits lifted, and the account's own\n"
+    );
 
     run(&app, &keyring, &["lift", "service"]);
     assert!(!run(&app, &keyring, &["show"]).contains("messages "), "nothing is used");
+}
+
+#[tokio::test]
+async fn an_account_that_wrong_codes_have_paused_is_let_through_again() {
+    let app = TestApp::start().await;
+    let keyring = app.keyring_file();
+    let phone = number(1, 1);
+    for _ in 0..2 {
+        app.api.login(&phone).await.ok();
+        for guess in 0..5 {
+            app.api.verify(&phone, &format!("99999{guess}")).await;
+        }
+        app.wait(60);
+    }
+    app.api.login(&phone).await.is_problem(406, "code_quota_spent");
+    let lifted = run(&app, &keyring, &["lift", &phone]);
+    assert!(lifted.ends_with("and the account's own\n"), "{lifted}");
+    app.api.sign_in(&phone).await;
+    assert!(!run(&app, &keyring, &["lift", "nobody@example.com"]).contains("account"));
+    let by = "SELECT payload->'fact'->'LimitsLifted'->>'by' FROM events WHERE event_type = 'LimitsLifted'";
+    assert_eq!(app.database.value::<String>(by).await, "operator");
 }

@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Fact, UserAccount, UserAccountEvent};
+use crate::user_account::{Actor, Fact, UserAccount, UserAccountEvent};
 
 /// Let codes be sent and tried again, as if none had been: whoever runs the service has looked into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiftLimits {
     /// The time.
     pub at: DateTime<Utc>,
+    /// Who lifts them.
+    pub by: Actor,
 }
 
 impl LiftLimits {
@@ -18,6 +20,6 @@ impl LiftLimits {
             return Vec::new();
         }
         let at = state.time_of(self.at);
-        vec![UserAccountEvent { at, fact: Fact::LimitsLifted {}, person: None, client: None }]
+        vec![UserAccountEvent { at, fact: Fact::LimitsLifted { by: self.by }, person: None, client: None }]
     }
 }
