@@ -73,7 +73,7 @@ CREATE TABLE outbox (
     CHECK ((state = 'waiting') = (due_at IS NOT NULL) AND (state = 'waiting') = (settled_at IS NULL)),
     CHECK (state = 'waiting' OR content IS NULL)
 );
-CREATE INDEX outbox_by_due_time ON outbox (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX outbox_by_due_time ON outbox (channel, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX outbox_by_expiry ON outbox (expires_at);
 
 -- Which events a snapshot does not know yet: what a rebuild has to catch up with.

@@ -4,7 +4,7 @@
 //! second for what other nodes left. A letter goes to the first gateway of its route that takes it; when none does, it goes
 //! back and is tried again, later each time, for as long as it is of use. A gateway that is away is left alone for a while,
 //! so that one that hangs does not hold up what others could take; then one message finds out whether it is back. While
-//! all are away, messages stay where they are, and the database has no work with them.
+//! all gateways of a channel are away, its messages stay where they are, and the database has no work with them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use backon::{BackoffBuilder as _, ExponentialBuilder, Retryable as _};
-use counterfoil_domain::values::Identifier;
+use counterfoil_domain::values::{Channel, Identifier};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -173,20 +173,20 @@ impl Courier {
     pub async fn run(self) {
         let (shared, look) = (self.shared.clone(), self.clone());
         while !shared.stopping.load(Ordering::Acquire) {
-            if let Some(left) = self.all_rest() {
-                tokio::time::sleep(left.min(LOOK_EVERY)).await;
-                continue;
-            }
-            let Ok(first) = shared.under_way.clone().acquire_owned().await else { return };
-            let more = match look.take(first).await {
-                Ok(more) => more,
-                Err(error) => {
+            let (mut more, mut again) = (false, LOOK_EVERY);
+            for channel in Channel::ALL {
+                if let Some(left) = look.rest_of(channel) {
+                    again = again.min(left);
+                    continue;
+                }
+                let Ok(first) = shared.under_way.clone().acquire_owned().await else { return };
+                more |= look.take(channel, first).await.unwrap_or_else(|error| {
                     tracing::warn!(%error, "the outbox cannot be read");
                     false
-                }
-            };
+                });
+            }
             if !more {
-                drop(tokio::time::timeout(LOOK_EVERY, shared.rung.notified()).await);
+                drop(tokio::time::timeout(again, shared.rung.notified()).await);
             }
         }
     }
@@ -199,14 +199,15 @@ impl Courier {
         drop(tokio::time::timeout(DRAIN_WITHIN, self.shared.under_way.acquire_many(all)).await);
     }
 
-    /// Takes as many messages as there are places, one of them given; whether there may be more.
-    async fn take(&self, first: OwnedSemaphorePermit) -> Result<bool, DatabaseError> {
+    /// Takes as many messages of a channel as there are places, one of them given; whether there may be more.
+    async fn take(&self, channel: Channel, first: OwnedSemaphorePermit) -> Result<bool, DatabaseError> {
         // One is enough to find out whether any gateway is back.
-        let places = if self.all_were_away() { 1 } else { self.shared.under_way.available_permits() + 1 };
+        let places =
+            if self.all_were_away(channel) { 1 } else { self.shared.under_way.available_permits() + 1 };
         let free = i64::try_from(places).unwrap_or(1);
         let claimed = {
             let db = self.database.connection().await?;
-            outbox::claim(&db, &self.personal_data, free, self.claim_lasts()).await?
+            outbox::claim(&db, &self.personal_data, channel, free, self.claim_lasts()).await?
         };
         let more = i64::try_from(claimed.len()).unwrap_or(0) == free;
         let mut place = Some(first);
@@ -336,22 +337,22 @@ impl Courier {
         answer
     }
 
-    /// How long until a gateway may be tried again; none when one may be tried now.
-    fn all_rest(&self) -> Option<Duration> {
+    /// How long until a gateway of a channel may be tried again; none when one may be tried now, or there is none.
+    fn rest_of(&self, channel: Channel) -> Option<Duration> {
         let resting = self.shared.resting.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let mut left = None;
-        for named in self.gateways.all() {
-            let rest = resting.get(&named.name)?.left(now)?;
-            left = Some(left.map_or(rest, |least: Duration| least.min(rest)));
+        let mut least = None;
+        for named in self.gateways.of(channel) {
+            let left = resting.get(&named.name)?.left(now)?;
+            least = Some(least.map_or(left, |least: Duration| least.min(left)));
         }
-        left
+        least
     }
 
-    /// Whether no gateway has answered since it was found away.
-    fn all_were_away(&self) -> bool {
+    /// Whether no gateway of a channel has answered since it was found away.
+    fn all_were_away(&self, channel: Channel) -> bool {
         let resting = self.shared.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut gateways = self.gateways.all().peekable();
+        let mut gateways = self.gateways.of(channel).peekable();
         gateways.peek().is_some() && gateways.all(|named| resting.contains_key(&named.name))
     }
 
@@ -389,11 +390,12 @@ impl Courier {
         rest.until - now
     }
 
-    /// A gateway that answers is tried from now on.
+    /// A gateway that answers is tried from now on, by all that waited for it.
     fn works(&self, gateway: &Arc<str>) {
         let mut resting = self.shared.resting.lock().unwrap_or_else(PoisonError::into_inner);
         if resting.remove(gateway).is_some() {
             tracing::info!(gateway = &**gateway, "a gateway is back");
+            self.wake();
         }
     }
 

@@ -94,18 +94,19 @@ pub(super) struct Claimed {
     pub(super) is_void: bool,
 }
 
-/// Takes up to `most` rows that are due, for as long as that.
+/// Takes up to `most` rows of a channel that are due, for as long as that.
 ///
 /// # Errors
 /// When the database does not answer.
 pub(super) async fn claim(
     db: &Client,
     personal_data: &PersonalData,
+    channel: Channel,
     most: i64,
     lasts: Duration,
 ) -> Result<Vec<Claimed>, Error> {
     let statement = db.prepare_cached(include_str!("sql/claim.sql")).await?;
-    let rows = db.query(&statement, &[&most, &lasts.as_secs_f64()]).await?;
+    let rows = db.query(&statement, &[&most, &lasts.as_secs_f64(), &channel.as_str()]).await?;
     Ok(rows.iter().map(|row| Claimed::of(row, personal_data)).collect())
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use counterfoil_domain::values::{Identifier, Region};
+use counterfoil_domain::values::{Channel, Identifier, Region};
 
 use super::settings::{DeliverySettings, RawRoute};
 use super::{Gateway, gateways};
@@ -121,16 +121,21 @@ impl Gateways {
 
     /// How many gateways there are on the longest way.
     pub fn longest_route(&self) -> usize {
-        self.ways().map(<[Named]>::len).max().unwrap_or_default()
+        let ways = Channel::ALL.into_iter().flat_map(|channel| self.ways(channel));
+        ways.map(<[Named]>::len).max().unwrap_or_default()
     }
 
-    /// The gateways of every way; those of several ways several times.
-    pub fn all(&self) -> impl Iterator<Item = &Named> {
-        self.ways().flatten()
+    /// The gateways that messages to identifiers of that kind go by, some of them several times.
+    pub fn of(&self, channel: Channel) -> impl Iterator<Item = &Named> {
+        self.ways(channel).flatten()
     }
 
-    fn ways(&self) -> impl Iterator<Item = &[Named]> {
-        self.phone_in.values().chain([&self.phone, &self.email]).map(|route| match route {
+    fn ways(&self, channel: Channel) -> impl Iterator<Item = &[Named]> {
+        let (all, of_regions) = match channel {
+            Channel::Phone => (&self.phone, Some(self.phone_in.values())),
+            Channel::Email => (&self.email, None),
+        };
+        of_regions.into_iter().flatten().chain([all]).map(|route| match route {
             Route::None | Route::Echo => [].as_slice(),
             Route::Through(route) => route.as_slice(),
         })

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
@@ -161,8 +162,9 @@ async fn a_page_of_ours_lives_by_cookies_and_pages_of_others_get_nothing_out_of_
 #[tokio::test]
 async fn the_link_in_a_notice_of_a_strange_sign_in_asks_and_its_button_ends_the_session() {
     let provider = Provider::start(|_| Reply::text(200, ""));
-    // The links in messages name the port, so it is chosen before the service has it.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // The links in messages name the port, so it is chosen before the service has it: one that nobody is given at random.
+    let port =
+        (20_000..30_000).find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
     let (listen, public_url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
     let app = TestApp::with(&[
         ("server.listen", &listen),
@@ -178,7 +180,7 @@ async fn the_link_in_a_notice_of_a_strange_sign_in_asks_and_its_button_ends_the_
         if let Some(asked) = provider.asked().get(count - 1) {
             break serde_json::from_str::<Value>(&asked.body).unwrap();
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     };
     let phone = "+989121234567";
     let sign_in = async |messages: usize, user_agent: &str| {
@@ -204,6 +206,12 @@ async fn the_link_in_a_notice_of_a_strange_sign_in_asks_and_its_button_ends_the_
     app.api.profile(&strange.access).await.ok();
 
     browser.press(&browser.find("form button").await.unwrap()).await;
+    let answered = async {
+        while browser.find("form").await.is_some() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), answered).await.expect("another page");
     let done = browser.text().await;
     assert!(done.contains("The device is signed out."), "{done}");
     app.api.profile(&strange.access).await.is_problem(401, "invalid_access_token");

@@ -205,6 +205,27 @@ async fn while_the_gateway_is_away_answers_are_as_always_and_each_code_is_sent_o
 }
 
 #[tokio::test]
+async fn while_the_gateway_is_away_one_message_at_a_time_finds_out_and_the_others_stay_where_they_are() {
+    let (provider, works) = away_at_first();
+    let app = TestApp::with(&by_webhook(&provider.url, &provider.url)).await;
+    // Phones and e-mail go by two gateways: one that is away does not keep the other from being tried.
+    app.api.login(PHONE).await.ok();
+    app.api.post("/accounts/login/", json!({"email": EMAIL})).await.ok();
+    eventually(SOON, "both refusals", async || provider.asked().len() >= 2).await;
+    for n in 0..20 {
+        app.api.login(&format!("+9891200000{n:02}")).await.ok();
+    }
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    // Of each gateway, once at first and then after a second or more and two or more.
+    let asked = provider.asked().len();
+    assert!((3..=6).contains(&asked), "{asked}");
+    let untouched = "SELECT count(*) FROM outbox WHERE attempts = 0";
+    assert!(app.database.value::<i64>(untouched).await >= 10);
+    works.store(true, Ordering::SeqCst);
+    settled(&app, "sent", 22).await;
+}
+
+#[tokio::test]
 async fn a_code_that_has_expired_or_been_replaced_is_not_sent_any_more() {
     let (provider, works) = away_at_first();
     let app = TestApp::with(&by_webhook(&provider.url, &provider.url)).await;

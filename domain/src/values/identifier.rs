@@ -25,6 +25,9 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::Phone, Self::Email];
+
     /// The name as it stands in events, tables and derived keys: `phone` or `email`.
     pub fn as_str(self) -> &'static str {
         match self {

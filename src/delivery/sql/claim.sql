@@ -1,9 +1,9 @@
--- $1 how many at most, $2 for how many seconds
+-- $1 how many at most, $2 for how many seconds, $3 channel
 -- A code is void once a later one of its kind is asked for; of notices that says nothing.
 WITH due AS (
     SELECT account_id, sequence, number
       FROM outbox
-     WHERE due_at <= now()
+     WHERE channel = $3 AND due_at <= now()
      ORDER BY due_at
      LIMIT $1
        FOR UPDATE SKIP LOCKED
