@@ -34,6 +34,7 @@ use crate::delivery::outbox::{About, Letter, Queued};
 use crate::ended_sessions::EndedSessions;
 use crate::entropy;
 use crate::extra_claims::{ClaimsSource, ConfiguredClaims};
+use crate::held_back::held_back;
 use crate::journal::{Address, Commit, Journal, JournalError, Loaded, Verdict};
 use crate::keyring::Keyring;
 use crate::lanes::Lanes;
@@ -539,6 +540,8 @@ impl Accounts {
         redeemed
     }
 
+    /// Sends a code or refuses to. Where there is an account that takes less time than where one begins, for which keys are
+    /// made and rows added; the answer is held back until it no longer tells.
     async fn send_code(
         &self,
         identifier: &Identifier,
@@ -546,7 +549,8 @@ impl Accounts {
         at: DateTime<Utc>,
         command: UserAccountCommand,
     ) -> Result<CodeOnItsWay, AccountsError> {
-        let done = self.execute(Address::Identifier(identifier.clone()), origin, at, command).await?;
+        let address = Address::Identifier(identifier.clone());
+        let done = held_back(self.execute(address, origin, at, command)).await?;
         let sent = outcome(&done.events, CodeSent::from_event)?;
         Ok(CodeOnItsWay {
             expires_in: (sent.expires_at - sent.sent_at).to_std().unwrap_or_default(),

@@ -13,6 +13,7 @@ pub mod entropy;
 pub mod extra_claims;
 mod group;
 pub mod guard;
+mod held_back;
 pub mod http;
 pub mod journal;
 pub mod keyring;
