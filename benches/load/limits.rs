@@ -25,7 +25,7 @@ const COUNTED: [(&str, &str); 9] = [
 
 pub fn measure(bench: &mut Bench) {
     let off = Service::start(&bench.folder, &bench.url);
-    let on = Service::start_with(&bench.folder, &bench.url, &COUNTED);
+    let on = Service::with(&bench.folder, &bench.url, &COUNTED);
     let time = bench.time / (2 * TURNS) + Duration::from_secs(1);
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for turn in 0..TURNS {

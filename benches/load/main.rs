@@ -13,6 +13,8 @@ mod attack;
 mod bare;
 mod client;
 mod cpu;
+mod delivery;
+mod enumeration;
 mod growth;
 mod limits;
 mod pgbench;

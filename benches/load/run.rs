@@ -13,15 +13,16 @@ use super::client::{self, Measured, complete, drive};
 use super::report::Report;
 use super::scenario::{Refresh, Same, SignIn, Tokens};
 use super::service::Service;
-use super::{attack, cpu, growth, limits, pgbench};
+use super::{attack, cpu, delivery, enumeration, growth, limits, pgbench};
 
 /// A run, and what it has found so far.
 pub struct Bench {
     pub url: String,
     pub folder: PathBuf,
-    postmaster: u32,
+    pub postmaster: u32,
     /// How long a measurement lasts.
     pub time: Duration,
+    quick: bool,
     only: Option<String>,
     /// The last run of pgbench, by its number of clients.
     plain: BTreeMap<usize, Measured>,
@@ -39,6 +40,7 @@ pub fn run(options: &Options) {
         postmaster: pid.lines().next().unwrap().parse().unwrap(),
         folder,
         time: Duration::from_secs(if options.quick { 6 } else { 20 }),
+        quick: options.quick,
         only: options.only.clone(),
         plain: BTreeMap::new(),
         report: Report::default(),
@@ -57,6 +59,11 @@ impl Bench {
             .unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The time, as the database writes it.
+    pub fn now(&self) -> String {
+        self.psql("SELECT clock_timestamp()").trim().to_owned()
     }
 
     fn wanted(&self, name: &str) -> bool {
@@ -87,6 +94,12 @@ impl Bench {
             self.rebuild();
         }
         drop(service);
+        if self.wanted("known_vs_unknown") {
+            enumeration::measure(self);
+        }
+        if self.wanted("provider_down") {
+            delivery::measure(self, self.quick);
+        }
         if self.wanted("growth") {
             growth::measure(self, tokens, many);
         }
@@ -192,9 +205,15 @@ impl Bench {
             format!("{line}{}\r\n\r\n", tokens.access).into_bytes()
         };
 
-        for (name, request) in [("token_verify", verify as fn(&Tokens) -> Vec<u8>), ("profile", profile)] {
+        let verify = verify as fn(&Tokens) -> Vec<u8>;
+        for (name, request) in
+            [("token_verify", verify), ("profile", profile), ("token_verify_revoked", verify)]
+        {
             if !self.wanted(name) {
                 continue;
+            }
+            if name == "token_verify_revoked" {
+                self.revoke(service, 100_000);
             }
             let callers = tokens.chunks(tokens.len().div_ceil(64));
             let callers =
@@ -204,6 +223,23 @@ impl Bench {
             let key = format!("{name}_vs_bare");
             self.report.measured(name, &measured, Some((&key, measured.per_second / bare.per_second)));
         }
+    }
+
+    /// Makes the service know of so many ended sessions.
+    fn revoke(&mut self, service: &Service, sessions: u32) {
+        self.psql(&format!(
+            "INSERT INTO revoked_tokens (account_id, session_id, revoked_at, expires_at)
+             SELECT id, id, now(), now() + interval '1 hour'
+               FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {sessions})) s"
+        ));
+        let since = Instant::now();
+        while service.metric("counterfoil_ended_sessions") < Some(f64::from(sessions)) {
+            assert!(since.elapsed() < Duration::from_secs(10), "the node does not take them in");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.report.figure("ended_sessions", f64::from(sessions));
+        // Of nobody, so what comes after is not to meet them.
+        self.psql("DELETE FROM revoked_tokens WHERE account_id = session_id");
     }
 
     /// Measures, and notes the processor time of service and database per 1,000 operations.

@@ -7,8 +7,13 @@ use super::client::{Caller, field, post};
 /// Phone numbers that nobody has used yet in this run: Iranian mobile numbers of ten prefixes.
 static NEXT_PHONE: AtomicU32 = AtomicU32::new(0);
 
-fn new_phone() -> String {
-    let n = NEXT_PHONE.fetch_add(1, Ordering::Relaxed);
+/// The next of them.
+pub fn new_phone() -> String {
+    phone(NEXT_PHONE.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The one that was the nth to be used.
+pub fn phone(n: u32) -> String {
     format!("+9891{:01}{:07}", n / 10_000_000, n % 10_000_000)
 }
 

@@ -16,10 +16,11 @@ pub struct Service {
 
 impl Service {
     pub fn start(folder: &Path, database: &str) -> Self {
-        Self::start_with(folder, database, &[])
+        Self::with(folder, database, &[])
     }
 
-    pub fn start_with(folder: &Path, database: &str, environment: &[(&str, &str)]) -> Self {
+    /// With some settings in its environment.
+    pub fn with(folder: &Path, database: &str, settings: &[(&str, &str)]) -> Self {
         let began = Instant::now();
         let mut process = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
             .arg("serve")
@@ -29,7 +30,7 @@ impl Service {
             .env("COUNTERFOIL_LISTEN", "127.0.0.1:0")
             .env("COUNTERFOIL__LOG__FILTER", "warn,counterfoil::cli=info")
             .env("COUNTERFOIL__LIMITS__SHARED", "off")
-            .envs(environment.iter().copied())
+            .envs(settings.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -52,6 +53,13 @@ impl Service {
         self.process.id()
     }
 
+    /// A metric without labels, once there is one.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let metrics = get(self.port, "/metrics");
+        let line = metrics.lines().find(|line| line.split(' ').next() == Some(name))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
     /// The memory it holds, in MiB.
     pub fn memory_mib(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
@@ -61,11 +69,16 @@ impl Service {
 }
 
 fn is_ready(port: u16) -> bool {
+    get(port, "/readyz").starts_with("HTTP/1.1 200")
+}
+
+/// The whole answer.
+fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    answer.starts_with("HTTP/1.1 200")
+    answer
 }
 
 impl Drop for Service {
