@@ -1,7 +1,7 @@
 //! Staff end every session of an account.
 
-use counterfoil_domain::user_account::SignOutReason;
 use counterfoil_domain::user_account::commands::SignOutAccount;
+use counterfoil_domain::user_account::{Refusal, SignOutReason};
 
 use crate::fixtures::*;
 
@@ -19,4 +19,5 @@ fn every_device_is_signed_out_and_can_sign_in_again() {
     given([after, vec![otp_requested_again(70, 2)]].concat())
         .when(verify_otp(80, code(2), 3).into())
         .then_expect_events(vec![logged_in(80, 3)]);
+    given([]).when(command().into()).then_expect_error(Refusal::UnknownAccount);
 }

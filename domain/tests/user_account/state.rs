@@ -428,10 +428,11 @@ proptest! {
                 prop_assert!(over, "somebody signed in");
                 suspension = None;
             }
-            match event.fact {
-                Fact::AccountSuspended { until, .. } => suspension = Some(until),
-                Fact::AccountReinstated { .. } => suspension = None,
-                _ => {}
+            if let Fact::AccountSuspended { until, .. } = event.fact {
+                suspension = Some(until);
+            }
+            if matches!(event.fact, Fact::AccountReinstated { .. }) {
+                suspension = None;
             }
             if suspension.is_some() {
                 prop_assert!(account.sessions().is_empty());

@@ -121,7 +121,7 @@ impl UserAccountCommand {
             Self::ChangeRoles(command) => command.decide(state),
             Self::SuspendAccount(command) => command.decide(state),
             Self::ReinstateAccount(command) => command.decide(state),
-            Self::SignOutAccount(command) => Ok(command.decide(state)),
+            Self::SignOutAccount(command) => command.decide(state),
             Self::EndSession(command) => Ok(command.decide(state)),
             Self::DenyAccess(command) => Ok(command.decide(state)),
         }

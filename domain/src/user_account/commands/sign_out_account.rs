@@ -1,7 +1,7 @@
 //! Sign somebody's account out.
 
 use super::Intervention;
-use crate::user_account::{SignOutReason, UserAccount, UserAccountEvent};
+use crate::user_account::{Refusal, SignOutReason, UserAccount, UserAccountEvent};
 
 /// End all sessions of somebody's account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,9 +11,10 @@ pub struct SignOutAccount {
 }
 
 impl SignOutAccount {
-    pub(super) fn decide(self, state: &UserAccount) -> Vec<UserAccountEvent> {
+    pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.intervention.at);
+        state.member().ok_or(Refusal::UnknownAccount)?;
         let ending = state.live_sessions(at);
-        ending.map(|session| self.intervention.end(at, session, SignOutReason::EndedByAdmin)).collect()
+        Ok(ending.map(|session| self.intervention.end(at, session, SignOutReason::EndedByAdmin)).collect())
     }
 }
