@@ -5,6 +5,7 @@
 //! pure function, so an event seen twice changes nothing the second time.
 
 mod read_model;
+mod search;
 
 pub mod login_history;
 pub mod profile;
@@ -12,6 +13,7 @@ pub mod revoked_token;
 pub mod user_login;
 
 pub use read_model::{Changes, Column, ReadModel, Recorded, Stream, Table};
+pub use search::{EXAMINED, Page};
 
 /// Every read model that is written with the events.
 pub const ALL: [ReadModel; 3] = [profile::READ_MODEL, user_login::READ_MODEL, revoked_token::READ_MODEL];

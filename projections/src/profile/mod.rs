@@ -1,5 +1,7 @@
 //! Who a person is to himself: the profile that clients show and edit.
 
+pub mod search;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +14,7 @@ use uuid::Uuid;
 
 use crate::ReadModel;
 use crate::read_model::{Project, Recorded, changes, table};
+use crate::search::END_OF_TIME;
 
 /// The read model `profiles`.
 pub const READ_MODEL: ReadModel =
@@ -53,7 +56,8 @@ impl Project for ProfileChange {
             }
             Fact::AccountSuspended { until, .. } => Some(Self {
                 is_active: Some(false),
-                suspended_until: Some(until.unwrap_or_else(indefinitely)),
+                // A change sets a column, and cannot empty it.
+                suspended_until: Some(until.unwrap_or(END_OF_TIME)),
                 ..profile
             }),
             Fact::AccountReinstated { .. } => Some(Self { is_active: Some(true), ..profile }),
@@ -95,11 +99,6 @@ impl ProfileChange {
             None => self,
         }
     }
-}
-
-/// The time that stands for none in `suspended_until`: a change sets a column, and cannot empty it.
-fn indefinitely() -> DateTime<Utc> {
-    DateTime::from_timestamp_secs(253_402_300_799).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// A person's profile, in the form that clients of the API know.

@@ -1,6 +1,7 @@
 //! The device list: every session an account ever had, the ended ones with how and when they ended.
 
 pub mod device_kind;
+pub mod search;
 
 use std::net::IpAddr;
 

@@ -1,0 +1,92 @@
+//! The accounts that somebody has joined by, as whoever looks after them searches through them. Pages are as those of
+//! [device sessions](crate::user_login::search).
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::values::{AccountId, FullName};
+use deadpool_postgres::GenericClient;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::Profile;
+use crate::search::{END_OF_TIME, EXAMINED, Page, pattern};
+
+/// The statements, each by the index that it goes along.
+pub const BY_JOIN: &str = concat!(include_str!("search/by_join.sql"), include_str!("search/page.sql"));
+/// As [`BY_JOIN`].
+pub const SUSPENDED: &str = concat!(include_str!("search/suspended.sql"), include_str!("search/page.sql"));
+/// As [`BY_JOIN`].
+pub const BY_ACCOUNT: &str = concat!(include_str!("search/by_account.sql"), include_str!("search/page.sql"));
+
+/// What accounts are looked for; all of it has to hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// That one.
+    pub account: Option<AccountId>,
+    /// With this in the name, in any case.
+    pub name: Option<FullName>,
+    /// Suspended now, or not.
+    pub suspended: Option<bool>,
+}
+
+/// Where a page ends, and the next one begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    date_joined: DateTime<Utc>,
+    account: AccountId,
+}
+
+/// An account, as it stands in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// Its profile.
+    #[serde(flatten)]
+    pub profile: Profile,
+    /// Until when it is suspended; nothing where it is not, or until it is reinstated.
+    pub suspended_until: Option<DateTime<Utc>>,
+}
+
+/// The accounts that match, after a position, the last that joined first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn search(
+    client: &impl GenericClient,
+    filter: &Filter,
+    after: Option<Position>,
+    limit: u8,
+    now: DateTime<Utc>,
+) -> Result<Page<Account, Position>, tokio_postgres::Error> {
+    let first = Position { date_joined: END_OF_TIME, account: AccountId(Uuid::max()) };
+    let Position { date_joined, account } = after.unwrap_or(first);
+    let more_than = i64::from(limit) + 1;
+    let examined = if filter.name.is_none() && filter.suspended.is_none() { more_than } else { EXAMINED };
+    let name = filter.name.as_ref().map(|name| pattern(name.as_str()));
+    let mut parameters: Vec<&(dyn ToSql + Sync)> =
+        vec![&more_than, &filter.suspended, &now, &name, &examined, &date_joined, &account.0];
+    let sql = match (&filter.account, filter.suspended) {
+        (Some(account), _) => {
+            parameters.push(&account.0);
+            BY_ACCOUNT
+        }
+        (None, Some(true)) => SUSPENDED,
+        (None, Some(false) | None) => BY_JOIN,
+    };
+    let rows = client.query(&client.prepare_cached(sql).await?, &parameters).await?;
+    let position = |row: &Row, prefix: &str| Position {
+        date_joined: row.get(&*format!("{prefix}date_joined")),
+        account: AccountId(row.get(&*format!("{prefix}account_id"))),
+    };
+    let accounts = Page::of(&rows, limit, examined, "account_id", Account::of, position);
+    let joined = accounts.items.into_iter().flatten().collect();
+    Ok(Page { items: joined, next: accounts.next })
+}
+
+impl Account {
+    fn of(row: &Row) -> Option<Self> {
+        let profile = Profile::of(row)?;
+        let suspended_until = row.get::<_, Option<_>>("suspended_until").filter(|_| !profile.is_active);
+        Some(Self { profile, suspended_until })
+    }
+}

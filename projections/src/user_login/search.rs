@@ -1,0 +1,214 @@
+//! The device sessions of all accounts, as whoever looks after them searches through them.
+//!
+//! A page is found by going along an index from where the page before it ended, by the account, by the address, or by the
+//! time of sign-in, and stays where it is however many sessions begin meanwhile. What no index tells is looked for in the
+//! sessions that come along, up to [`EXAMINED`] a page: it may then have fewer than were asked for, or none, with more
+//! to come.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::values::{AccountId, SessionId};
+use deadpool_postgres::GenericClient;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::device_kind;
+use crate::search::{END_OF_TIME, EXAMINED, Page, pattern};
+
+/// The statements, each by the index that it goes along.
+pub const BY_SIGN_IN: &str = concat!(include_str!("search/by_sign_in.sql"), include_str!("search/page.sql"));
+/// As [`BY_SIGN_IN`].
+pub const BY_ACCOUNT: &str = concat!(include_str!("search/by_account.sql"), include_str!("search/page.sql"));
+/// As [`BY_SIGN_IN`].
+pub const BY_ADDRESS: &str = concat!(include_str!("search/by_address.sql"), include_str!("search/page.sql"));
+
+/// What sessions are looked for; all of it has to hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of that account.
+    pub account: Option<AccountId>,
+    /// Last used from one of these addresses: the first and the last of them, of one family.
+    pub addresses: Option<(IpAddr, IpAddr)>,
+    /// With this in the name of the device, in any case; in the `User-Agent` header of one without a name.
+    pub device_name: Option<String>,
+    /// Active now, or not.
+    pub active: Option<bool>,
+    /// Active at that time.
+    pub at: Option<DateTime<Utc>>,
+    /// Signed in then or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Signed in before.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Along which index a page is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Path {
+    Account(AccountId),
+    Address(IpAddr, IpAddr),
+    SignIn,
+}
+
+/// Where a page ends, and the next one begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    signed_in_at: DateTime<Utc>,
+    session: SessionId,
+    /// Where pages go along the addresses.
+    address: Option<IpAddr>,
+}
+
+/// A device session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeviceSession {
+    /// The session.
+    pub id: SessionId,
+    /// Whose it is.
+    pub account_id: AccountId,
+    /// Where the code that proved it had gone.
+    pub channel: String,
+    /// The name the device has been given; else what its `User-Agent` header says it is, where that can be told.
+    pub device_name: Option<String>,
+    /// The `User-Agent` header it last sent.
+    pub user_agent: Option<String>,
+    /// The address it was last used from.
+    pub ip_address: Option<IpAddr>,
+    /// When it signed in.
+    pub signed_in_at: DateTime<Utc>,
+    /// When it was last refreshed, or signed in.
+    pub last_seen_at: DateTime<Utc>,
+    /// When it is signed out unless it is refreshed, or was.
+    pub expires_at: DateTime<Utc>,
+    /// When it was ended, if it was.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Why it was ended.
+    pub end_reason: Option<String>,
+    /// Whether it is active now.
+    pub active: bool,
+}
+
+impl Filter {
+    fn path(&self) -> Path {
+        match (self.account, self.addresses) {
+            (Some(account), _) => Path::Account(account),
+            (None, Some((first, last))) => Path::Address(first, last),
+            (None, None) => Path::SignIn,
+        }
+    }
+
+    /// Whether every session that comes along matches.
+    fn is_told_by(&self, path: Path) -> bool {
+        let times = self.since.is_none() && self.until.is_none();
+        let path_tells = match path {
+            Path::Account(_) => times && self.addresses.is_none(),
+            Path::Address(..) => times,
+            Path::SignIn => true,
+        };
+        path_tells && self.at.is_none() && self.active.is_none() && self.device_name.is_none()
+    }
+
+    /// Before what the first page begins.
+    fn start(&self) -> Position {
+        let address = if let Path::Address(_, last) = self.path() { Some(last) } else { None };
+        let (signed_in_at, session) = match (self.path(), self.until) {
+            (Path::SignIn, Some(until)) => (until, Uuid::nil()),
+            (Path::SignIn | Path::Account(_) | Path::Address(..), _) => (END_OF_TIME, Uuid::max()),
+        };
+        Position { signed_in_at, session: SessionId(session), address }
+    }
+}
+
+impl Position {
+    /// Whether it is one of pages that a filter has.
+    pub fn is_of(&self, filter: &Filter) -> bool {
+        self.address.is_some() == matches!(filter.path(), Path::Address(..))
+    }
+}
+
+/// The sessions that match, after a position: by the address where addresses are asked for and no account, then the last
+/// that signed in first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn search(
+    client: &impl GenericClient,
+    filter: &Filter,
+    after: Option<Position>,
+    limit: u8,
+    now: DateTime<Utc>,
+) -> Result<Page<DeviceSession, Position>, tokio_postgres::Error> {
+    let path = filter.path();
+    let Position { signed_in_at, session, address } = after.unwrap_or_else(|| filter.start());
+    let more_than = i64::from(limit) + 1;
+    let examined = if filter.is_told_by(path) { more_than } else { EXAMINED };
+    let name = filter.device_name.as_deref().map(pattern);
+    let since = filter.since.unwrap_or(DateTime::UNIX_EPOCH);
+    let until = filter.until.unwrap_or(END_OF_TIME);
+    let (first, last) = filter.addresses.unzip();
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![
+        &more_than,
+        &filter.at,
+        &filter.active,
+        &now,
+        &name,
+        &since,
+        &until,
+        &first,
+        &last,
+        &examined,
+        &signed_in_at,
+        &session.0,
+    ];
+    let sql = match &path {
+        Path::SignIn => BY_SIGN_IN,
+        Path::Account(account) => {
+            parameters.push(&account.0);
+            BY_ACCOUNT
+        }
+        Path::Address(..) => {
+            parameters.push(&address);
+            BY_ADDRESS
+        }
+    };
+    let rows = client.query(&client.prepare_cached(sql).await?, &parameters).await?;
+    let position = |row: &Row, prefix: &str| Position {
+        signed_in_at: row.get(&*format!("{prefix}signed_in_at")),
+        session: SessionId(row.get(&*format!("{prefix}session_id"))),
+        address: address.and_then(|_| row.get(&*format!("{prefix}ip_address"))),
+    };
+    Ok(Page::of(&rows, limit, examined, "session_id", device_session, position))
+}
+
+fn device_session(row: &Row) -> DeviceSession {
+    let user_agent: Option<String> = row.get("user_agent");
+    let named: Option<String> = row.get("device_name");
+    DeviceSession {
+        id: SessionId(row.get("session_id")),
+        account_id: AccountId(row.get("account_id")),
+        channel: row.get("channel"),
+        device_name: named.or_else(|| device_kind::of(user_agent.as_deref()?)),
+        user_agent,
+        ip_address: row.get("ip_address"),
+        signed_in_at: row.get("signed_in_at"),
+        last_seen_at: row.get("last_seen_at"),
+        expires_at: row.get("expires_at"),
+        ended_at: row.get("ended_at"),
+        end_reason: row.get("end_reason"),
+        active: row.get("is_active"),
+    }
+}
+
+/// The account of a session that there is or was.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn account_of(
+    client: &impl GenericClient,
+    session: SessionId,
+) -> Result<Option<AccountId>, tokio_postgres::Error> {
+    let row = client.query_opt(include_str!("account_of.sql"), &[&session.0]).await?;
+    Ok(row.map(|row| AccountId(row.get(0))))
+}
