@@ -4,23 +4,25 @@
 //! account has moved on meanwhile, it loads and decides again; when the database does not answer, it sends the same
 //! commit again, which can happen only once. Both are bounded, and the caller hears within the time limit.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    AddIdentifier, DisownSession, LiftLimits, Logout, LogoutAll, RefreshToken, ReleaseIdentifier,
-    RenameDevice, RequestOtp, ResendOtp, RevokeDevice, UpdateProfile, VerifyIdentifier, VerifyOtp,
+    AddIdentifier, ChangeRoles, DenyAccess, DisownSession, EndSession, Intervention, LiftLimits, Logout,
+    LogoutAll, RefreshToken, ReinstateAccount, ReleaseIdentifier, RenameDevice, RequestOtp, ResendOtp,
+    RevokeDevice, SignOutAccount, SuspendAccount, UpdateProfile, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
     Actor, CodeSent, Purpose, Refusal, Services, SessionTokens, UserAccount, UserAccountCommand,
     UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AccountId, Client, DeviceName, FullName, Identifier, LanguageTag, OtpCode, SessionId,
+    AccountId, Client, DeviceName, FullName, Identifier, LanguageTag, OtpCode, Reason, Role, SessionId,
 };
 use counterfoil_projections::profile::{self, Profile};
 use cqrs_es::Aggregate as _;
@@ -58,11 +60,32 @@ pub struct Origin {
     pub shown: Option<Token>,
 }
 
-impl Origin {
-    /// The command line, on the server itself.
-    pub fn of_operator() -> Self {
-        let client = Client { ip: Ipv4Addr::LOCALHOST.into(), user_agent: None, device_name: None };
-        Self { client, request: "command line".to_owned(), languages: String::new(), shown: None }
+/// Who intervenes in somebody's account, why, and in which request.
+#[derive(Clone, Debug)]
+pub struct Intervening {
+    /// Who.
+    pub by: Actor,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// In which request.
+    pub origin: Origin,
+}
+
+impl Intervening {
+    /// Whoever is at the server, by the command line.
+    pub fn operator(reason: Option<Reason>) -> Self {
+        let nowhere = Client { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), user_agent: None, device_name: None };
+        let request = "command-line".to_owned();
+        let origin = Origin { client: nowhere, request, languages: String::new(), shown: None };
+        Self { by: Actor::Operator, reason, origin }
+    }
+
+    fn at(&self, at: DateTime<Utc>) -> Intervention {
+        let client = match self.by {
+            Actor::Operator => None,
+            Actor::Account(_) => Some(self.origin.client.clone()),
+        };
+        Intervention { at, by: self.by, reason: self.reason.clone(), client }
     }
 }
 
@@ -175,6 +198,11 @@ impl Accounts {
     /// Puts these claims into access tokens, instead of the settings'.
     pub fn use_claims(&mut self, source: Arc<dyn ClaimsSource>) {
         self.claims = source;
+    }
+
+    /// What makes its tokens.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 
     /// What sends its messages.
@@ -469,9 +497,104 @@ impl Accounts {
     pub async fn lift_limits(&self, identifier: Identifier) -> Result<bool, AccountsError> {
         let at = self.clock.now();
         let command = LiftLimits { at, by: Actor::Operator };
-        let origin = Origin::of_operator();
+        let Intervening { origin, .. } = Intervening::operator(None);
         let done = self.execute(Address::Identifier(identifier), &origin, at, command.into()).await?;
         Ok(!done.events.is_empty())
+    }
+
+    /// Gives an account these roles, in the place of those it has.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when nobody has joined by that account, or it is that of whoever asks.
+    pub async fn change_roles(
+        &self,
+        account: AccountId,
+        roles: BTreeSet<Role>,
+        who: Intervening,
+    ) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| ChangeRoles { account, roles, intervention }.into()).await
+    }
+
+    /// Lets an account not be used, until a time or until it is reinstated.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when nobody has joined by that account, or it is that of whoever asks.
+    pub async fn suspend(
+        &self,
+        account: AccountId,
+        until: Option<DateTime<Utc>>,
+        who: Intervening,
+    ) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| SuspendAccount { account, until, intervention }.into())
+            .await
+    }
+
+    /// Lets a suspended account be used again.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when nobody has joined by that account.
+    pub async fn reinstate(&self, account: AccountId, who: Intervening) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| ReinstateAccount { intervention }.into()).await
+    }
+
+    /// Ends every session of an account.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when nobody has joined by that account.
+    pub async fn sign_out(&self, account: AccountId, who: Intervening) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| SignOutAccount { intervention }.into()).await
+    }
+
+    /// Ends a session of an account. Ending it again changes nothing.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub async fn end_session(
+        &self,
+        account: AccountId,
+        session: SessionId,
+        who: Intervening,
+    ) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| EndSession { session, intervention }.into()).await
+    }
+
+    /// Puts on record that the account of an access token asked for what its roles do not let it do.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub async fn deny_access(
+        &self,
+        token: Token,
+        action: String,
+        needs: Role,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
+        let at = self.clock.now();
+        let command = DenyAccess { at, session: token.session, action, needs, client: origin.client.clone() };
+        self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+        Ok(())
+    }
+
+    /// An account as it stands, whatever other nodes have just done to it.
+    ///
+    /// # Errors
+    /// [`AccountsError`] when it cannot be read.
+    pub async fn standing(&self, account: AccountId) -> Result<UserAccount, AccountsError> {
+        let (at, address) = (self.clock.now(), Address::Account(account));
+        let loading = until_available(|| self.journal.load_anew(&address, at));
+        let loaded = tokio::time::timeout(TIME_LIMIT, loading).await.unwrap_or_else(|_| Err(late()))?;
+        Ok(loaded.head.state.clone())
+    }
+
+    async fn intervene(
+        &self,
+        account: AccountId,
+        who: Intervening,
+        command: impl FnOnce(Intervention) -> UserAccountCommand,
+    ) -> Result<(), AccountsError> {
+        let at = self.clock.now();
+        self.execute(Address::Account(account), &who.origin, at, command(who.at(at))).await?;
+        Ok(())
     }
 
     /// Makes tokens. Where that fails, the session has its generation all the same: the same refresh token gives the tokens
@@ -500,7 +623,6 @@ impl Accounts {
             let mut found = profile::find(&db, &[account]).await?;
             Ok::<_, JournalError>(found.pop().flatten())
         };
-        let late = || JournalError::Database(DatabaseError::Unavailable("no answer in time".to_owned()));
         let in_time = tokio::time::timeout(TIME_LIMIT, until_available(read)).await;
         Ok(in_time.unwrap_or_else(|_| Err(late()))?)
     }
@@ -580,7 +702,6 @@ impl Accounts {
                 .when(|error| matches!(error, AccountsError::Busy))
                 .await
         };
-        let late = || JournalError::Database(DatabaseError::Unavailable("no answer in time".to_owned()));
         tokio::time::timeout(TIME_LIMIT, decide_until_it_holds).await.unwrap_or_else(|_| Err(late().into()))
     }
 
@@ -751,6 +872,10 @@ fn shown_to(account: AccountId, origin: &Origin, mut command: UserAccountCommand
         *shown = origin.shown.filter(|token| token.account == account).map(|token| token.session);
     }
     command
+}
+
+fn late() -> JournalError {
+    JournalError::Database(DatabaseError::Unavailable("no answer in time".to_owned()))
 }
 
 /// From 2 ms to 100 ms, with jitter, for as long as the time limit allows.

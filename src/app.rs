@@ -23,7 +23,7 @@ use crate::database::{Database, DatabaseError};
 use crate::delivery::{Courier, Gateways, outbox};
 use crate::ended_sessions::EndedSessions;
 use crate::group::Group;
-use crate::http::{self, Problem};
+use crate::http::{self, Cursors, Problem};
 use crate::journal::Journal;
 use crate::keyring::Keyring;
 use crate::limits::Limits;
@@ -64,6 +64,8 @@ pub struct State {
     pub clock: Arc<dyn Clock>,
     /// What the HTTP layer goes by.
     pub http: Arc<HttpPolicy>,
+    /// Where lists go on.
+    pub cursors: Cursors,
     /// The metrics so far.
     pub metrics: PrometheusHandle,
     profiles: Group<Profiles>,
@@ -117,37 +119,39 @@ impl State {
             clock.clone(),
         );
         let mut accounts =
-            Accounts::new(journal, services, courier, notices, tokens.clone(), clock.clone(), ended.clone())
+            Accounts::new(journal, services, courier, notices, tokens, clock.clone(), ended.clone())
                 .within(limits);
         accounts.use_claims(Arc::new(settings.claims.clone()));
         let http = Arc::new(settings.http.clone());
-        Ok(Self::over(database, accounts, tokens, clock, ended, http, metrics))
+        let cursors = Cursors::new(keyring);
+        Ok(Self::over(database, accounts, clock, ended, http, cursors, metrics))
     }
 
     /// The same state, with connections of its own that work on the present runtime.
     fn on_this_thread(&self) -> Self {
         let database = self.database.on_this_thread();
         let accounts = self.accounts.on_this_thread(database.clone());
-        let (tokens, clock, metrics) = (self.tokens.clone(), self.clock.clone(), self.metrics.clone());
-        let (ended, http) = (self.ended.clone(), self.http.clone());
-        Self::over(database, accounts, tokens, clock, ended, http, metrics)
+        let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
+        let (ended, http, cursors) = (self.ended.clone(), self.http.clone(), self.cursors.clone());
+        Self::over(database, accounts, clock, ended, http, cursors, metrics)
     }
 
     fn over(
         database: Database,
         accounts: Accounts,
-        tokens: Tokens,
         clock: Arc<dyn Clock>,
         ended: Arc<EndedSessions>,
         http: Arc<HttpPolicy>,
+        cursors: Cursors,
         metrics: PrometheusHandle,
     ) -> Self {
         Self {
             ended,
+            tokens: accounts.tokens().clone(),
             accounts,
-            tokens,
             clock,
             http,
+            cursors,
             metrics,
             profiles: Group::start(Profiles, database.clone(), READERS, WAITING_AT_MOST),
             revocations: Group::start(Revocations, database.clone(), READERS, WAITING_AT_MOST),

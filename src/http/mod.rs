@@ -1,6 +1,7 @@
 //! The REST API: requests in, commands and queries out, answers back. The whole route table is on this screen.
 
 mod accounts;
+mod admin;
 mod answer;
 mod cookies;
 mod cors;
@@ -15,6 +16,7 @@ use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route, guard};
 
+pub use admin::Cursors;
 pub use cors::cors;
 pub use extract::{ForwardedHeader, Proxies, bearer};
 pub use observe::{observe, request_id};
@@ -29,6 +31,7 @@ pub fn routes(config: &mut ServiceConfig) {
         devices, disown, identifiers, login, logout, logout_all, profile, refresh, resend, token_verify,
         verify,
     };
+    use admin::{accounts as all_accounts, device_sessions};
     use oauth::{introspect, revoke};
 
     config
@@ -60,6 +63,42 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource(
             "/accounts/identifiers/verify",
             [web::post().to(identifiers::verify)],
+            &[Method::POST],
+        ))
+        .service(resource(
+            "/admin/device-sessions",
+            [get().to(device_sessions::get)],
+            &[Method::GET, Method::HEAD],
+        ))
+        .service(resource(
+            "/admin/device-sessions/{id}",
+            [web::delete().to(device_sessions::delete)],
+            &[Method::DELETE],
+        ))
+        .service(resource("/admin/accounts", [get().to(all_accounts::list)], &[Method::GET, Method::HEAD]))
+        .service(resource(
+            "/admin/accounts/{id}",
+            [get().to(all_accounts::get)],
+            &[Method::GET, Method::HEAD],
+        ))
+        .service(resource(
+            "/admin/accounts/{id}/suspend",
+            [web::post().to(all_accounts::suspend)],
+            &[Method::POST],
+        ))
+        .service(resource(
+            "/admin/accounts/{id}/reinstate",
+            [web::post().to(all_accounts::reinstate)],
+            &[Method::POST],
+        ))
+        .service(resource(
+            "/admin/accounts/{id}/sign-out",
+            [web::post().to(all_accounts::sign_out)],
+            &[Method::POST],
+        ))
+        .service(resource(
+            "/admin/accounts/{id}/roles",
+            [web::post().to(all_accounts::change_roles)],
             &[Method::POST],
         ))
         .service(resource("/oauth/introspect", [web::post().to(introspect::post)], &[Method::POST]))

@@ -4,6 +4,7 @@
 //! learns what he can do; the log learns why.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode, header};
@@ -83,7 +84,12 @@ pub enum Problem {
 impl Problem {
     /// The answer to a body without a field that it needs.
     pub fn missing_field(name: &str) -> Self {
-        Self::InvalidFields(FieldErrors::from([(name.to_owned(), vec!["field_required"])]))
+        Self::invalid_field(name, "field_required")
+    }
+
+    /// The answer to a field with that one complaint.
+    pub fn invalid_field(name: &str, message: &'static str) -> Self {
+        Self::InvalidFields(FieldErrors::from([(name.to_owned(), vec![message])]))
     }
 
     /// The answer to a number or an address that nothing is sent to here.
@@ -92,7 +98,7 @@ impl Problem {
             Channel::Phone => ("phone_number", "phone_not_taken"),
             Channel::Email => ("email", "email_not_taken"),
         };
-        Self::InvalidFields(FieldErrors::from([(field.to_owned(), vec![message])]))
+        Self::invalid_field(field, message)
     }
 
     /// The answer to an error of the write side.
@@ -314,6 +320,12 @@ impl Problem {
             .insert_header((header::CONTENT_TYPE, "application/problem+json"))
             .insert_header((header::CONTENT_LANGUAGE, language.tag()))
             .body(body)
+    }
+}
+
+impl From<Infallible> for Problem {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

@@ -24,12 +24,15 @@ enum End {
     DeviceLimit,
     TokenReuse,
     ClientChanged,
+    EndedByAdmin,
+    SignedOutByAdmin,
+    Suspended,
     Idle,
     Absolute,
 }
 
 impl End {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::Logout,
         Self::LogoutAll,
         Self::LogoutAllOthers,
@@ -37,6 +40,9 @@ impl End {
         Self::DeviceLimit,
         Self::TokenReuse,
         Self::ClientChanged,
+        Self::EndedByAdmin,
+        Self::SignedOutByAdmin,
+        Self::Suspended,
         Self::Idle,
         Self::Absolute,
     ];
@@ -47,7 +53,10 @@ impl End {
             | Self::LogoutAll
             | Self::LogoutAllOthers
             | Self::DeviceRevoked
-            | Self::TokenReuse => &[],
+            | Self::TokenReuse
+            | Self::EndedByAdmin
+            | Self::SignedOutByAdmin
+            | Self::Suspended => &[],
             Self::DeviceLimit => &[("sessions.device_limit", "1")],
             Self::ClientChanged => &[("sessions.binding", "device_and_ip")],
             Self::Idle | Self::Absolute => &[("sessions.idle", "60"), ("sessions.absolute", "90")],
@@ -92,11 +101,35 @@ impl End {
                 answer.is_problem(400, "invalid_token");
                 return;
             }
+            Self::EndedByAdmin => {
+                let admin = admin(app, phone).await;
+                let path = format!("/admin/device-sessions/?account_id={}", account(app, newest).await);
+                let sessions = app.api.get(&path, &admin.access).await.ok();
+                let path =
+                    format!("/admin/device-sessions/{}/", sessions["items"][0]["id"].as_str().unwrap());
+                app.api.ask(Method::DELETE, &path, &admin.access, json!({"reason": "stolen"})).await
+            }
+            Self::SignedOutByAdmin | Self::Suspended => {
+                let admin = admin(app, phone).await;
+                let what = if matches!(self, Self::Suspended) { "suspend" } else { "sign-out" };
+                let path = format!("/admin/accounts/{}/{what}/", account(app, newest).await);
+                app.api.ask(Method::POST, &path, &admin.access, json!({"reason": "stolen"})).await
+            }
             Self::Idle => return app.wait(60),
             Self::Absolute => return app.wait(40),
         };
         assert_eq!(done.status, 204, "{self:?}: {done:?}");
     }
+}
+
+/// An administrator for each person.
+async fn admin(app: &TestApp, phone: &str) -> SignedIn {
+    app.admin(&phone.replacen("+98912", "+98913", 1)).await
+}
+
+/// Whose device it is.
+async fn account(app: &TestApp, device: &SignedIn) -> String {
+    app.api.profile(&device.access).await.ok()["id"].as_str().unwrap().to_owned()
 }
 
 async fn logout_all(app: &TestApp, device: &SignedIn, body: Value) -> Answer {

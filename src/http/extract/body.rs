@@ -1,6 +1,6 @@
 //! The body: one JSON object, within its size and its time, each field read into its domain type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use counterfoil_domain::values::{
     EmailAddress, Identifier, InvalidEmailAddress, InvalidOtpCode, InvalidPhoneNumber, InvalidText,
-    PhoneNumber, Region,
+    PhoneNumber, Reason, Region, UnknownRole,
 };
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -106,11 +106,25 @@ impl Fields {
         Ok(Self { values, default_region, errors: FieldErrors::new() })
     }
 
-    fn finish<T>(mut self, form: Option<T>) -> Result<T, Problem> {
+    /// The fields of a query. One that is named twice says nothing, and is complained of.
+    pub(super) fn of_query(query: &str, default_region: Option<Region>) -> Self {
+        let mut fields = Self { values: BTreeMap::new(), default_region, errors: FieldErrors::new() };
+        let mut repeated = BTreeSet::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if fields.values.insert(name.to_string(), Value::String(value.into_owned())).is_some() {
+                repeated.insert(name.into_owned());
+            }
+        }
+        for name in repeated {
+            fields.complain(&name, "field_repeated");
+        }
+        fields
+    }
+
+    pub(super) fn finish<T>(mut self, form: Option<T>) -> Result<T, Problem> {
         // Somebody who sends thousands of names gets few of them back.
         let unknown: Vec<String> = self.values.keys().take(10).cloned().collect();
         for name in unknown {
-            let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
             self.complain(&name, "field_unknown");
         }
         match form {
@@ -121,7 +135,8 @@ impl Fields {
 
     /// Notes what is wrong with a field.
     pub fn complain(&mut self, field: &str, message: &'static str) {
-        self.errors.entry(field.to_owned()).or_default().push(message);
+        let name = field.chars().filter(|c| !c.is_control()).take(64).collect();
+        self.errors.entry(name).or_default().push(message);
     }
 
     /// A field that has to be there.
@@ -168,10 +183,40 @@ impl Fields {
         }
     }
 
+    /// A field that has to be there, a list of texts.
+    pub fn list<T, E: Complaint>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        let message = match self.values.remove(name) {
+            None | Some(Value::Null) => "field_required",
+            Some(Value::Array(items)) => {
+                let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+                match texts.map(|texts| texts.into_iter().map(parse).collect::<Result<Vec<T>, E>>()) {
+                    Some(Ok(values)) => return Some(values),
+                    Some(Err(error)) => error.message(),
+                    None => "field_not_list",
+                }
+            }
+            Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => "field_not_list",
+        };
+        self.complain(name, message);
+        None
+    }
+
     /// Whether a field is there and not null.
     pub fn has(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(|value| !value.is_null())
     }
+}
+
+/// The phone number or the e-mail address, or neither. The outer `None` is a complaint.
+pub fn read_any_identifier(fields: &mut Fields) -> Option<Option<Identifier>> {
+    if fields.has("phone_number") || fields.has("email") {
+        return read_identifier(fields).map(Some);
+    }
+    Some(None)
 }
 
 /// The phone number or the e-mail address: exactly one of the two.
@@ -228,9 +273,16 @@ impl Complaint for InvalidText {
     fn message(&self) -> &'static str {
         match self {
             Self::Empty => "text_empty",
+            Self::TooLong(Reason::MAX_CHARS) => "reason_too_long",
             Self::TooLong(_) => "text_too_long",
             Self::Unprintable => "text_unprintable",
         }
+    }
+}
+
+impl Complaint for UnknownRole {
+    fn message(&self) -> &'static str {
+        "role_unknown"
     }
 }
 

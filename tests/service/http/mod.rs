@@ -1,5 +1,6 @@
 //! Every line of the contract, over real HTTP: a file an endpoint.
 
+mod admin;
 mod browsers;
 mod credentials;
 mod devices;

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
 use chrono::TimeDelta;
+use counterfoil::accounts::Intervening;
 use counterfoil::app::{Application, State};
 use counterfoil::delivery::Gateways;
 use counterfoil::journal::Journal;
 use counterfoil::keyring::Keyring;
 use counterfoil::personal_data::PersonalData;
 use counterfoil::settings::{DatabaseUrl, Sources};
+use counterfoil_domain::values::Role;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-use super::{Api, ManualClock, Proxy, TestDatabase};
+use super::{Api, ManualClock, Proxy, SignedIn, TestDatabase};
 
 /// A running service with its database.
 pub struct TestApp {
@@ -97,6 +99,24 @@ impl TestApp {
     /// Moves the service's time on.
     pub fn wait(&self, seconds: i64) {
         self.clock.advance(TimeDelta::seconds(seconds));
+    }
+
+    /// Somebody who signs in by that number and has the role of administrators.
+    pub async fn admin(&self, phone_number: &str) -> SignedIn {
+        self.staff(phone_number, Role::Admin).await
+    }
+
+    /// Somebody who signs in by that number and has that role.
+    pub async fn staff(&self, phone_number: &str, role: Role) -> SignedIn {
+        let device = self.api.sign_in(phone_number).await;
+        self.give_roles(&device, [role]).await;
+        device
+    }
+
+    /// Gives these roles and no other, as the command line does.
+    pub async fn give_roles<const N: usize>(&self, device: &SignedIn, roles: [Role; N]) {
+        let by = Intervening::operator(None);
+        self.state.accounts.change_roles(device.account(), roles.into(), by).await.unwrap();
     }
 
     /// The journal that the service writes.

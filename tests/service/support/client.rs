@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use counterfoil_domain::values::AccountId;
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -30,6 +31,12 @@ pub struct SignedIn {
     pub user: Value,
     pub access: String,
     pub refresh: String,
+}
+
+impl SignedIn {
+    pub fn account(&self) -> AccountId {
+        AccountId(self.user["id"].as_str().unwrap().parse().unwrap())
+    }
 }
 
 impl Api {
@@ -63,6 +70,16 @@ impl Api {
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         Self::send(self.request(Method::POST, path).json(&body)).await
+    }
+
+    /// Reads what somebody signed in may read.
+    pub async fn get(&self, path: &str, access_token: &str) -> Answer {
+        Self::send(self.request(Method::GET, path).bearer_auth(access_token)).await
+    }
+
+    /// Asks in the name of somebody signed in.
+    pub async fn ask(&self, method: Method, path: &str, access_token: &str, body: Value) -> Answer {
+        Self::send(self.request(method, path).bearer_auth(access_token).json(&body)).await
     }
 
     pub async fn login(&self, phone_number: &str) -> Answer {

@@ -1,0 +1,116 @@
+//! The device sessions of everybody: search through them, and end one.
+
+use actix_web::{HttpResponse, web};
+use chrono::{DateTime, Utc};
+use counterfoil_domain::values::{AccountId, DeviceName, Identifier, Reason, SessionId};
+use counterfoil_projections::user_login::search::{self, Filter, Position};
+use ipnet::IpNet;
+use uuid::Uuid;
+
+use super::{List, account_by, id};
+use crate::app::State;
+use crate::http::Problem;
+use crate::http::extract::{
+    Admin, Body, Fields, Form, Page, Query, Staff, network, read_any_identifier, time,
+};
+
+/// As which list cursors name it.
+const LIST: &str = "device-sessions";
+
+#[derive(Debug)]
+pub struct Sought {
+    page: Page,
+    identifier: Option<Identifier>,
+    account: Option<AccountId>,
+    addresses: Option<IpNet>,
+    device_name: Option<DeviceName>,
+    active: Option<bool>,
+    at: Option<DateTime<Utc>>,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+}
+
+impl Form for Sought {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let page = Page::read(fields);
+        let identifier = read_any_identifier(fields);
+        let account = fields.optional("account_id", Uuid::try_parse);
+        let addresses = fields.optional("ip_address", network);
+        let device_name = fields.optional("device_name", DeviceName::parse);
+        let active = fields.optional("active", str::parse);
+        let (at, since, until) =
+            (fields.optional("at", time), fields.optional("since", time), fields.optional("until", time));
+        Some(Self {
+            page: page?,
+            identifier: identifier?,
+            account: account?.map(AccountId),
+            addresses: addresses?,
+            device_name: device_name?,
+            active: active?,
+            at: at?,
+            since: since?,
+            until: until?,
+        })
+    }
+}
+
+#[derive(Debug)]
+pub struct Ending {
+    reason: Reason,
+}
+
+impl Form for Ending {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { reason: fields.required("reason", Reason::parse)? })
+    }
+}
+
+pub async fn get(
+    state: web::Data<State>,
+    staff: Staff<Admin, Query<Sought>>,
+) -> Result<HttpResponse, Problem> {
+    let Query(sought) = staff.asked;
+    let Page { limit, cursor } = sought.page;
+    let mut filter = Filter {
+        account: sought.account,
+        addresses: sought.addresses.map(|network| (network.network(), network.broadcast())),
+        device_name: sought.device_name.map(|name| name.as_str().to_owned()),
+        active: sought.active,
+        at: sought.at,
+        since: sought.since,
+        until: sought.until,
+    };
+    if let Some(identifier) = sought.identifier {
+        let account = account_by(&state, &identifier).await?;
+        match (account, filter.account) {
+            (Some(account), None) => filter.account = Some(account),
+            (Some(account), Some(named)) if account == named => {}
+            (Some(_), Some(_)) | (None, _) => {
+                let none = List::<()> { items: Vec::new(), next: None };
+                return Ok(HttpResponse::Ok().json(none));
+            }
+        }
+    }
+    let after = cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose()?;
+    if after.is_some_and(|after: Position| !after.is_of(&filter)) {
+        return Err(Problem::invalid_field("cursor", "cursor_invalid"));
+    }
+    let now = state.clock.now();
+    let found =
+        state.query(async |db: &_| search::search(db, &filter, after, limit.get(), now).await).await?;
+    Ok(HttpResponse::Ok().json(List::of(found, &state.cursors, LIST)))
+}
+
+pub async fn delete(
+    state: web::Data<State>,
+    staff: Staff<Admin, Body<Ending>>,
+    session: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let session = SessionId(id(&session)?);
+    let account = state.query(async |db: &_| search::account_of(db, session).await).await?;
+    let account = account.ok_or(Problem::NotFound)?;
+    let ((), who) = staff.intervening(|Body(Ending { reason })| ((), Some(reason)));
+    let ended = state.accounts.end_session(account, session, who).await;
+    ended.map_err(|error| state.problem(&error))?;
+    Ok(HttpResponse::NoContent().finish())
+}

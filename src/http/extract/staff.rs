@@ -1,0 +1,98 @@
+//! Who of the staff is calling: somebody signed in whose account has the role, by what it is now.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use counterfoil_domain::user_account::{Actor, Refusal};
+use counterfoil_domain::values::{AccountId, Reason, Role};
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
+
+use super::{Caller, Peer};
+use crate::accounts::{AccountsError, Intervening, Origin};
+use crate::app::State;
+use crate::http::Problem;
+use crate::tokens::Token;
+
+/// A role that an endpoint asks for.
+pub trait Needed {
+    /// Which.
+    const ROLE: Role;
+}
+
+/// The role of administrators.
+#[derive(Debug)]
+pub enum Admin {}
+
+impl Needed for Admin {
+    const ROLE: Role = Role::Admin;
+}
+
+/// Somebody with the role `R`, and what he asks, which is not read before it is known that he may ask.
+pub struct Staff<R, T> {
+    /// His account.
+    pub account: AccountId,
+    /// In which request.
+    pub origin: Origin,
+    /// What he asks.
+    pub asked: T,
+    role: PhantomData<R>,
+}
+
+impl<R, T: fmt::Debug> fmt::Debug for Staff<R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Staff")
+            .field("account", &self.account)
+            .field("asked", &self.asked)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R, T> Staff<R, T> {
+    /// What he asks, and himself, who does it for a reason.
+    pub fn intervening<U>(self, read: impl FnOnce(T) -> (U, Option<Reason>)) -> (U, Intervening) {
+        let (asked, reason) = read(self.asked);
+        (asked, Intervening { by: Actor::Account(self.account), reason, origin: self.origin })
+    }
+}
+
+impl<R: Needed, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for Staff<R, T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let state = request.app_data::<web::Data<State>>().cloned();
+        let (caller, peer) = (Caller::from_request(request, payload), Peer::from_request(request, payload));
+        let asked = T::from_request(request, payload);
+        let action = format!("{} {}", request.method(), request.match_pattern().unwrap_or_default());
+        async move {
+            let state = state.ok_or(Problem::Internal)?;
+            let token = caller.await?.token;
+            let origin: Origin = peer.await?.into();
+            let has_role = has_role(&state, token, R::ROLE).await.map_err(|error| state.problem(&error))?;
+            if !has_role {
+                let noted = state.accounts.deny_access(token, action, R::ROLE, origin).await;
+                noted.map_err(|error| state.problem(&error))?;
+                return Err(Problem::Forbidden);
+            }
+            // Here a second factor is asked for, once there is one.
+            Ok(Self {
+                account: token.account,
+                origin,
+                asked: asked.await.map_err(Into::into)?,
+                role: PhantomData,
+            })
+        }
+        .boxed_local()
+    }
+}
+
+/// Whether the account of a token has the role now. Neither the token nor this node's memory is asked: a role that was
+/// taken is of no use from then on.
+async fn has_role(state: &State, token: Token, role: Role) -> Result<bool, AccountsError> {
+    let (account, now) = (state.accounts.standing(token.account).await?, state.clock.now());
+    account.live_session(token.session, now).ok_or(Refusal::SessionEnded)?;
+    Ok(account.has_role(role, now))
+}
