@@ -6,4 +6,4 @@ CREATE INDEX ON user_logins (signed_in_at, session_id);
 CREATE INDEX ON user_logins (ip_address, signed_in_at, session_id);
 
 CREATE INDEX ON profiles (date_joined, account_id) WHERE date_joined IS NOT NULL;
-CREATE INDEX profiles_suspended_idx ON profiles (date_joined, account_id) WHERE NOT is_active;
+CREATE INDEX ON profiles (date_joined, account_id) WHERE NOT is_active;

@@ -57,7 +57,11 @@ pub async fn rebuild(
         models.iter().map(|model| (*model, format!("{}_rebuild", model.table.name))).collect();
     let mut connection = journal.database().connection().await?;
     for (model, new) in &tables {
-        let like = format!("CREATE TABLE {new} (LIKE {} INCLUDING ALL)", model.table.name);
+        // All of it but the room on its pages, without which updates would write every index.
+        let options = "SELECT 'WITH (' || array_to_string(reloptions, ', ') || ')' FROM pg_class WHERE oid = $1::text::regclass";
+        let options: Option<String> = connection.query_one(options, &[&model.table.name]).await?.get(0);
+        let options = options.unwrap_or_default();
+        let like = format!("CREATE TABLE {new} (LIKE {} INCLUDING ALL) {options}", model.table.name);
         connection.batch_execute(&format!("DROP TABLE IF EXISTS {new}; {like}")).await?;
         connection.batch_execute(&same_grants(model.table.name, new)).await?;
     }

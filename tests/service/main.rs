@@ -24,5 +24,6 @@ mod races;
 mod readme;
 mod refreshes;
 mod roles;
+mod searches;
 mod standby;
 mod support;

@@ -84,6 +84,23 @@ async fn a_check_tells_which_rows_were_tampered_with_and_a_rebuild_mends_them() 
     }
 }
 
+#[tokio::test]
+async fn a_rebuilt_table_has_the_indexes_and_the_room_that_it_had() {
+    let app = TestApp::start().await;
+    let client = app.database.connect().await;
+    let form = async || -> Vec<String> {
+        let sql = "SELECT indexdef FROM pg_indexes WHERE tablename IN ('profiles', 'user_logins')
+                   UNION ALL SELECT relname || reloptions::text FROM pg_class WHERE relname IN ('profiles', 'user_logins')
+                   ORDER BY 1";
+        client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    };
+    let before = form().await;
+    assert!(before.iter().any(|text| text.contains("fillfactor")), "{before:?}");
+    let rebuilt = counterfoil(&app, &["projections", "rebuild"]);
+    assert!(rebuilt.status.success(), "{rebuilt:?}");
+    assert_eq!(form().await, before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_goes_on_beside_commands_and_loses_none() {
     let app = TestApp::start().await;

@@ -2,6 +2,6 @@
 WITH examined AS (
     SELECT row_number() OVER (ORDER BY date_joined DESC, account_id DESC) AS nth, *
       FROM profiles
-     WHERE (date_joined, account_id) < ($6::timestamptz, $7::uuid)
+     WHERE date_joined IS NOT NULL AND (date_joined, account_id) < ($6::timestamptz, $7::uuid)
      ORDER BY date_joined DESC, account_id DESC
      LIMIT $5)
