@@ -33,8 +33,9 @@ async fn end(app: &TestApp, admin: &SignedIn, id: &str, body: Value) -> Answer {
 #[tokio::test]
 async fn device_sessions_200_tells_all_of_each() {
     let app = TestApp::start().await;
-    let (admin, device) =
-        (app.admin(ADMIN).await, sign_in(&app, &phone(1), Some("Ada’s tablet"), "curl/8").await);
+    let admin = app.admin(ADMIN).await;
+    app.wait(1);
+    let device = sign_in(&app, &phone(1), Some("Ada’s tablet"), "curl/8").await;
     app.wait(10);
     let list = app.api.get(LIST, &admin.access).await;
     assert_eq!(list.names(""), ["items", "next"]);
