@@ -187,6 +187,11 @@ impl State {
         in_time(self.profiles.ask(account)).await
     }
 
+    /// The sessions that have ended, as this node knows them.
+    pub fn ended_sessions(&self) -> Arc<EndedSessions> {
+        self.ended.clone()
+    }
+
     /// Whether the session of a token was ended before the token expired.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use counterfoil_domain::values::SessionId;
 use counterfoil_projections::revoked_token::{self, Revoked};
 use sqlx::postgres::PgListener;
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -29,10 +30,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a look may take.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
 
+/// How many ends one that watches may be behind by before it has to begin again.
+const BEHIND: usize = 4096;
+
+/// A session that has ended, and from when on its tokens have expired anyway.
+pub type Ended = (SessionId, DateTime<Utc>);
+
 /// The sessions that have ended, as one node knows them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct EndedSessions {
     known: RwLock<Known>,
+    ends: broadcast::Sender<Ended>,
+}
+
+impl Default for EndedSessions {
+    fn default() -> Self {
+        Self { known: RwLock::default(), ends: broadcast::channel(BEHIND).0 }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -65,8 +79,32 @@ impl EndedSessions {
 
     /// Takes in a session that has ended.
     pub fn insert(&self, session: SessionId, expires_at: DateTime<Utc>) {
+        self.learn([(session, expires_at)], None);
+    }
+
+    /// All that are known, and from then on each that becomes known.
+    pub fn watch(&self) -> (Vec<Ended>, broadcast::Receiver<Ended>) {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let sessions = known.sessions.iter().map(|(session, expires_at)| (*session, *expires_at));
+        (sessions.collect(), self.ends.subscribe())
+    }
+
+    /// How long ago all that had ended was known; none where that is longer than it is trusted for.
+    pub fn age(&self) -> Option<Duration> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.as_of.map(|as_of| as_of.elapsed()).filter(|age| *age < TRUSTED_FOR)
+    }
+
+    /// Takes in sessions that have ended, and, where that is said, that at that time there were no others.
+    pub(crate) fn learn(&self, ended: impl IntoIterator<Item = Ended>, as_of: Option<Instant>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.sessions.insert(session, expires_at);
+        for (session, expires_at) in ended {
+            if known.sessions.insert(session, expires_at).is_none() {
+                // Nobody need be watching.
+                drop(self.ends.send((session, expires_at)));
+            }
+        }
+        known.as_of = known.as_of.max(as_of);
     }
 
     /// How many are known.
@@ -84,12 +122,6 @@ impl EndedSessions {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.sessions.retain(|_, expires_at| *expires_at > now);
     }
-
-    fn looked(&self, began: Instant, found: &[Revoked]) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.sessions.extend(found.iter().map(|revoked| (revoked.session, revoked.expires_at)));
-        known.as_of = Some(began);
-    }
 }
 
 async fn follow(ended: Weak<EndedSessions>, database: Database, clock: Arc<dyn Clock>) {
@@ -101,7 +133,8 @@ async fn follow(ended: Weak<EndedSessions>, database: Database, clock: Arc<dyn C
         let Some(ended) = ended.upgrade() else { return };
         seen = match looked {
             Ok(Ok((found, now_seen))) => {
-                ended.looked(began, &found);
+                let found = found.iter().map(|Revoked { session, expires_at, .. }| (*session, *expires_at));
+                ended.learn(found, Some(began));
                 Some(now_seen)
             }
             // Whatever answers next may be another server, to which the snapshot means nothing.

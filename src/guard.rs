@@ -3,7 +3,9 @@
 //! A service is given keys that open and verify access tokens and make none (`counterfoil keys guard FILE`). With the
 //! database's URL as well it follows the sessions that end, as the nodes of Counterfoil do: within a second, and when it
 //! has not been able to look for that long it asks the database, and refuses when that does not answer. The role needs
-//! `SELECT` on `revoked_tokens` and nothing else. Without the database a token works until it expires.
+//! `SELECT` on `revoked_tokens` and nothing else. A service with no way to the database follows the stream of Counterfoil's
+//! nodes instead ([`Guard::following_stream`]), as one of the `[[oauth.clients]]`; when that is silent it refuses. With neither
+//! a token works until it expires.
 //!
 //! ```no_run
 //! use actix_web::{App, HttpServer, Responder, web};
@@ -22,6 +24,8 @@
 //!     Ok(HttpServer::new(app).bind("127.0.0.1:9000")?.run().await?)
 //! }
 //! ```
+
+mod stream;
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,8 +55,9 @@ pub struct Guard {
 }
 
 struct Feed {
-    database: Database,
     ended: Arc<EndedSessions>,
+    /// Asked when it is not known whether a session has ended; without it nobody is let through then.
+    database: Option<Database>,
 }
 
 impl fmt::Debug for Guard {
@@ -74,7 +79,22 @@ impl Guard {
     pub fn following(keys: AccessKeys, url: &str) -> Result<Self, DatabaseError> {
         let (database, clock) = (Database::new(url, CONNECTIONS)?, Arc::new(SystemClock));
         let ended = EndedSessions::follow(database.clone(), clock.clone());
-        Ok(Self { keys, feed: Some(Feed { database, ended }), clock })
+        Ok(Self { keys, feed: Some(Feed { ended, database: Some(database) }), clock })
+    }
+
+    /// Checks tokens and follows which sessions end, by the stream of the service at `url` (`https://auth.example`), as the
+    /// client of that id and secret. Works on the present runtime.
+    ///
+    /// # Errors
+    /// When the URL is malformed, or no TLS can be had.
+    pub fn following_stream(
+        keys: AccessKeys,
+        url: &str,
+        id: &str,
+        secret: &str,
+    ) -> Result<Self, reqwest::Error> {
+        let ended = stream::follow(url, id, secret)?;
+        Ok(Self { keys, feed: Some(Feed { ended, database: None }), clock: Arc::new(SystemClock) })
     }
 
     /// The same guard by another clock.
@@ -103,7 +123,8 @@ impl Feed {
         if let Some(known) = self.ended.contains(token.session) {
             return Ok(known);
         }
-        let connection = self.database.connection().await?;
+        let unknown = || DatabaseError::Unavailable("the stream of ended sessions is silent".to_owned());
+        let connection = self.database.as_ref().ok_or_else(unknown)?.connection().await?;
         let revoked = revoked_token::revoked(&connection, &[(token.account, token.session)]).await?;
         Ok(!revoked.is_empty())
     }

@@ -32,7 +32,7 @@ pub fn routes(config: &mut ServiceConfig) {
         verify,
     };
     use admin::{accounts as all_accounts, device_sessions};
-    use oauth::{introspect, revoke};
+    use oauth::{ended_sessions, introspect, revoke};
 
     config
         .service(resource("/accounts/login", [web::post().to(login::post)], &[Method::POST]))
@@ -102,6 +102,7 @@ pub fn routes(config: &mut ServiceConfig) {
             &[Method::POST],
         ))
         .service(resource("/oauth/introspect", [web::post().to(introspect::post)], &[Method::POST]))
+        .service(resource("/oauth/ended-sessions", [web::get().to(ended_sessions::get)], &[Method::GET]))
         .service(resource("/oauth/revoke", [web::post().to(revoke::post)], &[Method::POST]))
         .service(resource("/.well-known/jwks.json", [get().to(key_set::get)], &[Method::GET, Method::HEAD]))
         .service(resource("/healthz", [get().to(healthz)], &[Method::GET, Method::HEAD]))

@@ -133,3 +133,65 @@ async fn keys_for_others_open_and_verify_and_hold_no_master_key() {
     let by_hmac = counterfoil::keyring::Keyring::signing_access_by(counterfoil::keyring::Algorithm::Hs256);
     assert!(AccessKeys::export(&by_hmac, app.state.tokens.policy()).is_err());
 }
+
+/// A guard that follows the stream of the service instead of its database.
+fn following_stream(app: &TestApp, url: &str) -> Api {
+    let guard = Guard::following_stream(keys(app), url, "orders", SECRET).unwrap();
+    serve(guard.with_clock(app.clock.clone()))
+}
+
+const SECRET: &str = "s3cret: with a colon";
+
+async fn with_client() -> TestApp {
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, SECRET.as_bytes());
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    TestApp::configured(&format!("[[oauth.clients]]\nid = \"orders\"\nsecret_sha256 = \"{hash}\"\n")).await
+}
+
+async fn is_served(service: &Api, token: &str) {
+    let began = Instant::now();
+    while get(service, "/own", token).await.status != 200 {
+        assert!(began.elapsed() < Duration::from_secs(10), "never served");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_guard_without_the_database_follows_the_stream_and_refuses_within_a_second() {
+    let app = with_client().await;
+    let before = app.api.sign_in("+989127654321").await;
+    app.api.logout(&before.refresh).await;
+    let service = following_stream(&app, &format!("http://{}/", app.api.address()));
+    for _ in 0..10 {
+        let device = app.api.sign_in(PHONE).await;
+        is_served(&service, &device.access).await;
+        app.api.logout(&device.refresh).await;
+        let ended = Instant::now();
+        while get(&service, "/own", &device.access).await.status != 401 {
+            assert!(ended.elapsed() < Duration::from_secs(1), "still served");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        app.wait(61);
+    }
+    // What had ended before it began to follow.
+    let late = app.api.sign_in("+989127654322").await;
+    app.api.logout(&late.refresh).await;
+    let another = following_stream(&app, &format!("http://{}", app.api.address()));
+    let device = app.api.sign_in("+989127654323").await;
+    is_served(&another, &device.access).await;
+    get(&another, "/own", &late.access).await.is_problem(401, "invalid_access_token");
+}
+
+#[tokio::test]
+async fn a_guard_whose_stream_is_silent_serves_nobody() {
+    let app = with_client().await;
+    let device = app.api.sign_in(PHONE).await;
+    // Nobody is there, and somebody who is not let in.
+    let nowhere = following_stream(&app, "http://127.0.0.1:9");
+    let stranger = TestApp::start().await;
+    let refused = following_stream(&app, &format!("http://{}", stranger.api.address()));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for service in [nowhere, refused] {
+        get(&service, "/own", &device.access).await.is_problem(503, "unavailable");
+    }
+}

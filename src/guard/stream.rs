@@ -1,0 +1,78 @@
+//! The stream of ended sessions, followed from another service.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use chrono::DateTime;
+use counterfoil_domain::values::SessionId;
+use reqwest::{Client, Request, RequestBuilder};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use crate::ended_sessions::EndedSessions;
+use crate::supervise::restarted;
+
+/// How long a connection may be silent, several times as long as the stream ever is.
+const SILENT_FOR: Duration = Duration::from_secs(2);
+
+/// How long to wait before it is connected to again.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// An event, by its `data`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Event {
+    Ended { sid: SessionId, exp: i64 },
+    Current { age_ms: u64 },
+}
+
+/// The ended sessions of the service at that URL, followed for as long as the value lives.
+pub(super) fn follow(url: &str, id: &str, secret: &str) -> Result<Arc<EndedSessions>, reqwest::Error> {
+    let url = format!("{}/oauth/ended-sessions/", url.trim_end_matches('/'));
+    let client = Client::builder().connect_timeout(SILENT_FOR).read_timeout(SILENT_FOR).build()?;
+    // Form-encoded before they are joined (RFC 6749, section 2.3.1).
+    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let request = client.get(url).basic_auth(encoded(id), Some(encoded(secret))).build()?;
+    let ended = Arc::<EndedSessions>::default();
+    let weak = Arc::downgrade(&ended);
+    tokio::spawn(restarted("the stream of ended sessions", move || {
+        let (client, request) = (client.clone(), request.try_clone());
+        keep_reading(weak.clone(), client, request)
+    }));
+    Ok(ended)
+}
+
+async fn keep_reading(ended: Weak<EndedSessions>, client: Client, request: Option<Request>) {
+    while ended.strong_count() > 0 {
+        let Some(request) = request.as_ref().and_then(Request::try_clone) else { return };
+        if let Err(error) = read(&ended, RequestBuilder::from_parts(client.clone(), request)).await {
+            tracing::warn!(error = %error.without_url(), "the stream of ended sessions is cut");
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+}
+
+/// Reads the stream to its end.
+async fn read(ended: &Weak<EndedSessions>, request: RequestBuilder) -> Result<(), reqwest::Error> {
+    let mut answer = request.send().await?.error_for_status()?;
+    let mut text = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        let Some(ended) = ended.upgrade() else { return Ok(()) };
+        text.extend_from_slice(&chunk);
+        while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = text.drain(..=end).collect();
+            let Some(data) = line.strip_prefix(b"data: ") else { continue };
+            match serde_json::from_slice(data) {
+                Ok(Event::Ended { sid, exp }) => {
+                    ended.learn(DateTime::from_timestamp(exp, 0).map(|exp| (sid, exp)), None);
+                }
+                Ok(Event::Current { age_ms }) => {
+                    ended.learn([], Instant::now().checked_sub(Duration::from_millis(age_ms)));
+                }
+                // Of a later version.
+                Err(_) => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Follow which sessions end, as server-sent events: for services that check access tokens by themselves and have no way to
+//! the database.
+//!
+//! First come the sessions that have ended and whose tokens have not expired, then each that ends, as `ended` with the
+//! session and when its tokens have expired anyway. Ten times a second `current` says that no other session had ended so many
+//! milliseconds ago; it stays away while this node does not know. Whoever is too slow is cut off, and begins again.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, web};
+use futures_util::stream::{Stream, unfold};
+use serde_json::json;
+use std::sync::Arc;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use crate::app::State;
+use crate::ended_sessions::{Ended, EndedSessions};
+use crate::http::extract::ServiceClient;
+
+/// How often it is said that nothing else has ended.
+const BEAT: Duration = Duration::from_millis(100);
+
+pub async fn get(state: web::Data<State>, _: ServiceClient) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/event-stream").streaming(events(state.ended_sessions()))
+}
+
+struct Watch {
+    ended: Arc<EndedSessions>,
+    before: VecDeque<Ended>,
+    since: Receiver<Ended>,
+}
+
+fn events(ended: Arc<EndedSessions>) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let (before, since) = ended.watch();
+    let watch = Watch { ended, before: before.into(), since };
+    unfold(watch, async |mut watch| {
+        let event = watch.next().await?;
+        Some((Ok(event), watch))
+    })
+}
+
+impl Watch {
+    /// The next event; none where one that ended was missed.
+    async fn next(&mut self) -> Option<Bytes> {
+        if let Some(ended) = self.before.pop_front() {
+            return Some(told(ended));
+        }
+        loop {
+            match tokio::time::timeout(BEAT, self.since.recv()).await {
+                Ok(Ok(ended)) => return Some(told(ended)),
+                Ok(Err(RecvError::Lagged(_) | RecvError::Closed)) => return None,
+                Err(_) => {}
+            }
+            if let Some(age) = self.ended.age() {
+                let data = json!({ "age_ms": age.as_millis() });
+                return Some(format!("event: current\ndata: {data}\n\n").into());
+            }
+        }
+    }
+}
+
+fn told((session, expires_at): Ended) -> Bytes {
+    let data = json!({ "sid": session, "exp": expires_at.timestamp() });
+    format!("event: ended\ndata: {data}\n\n").into()
+}
