@@ -1,14 +1,21 @@
 //! `counterfoil accounts`
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use counterfoil_domain::user_account::UserAccountEvent;
-use counterfoil_domain::values::{AccountId, EmailAddress, Identifier, PhoneNumber};
+use counterfoil_domain::values::{AccountId, EmailAddress, Identifier, PhoneNumber, Reason, Role};
+use counterfoil_projections::profile::search::{self, Account};
+use counterfoil_projections::user_login::{self, Device};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Failure, output, setup};
+use crate::accounts::{Accounts as Service, AccountsError, Intervening};
+use crate::clock::{Clock as _, SystemClock};
+use crate::journal::Journal;
 use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
@@ -20,6 +27,54 @@ pub enum Accounts {
         /// As JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Find the account that has a phone number or an e-mail address. Exit status 1 when there is none.
+    Find {
+        /// The phone number, e-mail address, or id.
+        account: String,
+        #[command(flatten)]
+        form: output::Form,
+    },
+    /// Print an account as it stands, with its roles and the devices that are signed in.
+    Show {
+        /// A phone number, an e-mail address, or the account's id.
+        account: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give an account a role.
+    Grant {
+        /// A phone number, an e-mail address, or the account's id.
+        account: String,
+        /// `admin` or `auditor`.
+        #[arg(value_parser = Role::parse)]
+        role: Role,
+        /// Take the role instead.
+        #[arg(long)]
+        revoke: bool,
+        /// Why, for the record.
+        #[arg(long, value_parser = Reason::parse)]
+        reason: Option<Reason>,
+    },
+    /// Let an account not be used, and end all its sessions.
+    Suspend {
+        /// A phone number, an e-mail address, or the account's id.
+        account: String,
+        /// Why, for the record.
+        #[arg(long, value_parser = Reason::parse)]
+        reason: Reason,
+        /// Until when (RFC 3339); until it is reinstated where nothing is said.
+        #[arg(long, value_parser = future)]
+        until: Option<DateTime<Utc>>,
+    },
+    /// Let a suspended account be used again.
+    Reinstate {
+        /// A phone number, an e-mail address, or the account's id.
+        account: String,
+        /// Why, for the record.
+        #[arg(long, value_parser = Reason::parse)]
+        reason: Option<Reason>,
     },
 }
 
@@ -37,44 +92,171 @@ struct Line {
 
 impl Accounts {
     pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
-        let Self::History { account, json } = self;
-        let history = setup::with_journal(settings, async |journal| {
-            let account = match parse(&account, settings)? {
-                Key::Account(account) => account,
-                Key::Identifier(identifier) => {
-                    journal.find(&identifier).await?.ok_or("nobody is known by that identifier")?
-                }
-            };
-            Ok(journal.history(account).await?)
-        })?;
-        if history.is_empty() {
-            return Err("no account has that id".into());
-        }
-        let lines: Vec<Line> = history.iter().map(|(sequence, event)| line(*sequence, event)).collect();
-        if json {
-            output::json(&lines)?;
-        } else {
-            let headings = ["#", "time", "event", "details", "address", "device"];
-            output::table(&headings, lines.into_iter().map(cells))?;
+        match self {
+            Self::History { account, json } => history(settings, &account, json)?,
+            Self::Find { account, form } => find(settings, &account, form)?,
+            Self::Show { account, json } => show(settings, &account, json)?,
+            Self::Grant { account, role, revoke, reason } => {
+                intervene(settings, &account, async |accounts, account| {
+                    let standing = accounts.standing(account).await?;
+                    let mut roles = standing.member().map(|member| member.roles.clone()).unwrap_or_default();
+                    if revoke {
+                        roles.remove(&role)
+                    } else {
+                        roles.insert(role)
+                    };
+                    accounts.change_roles(account, roles, Intervening::operator(reason)).await
+                })?;
+            }
+            Self::Suspend { account, reason, until } => {
+                intervene(settings, &account, async |accounts, account| {
+                    accounts.suspend(account, until, Intervening::operator(Some(reason))).await
+                })?;
+            }
+            Self::Reinstate { account, reason } => {
+                intervene(settings, &account, async |accounts, account| {
+                    accounts.reinstate(account, Intervening::operator(reason)).await
+                })?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-enum Key {
-    Account(AccountId),
-    Identifier(Identifier),
+/// A time (RFC 3339) that is not over.
+fn future(text: &str) -> Result<DateTime<Utc>, String> {
+    let time = DateTime::parse_from_rfc3339(text).map_err(|error| error.to_string())?.to_utc();
+    if time > SystemClock.now() { Ok(time) } else { Err("this time is over".to_owned()) }
 }
 
-fn parse(text: &str, settings: &Settings) -> Result<Key, Failure> {
-    if let Ok(id) = Uuid::try_parse(text) {
-        return Ok(Key::Account(AccountId(id)));
+fn intervene(
+    settings: &Settings,
+    account: &str,
+    act: impl AsyncFnOnce(&Service, AccountId) -> Result<(), AccountsError>,
+) -> Result<(), Failure> {
+    setup::with_service(settings, async |state| {
+        let account = named(state.accounts.journal(), settings, account).await?;
+        Ok(act(&state.accounts, account).await?)
+    })
+}
+
+fn history(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
+    let history = setup::with_journal(settings, async |journal| {
+        let account = named(journal, settings, account).await?;
+        Ok(journal.history(account).await?)
+    })?;
+    if history.is_empty() {
+        return Err("no account has that id".into());
     }
-    Ok(Key::Identifier(if text.contains('@') {
+    let lines: Vec<Line> = history.iter().map(|(sequence, event)| line(*sequence, event)).collect();
+    if json {
+        output::json(&lines)?;
+    } else {
+        let headings = ["#", "time", "event", "details", "address", "device"];
+        output::table(&headings, lines.into_iter().map(cells))?;
+    }
+    Ok(())
+}
+
+async fn found(journal: &Journal, account: AccountId) -> Result<Account, Failure> {
+    let db = journal.database().connection().await?;
+    let filter = search::Filter { account: Some(account), ..search::Filter::default() };
+    let mut page = search::search(&db, &filter, None, 1, SystemClock.now()).await?;
+    page.items.pop().ok_or_else(|| "nobody has joined by that account".into())
+}
+
+fn find(settings: &Settings, account: &str, form: output::Form) -> Result<(), Failure> {
+    let found = setup::with_journal(settings, async |journal| {
+        found(journal, named(journal, settings, account).await?).await
+    })?;
+    let headings = ["id", "phone number", "e-mail address", "name", "joined", "last sign-in", "state"];
+    form.list(headings, &[found], |account| {
+        let profile = &account.profile;
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        [
+            profile.id.to_string(),
+            text(&profile.phone_number),
+            text(&profile.email),
+            text(&profile.fullname),
+            output::time(Some(profile.date_joined)),
+            output::time(profile.last_login),
+            state(account),
+        ]
+    })?;
+    Ok(())
+}
+
+fn state(account: &Account) -> String {
+    match (account.profile.is_active, account.suspended_until) {
+        (true, _) => "active".to_owned(),
+        (false, None) => "suspended".to_owned(),
+        (false, until) => format!("suspended until {}", output::time(until)),
+    }
+}
+
+/// An account as it stands.
+#[derive(Serialize)]
+struct Detail {
+    #[serde(flatten)]
+    account: Account,
+    roles: BTreeSet<Role>,
+    devices: Vec<Device>,
+}
+
+fn show(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
+    let detail = setup::with_service(settings, async |service| {
+        let journal = service.accounts.journal();
+        let id = named(journal, settings, account).await?;
+        let account = found(journal, id).await?;
+        let standing = service.accounts.standing(id).await?;
+        let roles = standing.member().map(|member| member.roles.clone()).unwrap_or_default();
+        let db = service.database.connection().await?;
+        Ok(Detail { account, roles, devices: user_login::active(&db, id, SystemClock.now()).await? })
+    })?;
+    if json {
+        output::json(&detail)?;
+        return Ok(());
+    }
+    let Detail { account, roles, devices } = detail;
+    let profile = &account.profile;
+    let roles: Vec<&str> = roles.into_iter().map(Role::as_str).collect();
+    let facts = [
+        ("id", profile.id.to_string()),
+        ("phone number", profile.phone_number.clone().unwrap_or_default()),
+        ("e-mail address", profile.email.clone().unwrap_or_default()),
+        ("name", profile.fullname.clone().unwrap_or_default()),
+        ("joined", output::time(Some(profile.date_joined))),
+        ("last sign-in", output::time(profile.last_login)),
+        ("state", state(&account)),
+        ("roles", roles.join(", ")),
+    ];
+    output::table(&["account", ""], facts.map(|(name, value)| [name.to_owned(), value]))?;
+    let headings = ["session", "device", "address", "signed in", "last seen", "expires"];
+    let rows = devices.into_iter().map(|device| {
+        [
+            device.id.to_string(),
+            device.device_name.or(device.user_agent).unwrap_or_default(),
+            device.ip_address.map(|ip| ip.to_string()).unwrap_or_default(),
+            output::time(Some(device.signed_in_at)),
+            output::time(Some(device.last_seen_at)),
+            output::time(Some(device.expires_at)),
+        ]
+    });
+    output::table(&headings, rows)?;
+    Ok(())
+}
+
+/// The account that a text names: by its id, or by an identifier of it.
+pub(super) async fn named(journal: &Journal, settings: &Settings, text: &str) -> Result<AccountId, Failure> {
+    if let Ok(id) = Uuid::try_parse(text) {
+        return Ok(AccountId(id));
+    }
+    let identifier = if text.contains('@') {
         Identifier::Email(EmailAddress::parse(text)?)
     } else {
         Identifier::Phone(PhoneNumber::parse(text, settings.http.default_region)?)
-    }))
+    };
+    Ok(journal.find(&identifier).await?.ok_or("nobody is known by that identifier")?)
 }
 
 fn line(sequence: i64, event: &UserAccountEvent) -> Line {

@@ -71,8 +71,8 @@ impl Limits {
                     _ => with_limits(settings, async |limits| subject.lift(limits).await)?,
                 };
                 let of_account = match subject {
-                    Subject::Identifier(identifier) => setup::with_accounts(settings, async |accounts| {
-                        Ok(accounts.lift_limits(identifier).await?)
+                    Subject::Identifier(identifier) => setup::with_service(settings, async |state| {
+                        Ok(state.accounts.lift_limits(identifier).await?)
                     })?,
                     Subject::Address(_) | Subject::Prefix(_) | Subject::Country(_) | Subject::Service => {
                         false

@@ -7,6 +7,7 @@ mod limits;
 mod output;
 mod projections;
 mod serve;
+mod sessions;
 mod setup;
 
 use std::error::Error;
@@ -38,9 +39,12 @@ enum Command {
     /// Make and look after keys.
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Look at accounts.
+    /// Look at accounts, and intervene in them.
     #[command(subcommand)]
     Accounts(accounts::Accounts),
+    /// Look at device sessions, and end them.
+    #[command(subcommand)]
+    Sessions(sessions::Sessions),
     /// Check and rebuild what is read from.
     #[command(subcommand)]
     Projections(projections::Projections),
@@ -90,6 +94,7 @@ impl Cli {
             Command::Migrate => setup::migrate(&sources()?.check()?),
             Command::Keys(keys) => keys.run(sources),
             Command::Accounts(accounts) => accounts.run(&sources()?.check()?),
+            Command::Sessions(sessions) => sessions.run(&sources()?.check()?),
             Command::Projections(projections) => projections.run(&sources()?.check()?),
             Command::Limits(limits) => limits.run(&sources()?.check()?),
             Command::Config(config) => config.run(sources()?),

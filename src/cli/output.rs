@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::Args;
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -35,6 +37,51 @@ pub fn table<R: IntoIterator<Item = String>>(
         table.add_row(row);
     }
     text(&format!("{table}\n"))
+}
+
+/// In which form a list is written: a table, unless another is asked for.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Form {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    /// As CSV (RFC 4180).
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+impl Form {
+    /// Writes a list, a row of cells for each item where it is no JSON.
+    pub fn list<T: Serialize, const N: usize>(
+        self,
+        headings: [&str; N],
+        items: &[T],
+        cells: impl Fn(&T) -> [String; N],
+    ) -> io::Result<()> {
+        if self.json {
+            return json(&items);
+        }
+        if !self.csv {
+            return table(&headings, items.iter().map(cells));
+        }
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(headings)?;
+        for item in items {
+            writer.write_record(cells(item).map(harmless))?;
+        }
+        let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
+        text(&String::from_utf8_lossy(&bytes))
+    }
+}
+
+/// A cell that no spreadsheet takes for a formula: one that would begin as such gets an apostrophe before it.
+fn harmless(cell: String) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+}
+
+/// A time as people and programs read it (RFC 3339); empty where there is none.
+pub fn time(time: Option<DateTime<Utc>>) -> String {
+    time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)).unwrap_or_default()
 }
 
 /// Writes what went wrong.

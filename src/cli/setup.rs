@@ -7,7 +7,6 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::Failure;
-use crate::accounts::Accounts;
 use crate::app::State;
 use crate::clock::SystemClock;
 use crate::database::Database;
@@ -82,11 +81,11 @@ pub fn with_journal<T>(
     result
 }
 
-/// Runs a command's work on the write side, in the database of the settings. The messages that it asks for wait in the
-/// outbox for a node that serves.
-pub fn with_accounts<T>(
+/// Runs a command's work on the service, in the database of the settings. Nothing is served, and the messages that it asks
+/// for wait in the outbox for a node that does.
+pub fn with_service<T>(
     settings: &Settings,
-    work: impl AsyncFnOnce(&Accounts) -> Result<T, Failure>,
+    work: impl AsyncFnOnce(&State) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let (private, url) = database(settings)?;
     let result = runtime()?.block_on(async {
@@ -94,7 +93,7 @@ pub fn with_accounts<T>(
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let state = State::new(settings, &url, &keyring, Gateways::none(), Arc::new(SystemClock), metrics)?;
         let database = state.database.clone();
-        let result = work(&state.accounts).await;
+        let result = work(&state).await;
         // What follows the database for it lets go of its connections first.
         drop(state);
         database.close().await;

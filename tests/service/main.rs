@@ -4,6 +4,7 @@
 mod browser;
 mod claims;
 mod codes;
+mod commands;
 mod delivery;
 mod ended_sessions;
 mod ends;

@@ -1,0 +1,146 @@
+//! `counterfoil sessions`
+
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use chrono::{DateTime, FixedOffset};
+use clap::{Args, Subcommand};
+use counterfoil_domain::values::{DeviceName, Reason, SessionId};
+use counterfoil_projections::user_login::search::{self, DeviceSession, Filter};
+use ipnet::IpNet;
+use uuid::Uuid;
+
+use super::{Failure, accounts, output, setup};
+use crate::accounts::Intervening;
+use crate::app::State;
+use crate::clock::{Clock as _, SystemClock};
+use crate::settings::Settings;
+
+#[derive(Debug, Subcommand)]
+pub enum Sessions {
+    /// Print device sessions, the last that signed in first; with an address, by the address.
+    List(List),
+    /// End a session.
+    End {
+        /// Its id.
+        session: Uuid,
+        /// Why, for the record.
+        #[arg(long, value_parser = Reason::parse)]
+        reason: Reason,
+    },
+}
+
+/// Which sessions; all that is said has to hold. Times are as in 2026-01-31T12:00:00Z (RFC 3339).
+#[derive(Debug, Args)]
+pub struct List {
+    /// Of an account: a phone number, an e-mail address, or its id.
+    #[arg(long)]
+    account: Option<String>,
+    /// Last used from an IP address, or from a network (192.0.2.0/24).
+    #[arg(long, value_parser = network)]
+    address: Option<IpNet>,
+    /// With this in the device's name.
+    #[arg(long, value_parser = DeviceName::parse)]
+    device: Option<DeviceName>,
+    /// Active now, or not.
+    #[arg(long)]
+    active: Option<bool>,
+    /// Active at that time.
+    #[arg(long, value_name = "TIME")]
+    at: Option<DateTime<FixedOffset>>,
+    /// Signed in then or later.
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<FixedOffset>>,
+    /// Signed in before.
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<FixedOffset>>,
+    /// How many at most.
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    #[command(flatten)]
+    form: output::Form,
+}
+
+impl Sessions {
+    pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
+        match self {
+            Self::List(list) => list.run(settings)?,
+            Self::End { session, reason } => setup::with_service(settings, async |state| {
+                let session = SessionId(session);
+                let account = search::account_of(&state.database.connection().await?, session).await?;
+                let account = account.ok_or("there is no such session")?;
+                let who = Intervening::operator(Some(reason));
+                Ok(state.accounts.end_session(account, session, who).await?)
+            })?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl List {
+    fn run(self, settings: &Settings) -> Result<(), Failure> {
+        let form = self.form;
+        let sessions = setup::with_service(settings, async |state| self.find(settings, state).await)?;
+        let headings = [
+            "session",
+            "account",
+            "device",
+            "address",
+            "signed in",
+            "last seen",
+            "expires",
+            "ended",
+            "reason",
+        ];
+        form.list(headings, &sessions, |session| {
+            [
+                session.id.to_string(),
+                session.account_id.to_string(),
+                session.device_name.clone().or_else(|| session.user_agent.clone()).unwrap_or_default(),
+                session.ip_address.map(|ip| ip.to_string()).unwrap_or_default(),
+                output::time(Some(session.signed_in_at)),
+                output::time(Some(session.last_seen_at)),
+                output::time(Some(session.expires_at)),
+                output::time(session.ended_at),
+                session.end_reason.clone().unwrap_or_default(),
+            ]
+        })?;
+        Ok(())
+    }
+
+    async fn find(self, settings: &Settings, state: &State) -> Result<Vec<DeviceSession>, Failure> {
+        let account = match &self.account {
+            Some(text) => Some(accounts::named(state.accounts.journal(), settings, text).await?),
+            None => None,
+        };
+        let filter = Filter {
+            account,
+            addresses: self.address.map(|network| (network.network(), network.broadcast())),
+            device_name: self.device.map(|name| name.as_str().to_owned()),
+            active: self.active,
+            at: self.at.map(|time| time.to_utc()),
+            since: self.since.map(|time| time.to_utc()),
+            until: self.until.map(|time| time.to_utc()),
+        };
+        let (db, now) = (state.database.connection().await?, SystemClock.now());
+        let (mut sessions, mut after) = (Vec::new(), None);
+        while sessions.len() < self.limit {
+            let missing = u8::try_from(self.limit - sessions.len()).unwrap_or(u8::MAX);
+            let page = search::search(&db, &filter, after, missing, now).await?;
+            sessions.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(sessions)
+    }
+}
+
+/// A network in CIDR notation, or one address.
+fn network(text: &str) -> Result<IpNet, ipnet::AddrParseError> {
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(address.to_canonical().into()),
+        Err(_) => text.parse(),
+    }
+}
