@@ -1,6 +1,11 @@
 //! What people type, mangled at random: nothing makes a parser panic, and what it takes it takes in one spelling.
 //!
 //! For two seconds, or for `COUNTERFOIL_FUZZ_SECONDS`; `COUNTERFOIL_FUZZ_SEED` repeats a run.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed; it reports its seed"
+)]
 
 use std::time::{Duration, Instant};
 

@@ -9,14 +9,15 @@ use counterfoil_domain::values::SessionId;
 use crate::fixtures::*;
 
 fn by(asker: Asker, mut event: UserAccountEvent) -> UserAccountEvent {
-    match &mut event.fact {
-        Fact::OtpRequested { asker: its, .. }
-        | Fact::OtpResent { asker: its, .. }
-        | Fact::OtpRequestRefused { asker: its, .. }
-        | Fact::OtpRejected { asker: its, .. }
-        | Fact::LoggedIn { asker: its, .. } => *its = asker,
-        other => panic!("nobody asks in {other:?}"),
-    }
+    let (Fact::OtpRequested { asker: its, .. }
+    | Fact::OtpResent { asker: its, .. }
+    | Fact::OtpRequestRefused { asker: its, .. }
+    | Fact::OtpRejected { asker: its, .. }
+    | Fact::LoggedIn { asker: its, .. }) = &mut event.fact
+    else {
+        panic!("nobody asks in {event:?}")
+    };
+    *its = asker;
     event
 }
 

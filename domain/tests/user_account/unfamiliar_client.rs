@@ -76,7 +76,7 @@ fn a_person_is_written_to_in_the_language_of_a_familiar_client() {
         .when(verify.into())
         .then_expect_events(vec![user_registered(10), first.clone()]);
 
-    let history = vec![otp_requested(0, 1), user_registered(10), first];
+    let history = [otp_requested(0, 1), user_registered(10), first];
     let strange = in_language("en", logged_in_from(elsewhere(), 20, 2, Some(ClientChange::Network)));
     let silent = logged_in(20, 2);
     let familiar = in_language("en", logged_in(20, 2));
