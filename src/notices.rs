@@ -82,6 +82,7 @@ impl Notices {
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
             | Fact::AccessDenied { .. }
+            | Fact::AuditRead { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierReleased { .. } => None,
         }

@@ -125,6 +125,7 @@ impl Problem {
             Refusal::IdentifierTaken => Self::IdentifierTaken,
             Refusal::UnknownDevice | Refusal::UnknownAccount => Self::NotFound,
             Refusal::OwnAccount => Self::OwnAccount,
+            Refusal::RoleMissing => Self::Forbidden,
             Refusal::SpentToken => Self::InvalidToken,
             Refusal::SessionEnded => Self::InvalidAccessToken,
         }

@@ -50,6 +50,9 @@ pub enum Refusal {
     /// Staff may not do that to their own account.
     #[error("staff may not do that to their own account")]
     OwnAccount,
+    /// The account has not the role that it takes.
+    #[error("the account has not the role that it takes")]
+    RoleMissing,
     /// The session in whose name the command came has ended.
     #[error("the session has ended")]
     SessionEnded,

@@ -285,6 +285,11 @@ pub enum Fact {
         /// When the next such denial is put on record.
         until: DateTime<Utc>,
     },
+    /// An auditor read of the log; why, his person's reason tells.
+    AuditRead {
+        /// What he asked for, as the service understood it.
+        what: String,
+    },
 }
 
 /// Why a code is not sent.
@@ -407,6 +412,7 @@ impl UserAccountEvent {
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
             | Fact::AccessDenied { .. }
+            | Fact::AuditRead { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
@@ -436,6 +442,7 @@ impl UserAccountEvent {
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
             | Fact::AccessDenied { .. }
+            | Fact::AuditRead { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierReleased { .. } => None,
         }
@@ -463,6 +470,7 @@ impl UserAccountEvent {
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
             | Fact::AccessDenied { .. }
+            | Fact::AuditRead { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. } => None,
         }
@@ -492,7 +500,8 @@ impl UserAccountEvent {
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
             | Fact::IdentifierReleased { .. }
-            | Fact::AccessDenied { .. } => None,
+            | Fact::AccessDenied { .. }
+            | Fact::AuditRead { .. } => None,
         }
     }
 
@@ -521,6 +530,7 @@ impl UserAccountEvent {
             Fact::AccountSuspended { .. } => "AccountSuspended",
             Fact::AccountReinstated { .. } => "AccountReinstated",
             Fact::AccessDenied { .. } => "AccessDenied",
+            Fact::AuditRead { .. } => "AuditRead",
         }
     }
 }

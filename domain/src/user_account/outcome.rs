@@ -62,6 +62,7 @@ impl CodeSent {
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
             | Fact::AccessDenied { .. }
+            | Fact::AuditRead { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
@@ -100,6 +101,7 @@ impl SessionTokens {
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
             | Fact::AccessDenied { .. }
+            | Fact::AuditRead { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
@@ -141,6 +143,7 @@ impl UserAccountEvent {
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
             | Fact::AccessDenied { .. }
+            | Fact::AuditRead { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }

@@ -398,7 +398,7 @@ impl UserAccount {
                     forget_all_but_the_last(&mut member.known_devices);
                 }
             }
-            Fact::DeviceRenamed { .. } | Fact::ProfileUpdated {} => {
+            Fact::DeviceRenamed { .. } | Fact::ProfileUpdated {} | Fact::AuditRead { .. } => {
                 self.touch(at);
             }
             Fact::LimitsLifted { .. } => {

@@ -174,6 +174,8 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         let action = "GET /admin/accounts/{id}".to_owned();
         add(format!("AccessDenied {needs:?}"), Fact::AccessDenied { action, needs, until: at(HOUR) });
     }
+    let what = "events account_id=00000000-0000-0000-0000-000000000001".to_owned();
+    add("AuditRead".to_owned(), Fact::AuditRead { what });
     add("DeviceRenamed".to_owned(), Fact::DeviceRenamed { session: session(1) });
     add("ProfileUpdated".to_owned(), Fact::ProfileUpdated {});
     for channel in every!(Channel: Phone, Email) {
@@ -277,7 +279,7 @@ fn the_names_of_events_are_these_and_all_different() {
     let names = every!(name of Fact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, UserRegistered,
         LoggedIn, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
         ProfileUpdated, LimitsLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierReleased,
-        RolesChanged, AccountSuspended, AccountReinstated, AccessDenied);
+        RolesChanged, AccountSuspended, AccountReinstated, AccessDenied, AuditRead);
     let listed = BTreeSet::from(names.map(str::to_owned));
     assert_eq!(listed.len(), names.len());
     let shown: BTreeSet<_> = examples().iter().map(|(_, event)| event.event_type()).collect();

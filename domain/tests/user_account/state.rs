@@ -270,6 +270,7 @@ fn began(event: &UserAccountEvent) -> Option<SessionId> {
         | Fact::AccountSuspended { .. }
         | Fact::AccountReinstated { .. }
         | Fact::AccessDenied { .. }
+        | Fact::AuditRead { .. }
         | Fact::IdentifierRequested { .. }
         | Fact::IdentifierAdded { .. }
         | Fact::IdentifierReplaced { .. }

@@ -19,13 +19,14 @@ pub const READ_MODEL: ReadModel = ReadModel {
 };
 
 /// The events of which no line is made.
-pub const PASSED_OVER: [&str; 6] = [
+pub const PASSED_OVER: [&str; 7] = [
     "TokenRefreshed",
     "TokenRefreshRetried",
     "DeviceRenamed",
     "ProfileUpdated",
     "RolesChanged",
     "AccessDenied",
+    "AuditRead",
 ];
 
 table! {
@@ -71,7 +72,8 @@ impl Project for LoginHistoryChange {
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
             | Fact::RolesChanged { .. }
-            | Fact::AccessDenied { .. } => return None,
+            | Fact::AccessDenied { .. }
+            | Fact::AuditRead { .. } => return None,
         };
         // From where staff intervened is theirs, and the person may read this.
         let client = event.client.as_ref().filter(|_| event.by().is_none());

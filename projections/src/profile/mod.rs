@@ -83,7 +83,8 @@ impl Project for ProfileChange {
             | Fact::LimitsLifted { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::RolesChanged { .. }
-            | Fact::AccessDenied { .. } => None,
+            | Fact::AccessDenied { .. }
+            | Fact::AuditRead { .. } => None,
         }
     }
 }

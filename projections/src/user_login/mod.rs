@@ -96,6 +96,7 @@ impl Project for UserLoginChange {
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
             | Fact::AccessDenied { .. }
+            | Fact::AuditRead { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }

@@ -12,6 +12,7 @@ mod intervention;
 mod lift_limits;
 mod logout;
 mod logout_all;
+mod read_audit;
 mod refresh_token;
 mod reinstate_account;
 mod release_identifier;
@@ -34,6 +35,7 @@ pub use intervention::Intervention;
 pub use lift_limits::LiftLimits;
 pub use logout::Logout;
 pub use logout_all::LogoutAll;
+pub use read_audit::ReadAudit;
 pub use refresh_token::RefreshToken;
 pub use reinstate_account::ReinstateAccount;
 pub use release_identifier::ReleaseIdentifier;
@@ -95,6 +97,8 @@ pub enum UserAccountCommand {
     EndSession(EndSession),
     /// Put on record that staff rights were asked for and not there.
     DenyAccess(DenyAccess),
+    /// Put on record that an auditor reads of the log.
+    ReadAudit(ReadAudit),
 }
 
 impl UserAccountCommand {
@@ -124,6 +128,7 @@ impl UserAccountCommand {
             Self::SignOutAccount(command) => command.decide(state),
             Self::EndSession(command) => Ok(command.decide(state)),
             Self::DenyAccess(command) => Ok(command.decide(state)),
+            Self::ReadAudit(command) => command.decide(state),
         }
     }
 }
@@ -157,7 +162,8 @@ into_command!(
     ReinstateAccount,
     SignOutAccount,
     EndSession,
-    DenyAccess
+    DenyAccess,
+    ReadAudit
 );
 
 impl Session {
