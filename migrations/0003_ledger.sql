@@ -1,5 +1,6 @@
 -- The order of the whole log: a gapless number for every event, written behind the commits by the sequencer. The name of
--- the event is there as well, so that whoever follows can pass over what does not concern him.
+-- the event is there as well, so that whoever follows can pass over what does not concern him;
+-- and its time, to find it by.
 
 CREATE TABLE ledger (
     seq        bigint PRIMARY KEY,
@@ -7,7 +8,19 @@ CREATE TABLE ledger (
     sequence   bigint NOT NULL,
     event_type text COLLATE "C" NOT NULL,
     leaf       bytea  NOT NULL,
+    at         timestamptz,
     UNIQUE (account_id, sequence)
+);
+-- By which pages of the log are read: of an account, and of a kind of event.
+CREATE INDEX ledger_by_account ON ledger (account_id, seq);
+CREATE INDEX ledger_by_type ON ledger (event_type, seq);
+
+-- Between which times the events of each thousand numbers lie (`seq / 1000`). Times come from many clocks and do not run
+-- in the order of the log: by this a span of time is found in it all the same, with the last event of it.
+CREATE TABLE ledger_spans (
+    span   bigint PRIMARY KEY,
+    oldest timestamptz NOT NULL,
+    newest timestamptz NOT NULL
 );
 
 -- Who sequences, how far he has come, and which transactions he has seen: a snapshot, since commits become visible in

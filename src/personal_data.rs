@@ -274,16 +274,22 @@ impl AccountKeys {
 
     /// Puts the personal part back into an event; what cannot be opened any more stays away.
     pub fn reveal_event(&self, sequence: i64, event: &mut UserAccountEvent, personal: &[u8]) {
-        let Some((length, rest)) = personal.split_first_chunk::<4>() else {
-            return;
-        };
+        (event.person, event.client) = self.open_event(sequence, event.name(), event.at, personal);
+    }
+
+    /// The personal part of the event of that name and time, as far as it can still be opened.
+    pub fn open_event(
+        &self,
+        sequence: i64,
+        event_type: &str,
+        at: DateTime<Utc>,
+        personal: &[u8],
+    ) -> (Option<Person>, Option<Client>) {
+        let Some((length, rest)) = personal.split_first_chunk::<4>() else { return (None, None) };
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        let Some((person, client)) = rest.split_at_checked(length) else {
-            return;
-        };
-        let place = event_place(sequence, event.name());
-        event.person = self.open::<Person>(Scope::Person, &place, person).ok();
-        event.client = self.open::<Client>(Scope::origin_at(event.at), &place, client).ok();
+        let Some((person, client)) = rest.split_at_checked(length) else { return (None, None) };
+        let place = event_place(sequence, event_type);
+        (self.open(Scope::Person, &place, person).ok(), self.open(Scope::origin_at(at), &place, client).ok())
     }
 
     fn place(&self, place: &str) -> Vec<u8> {

@@ -10,6 +10,7 @@ use cqrs_es::Aggregate as _;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::leaf::Columns;
 use super::{Head, Leaf, Loaded};
 use crate::delivery::outbox::{self, Queued};
 use crate::language::Language;
@@ -149,7 +150,16 @@ fn rows(
             personal: keys.seal_event(sequence, event),
             leaf,
         };
-        leaf = leaf.next(UserAccount::TYPE, &aggregate_id, metadata, &row);
+        leaf = leaf.next(Columns {
+            aggregate_type: UserAccount::TYPE,
+            aggregate_id: &aggregate_id,
+            sequence,
+            event_type: row.event_type,
+            event_version: row.event_version,
+            payload: &row.payload,
+            metadata,
+            personal: row.personal.as_deref(),
+        });
         row.leaf = leaf;
         row
     };

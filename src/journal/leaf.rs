@@ -2,7 +2,18 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use super::commit::EventRow;
+/// The columns of an event that the application writes, as written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Columns<'a> {
+    pub(crate) aggregate_type: &'a str,
+    pub(crate) aggregate_id: &'a str,
+    pub(crate) sequence: i64,
+    pub(crate) event_type: &'a str,
+    pub(crate) event_version: &'a str,
+    pub(crate) payload: &'a str,
+    pub(crate) metadata: &'a str,
+    pub(crate) personal: Option<&'a [u8]>,
+}
 
 /// `SHA-256(0x00 ‖ canonical bytes ‖ previous leaf)`, 32 bytes; of zeros before the first event.
 ///
@@ -14,31 +25,25 @@ pub struct Leaf(pub [u8; 32]);
 
 impl Leaf {
     /// The leaf of the event that follows.
-    pub(super) fn next(
-        &self,
-        aggregate_type: &str,
-        aggregate_id: &str,
-        metadata: &str,
-        event: &EventRow,
-    ) -> Self {
+    pub(crate) fn next(&self, event: Columns<'_>) -> Self {
         let mut hash = Context::new(&SHA256);
         hash.update(&[0]);
         let sequence = event.sequence.to_be_bytes();
         let columns: [&[u8]; 7] = [
-            aggregate_type.as_bytes(),
-            aggregate_id.as_bytes(),
+            event.aggregate_type.as_bytes(),
+            event.aggregate_id.as_bytes(),
             &sequence,
             event.event_type.as_bytes(),
             event.event_version.as_bytes(),
             event.payload.as_bytes(),
-            metadata.as_bytes(),
+            event.metadata.as_bytes(),
         ];
         for column in columns {
             hash.update(&(column.len() as u64).to_be_bytes());
             hash.update(column);
         }
         // An absent part is not an empty one.
-        match &event.personal {
+        match event.personal {
             Some(personal) => {
                 hash.update(&[1]);
                 hash.update(&(personal.len() as u64).to_be_bytes());

@@ -12,7 +12,7 @@
 mod append;
 mod commit;
 mod follower;
-mod leaf;
+pub(crate) mod leaf;
 mod load;
 pub mod replay;
 mod rewrap;

@@ -144,8 +144,7 @@ impl Sequencer {
         let seen: String = first.query_one("SELECT pg_current_snapshot()::text", &[]).await?.get(0);
         first.batch_execute("SET LOCAL statement_timeout = 0").await?;
         let seq: i64 = row.get("seq");
-        let numbered = first.execute(include_str!("sql/sequence_all.sql"), &[&seq]).await?;
-        let numbered = i64::try_from(numbered).unwrap_or(i64::MAX);
+        let numbered: i64 = first.query_one(include_str!("sql/sequence_all.sql"), &[&seq]).await?.get(0);
         let take_over = include_str!("sql/take_over.sql");
         let parameters: [&(dyn ToSql + Sync); 5] =
             [&(seq + numbered), &seen, &cluster.or(known), &self.node, &LEASE.as_secs_f64()];

@@ -1,6 +1,7 @@
 //! The service as its users meet it: over HTTP, on a real PostgreSQL, with several nodes and with faults.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod audit;
 mod browser;
 mod claims;
 mod codes;

@@ -10,15 +10,15 @@ WITH mark AS (
     RETURNING seq, seen
 ),
 fresh AS (
-    SELECT e.*, e.aggregate_id::uuid AS account_id,
+    SELECT e.*, e.aggregate_id::uuid AS account_id, (e.payload->>'at')::timestamptz AS at,
            row_number() OVER (ORDER BY e.transaction_id, e.aggregate_id, e.sequence) AS n,
            lag(e.sequence) OVER (PARTITION BY e.aggregate_id ORDER BY e.transaction_id, e.sequence) AS previous
       FROM mark,
-           LATERAL (SELECT aggregate_id, sequence, event_type, leaf, transaction_id, recorded_at
+           LATERAL (SELECT aggregate_id, sequence, event_type, payload, leaf, transaction_id, recorded_at
                       FROM events
                      WHERE transaction_id >= pg_snapshot_xmax(mark.seen)
                     UNION ALL
-                    SELECT aggregate_id, sequence, event_type, leaf, transaction_id, recorded_at
+                    SELECT aggregate_id, sequence, event_type, payload, leaf, transaction_id, recorded_at
                       FROM pg_snapshot_xip(mark.seen) AS unfinished (id),
                            LATERAL (SELECT * FROM events WHERE transaction_id = unfinished.id OFFSET 0) AS events
                     OFFSET 0) AS e
@@ -34,8 +34,15 @@ gap AS (
      LIMIT 1
 ),
 numbered AS (
-    INSERT INTO ledger (seq, account_id, sequence, event_type, leaf)
-    SELECT mark.seq + n, account_id, sequence, event_type, leaf FROM fresh, mark
+    INSERT INTO ledger (seq, account_id, sequence, event_type, at, leaf)
+    SELECT mark.seq + n, account_id, sequence, event_type, at, leaf FROM fresh, mark
+    RETURNING seq, at
+),
+spanned AS (
+    INSERT INTO ledger_spans AS s (span, oldest, newest)
+    SELECT seq / 1000, min(at), max(at) FROM numbered WHERE at IS NOT NULL GROUP BY 1
+        ON CONFLICT (span) DO UPDATE
+       SET oldest = least(s.oldest, excluded.oldest), newest = greatest(s.newest, excluded.newest)
 )
 SELECT (SELECT count(*) FROM fresh) AS numbered, mark.seq + (SELECT count(*) FROM fresh) AS seq,
        pg_current_snapshot()::text AS seen,

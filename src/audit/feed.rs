@@ -1,0 +1,61 @@
+//! The log as it grows. Each node looks once for all who follow it; what is new each reads by himself, with his own filter
+//! and at his own pace.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::database::{Database, DatabaseError};
+use crate::supervise::restarted;
+
+/// How often the ledger is looked at, while somebody follows.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Tells how far the log has come.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    end: watch::Sender<Option<i64>>,
+}
+
+impl Feed {
+    /// Looks at the ledger of that database, whenever somebody follows, for as long as the present runtime lives.
+    pub fn start(database: Database) -> Self {
+        let feed = Self { end: watch::Sender::new(Some(0)) };
+        let end = feed.end.clone();
+        tokio::spawn(restarted("the audit feed", move || look(database.clone(), end.clone())));
+        feed
+    }
+
+    /// How far the log has come; changes when it has come further, and to nothing when the service stops.
+    pub fn follow(&self) -> watch::Receiver<Option<i64>> {
+        self.end.subscribe()
+    }
+
+    /// Tells those who follow that the service stops.
+    pub fn stop(&self) {
+        self.end.send_replace(None);
+    }
+}
+
+async fn look(database: Database, end: watch::Sender<Option<i64>>) {
+    while end.borrow().is_some() {
+        if end.receiver_count() > 0
+            && let Ok(seq) = last(&database).await
+        {
+            end.send_if_modified(|known| {
+                let further = known.is_some_and(|known| known < seq);
+                if further {
+                    *known = Some(seq);
+                }
+                further
+            });
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn last(database: &Database) -> Result<i64, DatabaseError> {
+    let connection = database.connection().await?;
+    let statement = connection.prepare_cached("SELECT seq FROM sequencer").await?;
+    Ok(connection.query_one(&statement, &[]).await?.get(0))
+}

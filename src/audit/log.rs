@@ -1,0 +1,132 @@
+//! Pages of the log, in its order.
+//!
+//! A page begins after a position and is found by an index, whatever the filter. Times do not run in the order of the
+//! log; between which positions a span of time lies is looked up first.
+
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::UserAccount;
+use counterfoil_domain::values::AccountId;
+use cqrs_es::Aggregate as _;
+use deadpool_postgres::Client;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::Record;
+use crate::journal::{Journal, JournalError, streams};
+
+/// How many records a reader of the whole log takes at a time.
+pub const PAGE: i64 = 1_000;
+
+/// Which records, by what is in all of its parts that are there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of that account.
+    pub account: Option<AccountId>,
+    /// Of any of these kinds; of any at all where none is named.
+    pub types: Vec<String>,
+    /// Not before that time, by the event's own.
+    pub since: Option<DateTime<Utc>>,
+    /// Before that time.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Records that match, page by page.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    journal: Journal,
+    filter: Filter,
+    /// After which position the next page begins, and up to which one there are pages.
+    pub positions: Range<i64>,
+    left: u64,
+}
+
+impl Pages {
+    /// Those after the range's start, up to its end, at most so many.
+    pub fn new(journal: Journal, filter: Filter, positions: Range<i64>, most: u64) -> Self {
+        Self { journal, filter, positions, left: most }
+    }
+
+    /// The next page, of 1,000 records or fewer; none at the end.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the database does not answer.
+    pub async fn next(&mut self) -> Result<Option<Vec<Record>>, JournalError> {
+        let limit = i64::try_from(self.left).unwrap_or(i64::MAX).min(PAGE);
+        let Range { start, end } = self.positions;
+        let page = page(&self.journal, &self.filter, start, end, limit).await?;
+        let Some(last) = page.last() else { return Ok(None) };
+        self.positions.start = last.position;
+        self.left -= page.len() as u64;
+        Ok(Some(page))
+    }
+}
+
+/// The position of the last record there is; 0 where there is none.
+///
+/// # Errors
+/// [`JournalError`] when the database does not answer.
+pub async fn end(journal: &Journal) -> Result<i64, JournalError> {
+    let connection = journal.database().connection().await?;
+    Ok(connection.query_one("SELECT seq FROM sequencer", &[]).await?.get(0))
+}
+
+/// The first `limit` records after a position, up to another, that match.
+///
+/// # Errors
+/// [`JournalError`] when the database does not answer.
+pub async fn page(
+    journal: &Journal,
+    filter: &Filter,
+    after: i64,
+    up_to: i64,
+    limit: i64,
+) -> Result<Vec<Record>, JournalError> {
+    let mut connection = journal.database().connection().await?;
+    let Some((after, up_to)) = within(&connection, filter, after, up_to).await? else {
+        return Ok(Vec::new());
+    };
+    let Filter { account, types, since, until } = filter;
+    let account = account.map(|account| account.0);
+    let types_or_null = (!types.is_empty()).then_some(types);
+    let mut parameters: Vec<&(dyn ToSql + Sync)> =
+        vec![&UserAccount::TYPE, &after, &up_to, since, until, &limit];
+    let sql = match (&account, types_or_null.is_some()) {
+        (Some(account), _) => {
+            parameters.extend([account as &(dyn ToSql + Sync), &types_or_null]);
+            include_str!("sql/page_of_account.sql")
+        }
+        (None, true) => {
+            parameters.push(types);
+            include_str!("sql/page_of_types.sql")
+        }
+        (None, false) => include_str!("sql/page_of_all.sql"),
+    };
+    // Events and keys as of one moment.
+    let page = connection.transaction().await?;
+    let statement = page.prepare_cached(sql).await?;
+    let rows = page.query(&statement, &parameters).await?;
+    let mut accounts: Vec<Uuid> = rows.iter().map(|row| row.get("account_id")).collect();
+    accounts.sort_unstable();
+    accounts.dedup();
+    let keys = streams::keys(&page, journal.personal_data(), &accounts).await?;
+    page.commit().await?;
+    Ok(rows.iter().map(|row| Record::of(row, &keys)).collect())
+}
+
+/// The bounds, brought together around the times that are asked for; none where there is nothing of these.
+async fn within(
+    connection: &Client,
+    Filter { since, until, .. }: &Filter,
+    after: i64,
+    up_to: i64,
+) -> Result<Option<(i64, i64)>, JournalError> {
+    if since.is_none() && until.is_none() {
+        return Ok(Some((after, up_to)));
+    }
+    let statement = connection.prepare_cached(include_str!("sql/span.sql")).await?;
+    let row = connection.query_one(&statement, &[since, until]).await?;
+    let bounds = row.get::<_, Option<i64>>("first").zip(row.get::<_, Option<i64>>("last"));
+    Ok(bounds.map(|(first, last)| (after.max(first - 1), up_to.min(last))))
+}

@@ -1,0 +1,20 @@
+//! The log, read: what an auditor asks it, by the command line and over HTTP. Nothing here writes.
+//!
+//! What comes out holds personal data, opened as far as its keys are there: an auditor is somebody who may see it. No
+//! secret is in it, since none is in the log: the nonce of a code is worth nothing without the key that codes are made
+//! with, and of tokens there is only their generation.
+
+mod changes;
+pub mod csv;
+pub mod feed;
+mod log;
+mod record;
+mod standing;
+mod verify;
+
+pub use changes::Change;
+use log::PAGE;
+pub use log::{Filter, Pages, end, page};
+pub use record::Record;
+pub use standing::{Counted, Event, PendingCode, SignedIn, Standing, Step, standing_at, steps};
+pub use verify::{Place, Progress, Verified, verify};

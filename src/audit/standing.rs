@@ -1,0 +1,261 @@
+//! An account as it stood at a time: its events until then, read back by postgres-es and folded by the same `apply` that
+//! every decision goes by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_domain::user_account::{
+    Challenge, Codes, Fact, Person, Session, UserAccount, UserAccountEvent,
+};
+use counterfoil_domain::values::{AccountId, Channel, Client, Generation, LanguageTag, Role};
+use cqrs_es::Aggregate as _;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Change;
+use super::changes;
+use crate::journal::{Journal, JournalError};
+
+/// An account at a time, for people to read. What decisions go by is all in it, but what codes are derived from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Standing {
+    /// The time.
+    pub at: DateTime<Utc>,
+    /// How many events it had.
+    pub version: i64,
+    /// `unknown`, `pending` (nobody has proved an identifier), `active` or `suspended`.
+    pub state: &'static str,
+    /// Until when it was suspended; none where it was not, or until it would be reinstated.
+    pub suspended_until: Option<DateTime<Utc>>,
+    /// The kinds of identifier that it had one of.
+    pub identifiers: Vec<Channel>,
+    /// How many identifiers it had let go.
+    pub identifiers_let_go: u32,
+    /// What it could do beyond its own.
+    pub roles: BTreeSet<Role>,
+    /// The language that messages to its person were written in.
+    pub language: Option<LanguageTag>,
+    /// The devices that were signed in, by their sessions' ids.
+    pub sessions: BTreeMap<String, SignedIn>,
+    /// Codes and tries of anybody.
+    pub codes: Option<Counted>,
+    /// Codes and tries of its known devices.
+    pub codes_of_known_devices: Option<Counted>,
+}
+
+/// A device that was signed in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SignedIn {
+    /// The newest generation of its tokens.
+    pub generation: Generation,
+    /// When it signed in.
+    pub signed_in_at: Option<DateTime<Utc>>,
+    /// When it was last refreshed, or signed in.
+    pub last_used_at: DateTime<Utc>,
+    /// When it would end unless it was refreshed.
+    pub expires_at: DateTime<Utc>,
+    /// When it would end in any case.
+    pub ends_at: DateTime<Utc>,
+    /// From where it signed in, if that can still be opened.
+    pub client: Option<Client>,
+}
+
+/// Codes and tries, counted in the windows that end at the time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Counted {
+    /// The code that could be redeemed to sign in.
+    pub pending: Option<PendingCode>,
+    /// The code that could be redeemed to add an identifier.
+    pub pending_to_add: Option<PendingCode>,
+    /// Codes sent to its identifiers in 24 hours.
+    pub sent_in_a_day: usize,
+    /// Codes sent to identifiers that it wanted in 24 hours.
+    pub sent_elsewhere_in_a_day: usize,
+    /// Wrong codes in an hour.
+    pub wrong_in_an_hour: usize,
+    /// Wrong codes since the last right one.
+    pub wrong_in_a_row: u32,
+}
+
+/// A code that could be redeemed; nothing that would help to guess it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PendingCode {
+    /// Where it went.
+    pub channel: Channel,
+    /// When it would stop working.
+    pub expires_at: DateTime<Utc>,
+    /// How many wrong codes had been tried against it.
+    pub wrong_tries: u8,
+}
+
+/// One event, and what it made of the account.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// Which event of the account, from 1.
+    pub step: i64,
+    /// How many there are.
+    pub of: i64,
+    /// The event.
+    pub event: Event,
+    /// The account after it, at its time.
+    pub state: Standing,
+    /// What is different from the account before it, at the time before.
+    pub changes: Vec<Change>,
+}
+
+/// An event of an account. What a decision went by is in it, that of a refusal too.
+#[derive(Clone, Debug, Serialize)]
+pub struct Event {
+    /// Its kind.
+    #[serde(rename = "type")]
+    pub event_type: &'static str,
+    /// When it was decided.
+    pub at: DateTime<Utc>,
+    /// What happened.
+    pub fact: Fact,
+    /// Who the person is, where the event tells it and its key is there.
+    pub person: Option<Person>,
+    /// From where the command came, likewise.
+    pub client: Option<Client>,
+}
+
+/// The account as it stood at a time, that of an event included; none where there is no such account.
+///
+/// # Errors
+/// [`JournalError`] when its events cannot be read.
+pub async fn standing_at(
+    journal: &Journal,
+    account: AccountId,
+    at: DateTime<Utc>,
+) -> Result<Option<Standing>, JournalError> {
+    let history = journal.history(account).await?;
+    let mut replay = Replay::default();
+    let known = !history.is_empty();
+    for (sequence, event) in history.into_iter().take_while(|(_, event)| event.at <= at) {
+        replay.take(sequence, event);
+    }
+    Ok(known.then(|| replay.standing(at)))
+}
+
+/// Every event of an account with what it made of it, one after the other; nothing where there is no such account.
+///
+/// # Errors
+/// [`JournalError`] when its events cannot be read.
+pub async fn steps(
+    journal: &Journal,
+    account: AccountId,
+) -> Result<impl Iterator<Item = Step> + use<>, JournalError> {
+    let history = journal.history(account).await?;
+    let of = history.last().map_or(0, |(sequence, _)| *sequence);
+    let (mut replay, mut before) = (Replay::default(), Value::Null);
+    Ok(history.into_iter().map(move |(sequence, event)| {
+        if before.is_null() {
+            before = shown(&replay.standing(event.at));
+        }
+        let shown_event = Event {
+            event_type: event.name(),
+            at: event.at,
+            fact: event.fact.clone(),
+            person: event.person.clone(),
+            client: event.client.clone(),
+        };
+        replay.take(sequence, event);
+        let state = replay.standing(shown_event.at);
+        let after = shown(&state);
+        let changes = changes::between(&before, &after);
+        before = after;
+        Step { step: sequence, of, event: shown_event, state, changes }
+    }))
+}
+
+fn shown(standing: &Standing) -> Value {
+    serde_json::to_value(standing).expect("texts, numbers and times are JSON")
+}
+
+/// An account on its way through its events.
+#[derive(Default)]
+struct Replay {
+    version: i64,
+    account: UserAccount,
+    began: BTreeMap<String, (DateTime<Utc>, Option<Client>)>,
+}
+
+impl Replay {
+    fn take(&mut self, sequence: i64, event: UserAccountEvent) {
+        if let Fact::LoggedIn { session, .. } = &event.fact {
+            self.began.insert(session.to_string(), (event.at, event.client.clone()));
+        }
+        if let Some((session, _)) = event.ended_session() {
+            self.began.remove(&session.to_string());
+        }
+        self.version = sequence;
+        self.account.apply(event);
+    }
+
+    fn standing(&self, at: DateTime<Utc>) -> Standing {
+        let (account, member) = (&self.account, self.account.member());
+        let state = match account {
+            UserAccount::Unknown => "unknown",
+            UserAccount::Pending(_) => "pending",
+            // Its time is over, which no event marks.
+            UserAccount::Suspended(_) if !account.is_suspended(at) => "active",
+            UserAccount::Active(_) => "active",
+            UserAccount::Suspended(_) => "suspended",
+        };
+        let suspended_until = match account {
+            UserAccount::Suspended(suspended) if state == "suspended" => suspended.until,
+            UserAccount::Suspended(_)
+            | UserAccount::Unknown
+            | UserAccount::Pending(_)
+            | UserAccount::Active(_) => None,
+        };
+        let sessions =
+            account.live_sessions(at).map(|session| (session.id.to_string(), self.signed_in(session)));
+        Standing {
+            at,
+            version: self.version,
+            state,
+            suspended_until,
+            identifiers: member.map(|member| member.identifiers.clone()).unwrap_or_default(),
+            identifiers_let_go: account.identifiers_let_go(),
+            roles: member.map(|member| member.roles.clone()).unwrap_or_default(),
+            language: account.language().cloned(),
+            sessions: sessions.collect(),
+            codes: account.codes().map(|codes| counted(codes, at)),
+            codes_of_known_devices: member
+                .and_then(|member| member.known_codes.as_deref())
+                .map(|codes| counted(codes, at)),
+        }
+    }
+
+    fn signed_in(&self, session: &Session) -> SignedIn {
+        let began = self.began.get(&session.id.to_string());
+        SignedIn {
+            generation: session.generation,
+            signed_in_at: began.map(|(at, _)| *at),
+            last_used_at: session.last_used_at,
+            expires_at: session.expires_at,
+            ends_at: session.ends_at,
+            client: began.and_then(|(_, client)| client.clone()),
+        }
+    }
+}
+
+fn counted(codes: &Codes, at: DateTime<Utc>) -> Counted {
+    let within = |times: &[DateTime<Utc>], window| times.iter().filter(|time| at - **time < window).count();
+    let pending = |code: &Option<Challenge>| {
+        code.as_ref().filter(|code| at < code.expires_at).map(|code| PendingCode {
+            channel: code.channel,
+            expires_at: code.expires_at,
+            wrong_tries: code.wrong_tries,
+        })
+    };
+    Counted {
+        pending: pending(&codes.challenge),
+        pending_to_add: pending(&codes.adding),
+        sent_in_a_day: within(&codes.sent, TimeDelta::hours(24)),
+        sent_elsewhere_in_a_day: within(&codes.sent_elsewhere, TimeDelta::hours(24)),
+        wrong_in_an_hour: within(&codes.wrong, TimeDelta::hours(1)),
+        wrong_in_a_row: codes.wrong_in_a_row,
+    }
+}

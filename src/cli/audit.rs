@@ -1,0 +1,308 @@
+//! `counterfoil audit`
+
+use std::process::ExitCode;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{Failure, accounts, output, setup};
+use crate::audit::{self, Filter, Record, Standing, Step, csv};
+use crate::journal::Journal;
+use crate::settings::Settings;
+
+/// How many events a table or a JSON document has where nothing is said.
+const USUAL: u64 = 100;
+
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Print events in the order of the log.
+    Events(Events),
+    /// Replay an account event by event: each with what it changed.
+    Replay {
+        /// A phone number, an e-mail address, or the account's id.
+        account: String,
+        /// Only the event of that number, with the account as it was after it.
+        #[arg(long, value_name = "N")]
+        step: Option<i64>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print an account as it stood at a time, rebuilt from its events.
+    At {
+        /// A phone number, an e-mail address, or the account's id.
+        account: String,
+        /// The time (RFC 3339).
+        time: DateTime<Utc>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say whether the log is unaltered and complete. Exit status 1 when it is not.
+    Verify {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Events {
+    /// Of that account: a phone number, an e-mail address, or an id.
+    #[arg(long)]
+    account: Option<String>,
+    /// Of that kind, such as `LoggedIn`; of any of those named.
+    #[arg(long = "type", value_name = "TYPE")]
+    types: Vec<String>,
+    /// Not before that time (RFC 3339), by the event's own.
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<Utc>>,
+    /// Before that time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+    /// After that position in the log.
+    #[arg(long, value_name = "POSITION", default_value_t = 0)]
+    after: i64,
+    /// How many at most; 100 for a table and JSON, all for CSV and NDJSON.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    #[command(flatten)]
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+#[group(multiple = false)]
+pub struct Form {
+    /// As one JSON document.
+    #[arg(long)]
+    json: bool,
+    /// As CSV, safe to open in a spreadsheet.
+    #[arg(long)]
+    csv: bool,
+    /// As JSON, a line an event.
+    #[arg(long)]
+    ndjson: bool,
+}
+
+impl Audit {
+    pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
+        setup::with_journal(settings, async |journal| match self {
+            Self::Events(events) => events.print(journal, settings).await,
+            Self::Replay { account, step, json } => replay(journal, settings, &account, step, json).await,
+            Self::At { account, time, json } => {
+                let account = accounts::find(journal, &account, settings).await?;
+                let standing = audit::standing_at(journal, account, time).await?;
+                show(&standing.ok_or("no account has that id")?, json)
+            }
+            Self::Verify { json } => verify(journal, json).await,
+        })
+    }
+}
+
+impl Events {
+    async fn print(self, journal: &Journal, settings: &Settings) -> Result<ExitCode, Failure> {
+        let account = match &self.account {
+            Some(account) => Some(accounts::find(journal, account, settings).await?),
+            None => None,
+        };
+        let filter = Filter { account, types: self.types, since: self.since, until: self.until };
+        let long = self.form.csv || self.form.ndjson;
+        let most = self.limit.unwrap_or(if long { u64::MAX } else { USUAL });
+        let (mut all, mut records) = (Vec::new(), Records::after(journal, filter, self.after, most).await?);
+        let mut report = output::ProgressReport::counting("positions", "events");
+        if self.form.csv {
+            output::bytes(&csv::headings())?;
+        }
+        while let Some(page) = records.next().await? {
+            if self.form.csv {
+                output::bytes(&csv::lines(&page))?;
+            } else if self.form.ndjson {
+                output::text(&lines(&page)?)?;
+            } else {
+                all.extend(page);
+            }
+            if long {
+                report.count(records.after.try_into()?, records.end.try_into()?, "");
+            }
+        }
+        report.finish();
+        if self.form.json {
+            output::json(&all)?;
+        } else if !long {
+            let headings = ["#", "time", "account", "event", "details", "address", "device"];
+            output::table(&headings, all.iter().map(cells))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Records, page by page up to the end that the log has when they are asked for.
+struct Records<'a> {
+    journal: &'a Journal,
+    filter: Filter,
+    after: i64,
+    end: i64,
+    left: u64,
+}
+
+impl<'a> Records<'a> {
+    async fn after(journal: &'a Journal, filter: Filter, after: i64, left: u64) -> Result<Self, Failure> {
+        let end = audit::end(journal).await?;
+        Ok(Self { journal, filter, after, end, left })
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<Record>>, Failure> {
+        let limit = i64::try_from(self.left).unwrap_or(i64::MAX).min(audit::PAGE);
+        let page = audit::page(self.journal, &self.filter, self.after, self.end, limit).await?;
+        let Some(last) = page.last() else { return Ok(None) };
+        self.after = last.position;
+        self.left -= page.len() as u64;
+        Ok(Some(page))
+    }
+}
+
+fn lines(records: &[Record]) -> Result<String, Failure> {
+    let mut lines = String::new();
+    for record in records {
+        lines += &serde_json::to_string(record)?;
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
+fn cells(record: &Record) -> [String; 7] {
+    let client = record.client.as_ref();
+    let details = record.fact.as_ref().map(|fact| details(fact.get())).unwrap_or_default();
+    let device = client.map(|client| device(client)).unwrap_or_default();
+    [
+        record.position.to_string(),
+        record.at.map(time).unwrap_or_default(),
+        format!("{} {}", record.account_id, record.sequence),
+        record.event_type.clone(),
+        details,
+        client.map(|client| client.ip.to_string()).unwrap_or_default(),
+        device,
+    ]
+}
+
+fn device(client: &counterfoil_domain::values::Client) -> String {
+    let name = client.device_name.as_ref().map(|name| name.as_str());
+    name.or(client.user_agent.as_ref().map(|agent| agent.as_str())).unwrap_or_default().to_owned()
+}
+
+/// What an event says, a member a line.
+fn details(fact: &str) -> String {
+    let fact: serde_json::Value = serde_json::from_str(fact).unwrap_or_default();
+    let members =
+        fact.as_object().into_iter().flatten().filter_map(|(_, members)| members.as_object()).flatten();
+    members.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n")
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+async fn replay(
+    journal: &Journal,
+    settings: &Settings,
+    account: &str,
+    step: Option<i64>,
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let account = accounts::find(journal, account, settings).await?;
+    let steps = audit::steps(journal, account).await?;
+    let steps: Vec<Step> = steps.filter(|each| step.is_none_or(|step| step == each.step)).collect();
+    if steps.is_empty() {
+        return Err("there is no such event of such an account".into());
+    }
+    if json {
+        output::json(&steps)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = steps.iter().map(|step| {
+        let client = step.event.client.as_ref();
+        let from = client.map(|client| format!("{}\n{}", client.ip, device(client))).unwrap_or_default();
+        let changes =
+            step.changes.iter().filter(|change| !matches!(change.path.as_str(), "/at" | "/version"));
+        let changes: Vec<String> =
+            changes.map(|change| format!("{}: {} → {}", change.path, change.before, change.after)).collect();
+        let fact = serde_json::to_string(&step.event.fact).unwrap_or_default();
+        [
+            step.step.to_string(),
+            time(step.event.at),
+            step.event.event_type.to_owned(),
+            details(&fact),
+            from,
+            changes.join("\n"),
+        ]
+    });
+    output::table(&["#", "time", "event", "details", "from", "changed"], rows)?;
+    match (step, steps.last()) {
+        (Some(_), Some(last)) => show(&last.state, false),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn show(standing: &Standing, json: bool) -> Result<ExitCode, Failure> {
+    if json {
+        output::json(standing)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let document = serde_json::to_value(standing)?;
+    let members = document.as_object().into_iter().flatten().filter(|(name, _)| *name != "sessions");
+    output::table(&["account", ""], members.map(|(name, value)| [name.clone(), plain(value)]))?;
+    let sessions = standing.sessions.iter().map(|(id, session)| {
+        let client = session.client.as_ref();
+        [
+            id.clone(),
+            session.signed_in_at.map(time).unwrap_or_default(),
+            time(session.last_used_at),
+            time(session.expires_at),
+            session.generation.0.to_string(),
+            client.map(|client| client.ip.to_string()).unwrap_or_default(),
+            client.map(device).unwrap_or_default(),
+        ]
+    });
+    let headings = ["session", "signed in", "last used", "expires", "generation", "address", "device"];
+    output::table(&headings, sessions)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| serde_json::to_string_pretty(value).unwrap_or_default(), str::to_owned)
+}
+
+/// A verification, for a program to read.
+#[derive(Serialize)]
+struct Verdict {
+    unaltered: bool,
+    complete: bool,
+    #[serde(flatten)]
+    verified: audit::Verified,
+}
+
+async fn verify(journal: &Journal, json: bool) -> Result<ExitCode, Failure> {
+    let mut report = output::ProgressReport::counting("events and numbers", "verify");
+    let verified =
+        audit::verify(journal, &mut |progress| report.count(progress.done, progress.of, "")).await?;
+    report.finish();
+    let (unaltered, complete) = (verified.is_unaltered(), verified.is_complete());
+    if json {
+        output::json(&Verdict { unaltered, complete, verified })?;
+    } else {
+        let answer = |holds, place: &Option<audit::Place>| {
+            let place = place.as_ref().map(|place| format!(": {place}")).unwrap_or_default();
+            format!("{}{place}", if holds { "yes" } else { "NO" })
+        };
+        output::text(&format!(
+            "unaltered: {}\ncomplete:  {}\n{} events of {} accounts; {} wait for their number\n",
+            answer(unaltered, &verified.altered),
+            answer(complete, &verified.missing),
+            verified.events,
+            verified.accounts,
+            verified.waiting
+        ))?;
+    }
+    Ok(if unaltered && complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,179 @@
+//! The log in its order, filtered.
+
+use counterfoil::audit::{Filter, csv};
+use counterfoil::clock::Clock as _;
+use counterfoil_domain::values::AccountId;
+use uuid::Uuid;
+
+use super::{number, read};
+use crate::support::TestApp;
+
+const ADA: &str = "+989121234567";
+const BOB: &str = "+989121234568";
+
+fn id(user: &serde_json::Value) -> AccountId {
+    AccountId(Uuid::parse_str(user["id"].as_str().unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn records_come_in_the_order_of_the_log_with_what_was_sealed_opened() {
+    let app = TestApp::start().await;
+    let ada = app.api.sign_in(ADA).await;
+    number(&app).await;
+    app.wait(5);
+    app.api.rename(&ada.access, "Ada Lovelace").await.ok();
+    number(&app).await;
+    let records = read(&app.journal(), &Filter::default()).await;
+    let types: Vec<&str> = records.iter().map(|record| record.event_type.as_str()).collect();
+    assert_eq!(types, ["OtpRequested", "UserRegistered", "LoggedIn", "ProfileUpdated"]);
+    assert_eq!(records.iter().map(|record| record.position).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    let last = &records[3];
+    assert_eq!((last.account_id, last.sequence), (id(&ada.user).0, 4));
+    assert_eq!(last.at, Some(app.clock.now()));
+    assert_eq!(last.fact.as_ref().unwrap().get(), r#"{"ProfileUpdated":{}}"#);
+    assert_eq!(last.person.as_ref().unwrap().fullname.as_ref().unwrap().as_str(), "Ada Lovelace");
+    assert_eq!(last.client.as_ref().unwrap().ip.to_string(), "127.0.0.1");
+    assert!(last.commit.is_some() && last.request.is_some() && last.recorded_at.is_some());
+    let leaf: String = app.database.value("SELECT encode(leaf, 'hex') FROM events WHERE sequence = 4").await;
+    assert_eq!(last.leaf, leaf);
+}
+
+#[tokio::test]
+async fn filters_leave_what_matches_all_of_them() {
+    let app = TestApp::start().await;
+    let ada = app.api.sign_in(ADA).await;
+    let between = app.clock.now() + chrono::TimeDelta::seconds(30);
+    app.wait(60);
+    let bob = app.api.sign_in(BOB).await;
+    app.api.rename(&ada.access, "Ada").await.ok();
+    number(&app).await;
+    let journal = app.journal();
+    let positions = async |filter: Filter| {
+        read(&journal, &filter).await.iter().map(|record| record.position).collect::<Vec<_>>()
+    };
+    let every = Filter::default();
+    assert_eq!(positions(every.clone()).await, [1, 2, 3, 4, 5, 6, 7]);
+    let of_ada = Filter { account: Some(id(&ada.user)), ..every.clone() };
+    assert_eq!(positions(of_ada.clone()).await, [1, 2, 3, 7]);
+    assert_eq!(positions(Filter { account: Some(id(&bob.user)), ..every.clone() }).await, [4, 5, 6]);
+    let sign_ins = Filter { types: vec!["LoggedIn".into(), "ProfileUpdated".into()], ..every.clone() };
+    assert_eq!(positions(sign_ins.clone()).await, [3, 6, 7]);
+    assert_eq!(positions(Filter { types: vec!["LoggedIn".into()], ..of_ada.clone() }).await, [3]);
+    assert_eq!(positions(Filter { since: Some(between), ..every.clone() }).await, [4, 5, 6, 7]);
+    assert_eq!(positions(Filter { until: Some(between), ..sign_ins.clone() }).await, [3]);
+    assert_eq!(positions(Filter { since: Some(between), ..of_ada }).await, [7]);
+    let never = Filter { since: Some(app.clock.now() + chrono::TimeDelta::days(1)), ..every };
+    assert_eq!(positions(never).await, Vec::<i64>::new());
+}
+
+#[tokio::test]
+async fn what_was_sealed_under_a_key_that_is_gone_stays_away() {
+    let app = TestApp::start().await;
+    app.api.sign_in(ADA).await;
+    number(&app).await;
+    app.database.connect().await.execute("DELETE FROM account_keys", &[]).await.unwrap();
+    for record in read(&app.journal(), &Filter::default()).await {
+        assert!(record.person.is_none() && record.client.is_none() && record.fact.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_spreadsheet_finds_no_formula_in_it() {
+    let app = TestApp::start().await;
+    let ada = app.api.sign_in(ADA).await;
+    app.api.rename(&ada.access, "=HYPERLINK(\"x\")").await.ok();
+    number(&app).await;
+    let records = read(&app.journal(), &Filter::default()).await;
+    let text = String::from_utf8([csv::headings(), csv::lines(&records)].concat()).unwrap();
+    let mut lines = text.split("\r\n");
+    assert_eq!(lines.next(), Some(csv::HEADINGS.join(",").as_str()));
+    assert!(text.contains(r#""'=HYPERLINK(""x"")""#), "{text}");
+    assert!(text.contains("'+989121234567"), "{text}");
+    assert_eq!(text.matches("\r\n").count(), 5);
+}
+
+/// A million events of a thousand accounts, filled in bulk: three hours in which the clocks of nodes differ by a second.
+const BULK: &str = "
+    INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, leaf)
+    SELECT 'UserAccount', ('00000000-0000-0000-0000-' || lpad((n % 1000)::text, 12, '0')), n / 1000 + 1,
+           CASE WHEN n % 100 = 0 THEN 'LoggedIn' WHEN n = 777777 THEN 'LimitsLifted' ELSE 'TokenRefreshed' END, '1',
+           '{}', '{}', '\\x00'
+      FROM generate_series(0, 999999) AS n;
+    INSERT INTO ledger (seq, account_id, sequence, event_type, leaf, at)
+    SELECT n + 1, ('00000000-0000-0000-0000-' || lpad((n % 1000)::text, 12, '0'))::uuid, n / 1000 + 1,
+           CASE WHEN n % 100 = 0 THEN 'LoggedIn' WHEN n = 777777 THEN 'LimitsLifted' ELSE 'TokenRefreshed' END, '\\x00',
+           '2026-01-01T00:00:00Z'::timestamptz + interval '10 ms' * n + interval '1 ms' * (n::bigint * 7919 % 1000)
+      FROM generate_series(0, 999999) AS n;
+    INSERT INTO ledger_spans SELECT seq / 1000, min(at), max(at) FROM ledger GROUP BY 1;
+    UPDATE sequencer SET seq = 1000000;
+    ANALYZE";
+
+#[tokio::test]
+#[ignore = "a minute: fills a database with a million events"]
+async fn every_page_of_a_million_events_goes_by_an_index_and_is_there_within_50_ms() {
+    let app = TestApp::start().await;
+    let client = app.database.connect().await;
+    client.batch_execute("SET synchronous_commit = off; SET work_mem = '64MB'").await.unwrap();
+    client.batch_execute(BULK).await.unwrap();
+    let journal = app.journal();
+    let time = |seconds| {
+        Some(
+            "2026-01-01T00:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap()
+                + chrono::TimeDelta::seconds(seconds),
+        )
+    };
+    let account = Some(AccountId(Uuid::from_u128(0x500)));
+    let types = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let every = Filter::default();
+    let filters = [
+        ("all", every.clone()),
+        ("account", Filter { account, ..every.clone() }),
+        ("account and type", Filter { account, types: types(&["LimitsLifted"]), ..every.clone() }),
+        ("type", Filter { types: types(&["LoggedIn"]), ..every.clone() }),
+        ("rare type", Filter { types: types(&["LimitsLifted"]), ..every.clone() }),
+        ("types", Filter { types: types(&["LoggedIn", "LimitsLifted", "TokenRefreshed"]), ..every.clone() }),
+        ("a minute", Filter { since: time(5000), until: time(5060), ..every.clone() }),
+        ("since late", Filter { since: time(9990), ..every.clone() }),
+        ("until early", Filter { until: time(1), ..every.clone() }),
+        (
+            "type in a minute",
+            Filter { types: types(&["LoggedIn"]), since: time(5000), until: time(5060), ..every.clone() },
+        ),
+        ("account in a minute", Filter { account, since: time(5000), until: time(5060), ..every.clone() }),
+        ("nothing", Filter { since: time(20_000), ..every }),
+    ];
+    for (name, filter) in filters {
+        for after in [0, 500_000, 999_900] {
+            let mut took = Vec::new();
+            for _ in 0..11 {
+                let began = std::time::Instant::now();
+                counterfoil::audit::page(&journal, &filter, after, 1_000_000, 200).await.unwrap();
+                took.push(began.elapsed());
+            }
+            took.sort_unstable();
+            eprintln!("{name} after {after}: median {:?}", took[5]);
+            assert!(took[5].as_millis() < 50, "{name} after {after}: {took:?}");
+        }
+    }
+
+    for (sql, more) in [
+        (include_str!("../../../src/audit/sql/page_of_all.sql"), &[] as &[&str]),
+        (
+            include_str!("../../../src/audit/sql/page_of_account.sql"),
+            &["'00000000-0000-0000-0000-000000000500'::uuid", "NULL"],
+        ),
+        (include_str!("../../../src/audit/sql/page_of_types.sql"), &["'{LoggedIn}'"]),
+        (include_str!("../../../src/audit/sql/page_of_types.sql"), &["'{LoggedIn,LimitsLifted}'"]),
+    ] {
+        let usual = ["'UserAccount'", "0", "1000000", "NULL", "NULL", "200"];
+        let mut sql: String =
+            sql.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join(" ");
+        for (n, value) in usual.iter().chain(more).enumerate() {
+            sql = sql.replace(&format!("${}", n + 1), value);
+        }
+        let rows = client.query(&format!("EXPLAIN {sql}"), &[]).await.unwrap();
+        let plan = rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join("\n");
+        eprintln!("{plan}\n");
+        assert!(!plan.contains("Seq Scan") && plan.contains("Index"), "{plan}");
+    }
+}
