@@ -101,7 +101,7 @@ pub fn cells(record: &Record) -> [String; 19] {
 
 /// A cell that no spreadsheet takes for a formula: those that begin as one get an apostrophe before them. A phone number
 /// (`+98…`) is one of them.
-fn safe(cell: String) -> String {
+pub fn safe(cell: String) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{cell}") } else { cell }
 }
 

@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use counterfoil_domain::user_account::UserAccountEvent;
+use counterfoil_domain::values::Client;
 use serde::Serialize;
 
 use super::{Failure, accounts, output, setup};
-use crate::audit::{self, Filter, Record, Standing, Step, csv};
+use crate::audit::{self, Filter, Pages, Record, Standing, Step, csv};
 use crate::journal::Journal;
 use crate::settings::Settings;
 
@@ -53,7 +56,7 @@ pub struct Events {
     #[arg(long)]
     account: Option<String>,
     /// Of that kind, such as `LoggedIn`; of any of those named.
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = PossibleValuesParser::new(UserAccountEvent::NAMES))]
     types: Vec<String>,
     /// Not before that time (RFC 3339), by the event's own.
     #[arg(long, value_name = "TIME")]
@@ -91,7 +94,7 @@ impl Audit {
             Self::Events(events) => events.print(journal, settings).await,
             Self::Replay { account, step, json } => replay(journal, settings, &account, step, json).await,
             Self::At { account, time, json } => {
-                let account = accounts::find(journal, &account, settings).await?;
+                let account = accounts::named(journal, settings, &account).await?;
                 let standing = audit::standing_at(journal, account, time).await?;
                 show(&standing.ok_or("no account has that id")?, json)
             }
@@ -103,18 +106,20 @@ impl Audit {
 impl Events {
     async fn print(self, journal: &Journal, settings: &Settings) -> Result<ExitCode, Failure> {
         let account = match &self.account {
-            Some(account) => Some(accounts::find(journal, account, settings).await?),
+            Some(account) => Some(accounts::named(journal, settings, account).await?),
             None => None,
         };
         let filter = Filter { account, types: self.types, since: self.since, until: self.until };
         let long = self.form.csv || self.form.ndjson;
         let most = self.limit.unwrap_or(if long { u64::MAX } else { USUAL });
-        let (mut all, mut records) = (Vec::new(), Records::after(journal, filter, self.after, most).await?);
+        let end = audit::end(journal).await?;
+        let mut pages = Pages::new(journal.clone(), filter, self.after..end, most);
+        let mut all = Vec::new();
         let mut report = output::ProgressReport::counting("positions", "events");
         if self.form.csv {
             output::bytes(&csv::headings())?;
         }
-        while let Some(page) = records.next().await? {
+        while let Some(page) = pages.next().await? {
             if self.form.csv {
                 output::bytes(&csv::lines(&page))?;
             } else if self.form.ndjson {
@@ -123,7 +128,7 @@ impl Events {
                 all.extend(page);
             }
             if long {
-                report.count(records.after.try_into()?, records.end.try_into()?, "");
+                report.count(pages.positions.start.try_into()?, end.try_into()?, "");
             }
         }
         report.finish();
@@ -134,31 +139,6 @@ impl Events {
             output::table(&headings, all.iter().map(cells))?;
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Records, page by page up to the end that the log has when they are asked for.
-struct Records<'a> {
-    journal: &'a Journal,
-    filter: Filter,
-    after: i64,
-    end: i64,
-    left: u64,
-}
-
-impl<'a> Records<'a> {
-    async fn after(journal: &'a Journal, filter: Filter, after: i64, left: u64) -> Result<Self, Failure> {
-        let end = audit::end(journal).await?;
-        Ok(Self { journal, filter, after, end, left })
-    }
-
-    async fn next(&mut self) -> Result<Option<Vec<Record>>, Failure> {
-        let limit = i64::try_from(self.left).unwrap_or(i64::MAX).min(audit::PAGE);
-        let page = audit::page(self.journal, &self.filter, self.after, self.end, limit).await?;
-        let Some(last) = page.last() else { return Ok(None) };
-        self.after = last.position;
-        self.left -= page.len() as u64;
-        Ok(Some(page))
     }
 }
 
@@ -174,7 +154,7 @@ fn lines(records: &[Record]) -> Result<String, Failure> {
 fn cells(record: &Record) -> [String; 7] {
     let client = record.client.as_ref();
     let details = record.fact.as_ref().map(|fact| details(fact.get())).unwrap_or_default();
-    let device = client.map(|client| device(client)).unwrap_or_default();
+    let device = client.map(device).unwrap_or_default();
     [
         record.position.to_string(),
         record.at.map(time).unwrap_or_default(),
@@ -186,7 +166,7 @@ fn cells(record: &Record) -> [String; 7] {
     ]
 }
 
-fn device(client: &counterfoil_domain::values::Client) -> String {
+fn device(client: &Client) -> String {
     let name = client.device_name.as_ref().map(|name| name.as_str());
     name.or(client.user_agent.as_ref().map(|agent| agent.as_str())).unwrap_or_default().to_owned()
 }
@@ -200,7 +180,7 @@ fn details(fact: &str) -> String {
 }
 
 fn time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+    output::time(Some(at))
 }
 
 async fn replay(
@@ -210,7 +190,7 @@ async fn replay(
     step: Option<i64>,
     json: bool,
 ) -> Result<ExitCode, Failure> {
-    let account = accounts::find(journal, account, settings).await?;
+    let account = accounts::named(journal, settings, account).await?;
     let steps = audit::steps(journal, account).await?;
     let steps: Vec<Step> = steps.filter(|each| step.is_none_or(|step| step == each.step)).collect();
     if steps.is_empty() {

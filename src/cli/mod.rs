@@ -1,6 +1,7 @@
 //! The commands of the binary. Exit status 0 done, 1 failed, 2 wrong usage.
 
 mod accounts;
+mod audit;
 mod config;
 mod keys;
 mod limits;
@@ -45,6 +46,9 @@ enum Command {
     /// Look at device sessions, and end them.
     #[command(subcommand)]
     Sessions(sessions::Sessions),
+    /// Read the log, replay accounts, and verify that nothing was altered.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Check and rebuild what is read from.
     #[command(subcommand)]
     Projections(projections::Projections),
@@ -95,6 +99,7 @@ impl Cli {
             Command::Keys(keys) => keys.run(sources),
             Command::Accounts(accounts) => accounts.run(&sources()?.check()?),
             Command::Sessions(sessions) => sessions.run(&sources()?.check()?),
+            Command::Audit(audit) => audit.run(&sources()?.check()?),
             Command::Projections(projections) => projections.run(&sources()?.check()?),
             Command::Limits(limits) => limits.run(&sources()?.check()?),
             Command::Config(config) => config.run(sources()?),

@@ -8,12 +8,18 @@ use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::audit::csv::safe;
 use crate::rebuild::Progress;
 
 /// Writes text.
 pub fn text(text: &str) -> io::Result<()> {
+    bytes(text.as_bytes())
+}
+
+/// Writes bytes.
+pub fn bytes(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         // Whoever reads us has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
@@ -67,16 +73,11 @@ impl Form {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(headings)?;
         for item in items {
-            writer.write_record(cells(item).map(harmless))?;
+            writer.write_record(cells(item).map(safe))?;
         }
         let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
         text(&String::from_utf8_lossy(&bytes))
     }
-}
-
-/// A cell that no spreadsheet takes for a formula: one that would begin as such gets an apostrophe before it.
-fn harmless(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }
 
 /// A time as people and programs read it (RFC 3339); empty where there is none.
@@ -93,34 +94,47 @@ pub fn error(message: &str) {
 /// Shows how far long work has come: a bar on a terminal, a line now and then elsewhere.
 pub struct ProgressReport {
     title: String,
+    unit: &'static str,
     bar: Option<ProgressBar>,
     last_tenth: u64,
 }
 
 impl ProgressReport {
     pub fn new(title: &str) -> Self {
+        Self::counting("accounts", title)
+    }
+
+    /// Of work that is counted in something else than accounts.
+    pub fn counting(unit: &'static str, title: &str) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} accounts {msg} {eta}");
+            let template = format!("{{prefix}} {{wide_bar}} {{pos}}/{{len}} {unit} {{msg}} {{eta}}");
+            let style = ProgressStyle::with_template(&template);
             let bar = ProgressBar::new(0).with_prefix(title.to_owned());
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
-        Self { title: title.to_owned(), bar, last_tenth: 0 }
+        Self { title: title.to_owned(), unit, bar, last_tenth: 0 }
     }
 
     pub fn show(&mut self, progress: Progress) {
         let Progress { accounts, of_accounts, events } = progress;
+        self.count(accounts, of_accounts, &format!("{events} events"));
+    }
+
+    /// Shows that so many are done of so many.
+    pub fn count(&mut self, done: u64, of: u64, message: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_length(of_accounts);
-            bar.set_position(accounts);
-            bar.set_message(format!("{events} events"));
+            bar.set_length(of);
+            bar.set_position(done);
+            bar.set_message(message.to_owned());
             return;
         }
-        let tenth = accounts * 10 / of_accounts.max(1);
+        let tenth = done * 10 / of.max(1);
         if tenth > self.last_tenth {
             self.last_tenth = tenth;
-            let title = &self.title;
-            drop(writeln!(io::stderr(), "{title}: {accounts} of {of_accounts} accounts, {events} events"));
+            let Self { title, unit, .. } = self;
+            let message = if message.is_empty() { String::new() } else { format!(", {message}") };
+            drop(writeln!(io::stderr(), "{title}: {done} of {of} {unit}{message}"));
         }
     }
 

@@ -391,6 +391,33 @@ impl UserAccountEvent {
     /// The version of the JSON that this code writes. A change of form raises it and adds an upcaster.
     pub const VERSION: &'static str = "1";
 
+    /// The names of all events.
+    pub const NAMES: [&'static str; 23] = [
+        "OtpRequested",
+        "OtpResent",
+        "OtpRequestRefused",
+        "OtpRejected",
+        "UserRegistered",
+        "LoggedIn",
+        "TokenRefreshed",
+        "TokenRefreshRetried",
+        "ClientChanged",
+        "TokenReuseDetected",
+        "LoggedOut",
+        "DeviceRenamed",
+        "ProfileUpdated",
+        "LimitsLifted",
+        "IdentifierRequested",
+        "IdentifierAdded",
+        "IdentifierReplaced",
+        "IdentifierReleased",
+        "RolesChanged",
+        "AccountSuspended",
+        "AccountReinstated",
+        "AccessDenied",
+        "AuditRead",
+    ];
+
     /// The session that the event ends, and until when a token of it could still be presented.
     pub fn ended_session(&self) -> Option<(SessionId, DateTime<Utc>)> {
         match self.fact {

@@ -280,6 +280,7 @@ fn the_names_of_events_are_these_and_all_different() {
         LoggedIn, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
         ProfileUpdated, LimitsLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierReleased,
         RolesChanged, AccountSuspended, AccountReinstated, AccessDenied, AuditRead);
+    assert_eq!(names, UserAccountEvent::NAMES);
     let listed = BTreeSet::from(names.map(str::to_owned));
     assert_eq!(listed.len(), names.len());
     let shown: BTreeSet<_> = examples().iter().map(|(_, event)| event.event_type()).collect();

@@ -1,5 +1,6 @@
 //! What an auditor reads: the log in its order, accounts as they stood, and whether any of it was altered.
 
+mod command;
 mod log;
 mod standing;
 mod verify;
