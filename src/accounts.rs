@@ -14,8 +14,8 @@ use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
     AddIdentifier, ChangeRoles, DenyAccess, DisownSession, EndSession, Intervention, LiftLimits, Logout,
-    LogoutAll, RefreshToken, ReinstateAccount, ReleaseIdentifier, RenameDevice, RequestOtp, ResendOtp,
-    RevokeDevice, SignOutAccount, SuspendAccount, UpdateProfile, VerifyIdentifier, VerifyOtp,
+    LogoutAll, ReadAudit, RefreshToken, ReinstateAccount, ReleaseIdentifier, RenameDevice, RequestOtp,
+    ResendOtp, RevokeDevice, SignOutAccount, SuspendAccount, UpdateProfile, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
     Actor, CodeSent, Purpose, Refusal, Services, SessionTokens, UserAccount, UserAccountCommand,
@@ -571,6 +571,23 @@ impl Accounts {
     ) -> Result<(), AccountsError> {
         let at = self.clock.now();
         let command = DenyAccess { at, session: token.session, action, needs, client: origin.client.clone() };
+        self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+        Ok(())
+    }
+
+    /// Puts on record what the account of an access token is about to be shown of the log, and why.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when it is not an auditor's, or the session has ended meanwhile.
+    pub async fn read_audit(
+        &self,
+        token: Token,
+        what: String,
+        reason: Reason,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
+        let at = self.clock.now();
+        let command = ReadAudit { at, session: token.session, what, reason, client: origin.client.clone() };
         self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
         Ok(())
     }

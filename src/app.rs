@@ -17,6 +17,7 @@ use deadpool_postgres::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::accounts::{Accounts, AccountsError};
+use crate::audit::feed::Feed;
 use crate::client_marks::ClientMarks;
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
@@ -251,6 +252,7 @@ pub struct Application {
     address: SocketAddr,
     server: Server,
     state: Arc<State>,
+    feed: Feed,
 }
 
 impl fmt::Debug for Application {
@@ -270,11 +272,13 @@ impl Application {
         };
         let listener = TcpListener::bind(settings.listen).map_err(named)?;
         let address = listener.local_addr()?;
+        let feed = Feed::start(state.database.clone());
         let state = Arc::new(state);
-        let shared = state.clone();
+        let (shared, followed) = (state.clone(), feed.clone());
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(web::Data::new(shared.on_this_thread()))
+                .app_data(web::Data::new(followed.clone()))
                 .wrap(http::cors(&shared.http.allowed_origins))
                 .wrap(from_fn(http::observe))
                 .wrap(NormalizePath::trim())
@@ -284,7 +288,7 @@ impl Application {
         .shutdown_timeout(DRAIN_SECONDS)
         .disable_signals();
         let server = if settings.workers == 0 { server } else { server.workers(settings.workers) };
-        Ok(Self { address, server: server.listen(listener)?.run(), state })
+        Ok(Self { address, server: server.listen(listener)?.run(), state, feed })
     }
 
     /// Where it listens; the real port where the settings said 0.
@@ -295,6 +299,11 @@ impl Application {
     /// What its requests share.
     pub fn state(&self) -> Arc<State> {
         self.state.clone()
+    }
+
+    /// What tells its followers how far the log has come. Stopped before the server, which waits for their answers to end.
+    pub fn feed(&self) -> Feed {
+        self.feed.clone()
     }
 
     /// By which it is stopped: no new connections, and the requests that have begun are answered.

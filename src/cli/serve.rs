@@ -98,6 +98,7 @@ async fn serve(
     }
 
     let (handle, state) = (application.handle(), application.state());
+    let feed = application.feed();
     let server = tokio::spawn(application.run());
     let housekeeping = tokio::spawn(async move {
         loop {
@@ -116,6 +117,7 @@ async fn serve(
         () = look_after(private) => {}
     }
     tracing::info!("stopping");
+    feed.stop();
     handle.stop(true).await;
     housekeeping.abort();
     keys.abort();

@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod answer;
+mod audit;
 mod cookies;
 mod cors;
 mod extract;
@@ -32,6 +33,7 @@ pub fn routes(config: &mut ServiceConfig) {
         verify,
     };
     use admin::{accounts as all_accounts, device_sessions};
+    use audit::{accounts as audited_accounts, events, stream};
     use oauth::{ended_sessions, introspect, revoke};
 
     config
@@ -100,6 +102,13 @@ pub fn routes(config: &mut ServiceConfig) {
             "/admin/accounts/{id}/roles",
             [web::post().to(all_accounts::change_roles)],
             &[Method::POST],
+        ))
+        .service(resource("/audit/events", [get().to(events::get)], &[Method::GET, Method::HEAD]))
+        .service(resource("/audit/events/stream", [web::get().to(stream::get)], &[Method::GET]))
+        .service(resource(
+            "/audit/accounts/{id}",
+            [get().to(audited_accounts::get)],
+            &[Method::GET, Method::HEAD],
         ))
         .service(resource("/oauth/introspect", [web::post().to(introspect::post)], &[Method::POST]))
         .service(resource("/oauth/ended-sessions", [web::get().to(ended_sessions::get)], &[Method::GET]))

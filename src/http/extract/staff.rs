@@ -30,10 +30,20 @@ impl Needed for Admin {
     const ROLE: Role = Role::Admin;
 }
 
+/// The role of auditors.
+#[derive(Debug)]
+pub enum Auditor {}
+
+impl Needed for Auditor {
+    const ROLE: Role = Role::Auditor;
+}
+
 /// Somebody with the role `R`, and what he asks, which is not read before it is known that he may ask.
 pub struct Staff<R, T> {
     /// His account.
     pub account: AccountId,
+    /// The token he proved it with.
+    pub token: Token,
     /// In which request.
     pub origin: Origin,
     /// What he asks.
@@ -80,6 +90,7 @@ impl<R: Needed, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for 
             // Here a second factor is asked for, once there is one.
             Ok(Self {
                 account: token.account,
+                token,
                 origin,
                 asked: asked.await.map_err(Into::into)?,
                 role: PhantomData,
@@ -91,7 +102,10 @@ impl<R: Needed, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for 
 
 /// Whether the account of a token has the role now. Neither the token nor this node's memory is asked: a role that was
 /// taken is of no use from then on.
-async fn has_role(state: &State, token: Token, role: Role) -> Result<bool, AccountsError> {
+///
+/// # Errors
+/// [`AccountsError`] when the session has ended, or the account cannot be read.
+pub async fn has_role(state: &State, token: Token, role: Role) -> Result<bool, AccountsError> {
     let (account, now) = (state.accounts.standing(token.account).await?, state.clock.now());
     account.live_session(token.session, now).ok_or(Refusal::SessionEnded)?;
     Ok(account.has_role(role, now))

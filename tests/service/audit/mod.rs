@@ -1,6 +1,8 @@
 //! What an auditor reads: the log in its order, accounts as they stood, and whether any of it was altered.
 
 mod command;
+mod http;
+mod live;
 mod log;
 mod standing;
 mod verify;

@@ -1,0 +1,213 @@
+//! The log: a page of it, or all of it as it comes.
+
+use std::fmt::{self, Write as _};
+
+use actix_web::http::header;
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use counterfoil_domain::user_account::UserAccountEvent;
+use counterfoil_domain::values::{AccountId, Reason};
+use futures_util::stream;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{on_record, problem, reason};
+use crate::app::State;
+use crate::audit::{self, Filter, Pages, Record, csv};
+use crate::http::Problem;
+use crate::http::extract::{Auditor, Fields, Form, Query, Staff, Wrong, time};
+use crate::journal::JournalError;
+
+/// The most records on a page, and how many are on it where nothing is said.
+const MOST: u64 = 200;
+const USUAL: u64 = 50;
+
+/// How the log is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A page, as one JSON document.
+    Json,
+    /// All of it, a JSON document a line.
+    Ndjson,
+    /// All of it, as a table.
+    Csv,
+}
+
+impl Format {
+    const ALL: [(Self, &'static str, &'static str); 3] = [
+        (Self::Json, "json", "application/json"),
+        (Self::Ndjson, "ndjson", "application/x-ndjson"),
+        (Self::Csv, "csv", "text/csv"),
+    ];
+
+    fn parse(name: &str) -> Result<Self, Wrong> {
+        let found = Self::ALL.into_iter().find(|(_, its, _)| *its == name);
+        found.map(|(format, _, _)| format).ok_or(Wrong("format_unknown"))
+    }
+
+    /// The first that the request's `Accept` header names; JSON where it names none.
+    fn accepted(request: &HttpRequest) -> Self {
+        let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        let named = accept.unwrap_or_default().split(',').filter_map(|range| range.split(';').next());
+        let known = |range: &str| Self::ALL.into_iter().find(|(_, _, media)| *media == range.trim());
+        named.filter_map(known).map(|(format, _, _)| format).next().unwrap_or(Self::Json)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+/// Which events, from where on.
+#[derive(Debug)]
+pub struct Sought {
+    pub(super) filter: Filter,
+    pub(super) after: Option<i64>,
+    pub(super) reason: Option<Reason>,
+}
+
+impl Form for Sought {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let account = fields.optional("account_id", Uuid::try_parse);
+        let types = fields.optional("type", types);
+        let (since, until) = (fields.optional("since", time), fields.optional("until", time));
+        let after = fields.optional("after", position);
+        let reason = reason(fields);
+        let filter = Filter {
+            account: account?.map(AccountId),
+            types: types?.unwrap_or_default(),
+            since: since?,
+            until: until?,
+        };
+        Some(Self { filter, after: after?, reason: reason? })
+    }
+}
+
+/// As it is put on record.
+impl fmt::Display for Sought {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Filter { account, types, since, until } = &self.filter;
+        if let Some(account) = account {
+            write!(f, " account_id={account}")?;
+        }
+        if !types.is_empty() {
+            write!(f, " type={}", types.join(","))?;
+        }
+        for (name, time) in [("since", since), ("until", until)] {
+            if let Some(time) = time {
+                write!(f, " {name}={}", time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))?;
+            }
+        }
+        self.after.map_or(Ok(()), |after| write!(f, " after={after}"))
+    }
+}
+
+/// The same, and how many of them in which form.
+#[derive(Debug)]
+pub struct Wanted {
+    sought: Sought,
+    limit: Option<u64>,
+    format: Option<Format>,
+}
+
+impl Form for Wanted {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let sought = Sought::read(fields);
+        let limit = fields.optional("limit", |text| {
+            let limit = text.parse().ok().filter(|limit| (1..=MOST).contains(limit));
+            limit.ok_or(Wrong("limit_out_of_range"))
+        });
+        let format = fields.optional("format", Format::parse);
+        Some(Self { sought: sought?, limit: limit?, format: format? })
+    }
+}
+
+/// Names of events, with commas between them.
+fn types(text: &str) -> Result<Vec<String>, Wrong> {
+    let names = text.split(',').map(str::trim).map(|name| {
+        UserAccountEvent::NAMES.contains(&name).then(|| name.to_owned()).ok_or(Wrong("type_unknown"))
+    });
+    names.collect()
+}
+
+pub(super) fn position(text: &str) -> Result<i64, Wrong> {
+    text.parse().ok().filter(|position| *position >= 0).ok_or(Wrong("position_malformed"))
+}
+
+#[derive(Serialize)]
+struct List {
+    items: Vec<Record>,
+    /// After which position the next page begins.
+    next: Option<i64>,
+}
+
+pub async fn get(
+    state: web::Data<State>,
+    request: HttpRequest,
+    mut staff: Staff<Auditor, Query<Wanted>>,
+) -> Result<HttpResponse, Problem> {
+    let format = staff.asked.0.format.unwrap_or_else(|| Format::accepted(&request));
+    let named = staff.asked.0.sought.reason.take();
+    let what = |Query(Wanted { sought, limit, format: _ }): &Query<Wanted>| {
+        let limit = limit.map(|limit| format!(" limit={limit}")).unwrap_or_default();
+        format!("events format={}{sought}{limit}", format.name())
+    };
+    let Query(Wanted { sought, limit, format: _ }) = on_record(&state, &request, staff, named, what).await?;
+    let after = sought.after.unwrap_or(0);
+    let journal = state.accounts.journal().clone();
+    let end = audit::end(&journal).await.map_err(|error| problem(&error))?;
+    let pages = |most| Pages::new(journal, sought.filter, after..end, most);
+    match format {
+        Format::Json => page(pages, limit.unwrap_or(USUAL)).await,
+        Format::Ndjson => {
+            Ok(whole(pages(limit.unwrap_or(u64::MAX)), "application/x-ndjson", Vec::new(), lines))
+        }
+        Format::Csv => {
+            let pages = pages(limit.unwrap_or(u64::MAX));
+            Ok(whole(pages, "text/csv; charset=utf-8; header=present", csv::headings(), csv::lines))
+        }
+    }
+}
+
+async fn page(pages: impl FnOnce(u64) -> Pages, limit: u64) -> Result<HttpResponse, Problem> {
+    let items = pages(limit).next().await.map_err(|error| problem(&error))?.unwrap_or_default();
+    let is_full = items.len() as u64 == limit;
+    let next = items.last().filter(|_| is_full).map(|last| last.position);
+    Ok(HttpResponse::Ok().json(List { items, next }))
+}
+
+/// Pages as they are read, each when the one before it has been taken. A fault on the way ends the connection before the
+/// body does, so that nobody takes a part for the whole.
+fn whole(
+    pages: Pages,
+    media_type: &'static str,
+    first: Vec<u8>,
+    write: fn(&[Record]) -> Vec<u8>,
+) -> HttpResponse {
+    let rest = stream::try_unfold(pages, move |mut pages| async move {
+        match pages.next().await {
+            Ok(page) => Ok(page.map(|page| (Bytes::from(write(&page)), pages))),
+            Err(error) => {
+                tracing::warn!(%error, "an export of the log was cut off");
+                Err(error)
+            }
+        }
+    });
+    let first = stream::iter([Ok::<_, JournalError>(Bytes::from(first))]);
+    HttpResponse::Ok().content_type(media_type).streaming(futures_util::StreamExt::chain(first, rest))
+}
+
+pub(super) fn lines(records: &[Record]) -> Vec<u8> {
+    let mut lines = String::new();
+    for record in records {
+        // Texts, numbers and times are JSON.
+        let line = serde_json::to_string(record).unwrap_or_default();
+        let written = writeln!(lines, "{line}");
+        debug_assert!(written.is_ok(), "a text takes what memory does");
+    }
+    lines.into_bytes()
+}

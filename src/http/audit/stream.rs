@@ -1,0 +1,120 @@
+//! The log as it grows, as server-sent events (HTML, section 9.2).
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use counterfoil_domain::values::Role;
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
+
+use super::events::{Sought, position};
+use super::{on_record, problem};
+use crate::app::State;
+use crate::audit::feed::Feed;
+use crate::audit::{self, Filter, Record};
+use crate::http::Problem;
+use crate::http::extract::{Auditor, Complaint as _, Query, Staff, has_role};
+use crate::tokens::Token;
+
+/// By which a client that comes back says how far it has come.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// How many records are sent together at most.
+const MOST: i64 = 200;
+
+/// How often a comment is sent when nothing happens, so that nobody on the way takes the connection for dead.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the reader is still an auditor, and signed in.
+const RECHECK: Duration = Duration::from_secs(5);
+
+/// How long a client may take to take what it was sent. One that is slower is let go, and may come back.
+const TAKE_WITHIN: Duration = Duration::from_secs(10);
+
+pub async fn get(
+    state: web::Data<State>,
+    feed: web::Data<Feed>,
+    request: HttpRequest,
+    mut staff: Staff<Auditor, Query<Sought>>,
+) -> Result<HttpResponse, Problem> {
+    let (token, named) = (staff.token, staff.asked.0.reason.take());
+    let last = last_event_id(&request)?.or(staff.asked.0.after);
+    staff.asked.0.after = last;
+    let what = |Query(sought): &Query<Sought>| format!("stream{sought}");
+    let Query(sought) = on_record(&state, &request, staff, named, what).await?;
+    // Before the end is looked up, so that nothing comes between.
+    let end = feed.follow();
+    let after = match last {
+        Some(after) => after,
+        None => audit::end(state.accounts.journal()).await.map_err(|error| problem(&error))?,
+    };
+    let follower = Follower { state, token, filter: sought.filter, after, end, checked: Instant::now() };
+    let (sender, mut sent) = mpsc::channel(1);
+    actix_web::rt::spawn(follower.send(sender));
+    let body = stream::poll_fn(move |context| sent.poll_recv(context)).map(Ok::<_, Infallible>);
+    Ok(HttpResponse::Ok().content_type("text/event-stream").streaming(body))
+}
+
+fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, Problem> {
+    let Some(header) = request.headers().get(LAST_EVENT_ID) else { return Ok(None) };
+    let position = position(header.to_str().unwrap_or_default());
+    position.map(Some).map_err(|error| Problem::invalid_field("Last-Event-ID", error.message()))
+}
+
+/// Somebody who follows.
+struct Follower {
+    state: web::Data<State>,
+    token: Token,
+    filter: Filter,
+    after: i64,
+    end: watch::Receiver<Option<i64>>,
+    checked: Instant,
+}
+
+impl Follower {
+    /// Sends what is new until the client goes or is too slow, may not read any more, or the service stops.
+    async fn send(mut self, to: mpsc::Sender<Bytes>) {
+        let mut next = Some(Bytes::from_static(b"retry: 1000\n\n"));
+        while let Some(bytes) = next {
+            if to.send_timeout(bytes, TAKE_WITHIN).await.is_err() {
+                return;
+            }
+            next = self.next().await;
+        }
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if self.checked.elapsed() > RECHECK {
+                self.checked = Instant::now();
+                let may = has_role(&self.state, self.token, Role::Auditor).await;
+                may.ok().filter(|may| *may)?;
+            }
+            let end = (*self.end.borrow_and_update())?;
+            if self.after < end {
+                let journal = self.state.accounts.journal();
+                let page = audit::page(journal, &self.filter, self.after, end, MOST).await.ok()?;
+                match page.last() {
+                    Some(last) => {
+                        self.after = last.position;
+                        return Some(Bytes::from(page.iter().map(event).collect::<String>()));
+                    }
+                    None => self.after = end,
+                }
+            }
+            match timeout(HEARTBEAT, self.end.changed()).await {
+                Ok(changed) => changed.ok()?,
+                Err(_) => return Some(Bytes::from_static(b":\n\n")),
+            }
+        }
+    }
+}
+
+/// A record as an event. Its JSON is on one line.
+fn event(record: &Record) -> String {
+    let json = serde_json::to_string(record).unwrap_or_default();
+    format!("id: {}\nevent: {}\ndata: {json}\n\n", record.position, record.event_type)
+}
