@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::values::{AccountId, SessionId};
 use deadpool_postgres::GenericClient;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub const BY_SIGN_IN: &str = concat!(include_str!("search/by_sign_in.sql"), incl
 pub const BY_ACCOUNT: &str = concat!(include_str!("search/by_account.sql"), include_str!("search/page.sql"));
 /// As [`BY_SIGN_IN`].
 pub const BY_ADDRESS: &str = concat!(include_str!("search/by_address.sql"), include_str!("search/page.sql"));
+
+/// The longest that a session lives (`sessions.absolute` goes no further).
+const LONGEST_SESSION: TimeDelta = TimeDelta::days(366);
 
 /// What sessions are looked for; all of it has to hold.
 #[derive(Clone, Debug, Default)]
@@ -110,12 +113,24 @@ impl Filter {
         path_tells && self.at.is_none() && self.active.is_none() && self.device_name.is_none()
     }
 
+    /// When the sessions signed in, as far as what is asked tells: since the first time, and before the second. One that
+    /// was active at a time had signed in by then, and not so long before that no policy lets a session live.
+    fn signed_in(&self) -> (DateTime<Utc>, DateTime<Utc>) {
+        let (mut since, mut until) =
+            (self.since.unwrap_or(DateTime::UNIX_EPOCH), self.until.unwrap_or(END_OF_TIME));
+        if let Some(at) = self.at {
+            since = since.max(at.checked_sub_signed(LONGEST_SESSION).unwrap_or(since));
+            until = until.min(at.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(until));
+        }
+        (since, until)
+    }
+
     /// Before what the first page begins.
     fn start(&self) -> Position {
         let address = if let Path::Address(_, last) = self.path() { Some(last) } else { None };
-        let (signed_in_at, session) = match (self.path(), self.until) {
-            (Path::SignIn, Some(until)) => (until, Uuid::nil()),
-            (Path::SignIn | Path::Account(_) | Path::Address(..), _) => (END_OF_TIME, Uuid::max()),
+        let (signed_in_at, session) = match self.path() {
+            Path::SignIn => (self.signed_in().1, Uuid::nil()),
+            Path::Account(_) | Path::Address(..) => (END_OF_TIME, Uuid::max()),
         };
         Position { signed_in_at, session: SessionId(session), address }
     }
@@ -145,8 +160,7 @@ pub async fn search(
     let more_than = i64::from(limit) + 1;
     let examined = if filter.is_told_by(path) { more_than } else { EXAMINED };
     let name = filter.device_name.as_deref().map(pattern);
-    let since = filter.since.unwrap_or(DateTime::UNIX_EPOCH);
-    let until = filter.until.unwrap_or(END_OF_TIME);
+    let (since, until) = filter.signed_in();
     let (first, last) = filter.addresses.unzip();
     let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![
         &more_than,
