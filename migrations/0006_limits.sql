@@ -28,20 +28,28 @@ CREATE INDEX alarms_by_time ON alarms (at);
 -- with slots is a window of so many, each `every` long, the present one included, with `most` in all of them.
 -- `requests`, `meters`, `most` and `costs` are the entries, those of a request together. What comes back is a row a
 -- request: the entry that refused it, with the time to wait; or none, and what the window of its last entry comes to.
+-- `totals` and `tightest` are what the entries of each meter come to, and the least `most` of them: where there is room for
+-- all, which is nearly always, nobody's turn matters, and they are counted at once. `lasts` are the last meters of the
+-- requests.
 --
 -- All its rows are locked first, in order, so that no two nodes wait for each other, and only while this runs. A time
 -- before one that was counted already is taken for that: a node whose clock is behind opens no window anew.
 CREATE FUNCTION count_limits(
     present bigint,
     names text[], every bigint[], slots integer[],
-    requests integer[], meters integer[], most bigint[], costs bigint[]
+    requests integer[], meters integer[], most bigint[], costs bigint[],
+    totals bigint[], tightest bigint[], lasts integer[]
 ) RETURNS TABLE (request integer, refused integer, wait bigint, total bigint) LANGUAGE plpgsql AS $$
 DECLARE
     untils bigint[];
     sums bigint[];
     frees bigint[];
     added bigint[];
+    after_untils bigint[];
+    after_sums bigint[];
+    after_touched boolean[];
     touched boolean[] := array_fill(false, ARRAY[cardinality(names)]);
+    fits boolean := false;
     entry integer := 1;
     first integer;
     m integer;
@@ -68,6 +76,24 @@ BEGIN
                               FROM unnest(stored.counts) WITH ORDINALITY AS slot (count, i)
                              WHERE i <= stored.slot + meter.slots - newest) AS used
              ORDER BY n) AS found;
+
+    IF 0 <= ALL (costs) THEN
+        SELECT bool_and(CASE WHEN s = 0 THEN greatest(u, present) + (t - l) * e <= present ELSE c + t <= l END),
+               array_agg(CASE WHEN s = 0 THEN greatest(u, present) + t * e ELSE u END ORDER BY n),
+               array_agg(CASE WHEN s = 0 THEN c ELSE c + t END ORDER BY n),
+               array_agg(t <> 0 ORDER BY n)
+          INTO fits, after_untils, after_sums, after_touched
+          FROM unnest(untils, sums, every, slots, totals, tightest) WITH ORDINALITY AS meter (u, c, e, s, t, l, n);
+    END IF;
+    IF fits THEN
+        untils := after_untils;
+        sums := after_sums;
+        touched := after_touched;
+        added := totals;
+        RETURN QUERY SELECT n::integer, NULL::integer, 0::bigint, sums[last]
+                       FROM unnest(lasts) WITH ORDINALITY AS of_request (last, n);
+        entry := cardinality(requests) + 1;
+    END IF;
 
     WHILE entry <= cardinality(requests) LOOP
         first := entry;

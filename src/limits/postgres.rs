@@ -96,9 +96,24 @@ impl Ask for Count {
         let most: Vec<i64> = all().map(|(_, entry)| entry.most).collect();
         let costs: Vec<i64> = all().map(|(_, entry)| entry.cost).collect();
 
+        let (mut totals, mut tightest) = (vec![0_i64; names.len()], vec![i64::MAX; names.len()]);
+        for (_, entry) in all() {
+            let place = usize::try_from(places[entry.meter.as_str()] - 1).unwrap_or_default();
+            totals[place] = totals[place].saturating_add(entry.cost);
+            tightest[place] = tightest[place].min(entry.most);
+        }
+        let last = |(_, entries): &Self::Request| entries.last().map(|entry| places[entry.meter.as_str()]);
+        let lasts: Vec<i32> = requests.iter().filter_map(last).collect();
+
         let statement = connection.prepare_cached(include_str!("sql/count.sql")).await?;
         let rows = connection
-            .query(&statement, &[&present, &names, &every, &slots, &request, &place, &most, &costs])
+            .query(
+                &statement,
+                &[
+                    &present, &names, &every, &slots, &request, &place, &most, &costs, &totals, &tightest,
+                    &lasts,
+                ],
+            )
             .await?;
         let counted = rows.iter().map(|row| {
             let (refused, total): (Option<i32>, Option<i64>) = (row.get("refused"), row.get("total"));
