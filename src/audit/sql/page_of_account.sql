@@ -3,7 +3,9 @@ SELECT l.seq, l.account_id, l.sequence, l.event_type, l.at, l.leaf, e.event_vers
        e.recorded_at
   FROM (SELECT *
           FROM ledger
-         WHERE account_id = $7 AND ($8::text[] IS NULL OR event_type = ANY ($8)) AND seq > $2 AND seq <= $3 AND ($4::timestamptz IS NULL OR at >= $4) AND ($5::timestamptz IS NULL OR at < $5)
+         WHERE account_id = $7 AND seq > $2 AND seq <= $3
+           AND ($4::timestamptz IS NULL OR at >= $4) AND ($5::timestamptz IS NULL OR at < $5)
+           AND ($8::text[] IS NULL OR event_type = ANY ($8))
          ORDER BY seq
          LIMIT $6) AS l
   LEFT JOIN LATERAL (SELECT event_version, payload::text AS payload, metadata::text AS metadata, personal, recorded_at
