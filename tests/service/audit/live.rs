@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use reqwest::{Method, Response};
 
 use super::number;
-use crate::support::{Api, SignedIn, TestApp};
+use crate::support::{Api, Node, SignedIn, TestApp, TestDatabase};
 
 /// A connection that follows.
 struct Following {
@@ -149,4 +149,27 @@ async fn a_malformed_last_event_id_is_refused() {
     let auditor = app.staff("+989121234560", Role::Auditor).await;
     let request = app.api.request(Method::GET, "/audit/events/stream/?reason=x").bearer_auth(&auditor.access);
     Api::send(request.header("last-event-id", "x")).await.refuses_fields(&["Last-Event-ID"]);
+}
+
+#[tokio::test]
+async fn a_service_that_stops_waits_for_no_follower() {
+    let database = TestDatabase::new();
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("audit-stop");
+    let environment = [("DATABASE_URL", database.url.0.as_str())];
+    let node = Node::start(&folder, &environment);
+    let auditor = node.api.sign_in("+989121234560").await;
+    let grant = ["accounts", "grant", "+989121234560", "auditor"];
+    let granted = Node::command(&folder, &environment)
+        .env("COUNTERFOIL_PROFILE", "development")
+        .args(grant)
+        .output()
+        .unwrap();
+    assert!(granted.status.success(), "{granted:?}");
+    let mut following = Following::after(&node.api, &auditor, "&type=LimitsLifted", None).await;
+    let began = std::time::Instant::now();
+    let stopping = tokio::task::spawn_blocking(move || node.stop());
+    assert_eq!(following.next().await, None);
+    assert!(stopping.await.unwrap());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    std::fs::remove_dir_all(&folder).unwrap();
 }
