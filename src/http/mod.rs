@@ -29,8 +29,8 @@ use operations::{healthz, metrics, readyz};
 /// Every path, its methods and their handlers. A path answers with and without its trailing slash.
 pub fn routes(config: &mut ServiceConfig) {
     use accounts::{
-        devices, disown, identifiers, login, logout, logout_all, profile, refresh, resend, token_verify,
-        verify,
+        devices, disown, history, identifiers, login, logout, logout_all, profile, refresh, resend,
+        token_verify, verify,
     };
     use admin::{accounts as all_accounts, device_sessions};
     use audit::{accounts as audited_accounts, events, stream};
@@ -50,6 +50,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/accounts/profile/update", [web::patch().to(profile::patch)], &[Method::PATCH]))
         .service(resource("/accounts/logout", [web::post().to(logout::post)], &[Method::POST]))
         .service(resource("/accounts/logout/all", [web::post().to(logout_all::post)], &[Method::POST]))
+        .service(resource("/accounts/history", [get().to(history::get)], &[Method::GET, Method::HEAD]))
         .service(resource("/accounts/devices", [get().to(devices::get)], &[Method::GET, Method::HEAD]))
         .service(resource(
             &format!("{}/{{link}}", session_links::PATH),

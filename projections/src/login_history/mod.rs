@@ -7,6 +7,9 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, SessionId};
+use deadpool_postgres::GenericClient;
+use serde::Serialize;
+use uuid::Uuid;
 
 use crate::ReadModel;
 use crate::read_model::{Project, Recorded, changes, table};
@@ -90,7 +93,53 @@ impl Project for LoginHistoryChange {
     }
 }
 
+/// A line of a person's history, in the form that clients of the API know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// Which of the account's events it tells of.
+    pub sequence: i64,
+    /// When that was.
+    pub at: Option<DateTime<Utc>>,
+    /// What happened: the event's name.
+    pub event: Option<String>,
+    /// To which session.
+    pub session_id: Option<Uuid>,
+    /// Why.
+    pub reason: Option<String>,
+    /// The name that the device gave itself.
+    pub device_name: Option<String>,
+    /// The `User-Agent` header.
+    pub user_agent: Option<String>,
+    /// The address.
+    pub ip_address: Option<IpAddr>,
+}
+
+/// The lines of an account before that of an event, the newest first. The read model may be a moment behind the log.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn page(
+    client: &impl GenericClient,
+    account: AccountId,
+    before: i64,
+    limit: u8,
+) -> Result<Vec<Line>, tokio_postgres::Error> {
+    let statement = client.prepare_cached(include_str!("page.sql")).await?;
+    let rows = client.query(&statement, &[&account.0, &before, &i64::from(limit)]).await?;
+    let line = |row: &tokio_postgres::Row| Line {
+        sequence: row.get("sequence"),
+        at: row.get("at"),
+        event: row.get("event"),
+        session_id: row.get("session_id"),
+        reason: row.get("reason"),
+        device_name: row.get("device_name"),
+        user_agent: row.get("user_agent"),
+        ip_address: row.get("ip_address"),
+    };
+    Ok(rows.iter().map(line).collect())
+}
+
 /// A reason as its name stands in the event.
-fn name_of(reason: &impl serde::Serialize) -> Option<String> {
+fn name_of(reason: &impl Serialize) -> Option<String> {
     serde_json::to_value(reason).ok()?.as_str().map(str::to_owned)
 }

@@ -15,12 +15,8 @@ use super::{on_record, problem, reason};
 use crate::app::State;
 use crate::audit::{self, Filter, Pages, Record, csv};
 use crate::http::Problem;
-use crate::http::extract::{Auditor, Fields, Form, Query, Staff, Wrong, time};
+use crate::http::extract::{Auditor, Fields, Form, Query, Staff, USUAL, Wrong, limit, time};
 use crate::journal::JournalError;
-
-/// The most records on a page, and how many are on it where nothing is said.
-const MOST: u64 = 200;
-const USUAL: u64 = 50;
 
 /// How the log is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,12 +113,9 @@ pub struct Wanted {
 impl Form for Wanted {
     fn read(fields: &mut Fields) -> Option<Self> {
         let sought = Sought::read(fields);
-        let limit = fields.optional("limit", |text| {
-            let limit = text.parse().ok().filter(|limit| (1..=MOST).contains(limit));
-            limit.ok_or(Wrong("limit_out_of_range"))
-        });
+        let limit = limit(fields);
         let format = fields.optional("format", Format::parse);
-        Some(Self { sought: sought?, limit: limit?, format: format? })
+        Some(Self { sought: sought?, limit: limit?.map(|limit| u64::from(limit.get())), format: format? })
     }
 }
 
@@ -162,7 +155,7 @@ pub async fn get(
     let end = audit::end(&journal).await.map_err(|error| problem(&error))?;
     let pages = |most| Pages::new(journal, sought.filter, after..end, most);
     match format {
-        Format::Json => page(pages, limit.unwrap_or(USUAL)).await,
+        Format::Json => page(pages, limit.unwrap_or(USUAL.get().into())).await,
         Format::Ndjson => {
             Ok(whole(pages(limit.unwrap_or(u64::MAX)), "application/x-ndjson", Vec::new(), lines))
         }

@@ -12,6 +12,6 @@ pub use body::{Body, Complaint, Fields, Form, read_any_identifier, read_identifi
 pub use caller::{Caller, access_token, bearer, is_our_page, refresh_cookie};
 pub use client::{Peer, Shown, WantedLanguage, wanted_language};
 pub use forwarded::{ForwardedHeader, Proxies};
-pub use query::{Page, Query, Wrong, network, time};
+pub use query::{Page, Query, USUAL, Wrong, limit, network, time};
 pub use service_client::{ServiceClient, TokenForm};
 pub use staff::{Admin, Auditor, Staff, has_role};

@@ -18,7 +18,7 @@ use crate::http::Problem;
 const MOST: u8 = 200;
 
 /// How many are on it where nothing is said.
-const USUAL: NonZeroU8 = NonZeroU8::new(50).unwrap();
+pub const USUAL: NonZeroU8 = NonZeroU8::new(50).unwrap();
 
 /// The query of a request, read into `T`.
 #[derive(Debug)]
@@ -47,13 +47,18 @@ pub struct Page {
 
 impl Form for Page {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let limit = fields.optional("limit", |text| {
-            let limit = text.parse().ok().filter(|limit: &NonZeroU8| limit.get() <= MOST);
-            limit.ok_or(Wrong("limit_out_of_range"))
-        });
+        let limit = limit(fields);
         let cursor = fields.optional("cursor", str::parse);
         Some(Self { limit: limit?.unwrap_or(USUAL), cursor: cursor? })
     }
+}
+
+/// How many items, where it is said. The outer `None` is a complaint.
+pub fn limit(fields: &mut Fields) -> Option<Option<NonZeroU8>> {
+    fields.optional("limit", |text| {
+        let limit = text.parse().ok().filter(|limit: &NonZeroU8| limit.get() <= MOST);
+        limit.ok_or(Wrong("limit_out_of_range"))
+    })
 }
 
 /// Text that is not what it should be, by the name of the message that says so.

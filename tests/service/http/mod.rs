@@ -5,6 +5,7 @@ mod browsers;
 mod credentials;
 mod devices;
 mod general;
+mod history;
 mod identifiers;
 mod key_set;
 mod login;
