@@ -41,6 +41,8 @@ CREATE FUNCTION count_limits(
     totals bigint[], tightest bigint[], lasts integer[]
 ) RETURNS TABLE (request integer, refused integer, wait bigint, total bigint) LANGUAGE plpgsql AS $$
 DECLARE
+    written text[];
+    rows limits[];
     untils bigint[];
     sums bigint[];
     frees bigint[];
@@ -57,16 +59,19 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     -- Makes the rows that are missing, and locks those that are there without writing them. A meter that is only looked
     -- at needs neither.
-    INSERT INTO limits (key, kept_until)
-    SELECT name, to_timestamp((present / 3600000000 + 1) * 3600)
-      FROM unnest(names) WITH ORDINALITY AS meter (name, n)
-     WHERE n IN (SELECT asked.m FROM unnest(meters, costs) AS asked (m, cost) WHERE cost <> 0)
-     ORDER BY n
-    ON CONFLICT (key) DO UPDATE SET key = excluded.key WHERE false;
+    written := ARRAY(SELECT DISTINCT names[asked.m] FROM unnest(meters, costs) AS asked (m, cost) WHERE cost <> 0);
+    IF (SELECT count(*) FROM limits WHERE key = ANY (written)) = cardinality(written) THEN
+        PERFORM FROM limits WHERE key = ANY (written) ORDER BY key FOR UPDATE;
+    ELSE
+        INSERT INTO limits (key, kept_until)
+        SELECT name, to_timestamp((present / 3600000000 + 1) * 3600) FROM unnest(written) AS name ORDER BY name COLLATE "C"
+        ON CONFLICT (key) DO UPDATE SET key = excluded.key WHERE false;
+    END IF;
 
-    SELECT array_agg(found.until), array_agg(found.sum), array_agg(found.frees), array_agg(0)
-      INTO untils, sums, frees, added
-      FROM (SELECT coalesce(stored.until, 0) AS until,
+    SELECT array_agg(found.row), array_agg(found.until), array_agg(found.sum), array_agg(found.frees), array_agg(0)
+      INTO rows, untils, sums, frees, added
+      FROM (SELECT stored AS row,
+                   coalesce(stored.until, 0) AS until,
                    coalesce(used.sum, 0) AS sum,
                    (coalesce(stored.slot - used.oldest + 1, newest) + meter.slots) * meter.every AS frees
               FROM unnest(names, every, slots) WITH ORDINALITY AS meter (name, every, slots, n)
@@ -134,18 +139,16 @@ BEGIN
     END LOOP;
 
     -- What is given back comes out of the newest slot; where nothing is left, out of all of them.
-    INSERT INTO limits (key, until, slot, counts, kept_until)
-    SELECT meter.name, untils[n], newest,
-           CASE WHEN meter.slots = 0 OR sums[n] = 0 THEN '{}' ELSE
-               ARRAY[greatest(coalesce(moved.counts[1], 0) + added[n], 0)] || moved.counts[2:] END,
-           to_timestamp((greatest(untils[n], (newest + meter.slots) * meter.every) / 3600000000 + 1) * 3600)
+    UPDATE limits AS counted
+       SET until = untils[n], slot = newest,
+           counts = CASE WHEN meter.slots = 0 OR sums[n] = 0 THEN '{}' ELSE
+                        ARRAY[greatest(coalesce(moved.counts[1], 0) + added[n], 0)] || moved.counts[2:] END,
+           kept_until = to_timestamp((greatest(untils[n], (newest + meter.slots) * meter.every) / 3600000000 + 1) * 3600)
       FROM unnest(names, every, slots) WITH ORDINALITY AS meter (name, every, slots, n),
-           LATERAL (SELECT slot, counts FROM limits WHERE key = meter.name OFFSET 0) AS old,
-           LATERAL (SELECT greatest(old.slot, present / meter.every) AS newest) AS now,
-           LATERAL (SELECT least(newest - old.slot, meter.slots)::integer AS shift) AS later,
-           LATERAL (SELECT array_fill(0::bigint, ARRAY[shift]) || old.counts[1 : meter.slots - shift] AS counts) AS moved
-     WHERE touched[n]
-    ON CONFLICT (key) DO UPDATE SET until = excluded.until, slot = excluded.slot, counts = excluded.counts,
-                                    kept_until = excluded.kept_until;
+           LATERAL (SELECT rows[n] AS row) AS old,
+           LATERAL (SELECT greatest((old.row).slot, present / meter.every) AS newest) AS now,
+           LATERAL (SELECT least(newest - (old.row).slot, meter.slots)::integer AS shift) AS later,
+           LATERAL (SELECT array_fill(0::bigint, ARRAY[shift]) || (old.row).counts[1 : meter.slots - shift] AS counts) AS moved
+     WHERE touched[n] AND counted.key = meter.name;
 END
 $$;

@@ -47,7 +47,7 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(600);
 const SLOWED_FOR: TimeDelta = TimeDelta::minutes(5);
 
 /// For how long a node gathers what became of codes before it counts that. As much is lost when it dies.
-const GATHERED_FOR: Duration = Duration::from_millis(500);
+const GATHERED_FOR: Duration = Duration::from_secs(1);
 
 /// The most that a message is taken to cost: sums of such prices are still numbers.
 const DEAREST: i64 = 1 << 40;

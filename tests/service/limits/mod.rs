@@ -81,7 +81,7 @@ fn count(answers: &[Answer], status: u16) -> usize {
 /// Waits until a query comes to what is expected, since some things are counted after the answer.
 async fn comes_to(app: &TestApp, sql: &str, expected: i64) {
     let mut found = 0;
-    for _ in 0..100 {
+    for _ in 0..500 {
         found = app.database.value(sql).await;
         if found == expected {
             return;
