@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::support::{Answer, Api, Node, Proxy, TestDatabase};
+use crate::support::{Answer, Api, Node, Proxy, RedisServer, TestDatabase};
 
 const PHONE: &str = "+989121234567";
 
@@ -48,21 +48,27 @@ impl Cluster {
     fn start(name: &str) -> Self {
         let database = TestDatabase::new();
         let url = database.url.0.clone();
-        Self::of(name, database, [&url, &url], Vec::new())
+        Self::of(name, database, [&url, &url], Vec::new(), &[])
     }
 
-    /// With each answer of the database that late.
-    async fn far_from_the_database(name: &str, late_by: Duration) -> Self {
+    /// With each answer of the database that late, and with some settings in their environment.
+    async fn far_from_the_database(name: &str, late_by: Duration, settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::new();
         let proxies = vec![Proxy::start(&database.url).await, Proxy::start(&database.url).await];
         let urls: Vec<String> = proxies.iter().map(|proxy| proxy.url_of(&database.name).0).collect();
         proxies.iter().for_each(|proxy| proxy.delay(late_by));
-        Self::of(name, database, [&urls[0], &urls[1]], proxies)
+        Self::of(name, database, [&urls[0], &urls[1]], proxies, settings)
     }
 
-    fn of(name: &str, database: TestDatabase, urls: [&str; 2], proxies: Vec<Proxy>) -> Self {
+    fn of(
+        name: &str,
+        database: TestDatabase,
+        urls: [&str; 2],
+        proxies: Vec<Proxy>,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let nodes = urls.map(|url| Node::start(&folder, &[("DATABASE_URL", url)]));
+        let nodes = urls.map(|url| Node::start(&folder, &[settings, &[("DATABASE_URL", url)]].concat()));
         Self { nodes, database, folder, _proxies: proxies }
     }
 
@@ -197,7 +203,30 @@ async fn of_two_hundred_guesses_at_once_five_are_looked_at_and_the_right_code_af
     println!("guesses: {rounds} rounds, seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
 
-    let cluster = Cluster::far_from_the_database("far-guesses", FAR).await;
+    let redis = RedisServer::start();
+    let url = redis.url();
+    // Counted in Redis, and never the ones that refuse.
+    let shared = [
+        ("COUNTERFOIL__LIMITS__SHARED", "on"),
+        ("COUNTERFOIL__LIMITS__STORE", "redis"),
+        ("COUNTERFOIL__LIMITS__REDIS_URL", url.as_str()),
+        ("COUNTERFOIL__LIMITS__CODES_BURST", "100000"),
+        ("COUNTERFOIL__LIMITS__CODES_PER_PREFIX", "100000"),
+        ("COUNTERFOIL__LIMITS__TRIES_BURST", "100000"),
+        ("COUNTERFOIL__LIMITS__WRONG_CODES_PER_HOUR", "100000"),
+    ];
+    guess_at_once("far-guesses", &[], rounds, seed, &mut random).await;
+    guess_at_once("far-guesses-redis", &shared, rounds, seed, &mut random).await;
+}
+
+async fn guess_at_once(
+    name: &str,
+    settings: &[(&str, &str)],
+    rounds: u64,
+    seed: u64,
+    random: &mut fastrand::Rng,
+) {
+    let cluster = Cluster::far_from_the_database(name, FAR, settings).await;
     let mut signed_in = 0;
     for round in 0..rounds {
         let phone = &format!("+98912000{round:04}");
@@ -232,12 +261,12 @@ async fn of_two_hundred_guesses_at_once_five_are_looked_at_and_the_right_code_af
         let well: i64 = cluster.database.value(streams).await;
         assert_eq!(well, i64::try_from(round).unwrap() + 1, "seed {seed}, round {round}");
     }
-    println!("guesses: {signed_in} of {rounds} rounds ended in a sign-in");
+    println!("{name}: {signed_in} of {rounds} rounds ended in a sign-in");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_hundred_logins_and_resends_at_once_one_sends_a_message() {
-    let cluster = Cluster::far_from_the_database("far-logins", FAR).await;
+    let cluster = Cluster::far_from_the_database("far-logins", FAR, &[]).await;
     let answers = cluster
         .at_once(100, async |api, n| if n % 4 < 2 { api.login(PHONE).await } else { api.resend(PHONE).await })
         .await;

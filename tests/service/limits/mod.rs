@@ -6,7 +6,6 @@ mod budgets;
 mod cli;
 mod outage;
 mod prefixes;
-mod redis_server;
 mod stores;
 
 use std::time::Duration;
@@ -15,8 +14,7 @@ use futures_util::stream::{self, StreamExt as _};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, Api, TestApp};
-use redis_server::RedisServer;
+use crate::support::{Answer, Api, RedisServer, TestApp};
 
 type Setting<'a> = (&'static str, &'a str);
 

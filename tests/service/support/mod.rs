@@ -7,6 +7,7 @@ mod database;
 mod node;
 mod provider;
 mod proxy;
+mod redis_server;
 
 pub use app::TestApp;
 pub use client::{Answer, Api, SignedIn};
@@ -15,3 +16,4 @@ pub use database::TestDatabase;
 pub use node::Node;
 pub use provider::{Asked, Provider, Reply};
 pub use proxy::{Mood, Proxy};
+pub use redis_server::RedisServer;
