@@ -45,6 +45,7 @@ pub struct Active {
     /// Whose it is.
     pub member: Member,
     /// The device sessions that have not been ended, in the order of sign-in. Some may have expired since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<Session>,
 }
 
@@ -55,6 +56,7 @@ pub struct Suspended {
     /// Whose it is.
     pub member: Member,
     /// Until when; until it is reinstated where there is no time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -69,16 +71,21 @@ pub struct Member {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_codes: Option<Box<Codes>>,
     /// The kinds of identifier that it has one of, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identifiers: Vec<Channel>,
     /// How many identifiers it has let go.
     pub identifiers_let_go: u32,
     /// The last sessions that ended without anything being wrong with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_devices: Vec<SessionId>,
     /// The first session there was, by which clients are marked for the whole account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_session: Option<SessionId>,
     /// From which clients somebody signed in, the last of them last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<ClientMark>,
     /// The language that messages to its person are written in, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<LanguageTag>,
     /// What it may do beyond its own.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -107,20 +114,27 @@ const DENIALS: usize = 50;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Codes {
     /// The code that can be redeemed to sign in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenge: Option<Challenge>,
     /// The code that can be redeemed to add an identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adding: Option<Challenge>,
     /// When codes were sent to the account's identifiers, over the last 24 hours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sent: Vec<DateTime<Utc>>,
     /// When codes were sent to identifiers that it wants, over the last 24 hours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sent_elsewhere: Vec<DateTime<Utc>>,
     /// When wrong codes were tried, over the last hour.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wrong: Vec<DateTime<Utc>>,
     /// Wrong codes since the last right one.
     pub wrong_in_a_row: u32,
     /// The last refusal to send on record, until its window ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noted_refusal: Option<(CodeRefused, DateTime<Utc>)>,
     /// The refusal to look at a code on record, until its window ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noted_rejection: Option<DateTime<Utc>>,
 }
 
@@ -153,6 +167,7 @@ pub struct Session {
     /// When it ends in any case.
     pub ends_at: DateTime<Utc>,
     /// From which device and network it was last used; none where that was not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<ClientMark>,
 }
 
