@@ -22,7 +22,8 @@ use counterfoil_domain::user_account::{
     UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AccountId, Client, DeviceName, FullName, Identifier, LanguageTag, OtpCode, Reason, Role, SessionId,
+    AccountId, Channel, Client, DeviceName, FullName, Identifier, LanguageTag, OtpCode, Reason, Role,
+    SessionId,
 };
 use counterfoil_projections::profile::{self, Profile};
 use cqrs_es::Aggregate as _;
@@ -31,8 +32,8 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
-use crate::delivery::Courier;
 use crate::delivery::outbox::{About, Letter, Queued};
+use crate::delivery::{Courier, Route};
 use crate::ended_sessions::EndedSessions;
 use crate::entropy;
 use crate::extra_claims::{ClaimsSource, ConfiguredClaims};
@@ -101,6 +102,9 @@ pub enum AccountsError {
     /// Others changed the account each time it was tried.
     #[error("the account is busy")]
     Busy,
+    /// Nothing is sent to such identifiers here: no gateway is set for them.
+    #[error("no gateway reaches that identifier")]
+    NotTaken(Channel),
     /// A limit that all nodes share does not let it through.
     #[error(transparent)]
     Limits(#[from] LimitsError),
@@ -644,13 +648,16 @@ impl Accounts {
         Ok(in_time.unwrap_or_else(|_| Err(late()))?)
     }
 
-    /// Sends a code within the shared limits, which are asked before anything else happens.
+    /// Sends a code where there is a way for it, within the shared limits, which are asked before anything else happens.
     async fn counting_codes(
         &self,
         identifier: &Identifier,
         origin: &Origin,
         send: impl Future<Output = Result<CodeOnItsWay, AccountsError>>,
     ) -> Result<CodeOnItsWay, AccountsError> {
+        if let Route::None = self.courier.gateways().route(identifier) {
+            return Err(AccountsError::NotTaken(identifier.channel()));
+        }
         let counted = self.limits.count_code(identifier, origin.client.ip).await?;
         let sent = send.await;
         match &sent {
@@ -875,8 +882,8 @@ impl Accounts {
 
     /// The language that messages are written in after a request, where it names one.
     fn wanted(&self, origin: &Origin) -> Option<LanguageTag> {
-        let wanted = (!origin.languages.is_empty()).then(|| self.courier.texts().language(&origin.languages));
-        wanted.and_then(|language| LanguageTag::parse(language.tag()))
+        let wanted = self.courier.texts().wanted(&origin.languages)?;
+        LanguageTag::parse(wanted.tag())
     }
 }
 

@@ -233,6 +233,7 @@ impl State {
             let revoked = revoked_token::prune(db, now).await?;
             let statement = db.prepare_cached(include_str!("limits/sql/prune.sql")).await?;
             let counters = db.execute(&statement, &[&now]).await?;
+            outbox::expire(db, now).await?;
             Ok((revoked, outbox::prune(db, now - MESSAGES_KEPT).await?, counters))
         });
         if let Ok((sessions, messages, meters)) = pruned.await {

@@ -228,6 +228,16 @@ pub(super) async fn put_off(db: &Client, claimed: &Claimed, by: Duration, reason
     db.execute(&statement, &parameters).await.map(drop)
 }
 
+/// Settles messages that had expired by then and that no courier has taken, since no gateway was there for them: their content
+/// is kept for no longer than it is of use.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn expire(db: &Client, expired_by: DateTime<Utc>) -> Result<u64, Error> {
+    let statement = db.prepare_cached(include_str!("sql/expire.sql")).await?;
+    db.execute(&statement, &[&expired_by]).await
+}
+
 /// Forgets settled messages that had expired by then.
 ///
 /// # Errors

@@ -169,7 +169,12 @@ impl Texts {
     /// The language that an `Accept-Language` header, or a tag that was kept, likes best among those that there are
     /// messages in; the settings' where it names none of them.
     pub fn language(&self, wanted: &str) -> Language {
-        Language::best(wanted, self.languages()).unwrap_or(self.language)
+        self.wanted(wanted).unwrap_or(self.language)
+    }
+
+    /// The same; none where it names none of them.
+    pub fn wanted(&self, wanted: &str) -> Option<Language> {
+        Language::best(wanted, self.languages())
     }
 
     /// A message with that content, ready to be handed over.

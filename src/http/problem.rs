@@ -93,7 +93,7 @@ impl Problem {
     }
 
     /// The answer to a number or an address that nothing is sent to here.
-    pub fn not_taken(channel: Channel) -> Self {
+    fn not_taken(channel: Channel) -> Self {
         let (field, message) = match channel {
             Channel::Phone => ("phone_number", "phone_not_taken"),
             Channel::Email => ("email", "email_not_taken"),
@@ -107,6 +107,7 @@ impl Problem {
             AccountsError::Refused(refusal) => Self::from_refusal(*refusal, now),
             AccountsError::InvalidToken => Self::InvalidToken,
             AccountsError::Busy => Self::Unavailable,
+            AccountsError::NotTaken(channel) => Self::not_taken(*channel),
             AccountsError::Limits(error) => Self::from_limits(error),
             AccountsError::Journal(error) => Self::from_journal(error),
         }

@@ -5,7 +5,6 @@ use counterfoil_domain::values::{FullName, Identifier};
 
 use crate::accounts::Origin;
 use crate::app::State;
-use crate::delivery::Route;
 use crate::http::extract::{Body, Fields, Form, Peer, Shown, WantedLanguage, read_identifier};
 use crate::http::{Problem, answer};
 
@@ -29,9 +28,6 @@ pub async fn post(
     WantedLanguage(language): WantedLanguage,
     Body(login): Body<Login>,
 ) -> Result<HttpResponse, Problem> {
-    if let Route::None = state.accounts.courier().gateways().route(&login.identifier) {
-        return Err(Problem::not_taken(login.identifier.channel()));
-    }
     let code =
         state.accounts.request_otp(login.identifier, login.fullname, Origin { shown, ..peer.into() }).await;
     Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))

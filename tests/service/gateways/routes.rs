@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use counterfoil::clock::SystemClock;
 use counterfoil::delivery::{Accepted, Gateway, Gateways, Message, NotAccepted, Route};
 use counterfoil_domain::values::Identifier;
+use reqwest::Method;
 use serde_json::json;
 
 use super::{SECRET, email, phone, settings};
-use crate::support::TestApp;
+use crate::support::{Api, TestApp};
 
 /// The names of a route's gateways, in order.
 fn names(gateways: &Gateways, to: &Identifier) -> Vec<String> {
@@ -75,7 +76,7 @@ async fn a_gateway_of_the_programs_own_needs_its_section_and_the_section_its_gat
 }
 
 #[tokio::test]
-async fn what_no_gateway_takes_is_refused_at_login_with_400() {
+async fn what_no_gateway_takes_is_refused_with_400() {
     let app = TestApp::configured(
         "[delivery]\nemail = []\n[delivery.phone_in]\nIR = \"log\"\n[gateways.log]\nkind = \"log\"",
     )
@@ -90,4 +91,11 @@ async fn what_no_gateway_takes_is_refused_at_login_with_400() {
     }
     let answer = app.api.login("+989121234567").await.ok();
     assert!(answer.get("code").is_none(), "{answer}");
+
+    let app = TestApp::configured("[delivery]\nemail = []\nphone = \"echo\"").await;
+    let device = app.api.sign_in("+989121234567").await;
+    let request = app.api.request(Method::POST, "/accounts/identifiers/").bearer_auth(&device.access);
+    let added = Api::send(request.json(&json!({"email": "ada@example.com"}))).await;
+    added.is_problem(400, "invalid_fields");
+    assert!(added.text.contains("not taken here"), "{added:?}");
 }
