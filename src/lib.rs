@@ -22,6 +22,7 @@ mod lanes;
 pub mod language;
 pub mod limits;
 pub mod migrations;
+mod network;
 mod notices;
 pub mod oauth_clients;
 pub mod otp;

@@ -1,6 +1,5 @@
 //! `counterfoil sessions`
 
-use std::net::IpAddr;
 use std::process::ExitCode;
 
 use chrono::{DateTime, FixedOffset};
@@ -14,6 +13,7 @@ use super::{Failure, accounts, output, setup};
 use crate::accounts::Intervening;
 use crate::app::State;
 use crate::clock::{Clock as _, SystemClock};
+use crate::network;
 use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
@@ -37,7 +37,7 @@ pub struct List {
     #[arg(long)]
     account: Option<String>,
     /// Last used from an IP address, or from a network (192.0.2.0/24).
-    #[arg(long, value_parser = network)]
+    #[arg(long, value_parser = network::parse)]
     address: Option<IpNet>,
     /// With this in the device's name.
     #[arg(long, value_parser = DeviceName::parse)]
@@ -134,13 +134,5 @@ impl List {
             }
         }
         Ok(sessions)
-    }
-}
-
-/// A network in CIDR notation, or one address.
-fn network(text: &str) -> Result<IpNet, ipnet::AddrParseError> {
-    match text.parse::<IpAddr>() {
-        Ok(address) => Ok(address.to_canonical().into()),
-        Err(_) => text.parse(),
     }
 }

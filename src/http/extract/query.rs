@@ -1,7 +1,6 @@
 //! The query of a request: filters, each named once and read into its domain type.
 
 use std::future::{Ready, ready};
-use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::str::ParseBoolError;
 
@@ -13,6 +12,7 @@ use ipnet::IpNet;
 use super::body::{Complaint, Fields, Form};
 use crate::app::State;
 use crate::http::Problem;
+use crate::network;
 
 /// The most items on a page.
 const MOST: u8 = 200;
@@ -91,9 +91,5 @@ pub fn time(text: &str) -> Result<DateTime<Utc>, Wrong> {
 
 /// The addresses of a network in CIDR notation (RFC 4632, RFC 4291), or the one address.
 pub fn network(text: &str) -> Result<IpNet, Wrong> {
-    let network = match text.parse::<IpAddr>() {
-        Ok(address) => Some(address.to_canonical().into()),
-        Err(_) => text.parse::<IpNet>().ok(),
-    };
-    network.ok_or(Wrong("address_malformed"))
+    network::parse(text).map_err(|_| Wrong("address_malformed"))
 }

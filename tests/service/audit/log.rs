@@ -92,37 +92,41 @@ async fn a_spreadsheet_finds_no_formula_in_it() {
     assert_eq!(text.matches("\r\n").count(), 5);
 }
 
-/// A million events of a thousand accounts, filled in bulk: three hours in which the clocks of nodes differ by a second.
+/// `EVENTS` events of `ACCOUNTS` accounts, filled in bulk, ten milliseconds apart by clocks that differ by a second.
 const BULK: &str = "
+    CREATE TEMPORARY VIEW made AS
+    SELECT n, ('00000000-0000-0000-0000-' || lpad((n % ACCOUNTS)::text, 12, '0')) AS account, n / ACCOUNTS + 1 AS sequence,
+           CASE WHEN n % 100 = 0 THEN 'LoggedIn' WHEN n = EVENTS / 9 * 7 + 1 THEN 'LimitsLifted' ELSE 'TokenRefreshed' END AS type
+      FROM generate_series(0, EVENTS - 1) AS n;
     INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, leaf)
-    SELECT 'UserAccount', ('00000000-0000-0000-0000-' || lpad((n % 1000)::text, 12, '0')), n / 1000 + 1,
-           CASE WHEN n % 100 = 0 THEN 'LoggedIn' WHEN n = 777777 THEN 'LimitsLifted' ELSE 'TokenRefreshed' END, '1',
-           '{}', '{}', '\\x00'
-      FROM generate_series(0, 999999) AS n;
+    SELECT 'UserAccount', account, sequence, type, '1', '{}', '{}', '\\x00' FROM made;
     INSERT INTO ledger (seq, account_id, sequence, event_type, leaf, at)
-    SELECT n + 1, ('00000000-0000-0000-0000-' || lpad((n % 1000)::text, 12, '0'))::uuid, n / 1000 + 1,
-           CASE WHEN n % 100 = 0 THEN 'LoggedIn' WHEN n = 777777 THEN 'LimitsLifted' ELSE 'TokenRefreshed' END, '\\x00',
+    SELECT n + 1, account::uuid, sequence, type, '\\x00',
            '2026-01-01T00:00:00Z'::timestamptz + interval '10 ms' * n + interval '1 ms' * (n::bigint * 7919 % 1000)
-      FROM generate_series(0, 999999) AS n;
+      FROM made;
     INSERT INTO ledger_spans SELECT seq / 1000, min(at), max(at) FROM ledger GROUP BY 1;
-    UPDATE sequencer SET seq = 1000000;
+    UPDATE sequencer SET seq = EVENTS;
     ANALYZE";
 
+/// With `COUNTERFOIL_AUDIT_EVENTS=1000000` of a million, and each page has to be there within 50 ms at the median.
 #[tokio::test]
-#[ignore = "a minute: fills a database with a million events"]
-async fn every_page_of_a_million_events_goes_by_an_index_and_is_there_within_50_ms() {
+async fn every_page_of_many_events_goes_by_an_index() {
+    let asked = std::env::var("COUNTERFOIL_AUDIT_EVENTS").ok().map(|text| text.parse::<i64>().unwrap());
+    let events = asked.unwrap_or(100_000);
     let app = TestApp::start().await;
     let client = app.database.connect().await;
     client.batch_execute("SET synchronous_commit = off; SET work_mem = '64MB'").await.unwrap();
-    client.batch_execute(BULK).await.unwrap();
+    let bulk = BULK.replace("EVENTS", &events.to_string()).replace("ACCOUNTS", &(events / 1_000).to_string());
+    client.batch_execute(&bulk).await.unwrap();
     let journal = app.journal();
-    let time = |seconds| {
+    // In thousandths of all the time there is.
+    let time = |part: i64| {
         Some(
             "2026-01-01T00:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap()
-                + chrono::TimeDelta::seconds(seconds),
+                + chrono::TimeDelta::milliseconds(part * events / 100),
         )
     };
-    let account = Some(AccountId(Uuid::from_u128(0x500)));
+    let account = Some(AccountId(Uuid::from_u128(0x50)));
     let types = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let every = Filter::default();
     let filters = [
@@ -132,27 +136,27 @@ async fn every_page_of_a_million_events_goes_by_an_index_and_is_there_within_50_
         ("type", Filter { types: types(&["LoggedIn"]), ..every.clone() }),
         ("rare type", Filter { types: types(&["LimitsLifted"]), ..every.clone() }),
         ("types", Filter { types: types(&["LoggedIn", "LimitsLifted", "TokenRefreshed"]), ..every.clone() }),
-        ("a minute", Filter { since: time(5000), until: time(5060), ..every.clone() }),
-        ("since late", Filter { since: time(9990), ..every.clone() }),
+        ("a minute", Filter { since: time(500), until: time(506), ..every.clone() }),
+        ("since late", Filter { since: time(999), ..every.clone() }),
         ("until early", Filter { until: time(1), ..every.clone() }),
         (
             "type in a minute",
-            Filter { types: types(&["LoggedIn"]), since: time(5000), until: time(5060), ..every.clone() },
+            Filter { types: types(&["LoggedIn"]), since: time(500), until: time(506), ..every.clone() },
         ),
-        ("account in a minute", Filter { account, since: time(5000), until: time(5060), ..every.clone() }),
-        ("nothing", Filter { since: time(20_000), ..every }),
+        ("account in a minute", Filter { account, since: time(500), until: time(506), ..every.clone() }),
+        ("nothing", Filter { since: time(2_000), ..every }),
     ];
     for (name, filter) in filters {
-        for after in [0, 500_000, 999_900] {
+        for after in [0, events / 2, events - 100] {
             let mut took = Vec::new();
             for _ in 0..11 {
                 let began = std::time::Instant::now();
-                counterfoil::audit::page(&journal, &filter, after, 1_000_000, 200).await.unwrap();
+                counterfoil::audit::page(&journal, &filter, after, events, 200).await.unwrap();
                 took.push(began.elapsed());
             }
             took.sort_unstable();
             eprintln!("{name} after {after}: median {:?}", took[5]);
-            assert!(took[5].as_millis() < 50, "{name} after {after}: {took:?}");
+            assert!(asked.is_none() || took[5].as_millis() < 50, "{name} after {after}: {took:?}");
         }
     }
 
@@ -161,7 +165,7 @@ async fn every_page_of_a_million_events_goes_by_an_index_and_is_there_within_50_
         (
             "ledger_by_account",
             include_str!("../../../src/audit/sql/page_of_account.sql"),
-            &["'00000000-0000-0000-0000-000000000500'::uuid", "NULL"],
+            &["'00000000-0000-0000-0000-000000000050'::uuid", "NULL"],
         ),
         ("ledger_by_type", include_str!("../../../src/audit/sql/page_of_types.sql"), &["'{LoggedIn}'"]),
         (
@@ -170,7 +174,8 @@ async fn every_page_of_a_million_events_goes_by_an_index_and_is_there_within_50_
             &["'{LoggedIn,LimitsLifted}'"],
         ),
     ] {
-        let usual = ["'UserAccount'", "0", "1000000", "NULL", "NULL", "200"];
+        let end = events.to_string();
+        let usual = ["'UserAccount'", "0", &end, "NULL", "NULL", "200"];
         let mut sql: String =
             sql.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join(" ");
         for (n, value) in usual.iter().chain(more).enumerate() {
