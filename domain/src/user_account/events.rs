@@ -6,6 +6,7 @@ use std::ops::Not;
 use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
 
 use crate::user_account::{Asker, Purpose};
 use crate::values::{
@@ -63,7 +64,7 @@ pub enum Actor {
 }
 
 /// What happened, without anything personal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 pub enum Fact {
     /// A code was asked for and is to be sent to an identifier of this account, or one that it may become. A code to
     /// sign in makes any before it void. A code for another account to add the identifier only counts here: it is tried
@@ -368,9 +369,7 @@ impl SignOutReason {
             Self::Suspended => "suspended",
         }
     }
-}
 
-impl SignOutReason {
     /// Whether the device may have been its owner's until the end, as far as the reason tells.
     pub(super) fn leaves_device_known(self) -> bool {
         match self {
@@ -392,173 +391,48 @@ impl UserAccountEvent {
     pub const VERSION: &'static str = "1";
 
     /// The names of all events.
-    pub const NAMES: [&'static str; 23] = [
-        "OtpRequested",
-        "OtpResent",
-        "OtpRequestRefused",
-        "OtpRejected",
-        "UserRegistered",
-        "LoggedIn",
-        "TokenRefreshed",
-        "TokenRefreshRetried",
-        "ClientChanged",
-        "TokenReuseDetected",
-        "LoggedOut",
-        "DeviceRenamed",
-        "ProfileUpdated",
-        "LimitsLifted",
-        "IdentifierRequested",
-        "IdentifierAdded",
-        "IdentifierReplaced",
-        "IdentifierReleased",
-        "RolesChanged",
-        "AccountSuspended",
-        "AccountReinstated",
-        "AccessDenied",
-        "AuditRead",
-    ];
+    pub const NAMES: &'static [&'static str] = Fact::VARIANTS;
+
+    /// The event's name, as in the `event_type` column.
+    pub fn name(&self) -> &'static str {
+        (&self.fact).into()
+    }
 
     /// The session that the event ends, and until when a token of it could still be presented.
     pub fn ended_session(&self) -> Option<(SessionId, DateTime<Utc>)> {
-        match self.fact {
-            Fact::LoggedOut { session, expires_at, reason: _, by: _ } => Some((session, expires_at)),
-            Fact::OtpRequested { .. }
-            | Fact::OtpResent { .. }
-            | Fact::OtpRequestRefused { .. }
-            | Fact::OtpRejected { .. }
-            | Fact::UserRegistered { .. }
-            | Fact::LoggedIn { .. }
-            | Fact::TokenRefreshed { .. }
-            | Fact::TokenRefreshRetried { .. }
-            | Fact::ClientChanged { .. }
-            | Fact::TokenReuseDetected { .. }
-            | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted { .. }
-            | Fact::RolesChanged { .. }
-            | Fact::AccountSuspended { .. }
-            | Fact::AccountReinstated { .. }
-            | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. }
-            | Fact::IdentifierRequested { .. }
-            | Fact::IdentifierAdded { .. }
-            | Fact::IdentifierReplaced { .. }
-            | Fact::IdentifierReleased { .. } => None,
-        }
+        let Fact::LoggedOut { session, expires_at, .. } = self.fact else { return None };
+        Some((session, expires_at))
     }
 
     /// The kind of identifier that the event makes the account's; which one, its person tells.
     pub fn gained(&self) -> Option<Channel> {
-        match self.fact {
-            Fact::IdentifierAdded { channel } | Fact::IdentifierReplaced { channel } => Some(channel),
-            Fact::OtpRequested { .. }
-            | Fact::OtpResent { .. }
-            | Fact::OtpRequestRefused { .. }
-            | Fact::OtpRejected { .. }
-            | Fact::UserRegistered { .. }
-            | Fact::LoggedIn { .. }
-            | Fact::TokenRefreshed { .. }
-            | Fact::TokenRefreshRetried { .. }
-            | Fact::ClientChanged { .. }
-            | Fact::TokenReuseDetected { .. }
-            | Fact::LoggedOut { .. }
-            | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted { .. }
-            | Fact::RolesChanged { .. }
-            | Fact::AccountSuspended { .. }
-            | Fact::AccountReinstated { .. }
-            | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. }
-            | Fact::IdentifierRequested { .. }
-            | Fact::IdentifierReleased { .. } => None,
-        }
+        let (Fact::IdentifierAdded { channel } | Fact::IdentifierReplaced { channel }) = self.fact else {
+            return None;
+        };
+        Some(channel)
     }
 
     /// The kind of identifier that finds the account no more, or no more by the one it had.
     pub fn let_go(&self) -> Option<Channel> {
-        match self.fact {
-            Fact::IdentifierReplaced { channel } | Fact::IdentifierReleased { channel } => Some(channel),
-            Fact::OtpRequested { .. }
-            | Fact::OtpResent { .. }
-            | Fact::OtpRequestRefused { .. }
-            | Fact::OtpRejected { .. }
-            | Fact::UserRegistered { .. }
-            | Fact::LoggedIn { .. }
-            | Fact::TokenRefreshed { .. }
-            | Fact::TokenRefreshRetried { .. }
-            | Fact::ClientChanged { .. }
-            | Fact::TokenReuseDetected { .. }
-            | Fact::LoggedOut { .. }
-            | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted { .. }
-            | Fact::RolesChanged { .. }
-            | Fact::AccountSuspended { .. }
-            | Fact::AccountReinstated { .. }
-            | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. }
-            | Fact::IdentifierRequested { .. }
-            | Fact::IdentifierAdded { .. } => None,
-        }
+        let (Fact::IdentifierReplaced { channel } | Fact::IdentifierReleased { channel }) = self.fact else {
+            return None;
+        };
+        Some(channel)
     }
 
     /// Which of the staff brought it about; nobody where it was the person himself, or time.
     pub fn by(&self) -> Option<Actor> {
-        match self.fact {
-            Fact::RolesChanged { by, .. }
-            | Fact::AccountSuspended { by, .. }
-            | Fact::AccountReinstated { by }
-            | Fact::LimitsLifted { by } => Some(by),
-            Fact::LoggedOut { by, .. } => by,
-            Fact::OtpRequested { .. }
-            | Fact::OtpResent { .. }
-            | Fact::OtpRequestRefused { .. }
-            | Fact::OtpRejected { .. }
-            | Fact::UserRegistered { .. }
-            | Fact::LoggedIn { .. }
-            | Fact::TokenRefreshed { .. }
-            | Fact::TokenRefreshRetried { .. }
-            | Fact::ClientChanged { .. }
-            | Fact::TokenReuseDetected { .. }
-            | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {}
-            | Fact::IdentifierRequested { .. }
-            | Fact::IdentifierAdded { .. }
-            | Fact::IdentifierReplaced { .. }
-            | Fact::IdentifierReleased { .. }
-            | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. } => None,
+        if let Fact::LoggedOut { by, .. } = self.fact {
+            return by;
         }
-    }
-
-    /// The event's name, as in the `event_type` column.
-    pub fn name(&self) -> &'static str {
-        match self.fact {
-            Fact::OtpRequested { .. } => "OtpRequested",
-            Fact::OtpResent { .. } => "OtpResent",
-            Fact::OtpRequestRefused { .. } => "OtpRequestRefused",
-            Fact::OtpRejected { .. } => "OtpRejected",
-            Fact::UserRegistered { .. } => "UserRegistered",
-            Fact::LoggedIn { .. } => "LoggedIn",
-            Fact::TokenRefreshed { .. } => "TokenRefreshed",
-            Fact::TokenRefreshRetried { .. } => "TokenRefreshRetried",
-            Fact::ClientChanged { .. } => "ClientChanged",
-            Fact::TokenReuseDetected { .. } => "TokenReuseDetected",
-            Fact::LoggedOut { .. } => "LoggedOut",
-            Fact::DeviceRenamed { .. } => "DeviceRenamed",
-            Fact::ProfileUpdated {} => "ProfileUpdated",
-            Fact::IdentifierRequested { .. } => "IdentifierRequested",
-            Fact::IdentifierAdded { .. } => "IdentifierAdded",
-            Fact::IdentifierReplaced { .. } => "IdentifierReplaced",
-            Fact::IdentifierReleased { .. } => "IdentifierReleased",
-            Fact::LimitsLifted { .. } => "LimitsLifted",
-            Fact::RolesChanged { .. } => "RolesChanged",
-            Fact::AccountSuspended { .. } => "AccountSuspended",
-            Fact::AccountReinstated { .. } => "AccountReinstated",
-            Fact::AccessDenied { .. } => "AccessDenied",
-            Fact::AuditRead { .. } => "AuditRead",
-        }
+        let (Fact::RolesChanged { by, .. }
+        | Fact::AccountSuspended { by, .. }
+        | Fact::AccountReinstated { by }
+        | Fact::LimitsLifted { by }) = self.fact
+        else {
+            return None;
+        };
+        Some(by)
     }
 }
 

@@ -41,33 +41,12 @@ impl CodeSent {
     /// # Errors
     /// The refusal on record.
     pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
-        match event.fact {
-            Fact::OtpRequested { channel, purpose, nonce, expires_at, registering: _, asker: _, test: _ }
-            | Fact::OtpResent { channel, purpose, nonce, expires_at, asker: _, test: _ } => {
-                Some(Ok(Self { channel, purpose, nonce, sent_at: event.at, expires_at }))
-            }
-            Fact::OtpRequestRefused { .. } => event.refusal().map(Err),
-            Fact::OtpRejected { .. }
-            | Fact::UserRegistered { .. }
-            | Fact::LoggedIn { .. }
-            | Fact::TokenRefreshed { .. }
-            | Fact::TokenRefreshRetried { .. }
-            | Fact::ClientChanged { .. }
-            | Fact::TokenReuseDetected { .. }
-            | Fact::LoggedOut { .. }
-            | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted { .. }
-            | Fact::RolesChanged { .. }
-            | Fact::AccountSuspended { .. }
-            | Fact::AccountReinstated { .. }
-            | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. }
-            | Fact::IdentifierRequested { .. }
-            | Fact::IdentifierAdded { .. }
-            | Fact::IdentifierReplaced { .. }
-            | Fact::IdentifierReleased { .. } => None,
+        if let Fact::OtpRequested { channel, purpose, nonce, expires_at, .. }
+        | Fact::OtpResent { channel, purpose, nonce, expires_at, .. } = event.fact
+        {
+            return Some(Ok(Self { channel, purpose, nonce, sent_at: event.at, expires_at }));
         }
+        matches!(event.fact, Fact::OtpRequestRefused { .. }).then(|| event.refusal().map(Err))?
     }
 }
 
@@ -113,41 +92,21 @@ impl SessionTokens {
 impl UserAccountEvent {
     /// What the caller is told where the event is a code refused.
     pub fn refusal(&self) -> Option<Refusal> {
-        match self.fact {
-            Fact::OtpRequestRefused { reason, until, asker: _ } => Some(reason.refusal(until)),
-            Fact::OtpRejected { reason, until, .. } => Some(match (reason, until) {
-                (CodeRejected::Paused | CodeRejected::Locked, Some(until)) => Refusal::TooManyTries { until },
-                (CodeRejected::DeviceLimit, _) => Refusal::DeviceLimitReached,
-                (
-                    CodeRejected::Paused
-                    | CodeRejected::Locked
-                    | CodeRejected::Wrong
-                    | CodeRejected::Expired
-                    | CodeRejected::Suspended,
-                    _,
-                ) => Refusal::InvalidCode,
-            }),
-            Fact::OtpRequested { .. }
-            | Fact::OtpResent { .. }
-            | Fact::UserRegistered { .. }
-            | Fact::LoggedIn { .. }
-            | Fact::TokenRefreshed { .. }
-            | Fact::TokenRefreshRetried { .. }
-            | Fact::ClientChanged { .. }
-            | Fact::TokenReuseDetected { .. }
-            | Fact::LoggedOut { .. }
-            | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted { .. }
-            | Fact::RolesChanged { .. }
-            | Fact::AccountSuspended { .. }
-            | Fact::AccountReinstated { .. }
-            | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. }
-            | Fact::IdentifierRequested { .. }
-            | Fact::IdentifierAdded { .. }
-            | Fact::IdentifierReplaced { .. }
-            | Fact::IdentifierReleased { .. } => None,
+        if let Fact::OtpRequestRefused { reason, until, asker: _ } = self.fact {
+            return Some(reason.refusal(until));
         }
+        let Fact::OtpRejected { reason, until, .. } = self.fact else { return None };
+        Some(match (reason, until) {
+            (CodeRejected::Paused | CodeRejected::Locked, Some(until)) => Refusal::TooManyTries { until },
+            (CodeRejected::DeviceLimit, _) => Refusal::DeviceLimitReached,
+            (
+                CodeRejected::Paused
+                | CodeRejected::Locked
+                | CodeRejected::Wrong
+                | CodeRejected::Expired
+                | CodeRejected::Suspended,
+                _,
+            ) => Refusal::InvalidCode,
+        })
     }
 }
