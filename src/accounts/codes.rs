@@ -1,0 +1,248 @@
+//! Codes: asked for, and redeemed to sign in or to add an identifier.
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::commands::{
+    AddIdentifier, LiftLimits, RequestOtp, ResendOtp, VerifyIdentifier, VerifyOtp,
+};
+use counterfoil_domain::user_account::{
+    Actor, CodeSent, Purpose, Refusal, SessionTokens, UserAccountCommand,
+};
+use counterfoil_domain::values::{FullName, Identifier, OtpCode};
+use counterfoil_projections::profile::Profile;
+
+use super::staff::Intervening;
+use super::{Accounts, AccountsError, CodeOnItsWay, Origin, SignedIn, accepted, outcome};
+use crate::delivery::Route;
+use crate::entropy;
+use crate::held_back::held_back;
+use crate::journal::Address;
+use crate::tokens::Token;
+
+impl Accounts {
+    /// Sends a code, for an account that may not exist yet.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the identifier may get no code now.
+    pub async fn request_otp(
+        &self,
+        identifier: Identifier,
+        fullname: Option<FullName>,
+        origin: Origin,
+    ) -> Result<CodeOnItsWay, AccountsError> {
+        let (at, nonce) = (self.clock.now(), entropy::challenge_nonce());
+        let command = RequestOtp {
+            at,
+            identifier: identifier.clone(),
+            purpose: Purpose::SignIn,
+            fullname,
+            nonce,
+            client: origin.client.clone(),
+            shown: None,
+            test: self.courier.codes().is_test(&identifier),
+        };
+        let send = self.send_code(&identifier, &origin, at, command.into());
+        self.counting_codes(&identifier, &origin, send).await
+    }
+
+    /// Sends the pending code once more.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when no code is pending, or the identifier may get none now.
+    pub async fn resend_otp(
+        &self,
+        identifier: Identifier,
+        origin: Origin,
+    ) -> Result<CodeOnItsWay, AccountsError> {
+        let (at, nonce) = (self.clock.now(), entropy::challenge_nonce());
+        let command = ResendOtp {
+            at,
+            identifier: identifier.clone(),
+            nonce,
+            client: origin.client.clone(),
+            shown: None,
+            test: self.courier.codes().is_test(&identifier),
+        };
+        let send = self.send_code(&identifier, &origin, at, command.into());
+        self.counting_codes(&identifier, &origin, send).await
+    }
+
+    /// Redeems a code for a session.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the code is not valid or too many were tried.
+    pub async fn verify_otp(
+        &self,
+        identifier: Identifier,
+        code: OtpCode,
+        origin: Origin,
+    ) -> Result<SignedIn, AccountsError> {
+        let at = self.clock.now();
+        let command = VerifyOtp {
+            at,
+            identifier: identifier.clone(),
+            code,
+            session: entropy::session_id(at),
+            client: origin.client.clone(),
+            language: self.wanted(&origin),
+            shown: None,
+            test: self.courier.codes().is_test(&identifier),
+        };
+        let redeem = async {
+            let address = Address::Identifier(identifier.clone());
+            let done = self.execute(address, &origin, at, command.into()).await?;
+            let session = outcome(&done.events, SessionTokens::from_event)?;
+            Ok((done, session))
+        };
+        let (done, session) = self.counting_tries(&identifier, &origin, redeem).await?;
+        let tokens = self.issue(done.account, &session, done.profile.as_ref()).await?;
+        Ok(SignedIn { account: done.account, tokens, profile: done.profile })
+    }
+
+    /// Sends a code to another identifier of the account that an access token speaks for: one to be added, or to take
+    /// the place of the former one that it has of that kind.
+    ///
+    /// The account puts on record that it wants the identifier; then the account whose it is, or may become, sends the
+    /// code, as it would one to sign in there: whoever asks, a number gets no more codes than it may.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the account may ask for no code now or the identifier may get none, when the
+    /// account has that identifier, or when the session has ended meanwhile.
+    pub async fn add_identifier(
+        &self,
+        token: Token,
+        identifier: Identifier,
+        former: Option<Identifier>,
+        origin: Origin,
+    ) -> Result<CodeOnItsWay, AccountsError> {
+        let (at, nonce) = (self.clock.now(), entropy::challenge_nonce());
+        let wanted = AddIdentifier {
+            at,
+            session: token.session,
+            identifier: identifier.clone(),
+            former,
+            nonce,
+            client: origin.client.clone(),
+        };
+        let command = RequestOtp {
+            at,
+            identifier: identifier.clone(),
+            purpose: Purpose::AddIdentifier,
+            fullname: None,
+            nonce,
+            client: origin.client.clone(),
+            shown: None,
+            test: self.courier.codes().is_test(&identifier),
+        };
+        let send = async {
+            let done = self.execute(Address::Account(token.account), &origin, at, wanted.into()).await?;
+            accepted(&done.events)?;
+            self.send_code(&identifier, &origin, at, command.into()).await
+        };
+        self.counting_codes(&identifier, &origin, send).await
+    }
+
+    /// Redeems a code that went to another identifier, which becomes that of the account that an access token speaks
+    /// for; its profile, where the commit gave it back.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the code is not valid or too many were tried, when it is and another account has
+    /// the identifier, or when the session has ended meanwhile.
+    pub async fn verify_identifier(
+        &self,
+        token: Token,
+        identifier: Identifier,
+        former: Option<Identifier>,
+        code: OtpCode,
+        origin: Origin,
+    ) -> Result<Option<Profile>, AccountsError> {
+        let at = self.clock.now();
+        let command = VerifyIdentifier {
+            at,
+            session: token.session,
+            former,
+            identifier: identifier.clone(),
+            code,
+            client: origin.client.clone(),
+        };
+        let redeem = async {
+            let done = self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+            accepted(&done.events)?;
+            Ok(done.profile)
+        };
+        self.counting_tries(&identifier, &origin, redeem).await
+    }
+
+    /// Lifts what wrong codes and many codes have set against the account of an identifier; whether there is one. For whoever
+    /// runs the service.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub async fn lift_limits(&self, identifier: Identifier) -> Result<bool, AccountsError> {
+        let at = self.clock.now();
+        let command = LiftLimits { at, by: Actor::Operator };
+        let Intervening { origin, .. } = Intervening::operator(None);
+        let done = self.execute(Address::Identifier(identifier), &origin, at, command.into()).await?;
+        Ok(!done.events.is_empty())
+    }
+
+    /// Sends a code where there is a way for it, within the shared limits, which are asked before anything else happens.
+    async fn counting_codes(
+        &self,
+        identifier: &Identifier,
+        origin: &Origin,
+        send: impl Future<Output = Result<CodeOnItsWay, AccountsError>>,
+    ) -> Result<CodeOnItsWay, AccountsError> {
+        if let Route::None = self.courier.gateways().route(identifier) {
+            return Err(AccountsError::NotTaken(identifier.channel()));
+        }
+        let counted = self.limits.count_code(identifier, origin.client.ip).await?;
+        let sent = send.await;
+        match &sent {
+            Ok(_) => counted.sent(),
+            Err(AccountsError::Refused(_)) => counted.not_sent(),
+            // It may have been sent.
+            Err(_) => {}
+        }
+        sent
+    }
+
+    /// Redeems a code within the shared limits, which are asked before anything else happens.
+    async fn counting_tries<T>(
+        &self,
+        identifier: &Identifier,
+        origin: &Origin,
+        redeem: impl Future<Output = Result<T, AccountsError>>,
+    ) -> Result<T, AccountsError> {
+        self.limits.count_try(origin.client.ip).await?;
+        let redeemed = redeem.await;
+        match &redeemed {
+            Ok(_) => self.limits.count_redeemed(identifier),
+            Err(AccountsError::Refused(Refusal::InvalidCode)) => self.limits.count_wrong_code(),
+            Err(_) => {}
+        }
+        redeemed
+    }
+
+    /// Sends a code or refuses to. Where there is an account that takes less time than where one begins, for which keys are
+    /// made and rows added; the answer is held back until it no longer tells.
+    async fn send_code(
+        &self,
+        identifier: &Identifier,
+        origin: &Origin,
+        at: DateTime<Utc>,
+        command: UserAccountCommand,
+    ) -> Result<CodeOnItsWay, AccountsError> {
+        let address = Address::Identifier(identifier.clone());
+        let done = held_back(self.execute(address, origin, at, command)).await?;
+        let sent = outcome(&done.events, CodeSent::from_event)?;
+        Ok(CodeOnItsWay {
+            expires_in: (sent.expires_at - sent.sent_at).to_std().unwrap_or_default(),
+            resend_after: self.services.policy.resend_after.to_std().unwrap_or_default(),
+            code: self
+                .courier
+                .gateways()
+                .echoes(identifier)
+                .then(|| self.courier.codes().derive(&sent.nonce, identifier, sent.purpose)),
+        })
+    }
+}

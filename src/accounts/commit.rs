@@ -1,0 +1,199 @@
+//! How a command comes about: load, decide, append, and again while others are faster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::commands::{ReleaseIdentifier, RequestOtp, ResendOtp, VerifyOtp};
+use counterfoil_domain::user_account::{Refusal, UserAccount, UserAccountCommand, UserAccountEvent};
+use counterfoil_domain::values::{AccountId, Client};
+use cqrs_es::Aggregate as _;
+use cqrs_es::event_sink::EventSink;
+use tokio::sync::OwnedMutexGuard;
+
+use super::{Accounts, AccountsError, Done, Origin, TIME_LIMIT};
+use crate::database::DatabaseError;
+use crate::entropy;
+use crate::journal::{Address, Commit, JournalError, Loaded, Verdict};
+
+impl Accounts {
+    /// Does what somebody asks of an account.
+    pub(super) async fn carry_out(
+        &self,
+        account: AccountId,
+        origin: &Origin,
+        command: impl FnOnce(DateTime<Utc>, Client) -> UserAccountCommand,
+    ) -> Result<Done, AccountsError> {
+        let at = self.clock.now();
+        self.execute(Address::Account(account), origin, at, command(at, origin.client.clone())).await
+    }
+
+    /// Decides and appends, again while others are faster, until the time limit.
+    pub(super) async fn execute(
+        &self,
+        address: Address,
+        origin: &Origin,
+        at: DateTime<Utc>,
+        command: UserAccountCommand,
+    ) -> Result<Done, AccountsError> {
+        let decide_until_it_holds = async {
+            // On this node, commands for one account run one after another: racing them would only waste the work of
+            // all but one. Between nodes the database decides.
+            let (_turn, mut loaded) = self.turn(&address, at).await?;
+            (|| self.attempt(&address, loaded.take(), origin, at, command.clone()))
+                .retry(backoff())
+                .when(|error| matches!(error, AccountsError::Busy))
+                .await
+        };
+        tokio::time::timeout(TIME_LIMIT, decide_until_it_holds).await.unwrap_or_else(|_| Err(late().into()))
+    }
+
+    /// Waits for the account's turn. An identifier that is not known to be anybody's waits by its hash first, so that
+    /// a crowd of first requests makes one account at the first try; then the account it would begin comes along.
+    async fn turn(
+        &self,
+        address: &Address,
+        at: DateTime<Utc>,
+    ) -> Result<([Option<OwnedMutexGuard<()>>; 2], Option<Loaded>), AccountsError> {
+        let of_account =
+            async |account: AccountId| Some(self.lanes.enter(account.0.as_bytes().to_vec()).await);
+        let lookup = match address {
+            Address::Account(account) => return Ok(([None, of_account(*account).await], None)),
+            Address::Identifier(identifier) => self.journal.personal_data().lookup(identifier),
+        };
+        if let Some(owner) = self.journal.remembered_owner(&lookup) {
+            return Ok(([None, of_account(owner).await], None));
+        }
+        let first = self.lanes.enter(lookup).await;
+        let loaded = until_available(|| self.journal.load(address, at)).await?;
+        if loaded.head.version == 0 {
+            return Ok(([Some(first), None], Some(loaded)));
+        }
+        Ok(([Some(first), of_account(loaded.head.account).await], None))
+    }
+
+    async fn attempt(
+        &self,
+        address: &Address,
+        loaded: Option<Loaded>,
+        origin: &Origin,
+        at: DateTime<Utc>,
+        command: UserAccountCommand,
+    ) -> Result<Done, AccountsError> {
+        let mut loaded = match loaded {
+            Some(loaded) => loaded,
+            None => until_available(|| self.journal.load(address, at)).await?,
+        };
+        let command = shown_to(loaded.head.account, origin, command);
+        let mut decided = self.decide(&loaded, command.clone()).await;
+        let is_put_to_the_test = matches!(&decided, Ok((events, Some(_)))
+            if events.iter().all(|event| event.gained().is_none()));
+        if loaded.remembered && !is_put_to_the_test {
+            // Nothing would be written, so nothing would find out that memory is out of date; or only after another
+            // account has let an identifier go.
+            loaded = until_available(|| self.journal.load_anew(address, at)).await?;
+            decided = self.decide(&loaded, command).await;
+        }
+        let account = loaded.head.account;
+        let done = |events, profile| Ok(Done { account, events, profile });
+        let (events, Some(state)) = decided? else { return done(Vec::new(), None) };
+
+        for event in &events {
+            self.make_way(event, origin, at).await?;
+        }
+        let messages = self.messages(account, &events, &state, origin).await?;
+        let wakes = messages.iter().any(|message| message.handed_to.is_none());
+        let id = entropy::uuid_v7(at);
+        let request = Some(origin.request.as_str());
+        let personal_data = self.journal.personal_data();
+        let commit = Commit::new(id, request, loaded, state, events.clone(), messages, personal_data);
+        let Some(commit) = commit.map(Arc::new) else { return done(events, None) };
+        // Sent again as it is while it is in doubt: deciding again before it is settled could do it twice.
+        match until_available(|| self.journal.append(&commit)).await? {
+            Verdict::Committed(profile) => {
+                for event in &events {
+                    if let Some((session, expires_at)) = event.ended_session() {
+                        self.ended.insert(session, expires_at);
+                    }
+                }
+                if wakes {
+                    self.courier.wake();
+                }
+                done(events, profile)
+            }
+            Verdict::Stale => {
+                metrics::counter!("counterfoil_commits_stale_total").increment(1);
+                Err(AccountsError::Busy)
+            }
+        }
+    }
+
+    /// Sees to it that nobody has the identifier that an event makes the account's. Nobody but who has proved that it is
+    /// his comes this far.
+    async fn make_way(
+        &self,
+        event: &UserAccountEvent,
+        origin: &Origin,
+        at: DateTime<Utc>,
+    ) -> Result<(), AccountsError> {
+        if event.gained().is_none() {
+            return Ok(());
+        }
+        let Some(identifier) = event.person.as_ref().and_then(|person| person.identifier.clone()) else {
+            return Ok(());
+        };
+        let address = Address::Identifier(identifier.clone());
+        let holder = until_available(|| self.journal.load_anew(&address, at)).await?;
+        let release = ReleaseIdentifier { at, identifier, client: origin.client.clone() };
+        Box::pin(self.attempt(&address, Some(holder), origin, at, release.into())).await?;
+        Ok(())
+    }
+
+    /// The events of a command and the state they come to; no state when there are none.
+    async fn decide(
+        &self,
+        loaded: &Loaded,
+        command: UserAccountCommand,
+    ) -> Result<(Vec<UserAccountEvent>, Option<UserAccount>), Refusal> {
+        let mut state = loaded.head.state.clone();
+        let sink = EventSink::default();
+        state.handle(command, &self.services, &sink).await?;
+        let events = sink.collect().await;
+        let state = Some(state).filter(|_| !events.is_empty());
+        Ok((events, state))
+    }
+}
+
+/// The command with the session of the token that came along, where that is of this account.
+fn shown_to(account: AccountId, origin: &Origin, mut command: UserAccountCommand) -> UserAccountCommand {
+    if let UserAccountCommand::RequestOtp(RequestOtp { shown, .. })
+    | UserAccountCommand::ResendOtp(ResendOtp { shown, .. })
+    | UserAccountCommand::VerifyOtp(VerifyOtp { shown, .. }) = &mut command
+    {
+        *shown = origin.shown.filter(|token| token.account == account).map(|token| token.session);
+    }
+    command
+}
+
+pub(super) fn late() -> JournalError {
+    JournalError::Database(DatabaseError::Unavailable("no answer in time".to_owned()))
+}
+
+/// From 2 ms to 100 ms, with jitter, for as long as the time limit allows.
+fn backoff() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(2))
+        .with_max_delay(Duration::from_millis(100))
+        .with_jitter()
+        .without_max_times()
+}
+
+/// Asks the journal again while the database is away.
+pub(super) async fn until_available<T, F: Future<Output = Result<T, JournalError>>>(
+    ask: impl FnMut() -> F,
+) -> Result<T, JournalError> {
+    let is_away =
+        |error: &JournalError| matches!(error, JournalError::Database(DatabaseError::Unavailable(_)));
+    ask.retry(backoff()).when(is_away).await
+}

@@ -1,0 +1,65 @@
+//! The messages that commands ask for.
+
+use counterfoil_domain::user_account::{CodeSent, UserAccount, UserAccountEvent};
+use counterfoil_domain::values::{AccountId, LanguageTag};
+use counterfoil_projections::profile::{self, Profile};
+
+use super::commit::{late, until_available};
+use super::{Accounts, AccountsError, Origin, TIME_LIMIT};
+use crate::delivery::outbox::{About, Letter, Queued};
+use crate::journal::JournalError;
+use crate::notices::{self, Notices};
+
+impl Accounts {
+    /// The messages that events ask for: codes, and what the owner of the account is to know.
+    pub(super) async fn messages(
+        &self,
+        account: AccountId,
+        events: &[UserAccountEvent],
+        state: &UserAccount,
+        origin: &Origin,
+    ) -> Result<Vec<Queued>, AccountsError> {
+        let texts = self.courier.texts();
+        let of_account = state.language().map_or("", LanguageTag::as_str);
+        let mut messages = Vec::new();
+        for event in events {
+            if let Some(Ok(sent)) = CodeSent::from_event(event)
+                && let Some(to) = event.person.as_ref().and_then(|person| person.identifier.clone())
+            {
+                let (echoes, is_test) =
+                    (self.courier.gateways().echoes(&to), self.courier.codes().is_test(&to));
+                messages.push(Queued {
+                    handed_to: echoes.then_some("echo").or(is_test.then_some("test")),
+                    letter: Letter { to, about: About::Code { purpose: sent.purpose, nonce: sent.nonce } },
+                    language: texts.language(&format!("{}, {of_account};q=0.001", origin.languages)),
+                    expires_at: sent.expires_at,
+                });
+            }
+            let Some(notice) = self.notices.of(account, event) else { continue };
+            let Some(before) = self.read_profile(account).await? else { continue };
+            messages.extend(Notices::letters(&notice, &before).into_iter().map(|letter| Queued {
+                handed_to: self.courier.gateways().echoes(&letter.to).then_some("echo"),
+                letter,
+                language: texts.language(of_account),
+                expires_at: event.at + notices::WORTH_SENDING,
+            }));
+        }
+        Ok(messages)
+    }
+
+    /// The language that messages are written in after a request, where it names one.
+    pub(super) fn wanted(&self, origin: &Origin) -> Option<LanguageTag> {
+        let wanted = self.courier.texts().wanted(&origin.languages)?;
+        LanguageTag::parse(wanted.tag())
+    }
+
+    pub(super) async fn read_profile(&self, account: AccountId) -> Result<Option<Profile>, AccountsError> {
+        let read = async || {
+            let db = self.journal.database().connection().await?;
+            let mut found = profile::find(&db, &[account]).await?;
+            Ok::<_, JournalError>(found.pop().flatten())
+        };
+        let in_time = tokio::time::timeout(TIME_LIMIT, until_available(read)).await;
+        Ok(in_time.unwrap_or_else(|_| Err(late()))?)
+    }
+}

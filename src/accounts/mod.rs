@@ -1,0 +1,199 @@
+//! The one door to the write side: a method a use case.
+//!
+//! Each loads the account, lets the aggregate decide, appends what it decided and answers from the events. When the
+//! account has moved on meanwhile, it loads and decides again; when the database does not answer, it sends the same
+//! commit again, which can happen only once. Both are bounded, and the caller hears within the time limit.
+
+mod codes;
+mod commit;
+mod messages;
+mod sessions;
+mod staff;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use counterfoil_domain::user_account::{Refusal, Services, UserAccountEvent};
+use counterfoil_domain::values::{AccountId, Channel, Client, OtpCode};
+use counterfoil_projections::profile::Profile;
+
+use crate::clock::Clock;
+use crate::database::Database;
+use crate::delivery::Courier;
+use crate::ended_sessions::EndedSessions;
+use crate::extra_claims::{ClaimsSource, ConfiguredClaims};
+use crate::journal::{Journal, JournalError};
+use crate::keyring::Keyring;
+use crate::lanes::Lanes;
+use crate::limits::{Limits, LimitsError};
+use crate::notices::Notices;
+use crate::tokens::{IssuedTokens, Token, Tokens};
+
+pub use staff::Intervening;
+
+/// How long a command may take, however often it is tried: the caller of an outage hears of it within the second.
+const TIME_LIMIT: Duration = Duration::from_millis(900);
+
+/// Who asks, and in which request.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The device and network.
+    pub client: Client,
+    /// The request's id, kept with the events.
+    pub request: String,
+    /// The languages that it asks for, as an `Accept-Language` header names them (RFC 9110, section 12.5.4).
+    pub languages: String,
+    /// A token that came along, which may have expired: by it a device is known.
+    pub shown: Option<Token>,
+}
+
+/// Why a command did nothing, or may have done nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountsError {
+    /// The aggregate refused it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The token it came with is not one of ours, not of the right kind, or has expired.
+    #[error("the token is not valid")]
+    InvalidToken,
+    /// Others changed the account each time it was tried.
+    #[error("the account is busy")]
+    Busy,
+    /// Nothing is sent to such identifiers here: no gateway is set for them.
+    #[error("no gateway reaches that identifier")]
+    NotTaken(Channel),
+    /// A limit that all nodes share does not let it through.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
+    /// The journal could not do it.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// A code on its way.
+#[derive(Clone, Debug)]
+pub struct CodeOnItsWay {
+    /// How long it works.
+    pub expires_in: Duration,
+    /// When another may be asked for.
+    pub resend_after: Duration,
+    /// The code itself, where the answer is how it is delivered.
+    pub code: Option<OtpCode>,
+}
+
+/// A device signed in.
+pub struct SignedIn {
+    /// On which account.
+    pub account: AccountId,
+    /// Its first tokens.
+    pub tokens: IssuedTokens,
+    /// The account's profile, where the commit gave it back.
+    pub profile: Option<Profile>,
+}
+
+/// The write side.
+#[derive(Clone)]
+pub struct Accounts {
+    journal: Journal,
+    services: Services,
+    courier: Courier,
+    notices: Notices,
+    tokens: Tokens,
+    clock: Arc<dyn Clock>,
+    ended: Arc<EndedSessions>,
+    claims: Arc<dyn ClaimsSource>,
+    lanes: Arc<Lanes<Vec<u8>>>,
+    limits: Limits,
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts").field("courier", &self.courier).finish_non_exhaustive()
+    }
+}
+
+/// What a command came to.
+struct Done {
+    account: AccountId,
+    events: Vec<UserAccountEvent>,
+    profile: Option<Profile>,
+}
+
+impl Accounts {
+    /// The write side over a journal, without limits but those per identifier.
+    pub fn new(
+        journal: Journal,
+        services: Services,
+        courier: Courier,
+        notices: Notices,
+        tokens: Tokens,
+        clock: Arc<dyn Clock>,
+        ended: Arc<EndedSessions>,
+    ) -> Self {
+        Self {
+            journal,
+            services,
+            courier,
+            notices,
+            tokens,
+            clock,
+            ended,
+            claims: Arc::new(ConfiguredClaims::default()),
+            lanes: Arc::default(),
+            limits: Limits::off(),
+        }
+    }
+
+    /// The same, within the limits that all nodes share.
+    pub fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Goes on with another keyring's keys, on every thread.
+    pub fn use_keyring(&self, keyring: &Keyring) {
+        self.tokens.use_keyring(keyring);
+        self.courier.codes().use_keyring(keyring);
+        self.journal.personal_data().use_keyring(keyring);
+    }
+
+    /// Puts these claims into access tokens, instead of the settings'.
+    pub fn use_claims(&mut self, source: Arc<dyn ClaimsSource>) {
+        self.claims = source;
+    }
+
+    /// What makes its tokens.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// What sends its messages.
+    pub fn courier(&self) -> &Courier {
+        &self.courier
+    }
+
+    /// The journal that it writes.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The same write side, over a journal with connections of its own.
+    pub fn on_this_thread(&self, database: Database) -> Self {
+        let limits = self.limits.on_this_thread(database.clone());
+        Self { journal: self.journal.on_this_thread(database), limits, ..self.clone() }
+    }
+}
+
+/// Whether a command's events put no refusal on record.
+fn accepted(events: &[UserAccountEvent]) -> Result<(), Refusal> {
+    events.iter().find_map(UserAccountEvent::refusal).map_or(Ok(()), Err)
+}
+
+/// The answer in a command's events.
+fn outcome<T>(
+    events: &[UserAccountEvent],
+    read: impl Fn(&UserAccountEvent) -> Option<Result<T, Refusal>>,
+) -> Result<T, AccountsError> {
+    let answer = events.iter().find_map(read);
+    answer.expect("a command that succeeds leaves an event that answers it").map_err(AccountsError::from)
+}

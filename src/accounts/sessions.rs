@@ -1,0 +1,145 @@
+//! Device sessions, and what the person signed in on one does.
+
+use counterfoil_domain::user_account::SessionTokens;
+use counterfoil_domain::user_account::commands::{
+    DisownSession, Logout, LogoutAll, RefreshToken, RenameDevice, RevokeDevice, UpdateProfile,
+};
+use counterfoil_domain::values::{AccountId, DeviceName, FullName, SessionId};
+use counterfoil_projections::profile::Profile;
+
+use super::{Accounts, AccountsError, Origin, outcome};
+use crate::journal::Address;
+use crate::tokens::{ExtraClaims, IssuedTokens, Kind, Token};
+
+impl Accounts {
+    /// Trades a refresh token for the next generation of its session.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the token is spent or its session has ended.
+    pub async fn refresh(&self, refresh_token: &str, origin: Origin) -> Result<IssuedTokens, AccountsError> {
+        let at = self.clock.now();
+        let opened = self.tokens.open(Kind::Refresh, refresh_token, at);
+        let token = opened.map_err(|_| AccountsError::InvalidToken)?;
+        let command = RefreshToken {
+            at,
+            session: token.session,
+            generation: token.generation,
+            client: origin.client.clone(),
+        };
+        let done = self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+        let session = outcome(&done.events, SessionTokens::from_event)?;
+        self.issue(done.account, &session, done.profile.as_ref()).await
+    }
+
+    /// Ends the session of a token of that kind, which may be spent or expired. Ending it again changes nothing.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; an invalid token when it never was one of ours.
+    pub async fn logout(&self, kind: Kind, token: &str, origin: Origin) -> Result<(), AccountsError> {
+        let at = self.clock.now();
+        let opened = self.tokens.open_expired(kind, token, at);
+        let token = opened.map_err(|_| AccountsError::InvalidToken)?;
+        let command = Logout { at, session: token.session, client: origin.client.clone() };
+        self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+        Ok(())
+    }
+
+    /// The account and the session that a link of a notice names; none where it is no link of ours.
+    pub fn session_of_link(&self, link: &str) -> Option<(AccountId, SessionId)> {
+        self.notices.links.read(link)
+    }
+
+    /// Ends the session that its owner's link names, if it has not ended. Ending it again changes nothing.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; an invalid token when it is no link of ours.
+    pub async fn disown(&self, link: &str, origin: Origin) -> Result<(), AccountsError> {
+        let (account, session) = self.session_of_link(link).ok_or(AccountsError::InvalidToken)?;
+        self.carry_out(account, &origin, |at, client| DisownSession { at, session, client }.into()).await?;
+        Ok(())
+    }
+
+    /// Ends all sessions of the account that an access token speaks for, or all but the token's own.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the session has ended meanwhile.
+    pub async fn logout_all(
+        &self,
+        token: Token,
+        keep_current: bool,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
+        let session = token.session;
+        let command = |at, client| LogoutAll { at, session, keep_current, client }.into();
+        self.carry_out(token.account, &origin, command).await?;
+        Ok(())
+    }
+
+    /// Ends a session of the account that an access token speaks for.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the account has no such session, or the token's own has ended meanwhile.
+    pub async fn revoke_device(
+        &self,
+        token: Token,
+        device: SessionId,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
+        let session = token.session;
+        let command = |at, client| RevokeDevice { at, session, device, client }.into();
+        self.carry_out(token.account, &origin, command).await?;
+        Ok(())
+    }
+
+    /// Names a device of the account that an access token speaks for.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the account has no such session, or the token's own has ended meanwhile.
+    pub async fn rename_device(
+        &self,
+        token: Token,
+        device: SessionId,
+        name: DeviceName,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
+        let session = token.session;
+        let command = |at, client| RenameDevice { at, session, device, name, client }.into();
+        self.carry_out(token.account, &origin, command).await?;
+        Ok(())
+    }
+
+    /// Changes the name of the account that an access token speaks for; its profile, where the commit gave it back.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the session has ended meanwhile.
+    pub async fn update_profile(
+        &self,
+        token: Token,
+        fullname: FullName,
+        origin: Origin,
+    ) -> Result<Option<Profile>, AccountsError> {
+        let session = token.session;
+        let command = |at, client| UpdateProfile { at, session, fullname, client }.into();
+        Ok(self.carry_out(token.account, &origin, command).await?.profile)
+    }
+
+    /// Makes tokens. Where that fails, the session has its generation all the same: the same refresh token gives the tokens
+    /// a moment later.
+    pub(super) async fn issue(
+        &self,
+        account: AccountId,
+        session: &SessionTokens,
+        profile: Option<&Profile>,
+    ) -> Result<IssuedTokens, AccountsError> {
+        let read = match profile {
+            None if self.claims.reads_profile() => self.read_profile(account).await?,
+            _ => None,
+        };
+        let claims = self.claims.claims(account, profile.or(read.as_ref()));
+        let extra = ExtraClaims::new(&claims).unwrap_or_else(|error| {
+            tracing::error!(%error, "a token goes without its extra claims");
+            ExtraClaims::default()
+        });
+        Ok(self.tokens.issue(account, session, extra))
+    }
+}

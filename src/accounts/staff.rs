@@ -1,0 +1,160 @@
+//! What staff do to other people's accounts, and what is put on record of themselves.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::commands::{
+    ChangeRoles, DenyAccess, EndSession, Intervention, ReadAudit, ReinstateAccount, SignOutAccount,
+    SuspendAccount,
+};
+use counterfoil_domain::user_account::{Actor, UserAccount, UserAccountCommand};
+use counterfoil_domain::values::{AccountId, Client, Reason, Role, SessionId};
+
+use super::commit::{late, until_available};
+use super::{Accounts, AccountsError, Origin, TIME_LIMIT};
+use crate::journal::Address;
+use crate::tokens::Token;
+
+/// Who intervenes in somebody's account, why, and in which request.
+#[derive(Clone, Debug)]
+pub struct Intervening {
+    /// Who.
+    pub by: Actor,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// In which request.
+    pub origin: Origin,
+}
+
+impl Intervening {
+    /// Whoever is at the server, by the command line.
+    pub fn operator(reason: Option<Reason>) -> Self {
+        let nowhere = Client { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), user_agent: None, device_name: None };
+        let request = "command-line".to_owned();
+        let origin = Origin { client: nowhere, request, languages: String::new(), shown: None };
+        Self { by: Actor::Operator, reason, origin }
+    }
+
+    fn at(&self, at: DateTime<Utc>) -> Intervention {
+        let client = match self.by {
+            Actor::Operator => None,
+            Actor::Account(_) => Some(self.origin.client.clone()),
+        };
+        Intervention { at, by: self.by, reason: self.reason.clone(), client }
+    }
+}
+
+impl Accounts {
+    /// Gives an account these roles, in the place of those it has.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when nobody has joined by that account, or it is that of whoever asks.
+    pub async fn change_roles(
+        &self,
+        account: AccountId,
+        roles: BTreeSet<Role>,
+        who: Intervening,
+    ) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| ChangeRoles { account, roles, intervention }.into()).await
+    }
+
+    /// Lets an account not be used, until a time or until it is reinstated.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when nobody has joined by that account, or it is that of whoever asks.
+    pub async fn suspend(
+        &self,
+        account: AccountId,
+        until: Option<DateTime<Utc>>,
+        who: Intervening,
+    ) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| SuspendAccount { account, until, intervention }.into())
+            .await
+    }
+
+    /// Lets a suspended account be used again.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when nobody has joined by that account.
+    pub async fn reinstate(&self, account: AccountId, who: Intervening) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| ReinstateAccount { intervention }.into()).await
+    }
+
+    /// Ends every session of an account.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when nobody has joined by that account.
+    pub async fn sign_out(&self, account: AccountId, who: Intervening) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| SignOutAccount { intervention }.into()).await
+    }
+
+    /// Ends a session of an account. Ending it again changes nothing.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub async fn end_session(
+        &self,
+        account: AccountId,
+        session: SessionId,
+        who: Intervening,
+    ) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| EndSession { session, intervention }.into()).await
+    }
+
+    /// Puts on record that the account of an access token asked for what its roles do not let it do.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub async fn deny_access(
+        &self,
+        token: Token,
+        action: String,
+        needs: Role,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
+        let session = token.session;
+        let command = |at, client| DenyAccess { at, session, action, needs, client }.into();
+        self.carry_out(token.account, &origin, command).await?;
+        Ok(())
+    }
+
+    /// Puts on record what the account of an access token is about to be shown of the log, and why.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when it is not an auditor's, or the session has ended meanwhile.
+    pub async fn read_audit(
+        &self,
+        token: Token,
+        what: String,
+        reason: Reason,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
+        let session = token.session;
+        let command = |at, client| ReadAudit { at, session, what, reason, client }.into();
+        self.carry_out(token.account, &origin, command).await?;
+        Ok(())
+    }
+
+    /// An account as it stands, whatever other nodes have just done to it.
+    ///
+    /// # Errors
+    /// [`AccountsError`] when it cannot be read.
+    pub async fn standing(&self, account: AccountId) -> Result<UserAccount, AccountsError> {
+        let (at, address) = (self.clock.now(), Address::Account(account));
+        let loading = until_available(|| self.journal.load_anew(&address, at));
+        let loaded = tokio::time::timeout(TIME_LIMIT, loading).await.unwrap_or_else(|_| Err(late()))?;
+        Ok(loaded.head.state.clone())
+    }
+
+    async fn intervene(
+        &self,
+        account: AccountId,
+        who: Intervening,
+        command: impl FnOnce(Intervention) -> UserAccountCommand,
+    ) -> Result<(), AccountsError> {
+        let at = self.clock.now();
+        self.execute(Address::Account(account), &who.origin, at, command(who.at(at))).await?;
+        Ok(())
+    }
+}
