@@ -172,9 +172,12 @@ impl Courier {
     /// Takes and sends messages until it is told to stop.
     pub async fn run(self) {
         let (shared, look) = (self.shared.clone(), self.clone());
+        // What there is no gateway for here is left to the nodes that have one.
+        let channels: Vec<Channel> =
+            Channel::ALL.into_iter().filter(|channel| look.gateways.of(*channel).next().is_some()).collect();
         while !shared.stopping.load(Ordering::Acquire) {
             let (mut more, mut again) = (false, LOOK_EVERY);
-            for channel in Channel::ALL {
+            for channel in channels.iter().copied() {
                 if let Some(left) = look.rest_of(channel) {
                     again = again.min(left);
                     continue;
@@ -337,7 +340,7 @@ impl Courier {
         answer
     }
 
-    /// How long until a gateway of a channel may be tried again; none when one may be tried now, or there is none.
+    /// How long until a gateway of a channel may be tried again; none when one may be tried now.
     fn rest_of(&self, channel: Channel) -> Option<Duration> {
         let resting = self.shared.resting.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

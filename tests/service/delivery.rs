@@ -284,6 +284,21 @@ async fn two_nodes_send_each_message_once() {
 }
 
 #[tokio::test]
+async fn a_node_without_gateways_takes_no_messages_from_those_that_have_some() {
+    let (provider, _works) = away_at_first();
+    let app = TestApp::with(&by_webhook(&provider.url, &provider.url)).await;
+    app.api.login(PHONE).await.ok();
+    eventually(SOON, "a refusal", async || !provider.asked().is_empty()).await;
+    app.state.accounts.courier().stop().await;
+    let due = "UPDATE outbox SET due_at = clock_timestamp() - interval '1 second' RETURNING attempts";
+    let attempts = app.database.value::<i32>(due).await;
+    let (_echoes, _proxy) = app.beside(&[]).await;
+    // Twice as long as any courier waits before it looks again.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(app.database.value::<i32>("SELECT attempts FROM outbox").await, attempts);
+}
+
+#[tokio::test]
 async fn what_a_killed_node_was_sending_another_sends_once_more_at_most() {
     // The first message never gets an answer from the provider.
     let asked = Arc::new(AtomicUsize::new(0));
