@@ -1,18 +1,22 @@
 //! What an installation can set, and where each value came from.
 
+mod raw;
+mod sources;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
-use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
-use counterfoil_domain::user_account::{Binding, DeviceLimitPolicy, InvalidPolicy, Policy, Rotation};
+use chrono::TimeDelta;
+use config::ConfigError;
+use counterfoil_domain::user_account::{InvalidPolicy, Policy};
 use counterfoil_domain::values::{EmailAddress, Identifier, OtpCode, PhoneNumber, Region};
 use serde::Deserialize;
 
-use crate::delivery::{self, DeliverySettings, Price, RawDelivery, RawGateways};
+use crate::delivery::{DeliverySettings, Price};
 use crate::extra_claims::{ConfiguredClaims, ProfileField};
 use crate::http::{ForwardedHeader, Proxies};
 use crate::keyring::KeyringSource;
@@ -22,15 +26,10 @@ use crate::oauth_clients::OauthClients;
 use crate::test_identifiers::TestIdentifiers;
 use crate::tokens::{ExtraClaims, TokenPolicy};
 
-/// Names that every deployment sets, beside the long form.
-const SHORT_NAMES: [(&str, &str); 4] = [
-    ("DATABASE_URL", "database.url"),
-    ("COUNTERFOIL_LISTEN", "server.listen"),
-    ("COUNTERFOIL_KEYRING", "keyring.file"),
-    ("COUNTERFOIL_PROFILE", "profile"),
-];
-
-const PREFIX: &str = "COUNTERFOIL__";
+pub(crate) use raw::Words;
+use raw::{Raw, RawKeyring, RawLimits, RawOauthClient, RawTestIdentifier};
+use sources::masked;
+pub use sources::{Shown, Sources};
 
 /// For what the service runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -159,73 +158,7 @@ impl Settings {
     }
 }
 
-/// Settings before they are checked, with their origins.
-#[derive(Debug)]
-pub struct Sources(Config);
-
-/// A value for people to look at.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Shown {
-    /// The setting.
-    pub key: String,
-    /// Its value, masked where it is secret.
-    pub value: String,
-    /// Where it came from.
-    pub origin: String,
-}
-
-/// Values that do not come from a file.
-#[derive(Clone, Debug)]
-struct Given(Vec<(String, Value)>);
-
-impl Source for Given {
-    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
-        Ok(self.0.iter().cloned().collect())
-    }
-}
-
 impl Sources {
-    /// Reads all sources: the defaults, the file (`counterfoil.toml` unless another is named), the given
-    /// environment, the given flags.
-    ///
-    /// # Errors
-    /// When a file that was named is missing, or one cannot be parsed.
-    pub fn read(
-        file: Option<&Path>,
-        environment: impl Iterator<Item = (String, String)>,
-        flags: impl Iterator<Item = (&'static str, String)>,
-    ) -> Result<Self, SettingsError> {
-        let environment = environment.filter_map(|(name, value)| {
-            let short =
-                SHORT_NAMES.iter().find(|(short, _)| *short == name).map(|(_, key)| (*key).to_owned());
-            let key = short.or_else(|| Some(name.strip_prefix(PREFIX)?.to_lowercase().replace("__", ".")))?;
-            Some((key, Value::new(Some(&format!("environment {name}")), ValueKind::String(value))))
-        });
-        let flags = flags.map(|(key, value)| {
-            (key.to_owned(), Value::new(Some(&"flag".to_owned()), ValueKind::String(value)))
-        });
-        let named = file.unwrap_or(Path::new("counterfoil.toml"));
-        let config = Config::builder()
-            .add_source(File::from_str(include_str!("default.toml"), FileFormat::Toml))
-            .add_source(File::from(named).format(FileFormat::Toml).required(file.is_some()))
-            .add_source(Given(environment.collect()))
-            .add_source(Given(flags.collect()))
-            .build()?;
-        Ok(Self(config))
-    }
-
-    /// Every value that is set, with its origin.
-    pub fn shown(&self) -> Vec<Shown> {
-        let mut shown = Vec::new();
-        collect(&self.0.cache, "", &mut shown);
-        shown.sort_by(|a, b| a.key.cmp(&b.key));
-        shown
-    }
-
     /// Checks everything.
     ///
     /// # Errors
@@ -495,299 +428,4 @@ fn limits(raw: RawLimits) -> Result<(LimitPolicy, LimitStore), SettingsError> {
 
 fn seconds(seconds: u32) -> TimeDelta {
     TimeDelta::seconds(seconds.into())
-}
-
-fn collect(value: &Value, path: &str, shown: &mut Vec<Shown>) {
-    if let ValueKind::Table(table) = &value.kind {
-        for (key, value) in table {
-            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            collect(value, &path, shown);
-        }
-        return;
-    }
-    let text = value.to_string();
-    let value_shown = match path {
-        "database.url" | "database.migration_url" | "limits.redis_url" => masked(&text),
-        // An argument may be what the secret store is opened with.
-        "keyring.command" => "…".to_owned(),
-        _ if path.starts_with("gateways.")
-            && !delivery::shown_in_full(path.rsplit('.').next().unwrap_or(path)) =>
-        {
-            "…".to_owned()
-        }
-        _ => text,
-    };
-    let origin = value.origin().unwrap_or("default").to_owned();
-    shown.push(Shown { key: path.to_owned(), value: value_shown, origin });
-}
-
-/// A URL without its password.
-fn masked(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return "…".to_owned();
-    };
-    // A password can also be a parameter, so no parameter is shown.
-    let (address, query) = rest.split_once('?').map_or((rest, ""), |(address, _)| (address, "?…"));
-    match address.rsplit_once('@') {
-        Some((user, host)) => {
-            let user = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}:…@{host}{query}")
-        }
-        None => format!("{scheme}://{address}{query}"),
-    }
-}
-
-macro_rules! raw_section {
-    ($name:ident { $($field:ident: $type:ty),+ $(,)? }) => {
-        #[derive(Debug, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct $name { $($field: $type),+ }
-    };
-}
-
-raw_section!(Raw {
-    profile: Option<Profile>,
-    server: RawServer,
-    database: RawDatabase,
-    keyring: RawKeyring,
-    delivery: RawDelivery,
-    gateways: RawGateways,
-    identifiers: RawIdentifiers,
-    codes: RawCodes,
-    sessions: RawSessions,
-    tokens: RawTokens,
-    oauth: RawOauth,
-    browsers: RawBrowsers,
-    limits: RawLimits,
-    log: RawLog,
-});
-raw_section!(RawServer {
-    listen: String,
-    workers: usize,
-    public_url: Option<String>,
-    trusted_proxies: Option<Words>,
-    forwarded: Option<ForwardedHeader>,
-});
-raw_section!(RawDatabase { url: Option<String>, migration_url: Option<String>, connections: usize });
-raw_section!(RawKeyring { file: Option<PathBuf>, command: Option<Words> });
-
-/// Words: a list of them, or a text that is split at white space.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Words {
-    List(Vec<String>),
-    Text(String),
-}
-
-impl Words {
-    pub fn into_list(self) -> Vec<String> {
-        match self {
-            Self::List(words) => words,
-            Self::Text(text) => text.split_whitespace().map(str::to_owned).collect(),
-        }
-    }
-}
-
-raw_section!(RawIdentifiers {
-    default_region: Option<String>,
-    allow_test_in_production: bool,
-    test: Vec<RawTestIdentifier>,
-});
-raw_section!(RawTestIdentifier { identifier: String, code: String, until: DateTime<Utc> });
-raw_section!(RawCodes {
-    lifetime: u32,
-    tries: u8,
-    resend_after: u32,
-    per_day: usize,
-    wrong_per_hour: usize,
-    wrong_in_a_row: u32,
-});
-raw_section!(RawSessions {
-    idle: u32,
-    absolute: u32,
-    refresh_grace: u32,
-    device_limit: usize,
-    device_limit_policy: DeviceLimitPolicy,
-    binding: Binding,
-    rotation: Rotation,
-    new_device_notice: NewDeviceNotice,
-});
-raw_section!(RawTokens {
-    issuer: String,
-    audience: String,
-    access_lifetime: u32,
-    claims: serde_json::Map<String, serde_json::Value>,
-    profile_claims: Vec<ProfileField>,
-});
-raw_section!(RawOauth { clients: Vec<RawOauthClient> });
-raw_section!(RawOauthClient { id: String, secret_sha256: String });
-raw_section!(RawBrowsers { allowed_origins: Vec<String>, cookies: Cookies });
-raw_section!(RawLimits {
-    shared: String,
-    store: String,
-    redis_url: Option<String>,
-    codes_burst: u32,
-    codes_per_minute: u32,
-    tries_burst: u32,
-    tries_per_minute: u32,
-    codes_per_prefix: u32,
-    countries: Words,
-    messages_per_country: BTreeMap<String, u32>,
-    service_codes_per_minute: Option<u32>,
-    messages_per_day: Option<u32>,
-    money_per_day: Option<String>,
-    emails_per_day: Option<u32>,
-    wrong_codes_per_hour: u32,
-    conversion_from: u32,
-    conversion_percent: u32,
-});
-raw_section!(RawLog { filter: String, format: String });
-
-#[cfg(test)]
-mod tests {
-    use super::{KeyringSource, Profile, Settings, SettingsError, Sources};
-
-    fn read(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Sources::read(None, environment, std::iter::empty())?.check()
-    }
-
-    #[test]
-    fn nothing_set_is_a_development_server_on_loopback() {
-        let settings = read(&[]).expect("defaults are valid");
-        assert_eq!(settings.profile, Profile::Development);
-        assert!(settings.listen.ip().is_loopback());
-    }
-
-    #[test]
-    fn the_environment_sets_numbers_texts_and_short_names() {
-        let settings = read(&[
-            ("COUNTERFOIL__CODES__LIFETIME", "120"),
-            ("COUNTERFOIL_LISTEN", "127.0.0.1:9000"),
-            ("COUNTERFOIL__IDENTIFIERS__DEFAULT_REGION", "ir"),
-            ("COUNTERFOIL__LIMITS__SHARED", "off"),
-            ("PATH", "passed over"),
-        ])
-        .expect("valid");
-        assert_eq!(settings.policy.code_lifetime.num_seconds(), 120);
-        assert_eq!(settings.listen.port(), 9000);
-        assert!(settings.http.default_region.is_some());
-    }
-
-    #[test]
-    fn a_value_that_does_not_fit_is_an_error_that_names_the_setting() {
-        for (name, value, named) in [
-            ("COUNTERFOIL__CODES__LIFETIME", "0", "codes.lifetime"),
-            ("COUNTERFOIL__CODES__LIFETIME", "-1", "codes.lifetime"),
-            ("COUNTERFOIL__CODES__LIFETIME", "99999999999999999999", "codes.lifetime"),
-            ("COUNTERFOIL__SESSIONS__IDLE", "4294967295", "sessions.idle"),
-            ("COUNTERFOIL__SESSIONS__DEVICE_LIMIT", "101", "sessions.device_limit"),
-            ("COUNTERFOIL__SESSIONS__DEVICE_LIMIT_POLICY", "evict", "sessions.device_limit_policy"),
-            ("COUNTERFOIL__SESSIONS__BINDING", "ip", "sessions.binding"),
-            ("COUNTERFOIL__SESSIONS__ROTATION", "true", "sessions.rotation"),
-            ("COUNTERFOIL__CODES__LIFETIMES", "60", "lifetimes"),
-            ("COUNTERFOIL__NOTHING__HERE", "60", "nothing"),
-            ("COUNTERFOIL_LISTEN", "0.0.0.0:8000", "server.listen"),
-            ("COUNTERFOIL_LISTEN", "localhost", "server.listen"),
-            ("COUNTERFOIL_PROFILE", "staging", "profile"),
-            ("COUNTERFOIL_PROFILE", "production", "database.url"),
-            ("DATABASE_URL", "postgresql://localhost/x", "keyring.file"),
-            ("COUNTERFOIL__IDENTIFIERS__DEFAULT_REGION", "Iran", "identifiers.default_region"),
-            ("COUNTERFOIL__BROWSERS__COOKIES", "perhaps", "browsers.cookies"),
-            ("COUNTERFOIL__LIMITS__CODES_BURST", "0", "limits.codes_burst"),
-            ("COUNTERFOIL__LIMITS__STORE", "memory", "limits.store"),
-            ("COUNTERFOIL__LIMITS__STORE", "redis", "limits.redis_url"),
-            ("COUNTERFOIL__LIMITS__COUNTRIES", "IR Iran", "limits.countries"),
-            ("COUNTERFOIL__LIMITS__MESSAGES_PER_COUNTRY__IRAN", "5", "limits.messages_per_country"),
-            ("COUNTERFOIL__SERVER__TRUSTED_PROXIES", "10.0.0.0/33", "server.trusted_proxies"),
-            ("COUNTERFOIL__SERVER__TRUSTED_PROXIES", "10.0.0.0/8 fd00::1", "server.forwarded"),
-            ("COUNTERFOIL__SERVER__FORWARDED", "forwarded", "server.trusted_proxies"),
-            ("COUNTERFOIL__SERVER__FORWARDED", "x-real-ip", "server.forwarded"),
-        ] {
-            let error = read(&[(name, value)]).expect_err(name).to_string();
-            assert!(error.contains(named), "{name}={value}: {error}");
-        }
-    }
-
-    #[test]
-    fn the_keyring_comes_from_a_file_or_from_a_command() {
-        let command = |given: &[(&str, &str)]| {
-            let settings = read(&[given, &[("COUNTERFOIL_PROFILE", "development")]].concat());
-            settings.map(|settings| settings.keyring)
-        };
-        let expected =
-            KeyringSource::Command { program: "secrets".to_owned(), arguments: vec!["get".to_owned()] };
-        let printing = ("COUNTERFOIL__KEYRING__COMMAND", " secrets  get ");
-        assert_eq!(command(&[printing]).expect("valid"), Some(expected.clone()));
-        assert!(!format!("{expected:?}").contains("get"), "an argument may be secret");
-        for given in
-            [&[printing, ("COUNTERFOIL_KEYRING", "k")][..], &[("COUNTERFOIL__KEYRING__COMMAND", " ")]]
-        {
-            let error = command(given).expect_err("refused").to_string();
-            assert!(error.contains("keyring.command"), "{error}");
-        }
-    }
-
-    #[test]
-    fn echo_and_limits_off_are_refused_outside_development() {
-        let production = [
-            ("COUNTERFOIL_PROFILE", "production"),
-            ("DATABASE_URL", "postgresql://localhost/x"),
-            ("COUNTERFOIL_KEYRING", "keyring.json"),
-        ];
-        for (setting, named) in [
-            (("COUNTERFOIL__DELIVERY__PHONE", "echo"), "delivery.phone: echo"),
-            (("COUNTERFOIL__DELIVERY__EMAIL", "echo"), "delivery.email: echo"),
-            (("COUNTERFOIL__LOG__FILTER", "info"), "delivery.phone: is missing"),
-            (("COUNTERFOIL__GATEWAYS__L__KIND", "log"), "gateways.l: `log`"),
-        ] {
-            let environment: Vec<_> = production.into_iter().chain([setting]).collect();
-            let error = read(&environment).expect_err("refused").to_string();
-            assert!(error.contains(named), "{error}");
-        }
-        let mail = [
-            ("COUNTERFOIL__DELIVERY__EMAIL", "mail"),
-            ("COUNTERFOIL__GATEWAYS__MAIL__KIND", "smtp"),
-            ("COUNTERFOIL__GATEWAYS__MAIL__SERVER", "smtp.example:465"),
-            ("COUNTERFOIL__GATEWAYS__MAIL__FROM", "App <no-reply@app.example>"),
-        ];
-        read(&[&production[..], &mail[..]].concat()).expect("one channel will do");
-    }
-
-    #[test]
-    fn origins_are_whole_and_secure_and_nothing_else() {
-        for good in ["https://app.example", "https://app.example:8443", "http://localhost:3000"] {
-            assert!(super::origins(vec![good.to_owned()]).is_ok(), "{good}");
-        }
-        for bad in [
-            "",
-            "*",
-            "null",
-            "app.example",
-            "http://app.example",
-            "https://*.example",
-            "https://a.example/",
-            "https://A.example",
-            "https://u@a.example",
-        ] {
-            assert!(super::origins(vec![bad.to_owned()]).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_password_is_never_shown() {
-        for variable in
-            ["DATABASE_URL", "COUNTERFOIL__DATABASE__MIGRATION_URL", "COUNTERFOIL__LIMITS__REDIS_URL"]
-        {
-            let environment = [(variable.to_owned(), "postgresql://ada:secret@db/x".to_owned())];
-            let sources = Sources::read(None, environment.into_iter(), std::iter::empty()).expect("read");
-            assert!(!format!("{:?}", sources.shown()).contains("secret"), "{variable}");
-        }
-        for url in ["postgresql://ada:secret@db/x", "postgresql://db/x?user=ada&password=secret"] {
-            let environment = [("DATABASE_URL".to_owned(), url.to_owned())];
-            let sources = Sources::read(None, environment.into_iter(), std::iter::empty()).expect("read");
-            let shown = format!("{:?}", sources.shown());
-            assert!(shown.contains("environment DATABASE_URL") && !shown.contains("secret"), "{shown}");
-        }
-    }
 }

@@ -1,0 +1,120 @@
+//! The sections of the settings, as they are written.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::{Binding, DeviceLimitPolicy, Rotation};
+use serde::Deserialize;
+
+use super::{Cookies, Profile};
+use crate::delivery::{RawDelivery, RawGateways};
+use crate::extra_claims::ProfileField;
+use crate::http::ForwardedHeader;
+use crate::notices::NewDeviceNotice;
+
+macro_rules! raw_section {
+    ($name:ident { $($field:ident: $type:ty),+ $(,)? }) => {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $name { $(pub(super) $field: $type),+ }
+    };
+}
+
+raw_section!(Raw {
+    profile: Option<Profile>,
+    server: RawServer,
+    database: RawDatabase,
+    keyring: RawKeyring,
+    delivery: RawDelivery,
+    gateways: RawGateways,
+    identifiers: RawIdentifiers,
+    codes: RawCodes,
+    sessions: RawSessions,
+    tokens: RawTokens,
+    oauth: RawOauth,
+    browsers: RawBrowsers,
+    limits: RawLimits,
+    log: RawLog,
+});
+raw_section!(RawServer {
+    listen: String,
+    workers: usize,
+    public_url: Option<String>,
+    trusted_proxies: Option<Words>,
+    forwarded: Option<ForwardedHeader>,
+});
+raw_section!(RawDatabase { url: Option<String>, migration_url: Option<String>, connections: usize });
+raw_section!(RawKeyring { file: Option<PathBuf>, command: Option<Words> });
+
+/// Words: a list of them, or a text that is split at white space.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Words {
+    List(Vec<String>),
+    Text(String),
+}
+
+impl Words {
+    pub fn into_list(self) -> Vec<String> {
+        match self {
+            Self::List(words) => words,
+            Self::Text(text) => text.split_whitespace().map(str::to_owned).collect(),
+        }
+    }
+}
+
+raw_section!(RawIdentifiers {
+    default_region: Option<String>,
+    allow_test_in_production: bool,
+    test: Vec<RawTestIdentifier>,
+});
+raw_section!(RawTestIdentifier { identifier: String, code: String, until: DateTime<Utc> });
+raw_section!(RawCodes {
+    lifetime: u32,
+    tries: u8,
+    resend_after: u32,
+    per_day: usize,
+    wrong_per_hour: usize,
+    wrong_in_a_row: u32,
+});
+raw_section!(RawSessions {
+    idle: u32,
+    absolute: u32,
+    refresh_grace: u32,
+    device_limit: usize,
+    device_limit_policy: DeviceLimitPolicy,
+    binding: Binding,
+    rotation: Rotation,
+    new_device_notice: NewDeviceNotice,
+});
+raw_section!(RawTokens {
+    issuer: String,
+    audience: String,
+    access_lifetime: u32,
+    claims: serde_json::Map<String, serde_json::Value>,
+    profile_claims: Vec<ProfileField>,
+});
+raw_section!(RawOauth { clients: Vec<RawOauthClient> });
+raw_section!(RawOauthClient { id: String, secret_sha256: String });
+raw_section!(RawBrowsers { allowed_origins: Vec<String>, cookies: Cookies });
+raw_section!(RawLimits {
+    shared: String,
+    store: String,
+    redis_url: Option<String>,
+    codes_burst: u32,
+    codes_per_minute: u32,
+    tries_burst: u32,
+    tries_per_minute: u32,
+    codes_per_prefix: u32,
+    countries: Words,
+    messages_per_country: BTreeMap<String, u32>,
+    service_codes_per_minute: Option<u32>,
+    messages_per_day: Option<u32>,
+    money_per_day: Option<String>,
+    emails_per_day: Option<u32>,
+    wrong_codes_per_hour: u32,
+    conversion_from: u32,
+    conversion_percent: u32,
+});
+raw_section!(RawLog { filter: String, format: String });

@@ -1,0 +1,126 @@
+//! Where settings come from, and what is shown of them.
+
+use std::path::Path;
+
+use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+
+use super::SettingsError;
+use crate::delivery;
+
+/// Names that every deployment sets, beside the long form.
+const SHORT_NAMES: [(&str, &str); 4] = [
+    ("DATABASE_URL", "database.url"),
+    ("COUNTERFOIL_LISTEN", "server.listen"),
+    ("COUNTERFOIL_KEYRING", "keyring.file"),
+    ("COUNTERFOIL_PROFILE", "profile"),
+];
+
+const PREFIX: &str = "COUNTERFOIL__";
+
+/// Settings before they are checked, with their origins.
+#[derive(Debug)]
+pub struct Sources(pub(super) Config);
+
+/// A value for people to look at.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Shown {
+    /// The setting.
+    pub key: String,
+    /// Its value, masked where it is secret.
+    pub value: String,
+    /// Where it came from.
+    pub origin: String,
+}
+
+/// Values that do not come from a file.
+#[derive(Clone, Debug)]
+struct Given(Vec<(String, Value)>);
+
+impl Source for Given {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.iter().cloned().collect())
+    }
+}
+
+impl Sources {
+    /// Reads all sources: the defaults, the file (`counterfoil.toml` unless another is named), the given
+    /// environment, the given flags.
+    ///
+    /// # Errors
+    /// When a file that was named is missing, or one cannot be parsed.
+    pub fn read(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: impl Iterator<Item = (&'static str, String)>,
+    ) -> Result<Self, SettingsError> {
+        let environment = environment.filter_map(|(name, value)| {
+            let short =
+                SHORT_NAMES.iter().find(|(short, _)| *short == name).map(|(_, key)| (*key).to_owned());
+            let key = short.or_else(|| Some(name.strip_prefix(PREFIX)?.to_lowercase().replace("__", ".")))?;
+            Some((key, Value::new(Some(&format!("environment {name}")), ValueKind::String(value))))
+        });
+        let flags = flags.map(|(key, value)| {
+            (key.to_owned(), Value::new(Some(&"flag".to_owned()), ValueKind::String(value)))
+        });
+        let named = file.unwrap_or(Path::new("counterfoil.toml"));
+        let config = Config::builder()
+            .add_source(File::from_str(include_str!("../default.toml"), FileFormat::Toml))
+            .add_source(File::from(named).format(FileFormat::Toml).required(file.is_some()))
+            .add_source(Given(environment.collect()))
+            .add_source(Given(flags.collect()))
+            .build()?;
+        Ok(Self(config))
+    }
+
+    /// Every value that is set, with its origin.
+    pub fn shown(&self) -> Vec<Shown> {
+        let mut shown = Vec::new();
+        collect(&self.0.cache, "", &mut shown);
+        shown.sort_by(|a, b| a.key.cmp(&b.key));
+        shown
+    }
+}
+
+fn collect(value: &Value, path: &str, shown: &mut Vec<Shown>) {
+    if let ValueKind::Table(table) = &value.kind {
+        for (key, value) in table {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            collect(value, &path, shown);
+        }
+        return;
+    }
+    let text = value.to_string();
+    let value_shown = match path {
+        "database.url" | "database.migration_url" | "limits.redis_url" => masked(&text),
+        // An argument may be what the secret store is opened with.
+        "keyring.command" => "…".to_owned(),
+        _ if path.starts_with("gateways.")
+            && !delivery::shown_in_full(path.rsplit('.').next().unwrap_or(path)) =>
+        {
+            "…".to_owned()
+        }
+        _ => text,
+    };
+    let origin = value.origin().unwrap_or("default").to_owned();
+    shown.push(Shown { key: path.to_owned(), value: value_shown, origin });
+}
+
+/// A URL without its password.
+pub(super) fn masked(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "…".to_owned();
+    };
+    // A password can also be a parameter, so no parameter is shown.
+    let (address, query) = rest.split_once('?').map_or((rest, ""), |(address, _)| (address, "?…"));
+    match address.rsplit_once('@') {
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:…@{host}{query}")
+        }
+        None => format!("{scheme}://{address}{query}"),
+    }
+}

@@ -1,0 +1,142 @@
+use super::{KeyringSource, Profile, Settings, SettingsError, Sources};
+
+fn read(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Sources::read(None, environment, std::iter::empty())?.check()
+}
+
+#[test]
+fn nothing_set_is_a_development_server_on_loopback() {
+    let settings = read(&[]).expect("defaults are valid");
+    assert_eq!(settings.profile, Profile::Development);
+    assert!(settings.listen.ip().is_loopback());
+}
+
+#[test]
+fn the_environment_sets_numbers_texts_and_short_names() {
+    let settings = read(&[
+        ("COUNTERFOIL__CODES__LIFETIME", "120"),
+        ("COUNTERFOIL_LISTEN", "127.0.0.1:9000"),
+        ("COUNTERFOIL__IDENTIFIERS__DEFAULT_REGION", "ir"),
+        ("COUNTERFOIL__LIMITS__SHARED", "off"),
+        ("PATH", "passed over"),
+    ])
+    .expect("valid");
+    assert_eq!(settings.policy.code_lifetime.num_seconds(), 120);
+    assert_eq!(settings.listen.port(), 9000);
+    assert!(settings.http.default_region.is_some());
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_an_error_that_names_the_setting() {
+    for (name, value, named) in [
+        ("COUNTERFOIL__CODES__LIFETIME", "0", "codes.lifetime"),
+        ("COUNTERFOIL__CODES__LIFETIME", "-1", "codes.lifetime"),
+        ("COUNTERFOIL__CODES__LIFETIME", "99999999999999999999", "codes.lifetime"),
+        ("COUNTERFOIL__SESSIONS__IDLE", "4294967295", "sessions.idle"),
+        ("COUNTERFOIL__SESSIONS__DEVICE_LIMIT", "101", "sessions.device_limit"),
+        ("COUNTERFOIL__SESSIONS__DEVICE_LIMIT_POLICY", "evict", "sessions.device_limit_policy"),
+        ("COUNTERFOIL__SESSIONS__BINDING", "ip", "sessions.binding"),
+        ("COUNTERFOIL__SESSIONS__ROTATION", "true", "sessions.rotation"),
+        ("COUNTERFOIL__CODES__LIFETIMES", "60", "lifetimes"),
+        ("COUNTERFOIL__NOTHING__HERE", "60", "nothing"),
+        ("COUNTERFOIL_LISTEN", "0.0.0.0:8000", "server.listen"),
+        ("COUNTERFOIL_LISTEN", "localhost", "server.listen"),
+        ("COUNTERFOIL_PROFILE", "staging", "profile"),
+        ("COUNTERFOIL_PROFILE", "production", "database.url"),
+        ("DATABASE_URL", "postgresql://localhost/x", "keyring.file"),
+        ("COUNTERFOIL__IDENTIFIERS__DEFAULT_REGION", "Iran", "identifiers.default_region"),
+        ("COUNTERFOIL__BROWSERS__COOKIES", "perhaps", "browsers.cookies"),
+        ("COUNTERFOIL__LIMITS__CODES_BURST", "0", "limits.codes_burst"),
+        ("COUNTERFOIL__LIMITS__STORE", "memory", "limits.store"),
+        ("COUNTERFOIL__LIMITS__STORE", "redis", "limits.redis_url"),
+        ("COUNTERFOIL__LIMITS__COUNTRIES", "IR Iran", "limits.countries"),
+        ("COUNTERFOIL__LIMITS__MESSAGES_PER_COUNTRY__IRAN", "5", "limits.messages_per_country"),
+        ("COUNTERFOIL__SERVER__TRUSTED_PROXIES", "10.0.0.0/33", "server.trusted_proxies"),
+        ("COUNTERFOIL__SERVER__TRUSTED_PROXIES", "10.0.0.0/8 fd00::1", "server.forwarded"),
+        ("COUNTERFOIL__SERVER__FORWARDED", "forwarded", "server.trusted_proxies"),
+        ("COUNTERFOIL__SERVER__FORWARDED", "x-real-ip", "server.forwarded"),
+    ] {
+        let error = read(&[(name, value)]).expect_err(name).to_string();
+        assert!(error.contains(named), "{name}={value}: {error}");
+    }
+}
+
+#[test]
+fn the_keyring_comes_from_a_file_or_from_a_command() {
+    let command = |given: &[(&str, &str)]| {
+        let settings = read(&[given, &[("COUNTERFOIL_PROFILE", "development")]].concat());
+        settings.map(|settings| settings.keyring)
+    };
+    let expected =
+        KeyringSource::Command { program: "secrets".to_owned(), arguments: vec!["get".to_owned()] };
+    let printing = ("COUNTERFOIL__KEYRING__COMMAND", " secrets  get ");
+    assert_eq!(command(&[printing]).expect("valid"), Some(expected.clone()));
+    assert!(!format!("{expected:?}").contains("get"), "an argument may be secret");
+    for given in [&[printing, ("COUNTERFOIL_KEYRING", "k")][..], &[("COUNTERFOIL__KEYRING__COMMAND", " ")]] {
+        let error = command(given).expect_err("refused").to_string();
+        assert!(error.contains("keyring.command"), "{error}");
+    }
+}
+
+#[test]
+fn echo_and_limits_off_are_refused_outside_development() {
+    let production = [
+        ("COUNTERFOIL_PROFILE", "production"),
+        ("DATABASE_URL", "postgresql://localhost/x"),
+        ("COUNTERFOIL_KEYRING", "keyring.json"),
+    ];
+    for (setting, named) in [
+        (("COUNTERFOIL__DELIVERY__PHONE", "echo"), "delivery.phone: echo"),
+        (("COUNTERFOIL__DELIVERY__EMAIL", "echo"), "delivery.email: echo"),
+        (("COUNTERFOIL__LOG__FILTER", "info"), "delivery.phone: is missing"),
+        (("COUNTERFOIL__GATEWAYS__L__KIND", "log"), "gateways.l: `log`"),
+    ] {
+        let environment: Vec<_> = production.into_iter().chain([setting]).collect();
+        let error = read(&environment).expect_err("refused").to_string();
+        assert!(error.contains(named), "{error}");
+    }
+    let mail = [
+        ("COUNTERFOIL__DELIVERY__EMAIL", "mail"),
+        ("COUNTERFOIL__GATEWAYS__MAIL__KIND", "smtp"),
+        ("COUNTERFOIL__GATEWAYS__MAIL__SERVER", "smtp.example:465"),
+        ("COUNTERFOIL__GATEWAYS__MAIL__FROM", "App <no-reply@app.example>"),
+    ];
+    read(&[&production[..], &mail[..]].concat()).expect("one channel will do");
+}
+
+#[test]
+fn origins_are_whole_and_secure_and_nothing_else() {
+    for good in ["https://app.example", "https://app.example:8443", "http://localhost:3000"] {
+        assert!(super::origins(vec![good.to_owned()]).is_ok(), "{good}");
+    }
+    for bad in [
+        "",
+        "*",
+        "null",
+        "app.example",
+        "http://app.example",
+        "https://*.example",
+        "https://a.example/",
+        "https://A.example",
+        "https://u@a.example",
+    ] {
+        assert!(super::origins(vec![bad.to_owned()]).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    for variable in ["DATABASE_URL", "COUNTERFOIL__DATABASE__MIGRATION_URL", "COUNTERFOIL__LIMITS__REDIS_URL"]
+    {
+        let environment = [(variable.to_owned(), "postgresql://ada:secret@db/x".to_owned())];
+        let sources = Sources::read(None, environment.into_iter(), std::iter::empty()).expect("read");
+        assert!(!format!("{:?}", sources.shown()).contains("secret"), "{variable}");
+    }
+    for url in ["postgresql://ada:secret@db/x", "postgresql://db/x?user=ada&password=secret"] {
+        let environment = [("DATABASE_URL".to_owned(), url.to_owned())];
+        let sources = Sources::read(None, environment.into_iter(), std::iter::empty()).expect("read");
+        let shown = format!("{:?}", sources.shown());
+        assert!(shown.contains("environment DATABASE_URL") && !shown.contains("secret"), "{shown}");
+    }
+}
