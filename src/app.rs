@@ -32,6 +32,7 @@ use crate::notices::Notices;
 use crate::otp::OtpCodes;
 use crate::personal_data::PersonalData;
 use crate::reads::{Profiles, Revocations};
+use crate::second_factors::SecondFactors;
 use crate::session_links::SessionLinks;
 use crate::settings::{DatabaseUrl, HttpPolicy, Settings};
 use crate::supervise::restarted;
@@ -67,6 +68,8 @@ pub struct State {
     pub http: Arc<HttpPolicy>,
     /// Where lists go on.
     pub cursors: Cursors,
+    /// What staff prove that they are with.
+    pub second_factors: SecondFactors,
     /// The metrics so far.
     pub metrics: PrometheusHandle,
     profiles: Group<Profiles>,
@@ -102,9 +105,11 @@ impl State {
             new_device: settings.new_device_notice,
             links: SessionLinks::new(keyring, settings.http.public_url.clone()),
         };
+        let second_factors = SecondFactors::new(keyring, settings.delivery.texts.app_name());
         let services = Services {
             codes: Arc::new(codes.clone()),
             clients: Arc::new(ClientMarks::new(keyring)),
+            second_factors: Arc::new(second_factors.clone()),
             policy: Arc::new(settings.policy.clone()),
         };
         let prices = settings.delivery.prices.clone();
@@ -125,27 +130,27 @@ impl State {
         accounts.use_claims(Arc::new(settings.claims.clone()));
         let http = Arc::new(settings.http.clone());
         let cursors = Cursors::new(keyring);
-        Ok(Self::over(database, accounts, clock, ended, http, cursors, metrics))
+        Ok(Self::over(accounts, clock, ended, http, cursors, second_factors, metrics))
     }
 
     /// The same state, with connections of its own that work on the present runtime.
     fn on_this_thread(&self) -> Self {
-        let database = self.database.on_this_thread();
-        let accounts = self.accounts.on_this_thread(database.clone());
+        let accounts = self.accounts.on_this_thread(self.database.on_this_thread());
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         let (ended, http, cursors) = (self.ended.clone(), self.http.clone(), self.cursors.clone());
-        Self::over(database, accounts, clock, ended, http, cursors, metrics)
+        Self::over(accounts, clock, ended, http, cursors, self.second_factors.clone(), metrics)
     }
 
     fn over(
-        database: Database,
         accounts: Accounts,
         clock: Arc<dyn Clock>,
         ended: Arc<EndedSessions>,
         http: Arc<HttpPolicy>,
         cursors: Cursors,
+        second_factors: SecondFactors,
         metrics: PrometheusHandle,
     ) -> Self {
+        let database = accounts.journal().database().clone();
         Self {
             ended,
             tokens: accounts.tokens().clone(),
@@ -153,6 +158,7 @@ impl State {
             clock,
             http,
             cursors,
+            second_factors,
             metrics,
             profiles: Group::start(Profiles, database.clone(), READERS, WAITING_AT_MOST),
             revocations: Group::start(Revocations, database.clone(), READERS, WAITING_AT_MOST),

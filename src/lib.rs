@@ -30,6 +30,7 @@ pub mod personal_data;
 pub mod private_postgres;
 mod reads;
 pub mod rebuild;
+pub mod second_factors;
 pub mod session_links;
 pub mod settings;
 mod supervise;

@@ -1,7 +1,7 @@
 //! What the owner of an account is told of what has happened to it.
 
 use chrono::TimeDelta;
-use counterfoil_domain::user_account::{CodeRejected, Fact, UserAccountEvent};
+use counterfoil_domain::user_account::{CodeRejected, Fact, SecondFactorProof, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, ClientChange, EmailAddress, Identifier, PhoneNumber};
 use counterfoil_projections::profile::Profile;
 use counterfoil_projections::user_login::device_kind;
@@ -64,7 +64,16 @@ impl Notices {
             Fact::OtpRejected { reason: CodeRejected::Locked, .. } => Some(Notice::AccountLocked { at }),
             Fact::IdentifierAdded { .. } => Some(Notice::IdentifierAdded { at }),
             Fact::IdentifierReplaced { .. } => Some(Notice::IdentifierReplaced { at }),
+            Fact::SecondFactorEnrolled { .. } => Some(Notice::SecondFactorEnrolled { at }),
+            Fact::SecondFactorRemoved { .. } => Some(Notice::SecondFactorRemoved { at }),
+            Fact::SecondFactorPassed { proof: SecondFactorProof::RecoveryCode { .. }, .. } => {
+                Some(Notice::RecoveryCodeUsed { at })
+            }
             Fact::LoggedIn { .. }
+            | Fact::SecondFactorOffered { .. }
+            | Fact::SecondFactorPassed { .. }
+            | Fact::SecondFactorRejected { .. }
+            | Fact::RecoveryCodesRenewed { .. }
             | Fact::OtpRejected { .. }
             | Fact::OtpRequested { .. }
             | Fact::OtpResent { .. }

@@ -7,6 +7,7 @@
 mod codes;
 mod commit;
 mod messages;
+mod second_factor;
 mod sessions;
 mod staff;
 

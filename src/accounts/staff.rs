@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    ChangeRoles, DenyAccess, EndSession, Intervention, ReadAudit, ReinstateAccount, SignOutAccount,
-    SuspendAccount,
+    ChangeRoles, DenyAccess, EndSession, Intervention, ReadAudit, ReinstateAccount, RemoveSecondFactor,
+    SignOutAccount, SuspendAccount,
 };
-use counterfoil_domain::user_account::{Actor, UserAccount, UserAccountCommand};
+use counterfoil_domain::user_account::{Actor, Lack, UserAccount, UserAccountCommand};
 use counterfoil_domain::values::{AccountId, Client, Reason, Role, SessionId};
 
 use super::commit::{late, until_available};
@@ -102,7 +102,19 @@ impl Accounts {
         self.intervene(account, who, |intervention| EndSession { session, intervention }.into()).await
     }
 
-    /// Puts on record that the account of an access token asked for what its roles do not let it do.
+    /// Lets an account have no second factor, so that its person can enrol another.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when it has none.
+    pub async fn remove_second_factor(
+        &self,
+        account: AccountId,
+        who: Intervening,
+    ) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| RemoveSecondFactor { intervention }.into()).await
+    }
+
+    /// Puts on record that the account of an access token asked for what it may not do.
     ///
     /// # Errors
     /// [`AccountsError`].
@@ -110,11 +122,11 @@ impl Accounts {
         &self,
         token: Token,
         action: String,
-        needs: Role,
+        (needs, lacks): (Role, Lack),
         origin: Origin,
     ) -> Result<(), AccountsError> {
         let session = token.session;
-        let command = |at, client| DenyAccess { at, session, action, needs, client }.into();
+        let command = |at, client| DenyAccess { at, session, action, needs, lacks, client }.into();
         self.carry_out(token.account, &origin, command).await?;
         Ok(())
     }

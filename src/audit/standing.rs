@@ -255,7 +255,7 @@ fn counted(codes: &Codes, at: DateTime<Utc>) -> Counted {
         pending_to_add: pending(&codes.adding),
         sent_in_a_day: within(&codes.sent, TimeDelta::hours(24)),
         sent_elsewhere_in_a_day: within(&codes.sent_elsewhere, TimeDelta::hours(24)),
-        wrong_in_an_hour: within(&codes.wrong, TimeDelta::hours(1)),
-        wrong_in_a_row: codes.wrong_in_a_row,
+        wrong_in_an_hour: within(&codes.wrong.lately, TimeDelta::hours(1)),
+        wrong_in_a_row: codes.wrong.in_a_row,
     }
 }

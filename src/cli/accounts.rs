@@ -68,6 +68,14 @@ pub enum Accounts {
         #[arg(long, value_parser = future)]
         until: Option<DateTime<Utc>>,
     },
+    /// Remove the second factor of somebody of the staff who lost it, so that he can enrol another.
+    RemoveSecondFactor {
+        /// A phone number, an e-mail address, or the account's id.
+        account: String,
+        /// Why, for the record.
+        #[arg(long, value_parser = Reason::parse)]
+        reason: Reason,
+    },
     /// Let a suspended account be used again.
     Reinstate {
         /// A phone number, an e-mail address, or the account's id.
@@ -111,6 +119,11 @@ impl Accounts {
             Self::Suspend { account, reason, until } => {
                 intervene(settings, &account, async |accounts, account| {
                     accounts.suspend(account, until, Intervening::operator(Some(reason))).await
+                })?;
+            }
+            Self::RemoveSecondFactor { account, reason } => {
+                intervene(settings, &account, async |accounts, account| {
+                    accounts.remove_second_factor(account, Intervening::operator(Some(reason))).await
                 })?;
             }
             Self::Reinstate { account, reason } => {
@@ -200,6 +213,7 @@ struct Detail {
     #[serde(flatten)]
     account: Account,
     roles: BTreeSet<Role>,
+    second_factor: bool,
     devices: Vec<Device>,
 }
 
@@ -210,14 +224,20 @@ fn show(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
         let account = found(journal, id).await?;
         let standing = service.accounts.standing(id).await?;
         let roles = standing.member().map(|member| member.roles.clone()).unwrap_or_default();
+        let second_factor = standing.authenticator().is_some();
         let db = service.database.connection().await?;
-        Ok(Detail { account, roles, devices: user_login::active(&db, id, SystemClock.now()).await? })
+        Ok(Detail {
+            account,
+            roles,
+            second_factor,
+            devices: user_login::active(&db, id, SystemClock.now()).await?,
+        })
     })?;
     if json {
         output::json(&detail)?;
         return Ok(());
     }
-    let Detail { account, roles, devices } = detail;
+    let Detail { account, roles, second_factor, devices } = detail;
     let profile = &account.profile;
     let roles: Vec<&str> = roles.into_iter().map(Role::as_str).collect();
     let facts = [
@@ -229,6 +249,7 @@ fn show(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
         ("last sign-in", output::time(profile.last_login)),
         ("state", state(&account)),
         ("roles", roles.join(", ")),
+        ("second factor", if second_factor { "enrolled" } else { "none" }.to_owned()),
     ];
     output::table(&["account", ""], facts.map(|(name, value)| [name.to_owned(), value]))?;
     let headings = ["session", "device", "address", "signed in", "last seen", "expires"];

@@ -62,6 +62,21 @@ pub enum Notice {
         /// Since when.
         at: DateTime<Utc>,
     },
+    /// The account has a second factor, or another one.
+    SecondFactorEnrolled {
+        /// Since when.
+        at: DateTime<Utc>,
+    },
+    /// The account has no second factor any more.
+    SecondFactorRemoved {
+        /// Since when.
+        at: DateTime<Utc>,
+    },
+    /// A recovery code stood in for the second factor.
+    RecoveryCodeUsed {
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// No stranger's code is looked at any more, since too many wrong ones were tried.
     AccountLocked {
         /// Since when.
@@ -76,6 +91,9 @@ impl Notice {
             Self::NewDevice { .. } => "new_device",
             Self::IdentifierAdded { .. } => "identifier_added",
             Self::IdentifierReplaced { .. } => "identifier_replaced",
+            Self::SecondFactorEnrolled { .. } => "second_factor_enrolled",
+            Self::SecondFactorRemoved { .. } => "second_factor_removed",
+            Self::RecoveryCodeUsed { .. } => "recovery_code_used",
             Self::AccountLocked { .. } => "account_locked",
         }
     }
@@ -111,6 +129,9 @@ impl Content {
             Notice::NewDevice { device: None, address, at, link: None },
             Notice::IdentifierAdded { at },
             Notice::IdentifierReplaced { at },
+            Notice::SecondFactorEnrolled { at },
+            Notice::SecondFactorRemoved { at },
+            Notice::RecoveryCodeUsed { at },
             Notice::AccountLocked { at },
         ];
         let notices = notices.map(Self::Notice).into_iter().map(|notice| (notice.kind(), notice));
@@ -202,6 +223,11 @@ impl Texts {
         (find(Some("subject")), text)
     }
 
+    /// What the service calls itself to people.
+    pub fn app_name(&self) -> &str {
+        &self.app_name
+    }
+
     fn languages(&self) -> impl Iterator<Item = Language> {
         let others = self.own.keys().copied().filter(|language| language.dictionary().is_none());
         Language::all().chain(others)
@@ -227,6 +253,9 @@ impl Texts {
             Content::Notice(
                 Notice::IdentifierAdded { at }
                 | Notice::IdentifierReplaced { at }
+                | Notice::SecondFactorEnrolled { at }
+                | Notice::SecondFactorRemoved { at }
+                | Notice::RecoveryCodeUsed { at }
                 | Notice::AccountLocked { at },
             ) => {
                 values.set("time", time(at));
@@ -374,6 +403,9 @@ mod tests {
             },
             Notice::IdentifierAdded { at },
             Notice::IdentifierReplaced { at },
+            Notice::SecondFactorEnrolled { at },
+            Notice::SecondFactorRemoved { at },
+            Notice::RecoveryCodeUsed { at },
             Notice::AccountLocked { at },
         ] {
             let (_, text) = texts.render(&Content::Notice(notice), Channel::Phone, Language::default());

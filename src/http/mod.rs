@@ -30,7 +30,7 @@ use operations::{healthz, metrics, readyz};
 pub fn routes(config: &mut ServiceConfig) {
     use accounts::{
         devices, disown, history, identifiers, login, logout, logout_all, profile, refresh, resend,
-        token_verify, verify,
+        second_factor, token_verify, verify,
     };
     use admin::{accounts as all_accounts, device_sessions};
     use audit::{accounts as audited_accounts, events, stream};
@@ -66,6 +66,26 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource(
             "/accounts/identifiers/verify",
             [web::post().to(identifiers::verify)],
+            &[Method::POST],
+        ))
+        .service(resource(
+            "/accounts/second-factor",
+            [get().to(second_factor::get), web::post().to(second_factor::post)],
+            &[Method::GET, Method::HEAD, Method::POST],
+        ))
+        .service(resource(
+            "/accounts/second-factor/confirm",
+            [web::post().to(second_factor::confirm)],
+            &[Method::POST],
+        ))
+        .service(resource(
+            "/accounts/second-factor/verify",
+            [web::post().to(second_factor::verify)],
+            &[Method::POST],
+        ))
+        .service(resource(
+            "/accounts/second-factor/recovery-codes",
+            [web::post().to(second_factor::renew)],
             &[Method::POST],
         ))
         .service(resource(

@@ -67,6 +67,10 @@ pub enum Problem {
     IdentifierTaken,
     /// The caller's roles do not let him do that.
     Forbidden,
+    /// It takes the second factor, passed in this session and lately enough.
+    SecondFactorRequired,
+    /// The account has no second factor to prove or renew.
+    NoSecondFactor,
     /// Staff may not do that to their own account.
     OwnAccount,
     /// The token in the body is not valid.
@@ -127,6 +131,8 @@ impl Problem {
             Refusal::UnknownDevice | Refusal::UnknownAccount => Self::NotFound,
             Refusal::OwnAccount => Self::OwnAccount,
             Refusal::RoleMissing => Self::Forbidden,
+            Refusal::SecondFactorMissing => Self::SecondFactorRequired,
+            Refusal::NoSecondFactor => Self::NoSecondFactor,
             Refusal::SpentToken => Self::InvalidToken,
             Refusal::SessionEnded => Self::InvalidAccessToken,
         }
@@ -195,6 +201,8 @@ impl Problem {
             Self::DeviceLimitReached => "device_limit_reached",
             Self::IdentifierTaken => "identifier_taken",
             Self::Forbidden => "forbidden",
+            Self::SecondFactorRequired => "second_factor_required",
+            Self::NoSecondFactor => "no_second_factor",
             Self::OwnAccount => "own_account",
             Self::InvalidToken => "invalid_token",
             Self::InvalidClient => "invalid_client",
@@ -215,14 +223,16 @@ impl Problem {
             Self::Unauthenticated | Self::InvalidAccessToken | Self::InvalidClient => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::CrossSiteRequest | Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::CrossSiteRequest | Self::Forbidden | Self::SecondFactorRequired => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::CodeTooSoon(_) | Self::CodeQuotaSpent(_) | Self::NoPendingCode => {
                 StatusCode::NOT_ACCEPTABLE
             }
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::DeviceLimitReached | Self::IdentifierTaken | Self::OwnAccount => StatusCode::CONFLICT,
+            Self::DeviceLimitReached | Self::IdentifierTaken | Self::NoSecondFactor | Self::OwnAccount => {
+                StatusCode::CONFLICT
+            }
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyTries(_) | Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -260,6 +270,8 @@ impl Problem {
             | Self::DeviceLimitReached
             | Self::IdentifierTaken
             | Self::Forbidden
+            | Self::SecondFactorRequired
+            | Self::NoSecondFactor
             | Self::OwnAccount
             | Self::InvalidToken
             | Self::InvalidClient

@@ -39,7 +39,7 @@ use load::{LoadByAccount, LoadByLookup, StoredHead};
 pub use rewrap::Rewrapped;
 
 /// The form in which this version writes states. A head in another form is folded again from its events.
-const STATE_FORMAT: i32 = 4;
+const STATE_FORMAT: i32 = 5;
 
 /// How many connections of a thread append. A second one halves the batches, which costs more than the first one's waiting
 /// for the disk.

@@ -3,13 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
 use super::commands::UserAccountCommand;
 use super::{Policy, Refusal, UserAccount, UserAccountEvent};
-use crate::values::{ChallengeNonce, Client, ClientMark, Identifier, OtpCode, SessionId};
+use crate::values::{
+    AuthenticatorId, ChallengeNonce, Client, ClientMark, Identifier, OtpCode, RecoveryBatchId, RecoveryCode,
+    SessionId, TimeStep,
+};
 
 /// What a code lets its bearer do. A code for one purpose is no code for another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -77,6 +81,17 @@ pub trait ClientMarker: Send + Sync {
     fn mark(&self, session: SessionId, client: &Client) -> ClientMark;
 }
 
+/// Tells whether codes of a second factor are right, without the domain ever holding the key they are derived with.
+pub trait SecondFactorMatcher: Send + Sync {
+    /// The half minute, that of `at` or the one before or after it, whose code of an authenticator this is; none where it
+    /// is not one (RFC 6238, section 5.2).
+    fn step(&self, authenticator: AuthenticatorId, code: &OtpCode, at: DateTime<Utc>) -> Option<TimeStep>;
+
+    /// The number of the recovery code in its batch; none where it is not one of them. Takes the same time whatever the
+    /// answer.
+    fn recovery_code(&self, batch: RecoveryBatchId, code: &RecoveryCode) -> Option<u8>;
+}
+
 /// What the aggregate needs from outside to decide.
 #[derive(Clone)]
 pub struct Services {
@@ -84,6 +99,8 @@ pub struct Services {
     pub codes: Arc<dyn OtpMatcher>,
     /// Tells a session's client from another.
     pub clients: Arc<dyn ClientMarker>,
+    /// Tells codes of second factors from wrong ones.
+    pub second_factors: Arc<dyn SecondFactorMatcher>,
     /// The numbers the rules go by.
     pub policy: Arc<Policy>,
 }

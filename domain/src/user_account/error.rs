@@ -53,6 +53,12 @@ pub enum Refusal {
     /// The account has not the role that it takes.
     #[error("the account has not the role that it takes")]
     RoleMissing,
+    /// It takes the second factor, passed in this session and lately enough.
+    #[error("it takes the second factor")]
+    SecondFactorMissing,
+    /// The account has no second factor.
+    #[error("the account has no second factor")]
+    NoSecondFactor,
     /// The session in whose name the command came has ended.
     #[error("the session has ended")]
     SessionEnded,

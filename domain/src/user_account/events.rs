@@ -10,8 +10,8 @@ use strum::{IntoStaticStr, VariantNames};
 
 use crate::user_account::{Asker, Purpose};
 use crate::values::{
-    AccountId, ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName, FullName, Generation,
-    Identifier, LanguageTag, Reason, Role, SessionId,
+    AccountId, AuthenticatorId, ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName,
+    FullName, Generation, Identifier, LanguageTag, Reason, RecoveryBatchId, Role, SessionId, TimeStep,
 };
 
 /// One event of an account's stream.
@@ -277,12 +277,66 @@ pub enum Fact {
         /// Who reinstated it.
         by: Actor,
     },
-    /// The account asked for what its roles do not let it do. Recorded once a window for each action.
+    /// The person was shown an authenticator, which becomes the account's by a code of it. It voids the one shown before.
+    SecondFactorOffered {
+        /// The session in which it was shown.
+        session: SessionId,
+        /// By which the secret is derived that the person was shown.
+        authenticator: AuthenticatorId,
+        /// When it cannot be confirmed any more.
+        expires_at: DateTime<Utc>,
+    },
+    /// The person confirmed the authenticator that he was shown: it is the account's second factor, in the place of the one
+    /// before, and passed in this session and no other.
+    SecondFactorEnrolled {
+        /// The session.
+        session: SessionId,
+        /// By which its secret is derived.
+        authenticator: AuthenticatorId,
+        /// The half minute whose code confirmed it.
+        step: TimeStep,
+        /// By which the recovery codes are derived that the person was given.
+        recovery: RecoveryBatchId,
+    },
+    /// The person passed the second factor: the session has the rights of the account's roles for a while.
+    SecondFactorPassed {
+        /// The session.
+        session: SessionId,
+        /// By what.
+        proof: SecondFactorProof,
+    },
+    /// A code of the second factor was presented and did nothing.
+    SecondFactorRejected {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        reason: FactorRejected,
+        /// For a rejection without a look at the code: when trying again can succeed, or, under a lock, when the
+        /// next try is put on record.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<DateTime<Utc>>,
+    },
+    /// The person was given new recovery codes; those before are void.
+    RecoveryCodesRenewed {
+        /// The session in which it was asked.
+        session: SessionId,
+        /// By which the new ones are derived.
+        recovery: RecoveryBatchId,
+    },
+    /// The account has no second factor any more, because the person lost it.
+    SecondFactorRemoved {
+        /// Who removed it.
+        by: Actor,
+    },
+    /// The account asked for what it may not do. Recorded once a window for each action.
     AccessDenied {
         /// The method and the route that it asked for.
         action: String,
         /// The role that may.
         needs: Role,
+        /// What was missing.
+        #[serde(default, skip_serializing_if = "Lack::is_role")]
+        lacks: Lack,
         /// When the next such denial is put on record.
         until: DateTime<Utc>,
     },
@@ -325,6 +379,64 @@ pub enum CodeRejected {
     /// It is the code, but the account is suspended. Counted and answered as a wrong one, so that nobody learns it who
     /// does not know the code.
     Suspended,
+}
+
+/// By what a second factor was passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondFactorProof {
+    /// The code that the authenticator showed in that half minute.
+    Authenticator {
+        /// Which.
+        step: TimeStep,
+    },
+    /// A recovery code, which is used up.
+    RecoveryCode {
+        /// Its number in its batch, from 0.
+        number: u8,
+    },
+}
+
+impl SecondFactorProof {
+    /// The name as it stands in events and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Authenticator { .. } => "authenticator",
+            Self::RecoveryCode { .. } => "recovery_code",
+        }
+    }
+}
+
+/// Why a code of a second factor does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FactorRejected {
+    /// It is not a code of the authenticator, nor a recovery code.
+    Wrong,
+    /// It was one, and is used up.
+    Spent,
+    /// Too many wrong codes were tried within the hour; this one was not looked at.
+    Paused,
+    /// Too many wrong codes were tried in a row; this one was not looked at. Time alone does not lift it.
+    Locked,
+}
+
+/// What was missing where access was denied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lack {
+    /// The role.
+    #[default]
+    Role,
+    /// The second factor, in this session and lately enough.
+    SecondFactor,
+}
+
+impl Lack {
+    /// Whether it is what was missing before there was anything else, which events leave unsaid.
+    fn is_role(&self) -> bool {
+        *self == Self::Role
+    }
 }
 
 /// Why a session ended.
@@ -428,6 +540,7 @@ impl UserAccountEvent {
         let (Fact::RolesChanged { by, .. }
         | Fact::AccountSuspended { by, .. }
         | Fact::AccountReinstated { by }
+        | Fact::SecondFactorRemoved { by }
         | Fact::LimitsLifted { by }) = self.fact
         else {
             return None;

@@ -6,12 +6,19 @@ mod error;
 mod events;
 mod outcome;
 mod policy;
+mod second_factor;
 mod state;
+mod wrong_codes;
 
-pub use aggregate::{Asker, ClientMarker, OtpMatcher, Purpose, Services};
+pub use aggregate::{Asker, ClientMarker, OtpMatcher, Purpose, SecondFactorMatcher, Services};
 pub use commands::UserAccountCommand;
 pub use error::Refusal;
-pub use events::{Actor, CodeRefused, CodeRejected, Fact, Person, SignOutReason, UserAccountEvent};
+pub use events::{
+    Actor, CodeRefused, CodeRejected, Fact, FactorRejected, Lack, Person, SecondFactorProof, SignOutReason,
+    UserAccountEvent,
+};
 pub use outcome::{CodeSent, SessionTokens};
 pub use policy::{Binding, DeviceLimitPolicy, InvalidPolicy, Policy, Rotation};
+pub use second_factor::{Enrolled, Offer, Passed, SecondFactor};
 pub use state::{Active, Challenge, Codes, Denial, Member, Pending, Session, Suspended, UserAccount};
+pub use wrong_codes::WrongCodes;

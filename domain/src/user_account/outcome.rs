@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{CodeRejected, Fact, Purpose, Refusal, SignOutReason, UserAccountEvent};
+use super::{CodeRejected, Fact, FactorRejected, Purpose, Refusal, SignOutReason, UserAccountEvent};
 use crate::values::{ChallengeNonce, Channel, Generation, SessionId};
 
 /// A code is to go out.
@@ -79,6 +79,12 @@ impl SessionTokens {
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
+            | Fact::SecondFactorOffered { .. }
+            | Fact::SecondFactorEnrolled { .. }
+            | Fact::SecondFactorPassed { .. }
+            | Fact::SecondFactorRejected { .. }
+            | Fact::RecoveryCodesRenewed { .. }
+            | Fact::SecondFactorRemoved { .. }
             | Fact::AccessDenied { .. }
             | Fact::AuditRead { .. }
             | Fact::IdentifierRequested { .. }
@@ -94,6 +100,20 @@ impl UserAccountEvent {
     pub fn refusal(&self) -> Option<Refusal> {
         if let Fact::OtpRequestRefused { reason, until, asker: _ } = self.fact {
             return Some(reason.refusal(until));
+        }
+        if let Fact::SecondFactorRejected { reason, until, .. } = self.fact {
+            return Some(match (reason, until) {
+                (FactorRejected::Paused | FactorRejected::Locked, Some(until)) => {
+                    Refusal::TooManyTries { until }
+                }
+                (
+                    FactorRejected::Wrong
+                    | FactorRejected::Spent
+                    | FactorRejected::Paused
+                    | FactorRejected::Locked,
+                    _,
+                ) => Refusal::InvalidCode,
+            });
         }
         let Fact::OtpRejected { reason, until, .. } = self.fact else { return None };
         Some(match (reason, until) {

@@ -9,6 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::events::{CodeRefused, CodeRejected, Fact, UserAccountEvent};
+use super::second_factor::{Offer, SecondFactor};
+use super::wrong_codes::WrongCodes;
 use crate::user_account::{Asker, Purpose};
 use crate::values::{
     ChallengeNonce, Channel, ClientChange, ClientMark, Generation, LanguageTag, Role, SessionId,
@@ -93,6 +95,9 @@ pub struct Member {
     /// The denials on record, until their windows end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denials: Vec<Denial>,
+    /// The second factor, once there is to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor: Option<Box<SecondFactor>>,
 }
 
 /// A denial on record.
@@ -125,17 +130,12 @@ pub struct Codes {
     /// When codes were sent to identifiers that it wants, over the last 24 hours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sent_elsewhere: Vec<DateTime<Utc>>,
-    /// When wrong codes were tried, over the last hour.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub wrong: Vec<DateTime<Utc>>,
-    /// Wrong codes since the last right one.
-    pub wrong_in_a_row: u32,
+    /// The wrong codes that were tried.
+    #[serde(default, skip_serializing_if = "WrongCodes::are_none")]
+    pub wrong: WrongCodes,
     /// The last refusal to send on record, until its window ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noted_refusal: Option<(CodeRefused, DateTime<Utc>)>,
-    /// The refusal to look at a code on record, until its window ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub noted_rejection: Option<DateTime<Utc>>,
 }
 
 /// A code on its way to being redeemed.
@@ -169,6 +169,9 @@ pub struct Session {
     /// From which device and network it was last used; none where that was not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<ClientMark>,
+    /// When the second factor was last passed in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor_at: Option<DateTime<Utc>>,
 }
 
 impl Session {
@@ -343,6 +346,7 @@ impl UserAccount {
                     language: None,
                     roles: BTreeSet::new(),
                     denials: Vec::new(),
+                    second_factor: None,
                 };
                 *self = Self::Active(Active { member, sessions: Vec::new() });
             }
@@ -375,6 +379,7 @@ impl UserAccount {
                     expires_at: *expires_at,
                     ends_at: *ends_at,
                     mark: *mark,
+                    second_factor_at: None,
                 });
                 if language.is_some() && unfamiliar.is_none() {
                     member.language.clone_from(language);
@@ -418,8 +423,13 @@ impl UserAccount {
             }
             Fact::LimitsLifted { .. } => {
                 self.touch(at).lift();
-                if let Some(Member { known_codes: Some(codes), .. }) = self.member_mut() {
-                    codes.lift();
+                if let Some(member) = self.member_mut() {
+                    if let Some(codes) = &mut member.known_codes {
+                        codes.lift();
+                    }
+                    if let Some(factor) = &mut member.second_factor {
+                        factor.wrong = WrongCodes::default();
+                    }
                 }
             }
             Fact::IdentifierRequested { channel, nonce, expires_at } => {
@@ -472,7 +482,48 @@ impl UserAccount {
                 self.touch(at);
                 self.reinstate();
             }
-            Fact::AccessDenied { action, needs: _, until } => {
+            Fact::SecondFactorOffered { session: _, authenticator, expires_at } => {
+                self.touch(at);
+                if let Some(factor) = self.second_factor_mut() {
+                    factor.offered = Some(Offer { authenticator: *authenticator, expires_at: *expires_at });
+                }
+            }
+            Fact::SecondFactorEnrolled { session, authenticator, step, recovery } => {
+                self.touch(at);
+                if let Some(factor) = self.second_factor_mut() {
+                    factor.enrol(*authenticator, *step, *recovery);
+                }
+                // What others proved, they proved by the former one.
+                self.lapse_second_factor();
+                self.change_session(*session, |session| session.second_factor_at = Some(at));
+            }
+            Fact::SecondFactorPassed { session, proof } => {
+                self.touch(at);
+                if let Some(factor) = self.second_factor_mut() {
+                    factor.pass(*proof);
+                }
+                self.change_session(*session, |session| session.second_factor_at = Some(at));
+            }
+            Fact::SecondFactorRejected { session: _, reason, until } => {
+                self.touch(at);
+                if let Some(factor) = self.second_factor_mut() {
+                    factor.note_rejected(at, *reason, *until);
+                }
+            }
+            Fact::RecoveryCodesRenewed { session: _, recovery } => {
+                self.touch(at);
+                if let Some(factor) = self.second_factor_mut() {
+                    factor.renew_recovery_codes(*recovery);
+                }
+            }
+            Fact::SecondFactorRemoved { by: _ } => {
+                self.touch(at);
+                if let Some(member) = self.member_mut() {
+                    member.second_factor = None;
+                }
+                self.lapse_second_factor();
+            }
+            Fact::AccessDenied { action, needs: _, lacks: _, until } => {
                 self.touch(at);
                 if let Some(member) = self.member_mut() {
                     member.denials.retain(|denial| at < denial.until);
@@ -518,6 +569,19 @@ impl UserAccount {
                 Asker::KnownDevice,
             ) => member.known_codes.get_or_insert_default(),
             (account, Asker::Anybody | Asker::KnownDevice) => account.touch(at),
+        }
+    }
+
+    fn second_factor_mut(&mut self) -> Option<&mut SecondFactor> {
+        Some(self.member_mut()?.second_factor.get_or_insert_default())
+    }
+
+    /// The second factor has to be passed again in every session.
+    fn lapse_second_factor(&mut self) {
+        if let Self::Active(active) = self {
+            for session in &mut active.sessions {
+                session.second_factor_at = None;
+            }
         }
     }
 
@@ -573,9 +637,7 @@ impl Codes {
     /// The right code came: nothing is pending any more, and nothing is held against anybody.
     fn redeem(&mut self) {
         self.challenge = None;
-        self.wrong.clear();
-        self.wrong_in_a_row = 0;
-        self.noted_rejection = None;
+        self.wrong = WrongCodes::default();
     }
 
     /// Nothing is held against anybody, and nothing has been sent.
@@ -606,12 +668,10 @@ impl Codes {
                 if tries_left == 0 {
                     *pending = None;
                 }
-                self.wrong.retain(|wrong| at - *wrong < TimeDelta::hours(1));
-                self.wrong.push(at);
-                self.wrong_in_a_row = self.wrong_in_a_row.saturating_add(1);
+                self.wrong.note(at);
             }
             CodeRejected::Expired => *pending = None,
-            CodeRejected::Paused | CodeRejected::Locked => self.noted_rejection = until,
+            CodeRejected::Paused | CodeRejected::Locked => self.wrong.noted_until = until,
             CodeRejected::DeviceLimit => {
                 if let Some(challenge) = pending {
                     challenge.noted_no_place = true;

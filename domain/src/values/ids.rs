@@ -31,6 +31,23 @@ uuid_id! {
     SessionId
 }
 
+uuid_id! {
+    /// An authenticator of an account: by it, and a key that the domain never holds, the secret is derived that the person's
+    /// app and the service share. A version 7 UUID; it is no secret.
+    AuthenticatorId
+}
+
+uuid_id! {
+    /// The recovery codes that an account was given together, derived by it as the secret of an authenticator is. A version
+    /// 7 UUID.
+    RecoveryBatchId
+}
+
+impl RecoveryBatchId {
+    /// How many codes there are in it.
+    pub const CODES: u8 = 10;
+}
+
 /// The nonce of a challenge: 128 random bits that, with the code key, give the code. It also names the challenge.
 ///
 /// Written as 32 lower-case hexadecimal digits. It is no secret: without the key it tells nothing about the code.

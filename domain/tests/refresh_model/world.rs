@@ -9,11 +9,12 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::RefreshToken;
 use counterfoil_domain::user_account::{
-    Asker, ClientMarker, Fact, OtpMatcher, Policy, Purpose, Refusal, Services, SessionTokens, UserAccount,
-    UserAccountCommand, UserAccountEvent,
+    Asker, ClientMarker, Fact, OtpMatcher, Policy, Purpose, Refusal, SecondFactorMatcher, Services,
+    SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    ChallengeNonce, Channel, Client, ClientMark, Generation, Identifier, OtpCode, SessionId, UserAgent,
+    AuthenticatorId, ChallengeNonce, Channel, Client, ClientMark, Generation, Identifier, OtpCode,
+    RecoveryBatchId, RecoveryCode, SessionId, TimeStep, UserAgent,
 };
 use cqrs_es::Aggregate as _;
 use stateright::Property;
@@ -480,7 +481,7 @@ impl stateright::Model for Model {
     }
 }
 
-/// No code is redeemed here, and all come from one device.
+/// No code of any kind is redeemed here, and all come from one device.
 struct OneDevice;
 
 impl OtpMatcher for OneDevice {
@@ -495,7 +496,22 @@ impl ClientMarker for OneDevice {
     }
 }
 
+impl SecondFactorMatcher for OneDevice {
+    fn step(&self, _: AuthenticatorId, _: &OtpCode, _: DateTime<Utc>) -> Option<TimeStep> {
+        None
+    }
+
+    fn recovery_code(&self, _: RecoveryBatchId, _: &RecoveryCode) -> Option<u8> {
+        None
+    }
+}
+
 fn services() -> Services {
     let policy = Policy { refresh_grace: TimeDelta::seconds(GRACE.into()), ..Policy::default() };
-    Services { codes: Arc::new(OneDevice), clients: Arc::new(OneDevice), policy: Arc::new(policy) }
+    Services {
+        codes: Arc::new(OneDevice),
+        clients: Arc::new(OneDevice),
+        second_factors: Arc::new(OneDevice),
+        policy: Arc::new(policy),
+    }
 }

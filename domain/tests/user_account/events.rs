@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::{
-    Actor, Asker, CodeRefused, CodeRejected, Fact, Person, Purpose, SignOutReason, UserAccountEvent,
+    Actor, Asker, CodeRefused, CodeRejected, Fact, FactorRejected, Lack, Person, Purpose, SecondFactorProof,
+    SignOutReason, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role};
 use cqrs_es::DomainEvent as _;
@@ -169,11 +170,38 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             add(format!("AccountSuspended{how_long} by {who}"), Fact::AccountSuspended { until, by });
         }
         add(format!("AccountReinstated by {who}"), Fact::AccountReinstated { by });
+        add(format!("SecondFactorRemoved by {who}"), Fact::SecondFactorRemoved { by });
     }
     for needs in every!(Role: Admin, Auditor) {
-        let action = "GET /admin/accounts/{id}".to_owned();
-        add(format!("AccessDenied {needs:?}"), Fact::AccessDenied { action, needs, until: at(HOUR) });
+        for lacks in every!(Lack: Role, SecondFactor) {
+            let (action, until) = ("GET /admin/accounts/{id}".to_owned(), at(HOUR));
+            let factor = if lacks == Lack::SecondFactor { " SecondFactor" } else { "" };
+            add(
+                format!("AccessDenied {needs:?}{factor}"),
+                Fact::AccessDenied { action, needs, lacks, until },
+            );
+        }
     }
+    let (session_1, until) = (session(1), at(600));
+    let fact =
+        Fact::SecondFactorOffered { session: session_1, authenticator: authenticator(1), expires_at: until };
+    add("SecondFactorOffered".to_owned(), fact);
+    add("SecondFactorEnrolled".to_owned(), factor_enrolled(0, 1, 1).fact);
+    for proof in every!(SecondFactorProof: Authenticator => SecondFactorProof::Authenticator { step: step(0) },
+        RecoveryCode => SecondFactorProof::RecoveryCode { number: 9 })
+    {
+        add(
+            format!("SecondFactorPassed {}", proof.as_str()),
+            Fact::SecondFactorPassed { session: session_1, proof },
+        );
+    }
+    for reason in every!(FactorRejected: Wrong, Spent, Paused, Locked) {
+        let until = matches!(reason, FactorRejected::Paused | FactorRejected::Locked).then_some(until);
+        let fact = Fact::SecondFactorRejected { session: session_1, reason, until };
+        add(format!("SecondFactorRejected {reason:?}"), fact);
+    }
+    let fact = Fact::RecoveryCodesRenewed { session: session_1, recovery: batch(2) };
+    add("RecoveryCodesRenewed".to_owned(), fact);
     let what = "events account_id=00000000-0000-0000-0000-000000000001".to_owned();
     add("AuditRead".to_owned(), Fact::AuditRead { what });
     add("DeviceRenamed".to_owned(), Fact::DeviceRenamed { session: session(1) });
@@ -279,7 +307,8 @@ fn the_names_of_events_are_these_and_all_different() {
     let names = every!(name of Fact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, UserRegistered,
         LoggedIn, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
         ProfileUpdated, LimitsLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierReleased,
-        RolesChanged, AccountSuspended, AccountReinstated, AccessDenied, AuditRead);
+        RolesChanged, AccountSuspended, AccountReinstated, SecondFactorOffered, SecondFactorEnrolled,
+        SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved, AccessDenied, AuditRead);
     assert_eq!(names, UserAccountEvent::NAMES);
     let listed = BTreeSet::from(names.map(str::to_owned));
     assert_eq!(listed.len(), names.len());

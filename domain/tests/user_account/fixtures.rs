@@ -10,11 +10,12 @@ use counterfoil_domain::user_account::commands::{
 };
 use counterfoil_domain::user_account::{
     Actor, Asker, ClientMarker, CodeRefused, CodeRejected, Fact, OtpMatcher, Person, Policy, Purpose,
-    Services, SignOutReason, UserAccount, UserAccountEvent,
+    SecondFactorMatcher, Services, SignOutReason, UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AccountId, ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName, EmailAddress, FullName,
-    Generation, Identifier, OtpCode, PhoneNumber, Reason, Role, SessionId, UserAgent,
+    AccountId, AuthenticatorId, ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName,
+    EmailAddress, FullName, Generation, Identifier, OtpCode, PhoneNumber, Reason, RecoveryBatchId,
+    RecoveryCode, Role, SessionId, TimeStep, UserAgent,
 };
 use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 use uuid::Uuid;
@@ -80,6 +81,15 @@ pub(crate) fn session(n: u8) -> SessionId {
     SessionId(Uuid::from_u128(u128::from(n)))
 }
 
+pub(crate) fn authenticator(n: u8) -> AuthenticatorId {
+    AuthenticatorId(Uuid::from_u128(u128::from(n)))
+}
+
+/// Recovery codes that were given together.
+pub(crate) fn batch(n: u8) -> RecoveryBatchId {
+    RecoveryBatchId(Uuid::from_u128(u128::from(n)))
+}
+
 pub(crate) fn nonce(n: u8) -> ChallengeNonce {
     ChallengeNonce::new([n; 16])
 }
@@ -128,8 +138,42 @@ impl ClientMarker for KnownCodes {
     }
 }
 
+/// The code that `authenticator(n)` shows: its number and the half minute.
+pub(crate) fn factor_code(n: u8, seconds: i64) -> OtpCode {
+    OtpCode::from_number(u64::from(n) * 100_000 + step(seconds).0 % 100_000)
+}
+
+/// The recovery code of a number in `batch(n)`.
+pub(crate) fn recovery_code(n: u8, number: u8) -> RecoveryCode {
+    let letter = |n: u8| char::from(b'A' + n);
+    RecoveryCode::parse(&format!("{}{}{}", letter(n), letter(number), "A".repeat(14))).expect("16 letters")
+}
+
+/// The half minute of a time.
+pub(crate) fn step(seconds: i64) -> TimeStep {
+    TimeStep(at(seconds).timestamp().unsigned_abs() / 30)
+}
+
+impl SecondFactorMatcher for KnownCodes {
+    fn step(&self, authenticator: AuthenticatorId, code: &OtpCode, at: DateTime<Utc>) -> Option<TimeStep> {
+        let n = authenticator.0.as_bytes()[15];
+        let now = (at - self::at(0)).num_seconds();
+        let near = [now - 30, now, now + 30].into_iter().find(|near| factor_code(n, *near) == *code);
+        near.map(step)
+    }
+
+    fn recovery_code(&self, batch: RecoveryBatchId, code: &RecoveryCode) -> Option<u8> {
+        (0..RecoveryBatchId::CODES).find(|number| recovery_code(batch.0.as_bytes()[15], *number) == *code)
+    }
+}
+
 pub(crate) fn services(policy: Policy) -> Services {
-    Services { codes: Arc::new(KnownCodes), clients: Arc::new(KnownCodes), policy: Arc::new(policy) }
+    Services {
+        codes: Arc::new(KnownCodes),
+        clients: Arc::new(KnownCodes),
+        second_factors: Arc::new(KnownCodes),
+        policy: Arc::new(policy),
+    }
 }
 
 /// An account to which this has happened, and that goes by the default policy.
@@ -548,6 +592,17 @@ pub(crate) fn identifier_replaced(seconds: i64, identifier: Identifier) -> UserA
 
 pub(crate) fn identifier_released(seconds: i64) -> UserAccountEvent {
     event_of(phone(), seconds, Fact::IdentifierReleased { channel: Channel::Phone })
+}
+
+/// The enrolment of `authenticator(n)` with `batch(1)`.
+pub(crate) fn factor_enrolled(seconds: i64, s: u8, n: u8) -> UserAccountEvent {
+    let (session, authenticator, recovery) = (session(s), authenticator(n), batch(1));
+    event(seconds, Fact::SecondFactorEnrolled { session, authenticator, step: step(seconds), recovery })
+}
+
+/// An administrator who enrolled `authenticator(1)` at 100 seconds, in `session(1)`.
+pub(crate) fn staff_with_factor() -> Vec<UserAccountEvent> {
+    [signed_in(), vec![roles_changed(60, [Role::Admin]), factor_enrolled(100, 1, 1)]].concat()
 }
 
 /// A first sign-in, asked for at 0 and done at 10 seconds, on `session(1)`.

@@ -20,6 +20,7 @@ mod rename_device;
 mod request_otp;
 mod resend_otp;
 mod revoke_device;
+mod second_factor;
 mod sign_out_account;
 mod state;
 mod suspend_account;

@@ -17,7 +17,7 @@ fn audit_read(seconds: i64) -> UserAccountEvent {
 }
 
 fn auditor() -> Vec<UserAccountEvent> {
-    [signed_in(), vec![roles_changed(60, [Role::Auditor])]].concat()
+    [signed_in(), vec![roles_changed(55, [Role::Auditor]), factor_enrolled(60, 1, 1)]].concat()
 }
 
 #[test]
@@ -38,5 +38,7 @@ fn nobody_reads_without_the_role_or_the_session() {
         given(history).when(read_audit(70, 1).into()).then_expect_error(Refusal::SessionEnded);
     }
     given(auditor()).when(read_audit(70, 2).into()).then_expect_error(Refusal::SessionEnded);
+    let without_factor = [signed_in(), vec![roles_changed(60, [Role::Auditor])]].concat();
+    given(without_factor).when(read_audit(70, 1).into()).then_expect_error(Refusal::SecondFactorMissing);
     given(auditor()).when(read_audit(31 * DAY, 1).into()).then_expect_error(Refusal::SessionEnded);
 }

@@ -22,12 +22,13 @@ pub const READ_MODEL: ReadModel = ReadModel {
 };
 
 /// The events of which no line is made.
-pub const PASSED_OVER: [&str; 7] = [
+pub const PASSED_OVER: [&str; 8] = [
     "TokenRefreshed",
     "TokenRefreshRetried",
     "DeviceRenamed",
     "ProfileUpdated",
     "RolesChanged",
+    "SecondFactorOffered",
     "AccessDenied",
     "AuditRead",
 ];
@@ -62,6 +63,7 @@ impl Project for LoginHistoryChange {
             | Fact::IdentifierReplaced { .. }
             | Fact::IdentifierReleased { .. }
             | Fact::LimitsLifted { .. }
+            | Fact::SecondFactorRemoved { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. } => (None, None),
             Fact::OtpRequestRefused { reason, .. } => (None, name_of(reason)),
@@ -69,12 +71,17 @@ impl Project for LoginHistoryChange {
             Fact::LoggedIn { session, .. } => (Some(*session), None),
             Fact::LoggedOut { session, reason, expires_at: _, by: _ } => (Some(*session), name_of(reason)),
             Fact::ClientChanged { session, change, mark: _ } => (Some(*session), name_of(change)),
-            Fact::TokenReuseDetected { session, .. } => (Some(*session), None),
+            Fact::TokenReuseDetected { session, .. }
+            | Fact::SecondFactorEnrolled { session, .. }
+            | Fact::RecoveryCodesRenewed { session, .. } => (Some(*session), None),
+            Fact::SecondFactorPassed { session, proof } => (Some(*session), Some(proof.as_str().to_owned())),
+            Fact::SecondFactorRejected { session, reason, .. } => (Some(*session), name_of(reason)),
             Fact::TokenRefreshed { .. }
             | Fact::TokenRefreshRetried { .. }
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
             | Fact::RolesChanged { .. }
+            | Fact::SecondFactorOffered { .. }
             | Fact::AccessDenied { .. }
             | Fact::AuditRead { .. } => return None,
         };

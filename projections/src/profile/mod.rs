@@ -83,6 +83,12 @@ impl Project for ProfileChange {
             | Fact::LimitsLifted { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::RolesChanged { .. }
+            | Fact::SecondFactorOffered { .. }
+            | Fact::SecondFactorEnrolled { .. }
+            | Fact::SecondFactorPassed { .. }
+            | Fact::SecondFactorRejected { .. }
+            | Fact::RecoveryCodesRenewed { .. }
+            | Fact::SecondFactorRemoved { .. }
             | Fact::AccessDenied { .. }
             | Fact::AuditRead { .. } => None,
         }

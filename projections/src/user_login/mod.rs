@@ -95,6 +95,12 @@ impl Project for UserLoginChange {
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
+            | Fact::SecondFactorOffered { .. }
+            | Fact::SecondFactorEnrolled { .. }
+            | Fact::SecondFactorPassed { .. }
+            | Fact::SecondFactorRejected { .. }
+            | Fact::RecoveryCodesRenewed { .. }
+            | Fact::SecondFactorRemoved { .. }
             | Fact::AccessDenied { .. }
             | Fact::AuditRead { .. }
             | Fact::IdentifierRequested { .. }

@@ -10,5 +10,6 @@ pub mod logout_all;
 pub mod profile;
 pub mod refresh;
 pub mod resend;
+pub mod second_factor;
 pub mod token_verify;
 pub mod verify;

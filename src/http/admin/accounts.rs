@@ -52,6 +52,8 @@ struct Detail {
     #[serde(flatten)]
     account: Account,
     roles: BTreeSet<Role>,
+    /// Whether there is an authenticator.
+    second_factor: bool,
     devices: Vec<Device>,
 }
 
@@ -93,7 +95,12 @@ pub async fn get(
         | UserAccount::Active(_) => None,
     };
     let account = Account { profile: Profile { is_active, ..profile }, suspended_until };
-    Ok(HttpResponse::Ok().json(Detail { account, roles: member.roles.clone(), devices }))
+    Ok(HttpResponse::Ok().json(Detail {
+        account,
+        roles: member.roles.clone(),
+        second_factor: standing.authenticator().is_some(),
+        devices,
+    }))
 }
 
 #[derive(Debug)]

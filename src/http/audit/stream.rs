@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
+use counterfoil_domain::user_account::Passed;
 use counterfoil_domain::values::Role;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::{mpsc, watch};
@@ -16,7 +17,7 @@ use crate::app::State;
 use crate::audit::feed::Feed;
 use crate::audit::{self, Filter, Record};
 use crate::http::Problem;
-use crate::http::extract::{Auditor, Complaint as _, Query, Staff, has_role};
+use crate::http::extract::{Auditor, Complaint as _, Query, Staff, may};
 use crate::tokens::Token;
 
 /// By which a client that comes back says how far it has come.
@@ -28,7 +29,7 @@ const MOST: i64 = 200;
 /// How often a comment is sent when nothing happens, so that nobody on the way takes the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether the reader is still an auditor, and signed in.
+/// How often it is looked whether the reader still may read.
 const RECHECK: Duration = Duration::from_secs(5);
 
 /// How long a client may take to take what it was sent. One that is slower is let go, and may come back.
@@ -90,8 +91,7 @@ impl Follower {
         loop {
             if self.checked.elapsed() > RECHECK {
                 self.checked = Instant::now();
-                let may = has_role(&self.state, self.token, Role::Auditor).await;
-                may.ok().filter(|may| *may)?;
+                may(&self.state, self.token, Role::Auditor, Passed::InSession).await.ok()?;
             }
             let end = (*self.end.borrow_and_update())?;
             if self.after < end {

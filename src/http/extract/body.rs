@@ -8,8 +8,8 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use counterfoil_domain::values::{
-    EmailAddress, Identifier, InvalidEmailAddress, InvalidOtpCode, InvalidPhoneNumber, InvalidText,
-    PhoneNumber, Reason, Region, UnknownRole,
+    EmailAddress, Identifier, InvalidEmailAddress, InvalidOtpCode, InvalidPhoneNumber,
+    InvalidSecondFactorCode, InvalidText, PhoneNumber, Reason, Region, UnknownRole,
 };
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -266,6 +266,12 @@ impl Complaint for InvalidEmailAddress {
 impl Complaint for InvalidOtpCode {
     fn message(&self) -> &'static str {
         "code_malformed"
+    }
+}
+
+impl Complaint for InvalidSecondFactorCode {
+    fn message(&self) -> &'static str {
+        "second_factor_code_malformed"
     }
 }
 

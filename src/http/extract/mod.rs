@@ -14,4 +14,4 @@ pub use client::{Peer, Shown, WantedLanguage, wanted_language};
 pub use forwarded::{ForwardedHeader, Proxies};
 pub use query::{Page, Query, USUAL, Wrong, limit, network, time};
 pub use service_client::{ServiceClient, TokenForm};
-pub use staff::{Admin, Auditor, Staff, has_role};
+pub use staff::{Admin, Auditor, Staff, may};

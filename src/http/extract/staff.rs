@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use counterfoil_domain::user_account::{Actor, Refusal};
+use counterfoil_domain::user_account::{Actor, Lack, Passed, Refusal};
 use counterfoil_domain::values::{AccountId, Reason, Role};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
@@ -76,18 +76,22 @@ impl<R: Needed, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for 
         let state = request.app_data::<web::Data<State>>().cloned();
         let (caller, peer) = (Caller::from_request(request, payload), Peer::from_request(request, payload));
         let asked = T::from_request(request, payload);
+        // What changes something takes a second factor that was passed a moment ago.
+        let passed = if request.method().is_safe() { Passed::InSession } else { Passed::Lately };
         let action = format!("{} {}", request.method(), request.match_pattern().unwrap_or_default());
         async move {
             let state = state.ok_or(Problem::Internal)?;
             let token = caller.await?.token;
             let origin: Origin = peer.await?.into();
-            let has_role = has_role(&state, token, R::ROLE).await.map_err(|error| state.problem(&error))?;
-            if !has_role {
-                let noted = state.accounts.deny_access(token, action, R::ROLE, origin).await;
-                noted.map_err(|error| state.problem(&error))?;
-                return Err(Problem::Forbidden);
+            if let Err(error) = may(&state, token, R::ROLE, passed).await {
+                if let AccountsError::Refused(refusal) = error
+                    && let Some(lacks) = lack(refusal)
+                {
+                    let noted = state.accounts.deny_access(token, action, (R::ROLE, lacks), origin).await;
+                    noted.map_err(|error| state.problem(&error))?;
+                }
+                return Err(state.problem(&error));
             }
-            // Here a second factor is asked for, once there is one.
             Ok(Self {
                 account: token.account,
                 token,
@@ -100,13 +104,33 @@ impl<R: Needed, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for 
     }
 }
 
-/// Whether the account of a token has the role now. Neither the token nor this node's memory is asked: a role that was
-/// taken is of no use from then on.
+/// What is missing where something is denied; nothing where it is refused for another reason.
+fn lack(refusal: Refusal) -> Option<Lack> {
+    match refusal {
+        Refusal::RoleMissing => Some(Lack::Role),
+        Refusal::SecondFactorMissing => Some(Lack::SecondFactor),
+        Refusal::CodeTooSoon { .. }
+        | Refusal::CodeQuotaSpent { .. }
+        | Refusal::NoPendingCode
+        | Refusal::InvalidCode
+        | Refusal::TooManyTries { .. }
+        | Refusal::DeviceLimitReached
+        | Refusal::UnknownDevice
+        | Refusal::SpentToken
+        | Refusal::IdentifierTaken
+        | Refusal::UnknownAccount
+        | Refusal::OwnAccount
+        | Refusal::NoSecondFactor
+        | Refusal::SessionEnded => None,
+    }
+}
+
+/// Whether the account of a token has the role now, and its session has passed the second factor. Neither the token nor this
+/// node's memory is asked: a role that was taken is of no use from then on.
 ///
 /// # Errors
-/// [`AccountsError`] when the session has ended, or the account cannot be read.
-pub async fn has_role(state: &State, token: Token, role: Role) -> Result<bool, AccountsError> {
-    let (account, now) = (state.accounts.standing(token.account).await?, state.clock.now());
-    account.live_session(token.session, now).ok_or(Refusal::SessionEnded)?;
-    Ok(account.has_role(role, now))
+/// [`AccountsError`] when it may not, or the account cannot be read.
+pub async fn may(state: &State, token: Token, role: Role, passed: Passed) -> Result<(), AccountsError> {
+    let account = state.accounts.standing(token.account).await?;
+    Ok(account.may(token.session, role, passed, state.clock.now())?)
 }

@@ -36,7 +36,7 @@ async fn pages_go_on_where_the_last_one_ended_while_events_arrive() {
     app.api.refresh(&ada.refresh).await.ok();
     number(&app).await;
     let page = read(&app, &auditor, "/audit/events?limit=200&after=4").await.ok();
-    assert_eq!((positions(&page), &page["next"]), ((5..=12).collect(), &json!(null)));
+    assert_eq!((positions(&page), &page["next"]), ((5..=14).collect(), &json!(null)));
     let of_ada = format!("/audit/events/?account_id={}&type=LoggedIn,TokenRefreshed", ada.account());
     let page = read(&app, &auditor, &of_ada).await.ok();
     let types: Vec<&Value> = page["items"].as_array().unwrap().iter().map(|item| &item["type"]).collect();
@@ -53,9 +53,9 @@ async fn the_whole_log_comes_by_the_line_and_as_a_table() {
         let answer = Api::send(request).await;
         assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
         let lines: Vec<Value> = answer.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 10);
+        assert_eq!(lines.len(), 12);
         assert_eq!(
-            (&lines[9]["type"], &lines[9]["person"]["identifier"]["phone"]),
+            (&lines[11]["type"], &lines[11]["person"]["identifier"]["phone"]),
             (&json!("LoggedIn"), &json!("+989121234562"))
         );
     }

@@ -16,6 +16,7 @@ mod privacy;
 mod profile;
 mod refresh;
 mod resend;
+mod second_factor;
 mod token_verify;
 mod verify;
 

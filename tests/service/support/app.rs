@@ -1,21 +1,23 @@
 //! The service within the test's own process, on a clock that the test moves.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use actix_web::dev::ServerHandle;
 use chrono::TimeDelta;
 use counterfoil::accounts::Intervening;
 use counterfoil::app::{Application, State};
+use counterfoil::clock::Clock as _;
 use counterfoil::delivery::Gateways;
 use counterfoil::journal::Journal;
 use counterfoil::keyring::Keyring;
 use counterfoil::personal_data::PersonalData;
 use counterfoil::settings::{DatabaseUrl, Sources};
-use counterfoil_domain::values::Role;
+use counterfoil_domain::values::{AccountId, Role};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-use super::{Api, ManualClock, Proxy, SignedIn, TestDatabase};
+use super::{Api, Authenticator, ManualClock, Proxy, SignedIn, TestDatabase};
 
 /// A running service with its database.
 pub struct TestApp {
@@ -24,6 +26,7 @@ pub struct TestApp {
     pub keyring: Keyring,
     pub database: Arc<TestDatabase>,
     pub state: Arc<State>,
+    authenticators: Arc<Mutex<HashMap<AccountId, Authenticator>>>,
     handle: ServerHandle,
 }
 
@@ -66,7 +69,9 @@ impl TestApp {
         let database = self.database.clone();
         let proxy = Proxy::start(&database.url).await;
         let url = proxy.url_of(&database.name);
-        (Self::build(settings, None, database, &url, self.clock.clone(), self.keyring.clone()), proxy)
+        let mut node = Self::build(settings, None, database, &url, self.clock.clone(), self.keyring.clone());
+        node.authenticators.clone_from(&self.authenticators);
+        (node, proxy)
     }
 
     fn build(
@@ -93,7 +98,8 @@ impl TestApp {
         let application = Application::build(&settings, state).unwrap();
         let (address, handle, state) = (application.address(), application.handle(), application.state());
         tokio::spawn(application.run());
-        Self { api: Api::new(address), clock, keyring, database, state, handle }
+        let authenticators = Arc::default();
+        Self { api: Api::new(address), clock, keyring, database, state, authenticators, handle }
     }
 
     /// Moves the service's time on.
@@ -106,11 +112,25 @@ impl TestApp {
         self.staff(phone_number, Role::Admin).await
     }
 
-    /// Somebody who signs in by that number and has that role.
+    /// Somebody who signs in by that number, has that role and has just passed the second factor.
     pub async fn staff(&self, phone_number: &str, role: Role) -> SignedIn {
         let device = self.api.sign_in(phone_number).await;
         self.give_roles(&device, [role]).await;
+        self.enrol(&device).await;
         device
+    }
+
+    /// Sets up an authenticator, for [`pass`](Self::pass).
+    pub async fn enrol(&self, device: &SignedIn) {
+        let (authenticator, _) = Authenticator::enrol(&self.api, device, self.clock.now()).await;
+        self.authenticators.lock().unwrap().insert(device.account(), authenticator);
+    }
+
+    /// Passes the second factor again, half a minute later, so that its code is not the one before.
+    pub async fn pass(&self, device: &SignedIn) {
+        self.wait(30);
+        let authenticator = self.authenticators.lock().unwrap()[&device.account()].clone();
+        authenticator.pass(&self.api, device, self.clock.now()).await.ok();
     }
 
     /// Gives these roles and no other, as the command line does.

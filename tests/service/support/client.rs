@@ -82,6 +82,10 @@ impl Api {
         Self::send(self.request(method, path).bearer_auth(access_token).json(&body)).await
     }
 
+    pub async fn post_as(&self, device: &SignedIn, path: &str, body: Value) -> Answer {
+        self.ask(Method::POST, path, &device.access, body).await
+    }
+
     pub async fn login(&self, phone_number: &str) -> Answer {
         self.post("/accounts/login/", json!({"phone_number": phone_number})).await
     }

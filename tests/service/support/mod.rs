@@ -1,6 +1,7 @@
 //! What the tests stand on: a PostgreSQL, a database for each test, nodes, and clients that speak to them.
 
 mod app;
+mod authenticator;
 mod client;
 mod clock;
 mod database;
@@ -10,6 +11,7 @@ mod proxy;
 mod redis_server;
 
 pub use app::TestApp;
+pub use authenticator::Authenticator;
 pub use client::{Answer, Api, SignedIn};
 pub use clock::ManualClock;
 pub use database::TestDatabase;

@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::user_account::{Fact, UserAccount, UserAccountEvent};
+use crate::user_account::{Fact, Lack, UserAccount, UserAccountEvent};
 use crate::values::{Client, Role, SessionId};
 
 /// For how long a denial is not put on record again.
 const WINDOW: TimeDelta = TimeDelta::hours(1);
 
-/// Note that an account asked for what its roles do not let it do. That it is refused has been decided already.
+/// Note that an account asked for what it may not do. That it is refused has been decided already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DenyAccess {
     /// The time.
@@ -19,6 +19,8 @@ pub struct DenyAccess {
     pub action: String,
     /// The role that may.
     pub needs: Role,
+    /// What was missing.
+    pub lacks: Lack,
     /// From where it was asked.
     pub client: Client,
 }
@@ -32,7 +34,12 @@ impl DenyAccess {
         if !notes || state.live_session(self.session, at).is_none() {
             return Vec::new();
         }
-        let fact = Fact::AccessDenied { action: self.action, needs: self.needs, until: at + WINDOW };
+        let fact = Fact::AccessDenied {
+            action: self.action,
+            needs: self.needs,
+            lacks: self.lacks,
+            until: at + WINDOW,
+        };
         vec![UserAccountEvent { at, fact, person: None, client: Some(self.client) }]
     }
 }

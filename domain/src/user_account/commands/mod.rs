@@ -8,15 +8,20 @@ mod change_roles;
 mod deny_access;
 mod disown_session;
 mod end_session;
+mod enrol_second_factor;
 mod intervention;
 mod lift_limits;
 mod logout;
 mod logout_all;
+mod offer_second_factor;
+mod pass_second_factor;
 mod read_audit;
 mod refresh_token;
 mod reinstate_account;
 mod release_identifier;
+mod remove_second_factor;
 mod rename_device;
+mod renew_recovery_codes;
 mod request_otp;
 mod resend_otp;
 mod revoke_device;
@@ -31,15 +36,20 @@ pub use change_roles::ChangeRoles;
 pub use deny_access::DenyAccess;
 pub use disown_session::DisownSession;
 pub use end_session::EndSession;
+pub use enrol_second_factor::EnrolSecondFactor;
 pub use intervention::Intervention;
 pub use lift_limits::LiftLimits;
 pub use logout::Logout;
 pub use logout_all::LogoutAll;
+pub use offer_second_factor::OfferSecondFactor;
+pub use pass_second_factor::PassSecondFactor;
 pub use read_audit::ReadAudit;
 pub use refresh_token::RefreshToken;
 pub use reinstate_account::ReinstateAccount;
 pub use release_identifier::ReleaseIdentifier;
+pub use remove_second_factor::RemoveSecondFactor;
 pub use rename_device::RenameDevice;
+pub use renew_recovery_codes::RenewRecoveryCodes;
 pub use request_otp::RequestOtp;
 pub use resend_otp::ResendOtp;
 pub use revoke_device::RevokeDevice;
@@ -95,6 +105,16 @@ pub enum UserAccountCommand {
     SignOutAccount(SignOutAccount),
     /// End a session of somebody's account.
     EndSession(EndSession),
+    /// Show an authenticator, which may become the second factor.
+    OfferSecondFactor(OfferSecondFactor),
+    /// Make the authenticator that was shown the second factor.
+    EnrolSecondFactor(EnrolSecondFactor),
+    /// Pass the second factor.
+    PassSecondFactor(PassSecondFactor),
+    /// Get new recovery codes.
+    RenewRecoveryCodes(RenewRecoveryCodes),
+    /// Let an account have no second factor.
+    RemoveSecondFactor(RemoveSecondFactor),
     /// Put on record that staff rights were asked for and not there.
     DenyAccess(DenyAccess),
     /// Put on record that an auditor reads of the log.
@@ -127,6 +147,11 @@ impl UserAccountCommand {
             Self::ReinstateAccount(command) => command.decide(state),
             Self::SignOutAccount(command) => command.decide(state),
             Self::EndSession(command) => Ok(command.decide(state)),
+            Self::OfferSecondFactor(command) => command.decide(state),
+            Self::EnrolSecondFactor(command) => command.decide(state, services),
+            Self::PassSecondFactor(command) => command.decide(state, services),
+            Self::RenewRecoveryCodes(command) => command.decide(state),
+            Self::RemoveSecondFactor(command) => command.decide(state),
             Self::DenyAccess(command) => Ok(command.decide(state)),
             Self::ReadAudit(command) => command.decide(state),
         }
@@ -162,6 +187,11 @@ into_command!(
     ReinstateAccount,
     SignOutAccount,
     EndSession,
+    OfferSecondFactor,
+    EnrolSecondFactor,
+    PassSecondFactor,
+    RenewRecoveryCodes,
+    RemoveSecondFactor,
     DenyAccess,
     ReadAudit
 );

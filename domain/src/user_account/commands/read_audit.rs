@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Fact, Person, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{Fact, Passed, Person, Refusal, UserAccount, UserAccountEvent};
 use crate::values::{Client, Reason, Role, SessionId};
 
 /// Note what an auditor is about to be shown, before he is.
@@ -21,13 +21,10 @@ pub struct ReadAudit {
 }
 
 impl ReadAudit {
-    /// Nothing is shown to who is no auditor when it is put on record.
+    /// Nothing is shown to who may not read it when it is put on record.
     pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
-        state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
-        if !state.has_role(Role::Auditor, at) {
-            return Err(Refusal::RoleMissing);
-        }
+        state.may(self.session, Role::Auditor, Passed::InSession, at)?;
         let person = Some(Person { reason: Some(self.reason), ..Person::default() });
         Ok(vec![UserAccountEvent {
             at,

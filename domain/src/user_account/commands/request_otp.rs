@@ -80,7 +80,7 @@ impl Codes {
         now: DateTime<Utc>,
         policy: &Policy,
     ) -> Result<(), (CodeRefused, DateTime<Utc>)> {
-        if let Some((bar, until)) = self.barred(now, policy) {
+        if let Some((bar, until)) = self.wrong.barred(now, policy) {
             return Err((bar.into(), until));
         }
         if let Some(again) = sent.last().map(|last| *last + policy.resend_after).filter(|again| now < *again)

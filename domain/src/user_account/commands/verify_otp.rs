@@ -1,10 +1,10 @@
 //! Redeem a code.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::user_account::{
-    Asker, Challenge, CodeRefused, CodeRejected, Codes, DeviceLimitPolicy, Fact, Person, Policy, Purpose,
-    Refusal, Services, Session, SignOutReason, UserAccount, UserAccountEvent,
+    Asker, Challenge, CodeRejected, DeviceLimitPolicy, Fact, Person, Policy, Purpose, Refusal, Services,
+    Session, SignOutReason, UserAccount, UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Client, Generation, Identifier, LanguageTag, OtpCode, SessionId};
 
@@ -147,8 +147,9 @@ pub(super) fn try_code<'a>(
     let rejected = |reason, tries_left, until| {
         Ok(Tried::Rejected(Fact::OtpRejected { purpose, reason, tries_left, until, asker }))
     };
-    if let Some((bar, until)) = codes.and_then(|codes| codes.barred(at, policy)) {
-        if let Some(until) = codes.and_then(|codes| codes.noted_rejection).filter(|window| at < *window) {
+    let wrong = codes.map(|codes| &codes.wrong);
+    if let Some((bar, until)) = wrong.and_then(|wrong| wrong.barred(at, policy)) {
+        if let Some(until) = wrong.and_then(|wrong| wrong.noted(at)) {
             return Err(Refusal::TooManyTries { until });
         }
         return rejected(bar.into(), 0, Some(until));
@@ -176,43 +177,4 @@ fn over_the_limit<'a>(
     live.sort_by_key(|session| session.last_used_at);
     let excess = (live.len() + 1).saturating_sub(policy.places());
     live.into_iter().take(excess)
-}
-
-/// Why an account neither gets codes nor has them looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bar {
-    /// For an hour, after too many wrong codes within one.
-    Paused,
-    /// Until somebody lifts it, after too many wrong codes in a row.
-    Locked,
-}
-
-impl Codes {
-    /// Whether wrong codes have barred the account from trying and asking, and when that is worth another look.
-    pub(super) fn barred(&self, now: DateTime<Utc>, policy: &Policy) -> Option<(Bar, DateTime<Utc>)> {
-        if self.wrong_in_a_row >= policy.wrong_codes_in_a_row {
-            return Some((Bar::Locked, now + TimeDelta::hours(24)));
-        }
-        let pause_ends = *self.wrong.last()? + TimeDelta::hours(1);
-        (self.wrong.len() >= policy.wrong_codes_per_hour && now < pause_ends)
-            .then_some((Bar::Paused, pause_ends))
-    }
-}
-
-impl From<Bar> for CodeRejected {
-    fn from(bar: Bar) -> Self {
-        match bar {
-            Bar::Paused => Self::Paused,
-            Bar::Locked => Self::Locked,
-        }
-    }
-}
-
-impl From<Bar> for CodeRefused {
-    fn from(bar: Bar) -> Self {
-        match bar {
-            Bar::Paused => Self::Paused,
-            Bar::Locked => Self::Locked,
-        }
-    }
 }

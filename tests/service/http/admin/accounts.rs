@@ -228,6 +228,7 @@ async fn accounts_200_shows_one_with_its_devices() {
     let answer = app.api.get(&path(&device, ""), &admin.access).await;
     let mut profile = app.api.profile(&device.access).await.ok();
     profile["roles"] = json!([]);
+    profile["second_factor"] = json!(false);
     profile["suspended_until"] = Value::Null;
     let mut devices = app.api.get("/accounts/devices/", &device.access).await.ok();
     devices[0].as_object_mut().unwrap().remove("current");

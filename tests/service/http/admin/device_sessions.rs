@@ -150,6 +150,7 @@ async fn a_session_that_is_refreshed_was_active_all_the_while_and_one_that_expir
     app.api.refresh(&device.refresh).await.ok();
     app.wait(200);
     let admin = app.api.sign_in(ADMIN).await;
+    app.pass(&admin).await;
     let at = async |seconds: i64| {
         let time = (began + TimeDelta::seconds(seconds)).to_rfc3339_opts(SecondsFormat::Millis, true);
         let account = device.account();

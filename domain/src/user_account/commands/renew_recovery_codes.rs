@@ -1,0 +1,30 @@
+//! Get new recovery codes.
+
+use chrono::{DateTime, Utc};
+
+use crate::user_account::{Fact, Passed, Refusal, UserAccount, UserAccountEvent};
+use crate::values::{Client, RecoveryBatchId, SessionId};
+
+/// Put new recovery codes in the place of those there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewRecoveryCodes {
+    /// The time.
+    pub at: DateTime<Utc>,
+    /// The session in whose name it is asked.
+    pub session: SessionId,
+    /// A fresh batch.
+    pub recovery: RecoveryBatchId,
+    /// From where it was asked.
+    pub client: Client,
+}
+
+impl RenewRecoveryCodes {
+    pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let at = state.time_of(self.at);
+        state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
+        state.authenticator().ok_or(Refusal::NoSecondFactor)?;
+        state.has_passed(self.session, Passed::Lately, at)?;
+        let fact = Fact::RecoveryCodesRenewed { session: self.session, recovery: self.recovery };
+        Ok(vec![UserAccountEvent { at, fact, person: None, client: Some(self.client) }])
+    }
+}

@@ -1,0 +1,75 @@
+//! The second factor of staff.
+
+use counterfoil_domain::user_account::commands::{
+    EnrolSecondFactor, OfferSecondFactor, PassSecondFactor, RenewRecoveryCodes,
+};
+use counterfoil_domain::values::{AuthenticatorId, OtpCode, RecoveryBatchId, SecondFactorCode};
+
+use super::{Accounts, AccountsError, Origin, accepted};
+use crate::entropy;
+use crate::tokens::Token;
+
+impl Accounts {
+    /// Offers an authenticator to the account of an access token; which one it is.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the account has no role, or has a second factor that was not passed lately.
+    pub async fn offer_second_factor(
+        &self,
+        token: Token,
+        origin: Origin,
+    ) -> Result<AuthenticatorId, AccountsError> {
+        let (session, authenticator) = (token.session, entropy::authenticator_id(self.clock.now()));
+        let command = |at, client| OfferSecondFactor { at, session, authenticator, client }.into();
+        self.carry_out(token.account, &origin, command).await?;
+        Ok(authenticator)
+    }
+
+    /// Makes the authenticator that was offered the account's second factor, by a code of it; by which its recovery codes are
+    /// derived.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when nothing is offered, or that is not its code.
+    pub async fn enrol_second_factor(
+        &self,
+        token: Token,
+        code: OtpCode,
+        origin: Origin,
+    ) -> Result<RecoveryBatchId, AccountsError> {
+        let (session, recovery) = (token.session, entropy::recovery_batch_id(self.clock.now()));
+        let command = |at, client| EnrolSecondFactor { at, session, code, recovery, client }.into();
+        accepted(&self.carry_out(token.account, &origin, command).await?.events)?;
+        Ok(recovery)
+    }
+
+    /// Passes the second factor in the session of an access token.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when that is no code of it, or was used before, or too many wrong ones were tried.
+    pub async fn pass_second_factor(
+        &self,
+        token: Token,
+        code: SecondFactorCode,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
+        let session = token.session;
+        let command = |at, client| PassSecondFactor { at, session, code, client }.into();
+        accepted(&self.carry_out(token.account, &origin, command).await?.events)?;
+        Ok(())
+    }
+
+    /// Puts new recovery codes in the place of those that the account of an access token has; by which they are derived.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the second factor was not passed lately.
+    pub async fn renew_recovery_codes(
+        &self,
+        token: Token,
+        origin: Origin,
+    ) -> Result<RecoveryBatchId, AccountsError> {
+        let (session, recovery) = (token.session, entropy::recovery_batch_id(self.clock.now()));
+        let command = |at, client| RenewRecoveryCodes { at, session, recovery, client }.into();
+        self.carry_out(token.account, &origin, command).await?;
+        Ok(recovery)
+    }
+}

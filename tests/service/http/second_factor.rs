@@ -1,0 +1,177 @@
+//! Staff prove a second factor before they have the rights of their roles.
+
+use counterfoil::clock::Clock as _;
+use counterfoil_domain::values::Role;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Api, Authenticator, SignedIn, TestApp};
+
+const PHONE: &str = "+989121234567";
+const PATH: &str = "/accounts/second-factor/";
+
+async fn verify(api: &Api, device: &SignedIn, code: &str) -> Answer {
+    api.post_as(device, "/accounts/second-factor/verify/", json!({"code": code})).await
+}
+
+async fn status(app: &TestApp, device: &SignedIn) -> Value {
+    app.api.get(PATH, &device.access).await.ok()
+}
+
+async fn admin_without_factor(app: &TestApp) -> SignedIn {
+    let device = app.api.sign_in(PHONE).await;
+    app.give_roles(&device, [Role::Admin]).await;
+    device
+}
+
+async fn refreshed(app: &TestApp, device: &SignedIn) -> SignedIn {
+    let tokens = app.api.refresh(&device.refresh).await.ok();
+    let token = |name: &str| tokens[name].as_str().unwrap().to_owned();
+    SignedIn { user: device.user.clone(), access: token("access_token"), refresh: token("refresh_token") }
+}
+
+/// The events of an account, in the order in which they happened.
+async fn events(app: &TestApp, device: &SignedIn) -> Vec<&'static str> {
+    let history = app.journal().history(device.account()).await.unwrap();
+    history.iter().map(|(_, event)| event.name()).collect()
+}
+
+#[tokio::test]
+async fn a_one_time_code_alone_opens_nothing_that_takes_a_role() {
+    let app = TestApp::start().await;
+    let device = admin_without_factor(&app).await;
+    let none = json!({"enrolled": false, "passed_at": null, "recovery_codes_left": 0});
+    assert_eq!(status(&app, &device).await, none);
+    app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "second_factor_required");
+    app.api.get("/audit/events/?reason=x", &device.access).await.is_problem(403, "forbidden");
+    verify(&app.api, &device, "123456").await.is_problem(409, "no_second_factor");
+
+    let offered = app.api.post_as(&device, PATH, json!({})).await;
+    assert_eq!(offered.names(""), ["qr_code", "secret", "uri"]);
+    let offered = offered.ok();
+    let secret = offered["secret"].as_str().unwrap();
+    let uri = format!("otpauth://totp/Counterfoil:%2B989121234567?secret={secret}&issuer=Counterfoil");
+    assert_eq!(offered["uri"], json!(uri));
+    assert!(offered["qr_code"].as_str().unwrap().ends_with("</svg>"));
+    app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "second_factor_required");
+
+    let app_of_his = Authenticator::of(&offered);
+    let confirm = async |code: &str| {
+        app.api.post_as(&device, "/accounts/second-factor/confirm/", json!({"code": code})).await
+    };
+    confirm("12345").await.refuses_fields(&["code"]);
+    let wrong = if app_of_his.code(app.clock.now()) == "000000" { "000001" } else { "000000" };
+    confirm(wrong).await.is_problem(400, "invalid_code");
+    let recovery = confirm(&app_of_his.code(app.clock.now())).await.ok();
+    assert_eq!(recovery["recovery_codes"].as_array().unwrap().len(), 10);
+    app.api.get("/admin/accounts/", &device.access).await.ok();
+    let status = status(&app, &device).await;
+    assert_eq!((&status["enrolled"], &status["recovery_codes_left"]), (&json!(true), &json!(10)));
+
+    let recorded = events(&app, &device).await.split_off(4);
+    let expected = ["AccessDenied", "AccessDenied", "SecondFactorOffered", "SecondFactorRejected"];
+    assert_eq!(recorded, [expected.as_slice(), &["SecondFactorEnrolled"]].concat());
+}
+
+#[tokio::test]
+async fn every_sign_in_passes_it_anew_and_what_changes_something_every_ten_minutes() {
+    let app = TestApp::start().await;
+    let device = app.admin(PHONE).await;
+    let victim = app.api.sign_in("+989130000001").await;
+    let sign_out = format!("/admin/accounts/{}/sign-out/", victim.account());
+    let answer = app.api.post_as(&device, &sign_out, json!({})).await;
+    assert_eq!(answer.status, 204, "{answer:?}");
+    app.wait(600);
+    let device = refreshed(&app, &device).await;
+    app.api.post_as(&device, &sign_out, json!({})).await.is_problem(403, "second_factor_required");
+    app.api.get("/admin/accounts/", &device.access).await.ok();
+    app.pass(&device).await;
+    assert_eq!(app.api.post_as(&device, &sign_out, json!({})).await.status, 204);
+
+    let elsewhere = app.api.sign_in(PHONE).await;
+    app.api.get("/admin/accounts/", &elsewhere.access).await.is_problem(403, "second_factor_required");
+    app.pass(&elsewhere).await;
+    app.api.get("/admin/accounts/", &elsewhere.access).await.ok();
+
+    app.wait(30 * 60);
+    let elsewhere = refreshed(&app, &elsewhere).await;
+    app.api.get("/admin/accounts/", &elsewhere.access).await.ok();
+    app.wait(12 * 3600);
+    let elsewhere = refreshed(&app, &elsewhere).await;
+    app.api.get("/admin/accounts/", &elsewhere.access).await.is_problem(403, "second_factor_required");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_passes_once_on_whichever_node() {
+    let here = TestApp::start().await;
+    let (there, _proxy) = here.beside(&[]).await;
+    let device = admin_without_factor(&here).await;
+    let (authenticator, recovery) = Authenticator::enrol(&here.api, &device, here.clock.now()).await;
+    for code in [authenticator.code(here.clock.now()), recovery[7].to_lowercase()] {
+        let tries = (0..6).map(|n| {
+            let api = if n % 2 == 0 { here.api.clone() } else { there.api.clone() };
+            let (device, code) = (device.clone(), code.clone());
+            tokio::spawn(async move { verify(&api, &device, &code).await })
+        });
+        let mut statuses = Vec::new();
+        for answer in tries.collect::<Vec<_>>() {
+            statuses.push(answer.await.unwrap().status.as_u16());
+        }
+        // A node that loses every race for a second says 503.
+        assert!(statuses.iter().all(|status| [200, 400, 503].contains(status)), "{statuses:?}");
+        assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    }
+    assert_eq!(status(&here, &device).await["recovery_codes_left"], 9);
+    let renewed = here.api.post_as(&device, "/accounts/second-factor/recovery-codes/", json!({})).await.ok();
+    verify(&there.api, &device, &recovery[0]).await.is_problem(400, "invalid_code");
+    let new = renewed["recovery_codes"][0].as_str().unwrap();
+    let status = verify(&there.api, &device, new).await.ok();
+    assert_eq!(status["recovery_codes_left"], 9);
+}
+
+#[tokio::test]
+async fn wrong_codes_pause_it_and_the_command_line_lifts_that() {
+    let app = TestApp::start().await;
+    let device = app.admin(PHONE).await;
+    for _ in 0..10 {
+        verify(&app.api, &device, "AAAA-AAAA-AAAA-AAAA").await.is_problem(400, "invalid_code");
+    }
+    let paused = verify(&app.api, &device, "AAAA-AAAA-AAAA-AAAA").await;
+    paused.is_problem(429, "too_many_tries");
+    assert_eq!(paused.retry_after(), Some(3600));
+    verify(&app.api, &device, "1234567").await.refuses_fields(&["code"]);
+}
+
+#[tokio::test]
+async fn its_owner_is_told_of_another_authenticator_and_of_a_recovery_code() {
+    let app = TestApp::start().await;
+    let device = admin_without_factor(&app).await;
+    let (_, recovery) = Authenticator::enrol(&app.api, &device, app.clock.now()).await;
+    verify(&app.api, &device, &recovery[0]).await.ok();
+    let by = counterfoil::accounts::Intervening::operator(None);
+    app.state.accounts.remove_second_factor(device.account(), by).await.unwrap();
+    app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "second_factor_required");
+    let told = "SELECT string_agg(kind, ' ' ORDER BY sequence) FROM outbox WHERE kind !~ 'sign_in'";
+    let told: String = app.database.value(told).await;
+    assert_eq!(told, "second_factor_enrolled recovery_code_used second_factor_removed");
+}
+
+#[tokio::test]
+async fn who_has_no_role_needs_none_and_nobody_is_asked_without_a_token() {
+    let app = TestApp::start().await;
+    let user = app.api.sign_in(PHONE).await;
+    app.api.post_as(&user, PATH, json!({})).await.is_problem(403, "forbidden");
+    let confirm = "/accounts/second-factor/confirm/";
+    app.api.post_as(&user, confirm, json!({"code": "123456"})).await.is_problem(400, "invalid_code");
+    let renew = "/accounts/second-factor/recovery-codes/";
+    app.api.post_as(&user, renew, json!({})).await.is_problem(409, "no_second_factor");
+    for (method, path) in [
+        (Method::GET, PATH),
+        (Method::POST, PATH),
+        (Method::POST, confirm),
+        (Method::POST, renew),
+        (Method::POST, "/accounts/second-factor/verify/"),
+    ] {
+        Api::send(app.api.request(method, path).json(&json!({}))).await.is_problem(401, "not_authenticated");
+    }
+}

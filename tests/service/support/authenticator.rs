@@ -1,0 +1,39 @@
+//! An authenticator app.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use totp_rs::{Builder, Secret, Totp};
+
+use super::{Answer, Api, SignedIn};
+
+/// What shows the codes of one account's second factor.
+#[derive(Clone)]
+pub struct Authenticator(Totp);
+
+impl Authenticator {
+    /// Of the secret that was offered.
+    pub fn of(offered: &Value) -> Self {
+        let secret = Secret::try_from_base32(offered["secret"].as_str().unwrap()).unwrap();
+        Self(Builder::new().with_secret(secret).build().unwrap())
+    }
+
+    /// Sets one up for somebody who has a role, by the code of half a minute ago: that of now can be used after it. Gives the
+    /// recovery codes as well.
+    pub async fn enrol(api: &Api, device: &SignedIn, now: DateTime<Utc>) -> (Self, Vec<String>) {
+        let it = Self::of(&api.post_as(device, "/accounts/second-factor/", json!({})).await.ok());
+        let code = json!({"code": it.code(now - TimeDelta::seconds(30))});
+        let given = api.post_as(device, "/accounts/second-factor/confirm/", code).await.ok();
+        let codes = given["recovery_codes"].as_array().unwrap();
+        (it, codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect())
+    }
+
+    /// What it shows at a time.
+    pub fn code(&self, at: DateTime<Utc>) -> String {
+        self.0.generate(at.timestamp().unsigned_abs()).to_string()
+    }
+
+    /// Passes the second factor with what it shows.
+    pub async fn pass(&self, api: &Api, device: &SignedIn, at: DateTime<Utc>) -> Answer {
+        api.post_as(device, "/accounts/second-factor/verify/", json!({"code": self.code(at)})).await
+    }
+}
