@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::{
-    Challenge, Codes, Fact, Person, Session, UserAccount, UserAccountEvent,
+    Challenge, Codes, Fact, Person, SecondFactor, Session, UserAccount, UserAccountEvent,
 };
-use counterfoil_domain::values::{AccountId, Channel, Client, Generation, LanguageTag, Role};
+use counterfoil_domain::values::{
+    AccountId, AuthenticatorId, Channel, Client, Generation, LanguageTag, Role, TimeStep,
+};
 use cqrs_es::Aggregate as _;
 use serde::Serialize;
 use serde_json::Value;
@@ -41,6 +43,25 @@ pub struct Standing {
     pub codes: Option<Counted>,
     /// Codes and tries of its known devices.
     pub codes_of_known_devices: Option<Counted>,
+    /// Its second factor, once one had been offered.
+    pub second_factor: Option<Factor>,
+}
+
+/// A second factor, without what is secret of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Factor {
+    /// The authenticator that could be confirmed.
+    pub offered: Option<AuthenticatorId>,
+    /// The authenticator that counted.
+    pub enrolled: Option<AuthenticatorId>,
+    /// The newest half minute whose code was used.
+    pub last_step: Option<TimeStep>,
+    /// How many recovery codes were left.
+    pub recovery_codes_left: u8,
+    /// Wrong codes in an hour.
+    pub wrong_in_an_hour: usize,
+    /// Wrong codes since the last right one.
+    pub wrong_in_a_row: u32,
 }
 
 /// A device that was signed in.
@@ -56,6 +77,8 @@ pub struct SignedIn {
     pub expires_at: DateTime<Utc>,
     /// When it would end in any case.
     pub ends_at: DateTime<Utc>,
+    /// When the second factor was last passed in it.
+    pub second_factor_at: Option<DateTime<Utc>>,
     /// From where it signed in, if that can still be opened.
     pub client: Option<Client>,
 }
@@ -225,6 +248,7 @@ impl Replay {
             codes_of_known_devices: member
                 .and_then(|member| member.known_codes.as_deref())
                 .map(|codes| counted(codes, at)),
+            second_factor: member.and_then(|member| member.second_factor.as_deref()).map(|it| factor(it, at)),
         }
     }
 
@@ -236,13 +260,13 @@ impl Replay {
             last_used_at: session.last_used_at,
             expires_at: session.expires_at,
             ends_at: session.ends_at,
+            second_factor_at: session.second_factor_at,
             client: began.and_then(|(_, client)| client.clone()),
         }
     }
 }
 
 fn counted(codes: &Codes, at: DateTime<Utc>) -> Counted {
-    let within = |times: &[DateTime<Utc>], window| times.iter().filter(|time| at - **time < window).count();
     let pending = |code: &Option<Challenge>| {
         code.as_ref().filter(|code| at < code.expires_at).map(|code| PendingCode {
             channel: code.channel,
@@ -253,9 +277,26 @@ fn counted(codes: &Codes, at: DateTime<Utc>) -> Counted {
     Counted {
         pending: pending(&codes.challenge),
         pending_to_add: pending(&codes.adding),
-        sent_in_a_day: within(&codes.sent, TimeDelta::hours(24)),
-        sent_elsewhere_in_a_day: within(&codes.sent_elsewhere, TimeDelta::hours(24)),
-        wrong_in_an_hour: within(&codes.wrong.lately, TimeDelta::hours(1)),
+        sent_in_a_day: within(&codes.sent, TimeDelta::hours(24), at),
+        sent_elsewhere_in_a_day: within(&codes.sent_elsewhere, TimeDelta::hours(24), at),
+        wrong_in_an_hour: within(&codes.wrong.lately, TimeDelta::hours(1), at),
         wrong_in_a_row: codes.wrong.in_a_row,
     }
+}
+
+fn factor(factor: &SecondFactor, at: DateTime<Utc>) -> Factor {
+    let (offered, enrolled) = (factor.offered.as_ref(), factor.enrolled.as_ref());
+    Factor {
+        offered: offered.filter(|offer| at < offer.expires_at).map(|offer| offer.authenticator),
+        enrolled: enrolled.map(|enrolled| enrolled.authenticator),
+        last_step: enrolled.map(|enrolled| enrolled.last_step),
+        recovery_codes_left: enrolled.map_or(0, |enrolled| enrolled.recovery_left()),
+        wrong_in_an_hour: within(&factor.wrong.lately, TimeDelta::hours(1), at),
+        wrong_in_a_row: factor.wrong.in_a_row,
+    }
+}
+
+/// How many of the times are within a window that ends at the time.
+fn within(times: &[DateTime<Utc>], window: TimeDelta, at: DateTime<Utc>) -> usize {
+    times.iter().filter(|time| at - **time < window).count()
 }
