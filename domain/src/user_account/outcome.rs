@@ -56,42 +56,20 @@ impl SessionTokens {
     /// # Errors
     /// The rejection on record.
     pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
-        match event.fact {
-            Fact::LoggedIn { session, generation, expires_at, .. }
-            | Fact::TokenRefreshed { session, generation, expires_at } => {
-                Some(Ok(Self { session, generation, issued_at: event.at, expires_at }))
-            }
-            Fact::TokenRefreshRetried { session, generation, issued_at, expires_at } => {
-                Some(Ok(Self { session, generation, issued_at, expires_at }))
-            }
-            Fact::TokenReuseDetected { .. }
-            | Fact::LoggedOut { reason: SignOutReason::ClientChanged, .. } => Some(Err(Refusal::SpentToken)),
-            Fact::OtpRejected { .. } => event.refusal().map(Err),
-            Fact::OtpRequested { .. }
-            | Fact::OtpResent { .. }
-            | Fact::OtpRequestRefused { .. }
-            | Fact::UserRegistered { .. }
-            | Fact::ClientChanged { .. }
-            | Fact::LoggedOut { .. }
-            | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted { .. }
-            | Fact::RolesChanged { .. }
-            | Fact::AccountSuspended { .. }
-            | Fact::AccountReinstated { .. }
-            | Fact::SecondFactorOffered { .. }
-            | Fact::SecondFactorEnrolled { .. }
-            | Fact::SecondFactorPassed { .. }
-            | Fact::SecondFactorRejected { .. }
-            | Fact::RecoveryCodesRenewed { .. }
-            | Fact::SecondFactorRemoved { .. }
-            | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. }
-            | Fact::IdentifierRequested { .. }
-            | Fact::IdentifierAdded { .. }
-            | Fact::IdentifierReplaced { .. }
-            | Fact::IdentifierReleased { .. } => None,
+        if let Fact::LoggedIn { session, generation, expires_at, .. }
+        | Fact::TokenRefreshed { session, generation, expires_at } = event.fact
+        {
+            return Some(Ok(Self { session, generation, issued_at: event.at, expires_at }));
         }
+        if let Fact::TokenRefreshRetried { session, generation, issued_at, expires_at } = event.fact {
+            return Some(Ok(Self { session, generation, issued_at, expires_at }));
+        }
+        if let Fact::TokenReuseDetected { .. }
+        | Fact::LoggedOut { reason: SignOutReason::ClientChanged, .. } = event.fact
+        {
+            return Some(Err(Refusal::SpentToken));
+        }
+        matches!(event.fact, Fact::OtpRejected { .. }).then(|| event.refusal().map(Err))?
     }
 }
 
