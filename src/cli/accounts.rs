@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{Failure, output, setup};
 use crate::accounts::{Accounts as Service, AccountsError, Intervening};
 use crate::clock::{Clock as _, SystemClock};
+use crate::delivery::outbox::{self, Delivery};
 use crate::journal::Journal;
 use crate::settings::Settings;
 
@@ -35,7 +36,7 @@ pub enum Accounts {
         #[command(flatten)]
         form: output::Form,
     },
-    /// Print an account as it stands, with its roles and the devices that are signed in.
+    /// Print an account as it stands, with its roles, the devices that are signed in, and what became of its messages.
     Show {
         /// A phone number, an e-mail address, or the account's id.
         account: String,
@@ -215,6 +216,7 @@ struct Detail {
     roles: BTreeSet<Role>,
     second_factor: bool,
     devices: Vec<Device>,
+    messages: Vec<Delivery>,
 }
 
 fn show(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
@@ -226,18 +228,15 @@ fn show(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
         let roles = standing.member().map(|member| member.roles.clone()).unwrap_or_default();
         let second_factor = standing.authenticator().is_some();
         let db = service.database.connection().await?;
-        Ok(Detail {
-            account,
-            roles,
-            second_factor,
-            devices: user_login::active(&db, id, SystemClock.now()).await?,
-        })
+        let devices = user_login::active(&db, id, SystemClock.now()).await?;
+        let messages = outbox::of_account(&db, id).await?;
+        Ok(Detail { account, roles, second_factor, devices, messages })
     })?;
     if json {
         output::json(&detail)?;
         return Ok(());
     }
-    let Detail { account, roles, second_factor, devices } = detail;
+    let Detail { account, roles, second_factor, devices, messages } = detail;
     let profile = &account.profile;
     let roles: Vec<&str> = roles.into_iter().map(Role::as_str).collect();
     let facts = [
@@ -261,6 +260,19 @@ fn show(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
             output::time(Some(device.signed_in_at)),
             output::time(Some(device.last_seen_at)),
             output::time(Some(device.expires_at)),
+        ]
+    });
+    output::table(&headings, rows)?;
+    let headings = ["message", "channel", "asked for", "state", "gateway", "tries", "reason"];
+    let rows = messages.into_iter().map(|message| {
+        [
+            message.kind,
+            message.channel,
+            output::time(Some(message.asked_at)),
+            message.state,
+            message.gateway.unwrap_or_default(),
+            message.attempts.to_string(),
+            message.reason.unwrap_or_default(),
         ]
     });
     output::table(&headings, rows)?;

@@ -12,7 +12,6 @@ use counterfoil_domain::values::{AccountId, ChallengeNonce, Channel, Identifier}
 use deadpool_postgres::Client;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Error, Row};
-use uuid::Uuid;
 
 use super::Notice;
 use crate::language::Language;
@@ -270,13 +269,13 @@ pub struct Delivery {
     pub took: Option<f64>,
 }
 
-/// The messages of an account, newest first.
+/// The newest messages of an account, a hundred at most, the newest first. Those that were settled are known for a while only.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn of_account(db: &Client, account: Uuid) -> Result<Vec<Delivery>, Error> {
+pub async fn of_account(db: &Client, account: AccountId) -> Result<Vec<Delivery>, Error> {
     let statement = db.prepare_cached(include_str!("sql/of_account.sql")).await?;
-    let rows = db.query(&statement, &[&account]).await?;
+    let rows = db.query(&statement, &[&account.0]).await?;
     let delivery = |row: &Row| Delivery {
         asked_at: row.get("asked_at"),
         kind: row.get("kind"),

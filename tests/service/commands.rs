@@ -65,6 +65,10 @@ async fn the_first_administrator_is_made_on_the_server() {
     app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "forbidden");
     done(&app, &["accounts", "grant", "0912 123 4567", "admin"]);
     done(&app, &["accounts", "grant", PHONE, "auditor", "--reason", "covers for Grace"]);
+    let message = &json_of(&app, &["accounts", "show", PHONE, "--json"])["messages"][0];
+    assert_eq!((&message["kind"], &message["state"]), (&json!("sign_in"), &json!("sent")));
+    let shown = done(&app, &["accounts", "show", PHONE]);
+    assert!(shown.contains("sign_in") && shown.contains("echo"), "{shown}");
     let event = last_event(&app, &device).await;
     assert_eq!((event.by(), event.client.is_none()), (Some(Actor::Operator), true));
     app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "second_factor_required");

@@ -4,3 +4,4 @@ SELECT asked_at, kind, channel, state, gateway, reference, reason, attempts,
   FROM outbox
  WHERE account_id = $1
  ORDER BY sequence DESC, number
+ LIMIT 100

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::{List, Why, account_by, id};
 use crate::app::State;
+use crate::delivery::outbox::{self, Delivery};
 use crate::http::Problem;
 use crate::http::extract::{Admin, Body, Fields, Form, Page, Query, Staff, Wrong, read_any_identifier, time};
 
@@ -55,6 +56,7 @@ struct Detail {
     /// Whether there is an authenticator.
     second_factor: bool,
     devices: Vec<Device>,
+    messages: Vec<Delivery>,
 }
 
 pub async fn list(
@@ -86,6 +88,7 @@ pub async fn get(
     let member = standing.member().ok_or(Problem::NotFound)?;
     let profile = state.profile(account).await?.ok_or(Problem::NotFound)?;
     let devices = state.query(async |db: &_| user_login::active(db, account, now).await).await?;
+    let messages = state.query(async |db: &_| outbox::of_account(db, account).await).await?;
     let is_active = !standing.is_suspended(now);
     let suspended_until = match &standing {
         UserAccount::Suspended(suspended) if !is_active => suspended.until,
@@ -100,6 +103,7 @@ pub async fn get(
         roles: member.roles.clone(),
         second_factor: standing.authenticator().is_some(),
         devices,
+        messages,
     }))
 }
 

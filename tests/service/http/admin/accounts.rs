@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{ADMIN, PHONE, all, each, events_of, follow_ledger};
 use crate::http::wrong;
-use crate::support::{Answer, SignedIn, TestApp};
+use crate::support::{Answer, Provider, Reply, SignedIn, TestApp};
 
 const UNKNOWN: &str = "0199d1de-0000-7000-8000-000000000000";
 
@@ -221,11 +221,19 @@ async fn accounts_404_where_nobody_has_joined() {
 }
 
 #[tokio::test]
-async fn accounts_200_shows_one_with_its_devices() {
+async fn accounts_200_shows_one_with_its_devices_and_messages() {
     let app = TestApp::start().await;
     let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
     app.api.rename(&device.access, "Ada").await.ok();
-    let answer = app.api.get(&path(&device, ""), &admin.access).await;
+    let mut shown = app.api.get(&path(&device, ""), &admin.access).await.ok();
+    let mut messages = shown.as_object_mut().unwrap().remove("messages").unwrap();
+    let message = messages[0].as_object_mut().unwrap();
+    for time in ["asked_at", "took"] {
+        assert!(!message.remove(time).unwrap().is_null(), "{time}");
+    }
+    let sent = json!([{"kind": "sign_in", "channel": "phone", "state": "sent", "gateway": "echo", "reference": null,
+        "reason": null, "attempts": 0}]);
+    assert_eq!(messages, sent);
     let mut profile = app.api.profile(&device.access).await.ok();
     profile["roles"] = json!([]);
     profile["second_factor"] = json!(false);
@@ -233,7 +241,41 @@ async fn accounts_200_shows_one_with_its_devices() {
     let mut devices = app.api.get("/accounts/devices/", &device.access).await.ok();
     devices[0].as_object_mut().unwrap().remove("current");
     profile["devices"] = devices;
-    assert_eq!(answer.ok(), profile);
+    assert_eq!(shown, profile);
+}
+
+#[tokio::test]
+async fn accounts_200_tells_why_a_message_did_not_arrive_and_not_what_was_in_it() {
+    let here = TestApp::start().await;
+    let provider = Provider::start(|_| Reply::text(422, "no such number"));
+    let webhook = [
+        ("delivery.phone", "sms"),
+        ("gateways.sms.kind", "webhook"),
+        ("gateways.sms.url", provider.url.as_str()),
+        ("gateways.sms.secret", "whsec_aHVzaC1odXNoLWh1c2gtaHVzaC1odXNoLWh1c2g="),
+    ];
+    let (there, _proxy) = here.beside(&webhook).await;
+    let (admin, device) = (here.admin(ADMIN).await, here.api.sign_in(PHONE).await);
+    here.wait(60);
+    there.api.login(PHONE).await.ok();
+    for _ in 0..200 {
+        let shown = here.api.get(&path(&device, ""), &admin.access).await;
+        let messages = shown.ok()["messages"].as_array().unwrap().clone();
+        assert_eq!(messages.len(), 2);
+        if messages[0]["state"] == "waiting" {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        }
+        assert_eq!(each(&messages, "state"), ["failed", "sent"]);
+        assert_eq!(
+            (&messages[0]["gateway"], &messages[0]["reason"], &messages[0]["attempts"]),
+            (&json!("sms"), &json!("status 422"), &json!(1))
+        );
+        let code = serde_json::from_str::<Value>(&provider.asked()[0].body).unwrap()["code"].clone();
+        assert!(!shown.text.contains(code.as_str().unwrap()), "{shown:?}");
+        return;
+    }
+    panic!("the message still waits after 10 seconds");
 }
 
 #[tokio::test]
