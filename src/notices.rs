@@ -92,6 +92,7 @@ impl Notices {
             | Fact::AccountReinstated { .. }
             | Fact::AccessDenied { .. }
             | Fact::AuditRead { .. }
+            | Fact::RebuildOrdered { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierReleased { .. } => None,
         }

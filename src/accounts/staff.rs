@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    ChangeRoles, DenyAccess, EndSession, Intervention, ReadAudit, ReinstateAccount, RemoveSecondFactor,
-    SignOutAccount, SuspendAccount,
+    ChangeRoles, DenyAccess, EndSession, Intervention, OrderRebuild, ReadAudit, ReinstateAccount,
+    RemoveSecondFactor, SignOutAccount, SuspendAccount,
 };
 use counterfoil_domain::user_account::{Actor, Lack, UserAccount, UserAccountCommand};
 use counterfoil_domain::values::{AccountId, Client, Reason, Role, SessionId};
@@ -144,6 +144,23 @@ impl Accounts {
     ) -> Result<(), AccountsError> {
         let session = token.session;
         let command = |at, client| ReadAudit { at, session, what, reason, client }.into();
+        self.carry_out(token.account, &origin, command).await?;
+        Ok(())
+    }
+
+    /// Puts on record that the account of an access token is about to have a read model made again.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when it is not an administrator's, or the session has ended meanwhile.
+    pub async fn order_rebuild(
+        &self,
+        token: Token,
+        projection: String,
+        reason: Option<Reason>,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
+        let session = token.session;
+        let command = |at, client| OrderRebuild { at, session, projection, reason, client }.into();
         self.carry_out(token.account, &origin, command).await?;
         Ok(())
     }

@@ -345,6 +345,11 @@ pub enum Fact {
         /// What he asked for, as the service understood it.
         what: String,
     },
+    /// An administrator had a read model made again from the log; why, his person's reason tells where he said so.
+    RebuildOrdered {
+        /// The name of the read model.
+        projection: String,
+    },
 }
 
 /// Why a code is not sent.

@@ -418,7 +418,10 @@ impl UserAccount {
                     forget_all_but_the_last(&mut member.known_devices);
                 }
             }
-            Fact::DeviceRenamed { .. } | Fact::ProfileUpdated {} | Fact::AuditRead { .. } => {
+            Fact::DeviceRenamed { .. }
+            | Fact::ProfileUpdated {}
+            | Fact::AuditRead { .. }
+            | Fact::RebuildOrdered { .. } => {
                 self.touch(at);
             }
             Fact::LimitsLifted { .. } => {

@@ -204,6 +204,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     add("RecoveryCodesRenewed".to_owned(), fact);
     let what = "events account_id=00000000-0000-0000-0000-000000000001".to_owned();
     add("AuditRead".to_owned(), Fact::AuditRead { what });
+    add("RebuildOrdered".to_owned(), Fact::RebuildOrdered { projection: "statistics".to_owned() });
     add("DeviceRenamed".to_owned(), Fact::DeviceRenamed { session: session(1) });
     add("ProfileUpdated".to_owned(), Fact::ProfileUpdated {});
     for channel in every!(Channel: Phone, Email) {
@@ -308,7 +309,8 @@ fn the_names_of_events_are_these_and_all_different() {
         LoggedIn, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
         ProfileUpdated, LimitsLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierReleased,
         RolesChanged, AccountSuspended, AccountReinstated, SecondFactorOffered, SecondFactorEnrolled,
-        SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved, AccessDenied, AuditRead);
+        SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved, AccessDenied, AuditRead,
+        RebuildOrdered);
     assert_eq!(names, UserAccountEvent::NAMES);
     let listed = BTreeSet::from(names.map(str::to_owned));
     assert_eq!(listed.len(), names.len());

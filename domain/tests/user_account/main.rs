@@ -13,6 +13,7 @@ mod known_device;
 mod lift_limits;
 mod logout;
 mod logout_all;
+mod order_rebuild;
 mod read_audit;
 mod refresh_token;
 mod release_identifier;

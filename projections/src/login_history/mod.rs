@@ -22,7 +22,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
 };
 
 /// The events of which no line is made.
-pub const PASSED_OVER: [&str; 8] = [
+pub const PASSED_OVER: [&str; 9] = [
     "TokenRefreshed",
     "TokenRefreshRetried",
     "DeviceRenamed",
@@ -31,6 +31,7 @@ pub const PASSED_OVER: [&str; 8] = [
     "SecondFactorOffered",
     "AccessDenied",
     "AuditRead",
+    "RebuildOrdered",
 ];
 
 table! {
@@ -83,7 +84,8 @@ impl Project for LoginHistoryChange {
             | Fact::RolesChanged { .. }
             | Fact::SecondFactorOffered { .. }
             | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. } => return None,
+            | Fact::AuditRead { .. }
+            | Fact::RebuildOrdered { .. } => return None,
         };
         // From where staff intervened is theirs, and the person may read this.
         let client = event.client.as_ref().filter(|_| event.by().is_none());

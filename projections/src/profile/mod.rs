@@ -90,7 +90,8 @@ impl Project for ProfileChange {
             | Fact::RecoveryCodesRenewed { .. }
             | Fact::SecondFactorRemoved { .. }
             | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. } => None,
+            | Fact::AuditRead { .. }
+            | Fact::RebuildOrdered { .. } => None,
         }
     }
 }

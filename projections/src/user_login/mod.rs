@@ -103,6 +103,7 @@ impl Project for UserLoginChange {
             | Fact::SecondFactorRemoved { .. }
             | Fact::AccessDenied { .. }
             | Fact::AuditRead { .. }
+            | Fact::RebuildOrdered { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }

@@ -14,6 +14,7 @@ mod lift_limits;
 mod logout;
 mod logout_all;
 mod offer_second_factor;
+mod order_rebuild;
 mod pass_second_factor;
 mod read_audit;
 mod refresh_token;
@@ -42,6 +43,7 @@ pub use lift_limits::LiftLimits;
 pub use logout::Logout;
 pub use logout_all::LogoutAll;
 pub use offer_second_factor::OfferSecondFactor;
+pub use order_rebuild::OrderRebuild;
 pub use pass_second_factor::PassSecondFactor;
 pub use read_audit::ReadAudit;
 pub use refresh_token::RefreshToken;
@@ -119,6 +121,8 @@ pub enum UserAccountCommand {
     DenyAccess(DenyAccess),
     /// Put on record that an auditor reads of the log.
     ReadAudit(ReadAudit),
+    /// Put on record that an administrator has a read model made again.
+    OrderRebuild(OrderRebuild),
 }
 
 impl UserAccountCommand {
@@ -154,6 +158,7 @@ impl UserAccountCommand {
             Self::RemoveSecondFactor(command) => command.decide(state),
             Self::DenyAccess(command) => Ok(command.decide(state)),
             Self::ReadAudit(command) => command.decide(state),
+            Self::OrderRebuild(command) => command.decide(state),
         }
     }
 }
@@ -193,7 +198,8 @@ into_command!(
     RenewRecoveryCodes,
     RemoveSecondFactor,
     DenyAccess,
-    ReadAudit
+    ReadAudit,
+    OrderRebuild
 );
 
 impl Session {

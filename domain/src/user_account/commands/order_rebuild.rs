@@ -1,0 +1,32 @@
+//! Put on record that an administrator has a read model made again.
+
+use chrono::{DateTime, Utc};
+
+use crate::user_account::{Fact, Passed, Person, Refusal, UserAccount, UserAccountEvent};
+use crate::values::{Client, Reason, Role, SessionId};
+
+/// Note that an administrator has a read model made again from the log, before that begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderRebuild {
+    /// The time.
+    pub at: DateTime<Utc>,
+    /// The session in whose name he orders it.
+    pub session: SessionId,
+    /// The name of the read model.
+    pub projection: String,
+    /// Why, where he says so.
+    pub reason: Option<Reason>,
+    /// From where.
+    pub client: Client,
+}
+
+impl OrderRebuild {
+    /// Nothing is ordered by who may not when it is put on record.
+    pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let at = state.time_of(self.at);
+        state.may(self.session, Role::Admin, Passed::Lately, at)?;
+        let person = self.reason.map(|reason| Person { reason: Some(reason), ..Person::default() });
+        let fact = Fact::RebuildOrdered { projection: self.projection };
+        Ok(vec![UserAccountEvent { at, fact, person, client: Some(self.client) }])
+    }
+}
