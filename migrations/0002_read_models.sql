@@ -40,3 +40,15 @@ CREATE TABLE revoked_tokens (
 );
 CREATE INDEX revoked_tokens_by_expiry ON revoked_tokens (expires_at);
 CREATE INDEX revoked_tokens_by_transaction ON revoked_tokens (transaction_id);
+
+-- In which form the rows of each read model are, those that follow the ledger included, and how its last rebuild goes or went.
+CREATE TABLE read_models (
+    name               text PRIMARY KEY,
+    format             integer NOT NULL,
+    rebuild_began_at   timestamptz,
+    rebuild_progress   float8,
+    rebuild_ended_at   timestamptz,
+    rebuild_error      text
+);
+INSERT INTO read_models (name, format)
+VALUES ('profiles', 1), ('user_logins', 1), ('revoked_tokens', 1), ('login_history', 1), ('statistics', 1);

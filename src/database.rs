@@ -102,7 +102,8 @@ fn is_local(host: &Host) -> bool {
 pub struct Database {
     pool: Pool,
     reader: sqlx::PgPool,
-    make_pool: Arc<dyn Fn() -> Pool + Send + Sync>,
+    connections: usize,
+    make_pool: Arc<dyn Fn(usize) -> Pool + Send + Sync>,
 }
 
 impl fmt::Debug for Database {
@@ -134,7 +135,7 @@ impl Database {
         let native =
             || MakeRustlsConnect::with_native_certs().map_err(|error| refused(&format!("{error:?}")));
         let tls = if config.get_ssl_mode() == SslMode::Disable { None } else { Some(native()?.0) };
-        let make_pool = move || {
+        let make_pool = move |connections| {
             let (config, recycling) = (config.clone(), recycling.clone());
             let manager = match tls.clone() {
                 None => Manager::from_config(config, NoTls, recycling),
@@ -156,12 +157,17 @@ impl Database {
             .max_connections(3) // one of them listens
             .acquire_timeout(CONNECT_WITHIN)
             .connect_lazy_with(options.application_name("counterfoil-replay"));
-        Ok(Self { pool: make_pool(), reader, make_pool: Arc::new(make_pool) })
+        Ok(Self { pool: make_pool(connections), reader, connections, make_pool: Arc::new(make_pool) })
     }
 
     /// The same database, through a pool of its own: a connection works on the runtime it was made on.
     pub fn on_this_thread(&self) -> Self {
-        Self { pool: (self.make_pool)(), ..self.clone() }
+        self.with_connections(self.connections)
+    }
+
+    /// The same database, through a pool of its own of so many connections.
+    pub fn with_connections(&self, connections: usize) -> Self {
+        Self { pool: (self.make_pool)(connections), connections, ..self.clone() }
     }
 
     /// A connection, for one statement or transaction.

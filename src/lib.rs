@@ -28,6 +28,7 @@ pub mod oauth_clients;
 pub mod otp;
 pub mod personal_data;
 pub mod private_postgres;
+pub mod projections;
 mod reads;
 pub mod rebuild;
 pub mod second_factors;

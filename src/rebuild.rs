@@ -1,4 +1,7 @@
-//! Making read models again from the log, with the projectors that write them.
+//! Making read models again from the log, with the projectors that write them: those of rows account by account,
+//! [`statistics`] in the order of the log.
+
+pub mod statistics;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccount;
@@ -21,12 +24,44 @@ const FILLERS: usize = 3;
 /// How far a rebuild or a check has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Accounts done.
-    pub accounts: u64,
-    /// Accounts there are.
-    pub of_accounts: u64,
+    /// How much is done.
+    pub done: u64,
+    /// Of how much.
+    pub of: u64,
+    /// Of what.
+    pub unit: Unit,
     /// Events read.
     pub events: u64,
+}
+
+impl Progress {
+    /// How much is done, from 0 to 1.
+    pub fn fraction(&self) -> f64 {
+        // Fewer than 2⁵³ of anything.
+        #[expect(clippy::cast_precision_loss, reason = "a part of a whole, for people")]
+        let fraction = self.done as f64 / self.of.max(1) as f64;
+        fraction.min(1.0)
+    }
+}
+
+/// What work is counted in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Accounts.
+    #[default]
+    Accounts,
+    /// Events.
+    Events,
+}
+
+impl Unit {
+    /// Its name, of many.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accounts => "accounts",
+            Self::Events => "events",
+        }
+    }
 }
 
 /// What a check found of one read model.
@@ -53,17 +88,10 @@ pub async fn rebuild(
     models: &[ReadModel],
     progress: &mut impl FnMut(Progress),
 ) -> Result<Progress, JournalError> {
-    let tables: Vec<(ReadModel, String)> =
-        models.iter().map(|model| (*model, format!("{}_rebuild", model.table.name))).collect();
     let mut connection = journal.database().connection().await?;
-    for (model, new) in &tables {
-        // All of it but the room on its pages, without which updates would write every index.
-        let options = "SELECT 'WITH (' || array_to_string(reloptions, ', ') || ')' FROM pg_class WHERE oid = $1::text::regclass";
-        let options: Option<String> = connection.query_one(options, &[&model.table.name]).await?.get(0);
-        let options = options.unwrap_or_default();
-        let like = format!("CREATE TABLE {new} (LIKE {} INCLUDING ALL) {options}", model.table.name);
-        connection.batch_execute(&format!("DROP TABLE IF EXISTS {new}; {like}")).await?;
-        connection.batch_execute(&same_grants(model.table.name, new)).await?;
+    let mut tables: Vec<(ReadModel, String)> = Vec::new();
+    for model in models {
+        tables.push((*model, make_beside(&connection, model.table.name).await?));
     }
 
     let filler = Filler::new(journal, &tables, progress);
@@ -84,9 +112,7 @@ pub async fn rebuild(
     filler.fill(&last, &changed).await?;
     let done = filler.state.into_inner().done;
     for (model, new) in &tables {
-        let name = model.table.name;
-        last.batch_execute(&format!("DROP TABLE {name}; ALTER TABLE {new} RENAME TO {name}")).await?;
-        rename_indexes(&last, name, new).await?;
+        put_in_place(&last, model.table.name, new).await?;
     }
     last.commit().await?;
     Ok(done)
@@ -127,14 +153,37 @@ pub async fn check(
             )
         };
         let (live, rebuilt) = (kept(name), kept(copy));
-        let sql = format!(
-            "SELECT (SELECT count(*) FROM ({live}) live) AS rows, count(*) AS differing
-               FROM (({live} EXCEPT ALL {rebuilt}) UNION ALL ({rebuilt} EXCEPT ALL {live})) difference"
-        );
-        let row = snapshot.query_one(&sql, &[&now]).await?;
+        let row = snapshot.query_one(&differing(&live, &rebuilt), &[&now]).await?;
         checked.push(Checked { name, rows: row.get("rows"), differing: row.get("differing") });
     }
     Ok(checked)
+}
+
+/// The statement that compares the rows of two.
+fn differing(live: &str, rebuilt: &str) -> String {
+    format!(
+        "SELECT (SELECT count(*) FROM ({live}) live) AS rows, count(*) AS differing
+           FROM (({live} EXCEPT ALL {rebuilt}) UNION ALL ({rebuilt} EXCEPT ALL {live})) difference"
+    )
+}
+
+/// Makes an empty table of the form of another; its name.
+async fn make_beside(connection: &Client, name: &str) -> Result<String, JournalError> {
+    let new = format!("{name}_rebuild");
+    // All of it but the room on its pages, without which updates would write every index.
+    let options = "SELECT 'WITH (' || array_to_string(reloptions, ', ') || ')' FROM pg_class WHERE oid = $1::text::regclass";
+    let options: Option<String> = connection.query_one(options, &[&name]).await?.get(0);
+    let options = options.unwrap_or_default();
+    let like = format!("CREATE TABLE {new} (LIKE {name} INCLUDING ALL) {options}");
+    connection.batch_execute(&format!("DROP TABLE IF EXISTS {new}; {like}")).await?;
+    connection.batch_execute(&same_grants(name, &new)).await?;
+    Ok(new)
+}
+
+/// Puts the new table in the place of the old one.
+async fn put_in_place(transaction: &Transaction<'_>, name: &str, new: &str) -> Result<(), JournalError> {
+    transaction.batch_execute(&format!("DROP TABLE {name}; ALTER TABLE {new} RENAME TO {name}")).await?;
+    rename_indexes(transaction, name, new).await
 }
 
 /// Lets everybody do with the new table what he may do with the old one.
@@ -211,7 +260,7 @@ impl<'a, F: FnMut(Progress)> Filler<'a, F> {
         let mut state = self.state.lock().await;
         if state.taken.is_nil() {
             let total: i64 = transaction.query_one("SELECT count(*) FROM heads", &[]).await?.get(0);
-            state.done.of_accounts = u64::try_from(total).unwrap_or_default();
+            state.done.of = u64::try_from(total).unwrap_or_default();
         }
         let page = transaction
             .query(
@@ -235,7 +284,7 @@ impl<'a, F: FnMut(Progress)> Filler<'a, F> {
             streams::write(transaction, model, table, &streams).await?;
         }
         let mut state = self.state.lock().await;
-        state.done.accounts += accounts.len() as u64;
+        state.done.done += accounts.len() as u64;
         state.done.events += rows.len() as u64;
         let done = state.done;
         (state.progress)(done);

@@ -10,6 +10,7 @@ mod search;
 pub mod login_history;
 pub mod profile;
 pub mod revoked_token;
+pub mod statistics;
 pub mod user_login;
 
 pub use read_model::{Changes, Column, ReadModel, Recorded, Stream, Table};
@@ -27,6 +28,6 @@ pub struct Follower {
     pub passes_over: &'static [&'static str],
 }
 
-/// Every read model that follows the ledger.
+/// Every read model of rows that follows the ledger. [`statistics`] does as well, and is made of sums.
 pub const FOLLOWING: [Follower; 1] =
     [Follower { model: login_history::READ_MODEL, passes_over: &login_history::PASSED_OVER }];

@@ -38,6 +38,8 @@ pub struct Recorded<E> {
 pub struct ReadModel {
     /// Where its rows are.
     pub table: Table,
+    /// The form of its rows; raised with a change that takes a rebuild.
+    pub format: i32,
     /// The changes that events make; at most one for each row, however many events touch it.
     pub changes: fn(&[Stream<'_>]) -> Changes,
     /// On which channel a commit that changes rows says so, where others must know at once. PostgreSQL lets such commits

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::audit::csv::safe;
-use crate::rebuild::Progress;
+use crate::rebuild::{Progress, Unit};
 
 /// Writes text.
 pub fn text(text: &str) -> io::Result<()> {
@@ -117,8 +117,13 @@ impl ProgressReport {
     }
 
     pub fn show(&mut self, progress: Progress) {
-        let Progress { accounts, of_accounts, events } = progress;
-        self.count(accounts, of_accounts, &format!("{events} events"));
+        let Progress { done, of, unit, events } = progress;
+        if self.unit != unit.as_str() {
+            let next = Self::counting(unit.as_str(), &self.title);
+            std::mem::replace(self, next).finish();
+        }
+        let message = if unit == Unit::Accounts { format!("{events} events") } else { String::new() };
+        self.count(done, of, &message);
     }
 
     /// Shows that so many are done of so many.

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Subcommand;
-use counterfoil_projections::{ALL, FOLLOWING, ReadModel};
-use serde::Serialize;
+use counterfoil_projections::ReadModel;
 
 use super::{Failure, output, setup};
 use crate::clock::{Clock as _, SystemClock};
+use crate::projections::{Claim, Projection, Standing, overview};
 use crate::rebuild;
 use crate::settings::Settings;
 
@@ -36,39 +36,34 @@ pub enum Projections {
 impl Projections {
     pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
         match self {
-            Self::Rebuild { name } => rebuild_models(settings, &named(name.as_deref())?),
+            Self::Rebuild { name } => rebuild_models(settings, named(name.as_deref())?),
             Self::Status { json } => status(settings, json),
             Self::Check { json } => check(settings, json),
         }
     }
 }
 
-/// Every read model: those written with the events, then those that follow the ledger.
-fn every() -> impl Iterator<Item = ReadModel> {
-    ALL.into_iter().chain(FOLLOWING.map(|follower| follower.model))
-}
-
-fn named(name: Option<&str>) -> Result<Vec<ReadModel>, Failure> {
-    let models: Vec<ReadModel> =
-        every().filter(|model| name.is_none_or(|name| model.table.name == name)).collect();
-    if models.is_empty() {
-        let names: Vec<&str> = every().map(|model| model.table.name).collect();
-        return Err(format!("there is no such projection; there are {}", names.join(", ")).into());
+fn named(name: Option<&str>) -> Result<Vec<Projection>, Failure> {
+    let Some(name) = name else { return Ok(Projection::all().collect()) };
+    if let Some(projection) = Projection::named(name) {
+        return Ok(vec![projection]);
     }
-    Ok(models)
+    let names: Vec<&str> = Projection::all().map(|projection| projection.name()).collect();
+    Err(format!("there is no such projection; there are {}", names.join(", ")).into())
 }
 
-fn rebuild_models(settings: &Settings, models: &[ReadModel]) -> Result<ExitCode, Failure> {
+fn rebuild_models(settings: &Settings, projections: Vec<Projection>) -> Result<ExitCode, Failure> {
     setup::with_journal(&settings.as_owner(), async |journal| {
         let started = Instant::now();
+        let names: Vec<&str> = projections.iter().map(Projection::name).collect();
+        let names = names.join(", ");
         let mut report = output::ProgressReport::new("rebuild");
-        let done = rebuild::rebuild(journal, models, &mut |progress| report.show(progress)).await?;
+        let claim = Claim::take(journal.database(), projections).await?;
+        claim.begin().await?;
+        let events = claim.rebuild(journal, &mut |progress| report.show(progress)).await?;
         report.finish();
-        let names: Vec<&str> = models.iter().map(|model| model.table.name).collect();
-        let (names, seconds) = (names.join(", "), started.elapsed().as_secs_f64());
-        let line =
-            format!("{names}: {} events of {} accounts in {seconds:.2} s\n", done.events, done.accounts);
-        output::text(&line)?;
+        let seconds = started.elapsed().as_secs_f64();
+        output::text(&format!("{names}: {events} events in {seconds:.2} s\n"))?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -76,11 +71,11 @@ fn rebuild_models(settings: &Settings, models: &[ReadModel]) -> Result<ExitCode,
 fn check(settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
     let checked = setup::with_journal(settings, async |journal| {
         let mut report = output::ProgressReport::new("check");
-        let checked =
-            rebuild::check(journal, &every().collect::<Vec<_>>(), SystemClock.now(), &mut |progress| {
-                report.show(progress);
-            })
-            .await?;
+        let models: Vec<ReadModel> =
+            Projection::all().filter_map(|projection| projection.of_rows()).collect();
+        let mut show = |progress| report.show(progress);
+        let mut checked = rebuild::check(journal, &models, SystemClock.now(), &mut show).await?;
+        checked.push(rebuild::statistics::check(journal, &mut show).await?);
         report.finish();
         Ok(checked)
     })?;
@@ -94,40 +89,27 @@ fn check(settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// How far a read model has come.
-#[derive(Serialize)]
-struct Status {
-    name: &'static str,
-    /// The number of the ledger that it has come to; none for one that is written with the events.
-    position: Option<i64>,
-    /// How many numbered events it has still to take.
-    behind: i64,
-    rows: i64,
-}
-
 fn status(settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
-    let statuses = setup::with_journal(settings, async |journal| {
-        let connection = journal.database().connection().await?;
-        let end: i64 = connection.query_one("SELECT seq FROM sequencer", &[]).await?.get(0);
-        let mut statuses = Vec::new();
-        for model in every() {
-            let name = model.table.name;
-            let position =
-                connection.query_opt("SELECT seq FROM followers WHERE name = $1", &[&name]).await?;
-            let position: Option<i64> = position.map(|row| row.get(0));
-            let rows: i64 = connection.query_one(&format!("SELECT count(*) FROM {name}"), &[]).await?.get(0);
-            statuses.push(Status { name, position, behind: end - position.unwrap_or(end), rows });
-        }
-        Ok(statuses)
+    let standings = setup::with_journal(settings, async |journal| {
+        Ok(overview(&journal.database().connection().await?).await?)
     })?;
     if json {
-        output::json(&statuses)?;
+        output::json(&standings)?;
     } else {
-        let rows = statuses.iter().map(|status| {
-            let position = status.position.map_or("with the events".to_owned(), |seq| seq.to_string());
-            [status.name.to_owned(), position, status.behind.to_string(), status.rows.to_string()]
-        });
-        output::table(&["projection", "position", "behind", "rows"], rows)?;
+        let headings = ["projection", "position", "behind", "seconds", "rows", "format", "state"];
+        output::table(&headings, standings.iter().map(cells))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn cells(standing: &Standing) -> [String; 7] {
+    [
+        standing.name.to_owned(),
+        standing.position.map_or("with the events".to_owned(), |seq| seq.to_string()),
+        standing.behind.to_string(),
+        format!("{:.1}", standing.seconds_behind),
+        standing.rows.to_string(),
+        standing.format.to_string(),
+        standing.to_string(),
+    ]
 }

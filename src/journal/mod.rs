@@ -11,7 +11,7 @@
 
 mod append;
 mod commit;
-mod follower;
+pub(crate) mod follower;
 pub(crate) mod leaf;
 mod load;
 pub mod replay;

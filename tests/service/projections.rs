@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use counterfoil::projections::{Claim, Projection};
 use reqwest::Method;
 use serde_json::json;
 
@@ -43,6 +44,13 @@ async fn some_history(app: &TestApp) {
     app.api.verify(PHONE, "000000").await;
 }
 
+/// Lets what follows the ledger come to its end.
+async fn follow(app: &TestApp) {
+    let database = counterfoil::database::Database::new(&app.database.url.0, 2).unwrap();
+    counterfoil::journal::sequencer::Sequencer::new(database).look().await.unwrap();
+    app.journal().follow().await.unwrap();
+}
+
 fn check(app: &TestApp) -> (bool, serde_json::Value) {
     let output = counterfoil(app, &["projections", "check", "--json"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -57,19 +65,23 @@ async fn live_and_rebuilt_rows_are_equal() {
     assert!(equal, "{checked}");
     let rows: Vec<i64> =
         checked.as_array().unwrap().iter().map(|model| model["rows"].as_i64().unwrap()).collect();
-    assert_eq!(rows, [31, 30, 10, 0]);
+    assert_eq!(rows, [31, 30, 10, 0, 0]);
 }
 
 #[tokio::test]
 async fn a_check_tells_which_rows_were_tampered_with_and_a_rebuild_mends_them() {
     let app = TestApp::start().await;
     some_history(&app).await;
+    follow(&app).await;
     let client = app.database.connect().await;
     for (tamper, model) in [
         ("UPDATE profiles SET fullname = 'Eve' WHERE fullname = 'Person 7'", "profiles"),
         ("UPDATE user_logins SET device_name = 'Eve' WHERE device_name = 'Device 7'", "user_logins"),
         ("DELETE FROM user_logins WHERE ended_at IS NOT NULL", "user_logins"),
         ("DELETE FROM revoked_tokens", "revoked_tokens"),
+        ("UPDATE login_history SET event = 'Eve'", "login_history"),
+        ("UPDATE statistics SET sign_ins = sign_ins + 1", "statistics"),
+        ("UPDATE statistics_devices SET hour = hour + interval '1 hour'", "statistics"),
     ] {
         assert!(client.execute(tamper, &[]).await.unwrap() > 0);
         let (equal, checked) = check(&app);
@@ -79,7 +91,8 @@ async fn a_check_tells_which_rows_were_tampered_with_and_a_rebuild_mends_them() 
         }
         let rebuilt = counterfoil(&app, &["projections", "rebuild", model]);
         assert!(rebuilt.status.success(), "{rebuilt:?}");
-        assert!(String::from_utf8_lossy(&rebuilt.stderr).contains("31 of 31 accounts"), "{rebuilt:?}");
+        let all = if model == "statistics" { "192 of 192 events" } else { "31 of 31 accounts" };
+        assert!(String::from_utf8_lossy(&rebuilt.stderr).contains(all), "{rebuilt:?}");
         assert!(check(&app).0);
     }
 }
@@ -155,13 +168,29 @@ async fn the_status_says_how_far_each_read_model_has_come() {
     };
     assert_eq!(
         status()[0],
-        serde_json::json!({"name": "profiles", "position": null, "behind": 0, "rows": 31})
+        json!({"name": "profiles", "state": "current", "position": null, "behind": 0, "seconds_behind": 0.0, "rows": 31,
+            "format": 1, "rebuild": null})
+    );
+    assert_eq!(
+        (&status()[3]["position"], &status()[3]["behind"]),
+        (&0.into(), &192.into()),
+        "without a number"
     );
     let database = counterfoil::database::Database::new(&app.database.url.0, 2).unwrap();
     counterfoil::journal::sequencer::Sequencer::new(database).look().await.unwrap();
     assert_eq!(status()[3]["behind"], 192);
     app.journal().follow().await.unwrap();
     assert_eq!((&status()[3]["position"], &status()[3]["behind"]), (&192.into(), &0.into()));
+}
+
+#[tokio::test]
+async fn a_rebuild_says_that_another_is_under_way() {
+    let app = TestApp::start().await;
+    let claim = Claim::take(app.journal().database(), Projection::all().collect()).await.unwrap();
+    let refused = counterfoil(&app, &["projections", "rebuild", "profiles"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("under way"), "{refused:?}");
+    drop(claim);
 }
 
 #[tokio::test]

@@ -7,7 +7,6 @@ use tokio_postgres::error::SqlState;
 use crate::support::{Node, TestDatabase};
 
 const PHONE: &str = "+989121234567";
-const ROLE: &str = "counterfoil_server";
 
 struct Installation {
     database: TestDatabase,
@@ -19,12 +18,7 @@ impl Installation {
     /// A database with the two roles, and a folder for keys.
     async fn new(name: &str) -> Self {
         let database = TestDatabase::new();
-        let create = format!(
-            "DO $$ BEGIN CREATE ROLE {ROLE} LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
-        );
-        database.connect().await.batch_execute(&create).await.unwrap();
-        let server_url = database.url.0.replace("user=counterfoil", &format!("user={ROLE}"));
-        assert_ne!(server_url, database.url.0);
+        let server_url = database.by_server_role().await.0.0;
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         Self { database, server_url, folder }
     }

@@ -17,6 +17,7 @@ use crate::read_model::{Project, Recorded, changes, table};
 /// The read model `login_history`.
 pub const READ_MODEL: ReadModel = ReadModel {
     table: LoginHistoryChange::TABLE,
+    format: 1,
     changes: changes::<LoginHistoryChange>,
     announced_on: None,
 };

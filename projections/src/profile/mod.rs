@@ -17,8 +17,12 @@ use crate::read_model::{Project, Recorded, changes, table};
 use crate::search::END_OF_TIME;
 
 /// The read model `profiles`.
-pub const READ_MODEL: ReadModel =
-    ReadModel { table: ProfileChange::TABLE, changes: changes::<ProfileChange>, announced_on: None };
+pub const READ_MODEL: ReadModel = ReadModel {
+    table: ProfileChange::TABLE,
+    format: 1,
+    changes: changes::<ProfileChange>,
+    announced_on: None,
+};
 
 table! {
     /// A row exists from the first code on, to keep the name given then; `date_joined` says whether anybody joined.

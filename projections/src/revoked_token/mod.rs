@@ -14,6 +14,7 @@ use crate::read_model::{Project, Recorded, changes, table};
 /// The read model `revoked_tokens`.
 pub const READ_MODEL: ReadModel = ReadModel {
     table: RevokedTokenChange::TABLE,
+    format: 1,
     changes: changes::<RevokedTokenChange>,
     announced_on: Some(CHANNEL),
 };

@@ -16,8 +16,12 @@ use crate::ReadModel;
 use crate::read_model::{Project, Recorded, changes, table};
 
 /// The read model `user_logins`.
-pub const READ_MODEL: ReadModel =
-    ReadModel { table: UserLoginChange::TABLE, changes: changes::<UserLoginChange>, announced_on: None };
+pub const READ_MODEL: ReadModel = ReadModel {
+    table: UserLoginChange::TABLE,
+    format: 1,
+    changes: changes::<UserLoginChange>,
+    announced_on: None,
+};
 
 table! {
     /// A session, from where it was last used, and how it ended.

@@ -30,6 +30,19 @@ impl TestDatabase {
         Self { url: DatabaseUrl(url(server, &name)), name }
     }
 
+    /// The database as a server connects to it that is not to own the tables: by a role that [`migrations::migrate`] can
+    /// give what it needs.
+    pub async fn by_server_role(&self) -> (DatabaseUrl, &'static str) {
+        const ROLE: &str = "counterfoil_server";
+        let create = format!(
+            "DO $$ BEGIN CREATE ROLE {ROLE} LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+        );
+        self.connect().await.batch_execute(&create).await.unwrap();
+        let url = self.url.0.replace("user=counterfoil", &format!("user={ROLE}"));
+        assert_ne!(url, self.url.0);
+        (DatabaseUrl(url), ROLE)
+    }
+
     /// A connection of the test's own.
     pub async fn connect(&self) -> Client {
         let (client, connection) =

@@ -1,0 +1,178 @@
+//! The read models as they are looked after: which there are, how far each has come, and having them made again.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use counterfoil_projections::{ALL, FOLLOWING, ReadModel, statistics};
+use deadpool_postgres::Client;
+use serde::Serialize;
+use tokio_postgres::Row;
+
+mod claim;
+
+pub use claim::{Claim, ClaimError};
+
+/// Up to how many rows are counted; of more the database's own estimate is told.
+const COUNTED: i64 = 1_000;
+
+/// A read model.
+#[derive(Clone, Copy, Debug)]
+pub enum Projection {
+    /// One of rows.
+    Rows(ReadModel),
+    /// The statistics, which are sums.
+    Statistics,
+}
+
+impl Projection {
+    /// Every read model: those written with the events, then those that follow the ledger.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let following = FOLLOWING.map(|follower| follower.model);
+        ALL.into_iter().chain(following).map(Self::Rows).chain([Self::Statistics])
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|projection| projection.name() == name)
+    }
+
+    /// Its name, which is also its table's.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Rows(model) => model.table.name,
+            Self::Statistics => statistics::NAME,
+        }
+    }
+
+    /// As the read model of rows that it is, if it is one.
+    pub fn of_rows(&self) -> Option<ReadModel> {
+        match self {
+            Self::Rows(model) => Some(*model),
+            Self::Statistics => None,
+        }
+    }
+
+    /// All its tables.
+    fn tables(&self) -> Vec<&'static str> {
+        match self {
+            Self::Rows(model) => vec![model.table.name],
+            Self::Statistics => statistics::TABLES.to_vec(),
+        }
+    }
+
+    /// The form of the rows that this version makes.
+    fn format(&self) -> i32 {
+        match self {
+            Self::Rows(model) => model.format,
+            Self::Statistics => statistics::FORMAT,
+        }
+    }
+}
+
+/// How a read model stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Standing {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether its rows can be read as they are.
+    pub state: State,
+    /// The number of the ledger that it has come to; none for one that is written with the events, and never behind.
+    pub position: Option<i64>,
+    /// How many events it has still to take, those included that have no number yet.
+    pub behind: i64,
+    /// For how long the first of these has been waiting.
+    pub seconds_behind: f64,
+    /// How many rows it has: exactly up to a thousand, then as the database estimates.
+    pub rows: i64,
+    /// The form of its rows.
+    pub format: i32,
+    /// Its last rebuild, if it ever had one.
+    pub rebuild: Option<Rebuild>,
+}
+
+/// Whether a read model's rows can be read as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// They are in the form that this version reads.
+    Current,
+    /// They were made by another version, in another form: it takes a rebuild.
+    Outdated,
+    /// It is being made again; the rows so far are read and kept up to date meanwhile.
+    Rebuilding,
+}
+
+/// In a few words.
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.state, &self.rebuild) {
+            (State::Rebuilding, Some(rebuild)) => write!(f, "rebuilding, {:.0} %", rebuild.progress * 100.0),
+            (State::Rebuilding, None) => f.write_str("rebuilding"),
+            (State::Outdated, _) => f.write_str("outdated: takes a rebuild"),
+            (State::Current, _) => f.write_str("current"),
+        }
+    }
+}
+
+/// A rebuild that is going on, or the last one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rebuild {
+    /// When it began.
+    pub began_at: DateTime<Utc>,
+    /// How much of it is done, from 0 to 1.
+    pub progress: f64,
+    /// When it ended, if it has.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Why it changed nothing, where it failed.
+    pub error: Option<String>,
+}
+
+/// How every read model stands.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn overview(db: &Client) -> Result<Vec<Standing>, tokio_postgres::Error> {
+    let statement = db.prepare_cached(include_str!("projections/sql/standing.sql")).await?;
+    let (high, low) = claim::lock_in_halves();
+    let mut standings = Vec::new();
+    for projection in Projection::all() {
+        let row = db.query_one(&statement, &[&projection.name(), &high, &low]).await?;
+        standings.push(standing(&projection, &row, rows(db, &projection).await?));
+    }
+    Ok(standings)
+}
+
+fn standing(projection: &Projection, row: &Row, rows: i64) -> Standing {
+    let (format, claimed): (i32, bool) = (row.get("format"), row.get("claimed"));
+    let rebuild = row.get::<_, Option<DateTime<Utc>>>("rebuild_began_at").map(|began_at| {
+        let ended_at: Option<DateTime<Utc>> = row.get("rebuild_ended_at");
+        // Whoever was at it has gone without a word.
+        let abandoned = (ended_at.is_none() && !claimed).then(|| "interrupted".to_owned());
+        let error = row.get::<_, Option<String>>("rebuild_error").or(abandoned);
+        Rebuild { began_at, progress: row.get("rebuild_progress"), ended_at, error }
+    });
+    let going_on =
+        rebuild.as_ref().is_some_and(|rebuild| rebuild.ended_at.is_none() && rebuild.error.is_none());
+    let state = match () {
+        () if going_on => State::Rebuilding,
+        () if format != projection.format() => State::Outdated,
+        () => State::Current,
+    };
+    Standing {
+        name: projection.name(),
+        state,
+        position: row.get("position"),
+        behind: row.get("behind"),
+        seconds_behind: row.get("seconds_behind"),
+        rows,
+        format,
+        rebuild,
+    }
+}
+
+async fn rows(db: &Client, projection: &Projection) -> Result<i64, tokio_postgres::Error> {
+    let sql = include_str!("projections/sql/rows.sql").replace("{table}", projection.name());
+    let row = db.query_one(&db.prepare_cached(&sql).await?, &[&(COUNTED + 1)]).await?;
+    let (counted, estimated): (i64, i64) = (row.get("counted"), row.get("estimated"));
+    Ok(if counted <= COUNTED { counted } else { estimated.max(counted) })
+}
