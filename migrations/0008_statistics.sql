@@ -19,6 +19,7 @@ CREATE TABLE statistics (
     refused_device_limit     bigint NOT NULL,
     refused_suspended        bigint NOT NULL,
     refused_token_reuse      bigint NOT NULL,
+    refused_second_factor    bigint NOT NULL,
     refused_access_denied    bigint NOT NULL,
     PRIMARY KEY (span, since)
 ) WITH (fillfactor = 50);

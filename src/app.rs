@@ -21,7 +21,7 @@ use crate::audit::feed::Feed;
 use crate::client_marks::ClientMarks;
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
-use crate::delivery::{Courier, Gateways, outbox};
+use crate::delivery::{Courier, Gateways, outbox, outcomes};
 use crate::ended_sessions::EndedSessions;
 use crate::group::Group;
 use crate::http::{self, Cursors, Problem};
@@ -31,6 +31,7 @@ use crate::limits::Limits;
 use crate::notices::Notices;
 use crate::otp::OtpCodes;
 use crate::personal_data::PersonalData;
+use crate::projections::Rebuilds;
 use crate::reads::{Profiles, Revocations};
 use crate::second_factors::SecondFactors;
 use crate::session_links::SessionLinks;
@@ -231,7 +232,7 @@ impl State {
         works.then_some(token).ok_or(Problem::InvalidToken)
     }
 
-    /// Forgets what has expired. Called now and then; missing it once does no harm.
+    /// Forgets what has expired, and counts what is to be forgotten. Called now and then; missing it once does no harm.
     pub async fn prune(&self) {
         let now = self.clock.now() - LEEWAY * 2;
         self.ended.prune(now);
@@ -240,6 +241,7 @@ impl State {
             let statement = db.prepare_cached(include_str!("limits/sql/prune.sql")).await?;
             let counters = db.execute(&statement, &[&now]).await?;
             outbox::expire(db, now).await?;
+            outcomes::count(db).await?;
             Ok((revoked, outbox::prune(db, now - MESSAGES_KEPT).await?, counters))
         });
         if let Ok((sessions, messages, meters)) = pruned.await {
@@ -280,12 +282,14 @@ impl Application {
         let listener = TcpListener::bind(settings.listen).map_err(named)?;
         let address = listener.local_addr()?;
         let feed = Feed::start(state.database.clone());
+        let rebuilds = Rebuilds::new(state.accounts.journal().clone());
         let state = Arc::new(state);
         let (shared, followed) = (state.clone(), feed.clone());
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(web::Data::new(shared.on_this_thread()))
                 .app_data(web::Data::new(followed.clone()))
+                .app_data(web::Data::new(rebuilds.clone()))
                 .wrap(http::cors(&shared.http.allowed_origins))
                 .wrap(from_fn(http::observe))
                 .wrap(NormalizePath::trim())

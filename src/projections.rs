@@ -9,8 +9,10 @@ use serde::Serialize;
 use tokio_postgres::Row;
 
 mod claim;
+mod rebuilds;
 
 pub use claim::{Claim, ClaimError};
+pub use rebuilds::Rebuilds;
 
 /// Up to how many rows are counted; of more the database's own estimate is told.
 const COUNTED: i64 = 1_000;

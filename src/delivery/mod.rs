@@ -8,6 +8,7 @@ mod gateway;
 mod gateways;
 pub mod ledger;
 pub mod outbox;
+pub mod outcomes;
 mod prices;
 mod routes;
 mod settings;

@@ -32,7 +32,7 @@ pub fn routes(config: &mut ServiceConfig) {
         devices, disown, history, identifiers, login, logout, logout_all, profile, refresh, resend,
         second_factor, token_verify, verify,
     };
-    use admin::{accounts as all_accounts, device_sessions};
+    use admin::{accounts as all_accounts, device_sessions, projections, statistics};
     use audit::{accounts as audited_accounts, events, stream};
     use oauth::{ended_sessions, introspect, revoke};
 
@@ -124,6 +124,13 @@ pub fn routes(config: &mut ServiceConfig) {
             [web::post().to(all_accounts::change_roles)],
             &[Method::POST],
         ))
+        .service(resource("/admin/projections", [get().to(projections::get)], &[Method::GET, Method::HEAD]))
+        .service(resource(
+            "/admin/projections/{name}/rebuild",
+            [web::post().to(projections::rebuild)],
+            &[Method::POST],
+        ))
+        .service(resource("/admin/stats", [get().to(statistics::get)], &[Method::GET, Method::HEAD]))
         .service(resource("/audit/events", [get().to(events::get)], &[Method::GET, Method::HEAD]))
         .service(resource("/audit/events/stream", [web::get().to(stream::get)], &[Method::GET]))
         .service(resource(

@@ -19,6 +19,7 @@ use crate::database::DatabaseError;
 use crate::journal::JournalError;
 use crate::language::Language;
 use crate::limits::LimitsError;
+use crate::projections::ClaimError;
 
 /// A field's complaints, each the name of a message.
 pub type FieldErrors = BTreeMap<String, Vec<&'static str>>;
@@ -73,6 +74,10 @@ pub enum Problem {
     NoSecondFactor,
     /// Staff may not do that to their own account.
     OwnAccount,
+    /// A read model is being made again already.
+    RebuildRunning,
+    /// The server's database role may make no read model again.
+    RebuildNeedsOwner,
     /// The token in the body is not valid.
     InvalidToken,
     /// No configured client of `/oauth` proved itself.
@@ -164,6 +169,15 @@ impl Problem {
         }
     }
 
+    /// The answer to a rebuild that cannot begin.
+    pub fn from_claim(error: &ClaimError) -> Self {
+        match error {
+            ClaimError::Running => Self::RebuildRunning,
+            ClaimError::NotOwner => Self::RebuildNeedsOwner,
+            ClaimError::Database(error) => Self::from_database(error),
+        }
+    }
+
     /// The answer to trouble with the database; the log is told what it was.
     pub fn from_database(error: &DatabaseError) -> Self {
         match error {
@@ -204,6 +218,8 @@ impl Problem {
             Self::SecondFactorRequired => "second_factor_required",
             Self::NoSecondFactor => "no_second_factor",
             Self::OwnAccount => "own_account",
+            Self::RebuildRunning => "rebuild_running",
+            Self::RebuildNeedsOwner => "rebuild_needs_owner",
             Self::InvalidToken => "invalid_token",
             Self::InvalidClient => "invalid_client",
             Self::MalformedForm => "malformed_form",
@@ -230,9 +246,12 @@ impl Problem {
                 StatusCode::NOT_ACCEPTABLE
             }
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::DeviceLimitReached | Self::IdentifierTaken | Self::NoSecondFactor | Self::OwnAccount => {
-                StatusCode::CONFLICT
-            }
+            Self::DeviceLimitReached
+            | Self::IdentifierTaken
+            | Self::NoSecondFactor
+            | Self::OwnAccount
+            | Self::RebuildRunning
+            | Self::RebuildNeedsOwner => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyTries(_) | Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -273,6 +292,8 @@ impl Problem {
             | Self::SecondFactorRequired
             | Self::NoSecondFactor
             | Self::OwnAccount
+            | Self::RebuildRunning
+            | Self::RebuildNeedsOwner
             | Self::InvalidToken
             | Self::InvalidClient
             | Self::MalformedForm

@@ -28,4 +28,5 @@ mod refreshes;
 mod roles;
 mod searches;
 mod standby;
+mod statistics;
 mod support;

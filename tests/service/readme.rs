@@ -19,7 +19,16 @@ fn the_curl_lines_of_the_readme_work_in_order_as_printed() {
     let node =
         Node::start(&folder, &[("DATABASE_URL", &database.url.0), ("COUNTERFOIL__LIMITS__SHARED", "on")]);
     let script = printed.replace("127.0.0.1:8000", &node.api.address().to_string());
-    let output = Command::new("bash").args(["-euo", "pipefail", "-c", &script]).output().unwrap();
+    // As in the folder of the server, with its command at hand.
+    let (path, binary) = (std::env::var("PATH").unwrap(), Path::new(env!("CARGO_BIN_EXE_counterfoil")));
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &script])
+        .current_dir(&folder)
+        .env("PATH", format!("{}:{path}", binary.parent().unwrap().display()))
+        .env("DATABASE_URL", &database.url.0)
+        .env("COUNTERFOIL_PROFILE", "development")
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
     for expected in [
@@ -32,6 +41,8 @@ fn the_curl_lines_of_the_readme_work_in_order_as_printed() {
         "204\n204\n204\n",
         "invalid_access_token",
         "توکن",
+        "\"by\":\"day\"",
+        "\"name\":\"statistics\",\"state\":\"",
     ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }

@@ -25,7 +25,7 @@ pub const FORMAT: i32 = 1;
 pub const TABLES: [&str; 2] = [NAME, "statistics_devices"];
 
 /// The events that are not counted.
-pub const PASSED_OVER: [&str; 14] = [
+pub const PASSED_OVER: [&str; 19] = [
     "ClientChanged",
     "LoggedOut",
     "DeviceRenamed",
@@ -38,6 +38,11 @@ pub const PASSED_OVER: [&str; 14] = [
     "RolesChanged",
     "AccountSuspended",
     "AccountReinstated",
+    "SecondFactorOffered",
+    "SecondFactorEnrolled",
+    "SecondFactorPassed",
+    "RecoveryCodesRenewed",
+    "SecondFactorRemoved",
     "AuditRead",
     "RebuildOrdered",
 ];
@@ -125,7 +130,9 @@ pub struct Refusals {
     pub suspended: i64,
     /// A refresh token had been spent, and its session ended.
     pub token_reuse: i64,
-    /// Somebody asked for what takes a role that he does not have.
+    /// A code of a second factor was wrong, used up, or not looked at.
+    pub second_factor: i64,
+    /// Somebody asked for what takes a role that he does not have, or a second factor that he had not passed.
     pub access_denied: i64,
 }
 
@@ -165,6 +172,7 @@ columns! {
     "refused_device_limit": refusals.device_limit,
     "refused_suspended": refusals.suspended,
     "refused_token_reuse": refusals.token_reuse,
+    "refused_second_factor": refusals.second_factor,
     "refused_access_denied": refusals.access_denied,
 }
 
@@ -195,6 +203,7 @@ impl Counts {
                 CodeRejected::Suspended => &mut refusals.suspended,
             },
             Fact::TokenReuseDetected { .. } => &mut refusals.token_reuse,
+            Fact::SecondFactorRejected { .. } => &mut refusals.second_factor,
             Fact::AccessDenied { .. } => &mut refusals.access_denied,
             Fact::TokenRefreshed { .. }
             | Fact::TokenRefreshRetried { .. }
@@ -210,6 +219,11 @@ impl Counts {
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
+            | Fact::SecondFactorOffered { .. }
+            | Fact::SecondFactorEnrolled { .. }
+            | Fact::SecondFactorPassed { .. }
+            | Fact::RecoveryCodesRenewed { .. }
+            | Fact::SecondFactorRemoved { .. }
             | Fact::AuditRead { .. }
             | Fact::RebuildOrdered { .. } => return None,
         })

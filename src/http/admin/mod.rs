@@ -1,8 +1,11 @@
-//! What administrators do: look at accounts and device sessions, and intervene in them. A file a subject.
+//! What administrators do: look at accounts and device sessions and intervene in them, and look after the service. A file a
+//! subject.
 
 pub mod accounts;
 mod cursors;
 pub mod device_sessions;
+pub mod projections;
+pub mod statistics;
 
 pub use cursors::Cursors;
 

@@ -74,6 +74,13 @@ impl TestApp {
         (node, proxy)
     }
 
+    /// Another node of the same service, by a database role that does not own the tables.
+    pub async fn by_server_role(&self) -> Self {
+        let (url, role) = self.database.by_server_role().await;
+        counterfoil::migrations::migrate(&self.database.url.0, Some(role)).await.unwrap();
+        Self::build(&[], None, self.database.clone(), &url, self.clock.clone(), self.keyring.clone())
+    }
+
     fn build(
         settings: &[(&'static str, &str)],
         file: Option<&Path>,

@@ -3,6 +3,8 @@
 mod accounts;
 mod authorisation;
 mod device_sessions;
+mod projections;
+mod statistics;
 
 use counterfoil::database::Database;
 use counterfoil::journal::sequencer::Sequencer;

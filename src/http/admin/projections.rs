@@ -1,0 +1,38 @@
+//! The read models: how far each has come, and having one made again.
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, web};
+
+use super::{List, Why};
+use crate::app::State;
+use crate::http::Problem;
+use crate::http::extract::{Admin, Body, Staff};
+use crate::projections::{Projection, Rebuilds, Standing, overview};
+
+/// Where it is told how they stand.
+const PATH: &str = "/admin/projections/";
+
+pub async fn get(state: web::Data<State>, _: Staff<Admin, ()>) -> Result<HttpResponse, Problem> {
+    let items = standings(&state).await?;
+    Ok(HttpResponse::Ok().json(List { items, next: None }))
+}
+
+pub async fn rebuild(
+    state: web::Data<State>,
+    rebuilds: web::Data<Rebuilds>,
+    staff: Staff<Admin, Body<Why>>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let projection = Projection::named(&name).ok_or(Problem::NotFound)?;
+    let claim = rebuilds.claim(projection).await.map_err(|error| Problem::from_claim(&error))?;
+    let Staff { token, origin, asked: Body(why), .. } = staff;
+    let noted = state.accounts.order_rebuild(token, projection.name().to_owned(), why.reason, origin).await;
+    noted.map_err(|error| state.problem(&error))?;
+    rebuilds.begin(claim).await.map_err(|error| Problem::from_database(&error))?;
+    let standing = standings(&state).await?.into_iter().find(|standing| standing.name == projection.name());
+    Ok(HttpResponse::Accepted().insert_header((header::LOCATION, PATH)).json(standing))
+}
+
+async fn standings(state: &State) -> Result<Vec<Standing>, Problem> {
+    state.query(async |db: &_| overview(db).await).await
+}

@@ -1,0 +1,123 @@
+//! How much happened, hour by hour or day by day.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_projections::statistics::{self, Counts, Span};
+use serde::Serialize;
+
+use crate::app::State;
+use crate::delivery::outcomes::{self, Outcomes};
+use crate::http::Problem;
+use crate::http::extract::{Admin, Fields, Form, Query, Staff, Wrong, time};
+
+/// The shortest time that is told apart.
+const INSTANT: TimeDelta = TimeDelta::microseconds(1);
+
+/// Which hours or days.
+#[derive(Debug)]
+pub struct Sought {
+    by: Option<Span>,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+}
+
+impl Form for Sought {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let by = fields.optional("by", span);
+        let (since, until) = (fields.optional("since", time), fields.optional("until", time));
+        Some(Self { by: by?, since: since?, until: until? })
+    }
+}
+
+fn span(name: &str) -> Result<Span, Wrong> {
+    match name {
+        "hour" => Ok(Span::Hour),
+        "day" => Ok(Span::Day),
+        _ => Err(Wrong("span_unknown")),
+    }
+}
+
+/// What is counted together, from when on, and until when: whole hours or days.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    by: Span,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+}
+
+impl Sought {
+    /// The last 24 hours or 30 days, the present one included, where nothing else is said; at most 31 days by the hour and
+    /// 400 by the day.
+    fn read_at(self, now: DateTime<Utc>) -> Result<Asked, Problem> {
+        let by = self.by.unwrap_or(Span::Hour);
+        let (usual, most) = match by {
+            Span::Hour => (TimeDelta::hours(23), TimeDelta::days(31)),
+            Span::Day => (TimeDelta::days(29), TimeDelta::days(400)),
+        };
+        let until = self.until.unwrap_or(now + INSTANT);
+        let last = by.start(until - INSTANT);
+        let since = self.since.unwrap_or(last - usual);
+        if since >= until {
+            return Err(Problem::invalid_field("since", "since_not_before"));
+        }
+        if last - by.start(since) > most {
+            return Err(Problem::invalid_field("since", "span_too_long"));
+        }
+        Ok(Asked { by, since: by.start(since), until })
+    }
+}
+
+/// How much happened, hour by hour or day by day.
+#[derive(Serialize)]
+struct Statistics {
+    /// What is counted together: `hour` or `day`, in UTC.
+    by: Span,
+    /// Every hour or day that was asked for, the first one first; those that are not over yet as they are so far.
+    items: Vec<Bucket>,
+}
+
+/// What happened in an hour or a day.
+#[derive(Serialize)]
+struct Bucket {
+    /// When it began.
+    since: DateTime<Utc>,
+    /// What the log tells of it.
+    #[serde(flatten)]
+    counts: Counts,
+    /// Messages, by what became of them then.
+    messages: Outcomes,
+}
+
+pub async fn get(
+    state: web::Data<State>,
+    staff: Staff<Admin, Query<Sought>>,
+) -> Result<HttpResponse, Problem> {
+    let Query(sought) = staff.asked;
+    let Asked { by, since, until } = sought.read_at(state.clock.now())?;
+    let found = state.query(async |db: &_| {
+        let counts = statistics::between(db, by, since, until).await?;
+        Ok((counts, outcomes::between(db, by, since, until).await?))
+    });
+    let (counts, messages) = found.await?;
+    Ok(HttpResponse::Ok().json(Statistics { by, items: buckets(by, since, until, &counts, &messages) }))
+}
+
+/// Every hour or day of a time, those in which nothing happened included.
+fn buckets(
+    by: Span,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+    counts: &BTreeMap<DateTime<Utc>, Counts>,
+    messages: &BTreeMap<DateTime<Utc>, Outcomes>,
+) -> Vec<Bucket> {
+    let next = |since: &DateTime<Utc>| Some(*since + by.length());
+    let starts = std::iter::successors(Some(since), next).take_while(|since| *since < until);
+    let bucket = |since| Bucket {
+        since,
+        counts: counts.get(&since).copied().unwrap_or_default(),
+        messages: messages.get(&since).copied().unwrap_or_default(),
+    };
+    starts.map(bucket).collect()
+}
