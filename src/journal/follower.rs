@@ -58,7 +58,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`]; rows and position are then as they were after the last page.
-    pub async fn follow(&self) -> Result<i64, JournalError> {
+    pub async fn follow(&self) -> Result<u64, JournalError> {
         let mut furthest = 0;
         for following in Following::all() {
             let mut followed = 0;
@@ -74,7 +74,7 @@ impl Journal {
         Ok(furthest)
     }
 
-    async fn follow_page(&self, following: Following) -> Result<i64, JournalError> {
+    async fn follow_page(&self, following: Following) -> Result<u64, JournalError> {
         let mut connection = self.database.connection().await?;
         let transaction = connection.transaction().await?;
         let from = position(&transaction, following.name()).await?;
@@ -86,7 +86,7 @@ impl Journal {
         }
         move_to(&transaction, following.name(), to).await?;
         transaction.commit().await?;
-        Ok(to - from)
+        Ok(to.abs_diff(from))
     }
 
     async fn write(

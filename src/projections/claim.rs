@@ -17,6 +17,10 @@ const LOCK: i64 = 0x7265_6275_696c_6420;
 /// How many connections a rebuild takes, beside that of the claim.
 const CONNECTIONS: usize = 4;
 
+/// How often the lock is tried: whoever has just ended lets go of it a moment later.
+const TRIES: usize = 5;
+const TRY_EVERY: Duration = Duration::from_millis(50);
+
 /// How often it is noted how far one has come.
 const NOTE_EVERY: Duration = Duration::from_millis(500);
 
@@ -71,10 +75,13 @@ impl Claim {
         if !held.query_one(include_str!("sql/is_owner.sql"), &[&tables]).await?.get::<_, bool>(0) {
             return Err(ClaimError::NotOwner);
         }
-        if !held.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]).await?.get::<_, bool>(0) {
-            return Err(ClaimError::Running);
+        for _ in 0..TRIES {
+            if held.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]).await?.get(0) {
+                return Ok(Self { held, database, projections });
+            }
+            tokio::time::sleep(TRY_EVERY).await;
         }
-        Ok(Self { held, database, projections })
+        Err(ClaimError::Running)
     }
 
     /// Notes that they are being made again, before that begins.

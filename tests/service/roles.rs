@@ -46,16 +46,17 @@ impl Installation {
         assert_eq!(node.api.logout(device["refresh_token"].as_str().unwrap()).await.status, 204);
     }
 
-    /// Waits until every event has its number.
+    /// Waits until every event has its number, and is in what follows these.
     async fn numbered(&self) {
         for _ in 0..100 {
-            let sql = "SELECT (SELECT count(*) FROM events) = (SELECT count(*) FROM ledger)";
+            let sql = "SELECT count(*) = (SELECT count(*) FROM events) AND count(*) = (SELECT min(seq) FROM followers)
+                         FROM ledger";
             if self.database.value(sql).await {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
-        panic!("the ledger is not complete after 5 seconds");
+        panic!("the ledger is not followed to its end after 5 seconds");
     }
 }
 
