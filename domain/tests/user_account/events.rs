@@ -230,13 +230,13 @@ fn without_keys(event: &UserAccountEvent) -> UserAccountEvent {
 
 /// A line of the golden file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Golden {
+pub(crate) struct Golden {
     example: String,
     version: String,
-    event: Box<RawValue>,
+    pub(crate) event: Box<RawValue>,
 }
 
-static GOLDEN: LazyLock<Vec<Golden>> = LazyLock::new(|| {
+pub(crate) static GOLDEN: LazyLock<Vec<Golden>> = LazyLock::new(|| {
     let stored = fs::read_to_string(GOLDEN_FILE).expect("the golden file is there");
     let mut golden: Vec<Golden> = serde_json::from_str(&stored).expect("the golden file is JSON");
     if std::env::var_os("UPDATE_GOLDEN").is_some_and(|set| set == "1") {

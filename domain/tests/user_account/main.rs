@@ -3,6 +3,7 @@
 //! A module a command; `events` holds the stored form of each event, `state` what holds for every history.
 
 mod add_identifier;
+mod catalogue;
 mod change_roles;
 mod deny_access;
 mod disown_session;
