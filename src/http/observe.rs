@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpRequest, web};
@@ -44,7 +45,7 @@ pub async fn observe(
     let id = sane_request_id(&request).unwrap_or_else(|| fresh_request_id(&request));
     request.extensions_mut().insert(RequestId(id.clone()));
     let route = request.match_pattern().unwrap_or_else(|| "unknown".to_owned());
-    let method = request.method().clone();
+    let method = known(request.method());
     let span = tracing::info_span!("request", request_id = %id, %method, %route);
 
     let language = wanted_language(request.request());
@@ -71,12 +72,18 @@ pub async fn observe(
         headers.insert(REQUEST_ID, id);
     }
     let (status, elapsed) = (response.status().as_u16(), started.elapsed());
-    let labels = [("method", method.to_string()), ("route", route), ("status", status.to_string())];
+    let labels = [("method", method.to_owned()), ("route", route), ("status", status.to_string())];
     metrics::counter!("counterfoil_http_requests_total", &labels).increment(1);
     metrics::histogram!("counterfoil_http_request_seconds", &labels[..2]).record(elapsed.as_secs_f64());
     let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::info!(status, elapsed_us, "answered"));
     Ok(response)
+}
+
+/// The method, where it is one that there is. Any other word is the client's own, and there is no end of them.
+fn known(method: &Method) -> &'static str {
+    let all = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    all.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
 /// A client's id that is short, plain, and cannot be a phone number: what a machine made, or few digits in a row.

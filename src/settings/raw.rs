@@ -15,7 +15,7 @@ use crate::notices::NewDeviceNotice;
 
 macro_rules! raw_section {
     ($name:ident { $($field:ident: $type:ty),+ $(,)? }) => {
-        #[derive(Debug, Deserialize)]
+        #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         pub(super) struct $name { $(pub(super) $field: $type),+ }
     };

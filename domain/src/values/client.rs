@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::DeviceName;
 
 /// What is known of the device and network a command came from. Personal: sealed in the log, never in a log line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     /// The client's address; an IPv4 address mapped into IPv6 is kept as IPv4.
     pub ip: IpAddr,
@@ -17,6 +17,13 @@ pub struct Client {
     /// The name the client gave its device, where it gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_name: Option<DeviceName>,
+}
+
+/// Says that there is one, not where: it is personal.
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client(…)")
+    }
 }
 
 /// Which device and network a session was last used from, told apart without being told.

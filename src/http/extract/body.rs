@@ -93,7 +93,6 @@ async fn read(mut payload: Payload) -> Result<Vec<u8>, Problem> {
 }
 
 /// The fields of a body, taken one by one; what is left at the end is unknown.
-#[derive(Debug)]
 pub struct Fields {
     values: BTreeMap<String, Value>,
     default_region: Option<Region>,

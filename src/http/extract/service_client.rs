@@ -49,7 +49,6 @@ fn read_basic(value: &str) -> Option<(String, String)> {
 
 /// The token that a form asks about. What else the form says is passed over (RFC 6749, section 3.2), but nothing may be
 /// said twice.
-#[derive(Debug)]
 pub struct TokenForm(pub String);
 
 impl FromRequest for TokenForm {
