@@ -20,6 +20,7 @@ mod journal;
 mod keys;
 mod ledger;
 mod limits;
+mod never_logged;
 mod outage;
 mod processes;
 mod projections;

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,6 +15,7 @@ use super::Api;
 pub struct Node {
     pub api: Api,
     process: Child,
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Node {
@@ -23,6 +25,8 @@ impl Node {
             .arg("serve")
             .env("COUNTERFOIL_PROFILE", "development")
             .env("COUNTERFOIL__LOG__FILTER", "info")
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -36,9 +40,19 @@ impl Node {
             }
             said.push(line);
         };
-        // Read on, so that the pipe never fills.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { api: Api::new(address), process }
+        // Read on, so that the pipes never fill.
+        let said = Arc::new(Mutex::new(said));
+        let keep = |kept: Arc<Mutex<Vec<String>>>| move |line| kept.lock().unwrap().push(line);
+        let output = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let (keep_line, keep_output) = (keep(said.clone()), keep(said.clone()));
+        std::thread::spawn(move || lines.for_each(keep_line));
+        std::thread::spawn(move || output.for_each(keep_output));
+        Self { api: Api::new(address), process, said }
+    }
+
+    /// The lines that the process has written so far, to either of its outputs.
+    pub fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
     }
 
     /// The binary, in a folder and with an environment of the test's own.
