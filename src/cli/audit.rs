@@ -10,7 +10,7 @@ use counterfoil_domain::values::Client;
 use serde::Serialize;
 
 use super::{Failure, accounts, output, setup};
-use crate::audit::{self, Filter, Pages, Record, Standing, Step, csv};
+use crate::audit::{self, Change, Filter, Pages, Record, Standing, Step, csv};
 use crate::journal::Journal;
 use crate::settings::Settings;
 
@@ -205,8 +205,7 @@ async fn replay(
         let from = client.map(|client| format!("{}\n{}", client.ip, device(client))).unwrap_or_default();
         let changes =
             step.changes.iter().filter(|change| !matches!(change.path.as_str(), "/at" | "/version"));
-        let changes: Vec<String> =
-            changes.map(|change| format!("{}: {} → {}", change.path, change.before, change.after)).collect();
+        let changes: Vec<String> = changes.map(changed).collect();
         let fact = serde_json::to_string(&step.event.fact).unwrap_or_default();
         [
             step.step.to_string(),
@@ -221,6 +220,19 @@ async fn replay(
     match (step, steps.last()) {
         (Some(_), Some(last)) => show(&last.state, false),
         _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// What is different; of what is new or gone, a member a line.
+fn changed(Change { path, before, after }: &Change) -> String {
+    let listed = |what: &str, members: &serde_json::Map<String, serde_json::Value>| {
+        let lines = members.iter().map(|(name, value)| format!("\n  {name}: {value}"));
+        format!("{path}: {what}{}", lines.collect::<String>())
+    };
+    match (before, after) {
+        (serde_json::Value::Null, serde_json::Value::Object(members)) => listed("new", members),
+        (serde_json::Value::Object(members), serde_json::Value::Null) => listed("gone", members),
+        (before, after) => format!("{path}: {before} → {after}"),
     }
 }
 
