@@ -13,6 +13,7 @@ mod logout;
 mod logout_all;
 mod oauth;
 mod privacy;
+mod problems;
 mod profile;
 mod refresh;
 mod resend;
