@@ -111,6 +111,12 @@ pub enum Fact {
         reason: CodeRefused,
         /// When asking again can succeed; under a lock, when it is next put on record.
         until: DateTime<Utc>,
+        /// In which way it was asked for.
+        #[serde(default, skip_serializing_if = "CodeAsked::is_to_sign_in")]
+        asked: CodeAsked,
+        /// Where the code was to go; absent where that was not kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<Channel>,
         /// Who asked.
         #[serde(default, skip_serializing_if = "Asker::is_anybody")]
         asker: Asker,
@@ -350,6 +356,28 @@ pub enum Fact {
         /// The name of the read model.
         projection: String,
     },
+}
+
+/// In which way a code is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodeAsked {
+    /// To sign in.
+    #[default]
+    ToSignIn,
+    /// The pending one once more.
+    Again,
+    /// To add an identifier, by the account that wants it.
+    ToAdd,
+    /// To add an identifier, for the account that wants it, of the one whose it is or may become.
+    ForAnother,
+}
+
+impl CodeAsked {
+    /// Whether it is the way that events leave unsaid.
+    fn is_to_sign_in(&self) -> bool {
+        *self == Self::ToSignIn
+    }
 }
 
 /// Why a code is not sent.

@@ -14,8 +14,8 @@ pub use aggregate::{Asker, ClientMarker, OtpMatcher, Purpose, SecondFactorMatche
 pub use commands::UserAccountCommand;
 pub use error::Refusal;
 pub use events::{
-    Actor, CodeRefused, CodeRejected, Fact, FactorRejected, Lack, Person, SecondFactorProof, SignOutReason,
-    UserAccountEvent,
+    Actor, CodeAsked, CodeRefused, CodeRejected, Fact, FactorRejected, Lack, Person, SecondFactorProof,
+    SignOutReason, UserAccountEvent,
 };
 pub use outcome::{CodeSent, SessionTokens};
 pub use policy::{Binding, DeviceLimitPolicy, InvalidPolicy, Policy, Rotation};

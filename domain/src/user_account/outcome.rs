@@ -76,7 +76,7 @@ impl SessionTokens {
 impl UserAccountEvent {
     /// What the caller is told where the event is a code refused.
     pub fn refusal(&self) -> Option<Refusal> {
-        if let Fact::OtpRequestRefused { reason, until, asker: _ } = self.fact {
+        if let Fact::OtpRequestRefused { reason, until, .. } = self.fact {
             return Some(reason.refusal(until));
         }
         if let Fact::SecondFactorRejected { reason, until, .. } = self.fact {

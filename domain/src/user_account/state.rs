@@ -326,7 +326,7 @@ impl UserAccount {
                 codes.challenge = Some(Challenge { wrong_tries, ..challenge });
                 codes.note_sent(at);
             }
-            Fact::OtpRequestRefused { reason, until, asker } => {
+            Fact::OtpRequestRefused { reason, until, asked: _, channel: _, asker } => {
                 self.touch_of(at, *asker).noted_refusal = Some((*reason, *until));
             }
             Fact::OtpRejected { purpose, reason, tries_left, until, asker } => {

@@ -2,7 +2,7 @@
 
 use counterfoil_domain::user_account::commands::RequestOtp;
 use counterfoil_domain::user_account::{
-    CodeRefused, CodeSent, Purpose, Refusal, SignOutReason, UserAccountEvent,
+    CodeAsked, CodeRefused, CodeSent, Purpose, Refusal, SignOutReason, UserAccountEvent,
 };
 
 use crate::fixtures::*;
@@ -50,7 +50,7 @@ fn a_session_that_has_ended_or_never_began_asks_for_nothing() {
 #[test]
 fn within_a_minute_of_the_last_it_is_refused_on_record_once() {
     let asked = || [signed_in(), vec![identifier_requested(20, email(), 2)]].concat();
-    let refused = event_of(new_phone(), 79, refused_fact(CodeRefused::TooSoon, 80));
+    let refused = refused_asking(CodeAsked::ToAdd, new_phone(), 79, CodeRefused::TooSoon, 80);
     given(asked())
         .when(add_identifier(79, 1, new_phone(), 3).into())
         .then_expect_events(vec![refused.clone()]);
@@ -65,7 +65,7 @@ fn within_a_minute_of_the_last_it_is_refused_on_record_once() {
 
 #[test]
 fn the_eleventh_in_24_hours_is_refused() {
-    let refused = event_of(email(), 11 * HOUR, refused_fact(CodeRefused::QuotaSpent, HOUR + DAY));
+    let refused = refused_asking(CodeAsked::ToAdd, email(), 11 * HOUR, CodeRefused::QuotaSpent, HOUR + DAY);
     given(ten_wanted())
         .when(add_identifier(11 * HOUR, 1, email(), 11).into())
         .then_expect_events(vec![refused]);
@@ -88,7 +88,7 @@ fn codes_for_others_are_not_counted_to_its_own_and_neither_holds_up_the_other() 
 #[test]
 fn an_account_paused_for_wrong_codes_asks_for_none() {
     let history = [signed_in(), (1..=10).map(|n| otp_wrong(10 + n, 4)).collect()].concat();
-    let refused = event_of(email(), 30, refused_fact(CodeRefused::Paused, 20 + HOUR));
+    let refused = refused_asking(CodeAsked::ToAdd, email(), 30, CodeRefused::Paused, 20 + HOUR);
     given(history).when(add_identifier(30, 1, email(), 2).into()).then_expect_events(vec![refused]);
 }
 
@@ -106,11 +106,8 @@ fn the_account_whose_identifier_is_wanted_grants_the_code_and_counts_it() {
         given(history).when(wanted(60, n).into()).then_expect_events(vec![otp_wanted(60, n)]);
     }
     for first in [otp_wanted(0, 1), otp_requested(0, 1)] {
-        given(vec![first.clone()]).when(wanted(59, 2).into()).then_expect_events(vec![otp_request_refused(
-            59,
-            CodeRefused::TooSoon,
-            60,
-        )]);
+        let refused = refused_asking(CodeAsked::ForAnother, phone(), 59, CodeRefused::TooSoon, 60);
+        given(vec![first.clone()]).when(wanted(59, 2).into()).then_expect_events(vec![refused]);
         given(vec![first]).when(request_otp(59, 2).into()).then_expect_events(vec![otp_request_refused(
             59,
             CodeRefused::TooSoon,

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::{
-    Actor, Asker, CodeRefused, CodeRejected, Fact, FactorRejected, Lack, Person, Purpose, SecondFactorProof,
-    SignOutReason, UserAccountEvent,
+    Actor, Asker, CodeAsked, CodeRefused, CodeRejected, Fact, FactorRejected, Lack, Person, Purpose,
+    SecondFactorProof, SignOutReason, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role};
 use cqrs_es::DomainEvent as _;
@@ -111,8 +111,15 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             let by = if asker == Asker::KnownDevice { " KnownDevice" } else { "" };
             add(
                 format!("OtpRequestRefused {reason:?}{by}"),
-                Fact::OtpRequestRefused { reason, until, asker },
+                Fact::OtpRequestRefused { reason, until, asked: CodeAsked::ToSignIn, channel: None, asker },
             );
+        }
+        for asked in every!(CodeAsked: ToSignIn, Again, ToAdd, ForAnother) {
+            for channel in every!(Channel: Phone, Email) {
+                let (until, asker, kept) = (at(60), Asker::Anybody, Some(channel));
+                let fact = Fact::OtpRequestRefused { reason, until, asked, channel: kept, asker };
+                add(format!("OtpRequestRefused {reason:?} {asked:?} {channel:?}"), fact);
+            }
         }
     }
     for reason in every!(CodeRejected: Wrong, Expired, Paused, Locked, DeviceLimit, Suspended) {

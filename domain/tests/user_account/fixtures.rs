@@ -9,8 +9,8 @@ use counterfoil_domain::user_account::commands::{
     RequestOtp, ResendOtp, RevokeDevice, SuspendAccount, UpdateProfile, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, Asker, ClientMarker, CodeRefused, CodeRejected, Fact, OtpMatcher, Person, Policy, Purpose,
-    SecondFactorMatcher, Services, SignOutReason, UserAccount, UserAccountEvent,
+    Actor, Asker, ClientMarker, CodeAsked, CodeRefused, CodeRejected, Fact, OtpMatcher, Person, Policy,
+    Purpose, SecondFactorMatcher, Services, SignOutReason, UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AccountId, AuthenticatorId, ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName,
@@ -362,11 +362,19 @@ pub(crate) fn otp_resent(seconds: i64, n: u8, expires_at: i64) -> UserAccountEve
 }
 
 pub(crate) fn otp_request_refused(seconds: i64, reason: CodeRefused, until: i64) -> UserAccountEvent {
-    event_of(phone(), seconds, refused_fact(reason, until))
+    refused_asking(CodeAsked::ToSignIn, phone(), seconds, reason, until)
 }
 
-pub(crate) fn refused_fact(reason: CodeRefused, until: i64) -> Fact {
-    Fact::OtpRequestRefused { reason, until: at(until), asker: Asker::Anybody }
+/// A code refused that was asked for in that way.
+pub(crate) fn refused_asking(
+    asked: CodeAsked,
+    identifier: Identifier,
+    seconds: i64,
+    reason: CodeRefused,
+    until: i64,
+) -> UserAccountEvent {
+    let (until, channel, asker) = (at(until), Some(identifier.channel()), Asker::Anybody);
+    event_of(identifier, seconds, Fact::OtpRequestRefused { reason, until, asked, channel, asker })
 }
 
 pub(crate) fn otp_rejected(

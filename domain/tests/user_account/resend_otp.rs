@@ -2,7 +2,7 @@
 
 use counterfoil_domain::user_account::commands::ResendOtp;
 use counterfoil_domain::user_account::{
-    Asker, CodeRefused, CodeRejected, CodeSent, Fact, Purpose, Refusal, UserAccountEvent,
+    Asker, CodeAsked, CodeRefused, CodeRejected, CodeSent, Fact, Purpose, Refusal, UserAccountEvent,
 };
 use counterfoil_domain::values::Channel;
 
@@ -75,7 +75,7 @@ fn without_a_pending_code_there_is_nothing_to_send_again() {
 
 #[test]
 fn a_resend_within_a_minute_is_refused_on_record_once() {
-    let refused = otp_request_refused(10, CodeRefused::TooSoon, 60);
+    let refused = refused_asking(CodeAsked::Again, phone(), 10, CodeRefused::TooSoon, 60);
     given([otp_requested(0, 1)]).when(resend_otp(10, 2).into()).then_expect_events(vec![refused.clone()]);
     given([otp_requested(0, 1), refused.clone()])
         .when(resend_otp(59, 2).into())
@@ -88,12 +88,11 @@ fn a_resend_within_a_minute_is_refused_on_record_once() {
 #[test]
 fn a_resend_starts_the_minute_anew() {
     let resent = [otp_requested(0, 1), otp_resent(60, 1, 300)];
-    for command in [resend_otp(119, 2).into(), request_otp(119, 2).into()] {
-        given(resent.clone()).when(command).then_expect_events(vec![otp_request_refused(
-            119,
-            CodeRefused::TooSoon,
-            120,
-        )]);
+    for (asked, command) in
+        [(CodeAsked::Again, resend_otp(119, 2).into()), (CodeAsked::ToSignIn, request_otp(119, 2).into())]
+    {
+        let refused = refused_asking(asked, phone(), 119, CodeRefused::TooSoon, 120);
+        given(resent.clone()).when(command).then_expect_events(vec![refused]);
     }
     given(resent).when(resend_otp(120, 2).into()).then_expect_events(vec![otp_resent(120, 1, 300)]);
 }
@@ -101,19 +100,15 @@ fn a_resend_starts_the_minute_anew() {
 #[test]
 fn a_resend_past_the_quota_is_refused() {
     let ten_codes: Vec<_> = (0..10).map(|n| otp_requested(i64::from(n) * HOUR, n)).collect();
-    given(ten_codes)
-        .when(resend_otp(9 * HOUR + 60, 10).into())
-        .then_expect_events(vec![otp_request_refused(9 * HOUR + 60, CodeRefused::QuotaSpent, DAY)]);
+    let refused = refused_asking(CodeAsked::Again, phone(), 9 * HOUR + 60, CodeRefused::QuotaSpent, DAY);
+    given(ten_codes).when(resend_otp(9 * HOUR + 60, 10).into()).then_expect_events(vec![refused]);
 }
 
 #[test]
 fn a_resend_while_paused_is_refused() {
     let pending = [wrongly_tried(0, 1, 4), wrongly_tried(60, 2, 4), wrongly_tried(120, 3, 2)];
-    given(pending.concat()).when(resend_otp(180, 4).into()).then_expect_events(vec![otp_request_refused(
-        180,
-        CodeRefused::Paused,
-        HOUR + 122,
-    )]);
+    let refused = refused_asking(CodeAsked::Again, phone(), 180, CodeRefused::Paused, HOUR + 122);
+    given(pending.concat()).when(resend_otp(180, 4).into()).then_expect_events(vec![refused]);
 }
 
 #[test]

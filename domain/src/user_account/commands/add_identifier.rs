@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::request_otp::refuse;
-use crate::user_account::{Asker, Fact, Person, Policy, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{Asker, CodeAsked, Fact, Person, Policy, Refusal, UserAccount, UserAccountEvent};
 use crate::values::{ChallengeNonce, Client, Identifier, SessionId};
 
 /// Let a code go to an identifier that is to become the account's: beside the one of the other kind, or in the place of
@@ -38,8 +38,9 @@ impl AddIdentifier {
         }
         let codes = state.codes();
         let may_ask = codes.map_or(Ok(()), |codes| codes.may_follow(&codes.sent_elsewhere, at, policy));
-        if let Err((reason, until)) = may_ask {
-            return refuse(state, Asker::Anybody, reason, until, at, self.identifier, self.client);
+        if let Err(refused) = may_ask {
+            let asked = CodeAsked::ToAdd;
+            return refuse(state, Asker::Anybody, refused, at, asked, self.identifier, self.client);
         }
         Ok(vec![UserAccountEvent {
             at,

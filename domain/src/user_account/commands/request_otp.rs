@@ -3,7 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::user_account::{
-    Asker, CodeRefused, Codes, Fact, Person, Policy, Purpose, Refusal, UserAccount, UserAccountEvent,
+    Asker, CodeAsked, CodeRefused, Codes, Fact, Person, Policy, Purpose, Refusal, UserAccount,
+    UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Client, FullName, Identifier, SessionId};
 
@@ -37,8 +38,12 @@ impl RequestOtp {
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
         let asker = state.asker(self.shown);
-        if let Err((reason, until)) = may_send(state.codes_of(asker), at, policy) {
-            return refuse(state, asker, reason, until, at, self.identifier, self.client);
+        if let Err(refused) = may_send(state.codes_of(asker), at, policy) {
+            let asked = match self.purpose {
+                Purpose::SignIn => CodeAsked::ToSignIn,
+                Purpose::AddIdentifier => CodeAsked::ForAnother,
+            };
+            return refuse(state, asker, refused, at, asked, self.identifier, self.client);
         }
         let registering = self.purpose == Purpose::SignIn && state.member().is_none();
         Ok(vec![UserAccountEvent {
@@ -100,9 +105,9 @@ impl Codes {
 pub(super) fn refuse(
     state: &UserAccount,
     asker: Asker,
-    reason: CodeRefused,
-    until: DateTime<Utc>,
+    (reason, until): (CodeRefused, DateTime<Utc>),
     at: DateTime<Utc>,
+    asked: CodeAsked,
     identifier: Identifier,
     client: Client,
 ) -> Result<Vec<UserAccountEvent>, Refusal> {
@@ -112,7 +117,7 @@ pub(super) fn refuse(
     }
     Ok(vec![UserAccountEvent {
         at,
-        fact: Fact::OtpRequestRefused { reason, until, asker },
+        fact: Fact::OtpRequestRefused { reason, until, asked, channel: Some(identifier.channel()), asker },
         person: Some(Person { identifier: Some(identifier), ..Person::default() }),
         client: Some(client),
     }])

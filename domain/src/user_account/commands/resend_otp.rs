@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::request_otp::{may_send, refuse};
 use crate::user_account::{
-    Asker, Codes, Fact, Person, Policy, Purpose, Refusal, UserAccount, UserAccountEvent,
+    Asker, CodeAsked, Codes, Fact, Person, Policy, Purpose, Refusal, UserAccount, UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Client, Identifier, SessionId};
 
@@ -38,8 +38,8 @@ impl ResendOtp {
         let asker = state.asker(self.shown);
         let asker = if pending_of(asker).is_some() { asker } else { Asker::Anybody };
         let pending = pending_of(asker).ok_or(Refusal::NoPendingCode)?;
-        if let Err((reason, until)) = may_send(state.codes_of(asker), at, policy) {
-            return refuse(state, asker, reason, until, at, self.identifier, self.client);
+        if let Err(refused) = may_send(state.codes_of(asker), at, policy) {
+            return refuse(state, asker, refused, at, CodeAsked::Again, self.identifier, self.client);
         }
         let (nonce, expires_at) = if pending.expires_at - at >= policy.resend_same_code {
             (pending.nonce, pending.expires_at)
