@@ -9,6 +9,7 @@ pub mod csv;
 pub mod feed;
 mod log;
 mod record;
+pub mod rehearsal;
 mod standing;
 mod verify;
 

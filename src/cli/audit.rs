@@ -9,10 +9,11 @@ use counterfoil_domain::user_account::UserAccountEvent;
 use counterfoil_domain::values::Client;
 use serde::Serialize;
 
+use super::rehearse::Rehearse;
 use super::{Failure, accounts, output, setup};
 use crate::audit::{self, Change, Filter, Pages, Record, Standing, Step, csv};
 use crate::journal::Journal;
-use crate::settings::Settings;
+use crate::settings::{Settings, Sources};
 
 /// How many events a table or a JSON document has where nothing is said.
 const USUAL: u64 = 100;
@@ -42,6 +43,8 @@ pub enum Audit {
         #[arg(long)]
         json: bool,
     },
+    /// Say how many codes, sign-ins and sessions on record would have come out otherwise under other limits.
+    Rehearse(Rehearse),
     /// Say whether the log is unaltered and complete. Exit status 1 when it is not.
     Verify {
         /// As JSON.
@@ -89,7 +92,8 @@ pub struct Form {
 }
 
 impl Audit {
-    pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
+    pub fn run(self, sources: &Sources) -> Result<ExitCode, Failure> {
+        let settings = &sources.clone().check()?;
         setup::with_journal(settings, async |journal| match self {
             Self::Events(events) => events.print(journal, settings).await,
             Self::Replay { account, step, json } => replay(journal, settings, &account, step, json).await,
@@ -98,6 +102,7 @@ impl Audit {
                 let standing = audit::standing_at(journal, account, time).await?;
                 show(&standing.ok_or("no account has that id")?, json)
             }
+            Self::Rehearse(rehearse) => rehearse.run(journal, sources, settings).await,
             Self::Verify { json } => verify(journal, json).await,
         })
     }

@@ -7,6 +7,7 @@ mod keys;
 mod limits;
 mod output;
 mod projections;
+mod rehearse;
 mod serve;
 mod sessions;
 mod setup;
@@ -99,7 +100,7 @@ impl Cli {
             Command::Keys(keys) => keys.run(sources),
             Command::Accounts(accounts) => accounts.run(&sources()?.check()?),
             Command::Sessions(sessions) => sessions.run(&sources()?.check()?),
-            Command::Audit(audit) => audit.run(&sources()?.check()?),
+            Command::Audit(audit) => audit.run(&sources()?),
             Command::Projections(projections) => projections.run(&sources()?.check()?),
             Command::Limits(limits) => limits.run(&sources()?.check()?),
             Command::Config(config) => config.run(sources()?),

@@ -72,6 +72,11 @@ pub struct Prices {
 }
 
 impl Prices {
+    /// Whether any is set.
+    pub fn are_known(&self) -> bool {
+        self.text_message.max(self.email) > Price::default() || !self.by_region.is_empty()
+    }
+
     /// What a message to that identifier costs.
     pub fn of(&self, to: &Identifier) -> Price {
         match to {

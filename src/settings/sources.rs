@@ -18,7 +18,7 @@ const SHORT_NAMES: [(&str, &str); 4] = [
 const PREFIX: &str = "COUNTERFOIL__";
 
 /// Settings before they are checked, with their origins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sources(pub(super) Config);
 
 /// A value for people to look at.
@@ -74,6 +74,18 @@ impl Sources {
             .add_source(Given(flags.collect()))
             .build()?;
         Ok(Self(config))
+    }
+
+    /// The same, with these settings in the place of what was set.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn with(&self, settings: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
+        let given = settings
+            .into_iter()
+            .map(|(key, value)| (key, Value::new(Some(&"proposal".to_owned()), ValueKind::String(value))));
+        let given = Given(given.collect());
+        Ok(Self(Config::builder().add_source(self.0.clone()).add_source(given).build()?))
     }
 
     /// Every value that is set, with its origin.

@@ -6,13 +6,23 @@ use super::verify::some_log;
 use crate::support::{Node, TestApp};
 
 /// What `counterfoil audit …` did: its exit status, what it printed, and what it said beside that.
-fn audit(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String, String) {
+pub fn audit(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String, String) {
+    audit_with(app, &[], arguments)
+}
+
+/// The same, with more in its environment.
+pub fn audit_with(
+    app: &TestApp,
+    settings: &[(&str, &str)],
+    arguments: &[&str],
+) -> (Option<i32>, String, String) {
     let (keyring, folder) = (app.keyring_file(), std::path::Path::new(env!("CARGO_TARGET_TMPDIR")));
     let environment = [
         ("DATABASE_URL", app.database.url.0.as_str()),
         ("COUNTERFOIL_KEYRING", keyring.to_str().unwrap()),
         ("COUNTERFOIL_PROFILE", "development"),
     ];
+    let environment = [&environment, settings].concat();
     let output = Node::command(folder, &environment).arg("audit").args(arguments).output().unwrap();
     std::fs::remove_file(&keyring).unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

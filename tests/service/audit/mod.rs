@@ -4,6 +4,7 @@ mod command;
 mod http;
 mod live;
 mod log;
+mod rehearse;
 mod standing;
 mod verify;
 

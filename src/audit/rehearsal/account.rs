@@ -1,0 +1,358 @@
+//! One account on its way through its record, and beside it as it would have gone under another policy.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::{
+    CodeAsked, CodeRefused, CodeRejected, Fact, Policy, Purpose, Refusal, SignOutReason, UserAccount,
+    UserAccountEvent,
+};
+use counterfoil_domain::values::{ClientChange, SessionId};
+use cqrs_es::Aggregate as _;
+
+use super::request::{self, Replay};
+
+/// What somebody asked an account for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Request {
+    /// To sign in with a code.
+    SignIn,
+    /// A code.
+    Code,
+    /// The next tokens of a session.
+    Refresh,
+    /// Anything else that takes a session, or staff.
+    Other,
+}
+
+/// What the rehearsal comes to where the record says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum What {
+    /// A request was granted, and would have been refused.
+    Refused(Request),
+    /// A request was refused, and would have been granted.
+    LetThrough(Request),
+    /// A code was not looked at, and would have been. Whether it was right nobody knows.
+    LookedAt,
+    /// A session would have ended earlier.
+    EndedEarlier,
+    /// A session would have gone on for longer.
+    EndedLater,
+}
+
+/// A difference between the record and the rehearsal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub what: What,
+    /// Why it would have been refused or would have ended; of what was let through, why it was refused, and of a session
+    /// that would have gone on, why it ended. As events name it.
+    pub why: &'static str,
+}
+
+/// The end of a session: the one it came to, or would if nobody used it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct End {
+    at: DateTime<Utc>,
+    why: &'static str,
+}
+
+/// An account with the ends of all sessions that it ever had.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Course {
+    pub(super) account: UserAccount,
+    ends: HashMap<SessionId, End>,
+}
+
+impl Course {
+    fn follow(&mut self, event: UserAccountEvent) {
+        let (at, fact) = (event.at, event.fact.clone());
+        self.account.apply(event);
+        if let Fact::LoggedOut { session, reason, .. } = fact {
+            self.ends.insert(session, End { at, why: reason.as_str() });
+        }
+        if let Fact::LoggedIn { session, .. } | Fact::TokenRefreshed { session, .. } = fact {
+            let sessions = self.account.sessions().iter();
+            let ends = sessions.filter(|other| other.id == session).map(|session| {
+                let why = if session.expires_at == session.ends_at { "absolute" } else { "idle" };
+                (session.id, End { at: session.expires_at, why })
+            });
+            self.ends.extend(ends);
+        }
+    }
+}
+
+/// An account in rehearsal.
+///
+/// Whoever knew the right code read it where it was sent. He is taken to know any code that would have been sent there
+/// instead, and none where none would have been. What people would have asked for instead of what they did, nobody
+/// knows.
+#[derive(Clone, Debug)]
+pub struct Rehearsal {
+    proposal: Arc<Policy>,
+    recorded: Course,
+    pub(super) rehearsed: Course,
+    begun: bool,
+    /// Sessions that go by another name in the rehearsal, since they would have begun earlier.
+    names: HashMap<SessionId, SessionId>,
+    /// The session of a code that let nobody in and would have, until another code is sent or the code lets him in.
+    let_in: Option<SessionId>,
+    /// What became of the code that would be pending.
+    lost: Option<&'static str>,
+}
+
+impl Rehearsal {
+    /// Of an account to which nothing has happened yet.
+    pub fn new(proposal: Arc<Policy>) -> Self {
+        Self {
+            proposal,
+            recorded: Course::default(),
+            rehearsed: Course::default(),
+            begun: false,
+            names: HashMap::new(),
+            let_in: None,
+            lost: None,
+        }
+    }
+
+    /// What the events of a command grant, if they do.
+    pub fn granted(commit: &[UserAccountEvent]) -> Option<Request> {
+        let last = commit.last()?;
+        let is_refused = refused(commit).is_some() || matches!(last.fact, Fact::AccessDenied { .. });
+        (!is_refused && !is_test(last)).then(|| request_of(last))
+    }
+
+    /// Takes an event from before the proposal.
+    pub fn remember(&mut self, event: UserAccountEvent) {
+        self.recorded.follow(event);
+    }
+
+    /// Takes the events of a command, and does the same under the proposal: how that differs.
+    pub fn take(&mut self, commit: &[UserAccountEvent]) -> Option<Difference> {
+        if !self.begun {
+            self.rehearsed = self.recorded.clone();
+            self.begun = true;
+        }
+        let difference = self.rehearse(commit);
+        for event in commit {
+            self.recorded.follow(event.clone());
+        }
+        difference
+    }
+
+    fn rehearse(&mut self, commit: &[UserAccountEvent]) -> Option<Difference> {
+        let last = commit.last()?;
+        let request = request_of(last);
+        let was = refused(commit);
+        let replay = request::of(commit, &self.recorded.account, &self.rehearsed.account, &|session| {
+            self.named(session)
+        });
+        let would = match replay {
+            Replay::AsItWas => Ok(commit.to_vec()),
+            Replay::WithoutSession => Err("session_ended"),
+            Replay::Command { command, on_record } => {
+                let decided = command.decide(&self.rehearsed.account, &on_record.services(&self.proposal));
+                decided.map_err(|refusal| self.reason(refusal, last))
+            }
+        };
+        let reason = would.as_ref().map_or_else(|why| Some(*why), |events| refused(events));
+        let differs = |what, why| Some(Difference { at: last.at, what, why });
+
+        // It was not looked at whether this code is right, and now it would have been.
+        if let Some(despite) = unseen(last)
+            && reason == Some("wrong")
+        {
+            return differs(What::LookedAt, despite);
+        }
+        if let Fact::LoggedIn { session, mark, .. } = last.fact
+            && reason == Some("no_code")
+            && let Some(earlier) = self.let_in.take()
+        {
+            self.names.insert(session, earlier);
+            if let Some(mark) = mark {
+                let fact = Fact::ClientChanged { session: earlier, change: ClientChange::Device, mark };
+                self.rehearsed.follow(UserAccountEvent { fact, ..last.clone() });
+            }
+            return None;
+        }
+
+        let events = would.unwrap_or_default();
+        self.learn(last, &events, reason);
+        for event in events {
+            self.rehearsed.follow(event);
+        }
+        match (was, reason) {
+            // No message goes to an identifier for tests, and nobody signs in by it.
+            _ if is_test(last) => None,
+            (None, Some("no_code" | "expired")) if request == Request::SignIn => {
+                differs(What::Refused(request), self.lost.or(reason).unwrap_or("no_code"))
+            }
+            (None, Some(why)) => differs(What::Refused(request), why),
+            (Some(despite), None) => differs(What::LetThrough(request), despite),
+            (None, None) | (Some(_), Some(_)) => None,
+        }
+    }
+
+    /// Takes down what became of codes, to tell later why there is none.
+    fn learn(&mut self, last: &UserAccountEvent, events: &[UserAccountEvent], reason: Option<&'static str>) {
+        if let Fact::OtpRequested { purpose: Purpose::SignIn, .. } | Fact::OtpResent { .. } = last.fact
+            && reason.is_some()
+        {
+            self.lost = Some("code_not_sent");
+        }
+        for event in events {
+            if let Fact::OtpRequested { purpose: Purpose::SignIn, .. } | Fact::OtpResent { .. } = event.fact {
+                (self.lost, self.let_in) = (None, None);
+            }
+            if let Fact::OtpRejected { purpose: Purpose::SignIn, reason, tries_left: 0, .. } = event.fact {
+                match reason {
+                    CodeRejected::Wrong | CodeRejected::Suspended => self.lost = Some("tries_spent"),
+                    CodeRejected::Expired => self.lost = self.lost.or(Some("expired")),
+                    CodeRejected::Paused | CodeRejected::Locked | CodeRejected::DeviceLimit => {}
+                }
+            }
+            if let (Fact::LoggedIn { session, .. }, Fact::OtpRejected { .. }) = (&event.fact, &last.fact) {
+                self.let_in = Some(*session);
+            }
+        }
+    }
+
+    /// What the rehearsal calls a session.
+    fn named(&self, session: SessionId) -> SessionId {
+        self.names.get(&session).copied().unwrap_or(session)
+    }
+
+    /// Why the rehearsal refuses without a record.
+    fn reason(&self, refusal: Refusal, last: &UserAccountEvent) -> &'static str {
+        let codes = self.rehearsed.account.codes_of(request::asker(last));
+        match refusal {
+            Refusal::CodeTooSoon { .. } => "too_soon",
+            Refusal::CodeQuotaSpent { .. } => {
+                let noted = codes.and_then(|codes| codes.noted_refusal);
+                noted.map_or("quota_spent", |(reason, _)| refusal_name(reason))
+            }
+            Refusal::NoPendingCode | Refusal::InvalidCode => "no_code",
+            Refusal::TooManyTries { .. } => {
+                let in_a_row = codes.map_or(0, |codes| codes.wrong_in_a_row);
+                if in_a_row >= self.proposal.wrong_codes_in_a_row { "locked" } else { "paused" }
+            }
+            Refusal::DeviceLimitReached => "device_limit",
+            Refusal::SpentToken => request::session(last).map_or("session_ended", |session| {
+                let end = self.rehearsed.ends.get(&self.named(session));
+                end.map_or("not_signed_in", |end| end.why)
+            }),
+            Refusal::UnknownDevice | Refusal::SessionEnded => "session_ended",
+            Refusal::IdentifierTaken
+            | Refusal::UnknownAccount
+            | Refusal::OwnAccount
+            | Refusal::RoleMissing => "not_signed_in",
+        }
+    }
+
+    /// How the sessions' ends differ, where they came before that time.
+    pub fn finish(&self, until: DateTime<Utc>) -> impl Iterator<Item = Difference> {
+        let both = self.recorded.ends.iter().filter_map(move |(session, recorded)| {
+            Some((recorded, self.rehearsed.ends.get(&self.named(*session))?))
+        });
+        both.filter_map(move |(recorded, rehearsed)| {
+            let (what, end) = if rehearsed.at < recorded.at {
+                (What::EndedEarlier, rehearsed)
+            } else {
+                (What::EndedLater, recorded)
+            };
+            let differs = rehearsed.at != recorded.at && end.at < until;
+            differs.then_some(Difference { at: end.at, what, why: end.why })
+        })
+    }
+}
+
+/// What was asked for.
+fn request_of(last: &UserAccountEvent) -> Request {
+    match last.fact {
+        Fact::OtpRequested { .. }
+        | Fact::OtpResent { .. }
+        | Fact::OtpRequestRefused {
+            asked: CodeAsked::ToSignIn | CodeAsked::Again | CodeAsked::ForAnother,
+            ..
+        } => Request::Code,
+        Fact::LoggedIn { .. } | Fact::OtpRejected { purpose: Purpose::SignIn, .. } => Request::SignIn,
+        Fact::TokenRefreshed { .. }
+        | Fact::TokenRefreshRetried { .. }
+        | Fact::TokenReuseDetected { .. }
+        | Fact::LoggedOut { reason: SignOutReason::TokenReuse | SignOutReason::ClientChanged, .. } => {
+            Request::Refresh
+        }
+        Fact::OtpRequestRefused { asked: CodeAsked::ToAdd, .. }
+        | Fact::OtpRejected { purpose: Purpose::AddIdentifier, .. }
+        | Fact::UserRegistered { .. }
+        | Fact::ClientChanged { .. }
+        | Fact::LoggedOut { .. }
+        | Fact::DeviceRenamed { .. }
+        | Fact::ProfileUpdated {}
+        | Fact::LimitsLifted { .. }
+        | Fact::IdentifierRequested { .. }
+        | Fact::IdentifierAdded { .. }
+        | Fact::IdentifierReplaced { .. }
+        | Fact::IdentifierReleased { .. }
+        | Fact::RolesChanged { .. }
+        | Fact::AccountSuspended { .. }
+        | Fact::AccountReinstated { .. }
+        | Fact::AccessDenied { .. }
+        | Fact::AuditRead { .. } => Request::Other,
+    }
+}
+
+/// Why the events of a command refuse it; none where they grant it.
+fn refused(events: &[UserAccountEvent]) -> Option<&'static str> {
+    let last = events.last()?;
+    if let Fact::OtpRequestRefused { reason, .. } = last.fact {
+        return Some(refusal_name(reason));
+    }
+    if let Fact::OtpRejected { reason, .. } = last.fact {
+        return Some(rejection_name(reason));
+    }
+    let Fact::LoggedOut { reason, .. } = last.fact else { return None };
+    matches!(reason, SignOutReason::TokenReuse | SignOutReason::ClientChanged).then(|| reason.as_str())
+}
+
+/// Why a code was not looked at, where it was not.
+fn unseen(last: &UserAccountEvent) -> Option<&'static str> {
+    let Fact::OtpRejected { reason, .. } = last.fact else { return None };
+    match reason {
+        CodeRejected::Expired | CodeRejected::Paused | CodeRejected::Locked => Some(rejection_name(reason)),
+        CodeRejected::Wrong | CodeRejected::DeviceLimit | CodeRejected::Suspended => None,
+    }
+}
+
+/// Whether it is of an identifier for tests.
+fn is_test(last: &UserAccountEvent) -> bool {
+    let (Fact::OtpRequested { test, .. } | Fact::OtpResent { test, .. } | Fact::LoggedIn { test, .. }) =
+        last.fact
+    else {
+        return false;
+    };
+    test
+}
+
+fn refusal_name(reason: CodeRefused) -> &'static str {
+    match reason {
+        CodeRefused::TooSoon => "too_soon",
+        CodeRefused::QuotaSpent => "quota_spent",
+        CodeRefused::Paused => "paused",
+        CodeRefused::Locked => "locked",
+    }
+}
+
+fn rejection_name(reason: CodeRejected) -> &'static str {
+    match reason {
+        CodeRejected::Wrong => "wrong",
+        CodeRejected::Expired => "expired",
+        CodeRejected::Paused => "paused",
+        CodeRejected::Locked => "locked",
+        CodeRejected::DeviceLimit => "device_limit",
+        CodeRejected::Suspended => "suspended",
+    }
+}

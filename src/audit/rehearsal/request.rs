@@ -1,0 +1,387 @@
+//! From what is on record of a command, back to the command.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, LazyLock};
+
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::commands::{
+    AddIdentifier, DisownSession, EndSession, Intervention, Logout, LogoutAll, RefreshToken, RequestOtp,
+    ResendOtp, RevokeDevice, SignOutAccount, SuspendAccount, VerifyIdentifier, VerifyOtp,
+};
+use counterfoil_domain::user_account::{
+    Actor, Asker, ClientMarker, CodeAsked, CodeRejected, Fact, OtpMatcher, Policy, Purpose, Services,
+    SignOutReason, UserAccount, UserAccountCommand, UserAccountEvent,
+};
+use counterfoil_domain::values::{
+    AccountId, ChallengeNonce, Channel, Client, ClientMark, EmailAddress, Generation, Identifier, OtpCode,
+    PhoneNumber, SessionId,
+};
+use uuid::Uuid;
+
+/// How a command on record is done again.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is used at once")]
+pub(super) enum Replay {
+    /// As it was: no policy decides it.
+    AsItWas,
+    /// Not at all: it takes a session, and none would have been left.
+    WithoutSession,
+    /// By deciding anew.
+    Command { command: UserAccountCommand, on_record: OnRecord },
+}
+
+/// What stands on record of what decisions ask from outside.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OnRecord {
+    /// Whether the code was right.
+    right: bool,
+    /// The client's mark, by the session.
+    marks: Vec<(SessionId, ClientMark)>,
+}
+
+impl OnRecord {
+    fn right() -> Self {
+        Self { right: true, ..Self::default() }
+    }
+
+    /// Services that answer by it.
+    pub(super) fn services(self, policy: &Arc<Policy>) -> Services {
+        let on_record = Arc::new(self);
+        Services { codes: on_record.clone(), clients: on_record, policy: policy.clone() }
+    }
+}
+
+impl OtpMatcher for OnRecord {
+    fn matches(&self, _: &ChallengeNonce, _: &Identifier, _: Purpose, _: &OtpCode) -> bool {
+        self.right
+    }
+}
+
+impl ClientMarker for OnRecord {
+    /// The one on record; where none was kept, one that is always the same.
+    fn mark(&self, session: SessionId, _: &Client) -> ClientMark {
+        let found = self.marks.iter().find(|(its, _)| *its == session);
+        found.map_or(ClientMark { device: 0, network: 0 }, |(_, mark)| *mark)
+    }
+}
+
+/// Who asked, as far as the event says.
+pub(super) fn asker(event: &UserAccountEvent) -> Asker {
+    if let Fact::OtpRequested { asker, .. }
+    | Fact::OtpResent { asker, .. }
+    | Fact::OtpRequestRefused { asker, .. }
+    | Fact::OtpRejected { asker, .. }
+    | Fact::LoggedIn { asker, .. } = event.fact
+    {
+        return asker;
+    }
+    Asker::Anybody
+}
+
+/// The session whose refresh token came.
+pub(super) fn session(event: &UserAccountEvent) -> Option<SessionId> {
+    let (Fact::TokenRefreshed { session, .. }
+    | Fact::TokenRefreshRetried { session, .. }
+    | Fact::LoggedOut { session, .. }) = event.fact
+    else {
+        return None;
+    };
+    Some(session)
+}
+
+/// The session that begins when a code lets somebody in that did not: named by the code.
+fn session_of_code(account: &UserAccount, asker: Asker) -> SessionId {
+    let pending = account.codes_of(asker).and_then(|codes| codes.challenge.as_ref());
+    SessionId(pending.map_or_else(Uuid::nil, |pending| Uuid::from_bytes(*pending.nonce.as_bytes())))
+}
+
+/// How the command that left these events on the account is done again on the other one, which calls sessions by other
+/// names. Neither has taken them yet.
+pub(super) fn of(
+    commit: &[UserAccountEvent],
+    recorded: &UserAccount,
+    rehearsed: &UserAccount,
+    named: &dyn Fn(SessionId) -> SessionId,
+) -> Replay {
+    let (Some(first), Some(last)) = (commit.first(), commit.last()) else { return Replay::AsItWas };
+    let asked = Asked { at: last.at, commit, recorded, rehearsed, named };
+    let again = |command: UserAccountCommand| Replay::Command { command, on_record: OnRecord::right() };
+    let at = last.at;
+    match &last.fact {
+        Fact::OtpRequested { channel, purpose, nonce, asker, test, .. } => {
+            again(asked.code(*channel, *purpose, *nonce, *asker, *test).into())
+        }
+        Fact::OtpResent { channel, nonce, asker, test, .. } => {
+            again(asked.code_again(*channel, *nonce, *asker, *test).into())
+        }
+        Fact::OtpRequestRefused { asked: how, channel, asker, .. } => {
+            let channel = channel.unwrap_or_else(|| asked.usual_channel(*asker));
+            let nonce = ChallengeNonce::new([0; 16]);
+            match how {
+                CodeAsked::ToSignIn => {
+                    again(asked.code(channel, Purpose::SignIn, nonce, *asker, false).into())
+                }
+                CodeAsked::ForAnother => {
+                    again(asked.code(channel, Purpose::AddIdentifier, nonce, *asker, false).into())
+                }
+                CodeAsked::Again => again(asked.code_again(channel, nonce, *asker, false).into()),
+                CodeAsked::ToAdd => asked.code_to_add(channel, nonce),
+            }
+        }
+        Fact::IdentifierRequested { channel, nonce, .. } => asked.code_to_add(*channel, *nonce),
+        Fact::OtpRejected { purpose, reason, asker, .. } => {
+            // Of a code that was not looked at nobody knows whether it was right.
+            let right = matches!(reason, CodeRejected::DeviceLimit | CodeRejected::Suspended);
+            let on_record = OnRecord { right, ..OnRecord::default() };
+            match purpose {
+                Purpose::SignIn => {
+                    let session = session_of_code(recorded, *asker);
+                    let channel = asked.usual_channel(*asker);
+                    let command = VerifyOtp {
+                        at,
+                        identifier: somebody(channel),
+                        code: OtpCode::from_number(0),
+                        session,
+                        client: nowhere(),
+                        language: None,
+                        shown: asked.shown(*asker),
+                        test: false,
+                    };
+                    Replay::Command { command: command.into(), on_record }
+                }
+                Purpose::AddIdentifier => {
+                    let adding = recorded.codes().and_then(|codes| codes.adding.as_ref());
+                    let channel = adding.map_or(Channel::Phone, |adding| adding.channel);
+                    asked.in_the_name_of(asked.some_session(None), |session| Replay::Command {
+                        command: verify_identifier(at, session, channel).into(),
+                        on_record,
+                    })
+                }
+            }
+        }
+        Fact::LoggedIn { session, channel, mark, seen, language, asker, test, .. } => {
+            let first = recorded.member().and_then(|member| member.first_session);
+            let marks = [mark.map(|mark| (*session, mark)), first.zip(*seen)];
+            let command = VerifyOtp {
+                at,
+                identifier: somebody(*channel),
+                code: OtpCode::from_number(0),
+                session: *session,
+                client: nowhere(),
+                language: language.clone(),
+                shown: asked.shown(*asker),
+                test: *test,
+            };
+            let on_record = OnRecord { right: true, marks: marks.into_iter().flatten().collect() };
+            Replay::Command { command: command.into(), on_record }
+        }
+        Fact::IdentifierAdded { channel } | Fact::IdentifierReplaced { channel } => {
+            let caller = asked.some_session(None);
+            asked.in_the_name_of(caller, |session| again(verify_identifier(at, session, *channel).into()))
+        }
+        Fact::TokenRefreshed { session, .. } => asked.refresh(*session, |newest| newest),
+        Fact::TokenRefreshRetried { session, .. } => {
+            asked.refresh(*session, |newest| Generation(newest.0.saturating_sub(1)))
+        }
+        Fact::LoggedOut { session, reason, by, .. } => {
+            let client = nowhere();
+            let session = *session;
+            let named_session = named(session);
+            let intervention =
+                Intervention { at, by: by.unwrap_or(Actor::Operator), reason: None, client: None };
+            match reason {
+                SignOutReason::SignedOut => again(Logout { at, session: named_session, client }.into()),
+                SignOutReason::Disowned => again(DisownSession { at, session: named_session, client }.into()),
+                SignOutReason::EndedByAdmin if commit.len() == 1 => {
+                    again(EndSession { session: named_session, intervention }.into())
+                }
+                SignOutReason::EndedByAdmin => again(SignOutAccount { intervention }.into()),
+                SignOutReason::SignedOutEverywhere => {
+                    let kept = asked.kept();
+                    let caller = kept.map_or_else(|| asked.some_session(None), |kept| asked.live(kept));
+                    let keep_current = kept.is_some();
+                    asked.in_the_name_of(caller, |session| {
+                        again(LogoutAll { at, session, keep_current, client }.into())
+                    })
+                }
+                SignOutReason::DeviceRevoked => {
+                    let device = named_session;
+                    asked.in_the_name_of(asked.some_session(Some(session)), |session| {
+                        again(RevokeDevice { at, session, device, client }.into())
+                    })
+                }
+                SignOutReason::IdentifierReplaced => {
+                    let Fact::IdentifierReplaced { channel } = first.fact else { return Replay::AsItWas };
+                    let caller = asked.kept().and_then(|kept| asked.live(kept));
+                    asked.in_the_name_of(caller, |session| {
+                        again(verify_identifier(at, session, channel).into())
+                    })
+                }
+                SignOutReason::TokenReuse => {
+                    let Fact::TokenReuseDetected { presented, .. } = first.fact else {
+                        return Replay::AsItWas;
+                    };
+                    asked.refresh(session, |_| presented)
+                }
+                // Which of the two that could have been taken is not on record.
+                SignOutReason::ClientChanged => asked.refresh(session, |newest| newest),
+                SignOutReason::DeviceLimit | SignOutReason::Suspended => Replay::AsItWas,
+            }
+        }
+        Fact::AccountSuspended { until, by } => {
+            let intervention = Intervention { at, by: *by, reason: None, client: None };
+            // Not that of whoever suspends it, which is all that is asked.
+            let account = AccountId(Uuid::nil());
+            again(SuspendAccount { account, until: *until, intervention }.into())
+        }
+        Fact::DeviceRenamed { session } => {
+            let caller = asked.live(*session).and_then(|_| asked.some_session(None));
+            asked.in_the_name_of(caller, |_| Replay::AsItWas)
+        }
+        Fact::ProfileUpdated {} | Fact::AuditRead { .. } => {
+            asked.in_the_name_of(asked.some_session(None), |_| Replay::AsItWas)
+        }
+        Fact::UserRegistered { .. }
+        | Fact::ClientChanged { .. }
+        | Fact::TokenReuseDetected { .. }
+        | Fact::LimitsLifted { .. }
+        | Fact::IdentifierReleased { .. }
+        | Fact::RolesChanged { .. }
+        | Fact::AccountReinstated { .. }
+        | Fact::AccessDenied { .. } => Replay::AsItWas,
+    }
+}
+
+/// What is known of a command when it came.
+struct Asked<'a> {
+    at: DateTime<Utc>,
+    commit: &'a [UserAccountEvent],
+    recorded: &'a UserAccount,
+    rehearsed: &'a UserAccount,
+    named: &'a dyn Fn(SessionId) -> SessionId,
+}
+
+impl Asked<'_> {
+    fn code(
+        &self,
+        channel: Channel,
+        purpose: Purpose,
+        nonce: ChallengeNonce,
+        asker: Asker,
+        test: bool,
+    ) -> RequestOtp {
+        RequestOtp {
+            at: self.at,
+            identifier: somebody(channel),
+            purpose,
+            fullname: None,
+            nonce,
+            client: nowhere(),
+            shown: self.shown(asker),
+            test,
+        }
+    }
+
+    fn code_again(&self, channel: Channel, nonce: ChallengeNonce, asker: Asker, test: bool) -> ResendOtp {
+        let (identifier, client, shown) = (somebody(channel), nowhere(), self.shown(asker));
+        ResendOtp { at: self.at, identifier, nonce, client, shown, test }
+    }
+
+    fn code_to_add(&self, channel: Channel, nonce: ChallengeNonce) -> Replay {
+        self.in_the_name_of(self.some_session(None), |session| {
+            let (identifier, client) = (somebody(channel), nowhere());
+            let command = AddIdentifier { at: self.at, session, identifier, former: None, nonce, client };
+            Replay::Command { command: command.into(), on_record: OnRecord::default() }
+        })
+    }
+
+    /// The client held a token as old as the one that it presented, whatever it is called in the rehearsal.
+    fn refresh(&self, session: SessionId, presented: impl FnOnce(Generation) -> Generation) -> Replay {
+        let changed = self.commit.iter().find_map(|event| {
+            let Fact::ClientChanged { mark, .. } = event.fact else { return None };
+            Some(mark)
+        });
+        let recorded = self.recorded.sessions().iter().find(|other| other.id == session);
+        let name = (self.named)(session);
+        let rehearsed = self.rehearsed.sessions().iter().find(|other| other.id == name);
+        let newest = recorded.map_or(Generation::FIRST, |session| session.generation);
+        let generation = presented(newest);
+        let generation = rehearsed.map_or(generation, |own| as_old(generation, newest, own.generation));
+        let mark = changed.or(recorded.and_then(|session| session.mark));
+        let command = RefreshToken { at: self.at, session: name, generation, client: nowhere() };
+        let marks = mark.map(|mark| (name, mark)).into_iter().collect();
+        Replay::Command { command: command.into(), on_record: OnRecord { marks, ..OnRecord::default() } }
+    }
+
+    fn in_the_name_of(&self, session: Option<SessionId>, act: impl FnOnce(SessionId) -> Replay) -> Replay {
+        session.map_or(Replay::WithoutSession, act)
+    }
+
+    /// The session as the rehearsal names it, if it is live there.
+    fn live(&self, session: SessionId) -> Option<SessionId> {
+        self.rehearsed.live_session((self.named)(session), self.at).map(|session| session.id)
+    }
+
+    /// The session in whose name a command came is not on record: one that is live in both, the last used, other than
+    /// that one. Where there is none, it is certain that its own would have ended.
+    fn some_session(&self, other_than: Option<SessionId>) -> Option<SessionId> {
+        let candidates =
+            self.recorded.live_sessions(self.at).filter(|session| Some(session.id) != other_than);
+        let in_both = candidates.filter_map(|session| Some((session.last_used_at, self.live(session.id)?)));
+        in_both.max_by_key(|(last_used_at, _)| *last_used_at).map(|(_, session)| session)
+    }
+
+    /// The session that the command left when it ended the others; none where it left none.
+    fn kept(&self) -> Option<SessionId> {
+        let ended = |session| {
+            self.commit.iter().any(|event| event.ended_session().is_some_and(|(ended, _)| ended == session))
+        };
+        self.recorded.live_sessions(self.at).map(|session| session.id).find(|session| !ended(*session))
+    }
+
+    /// The session of a token that came along is not on record, only that the account knew it.
+    fn shown(&self, asker: Asker) -> Option<SessionId> {
+        let member = self.recorded.member().filter(|_| asker == Asker::KnownDevice)?;
+        let live = self.recorded.sessions().iter().map(|session| session.id);
+        let mut known = live.chain(member.known_devices.iter().copied()).map(self.named);
+        known.find(|session| self.rehearsed.asker(Some(*session)) == Asker::KnownDevice)
+    }
+
+    /// By which way the code that was tried had gone, or one would have.
+    fn usual_channel(&self, asker: Asker) -> Channel {
+        let pending = |account: &UserAccount| Some(account.codes_of(asker)?.challenge.as_ref()?.channel);
+        let own = || self.recorded.member()?.identifiers.first().copied();
+        pending(self.recorded).or_else(|| pending(self.rehearsed)).or_else(own).unwrap_or(Channel::Phone)
+    }
+}
+
+/// The generation of a token that is as old as the one that was presented. Where tokens are not rotated all that were given
+/// in the rehearsal are of its one generation.
+fn as_old(presented: Generation, newest: Generation, own: Generation) -> Generation {
+    if own < newest && presented <= newest {
+        return presented.min(own);
+    }
+    Generation(own.0.saturating_add(presented.0).saturating_sub(newest.0))
+}
+
+fn verify_identifier(at: DateTime<Utc>, session: SessionId, channel: Channel) -> VerifyIdentifier {
+    let (identifier, code) = (somebody(channel), OtpCode::from_number(0));
+    VerifyIdentifier { at, session, identifier, former: None, code, client: nowhere() }
+}
+
+/// An identifier of that kind. Which one no decision asks, and who it was is no business of a rehearsal.
+fn somebody(channel: Channel) -> Identifier {
+    static PHONE: LazyLock<Identifier> = LazyLock::new(|| {
+        Identifier::Phone(PhoneNumber::parse("+12015550123", None).expect("a number for examples"))
+    });
+    static EMAIL: LazyLock<Identifier> = LazyLock::new(|| {
+        Identifier::Email(EmailAddress::parse("somebody@example.com").expect("an address for examples"))
+    });
+    match channel {
+        Channel::Phone => PHONE.clone(),
+        Channel::Email => EMAIL.clone(),
+    }
+}
+
+fn nowhere() -> Client {
+    Client { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), user_agent: None, device_name: None }
+}

@@ -1,0 +1,196 @@
+//! Rehearsals of one account whose record the same decisions left, under a policy that is known.
+
+mod cases;
+mod models;
+mod same;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_domain::user_account::commands::{
+    AddIdentifier, DisownSession, EndSession, Intervention, LiftLimits, Logout, LogoutAll, RefreshToken,
+    ReinstateAccount, RequestOtp, ResendOtp, RevokeDevice, SignOutAccount, SuspendAccount, UpdateProfile,
+    VerifyIdentifier, VerifyOtp,
+};
+use counterfoil_domain::user_account::{
+    Actor, ClientMarker, Fact, OtpMatcher, Policy, Purpose, Services, UserAccount, UserAccountCommand,
+    UserAccountEvent,
+};
+use counterfoil_domain::values::{
+    AccountId, ChallengeNonce, Client, ClientMark, EmailAddress, FullName, Generation, Identifier, OtpCode,
+    PhoneNumber, SessionId, UserAgent,
+};
+use cqrs_es::Aggregate as _;
+use uuid::Uuid;
+
+use super::{Difference, Rehearsal, What};
+
+/// A service with one account, and what is on record of it.
+struct Service {
+    services: Services,
+    now: DateTime<Utc>,
+    account: UserAccount,
+    commits: Vec<Vec<UserAccountEvent>>,
+    /// The refresh tokens of each session, in the order they were given.
+    tokens: Vec<(SessionId, Vec<Generation>)>,
+    next: u8,
+}
+
+/// Knows the codes: the first byte of a nonce is its code.
+struct KnownCodes;
+
+impl OtpMatcher for KnownCodes {
+    fn matches(&self, nonce: &ChallengeNonce, _: &Identifier, _: Purpose, code: &OtpCode) -> bool {
+        *code == OtpCode::from_number(u64::from(nonce.as_bytes()[0]) + 1)
+    }
+}
+
+/// Hashes without a key.
+impl ClientMarker for KnownCodes {
+    fn mark(&self, session: SessionId, client: &Client) -> ClientMark {
+        ClientMark::of(client, |feature| {
+            let bytes = session.0.as_bytes().iter().chain(feature);
+            bytes.fold(1, |hash: u16, byte| hash.wrapping_mul(31).wrapping_add(u16::from(*byte)))
+        })
+    }
+}
+
+fn phone() -> Identifier {
+    Identifier::Phone(PhoneNumber::parse("+989121234567", None).expect("a number"))
+}
+
+fn email() -> Identifier {
+    Identifier::Email(EmailAddress::parse("ada@example.com").expect("an address"))
+}
+
+/// One of four clients: two devices, in two networks.
+fn client(n: u8) -> Client {
+    Client {
+        ip: IpAddr::V4(Ipv4Addr::new(192, 0, n & 1, 7)),
+        user_agent: UserAgent::from_header(if n & 2 == 0 { "Firefox/140" } else { "Chrome/140" }),
+        device_name: None,
+    }
+}
+
+impl Service {
+    fn under(policy: Policy) -> Self {
+        let (codes, clients) = (Arc::new(KnownCodes), Arc::new(KnownCodes));
+        Self {
+            services: Services { codes, clients, policy: Arc::new(policy) },
+            now: DateTime::UNIX_EPOCH + TimeDelta::days(20_000),
+            account: UserAccount::default(),
+            commits: Vec::new(),
+            tokens: Vec::new(),
+            next: 0,
+        }
+    }
+
+    fn wait(&mut self, seconds: i64) -> &mut Self {
+        self.now += TimeDelta::seconds(seconds);
+        self
+    }
+
+    /// Does what is asked; whether anything of it is on record.
+    fn ask(&mut self, command: impl Into<UserAccountCommand>) -> bool {
+        let command: UserAccountCommand = command.into();
+        let events = command.decide(&self.account, &self.services).unwrap_or_default();
+        for event in &events {
+            if let Fact::LoggedIn { session, generation, .. } = event.fact {
+                self.tokens.push((session, vec![generation]));
+            }
+            if let Fact::TokenRefreshed { session, generation, .. } = event.fact
+                && let Some((_, tokens)) = self.tokens.iter_mut().find(|(its, _)| *its == session)
+            {
+                tokens.push(generation);
+            }
+            self.account.apply(event.clone());
+        }
+        let is_on_record = !events.is_empty();
+        self.commits.extend(is_on_record.then_some(events));
+        is_on_record
+    }
+
+    fn nonce(&mut self) -> ChallengeNonce {
+        self.next = self.next.wrapping_add(1);
+        ChallengeNonce::new([self.next; 16])
+    }
+
+    fn code(&mut self, purpose: Purpose, shown: Option<SessionId>) -> &mut Self {
+        let (identifier, nonce) = (phone(), self.nonce());
+        let (at, client) = (self.now, client(0));
+        self.ask(RequestOtp { at, identifier, purpose, fullname: None, nonce, client, shown, test: false });
+        self
+    }
+
+    fn code_again(&mut self, shown: Option<SessionId>) -> &mut Self {
+        let (identifier, nonce) = (phone(), self.nonce());
+        self.ask(ResendOtp { at: self.now, identifier, nonce, client: client(0), shown, test: false });
+        self
+    }
+
+    /// The code that is pending, or one that is wrong.
+    fn pending(&self, purpose: Purpose, shown: Option<SessionId>, right: bool) -> OtpCode {
+        let codes =
+            self.account.codes_of(self.account.asker(shown)).filter(|codes| codes.pending(purpose).is_some());
+        let pending = codes.or(self.account.codes()).and_then(|codes| codes.pending(purpose));
+        let number =
+            pending.filter(|_| right).map_or(0, |pending| u64::from(pending.nonce.as_bytes()[0]) + 1);
+        OtpCode::from_number(number)
+    }
+
+    fn try_code(&mut self, right: bool, shown: Option<SessionId>, from: u8) -> &mut Self {
+        let code = self.pending(Purpose::SignIn, shown, right);
+        let session = SessionId(Uuid::from_u128(self.commits.len() as u128 + 1_000));
+        let (at, client) = (self.now, client(from));
+        self.ask(VerifyOtp {
+            at,
+            identifier: phone(),
+            code,
+            session,
+            client,
+            language: None,
+            shown,
+            test: false,
+        });
+        self
+    }
+
+    /// Signs a device in.
+    fn sign_in(&mut self) -> SessionId {
+        self.code(Purpose::SignIn, None).wait(5).try_code(true, None, 0);
+        self.tokens.last().expect("signed in").0
+    }
+
+    /// Presents the token that came so many before the last.
+    fn refresh(&mut self, session: SessionId, behind: usize, from: u8) -> &mut Self {
+        let tokens = self.tokens.iter().find(|(its, _)| *its == session);
+        let token =
+            tokens.and_then(|(_, tokens)| tokens.iter().rev().nth(behind).or(tokens.first()).copied());
+        let generation = token.unwrap_or(Generation::FIRST);
+        self.ask(RefreshToken { at: self.now, session, generation, client: client(from) });
+        self
+    }
+
+    fn staff(&self) -> Intervention {
+        Intervention { at: self.now, by: Actor::Operator, reason: None, client: None }
+    }
+
+    /// The differences, had another policy held from after so many commits on.
+    fn rehearsed(&self, policy: Policy, from: usize) -> (Vec<Difference>, Rehearsal) {
+        let mut rehearsal = Rehearsal::new(Arc::new(policy));
+        for event in self.commits[..from].iter().flatten() {
+            rehearsal.remember(event.clone());
+        }
+        let mut differences: Vec<Difference> =
+            self.commits[from..].iter().filter_map(|commit| rehearsal.take(commit)).collect();
+        differences.extend(rehearsal.finish(self.now));
+        (differences, rehearsal)
+    }
+
+    /// What would have been different, and why, under another policy.
+    fn under_proposal(&self, policy: Policy) -> Vec<(What, &'static str)> {
+        let differences = self.rehearsed(policy, 0).0.into_iter();
+        differences.map(|difference| (difference.what, difference.why)).collect()
+    }
+}

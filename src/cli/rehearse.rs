@@ -1,0 +1,232 @@
+//! `counterfoil audit rehearse`
+
+use std::process::ExitCode;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Args;
+use serde::Serialize;
+
+use super::{Failure, output};
+use crate::audit::Progress;
+use crate::audit::rehearsal::{self, Proposal, Report, Tally};
+use crate::clock::{Clock as _, SystemClock};
+use crate::journal::Journal;
+use crate::settings::{Settings, Sources};
+
+/// The settings that the log says enough about: those that accounts decide by.
+const SETTINGS: [&str; 13] = [
+    "codes.lifetime",
+    "codes.tries",
+    "codes.resend_after",
+    "codes.per_day",
+    "codes.wrong_per_hour",
+    "codes.wrong_in_a_row",
+    "sessions.idle",
+    "sessions.absolute",
+    "sessions.refresh_grace",
+    "sessions.device_limit",
+    "sessions.device_limit_policy",
+    "sessions.binding",
+    "sessions.rotation",
+];
+
+/// What the figures cannot say.
+const LIMITS_OF_IT: &str = "\
+What people would have asked for instead, nobody knows. Who knew a code is taken to know the one that would have been sent
+in its place. Of refusals that came again and again only the first is on record.
+";
+
+#[derive(Debug, Args)]
+pub struct Rehearse {
+    /// A setting as it would have been, such as `codes.resend_after=30`; again for each. The others are as they are now.
+    #[arg(long, value_name = "SETTING=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+    /// As if it had been set then: a time (RFC 3339), or so long ago, such as `30d` (or `w`, `h`, `m`, `s`). From the
+    /// beginning where nothing is said.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<DateTime<Utc>>,
+    /// Until then; until now where nothing is said.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<DateTime<Utc>>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A setting, as it is and as it would have been.
+#[derive(Serialize)]
+struct Set {
+    setting: String,
+    present: String,
+    proposed: String,
+}
+
+/// A rehearsal, for a program to read.
+#[derive(Serialize)]
+struct Document {
+    since: Option<DateTime<Utc>>,
+    until: DateTime<Utc>,
+    settings: Vec<Set>,
+    #[serde(flatten)]
+    report: Report,
+}
+
+impl Rehearse {
+    pub async fn run(
+        self,
+        journal: &Journal,
+        sources: &Sources,
+        settings: &Settings,
+    ) -> Result<ExitCode, Failure> {
+        let Self { set, since, until, json } = self;
+        let proposed = match sources.with(set.clone()).and_then(Sources::check) {
+            Ok(proposed) => proposed,
+            Err(error) => return Ok(wrong_usage(&error.to_string())),
+        };
+        let now = SystemClock.now();
+        let until = until.unwrap_or(now).min(now);
+        if since.is_some_and(|since| since >= until) {
+            return Ok(wrong_usage("--since: nothing lies between this time and --until"));
+        }
+        let prices = Some(settings.delivery.prices.clone()).filter(|prices| prices.are_known());
+        let proposal = Proposal { policy: proposed.policy, since, until, prices };
+        let mut progress = output::ProgressReport::new("rehearse");
+        let mut show_progress = |rehearsed: Progress| progress.count(rehearsed.done, rehearsed.of, "");
+        let report = rehearsal::rehearse(journal, &proposal, &mut show_progress).await?;
+        progress.finish();
+
+        let present = sources.shown();
+        let set = set.into_iter().map(|(setting, proposed)| {
+            let present = present.iter().find(|shown| shown.key == setting);
+            Set { present: present.map(|shown| shown.value.clone()).unwrap_or_default(), setting, proposed }
+        });
+        let document = Document { since, until, settings: set.collect(), report };
+        if json {
+            output::json(&document)?;
+        } else {
+            show(document)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn wrong_usage(problem: &str) -> ExitCode {
+    output::error(problem);
+    ExitCode::from(2)
+}
+
+fn show(document: Document) -> Result<(), Failure> {
+    let Document { since, until, settings, report } = document;
+    let set = settings.into_iter().map(|set| [set.setting, set.present, set.proposed]);
+    output::table(&["setting", "now", "proposed"], set)?;
+    let Report { on_record, refused, let_through, .. } = &report;
+    let (signs_in, codes, refreshes) = (on_record.sign_ins, on_record.codes, on_record.refreshes);
+    let rows = [
+        ("sign-ins refused", &refused.sign_ins, Some(signs_in)),
+        ("codes not sent", &refused.codes, Some(codes)),
+        ("refreshes refused", &refused.refreshes, Some(refreshes)),
+        ("other requests refused", &refused.others, None),
+        ("sessions ended earlier", &report.sessions_ended_earlier, None),
+        ("sign-ins let through", &let_through.sign_ins, None),
+        ("codes sent besides", &let_through.codes, None),
+        ("refreshes let through", &let_through.refreshes, None),
+        ("other requests let through", &let_through.others, None),
+        ("codes looked at, right or wrong", &report.codes_looked_at, None),
+        ("sessions ended later", &report.sessions_ended_later, None),
+    ];
+    let rows = rows.map(|(what, tally, of)| {
+        [
+            what.to_owned(),
+            tally.total.to_string(),
+            of.map(|of| of.to_string()).unwrap_or_default(),
+            why(tally),
+        ]
+    });
+    output::table(&["would have been", "times", "of", "why"], rows)?;
+    if let Some(cost) = report.cost {
+        let unknown = cost.unknown;
+        output::text(&format!(
+            "Codes: {} saved, {} spent besides; of {unknown} it is not known where they went.\n",
+            cost.saved, cost.spent
+        ))?;
+    }
+    let since = since.map_or_else(|| "the beginning".to_owned(), |since| output::time(Some(since)));
+    let Report { events, accounts, accounts_concerned, .. } = report;
+    output::text(&format!(
+        "From {since} until {}: {events} events of {accounts} accounts read, {accounts_concerned} accounts concerned.\n{LIMITS_OF_IT}",
+        output::time(Some(until))
+    ))?;
+    Ok(())
+}
+
+fn why(tally: &Tally) -> String {
+    tally.why.iter().map(|(why, times)| format!("{why}: {times}")).collect::<Vec<_>>().join("\n")
+}
+
+/// A setting that can be rehearsed, with a value.
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it takes SETTING=VALUE")?;
+    if SETTINGS.contains(&name) {
+        return Ok((name.to_owned(), value.to_owned()));
+    }
+    let can = SETTINGS.join(", ");
+    let counted = if name.starts_with("limits.") { ", whose counts are not in the log" } else { "" };
+    Err(format!("{name:?} cannot be rehearsed{counted}; these can: {can}"))
+}
+
+/// A time (RFC 3339), or so long ago.
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    let wrong = || "it takes a time such as 2026-01-31T12:00:00Z, or a span such as 30d".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    let ago = TimeDelta::try_seconds(i64::from(number) * seconds);
+    ago.and_then(|ago| SystemClock.now().checked_sub_signed(ago)).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SETTINGS, moment, setting};
+    use crate::settings::Sources;
+
+    #[test]
+    fn what_accounts_decide_by_can_be_rehearsed_and_nothing_else() {
+        let sources = Sources::read(None, std::iter::empty(), std::iter::empty()).expect("defaults");
+        let of_accounts = sources.shown().into_iter().map(|shown| shown.key).filter(|key| {
+            key.starts_with("codes.") || key.starts_with("sessions.") && key != "sessions.new_device_notice"
+        });
+        let mut can = SETTINGS;
+        can.sort_unstable();
+        assert_eq!(of_accounts.collect::<Vec<_>>(), can);
+        for wrong in ["codes.resend_after", "codes.resend=1", "limits.codes_burst=1", "=", ""] {
+            assert!(setting(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_written_out_or_a_span_before_now() {
+        assert_eq!(
+            moment("2026-01-31T12:00:00+03:30").expect("a time").to_rfc3339(),
+            "2026-01-31T08:30:00+00:00"
+        );
+        let ago = |text| (moment("0s").expect("now") - moment(text).expect("a span")).num_minutes();
+        for (text, minutes) in [("90m", 90), ("2h", 120), ("30d", 43_200), ("1w", 10_080), ("60s", 1)] {
+            assert!((minutes - 1..=minutes).contains(&ago(text)), "{text}");
+        }
+        for wrong in
+            ["", "d", "-1d", "1.5d", "30", "30y", "yesterday", "30 d", "٣d", "4294967296d", "4294967295w"]
+        {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
+}
