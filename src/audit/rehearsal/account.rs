@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{
-    CodeAsked, CodeRefused, CodeRejected, Fact, Policy, Purpose, Refusal, SignOutReason, UserAccount,
-    UserAccountEvent,
+    CodeAsked, CodeRefused, CodeRejected, Fact, FactorRejected, Policy, Purpose, Refusal, SignOutReason,
+    UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{ClientChange, SessionId};
 use cqrs_es::Aggregate as _;
@@ -236,7 +236,12 @@ impl Rehearsal {
             }
             Refusal::NoPendingCode | Refusal::InvalidCode => "no_code",
             Refusal::TooManyTries { .. } => {
-                let in_a_row = codes.map_or(0, |codes| codes.wrong_in_a_row);
+                let factor = self.rehearsed.account.member().and_then(|member| member.second_factor.as_ref());
+                let wrong = match is_of_second_factor(last) {
+                    true => factor.map(|factor| &factor.wrong),
+                    false => codes.map(|codes| &codes.wrong),
+                };
+                let in_a_row = wrong.map_or(0, |wrong| wrong.in_a_row);
                 if in_a_row >= self.proposal.wrong_codes_in_a_row { "locked" } else { "paused" }
             }
             Refusal::DeviceLimitReached => "device_limit",
@@ -244,6 +249,7 @@ impl Rehearsal {
                 let end = self.rehearsed.ends.get(&self.named(session));
                 end.map_or("not_signed_in", |end| end.why)
             }),
+            Refusal::SecondFactorMissing | Refusal::NoSecondFactor => "second_factor_missing",
             Refusal::UnknownDevice | Refusal::SessionEnded => "session_ended",
             Refusal::IdentifierTaken
             | Refusal::UnknownAccount
@@ -300,8 +306,15 @@ fn request_of(last: &UserAccountEvent) -> Request {
         | Fact::RolesChanged { .. }
         | Fact::AccountSuspended { .. }
         | Fact::AccountReinstated { .. }
+        | Fact::SecondFactorOffered { .. }
+        | Fact::SecondFactorEnrolled { .. }
+        | Fact::SecondFactorPassed { .. }
+        | Fact::SecondFactorRejected { .. }
+        | Fact::RecoveryCodesRenewed { .. }
+        | Fact::SecondFactorRemoved { .. }
         | Fact::AccessDenied { .. }
-        | Fact::AuditRead { .. } => Request::Other,
+        | Fact::AuditRead { .. }
+        | Fact::RebuildOrdered { .. } => Request::Other,
     }
 }
 
@@ -314,12 +327,19 @@ fn refused(events: &[UserAccountEvent]) -> Option<&'static str> {
     if let Fact::OtpRejected { reason, .. } = last.fact {
         return Some(rejection_name(reason));
     }
+    if let Fact::SecondFactorRejected { reason, .. } = last.fact {
+        return Some(factor_rejection_name(reason));
+    }
     let Fact::LoggedOut { reason, .. } = last.fact else { return None };
     matches!(reason, SignOutReason::TokenReuse | SignOutReason::ClientChanged).then(|| reason.as_str())
 }
 
 /// Why a code was not looked at, where it was not.
 fn unseen(last: &UserAccountEvent) -> Option<&'static str> {
+    if let Fact::SecondFactorRejected { reason, .. } = last.fact {
+        return matches!(reason, FactorRejected::Paused | FactorRejected::Locked)
+            .then(|| factor_rejection_name(reason));
+    }
     let Fact::OtpRejected { reason, .. } = last.fact else { return None };
     match reason {
         CodeRejected::Expired | CodeRejected::Paused | CodeRejected::Locked => Some(rejection_name(reason)),
@@ -335,6 +355,25 @@ fn is_test(last: &UserAccountEvent) -> bool {
         return false;
     };
     test
+}
+
+/// Whether it is of a code of a second factor.
+fn is_of_second_factor(last: &UserAccountEvent) -> bool {
+    matches!(
+        last.fact,
+        Fact::SecondFactorEnrolled { .. }
+            | Fact::SecondFactorPassed { .. }
+            | Fact::SecondFactorRejected { .. }
+    )
+}
+
+fn factor_rejection_name(reason: FactorRejected) -> &'static str {
+    match reason {
+        FactorRejected::Wrong => "wrong",
+        FactorRejected::Spent => "spent",
+        FactorRejected::Paused => "paused",
+        FactorRejected::Locked => "locked",
+    }
 }
 
 fn refusal_name(reason: CodeRefused) -> &'static str {

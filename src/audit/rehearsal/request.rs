@@ -5,16 +5,18 @@ use std::sync::{Arc, LazyLock};
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    AddIdentifier, DisownSession, EndSession, Intervention, Logout, LogoutAll, RefreshToken, RequestOtp,
-    ResendOtp, RevokeDevice, SignOutAccount, SuspendAccount, VerifyIdentifier, VerifyOtp,
+    AddIdentifier, DisownSession, EndSession, EnrolSecondFactor, Intervention, Logout, LogoutAll,
+    PassSecondFactor, RefreshToken, RequestOtp, ResendOtp, RevokeDevice, SignOutAccount, SuspendAccount,
+    VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, Asker, ClientMarker, CodeAsked, CodeRejected, Fact, OtpMatcher, Policy, Purpose, Services,
-    SignOutReason, UserAccount, UserAccountCommand, UserAccountEvent,
+    Actor, Asker, ClientMarker, CodeAsked, CodeRejected, Fact, FactorRejected, OtpMatcher, Policy, Purpose,
+    SecondFactorMatcher, SecondFactorProof, Services, SignOutReason, UserAccount, UserAccountCommand,
+    UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AccountId, ChallengeNonce, Channel, Client, ClientMark, EmailAddress, Generation, Identifier, OtpCode,
-    PhoneNumber, SessionId,
+    AccountId, AuthenticatorId, ChallengeNonce, Channel, Client, ClientMark, EmailAddress, Generation,
+    Identifier, OtpCode, PhoneNumber, RecoveryBatchId, RecoveryCode, SecondFactorCode, SessionId, TimeStep,
 };
 use uuid::Uuid;
 
@@ -36,6 +38,8 @@ pub(super) struct OnRecord {
     right: bool,
     /// The client's mark, by the session.
     marks: Vec<(SessionId, ClientMark)>,
+    /// What the code of a second factor was, whether or not it had been used.
+    proof: Option<SecondFactorProof>,
 }
 
 impl OnRecord {
@@ -46,7 +50,12 @@ impl OnRecord {
     /// Services that answer by it.
     pub(super) fn services(self, policy: &Arc<Policy>) -> Services {
         let on_record = Arc::new(self);
-        Services { codes: on_record.clone(), clients: on_record, policy: policy.clone() }
+        Services {
+            codes: on_record.clone(),
+            clients: on_record.clone(),
+            second_factors: on_record,
+            policy: policy.clone(),
+        }
     }
 }
 
@@ -61,6 +70,18 @@ impl ClientMarker for OnRecord {
     fn mark(&self, session: SessionId, _: &Client) -> ClientMark {
         let found = self.marks.iter().find(|(its, _)| *its == session);
         found.map_or(ClientMark { device: 0, network: 0 }, |(_, mark)| *mark)
+    }
+}
+
+impl SecondFactorMatcher for OnRecord {
+    fn step(&self, _: AuthenticatorId, _: &OtpCode, _: DateTime<Utc>) -> Option<TimeStep> {
+        let Some(SecondFactorProof::Authenticator { step }) = self.proof else { return None };
+        Some(step)
+    }
+
+    fn recovery_code(&self, _: RecoveryBatchId, _: &RecoveryCode) -> Option<u8> {
+        let Some(SecondFactorProof::RecoveryCode { number }) = self.proof else { return None };
+        Some(number)
     }
 }
 
@@ -171,7 +192,8 @@ pub(super) fn of(
                 shown: asked.shown(*asker),
                 test: *test,
             };
-            let on_record = OnRecord { right: true, marks: marks.into_iter().flatten().collect() };
+            let marks = marks.into_iter().flatten().collect();
+            let on_record = OnRecord { right: true, marks, ..OnRecord::default() };
             Replay::Command { command: command.into(), on_record }
         }
         Fact::IdentifierAdded { channel } | Fact::IdentifierReplaced { channel } => {
@@ -237,8 +259,27 @@ pub(super) fn of(
             let caller = asked.live(*session).and_then(|_| asked.some_session(None));
             asked.in_the_name_of(caller, |_| Replay::AsItWas)
         }
-        Fact::ProfileUpdated {} | Fact::AuditRead { .. } => {
+        Fact::ProfileUpdated {} | Fact::AuditRead { .. } | Fact::RebuildOrdered { .. } => {
             asked.in_the_name_of(asked.some_session(None), |_| Replay::AsItWas)
+        }
+        Fact::SecondFactorOffered { session, .. } | Fact::RecoveryCodesRenewed { session, .. } => {
+            asked.in_the_name_of(asked.live(*session), |_| Replay::AsItWas)
+        }
+        Fact::SecondFactorEnrolled { session, step, recovery, .. } => {
+            let proof = Some(SecondFactorProof::Authenticator { step: *step });
+            asked.in_the_name_of(asked.live(*session), |session| asked.enrol(session, *recovery, proof))
+        }
+        Fact::SecondFactorPassed { session, proof } => {
+            asked.in_the_name_of(asked.live(*session), |session| asked.pass(session, Some(*proof)))
+        }
+        Fact::SecondFactorRejected { session, reason, .. } => {
+            let newest = rehearsed.authenticator().map(|enrolled| enrolled.last_step);
+            let spent = newest.map(|step| SecondFactorProof::Authenticator { step });
+            let proof = spent.filter(|_| *reason == FactorRejected::Spent);
+            asked.in_the_name_of(asked.live(*session), |session| match recorded.authenticator() {
+                Some(_) => asked.pass(session, proof),
+                None => asked.enrol(session, RecoveryBatchId(Uuid::nil()), proof),
+            })
         }
         Fact::UserRegistered { .. }
         | Fact::ClientChanged { .. }
@@ -247,6 +288,7 @@ pub(super) fn of(
         | Fact::IdentifierReleased { .. }
         | Fact::RolesChanged { .. }
         | Fact::AccountReinstated { .. }
+        | Fact::SecondFactorRemoved { .. }
         | Fact::AccessDenied { .. } => Replay::AsItWas,
     }
 }
@@ -310,6 +352,30 @@ impl Asked<'_> {
         let command = RefreshToken { at: self.at, session: name, generation, client: nowhere() };
         let marks = mark.map(|mark| (name, mark)).into_iter().collect();
         Replay::Command { command: command.into(), on_record: OnRecord { marks, ..OnRecord::default() } }
+    }
+
+    fn enrol(
+        &self,
+        session: SessionId,
+        recovery: RecoveryBatchId,
+        proof: Option<SecondFactorProof>,
+    ) -> Replay {
+        let (at, code, client) = (self.at, OtpCode::from_number(0), nowhere());
+        let command = EnrolSecondFactor { at, session, code, recovery, client };
+        Replay::Command { command: command.into(), on_record: OnRecord { proof, ..OnRecord::default() } }
+    }
+
+    fn pass(&self, session: SessionId, proof: Option<SecondFactorProof>) -> Replay {
+        static RECOVERY_CODE: LazyLock<RecoveryCode> =
+            LazyLock::new(|| RecoveryCode::parse("AAAA-AAAA-AAAA-AAAA").expect("16 letters"));
+        let code = match proof {
+            Some(SecondFactorProof::RecoveryCode { .. }) => SecondFactorCode::Recovery(RECOVERY_CODE.clone()),
+            Some(SecondFactorProof::Authenticator { .. }) | None => {
+                SecondFactorCode::Authenticator(OtpCode::from_number(0))
+            }
+        };
+        let command = PassSecondFactor { at: self.at, session, code, client: nowhere() };
+        Replay::Command { command: command.into(), on_record: OnRecord { proof, ..OnRecord::default() } }
     }
 
     fn in_the_name_of(&self, session: Option<SessionId>, act: impl FnOnce(SessionId) -> Replay) -> Replay {

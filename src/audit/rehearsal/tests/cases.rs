@@ -212,3 +212,20 @@ fn until_it_is_proposed_all_is_as_it_was() {
         ]
     );
 }
+
+#[test]
+fn fewer_wrong_codes_pause_a_second_factor_before_the_right_one_comes() {
+    let mut service = Service::under(Policy::default());
+    let session = service.sign_in();
+    service.wait(60).employ(session, true).wait(60);
+    for _ in 0..3 {
+        service.pass_by_authenticator(session, false).wait(5);
+    }
+    service.pass_by_authenticator(session, true);
+    let other = Request::Other;
+    let three = Policy { wrong_codes_per_hour: 3, ..Policy::default() };
+    assert_eq!(service.under_proposal(three), [(What::Refused(other), "paused")]);
+    let row = Policy { wrong_codes_in_a_row: 3, ..Policy::default() };
+    assert_eq!(service.under_proposal(row), [(What::Refused(other), "locked")]);
+    assert_eq!(service.under_proposal(Policy::default()), []);
+}

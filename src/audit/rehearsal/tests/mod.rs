@@ -9,17 +9,19 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
-    AddIdentifier, DisownSession, EndSession, Intervention, LiftLimits, Logout, LogoutAll, RefreshToken,
-    ReinstateAccount, RequestOtp, ResendOtp, RevokeDevice, SignOutAccount, SuspendAccount, UpdateProfile,
-    VerifyIdentifier, VerifyOtp,
+    AddIdentifier, ChangeRoles, DisownSession, EndSession, EnrolSecondFactor, Intervention, LiftLimits,
+    Logout, LogoutAll, OfferSecondFactor, PassSecondFactor, RefreshToken, ReinstateAccount,
+    RemoveSecondFactor, RenewRecoveryCodes, RequestOtp, ResendOtp, RevokeDevice, SignOutAccount,
+    SuspendAccount, UpdateProfile, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, ClientMarker, Fact, OtpMatcher, Policy, Purpose, Services, UserAccount, UserAccountCommand,
-    UserAccountEvent,
+    Actor, ClientMarker, Fact, OtpMatcher, Policy, Purpose, SecondFactorMatcher, Services, UserAccount,
+    UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AccountId, ChallengeNonce, Client, ClientMark, EmailAddress, FullName, Generation, Identifier, OtpCode,
-    PhoneNumber, SessionId, UserAgent,
+    AccountId, AuthenticatorId, ChallengeNonce, Client, ClientMark, EmailAddress, FullName, Generation,
+    Identifier, OtpCode, PhoneNumber, RecoveryBatchId, RecoveryCode, Role, SecondFactorCode, SessionId,
+    TimeStep, UserAgent,
 };
 use cqrs_es::Aggregate as _;
 use uuid::Uuid;
@@ -56,6 +58,18 @@ impl ClientMarker for KnownCodes {
     }
 }
 
+/// An authenticator shows 1, then 2, and so on, in half a minute; a recovery code begins with its number as a letter.
+impl SecondFactorMatcher for KnownCodes {
+    fn step(&self, _: AuthenticatorId, code: &OtpCode, at: DateTime<Utc>) -> Option<TimeStep> {
+        let step = at.timestamp().unsigned_abs() / 30;
+        (*code == OtpCode::from_number(step % 1_000_000)).then_some(TimeStep(step))
+    }
+
+    fn recovery_code(&self, _: RecoveryBatchId, code: &RecoveryCode) -> Option<u8> {
+        code.as_str().bytes().next().map(|letter| letter - b'A').filter(|n| *n < RecoveryBatchId::CODES)
+    }
+}
+
 fn phone() -> Identifier {
     Identifier::Phone(PhoneNumber::parse("+989121234567", None).expect("a number"))
 }
@@ -75,9 +89,13 @@ fn client(n: u8) -> Client {
 
 impl Service {
     fn under(policy: Policy) -> Self {
-        let (codes, clients) = (Arc::new(KnownCodes), Arc::new(KnownCodes));
         Self {
-            services: Services { codes, clients, policy: Arc::new(policy) },
+            services: Services {
+                codes: Arc::new(KnownCodes),
+                clients: Arc::new(KnownCodes),
+                second_factors: Arc::new(KnownCodes),
+                policy: Arc::new(policy),
+            },
             now: DateTime::UNIX_EPOCH + TimeDelta::days(20_000),
             account: UserAccount::default(),
             commits: Vec::new(),
@@ -169,6 +187,37 @@ impl Service {
             tokens.and_then(|(_, tokens)| tokens.iter().rev().nth(behind).or(tokens.first()).copied());
         let generation = token.unwrap_or(Generation::FIRST);
         self.ask(RefreshToken { at: self.now, session, generation, client: client(from) });
+        self
+    }
+
+    /// What the authenticator shows, or a code that is wrong.
+    fn shown(&self, right: bool) -> OtpCode {
+        let step = self.now.timestamp().unsigned_abs() / 30;
+        OtpCode::from_number(if right { step } else { step + 500_000 })
+    }
+
+    fn pass_by_authenticator(&mut self, session: SessionId, right: bool) -> &mut Self {
+        let code = SecondFactorCode::Authenticator(self.shown(right));
+        self.ask(PassSecondFactor { at: self.now, session, code, client: client(0) });
+        self
+    }
+
+    fn pass_by_recovery_code(&mut self, session: SessionId, number: u8) -> &mut Self {
+        let code = format!("{}{}", char::from(b'A' + number), "A".repeat(RecoveryCode::LENGTH - 1));
+        let code = SecondFactorCode::Recovery(RecoveryCode::parse(&code).expect("16 letters"));
+        self.ask(PassSecondFactor { at: self.now, session, code, client: client(0) });
+        self
+    }
+
+    /// Makes the account one of staff, and confirms an authenticator.
+    fn employ(&mut self, session: SessionId, right: bool) -> &mut Self {
+        let (at, id) = (self.now, Uuid::from_u128(self.commits.len() as u128));
+        let (account, roles) = (AccountId(Uuid::nil()), [Role::Admin].into());
+        self.ask(ChangeRoles { account, roles, intervention: self.staff() });
+        let authenticator = AuthenticatorId(id);
+        self.ask(OfferSecondFactor { at, session, authenticator, client: client(0) });
+        let (code, recovery) = (self.shown(right), RecoveryBatchId(id));
+        self.ask(EnrolSecondFactor { at, session, code, recovery, client: client(0) });
         self
     }
 

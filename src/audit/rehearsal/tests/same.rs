@@ -25,6 +25,11 @@ enum Deed {
     Suspend { seconds: Option<i64> },
     Reinstate,
     Lift,
+    Employ { right: bool },
+    PassByAuthenticator { right: bool },
+    PassByRecoveryCode { number: u8 },
+    RenewRecoveryCodes,
+    RemoveSecondFactor,
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
@@ -93,6 +98,10 @@ fn deeds() -> impl Strategy<Value = Deed> {
         1 => any::<bool>().prop_map(|keep_current| Deed::LogoutAll { keep_current }),
         1 => any::<Index>().prop_map(Deed::Revoke),
         1 => select(vec![Deed::Disown, Deed::EndSession, Deed::SignOut, Deed::Reinstate, Deed::Lift]),
+        2 => prop::bool::weighted(0.8).prop_map(|right| Deed::Employ { right }),
+        3 => prop::bool::weighted(0.4).prop_map(|right| Deed::PassByAuthenticator { right }),
+        1 => (0..12_u8).prop_map(|number| Deed::PassByRecoveryCode { number }),
+        1 => select(vec![Deed::RenewRecoveryCodes, Deed::RemoveSecondFactor]),
         1 => prop::option::of(0..300_i64).prop_map(|seconds| Deed::Suspend { seconds }),
     ]
 }
@@ -165,6 +174,22 @@ fn lived(policy: Policy, history: &[(i64, Index, Deed)]) -> Service {
             }
             Deed::Reinstate => {
                 service.ask(ReinstateAccount { intervention: staff });
+            }
+            Deed::Employ { right } => {
+                service.employ(session, *right);
+            }
+            Deed::PassByAuthenticator { right } => {
+                service.pass_by_authenticator(session, *right);
+            }
+            Deed::PassByRecoveryCode { number } => {
+                service.pass_by_recovery_code(session, *number);
+            }
+            Deed::RenewRecoveryCodes => {
+                let recovery = RecoveryBatchId(Uuid::from_u128(service.commits.len() as u128));
+                service.ask(RenewRecoveryCodes { at, session, recovery, client });
+            }
+            Deed::RemoveSecondFactor => {
+                service.ask(RemoveSecondFactor { intervention: staff });
             }
             Deed::Lift => {
                 service.ask(LiftLimits { at, by: Actor::Operator });
