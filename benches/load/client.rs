@@ -114,7 +114,8 @@ async fn talk<C: Caller>(port: u16, mut caller: C, from: Instant, until: Instant
     (caller, times)
 }
 
-fn measured(mut times: Vec<Duration>, over: Duration) -> Measured {
+/// What so many times within that time come to.
+pub fn measured(mut times: Vec<Duration>, over: Duration) -> Measured {
     times.sort_unstable();
     let at = |share: f64| {
         #[expect(
@@ -158,6 +159,9 @@ impl Connection {
     async fn answer(&mut self) -> (u16, &[u8]) {
         let mut length = 0;
         loop {
+            if length == self.read.len() {
+                self.read.resize(length * 2, 0);
+            }
             let read = self.stream.read(&mut self.read[length..]).await.unwrap();
             assert!(read > 0, "the server closed the connection");
             length += read;

@@ -18,8 +18,10 @@ mod enumeration;
 mod growth;
 mod limits;
 mod pgbench;
+mod population;
 mod report;
 mod run;
+mod scale;
 mod scenario;
 mod service;
 
@@ -39,6 +41,9 @@ pub struct Options {
     /// Only the measurements whose name contains this.
     #[arg(long)]
     only: Option<String>,
+    /// Keeps the database of the figure `scale`, and goes on with the one that is there.
+    #[arg(long)]
+    keep: bool,
     /// Be the bare server instead.
     #[arg(long, hide = true)]
     bare_server: bool,

@@ -13,7 +13,7 @@ use super::client::{self, Measured, complete, drive};
 use super::report::Report;
 use super::scenario::{Refresh, Same, SignIn, Tokens};
 use super::service::Service;
-use super::{attack, cpu, delivery, enumeration, growth, limits, pgbench};
+use super::{attack, cpu, delivery, enumeration, growth, limits, pgbench, scale};
 
 /// A run, and what it has found so far.
 pub struct Bench {
@@ -31,7 +31,9 @@ pub struct Bench {
 
 pub fn run(options: &Options) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("load");
-    drop(std::fs::remove_dir_all(&folder));
+    if !options.keep {
+        drop(std::fs::remove_dir_all(&folder));
+    }
     std::fs::create_dir_all(&folder).unwrap();
     let mut postgres = PrivatePostgres::start(&folder.join("cluster")).unwrap();
     let pid = std::fs::read_to_string(folder.join("cluster/postgres/postmaster.pid")).unwrap();
@@ -45,7 +47,15 @@ pub fn run(options: &Options) {
         plain: BTreeMap::new(),
         report: Report::default(),
     };
-    bench.all(if options.quick { 10_000 } else { 100_000 }, if options.quick { 200_000 } else { 2_000_000 });
+    if bench.wanted("scale") {
+        scale::measure(&mut bench, if options.quick { 10_000 } else { 1_000_000 }, options.keep);
+    }
+    if !bench.only.as_ref().is_some_and(|only| "scale".contains(only.as_str())) {
+        bench.all(
+            if options.quick { 10_000 } else { 100_000 },
+            if options.quick { 200_000 } else { 2_000_000 },
+        );
+    }
     bench.report.finish(options.json.as_deref());
     postgres.stop().unwrap();
 }

@@ -20,7 +20,7 @@ pub fn phone(n: u32) -> String {
 /// Signs a new person in: asks for a code, redeems it.
 #[derive(Default)]
 pub struct SignIn {
-    phone: String,
+    pub phone: String,
     code: Option<String>,
     /// The tokens of everybody signed in so far.
     pub tokens: Vec<Tokens>,

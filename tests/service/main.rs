@@ -22,6 +22,7 @@ mod ledger;
 mod limits;
 mod never_logged;
 mod outage;
+mod population;
 mod processes;
 mod projections;
 mod races;

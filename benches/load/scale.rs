@@ -1,0 +1,465 @@
+//! What administrators and auditors ask of a service with many accounts: how long each page takes, which indexes it goes
+//! along, and how fast the whole log comes out.
+//!
+//! The people are those of [`Population`], in a database of their own. A service runs while they come, numbers their
+//! events and brings the read models up that follow the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil::clock::{Clock as _, SystemClock};
+use counterfoil::database::Database;
+use counterfoil::http::Cursors;
+use counterfoil::journal::Journal;
+use counterfoil::keyring::Keyring;
+use counterfoil::personal_data::PersonalData;
+use serde_json::Value;
+
+use super::client::{Measured, complete, measured};
+use super::population::{BUSY_ADDRESS, Person, Population, RARE_DEVICE};
+use super::run::Bench;
+use super::scenario::{Same, SignIn};
+use super::service::Service;
+
+/// How often each page is asked for.
+const TIMES: usize = 31;
+
+/// Tables that grow with accounts and events. No page may read one of them from its beginning to its end.
+const LARGE: [&str; 8] =
+    ["events", "ledger", "heads", "identifiers", "account_keys", "profiles", "user_logins", "login_history"];
+
+/// A page that somebody asks for.
+struct Page {
+    name: String,
+    path: String,
+}
+
+/// Somebody who may ask, by his access token.
+struct Staff {
+    access: String,
+}
+
+pub fn measure(bench: &mut Bench, people: u32, keep: bool) {
+    let url = bench.url.replacen("///counterfoil?", "///scale?", 1);
+    assert_ne!(url, bench.url);
+    let outer = std::mem::replace(&mut bench.url, url);
+    let psql = |sql: &str| {
+        let output = Command::new("psql").args(["-qAt", &outer, "-c", sql]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    if psql("SELECT FROM pg_database WHERE datname = 'scale'").is_empty() {
+        psql("CREATE DATABASE scale");
+    }
+    // Plans of what the service asks, when it is asked to tell them.
+    psql("ALTER SYSTEM SET session_preload_libraries = 'auto_explain'");
+    psql("SELECT pg_reload_conf()");
+    std::thread::sleep(Duration::from_millis(500));
+
+    let until = SystemClock.now();
+    let population = Population { people, from: until - TimeDelta::days(50), until };
+    populate(bench, population);
+    let hour = [("COUNTERFOIL__TOKENS__ACCESS_LIFETIME", "3600")];
+    let service = Service::with(&bench.folder, &bench.url, &hour);
+    let known = known(bench, people);
+    pages(bench, &service, &known);
+    export(bench, &service);
+    drop(service);
+
+    psql("ALTER SYSTEM RESET session_preload_libraries");
+    psql("SELECT pg_reload_conf()");
+    if !keep {
+        psql("DROP DATABASE scale WITH (FORCE)");
+    }
+    bench.url = outer;
+}
+
+/// Lets the people come, and waits until their events have their numbers and the read models have them.
+fn populate(bench: &mut Bench, population: Population) {
+    let service = Service::start(&bench.folder, &bench.url);
+    let events = u64::from(population.people) / 100 * 1_003;
+    let ledger = |bench: &Bench| {
+        let seqs = bench.psql("SELECT s.seq, f.seq FROM sequencer s, followers f");
+        let (numbered, followed) = seqs.trim().split_once('|').unwrap();
+        (numbered.parse::<u64>().unwrap(), followed.parse::<u64>().unwrap())
+    };
+    if ledger(bench).1 >= events {
+        return;
+    }
+    let keyring = Keyring::read(&bench.folder.join(".counterfoil/keyring.json")).unwrap();
+    let began = Instant::now();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let journal = Journal::new(Database::new(&bench.url, 4).unwrap(), PersonalData::new(&keyring));
+        population.live(&journal, &keyring).await;
+        journal.database().close().await;
+    });
+    let came = began.elapsed();
+    while ledger(bench) != (events, events) {
+        assert!(began.elapsed() < came * 3 + Duration::from_secs(60), "{:?} of {events}", ledger(bench));
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    drop(service);
+    bench.report.figure("scale_population_events_per_second", events as f64 / came.as_secs_f64());
+    bench.report.figure("scale_ledger_behind_seconds", (began.elapsed() - came).as_secs_f64());
+    bench.psql("VACUUM ANALYZE");
+    bench.psql("CHECKPOINT");
+}
+
+/// What there is, and some of it to ask for.
+struct Known {
+    account: String,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    events: i64,
+    people: u32,
+}
+
+fn known(bench: &mut Bench, people: u32) -> Known {
+    let number = |bench: &Bench, sql: &str| bench.psql(sql).trim().parse::<f64>().unwrap();
+    for (name, table) in [("accounts", "profiles"), ("sessions", "user_logins"), ("events", "ledger")] {
+        let rows = number(bench, &format!("SELECT count(*) FROM {table}"));
+        bench.report.figure(&format!("scale_{name}"), rows);
+    }
+    let size = number(bench, "SELECT pg_database_size(current_database())");
+    bench.report.figure("scale_database_gib", size / f64::from(1 << 30));
+    let time = |bound: &str| {
+        let sql = format!("SELECT to_json({bound}(signed_in_at))::text FROM user_logins");
+        serde_json::from_str::<DateTime<Utc>>(bench.psql(&sql).trim()).unwrap()
+    };
+    let account = "SELECT account_id FROM profiles WHERE fullname LIKE '% 4246' LIMIT 1";
+    Known {
+        account: bench.psql(account).trim().to_owned(),
+        from: time("min"),
+        until: time("max"),
+        events: bench.psql("SELECT seq FROM sequencer").trim().parse().unwrap(),
+        people,
+    }
+}
+
+fn pages(bench: &mut Bench, service: &Service, known: &Known) {
+    let staff = |role| staff(bench, service, role);
+    let (admin, auditor) = (staff("admin"), staff("auditor"));
+    let mut worst: BTreeMap<&str, f64> = BTreeMap::new();
+    for (kind, who, pages) in
+        [("admin", &admin, admin_pages(bench, known)), ("audit", &auditor, audit_pages(known))]
+    {
+        for Page { name, path } in pages {
+            let name = format!("{kind} {name}");
+            let measured = asked(service, who, &path);
+            bench.report.measured(&name, &measured, None);
+            let slowest = worst.entry(kind).or_default();
+            *slowest = slowest.max(measured.median_ms);
+            let scans = plans(bench, || {
+                asked_once(service, who, &path);
+            });
+            println!("    {}", scans.iter().cloned().collect::<Vec<_>>().join(", "));
+            let whole =
+                |scan: &String| LARGE.iter().any(|table| scan.starts_with(&format!("Seq Scan on {table}")));
+            assert!(!scans.iter().any(whole), "{path} reads a whole table: {scans:?}");
+        }
+    }
+    for (kind, median) in worst {
+        bench.report.figure(&format!("scale_{kind}_slowest_median_ms"), median);
+    }
+}
+
+fn admin_pages(bench: &Bench, known: &Known) -> Vec<Page> {
+    let keyring = Keyring::read(&bench.folder.join(".counterfoil/keyring.json")).unwrap();
+    let cursors = Cursors::new(&keyring);
+    let at =
+        |part: i32| (known.from + (known.until - known.from) / 100 * part).format("%FT%T%.6fZ").to_string();
+    let session = |part, address: bool, filter: &str| {
+        let address = if address { "ip_address" } else { "NULL" };
+        let position = bench.psql(&format!(
+            "SELECT json_build_object('signed_in_at', signed_in_at, 'session', session_id, 'address', host({address}::inet))
+               FROM user_logins WHERE signed_in_at <= '{}' AND {filter} ORDER BY signed_in_at DESC LIMIT 1",
+            at(part)
+        ));
+        cursors.write("device-sessions", &serde_json::from_str::<Value>(&position).unwrap())
+    };
+    let account = |part| {
+        let position = bench.psql(&format!(
+            "SELECT json_build_object('date_joined', date_joined, 'account', account_id)
+               FROM profiles WHERE date_joined <= '{}' ORDER BY date_joined DESC LIMIT 1",
+            at(part)
+        ));
+        cursors.write("accounts", &serde_json::from_str::<Value>(&position).unwrap())
+    };
+    let busy = format!("ip_address = '{BUSY_ADDRESS}'");
+    let (of_account, phone) = (&known.account, "%2B989200004246");
+    let address = Person(4246).client(0).ip;
+    let rare = RARE_DEVICE.replace(' ', "%20");
+    let mut pages = Vec::new();
+    let mut add = |list: &str, name: &str, query: String| {
+        let path = format!("/admin/{list}/?limit=200&{query}");
+        pages.push(Page { name: format!("{list} {name}"), path });
+    };
+    for (name, query) in [
+        ("all", String::new()),
+        ("all, middle", format!("cursor={}", session(50, false, "true"))),
+        ("all, last", format!("cursor={}", session(0, false, "true"))),
+        ("account", format!("account_id={of_account}")),
+        ("phone_number", format!("phone_number={phone}")),
+        ("email", "email=person4249@example.com".to_owned()),
+        ("address", format!("ip_address={address}")),
+        ("busy address", format!("ip_address={BUSY_ADDRESS}")),
+        ("busy address, middle", format!("ip_address={BUSY_ADDRESS}&cursor={}", session(50, true, &busy))),
+        ("busy address, last", format!("ip_address={BUSY_ADDRESS}&cursor={}", session(1, true, &busy))),
+        ("network /24", "ip_address=100.64.7.0/24".to_owned()),
+        ("network /10", "ip_address=100.64.0.0/10".to_owned()),
+        (
+            "network /10, middle",
+            format!("ip_address=100.64.0.0/10&cursor={}", session(50, true, "ip_address << '100.64.0.0/10'")),
+        ),
+        ("network of IPv6", "ip_address=2001:db8::/32".to_owned()),
+        ("device", "device_name=iphone".to_owned()),
+        ("device, middle", format!("device_name=iphone&cursor={}", session(50, false, "true"))),
+        ("rare device", format!("device_name={rare}")),
+        ("rare device, middle", format!("device_name={rare}&cursor={}", session(50, false, "true"))),
+        ("no such device", "device_name=nothing".to_owned()),
+        ("active", "active=true".to_owned()),
+        ("active, middle", format!("active=true&cursor={}", session(50, false, "true"))),
+        ("active, last", format!("active=true&cursor={}", session(1, false, "true"))),
+        ("ended", "active=false".to_owned()),
+        ("a day", format!("since={}&until={}", at(50), at(52))),
+        ("since", format!("since={}", at(99))),
+        ("until", format!("until={}", at(2))),
+        ("at, now", format!("at={}", at(100))),
+        ("at, middle", format!("at={}", at(50))),
+        ("at, beginning", format!("at={}", at(1))),
+        ("at, next page", format!("at={}&cursor={}", at(50), session(40, false, "true"))),
+        ("account, active", format!("account_id={of_account}&active=true")),
+        ("account, at", format!("account_id={of_account}&at={}", at(20))),
+        ("phone_number, device", format!("phone_number={phone}&device_name=ipad")),
+        ("address, at", format!("ip_address={address}&at={}", at(20))),
+        ("busy address, at", format!("ip_address={BUSY_ADDRESS}&at={}", at(50))),
+        (
+            "busy address, active, a day",
+            format!("ip_address={BUSY_ADDRESS}&active=true&since={}&until={}", at(97), at(99)),
+        ),
+        ("network /10, at", format!("ip_address=100.64.0.0/10&at={}", at(50))),
+        (
+            "network /10, active, rare device",
+            format!("ip_address=100.64.0.0/10&active=true&device_name={rare}"),
+        ),
+        ("active, device", "active=true&device_name=galaxy".to_owned()),
+        (
+            "active, rare device, a day",
+            format!("active=true&device_name={rare}&since={}&until={}", at(90), at(92)),
+        ),
+        ("at, rare device", format!("at={}&device_name={rare}", at(50))),
+    ] {
+        add("device-sessions", name, query);
+    }
+    for (name, query) in [
+        ("all", String::new()),
+        ("all, middle", format!("cursor={}", account(50))),
+        ("all, last", format!("cursor={}", account(0))),
+        ("phone_number", format!("phone_number={phone}")),
+        ("email", "email=person4249@example.com".to_owned()),
+        ("name", "fullname=lovelace".to_owned()),
+        ("rare name", format!("fullname=%20{}", known.people - 77)),
+        ("rare name, middle", format!("fullname=%204246&cursor={}", account(50))),
+        ("active", "state=active".to_owned()),
+        ("suspended", "state=suspended".to_owned()),
+        ("suspended, middle", format!("state=suspended&cursor={}", account(50))),
+        ("suspended, last", format!("state=suspended&cursor={}", account(1))),
+        ("suspended, name", "state=suspended&fullname=grace".to_owned()),
+        ("active, name", "state=active&fullname=omar".to_owned()),
+        ("phone_number, active", format!("phone_number={phone}&state=active")),
+    ] {
+        add("accounts", name, query);
+    }
+    let path = format!("/admin/accounts/{of_account}/");
+    pages.push(Page { name: "account by id".to_owned(), path });
+    pages
+}
+
+fn audit_pages(known: &Known) -> Vec<Page> {
+    let at =
+        |part: i32| (known.from + (known.until - known.from) / 1_000 * part).format("%FT%T%.6fZ").to_string();
+    let (account, middle, last) = (&known.account, known.events / 2, known.events - 200);
+    let mut pages = Vec::new();
+    for (name, query) in [
+        ("all", String::new()),
+        ("all, middle", format!("after={middle}")),
+        ("all, last", format!("after={last}")),
+        ("account", format!("account_id={account}")),
+        ("account, type", format!("account_id={account}&type=TokenRefreshed")),
+        ("account, a day", format!("account_id={account}&since={}&until={}", at(500), at(520))),
+        ("type", "type=LoggedIn".to_owned()),
+        ("type, middle", format!("type=LoggedIn&after={middle}")),
+        ("type, last", format!("type=LoggedIn&after={last}")),
+        ("rare type", "type=AccountSuspended".to_owned()),
+        ("rare type, middle", format!("type=AccountSuspended&after={middle}")),
+        ("type of few", "type=RolesChanged".to_owned()),
+        ("type of none", "type=TokenReuseDetected".to_owned()),
+        ("three types", "type=LoggedIn,LoggedOut,TokenRefreshed".to_owned()),
+        ("three types, middle", format!("type=LoggedIn,LoggedOut,AccountSuspended&after={middle}")),
+        ("an hour", format!("since={}&until={}", at(500), at(501))),
+        ("a day", format!("since={}&until={}", at(500), at(520))),
+        ("a day, next page", format!("since={}&until={}&after={}", at(500), at(520), middle + 100_000)),
+        ("since", format!("since={}", at(999))),
+        ("until", format!("until={}", at(1))),
+        ("until, last", format!("until={}&after={}", at(900), known.events / 10 * 9)),
+        ("type, a day", format!("type=LoggedOut&since={}&until={}", at(500), at(520))),
+        ("type of few, a day", format!("type=RolesChanged&since={}&until={}", at(500), at(520))),
+        ("future", format!("since={}", at(2_000))),
+        ("ndjson", "format=ndjson".to_owned()),
+        ("ndjson, middle", format!("format=ndjson&after={middle}")),
+        ("csv", "format=csv".to_owned()),
+        ("csv of a type, middle", format!("format=csv&type=LoggedIn&after={middle}")),
+    ] {
+        pages.push(Page { name: name.to_owned(), path: format!("/audit/events/?limit=200&{query}") });
+    }
+    for (name, query) in [
+        ("account as it is", String::new()),
+        ("account at a time", format!("?at={}", at(500))),
+        ("step of an account", "?step=7".to_owned()),
+    ] {
+        pages.push(Page { name: name.to_owned(), path: format!("/audit/accounts/{account}/{query}") });
+    }
+    pages
+}
+
+/// Signs somebody new in and gives him a role, as whoever is at the server does.
+fn staff(bench: &Bench, service: &Service, role: &str) -> Staff {
+    let (_, mut callers) = complete(service.port, vec![SignIn::default()], 1);
+    let SignIn { phone, mut tokens, .. } = callers.remove(0);
+    let granted = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
+        .args(["accounts", "grant", &phone, role])
+        .current_dir(&bench.folder)
+        .env("DATABASE_URL", &bench.url)
+        .env("COUNTERFOIL_PROFILE", "development")
+        .output()
+        .unwrap();
+    assert!(granted.status.success(), "{granted:?}");
+    Staff { access: tokens.remove(0).access }
+}
+
+fn request(who: &Staff, path: &str, more: &str) -> Vec<u8> {
+    let (access, reason) = (&who.access, "x-audit-reason: measuring");
+    format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {access}\r\n{reason}\r\n{more}\r\n")
+        .into_bytes()
+}
+
+/// A page, over and over on one connection; of one that is sent as it is read, on a connection each.
+fn asked(service: &Service, who: &Staff, path: &str) -> Measured {
+    if !path.contains("format=") {
+        let caller = Same { requests: vec![request(who, path, "")], turn: 0 };
+        return complete(service.port, vec![caller], TIMES).0;
+    }
+    let began = Instant::now();
+    let times = (0..TIMES).map(|_| asked_once(service, who, path)).collect();
+    measured(times, began.elapsed())
+}
+
+fn asked_once(service: &Service, who: &Staff, path: &str) -> Duration {
+    let began = Instant::now();
+    download(service, who, path, |_| ());
+    began.elapsed()
+}
+
+/// The whole answer, as it comes, and its length.
+fn download(service: &Service, who: &Staff, path: &str, mut came: impl FnMut(usize)) -> usize {
+    let mut stream = TcpStream::connect(("127.0.0.1", service.port)).unwrap();
+    stream.write_all(&request(who, path, "connection: close\r\n")).unwrap();
+    let (mut buffer, mut length, mut end) = (vec![0; 256 * 1024], 0, Vec::new());
+    loop {
+        let read = stream.read(&mut buffer).unwrap();
+        if read == 0 {
+            break;
+        }
+        if length == 0 {
+            assert!(buffer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&buffer[..read]));
+        }
+        length += read;
+        end.extend_from_slice(&buffer[read.saturating_sub(8)..read]);
+        end.drain(..end.len().saturating_sub(8));
+        came(length);
+    }
+    let whole = !path.contains("ndjson") || end.ends_with(b"\r\n0\r\n\r\n");
+    assert!(whole, "{path} was cut off after {length} bytes");
+    length
+}
+
+/// The scans in the plans of what the service asks the database meanwhile, as PostgreSQL says that it has run them.
+fn plans(bench: &Bench, meanwhile: impl FnOnce()) -> BTreeSet<String> {
+    let set = |settings: &[&str]| {
+        for setting in settings {
+            bench.psql(&format!("ALTER SYSTEM SET auto_explain.{setting}"));
+        }
+        bench.psql("SELECT pg_reload_conf()");
+        // Sessions that are idle take it in with their next statement.
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let log = bench.folder.join("cluster/postgres.log");
+    set(&["log_analyze = on", "log_min_duration = 0"]);
+    let before = std::fs::metadata(&log).unwrap().len();
+    meanwhile();
+    set(&["log_min_duration = -1"]);
+    let mut log = std::fs::File::open(log).unwrap();
+    std::io::Seek::seek(&mut log, std::io::SeekFrom::Start(before)).unwrap();
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    let scans = text.lines().filter_map(|line| {
+        let node = line.trim_start().trim_start_matches("->  ").split("  (cost=").next()?;
+        let reads = ["Index Scan", "Index Only Scan", "Seq Scan"].iter().any(|scan| node.contains(scan));
+        reads.then(|| node.to_owned())
+    });
+    scans.collect()
+}
+
+/// The whole log as NDJSON, beside what PostgreSQL makes of its tables.
+fn export(bench: &mut Bench, service: &Service) {
+    let auditor = staff(bench, service, "auditor");
+    let events = bench.psql("SELECT seq FROM sequencer").trim().parse::<f64>().unwrap();
+    let copy = |bench: &Bench, what: &str| {
+        let began = Instant::now();
+        let settings =
+            "SET enable_sort = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
+        let copied = Command::new("psql")
+            .args([
+                "-q",
+                &bench.url,
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-c",
+                settings,
+                "-c",
+                &format!("COPY {what} TO STDOUT"),
+            ])
+            .stdout(Stdio::null())
+            .status();
+        assert!(copied.unwrap().success());
+        events / began.elapsed().as_secs_f64()
+    };
+    let table = copy(bench, "events");
+    let joined = copy(
+        bench,
+        "(SELECT l.seq, e.* FROM ledger l JOIN events e ON e.aggregate_type = 'UserAccount' \
+           AND e.aggregate_id = l.account_id::text AND e.sequence = l.sequence ORDER BY l.seq)",
+    );
+    let (rest, began) = (service.memory_mib(), Instant::now());
+    let (mut most, mut looked) = (rest, Instant::now());
+    let length = download(service, &auditor, "/audit/events/?format=ndjson", |_| {
+        if looked.elapsed() > Duration::from_millis(100) {
+            looked = Instant::now();
+            most = most.max(service.memory_mib());
+        }
+    });
+    let seconds = began.elapsed().as_secs_f64();
+    bench.report.figure("scale_copy_events_per_second", table);
+    bench.report.figure("scale_copy_in_order_events_per_second", joined);
+    bench.report.figure("scale_export_events_per_second", events / seconds);
+    bench.report.figure("scale_export_mb_per_second", length as f64 / 1e6 / seconds);
+    bench.report.figure("scale_export_vs_copy", events / seconds / table);
+    bench.report.figure("scale_export_vs_copy_in_order", events / seconds / joined);
+    bench.report.figure("scale_export_memory_before_mib", rest);
+    bench.report.figure("scale_export_memory_most_mib", most);
+}

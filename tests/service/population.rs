@@ -1,0 +1,178 @@
+//! The people that `script/bench` measures searches and audits with are what the same commands come to one by one.
+
+#[path = "../../benches/load/population.rs"]
+mod bulk;
+
+use std::collections::HashMap;
+
+use bulk::{Act, Person, Population, Visit};
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil::accounts::{Intervening, Origin};
+use counterfoil::audit::{self, Filter};
+use counterfoil::clock::Clock as _;
+use counterfoil::journal::{Address, Journal};
+use counterfoil::rebuild;
+use counterfoil::tokens::{IssuedTokens, Kind};
+use counterfoil_domain::values::{self, Reason};
+use counterfoil_projections::{ALL, FOLLOWING};
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::audit::{number, read};
+use crate::support::TestApp;
+
+const PEOPLE: u32 = 53;
+
+/// Fifty days of them, from then on.
+fn people(from: DateTime<Utc>) -> Population {
+    Population { people: PEOPLE, from, until: from + TimeDelta::days(50) }
+}
+
+/// Their visits by the door that requests come in by, command by command.
+async fn visit_one_by_one(app: &TestApp, visits: impl Iterator<Item = Visit>) {
+    let accounts = &app.state.accounts;
+    let mut tokens: HashMap<Person, Vec<IssuedTokens>> = HashMap::new();
+    let origin = |client: values::Client| Origin {
+        client,
+        request: String::new(),
+        languages: String::new(),
+        shown: None,
+    };
+    for Visit { person, at, acts } in visits {
+        app.clock.advance(at - app.clock.now());
+        let (identifier, tokens) = (person.identifier(), tokens.entry(person).or_default());
+        for act in acts {
+            match act {
+                Act::SignIn(device) => {
+                    let origin = origin(person.client(device));
+                    let sent = accounts.request_otp(identifier.clone(), None, origin.clone()).await.unwrap();
+                    let signed_in = accounts.verify_otp(identifier.clone(), sent.code.unwrap(), origin).await;
+                    tokens.push(signed_in.unwrap().tokens);
+                }
+                Act::Rename(device) => {
+                    let token = app.state.tokens.open(Kind::Access, &tokens[device].access, at).unwrap();
+                    let renamed =
+                        accounts.update_profile(token, person.name(), origin(person.client(device)));
+                    renamed.await.unwrap();
+                }
+                Act::Refresh(device) => {
+                    let refreshed =
+                        accounts.refresh(&tokens[device].refresh, origin(person.client(device))).await;
+                    tokens[device] = refreshed.unwrap();
+                }
+                Act::SignOut(device) => {
+                    let origin = origin(person.client(device));
+                    accounts.logout(Kind::Refresh, &tokens[device].refresh, origin).await.unwrap();
+                }
+                Act::Suspended => {
+                    let account = app.journal().find(&identifier).await.unwrap().unwrap();
+                    let operator = Intervening::operator(Some(Reason::parse("fraud").unwrap()));
+                    accounts.suspend(account, None, operator).await.unwrap();
+                }
+            }
+        }
+    }
+}
+
+/// All that is stored of a person, opened and with what chance has made taken out: ids are told by when they come up, and
+/// there is nothing of nonces, marks, leaves and the commits that events came by.
+async fn stored(journal: &Journal, database: &Client, at: DateTime<Utc>, person: Person) -> Value {
+    let account = journal.find(&person.identifier()).await.unwrap().expect("the identifier is reserved");
+    let loaded = journal.load_anew(&Address::Account(account), at).await.unwrap();
+    let mut all = json!({
+        "1 log": read(journal, &Filter { account: Some(account), ..Filter::default() }).await,
+        "2 version": loaded.head.version,
+        "3 state": loaded.head.state,
+    });
+    for (name, columns, table, order) in [
+        ("4 head", "state_format", "heads", "1"),
+        (
+            "4 row",
+            "aggregate_type, sequence, event_type, event_version, payload, personal IS NULL",
+            "events",
+            "sequence",
+        ),
+        ("4 identifier", "account_id, channel", "identifiers", "lookup"),
+        ("4 keys", "scope", "account_keys", "scope"),
+        ("4 ledger", "account_id, sequence, event_type, at", "ledger", "sequence"),
+        ("5 profile", "*", "profiles", "1"),
+        ("5 session", "*", "user_logins", "signed_in_at"),
+        ("5 revoked", "account_id, session_id, revoked_at, expires_at", "revoked_tokens", "session_id"),
+        ("5 login history", "*", "login_history", "sequence"),
+    ] {
+        let key = if table == "events" { "aggregate_id" } else { "account_id" };
+        let sql = format!(
+            "SELECT coalesce(json_agg(r), '[]')::text FROM (SELECT {columns} FROM {table} WHERE {key} = '{account}' ORDER BY {order}) r"
+        );
+        let rows: String = database.query_one(&sql, &[]).await.unwrap().get(0);
+        all[name] = serde_json::from_str(&rows).unwrap();
+    }
+    without_chance(&mut all, &mut Vec::new());
+    all
+}
+
+fn without_chance(value: &mut Value, ids: &mut Vec<Uuid>) {
+    match value {
+        Value::String(text) => {
+            if let Ok(id) = Uuid::try_parse(text) {
+                let place = ids.iter().position(|known| *known == id).unwrap_or_else(|| {
+                    ids.push(id);
+                    ids.len() - 1
+                });
+                *text = format!("id {place}");
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| without_chance(item, ids)),
+        Value::Object(members) => {
+            for name in ["nonce", "mark", "seen", "leaf", "commit", "request", "recorded_at", "position"] {
+                members.remove(name);
+            }
+            members.values_mut().for_each(|member| without_chance(member, ids));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[tokio::test]
+async fn people_in_bulk_are_what_their_commands_come_to_one_by_one() {
+    let (bulk, single) = (TestApp::start().await, TestApp::start().await);
+    let people = people(bulk.clock.now());
+    people.live(&bulk.journal(), &bulk.keyring).await;
+    visit_one_by_one(&single, people.visits()).await;
+    let mut found = Vec::new();
+    for app in [&bulk, &single] {
+        app.clock.advance(people.until - app.clock.now());
+        number(app).await;
+        let (journal, database) = (app.journal(), app.database.connect().await);
+        journal.follow().await.unwrap();
+        let mut stored_there = Vec::new();
+        for n in 0..PEOPLE {
+            stored_there.push(stored(&journal, &database, people.until, Person(n)).await);
+        }
+        found.push(stored_there);
+    }
+    for (n, (in_bulk, one_by_one)) in found[0].iter().zip(&found[1]).enumerate() {
+        assert_eq!(in_bulk["1 log"].as_array().unwrap().len(), if n == 50 { 13 } else { 10 });
+        assert_eq!(in_bulk, one_by_one, "person {n}");
+    }
+}
+
+#[tokio::test]
+async fn people_in_bulk_verify_and_their_rows_are_what_the_log_comes_to() {
+    let app = TestApp::start().await;
+    people(app.clock.now()).live(&app.journal(), &app.keyring).await;
+    app.wait(TimeDelta::days(50).num_seconds());
+    number(&app).await;
+    let journal = app.journal();
+    journal.follow().await.unwrap();
+    let verified = audit::verify(&journal, &mut |_| ()).await.unwrap();
+    assert!(verified.is_unaltered() && verified.is_complete(), "{verified:?}");
+    assert_eq!((verified.accounts, verified.events, verified.waiting), (53, 533, 0));
+    let models: Vec<_> = ALL.into_iter().chain(FOLLOWING.map(|follower| follower.model)).collect();
+    let checked = rebuild::check(&journal, &models, app.clock.now(), &mut |_| ()).await.unwrap();
+    for model in checked {
+        assert!(model.rows > 0 || model.name == "revoked_tokens");
+        assert_eq!(model.differing, 0, "{model:?}");
+    }
+}
