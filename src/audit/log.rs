@@ -3,6 +3,7 @@
 //! A page begins after a position and is found by an index, whatever the filter. Times do not run in the order of the
 //! log; between which positions a span of time lies is looked up first.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
@@ -10,11 +11,13 @@ use counterfoil_domain::user_account::UserAccount;
 use counterfoil_domain::values::AccountId;
 use cqrs_es::Aggregate as _;
 use deadpool_postgres::Client;
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::Record;
 use crate::journal::{Journal, JournalError, streams};
+use crate::personal_data::AccountKeys;
 
 /// How many records a reader of the whole log takes at a time.
 pub const PAGE: i64 = 1_000;
@@ -53,13 +56,36 @@ impl Pages {
     /// # Errors
     /// [`JournalError`] when the database does not answer.
     pub async fn next(&mut self) -> Result<Option<Vec<Record>>, JournalError> {
+        Ok(self.next_sealed().await?.map(|page| page.open()))
+    }
+
+    /// The same, still to be opened.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn next_sealed(&mut self) -> Result<Option<Sealed>, JournalError> {
         let limit = i64::try_from(self.left).unwrap_or(i64::MAX).min(PAGE);
         let Range { start, end } = self.positions;
-        let page = page(&self.journal, &self.filter, start, end, limit).await?;
-        let Some(last) = page.last() else { return Ok(None) };
-        self.positions.start = last.position;
-        self.left -= page.len() as u64;
+        let page = sealed_page(&self.journal, &self.filter, start, end, limit).await?;
+        let Some(last) = page.rows.last() else { return Ok(None) };
+        self.positions.start = last.get("seq");
+        self.left -= page.rows.len() as u64;
         Ok(Some(page))
+    }
+}
+
+/// A page as it is stored, with the keys that open it. Opening it takes the processor as long as reading it takes the
+/// database.
+#[derive(Debug, Default)]
+pub struct Sealed {
+    rows: Vec<Row>,
+    keys: BTreeMap<AccountId, AccountKeys>,
+}
+
+impl Sealed {
+    /// Its records, with what can still be opened of them.
+    pub fn open(&self) -> Vec<Record> {
+        self.rows.iter().map(|row| Record::of(row, &self.keys)).collect()
     }
 }
 
@@ -83,9 +109,19 @@ pub async fn page(
     up_to: i64,
     limit: i64,
 ) -> Result<Vec<Record>, JournalError> {
+    Ok(sealed_page(journal, filter, after, up_to, limit).await?.open())
+}
+
+async fn sealed_page(
+    journal: &Journal,
+    filter: &Filter,
+    after: i64,
+    up_to: i64,
+    limit: i64,
+) -> Result<Sealed, JournalError> {
     let mut connection = journal.database().connection().await?;
     let Some((after, up_to)) = within(&connection, filter, after, up_to).await? else {
-        return Ok(Vec::new());
+        return Ok(Sealed::default());
     };
     let Filter { account, types, since, until } = filter;
     let account = account.map(|account| account.0);
@@ -112,7 +148,7 @@ pub async fn page(
     accounts.dedup();
     let keys = streams::keys(&page, journal.personal_data(), &accounts).await?;
     page.commit().await?;
-    Ok(rows.iter().map(|row| Record::of(row, &keys)).collect())
+    Ok(Sealed { rows, keys })
 }
 
 /// The bounds, brought together around the times that are asked for; none where there is nothing of these.

@@ -15,7 +15,7 @@ mod verify;
 
 pub use changes::Change;
 use log::PAGE;
-pub use log::{Filter, Pages, end, page};
+pub use log::{Filter, Pages, Sealed, end, page};
 pub use record::Record;
 pub use standing::{Counted, Event, PendingCode, SignedIn, Standing, Step, standing_at, steps};
 pub use verify::{Place, Progress, Verified, verify};

@@ -7,8 +7,9 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use counterfoil_domain::user_account::UserAccountEvent;
 use counterfoil_domain::values::{AccountId, Reason};
-use futures_util::stream;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{on_record, problem, reason};
@@ -16,7 +17,6 @@ use crate::app::State;
 use crate::audit::{self, Filter, Pages, Record, csv};
 use crate::http::Problem;
 use crate::http::extract::{Auditor, Fields, Form, Query, Staff, USUAL, Wrong, limit, time};
-use crate::journal::JournalError;
 
 /// How the log is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,25 +173,33 @@ async fn page(pages: impl FnOnce(u64) -> Pages, limit: u64) -> Result<HttpRespon
     Ok(HttpResponse::Ok().json(List { items, next }))
 }
 
-/// Pages as they are read, each when the one before it has been taken. A fault on the way ends the connection before the
-/// body does, so that nobody takes a part for the whole.
+/// How many pages are opened and written at a time, while the next one is read.
+const OPENED_AT_ONCE: usize = 2;
+
+/// Pages as they are read, each when one of those before it has been taken. A fault on the way ends the connection before
+/// the body does, so that nobody takes a part for the whole.
 fn whole(
     pages: Pages,
     media_type: &'static str,
     first: Vec<u8>,
     write: fn(&[Record]) -> Vec<u8>,
 ) -> HttpResponse {
-    let rest = stream::try_unfold(pages, move |mut pages| async move {
-        match pages.next().await {
-            Ok(page) => Ok(page.map(|page| (Bytes::from(write(&page)), pages))),
+    let sealed = stream::try_unfold(pages, |mut pages| async move {
+        match pages.next_sealed().await {
+            Ok(page) => Ok(page.map(|page| (page, pages))),
             Err(error) => {
                 tracing::warn!(%error, "an export of the log was cut off");
-                Err(error)
+                Err(Box::<dyn std::error::Error>::from(error))
             }
         }
     });
-    let first = stream::iter([Ok::<_, JournalError>(Bytes::from(first))]);
-    HttpResponse::Ok().content_type(media_type).streaming(futures_util::StreamExt::chain(first, rest))
+    // On threads of their own, so that those who ask for little do not wait for him who asks for much.
+    let written = sealed.map_ok(move |page| async move {
+        Ok(spawn_blocking(move || Bytes::from(write(&page.open()))).await?)
+    });
+    let first = stream::iter([Ok(Bytes::from(first))]);
+    let body = first.chain(written.try_buffered(OPENED_AT_ONCE));
+    HttpResponse::Ok().content_type(media_type).streaming(body)
 }
 
 pub(super) fn lines(records: &[Record]) -> Vec<u8> {
