@@ -1,18 +1,23 @@
 //! The log as it grows.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use counterfoil::clock::{Clock as _, SystemClock};
-use counterfoil::database::Database;
-use counterfoil::journal::sequencer::Sequencer;
 use counterfoil_domain::values::Role;
-use futures_util::future::join_all;
-use reqwest::{Method, Response};
+use futures_util::{StreamExt as _, stream};
+use reqwest::{Method, Response, StatusCode};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::number;
-use crate::support::{Api, Authenticator, Node, SignedIn, TestApp, TestDatabase};
+use crate::support::{Api, Node, SignedIn, TestApp, TestDatabase};
+
+/// Whether a service that is overloaded, stopping or starting says so.
+fn is_for_now(status: StatusCode) -> bool {
+    matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT)
+}
 
 /// A connection that follows.
 struct Following {
@@ -22,18 +27,23 @@ struct Following {
 
 impl Following {
     async fn after(api: &Api, auditor: &SignedIn, query: &str, last: Option<i64>) -> Self {
+        Self::try_after(api, auditor, query, last).await.unwrap()
+    }
+
+    /// None when the service does not answer, or answers that it cannot for now.
+    async fn try_after(api: &Api, auditor: &SignedIn, query: &str, last: Option<i64>) -> Option<Self> {
         let path = format!("/audit/events/stream/?reason=watching{query}");
         let mut request = api.request(Method::GET, &path).bearer_auth(&auditor.access);
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
-        let response = request.send().await.unwrap();
+        let response = request.send().await.ok().filter(|response| !is_for_now(response.status()))?;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response, text: String::new() }
+        Some(Self { response, text: String::new() })
     }
 
-    /// The position and the type of the next event; none when the service ended it.
+    /// The position and the type of the next event; none when the connection has ended.
     async fn next(&mut self) -> Option<(i64, String)> {
         loop {
             while let Some((event, rest)) = self.text.split_once("\n\n") {
@@ -47,68 +57,131 @@ impl Following {
                 }
             }
             let chunk = tokio::time::timeout(Duration::from_secs(20), self.response.chunk()).await;
-            self.text += std::str::from_utf8(&chunk.expect("a heartbeat at least").unwrap()?).unwrap();
+            let chunk = chunk.expect("a heartbeat at least").ok().flatten()?;
+            self.text += std::str::from_utf8(&chunk).unwrap();
         }
     }
 }
 
-#[tokio::test]
-async fn followers_see_every_event_once_and_in_order_across_disconnects() {
+/// How many clients send commands.
+const CLIENTS: usize = 64;
+
+/// Refreshes a device so often, at whichever address the service has; again where no answer comes, since it may have
+/// happened and the answer got lost.
+async fn refresh(apis: watch::Receiver<Api>, mut token: String, times: usize, done: &AtomicUsize) {
+    for _ in 0..times {
+        token = loop {
+            let request = apis.borrow().request(Method::POST, "/accounts/refresh/");
+            match Api::try_send(request.json(&json!({ "refresh_token": token }))).await {
+                Ok(answer) if !is_for_now(answer.status) => {
+                    break answer.ok()["refresh_token"].as_str().unwrap().to_owned();
+                }
+                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Follows until it has come to that position, and leaves and comes back again and again. What it saw, and over how many
+/// connections.
+async fn follow(
+    apis: watch::Receiver<Api>,
+    auditor: SignedIn,
+    last: Arc<AtomicI64>,
+    mut random: fastrand::Rng,
+) -> (Vec<i64>, u32) {
+    let (mut seen, mut connections) = (Vec::new(), 0);
+    let far_enough = |seen: &[i64]| seen.last().is_some_and(|seen| *seen >= last.load(Ordering::Relaxed));
+    while !far_enough(&seen) {
+        let (api, from) = (apis.borrow().clone(), seen.last().copied().or(Some(0)));
+        let Some(mut following) = Following::try_after(&api, &auditor, "", from).await else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        connections += 1;
+        for _ in 0..random.u32(1..200) {
+            let Some((position, _)) = following.next().await else { break };
+            seen.push(position);
+            if far_enough(&seen) {
+                break;
+            }
+        }
+    }
+    (seen, connections)
+}
+
+/// The service is killed after a third of the commands and stopped after two; each time it is started again.
+/// COUNTERFOIL_FOLLOWED_COMMANDS, 2,000 by default, says how many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_see_every_event_once_and_in_order_across_disconnects_and_restarts() {
     let seed =
         std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    let commands: usize =
+        std::env::var("COUNTERFOIL_FOLLOWED_COMMANDS").map_or(2_000, |n| n.parse().unwrap());
     eprintln!("SEED={seed}");
-    let app = TestApp::start().await;
-    let auditors =
-        join_all((0..3).map(async |n| app.staff(&format!("+98912123456{n}"), Role::Auditor).await)).await;
-    let devices = join_all((0..10).map(async |n| app.api.sign_in(&format!("+98912123457{n}")).await)).await;
-    let sequencer = Sequencer::new(Database::new(&app.database.url.0, 2).unwrap());
-    let numbering = tokio::spawn(async move {
-        loop {
-            sequencer.look().await.unwrap();
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    let database = TestDatabase::new();
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("audit-follow");
+    drop(std::fs::remove_dir_all(&folder));
+    let environment = [
+        ("DATABASE_URL", database.url.0.as_str()),
+        ("COUNTERFOIL__TOKENS__ACCESS_LIFETIME", "3600"),
+        ("COUNTERFOIL__SESSIONS__REFRESH_GRACE", "60"),
+    ];
+    let mut node = Node::start(&folder, &environment);
+    let mut auditors = Vec::new();
+    for n in 0..3 {
+        auditors.push(node.staff(&folder, &environment, &format!("+98912123456{n}"), Role::Auditor).await);
+    }
+    let signing_in = (0..CLIENTS).map(|n| {
+        let api = node.api.clone();
+        async move { api.sign_in(&format!("+9891212346{n:02}")).await }
     });
+    let devices: Vec<SignedIn> = stream::iter(signing_in).buffered(8).collect().await;
 
+    let (moved, apis) = watch::channel(node.api.clone());
     // Until it is known, no follower has come to it.
     let last = Arc::new(AtomicI64::new(i64::MAX));
     let followers = auditors.into_iter().zip(0..).map(|(auditor, n)| {
-        let (api, last, mut random) = (app.api.clone(), last.clone(), fastrand::Rng::with_seed(seed + n));
-        tokio::spawn(async move {
-            let (mut seen, mut connections) = (Vec::new(), 0);
-            while seen.last().copied().unwrap_or(0) < last.load(Ordering::Relaxed) {
-                let from = seen.last().copied().or(Some(0));
-                let mut following = Following::after(&api, &auditor, "", from).await;
-                connections += 1;
-                for _ in 0..random.u32(1..200) {
-                    seen.push(following.next().await.unwrap().0);
-                    if seen.last() >= Some(&last.load(Ordering::Relaxed)) {
-                        break;
-                    }
-                }
-            }
-            (seen, connections)
-        })
+        tokio::spawn(follow(apis.clone(), auditor, last.clone(), fastrand::Rng::with_seed(seed + n)))
     });
     let followers: Vec<_> = followers.collect();
-    join_all(devices.into_iter().map(async |device| {
-        let mut refresh = device.refresh;
-        for _ in 0..200 {
-            let tokens = app.api.refresh(&refresh).await.ok();
-            refresh = tokens["refresh_token"].as_str().unwrap().to_owned();
+    let (done, began) = (Arc::new(AtomicUsize::new(0)), Instant::now());
+    let clients = devices.into_iter().map(|device| {
+        let (apis, done) = (apis.clone(), done.clone());
+        tokio::spawn(async move { refresh(apis, device.refresh, commands / CLIENTS, &done).await })
+    });
+    let clients: Vec<_> = clients.collect();
+    for third in 1..3 {
+        while done.load(Ordering::Relaxed) < commands / 3 * third {
+            assert!(!clients.iter().all(JoinHandle::is_finished), "the clients have stopped");
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    }))
-    .await;
-    last.store(app.database.value("SELECT count(*) FROM events").await, Ordering::Relaxed);
+        node = tokio::task::block_in_place(|| {
+            if third == 1 {
+                node.kill();
+            } else {
+                assert!(node.stop());
+            }
+            Node::start(&folder, &environment)
+        });
+        moved.send(node.api.clone()).unwrap();
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+    eprintln!("{commands} commands in {:?}", began.elapsed());
+    last.store(database.value("SELECT count(*) FROM events").await, Ordering::Relaxed);
     // So that whoever waits for more hears that there is none.
-    app.api.sign_in("+989121234599").await;
+    node.api.sign_in("+989121234599").await;
     for follower in followers {
         let (seen, connections) = follower.await.unwrap();
-        assert!(seen.len() > 2_000, "{}", seen.len());
-        assert_eq!(seen, (1..=seen.len() as i64).collect::<Vec<_>>(), "seed {seed}");
+        assert!(seen.len() > commands / CLIENTS * CLIENTS, "{}", seen.len());
+        assert!(seen.iter().copied().eq(1..=seen.len() as i64), "seed {seed}");
         eprintln!("{} events over {connections} connections", seen.len());
         assert!(connections > 3);
     }
-    numbering.abort();
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[tokio::test]
@@ -158,17 +231,9 @@ async fn a_service_that_stops_waits_for_no_follower() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("audit-stop");
     let environment = [("DATABASE_URL", database.url.0.as_str())];
     let node = Node::start(&folder, &environment);
-    let auditor = node.api.sign_in("+989121234560").await;
-    let grant = ["accounts", "grant", "+989121234560", "auditor"];
-    let granted = Node::command(&folder, &environment)
-        .env("COUNTERFOIL_PROFILE", "development")
-        .args(grant)
-        .output()
-        .unwrap();
-    assert!(granted.status.success(), "{granted:?}");
-    Authenticator::enrol(&node.api, &auditor, SystemClock.now()).await;
+    let auditor = node.staff(&folder, &environment, "+989121234560", Role::Auditor).await;
     let mut following = Following::after(&node.api, &auditor, "&type=LimitsLifted", None).await;
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let stopping = tokio::task::spawn_blocking(move || node.stop());
     assert_eq!(following.next().await, None);
     assert!(stopping.await.unwrap());

@@ -7,9 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use counterfoil::clock::{Clock as _, SystemClock};
+use counterfoil_domain::values::Role;
 use serde_json::Value;
 
-use super::Api;
+use super::{Api, Authenticator, SignedIn};
 
 /// A running server process; killed with this value.
 pub struct Node {
@@ -67,6 +69,26 @@ impl Node {
             .env("COUNTERFOIL__LIMITS__SHARED", "off")
             .envs(environment.iter().copied());
         command
+    }
+
+    /// Somebody who signs in by that number, has that role, given by whoever is at the server, and has just passed the second
+    /// factor.
+    pub async fn staff(
+        &self,
+        folder: &Path,
+        environment: &[(&str, &str)],
+        phone_number: &str,
+        role: Role,
+    ) -> SignedIn {
+        let device = self.api.sign_in(phone_number).await;
+        let granted = Self::command(folder, environment)
+            .env("COUNTERFOIL_PROFILE", "development")
+            .args(["accounts", "grant", phone_number, role.as_str()])
+            .output()
+            .unwrap();
+        assert!(granted.status.success(), "{granted:?}");
+        Authenticator::enrol(&self.api, &device, SystemClock.now()).await;
+        device
     }
 
     /// Tells the process to read its keyring again.
