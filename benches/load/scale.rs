@@ -25,8 +25,14 @@ use super::run::Bench;
 use super::scenario::{Same, SignIn};
 use super::service::Service;
 
+/// The figure's name, and its database's.
+pub const NAME: &str = "scale";
+
 /// How often each page is asked for.
 const TIMES: usize = 31;
+
+/// For how long the log is exported at most.
+const EXPORT_FOR: Duration = Duration::from_secs(300);
 
 /// Tables that grow with accounts and events. No page may read one of them from its beginning to its end.
 const LARGE: [&str; 8] =
@@ -361,31 +367,45 @@ fn asked(service: &Service, who: &Staff, path: &str) -> Measured {
 
 fn asked_once(service: &Service, who: &Staff, path: &str) -> Duration {
     let began = Instant::now();
-    download(service, who, path, |_| ());
+    download(service, who, path, |_| true);
     began.elapsed()
 }
 
-/// The whole answer, as it comes, and its length.
-fn download(service: &Service, who: &Staff, path: &str, mut came: impl FnMut(usize)) -> usize {
+/// What came of an answer.
+#[derive(Default)]
+struct Taken {
+    length: usize,
+    lines: usize,
+}
+
+/// An answer, as it comes; all of it, or as much as is wanted.
+fn download(service: &Service, who: &Staff, path: &str, mut more: impl FnMut(&Taken) -> bool) -> Taken {
     let mut stream = TcpStream::connect(("127.0.0.1", service.port)).unwrap();
     stream.write_all(&request(who, path, "connection: close\r\n")).unwrap();
-    let (mut buffer, mut length, mut end) = (vec![0; 256 * 1024], 0, Vec::new());
+    let (mut buffer, mut taken, mut end) = (vec![0; 256 * 1024], Taken::default(), Vec::new());
+    let mut last = 0;
     loop {
         let read = stream.read(&mut buffer).unwrap();
-        if read == 0 {
-            break;
+        let part = &buffer[..read];
+        assert!(taken.length > 0 || part.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(part));
+        if part.is_empty() {
+            // What comes as it is read comes in chunks, and the last says that it is the last.
+            let whole = !path.contains("format=") || end.ends_with(b"\r\n0\r\n\r\n");
+            assert!(whole, "{path} was cut off after {} bytes", taken.length);
+            return taken;
         }
-        if length == 0 {
-            assert!(buffer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&buffer[..read]));
+        taken.length += read;
+        for byte in part {
+            // After a record; a head or a chunk has a carriage return before its own.
+            taken.lines += usize::from(*byte == b'\n' && last == b'}');
+            last = *byte;
         }
-        length += read;
-        end.extend_from_slice(&buffer[read.saturating_sub(8)..read]);
+        end.extend_from_slice(&part[read.saturating_sub(8)..]);
         end.drain(..end.len().saturating_sub(8));
-        came(length);
+        if !more(&taken) {
+            return taken;
+        }
     }
-    let whole = !path.contains("ndjson") || end.ends_with(b"\r\n0\r\n\r\n");
-    assert!(whole, "{path} was cut off after {length} bytes");
-    length
 }
 
 /// The scans in the plans of what the service asks the database meanwhile, as PostgreSQL says that it has run them.
@@ -415,51 +435,51 @@ fn plans(bench: &Bench, meanwhile: impl FnOnce()) -> BTreeSet<String> {
     scans.collect()
 }
 
-/// The whole log as NDJSON, beside what PostgreSQL makes of its tables.
+/// The log as NDJSON, all of it where that takes no longer than [`EXPORT_FOR`], beside what PostgreSQL alone makes of as
+/// many events: as they come, and in the order of the log.
 fn export(bench: &mut Bench, service: &Service) {
     let auditor = staff(bench, service, "auditor");
-    let events = bench.psql("SELECT seq FROM sequencer").trim().parse::<f64>().unwrap();
+    let (rest, began) = (service.memory_mib(), Instant::now());
+    let (mut most, mut looked) = (rest, Instant::now());
+    let taken = download(service, &auditor, "/audit/events/?format=ndjson", |_| {
+        if looked.elapsed() > Duration::from_millis(100) {
+            looked = Instant::now();
+            most = most.max(service.memory_mib());
+        }
+        began.elapsed() < EXPORT_FOR
+    });
+    let seconds = began.elapsed().as_secs_f64();
+    let events = taken.lines as f64;
     let copy = |bench: &Bench, what: &str| {
         let began = Instant::now();
+        // By the way that has the first row at once: everything else would sort all of it on the disk.
         let settings =
             "SET enable_sort = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
+        let copy = format!("COPY ({what} LIMIT {}) TO STDOUT", taken.lines);
         let copied = Command::new("psql")
-            .args([
-                "-q",
-                &bench.url,
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-c",
-                settings,
-                "-c",
-                &format!("COPY {what} TO STDOUT"),
-            ])
+            .args(["-q", &bench.url, "-v", "ON_ERROR_STOP=1", "-c", settings, "-c", &copy])
             .stdout(Stdio::null())
             .status();
         assert!(copied.unwrap().success());
         events / began.elapsed().as_secs_f64()
     };
-    let table = copy(bench, "events");
-    let joined = copy(
+    let table = copy(bench, "SELECT * FROM events");
+    let in_order = copy(
         bench,
-        "(SELECT l.seq, e.* FROM ledger l JOIN events e ON e.aggregate_type = 'UserAccount' \
-           AND e.aggregate_id = l.account_id::text AND e.sequence = l.sequence ORDER BY l.seq)",
+        "SELECT l.seq, e.* FROM ledger l JOIN events e ON e.aggregate_type = 'UserAccount' \
+            AND e.aggregate_id = l.account_id::text AND e.sequence = l.sequence ORDER BY l.seq",
     );
-    let (rest, began) = (service.memory_mib(), Instant::now());
-    let (mut most, mut looked) = (rest, Instant::now());
-    let length = download(service, &auditor, "/audit/events/?format=ndjson", |_| {
-        if looked.elapsed() > Duration::from_millis(100) {
-            looked = Instant::now();
-            most = most.max(service.memory_mib());
-        }
-    });
-    let seconds = began.elapsed().as_secs_f64();
-    bench.report.figure("scale_copy_events_per_second", table);
-    bench.report.figure("scale_copy_in_order_events_per_second", joined);
-    bench.report.figure("scale_export_events_per_second", events / seconds);
-    bench.report.figure("scale_export_mb_per_second", length as f64 / 1e6 / seconds);
-    bench.report.figure("scale_export_vs_copy", events / seconds / table);
-    bench.report.figure("scale_export_vs_copy_in_order", events / seconds / joined);
-    bench.report.figure("scale_export_memory_before_mib", rest);
-    bench.report.figure("scale_export_memory_most_mib", most);
+    for (name, figure) in [
+        ("events", events),
+        ("events_per_second", events / seconds),
+        ("mb_per_second", taken.length as f64 / 1e6 / seconds),
+        ("memory_before_mib", rest),
+        ("memory_most_mib", most),
+        ("copy_events_per_second", table),
+        ("copy_in_order_events_per_second", in_order),
+        ("vs_copy", events / seconds / table),
+        ("vs_copy_in_order", events / seconds / in_order),
+    ] {
+        bench.report.figure(&format!("scale_export_{name}"), figure);
+    }
 }
