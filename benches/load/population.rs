@@ -13,6 +13,7 @@ use counterfoil::entropy;
 use counterfoil::journal::{Address, Commit, Journal};
 use counterfoil::keyring::Keyring;
 use counterfoil::otp::OtpCodes;
+use counterfoil::second_factors::SecondFactors;
 use counterfoil::settings::Sources;
 use counterfoil::test_identifiers::TestIdentifiers;
 use counterfoil_domain::user_account::commands::{
@@ -112,6 +113,7 @@ impl Population {
         let services = Services {
             codes: Arc::new(codes.clone()),
             clients: Arc::new(ClientMarks::new(keyring)),
+            second_factors: Arc::new(SecondFactors::new(keyring, "")),
             policy: Arc::new(policy),
         };
         let visits = stream::iter(self.visits()).map(|visit| visit.happen(journal, &codes, &services));

@@ -17,7 +17,8 @@ use counterfoil::http::Cursors;
 use counterfoil::journal::Journal;
 use counterfoil::keyring::Keyring;
 use counterfoil::personal_data::PersonalData;
-use serde_json::Value;
+use serde_json::{Value, json};
+use totp_rs::Secret;
 
 use super::client::{Measured, complete, measured};
 use super::population::{BUSY_ADDRESS, Person, Population, RARE_DEVICE};
@@ -35,8 +36,17 @@ const TIMES: usize = 31;
 const EXPORT_FOR: Duration = Duration::from_secs(300);
 
 /// Tables that grow with accounts and events. No page may read one of them from its beginning to its end.
-const LARGE: [&str; 8] =
-    ["events", "ledger", "heads", "identifiers", "account_keys", "profiles", "user_logins", "login_history"];
+const LARGE: [&str; 9] = [
+    "events",
+    "ledger",
+    "heads",
+    "identifiers",
+    "account_keys",
+    "profiles",
+    "user_logins",
+    "login_history",
+    "statistics_devices",
+];
 
 /// A page that somebody asks for.
 struct Page {
@@ -58,7 +68,7 @@ pub fn measure(bench: &mut Bench, people: u32, keep: bool) {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    if psql("SELECT FROM pg_database WHERE datname = 'scale'").is_empty() {
+    if psql("SELECT 1 FROM pg_database WHERE datname = 'scale'").is_empty() {
         psql("CREATE DATABASE scale");
     }
     // Plans of what the service asks, when it is asked to tell them.
@@ -89,7 +99,7 @@ fn populate(bench: &mut Bench, population: Population) {
     let service = Service::start(&bench.folder, &bench.url);
     let events = u64::from(population.people) / 100 * 1_003;
     let ledger = |bench: &Bench| {
-        let seqs = bench.psql("SELECT s.seq, f.seq FROM sequencer s, followers f");
+        let seqs = bench.psql("SELECT s.seq, min(f.seq) FROM sequencer s, followers f GROUP BY s.seq");
         let (numbered, followed) = seqs.trim().split_once('|').unwrap();
         (numbered.parse::<u64>().unwrap(), followed.parse::<u64>().unwrap())
     };
@@ -283,6 +293,15 @@ fn admin_pages(bench: &Bench, known: &Known) -> Vec<Page> {
     }
     let path = format!("/admin/accounts/{of_account}/");
     pages.push(Page { name: "account by id".to_owned(), path });
+    for (name, query) in [
+        ("statistics, a day by the hour", String::new()),
+        ("statistics, 31 days by the hour", format!("?since={}&until={}", at(30), at(90))),
+        ("statistics, 30 days", "?by=day".to_owned()),
+        ("statistics, 400 days", "?by=day&since=2025-10-25T00:00:00Z&until=2026-11-25T00:00:00Z".to_owned()),
+    ] {
+        pages.push(Page { name: name.to_owned(), path: format!("/admin/stats/{query}") });
+    }
+    pages.push(Page { name: "projections".to_owned(), path: "/admin/projections/".to_owned() });
     pages
 }
 
@@ -345,7 +364,26 @@ fn staff(bench: &Bench, service: &Service, role: &str) -> Staff {
         .output()
         .unwrap();
     assert!(granted.status.success(), "{granted:?}");
-    Staff { access: tokens.remove(0).access }
+    let access = tokens.remove(0).access;
+    pass_second_factor(service.port, &access);
+    Staff { access }
+}
+
+/// Sets an authenticator up, by the code that it shows.
+fn pass_second_factor(port: u16, access: &str) {
+    let post = async |path: &str, body: Value| {
+        let request = reqwest::Client::new().post(format!("http://127.0.0.1:{port}{path}"));
+        let answer = request.bearer_auth(access).json(&body).send().await.unwrap();
+        answer.error_for_status().unwrap().json::<Value>().await.unwrap()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let offered = post("/accounts/second-factor/", json!({})).await;
+        let secret = Secret::try_from_base32(offered["secret"].as_str().unwrap()).unwrap();
+        let authenticator = totp_rs::Builder::new().with_secret(secret).build().unwrap();
+        let code = authenticator.generate(SystemClock.now().timestamp().unsigned_abs()).to_string();
+        post("/accounts/second-factor/confirm/", json!({ "code": code })).await;
+    });
 }
 
 fn request(who: &Staff, path: &str, more: &str) -> Vec<u8> {
