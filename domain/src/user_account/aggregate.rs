@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::commands::UserAccountCommand;
 use super::{Policy, Refusal, UserAccount, UserAccountEvent};
@@ -16,7 +17,7 @@ use crate::values::{
 };
 
 /// What a code lets its bearer do. A code for one purpose is no code for another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// To sign in, and to sign up where there is no account yet.
@@ -45,7 +46,7 @@ impl Purpose {
 ///
 /// An account keeps codes and counters for each apart, so that whoever attacks it, which anybody can who knows a number,
 /// does not shut out the devices of its owner.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Asker {
     /// Anybody.

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
+use utoipa::ToSchema;
 
 use crate::user_account::{Asker, Purpose};
 use crate::values::{
@@ -34,7 +35,7 @@ pub struct UserAccountEvent {
 }
 
 /// What an event tells of who the person is. Personal: sealed in the log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Person {
     /// The number or address that was used or proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +55,7 @@ pub struct Person {
 }
 
 /// Who did something to an account that is not his own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
     /// Whoever runs the service, by the command line on the server.
@@ -64,7 +65,7 @@ pub enum Actor {
 }
 
 /// What happened, without anything personal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames, ToSchema)]
 pub enum Fact {
     /// A code was asked for and is to be sent to an identifier of this account, or one that it may become. A code to
     /// sign in makes any before it void. A code for another account to add the identifier only counts here: it is tried
@@ -359,7 +360,7 @@ pub enum Fact {
 }
 
 /// In which way a code is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CodeAsked {
     /// To sign in.
@@ -381,7 +382,7 @@ impl CodeAsked {
 }
 
 /// Why a code is not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CodeRefused {
     /// The last one was sent a moment ago.
@@ -395,7 +396,7 @@ pub enum CodeRefused {
 }
 
 /// Why a code does nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CodeRejected {
     /// It is not the code.
@@ -415,7 +416,7 @@ pub enum CodeRejected {
 }
 
 /// By what a second factor was passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SecondFactorProof {
     /// The code that the authenticator showed in that half minute.
@@ -441,7 +442,7 @@ impl SecondFactorProof {
 }
 
 /// Why a code of a second factor does nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FactorRejected {
     /// It is not a code of the authenticator, nor a recovery code.
@@ -455,7 +456,7 @@ pub enum FactorRejected {
 }
 
 /// What was missing where access was denied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Lack {
     /// The role.
@@ -473,7 +474,7 @@ impl Lack {
 }
 
 /// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SignOutReason {
     /// The person signed out on that device.

@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::DeviceName;
 
 /// What is known of the device and network a command came from. Personal: sealed in the log, never in a log line.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Client {
     /// The client's address; an IPv4 address mapped into IPv6 is kept as IPv4.
+    #[schema(value_type = String, example = "192.0.2.7")]
     pub ip: IpAddr,
     /// The `User-Agent` header, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,7 +32,7 @@ impl std::fmt::Debug for Client {
 ///
 /// Each is 16 bits of a hash under a key that is kept elsewhere: enough that one client in 65,536 is taken for
 /// another, and too few to say which of the world's networks it was, even with that key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClientMark {
     /// The `User-Agent` header but for its versions.
     pub device: u16,
@@ -61,7 +63,7 @@ impl ClientMark {
 }
 
 /// In what a client differs from the one before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientChange {
     /// The device is another.
@@ -73,8 +75,12 @@ pub enum ClientChange {
 }
 
 /// A `User-Agent` header, at most 255 characters of it, without control characters. Shown, never decided upon.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(
+    max_length = 255,
+    example = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+)]
 pub struct UserAgent(String);
 
 impl UserAgent {

@@ -4,5 +4,5 @@ use super::text::line_of_text;
 
 line_of_text! {
     /// The name of a device in the device list: 1 to 100 characters.
-    DeviceName, 100
+    DeviceName, 100, "My phone"
 }

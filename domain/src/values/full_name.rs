@@ -4,7 +4,7 @@ use super::text::line_of_text;
 
 line_of_text! {
     /// A person's name as the person writes it: 1 to 100 characters, any script.
-    FullName, 100
+    FullName, 100, "Ada Lovelace"
 }
 
 #[cfg(test)]

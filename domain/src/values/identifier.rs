@@ -1,11 +1,12 @@
 //! By what a person is known to us.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{EmailAddress, PhoneNumber};
 
 /// A phone number or an e-mail address: what a code is sent to, and what finds the account.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Identifier {
     /// A phone number.
@@ -15,7 +16,7 @@ pub enum Identifier {
 }
 
 /// The kind of an identifier, which is also the way a code takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
     /// A text message to a phone number.

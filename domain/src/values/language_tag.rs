@@ -1,10 +1,12 @@
 //! The language that a person is written to in.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The tag of a language (BCP 47), such as `fa` or `pt-BR`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(example = "fa")]
 pub struct LanguageTag(String);
 
 impl LanguageTag {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::text::{ascii_digit, is_invisible};
 
@@ -31,8 +32,9 @@ impl fmt::Display for Region {
 }
 
 /// A phone number that can receive a message, in E.164 form (`+989121234567`).
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(format = "phone-number", example = "+989121234567")]
 pub struct PhoneNumber(String);
 
 /// Why a text is no phone number we can send to.

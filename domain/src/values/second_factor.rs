@@ -1,13 +1,14 @@
 //! What proves a second factor.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::OtpCode;
 use super::text::{ascii_digit, is_invisible};
 
 /// Which of the half minutes since the beginning of 1970 a code of an authenticator is of (RFC 6238, section 4.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct TimeStep(pub u64);
 

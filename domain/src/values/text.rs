@@ -83,10 +83,11 @@ pub(super) fn is_invisible(c: char) -> bool {
 
 /// Declares a type that holds one line of printable text.
 macro_rules! line_of_text {
-    ($(#[$doc:meta])* $name:ident, $max:expr) => {
+    ($(#[$doc:meta])* $name:ident, $max:tt, $example:tt) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
         #[serde(transparent)]
+        #[schema(format = "line-of-text", min_length = 1, max_length = $max, example = $example)]
         pub struct $name(String);
 
         impl $name {

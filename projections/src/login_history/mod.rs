@@ -9,6 +9,7 @@ use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, SessionId};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::ReadModel;
@@ -104,23 +105,29 @@ impl Project for LoginHistoryChange {
 }
 
 /// A line of a person's history, in the form that clients of the API know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = HistoryLine)]
 pub struct Line {
     /// Which of the account's events it tells of.
     pub sequence: i64,
     /// When that was.
     pub at: Option<DateTime<Utc>>,
     /// What happened: the event's name.
+    #[schema(example = "LoggedIn")]
     pub event: Option<String>,
     /// To which session.
     pub session_id: Option<Uuid>,
     /// Why.
+    #[schema(example = "signed_out")]
     pub reason: Option<String>,
     /// The name that the device gave itself.
+    #[schema(example = "My phone")]
     pub device_name: Option<String>,
     /// The `User-Agent` header.
+    #[schema(example = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")]
     pub user_agent: Option<String>,
     /// The address.
+    #[schema(value_type = Option<String>, example = "192.0.2.7")]
     pub ip_address: Option<IpAddr>,
 }
 

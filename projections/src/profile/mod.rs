@@ -10,6 +10,7 @@ use counterfoil_domain::values::{AccountId, Channel, EmailAddress, Identifier, P
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
 use tokio_postgres::Row;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::ReadModel;
@@ -114,15 +115,18 @@ impl ProfileChange {
 }
 
 /// A person's profile, in the form that clients of the API know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Profile {
     /// The account.
     pub id: AccountId,
     /// The proved phone number, in E.164 form.
+    #[schema(example = "+989121234567")]
     pub phone_number: Option<String>,
     /// The proved e-mail address.
+    #[schema(example = "ada@example.com")]
     pub email: Option<String>,
     /// The name the person gave.
+    #[schema(example = "Ada Lovelace")]
     pub fullname: Option<String>,
     /// Whether the account may be used.
     pub is_active: bool,

@@ -7,6 +7,7 @@ use deadpool_postgres::GenericClient;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Profile;
@@ -38,7 +39,7 @@ pub struct Position {
 }
 
 /// An account, as it stands in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Account {
     /// Its profile.
     #[serde(flatten)]

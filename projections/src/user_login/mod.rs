@@ -10,6 +10,7 @@ use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Generation, SessionId};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::ReadModel;
@@ -117,15 +118,18 @@ impl Project for UserLoginChange {
 }
 
 /// A device that is signed in, in the form that clients of the API know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Device {
     /// Its session.
     pub id: SessionId,
     /// The name it has been given; else what its `User-Agent` header says it is, where that can be told.
+    #[schema(example = "My phone")]
     pub device_name: Option<String>,
     /// The `User-Agent` header it last sent.
+    #[schema(example = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")]
     pub user_agent: Option<String>,
     /// The address it was last used from.
+    #[schema(value_type = Option<String>, example = "192.0.2.7")]
     pub ip_address: Option<IpAddr>,
     /// When it signed in.
     pub signed_in_at: DateTime<Utc>,

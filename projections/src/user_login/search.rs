@@ -13,6 +13,7 @@ use deadpool_postgres::GenericClient;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::device_kind;
@@ -65,19 +66,23 @@ pub struct Position {
 }
 
 /// A device session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DeviceSession {
     /// The session.
     pub id: SessionId,
     /// Whose it is.
     pub account_id: AccountId,
     /// Where the code that proved it had gone.
+    #[schema(example = "phone")]
     pub channel: String,
     /// The name the device has been given; else what its `User-Agent` header says it is, where that can be told.
+    #[schema(example = "My phone")]
     pub device_name: Option<String>,
     /// The `User-Agent` header it last sent.
+    #[schema(example = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")]
     pub user_agent: Option<String>,
     /// The address it was last used from.
+    #[schema(value_type = Option<String>, example = "192.0.2.7")]
     pub ip_address: Option<IpAddr>,
     /// When it signed in.
     pub signed_in_at: DateTime<Utc>,
@@ -88,6 +93,7 @@ pub struct DeviceSession {
     /// When it was ended, if it was.
     pub ended_at: Option<DateTime<Utc>>,
     /// Why it was ended.
+    #[schema(example = "signed_out")]
     pub end_reason: Option<String>,
     /// Whether it is active now.
     pub active: bool,
