@@ -293,7 +293,7 @@ impl Application {
                 .wrap(http::cors(&shared.http.allowed_origins))
                 .wrap(from_fn(http::observe))
                 .wrap(NormalizePath::trim())
-                .configure(http::routes)
+                .configure(|config| http::routes(config, shared.http.docs))
         })
         .client_request_timeout(HEAD_WITHIN)
         .shutdown_timeout(DRAIN_SECONDS)

@@ -7,6 +7,7 @@ use counterfoil_projections::{ALL, FOLLOWING, ReadModel, statistics};
 use deadpool_postgres::Client;
 use serde::Serialize;
 use tokio_postgres::Row;
+use utoipa::ToSchema;
 
 mod claim;
 mod rebuilds;
@@ -72,7 +73,7 @@ impl Projection {
 }
 
 /// How a read model stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Standing {
     /// Its name.
     pub name: &'static str,
@@ -93,7 +94,7 @@ pub struct Standing {
 }
 
 /// Whether a read model's rows can be read as they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// They are in the form that this version reads.
@@ -117,7 +118,7 @@ impl fmt::Display for Standing {
 }
 
 /// A rebuild that is going on, or the last one.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Rebuild {
     /// When it began.
     pub began_at: DateTime<Utc>,

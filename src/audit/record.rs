@@ -8,12 +8,13 @@ use counterfoil_domain::values::{AccountId, Client};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio_postgres::Row;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::personal_data::AccountKeys;
 
 /// An event with its place in the log.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Record {
     /// Its number in the whole log, from 1, without a gap.
     pub position: i64,
@@ -35,6 +36,7 @@ pub struct Record {
     /// The request that it came with.
     pub request: Option<String>,
     /// What happened, as it is stored; null where the event is not there any more.
+    #[schema(value_type = Option<Object>)]
     pub fact: Option<Box<RawValue>>,
     /// Who the person is, where the event tells it and its key is there.
     pub person: Option<Person>,

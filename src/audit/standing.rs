@@ -13,19 +13,21 @@ use counterfoil_domain::values::{
 use cqrs_es::Aggregate as _;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::Change;
 use super::changes;
 use crate::journal::{Journal, JournalError};
 
 /// An account at a time, for people to read. What decisions go by is all in it, but what codes are derived from.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Standing {
     /// The time.
     pub at: DateTime<Utc>,
     /// How many events it had.
     pub version: i64,
     /// `unknown`, `pending` (nobody has proved an identifier), `active` or `suspended`.
+    #[schema(value_type = String, example = "active")]
     pub state: &'static str,
     /// Until when it was suspended; none where it was not, or until it would be reinstated.
     pub suspended_until: Option<DateTime<Utc>>,
@@ -48,7 +50,7 @@ pub struct Standing {
 }
 
 /// A second factor, without what is secret of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Factor {
     /// The authenticator that could be confirmed.
     pub offered: Option<AuthenticatorId>,
@@ -65,7 +67,8 @@ pub struct Factor {
 }
 
 /// A device that was signed in.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = SignedInThen)]
 pub struct SignedIn {
     /// The newest generation of its tokens.
     pub generation: Generation,
@@ -84,7 +87,7 @@ pub struct SignedIn {
 }
 
 /// Codes and tries, counted in the windows that end at the time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Counted {
     /// The code that could be redeemed to sign in.
     pub pending: Option<PendingCode>,
@@ -101,7 +104,7 @@ pub struct Counted {
 }
 
 /// A code that could be redeemed; nothing that would help to guess it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct PendingCode {
     /// Where it went.
     pub channel: Channel,
@@ -112,7 +115,7 @@ pub struct PendingCode {
 }
 
 /// One event, and what it made of the account.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Step {
     /// Which event of the account, from 1.
     pub step: i64,
@@ -127,10 +130,11 @@ pub struct Step {
 }
 
 /// An event of an account. What a decision went by is in it, that of a refusal too.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Event {
     /// Its kind.
     #[serde(rename = "type")]
+    #[schema(value_type = String, example = "LoggedIn")]
     pub event_type: &'static str,
     /// When it was decided.
     pub at: DateTime<Utc>,

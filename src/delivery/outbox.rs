@@ -12,6 +12,7 @@ use counterfoil_domain::values::{AccountId, ChallengeNonce, Channel, Identifier}
 use deadpool_postgres::Client;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Error, Row};
+use utoipa::ToSchema;
 
 use super::Notice;
 use crate::language::Language;
@@ -247,7 +248,7 @@ pub async fn prune(db: &Client, expired_by: DateTime<Utc>) -> Result<u64, Error>
 }
 
 /// A message and what became of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Delivery {
     /// When it was asked for.
     pub asked_at: DateTime<Utc>,

@@ -8,9 +8,10 @@ use counterfoil_projections::statistics::Span;
 use deadpool_postgres::Client;
 use serde::Serialize;
 use tokio_postgres::Error;
+use utoipa::ToSchema;
 
 /// Messages, by what became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Outcomes {
     /// A gateway took them.
     pub sent: i64,

@@ -1,44 +1,127 @@
-//! The bodies of answers that more than one endpoint gives.
+//! Answers: their forms, by which the document knows them, and the bodies that more than one endpoint gives.
+
+use std::marker::PhantomData;
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Responder};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cookies;
+use super::document::{Described, Operation};
 use super::extract::is_our_page;
 use crate::accounts::CodeOnItsWay;
 use crate::language::Language;
 use crate::settings::{Cookies, HttpPolicy};
 use crate::tokens::IssuedTokens;
 
-/// A code is on its way.
-#[derive(Serialize)]
-struct CodeAnswer<'a> {
-    detail: String,
-    expires_in: u64,
-    resend_after: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'a str>,
+/// An answer of the form `F`.
+pub(super) struct Sent<F>(HttpResponse, PhantomData<F>);
+
+impl<F> Sent<F> {
+    /// That response, which has the form.
+    pub fn new(response: HttpResponse) -> Self {
+        Self(response, PhantomData)
+    }
 }
 
-pub(super) fn code_sent(code: &CodeOnItsWay, language: Language) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CONTENT_LANGUAGE, language.tag())).json(CodeAnswer {
+impl<F> Responder for Sent<F> {
+    type Body = actix_web::body::BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        self.0
+    }
+}
+
+impl<F: Described> Described for Sent<F> {
+    fn describe(operation: &mut Operation) {
+        F::describe(operation);
+    }
+}
+
+/// The form of 200 with a `T` as JSON.
+pub(super) struct Json<T>(PhantomData<T>);
+
+impl<T: ToSchema> Described for Json<T> {
+    fn describe(operation: &mut Operation) {
+        let schema = operation.schema::<T>();
+        operation.answer(200, "As wanted.", [("application/json", schema)]);
+    }
+}
+
+/// The form of 204.
+pub(super) enum NoContent {}
+
+impl Described for NoContent {
+    fn describe(operation: &mut Operation) {
+        operation.answer(204, "Done.", []);
+    }
+}
+
+/// 200 with that body.
+pub(super) fn json<T: Serialize>(body: T) -> Sent<Json<T>> {
+    with_json(&mut HttpResponse::Ok(), body)
+}
+
+/// An answer begun, completed with that body.
+pub(super) fn with_json<T: Serialize>(response: &mut HttpResponseBuilder, body: T) -> Sent<Json<T>> {
+    Sent::new(response.json(body))
+}
+
+/// 204.
+pub(super) fn no_content() -> Sent<NoContent> {
+    Sent::new(HttpResponse::NoContent().finish())
+}
+
+/// A code is on its way.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CodeSent {
+    /// The same in words.
+    #[schema(example = "A code is on its way.")]
+    detail: String,
+    /// For how many seconds the code works.
+    #[schema(example = 300)]
+    expires_in: u64,
+    /// After how many seconds another can be asked for.
+    #[schema(example = 60)]
+    resend_after: u64,
+    /// The code itself, in the development profile only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "123456")]
+    code: Option<String>,
+}
+
+pub(super) fn code_sent(code: &CodeOnItsWay, language: Language) -> Sent<Json<CodeSent>> {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CONTENT_LANGUAGE, language.tag()));
+    let body = CodeSent {
         detail: language.message("code_sent"),
         expires_in: code.expires_in.as_secs(),
         resend_after: code.resend_after.as_secs(),
-        code: code.code.as_ref().map(|code| code.as_str()),
-    })
+        code: code.code.as_ref().map(|code| code.as_str().to_owned()),
+    };
+    with_json(&mut response, body)
 }
 
 /// A pair of tokens; the tokens themselves are left out where they are given in cookies only.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tokens)]
 pub(super) struct TokenAnswer {
+    /// For `Authorization: Bearer`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "cfa_1_…")]
     access_token: Option<String>,
+    /// To be traded for the next pair.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "cfr_1_…")]
     refresh_token: Option<String>,
+    #[schema(value_type = String, example = "Bearer")]
     token_type: &'static str,
+    /// For how many seconds the access token works.
+    #[schema(example = 600)]
     expires_in: i64,
+    /// For how many seconds the refresh token works.
+    #[schema(example = 2_592_000)]
     refresh_expires_in: i64,
 }
 

@@ -2,10 +2,29 @@
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 
 use crate::app::State;
+use crate::http::answer::Sent;
+use crate::http::document::{Described, Operation, Told};
+
+/// The form of a JSON Web Key Set.
+pub enum KeySet {}
+
+impl Described for KeySet {
+    fn describe(operation: &mut Operation) {
+        let key = ObjectBuilder::new().schema_type(Type::Object);
+        let set = ObjectBuilder::new().property("keys", ArrayBuilder::new().items(key)).required("keys");
+        operation.answer(200, "The keys.", [("application/json", set.into())]);
+    }
+}
+
+pub const GET: Told =
+    Told { id: "publicKeys", summary: "The public keys of access tokens (RFC 7517)", ..Told::NOTHING };
 
 /// A JSON Web Key Set (RFC 7517). It may be a minute old: a key is pending for longer than that before it signs.
-pub async fn get(state: web::Data<State>) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=60")).json(state.tokens.public_keys())
+pub async fn get(state: web::Data<State>) -> Sent<KeySet> {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CACHE_CONTROL, "public, max-age=60"));
+    Sent::new(response.json(state.tokens.public_keys()))
 }

@@ -6,16 +6,17 @@ mod answer;
 mod audit;
 mod cookies;
 mod cors;
+mod docs;
+mod document;
 mod extract;
 mod key_set;
 mod oauth;
 mod observe;
 mod operations;
 mod problem;
+mod route;
 
-use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{Resource, Route, guard};
 
 pub use admin::Cursors;
 pub use cors::cors;
@@ -24,10 +25,10 @@ pub use observe::{observe, request_id};
 pub use problem::Problem;
 
 use crate::session_links;
-use operations::{healthz, metrics, readyz};
+use route::{DELETE, GET, PATCH, POST, Resource, STREAM, at, on};
 
-/// Every path, its methods and their handlers. A path answers with and without its trailing slash.
-pub fn routes(config: &mut ServiceConfig) {
+/// Every path, its methods, their handlers, and what the document tells of them beyond the handlers' signatures.
+fn table() -> Vec<Resource> {
     use accounts::{
         devices, disown, history, identifiers, login, logout, logout_all, profile, refresh, resend,
         second_factor, token_verify, verify,
@@ -36,127 +37,80 @@ pub fn routes(config: &mut ServiceConfig) {
     use audit::{accounts as audited_accounts, events, stream};
     use oauth::{ended_sessions, introspect, revoke};
 
-    config
-        .service(resource("/accounts/login", [web::post().to(login::post)], &[Method::POST]))
-        .service(resource("/accounts/verify", [web::post().to(verify::post)], &[Method::POST]))
-        .service(resource("/accounts/verify/resend", [web::post().to(resend::post)], &[Method::POST]))
-        .service(resource("/accounts/refresh", [web::post().to(refresh::post)], &[Method::POST]))
-        .service(resource("/accounts/token/verify", [web::post().to(token_verify::post)], &[Method::POST]))
-        .service(resource(
-            "/accounts/profile",
-            [get().to(profile::get), web::patch().to(profile::patch)],
-            &[Method::GET, Method::HEAD, Method::PATCH],
-        ))
-        .service(resource("/accounts/profile/update", [web::patch().to(profile::patch)], &[Method::PATCH]))
-        .service(resource("/accounts/logout", [web::post().to(logout::post)], &[Method::POST]))
-        .service(resource("/accounts/logout/all", [web::post().to(logout_all::post)], &[Method::POST]))
-        .service(resource("/accounts/history", [get().to(history::get)], &[Method::GET, Method::HEAD]))
-        .service(resource("/accounts/devices", [get().to(devices::get)], &[Method::GET, Method::HEAD]))
-        .service(resource(
-            &format!("{}/{{link}}", session_links::PATH),
-            [get().to(disown::get), web::post().to(disown::post)],
-            &[Method::GET, Method::HEAD, Method::POST],
-        ))
-        .service(resource(
-            "/accounts/devices/{id}",
-            [web::patch().to(devices::patch), web::delete().to(devices::delete)],
-            &[Method::PATCH, Method::DELETE],
-        ))
-        .service(resource("/accounts/identifiers", [web::post().to(identifiers::post)], &[Method::POST]))
-        .service(resource(
-            "/accounts/identifiers/verify",
-            [web::post().to(identifiers::verify)],
-            &[Method::POST],
-        ))
-        .service(resource(
-            "/accounts/second-factor",
-            [get().to(second_factor::get), web::post().to(second_factor::post)],
-            &[Method::GET, Method::HEAD, Method::POST],
-        ))
-        .service(resource(
-            "/accounts/second-factor/confirm",
-            [web::post().to(second_factor::confirm)],
-            &[Method::POST],
-        ))
-        .service(resource(
-            "/accounts/second-factor/verify",
-            [web::post().to(second_factor::verify)],
-            &[Method::POST],
-        ))
-        .service(resource(
-            "/accounts/second-factor/recovery-codes",
-            [web::post().to(second_factor::renew)],
-            &[Method::POST],
-        ))
-        .service(resource(
-            "/admin/device-sessions",
-            [get().to(device_sessions::get)],
-            &[Method::GET, Method::HEAD],
-        ))
-        .service(resource(
-            "/admin/device-sessions/{id}",
-            [web::delete().to(device_sessions::delete)],
-            &[Method::DELETE],
-        ))
-        .service(resource("/admin/accounts", [get().to(all_accounts::list)], &[Method::GET, Method::HEAD]))
-        .service(resource(
-            "/admin/accounts/{id}",
-            [get().to(all_accounts::get)],
-            &[Method::GET, Method::HEAD],
-        ))
-        .service(resource(
-            "/admin/accounts/{id}/suspend",
-            [web::post().to(all_accounts::suspend)],
-            &[Method::POST],
-        ))
-        .service(resource(
-            "/admin/accounts/{id}/reinstate",
-            [web::post().to(all_accounts::reinstate)],
-            &[Method::POST],
-        ))
-        .service(resource(
-            "/admin/accounts/{id}/sign-out",
-            [web::post().to(all_accounts::sign_out)],
-            &[Method::POST],
-        ))
-        .service(resource(
-            "/admin/accounts/{id}/roles",
-            [web::post().to(all_accounts::change_roles)],
-            &[Method::POST],
-        ))
-        .service(resource("/admin/projections", [get().to(projections::get)], &[Method::GET, Method::HEAD]))
-        .service(resource(
-            "/admin/projections/{name}/rebuild",
-            [web::post().to(projections::rebuild)],
-            &[Method::POST],
-        ))
-        .service(resource("/admin/stats", [get().to(statistics::get)], &[Method::GET, Method::HEAD]))
-        .service(resource("/audit/events", [get().to(events::get)], &[Method::GET, Method::HEAD]))
-        .service(resource("/audit/events/stream", [web::get().to(stream::get)], &[Method::GET]))
-        .service(resource(
-            "/audit/accounts/{id}",
-            [get().to(audited_accounts::get)],
-            &[Method::GET, Method::HEAD],
-        ))
-        .service(resource("/oauth/introspect", [web::post().to(introspect::post)], &[Method::POST]))
-        .service(resource("/oauth/ended-sessions", [web::get().to(ended_sessions::get)], &[Method::GET]))
-        .service(resource("/oauth/revoke", [web::post().to(revoke::post)], &[Method::POST]))
-        .service(resource("/.well-known/jwks.json", [get().to(key_set::get)], &[Method::GET, Method::HEAD]))
-        .service(resource("/healthz", [get().to(healthz)], &[Method::GET, Method::HEAD]))
-        .service(resource("/readyz", [get().to(readyz)], &[Method::GET, Method::HEAD]))
-        .service(resource("/metrics", [get().to(metrics)], &[Method::GET, Method::HEAD]))
-        .default_service(web::to(|| async { Err::<(), _>(Problem::NotFound) }));
+    vec![
+        at("/accounts/login/", [on(POST, login::post, login::POST)]),
+        at("/accounts/verify/", [on(POST, verify::post, verify::POST)]),
+        at("/accounts/verify/resend/", [on(POST, resend::post, resend::POST)]),
+        at("/accounts/refresh/", [on(POST, refresh::post, refresh::POST)]),
+        at("/accounts/token/verify/", [on(POST, token_verify::post, token_verify::POST)]),
+        at(
+            "/accounts/profile/",
+            [on(GET, profile::get, profile::GET), on(PATCH, profile::patch, profile::PATCH)],
+        ),
+        at("/accounts/profile/update/", [on(PATCH, profile::patch, profile::PATCH_UPDATE)]),
+        at("/accounts/logout/", [on(POST, logout::post, logout::POST)]),
+        at("/accounts/logout/all/", [on(POST, logout_all::post, logout_all::POST)]),
+        at("/accounts/history/", [on(GET, history::get, history::GET)]),
+        at("/accounts/devices/", [on(GET, devices::get, devices::GET)]),
+        at(
+            "/accounts/devices/{id}/",
+            [on(PATCH, devices::patch, devices::PATCH), on(DELETE, devices::delete, devices::DELETE)],
+        ),
+        at("/accounts/identifiers/", [on(POST, identifiers::post, identifiers::POST)]),
+        at("/accounts/identifiers/verify/", [on(POST, identifiers::verify, identifiers::VERIFY)]),
+        at(
+            format!("{}/{{link}}", session_links::PATH),
+            [on(GET, disown::get, disown::GET), on(POST, disown::post, disown::POST)],
+        ),
+        at(
+            "/accounts/second-factor/",
+            [
+                on(GET, second_factor::get, second_factor::GET),
+                on(POST, second_factor::post, second_factor::POST),
+            ],
+        ),
+        at("/accounts/second-factor/confirm/", [on(POST, second_factor::confirm, second_factor::CONFIRM)]),
+        at("/accounts/second-factor/verify/", [on(POST, second_factor::verify, second_factor::VERIFY)]),
+        at("/accounts/second-factor/recovery-codes/", [on(POST, second_factor::renew, second_factor::RENEW)]),
+        at("/admin/device-sessions/", [on(GET, device_sessions::get, device_sessions::GET)]),
+        at("/admin/device-sessions/{id}/", [on(DELETE, device_sessions::delete, device_sessions::DELETE)]),
+        at("/admin/accounts/", [on(GET, all_accounts::list, all_accounts::LIST_TOLD)]),
+        at("/admin/accounts/{id}/", [on(GET, all_accounts::get, all_accounts::GET)]),
+        at("/admin/accounts/{id}/suspend/", [on(POST, all_accounts::suspend, all_accounts::SUSPEND)]),
+        at("/admin/accounts/{id}/reinstate/", [on(POST, all_accounts::reinstate, all_accounts::REINSTATE)]),
+        at("/admin/accounts/{id}/sign-out/", [on(POST, all_accounts::sign_out, all_accounts::SIGN_OUT)]),
+        at("/admin/accounts/{id}/roles/", [on(POST, all_accounts::change_roles, all_accounts::CHANGE_ROLES)]),
+        at("/admin/projections/", [on(GET, projections::get, projections::GET)]),
+        at("/admin/projections/{name}/rebuild/", [on(POST, projections::rebuild, projections::REBUILD)]),
+        at("/admin/stats/", [on(GET, statistics::get, statistics::GET)]),
+        at("/audit/events/", [on(GET, events::get, events::GET)]),
+        at("/audit/events/stream/", [on(STREAM, stream::get, stream::GET)]),
+        at("/audit/accounts/{id}/", [on(GET, audited_accounts::get, audited_accounts::GET)]),
+        at("/oauth/introspect", [on(POST, introspect::post, introspect::POST)]),
+        at("/oauth/ended-sessions/", [on(STREAM, ended_sessions::get, ended_sessions::GET)]),
+        at("/oauth/revoke", [on(POST, revoke::post, revoke::POST)]),
+        at("/.well-known/jwks.json", [on(GET, key_set::get, key_set::GET)]),
+        at("/healthz", [on(GET, operations::healthz, operations::HEALTHZ)]),
+        at("/readyz", [on(GET, operations::readyz, operations::READYZ)]),
+        at("/metrics", [on(GET, operations::metrics, operations::METRICS)]),
+        at("/openapi.json", [on(GET, docs::document, docs::DOCUMENT)]),
+    ]
 }
 
-/// GET, and HEAD, which is the same without its body (RFC 9110, section 9.3.2).
-fn get() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+/// Has the service answer at every path, and at those of the document where it is to be shown.
+pub fn routes(config: &mut ServiceConfig, with_document: bool) {
+    for resource in table() {
+        if with_document || resource.path != docs::PATH {
+            resource.register(config);
+        }
+    }
+    if with_document {
+        docs::pages(config);
+    }
+    config.default_service(web::to(|| async { Err::<(), _>(Problem::NotFound) }));
 }
 
-/// A path with its handlers; other methods are answered with the ones there are.
-fn resource<const N: usize>(path: &str, handlers: [Route; N], allowed: &'static [Method]) -> Resource {
-    handlers
-        .into_iter()
-        .fold(web::resource(path), Resource::route)
-        .default_service(web::to(move || async move { Err::<(), _>(Problem::MethodNotAllowed(allowed)) }))
+/// The OpenAPI document (version 3.1).
+pub fn document() -> serde_json::Value {
+    document::document(table())
 }

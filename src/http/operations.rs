@@ -1,27 +1,56 @@
-//! For whoever runs the service.
+//! For whoever runs the service, and for tools.
 
 use actix_web::{HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Problem;
+use super::answer::{self, Json, Sent};
+use super::document::{Described, Operation, Told};
 use crate::app::State;
 use crate::migrations;
 
-/// The process is there.
-pub async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "ok"}))
+/// How it is.
+#[derive(Serialize, ToSchema)]
+pub struct Condition {
+    #[schema(value_type = String, example = "ok")]
+    status: &'static str,
 }
 
-/// The database answers and its schema is the one this version needs.
-pub async fn readyz(state: web::Data<State>) -> Result<HttpResponse, Problem> {
+pub const HEALTHZ: Told = Told { id: "healthz", summary: "Whether the process is there", ..Told::NOTHING };
+
+pub async fn healthz() -> Sent<Json<Condition>> {
+    answer::json(Condition { status: "ok" })
+}
+
+pub const READYZ: Told = Told {
+    id: "readyz",
+    summary: "Whether requests can be answered",
+    details: "The database answers and its schema is the one that this version needs.",
+    problems: &[Problem::Unavailable],
+    ..Told::NOTHING
+};
+
+pub async fn readyz(state: web::Data<State>) -> Result<Sent<Json<Condition>>, Problem> {
     let current = migrations::are_current(state.database.reader()).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "not ready");
         false
     });
-    current.then(|| HttpResponse::Ok().json(json!({"status": "ready"}))).ok_or(Problem::Unavailable)
+    current.then(|| answer::json(Condition { status: "ready" })).ok_or(Problem::Unavailable)
 }
 
-/// The metrics, as Prometheus reads them.
-pub async fn metrics(state: web::Data<State>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(state.metrics.render())
+/// The form of metrics.
+pub enum Metrics {}
+
+impl Described for Metrics {
+    fn describe(operation: &mut Operation) {
+        operation.text("The metrics.", "text/plain; version=0.0.4");
+    }
+}
+
+pub const METRICS: Told =
+    Told { id: "metrics", summary: "The metrics, as Prometheus reads them", ..Told::NOTHING };
+
+pub async fn metrics(state: web::Data<State>) -> Sent<Metrics> {
+    Sent::new(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(state.metrics.render()))
 }

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::Refusal;
 use counterfoil_domain::values::Channel;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::accounts::AccountsError;
 use crate::database::DatabaseError;
@@ -23,6 +24,9 @@ use crate::projections::ClaimError;
 
 /// A field's complaints, each the name of a message.
 pub type FieldErrors = BTreeMap<String, Vec<&'static str>>;
+
+/// How long to wait, for the document.
+pub(super) const A_MINUTE: Duration = Duration::from_secs(60);
 
 /// An answer that is an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +45,7 @@ pub enum Problem {
     /// No such path.
     NotFound,
     /// The path has other methods.
-    MethodNotAllowed(&'static [Method]),
+    MethodNotAllowed(Vec<Method>),
     /// No credentials were sent.
     Unauthenticated,
     /// The access token is not valid, or its session has ended.
@@ -99,6 +103,11 @@ impl Problem {
     /// The answer to a field with that one complaint.
     pub fn invalid_field(name: &str, message: &'static str) -> Self {
         Self::InvalidFields(FieldErrors::from([(name.to_owned(), vec![message])]))
+    }
+
+    /// The answer to some field, for the document.
+    pub(super) fn an_invalid_field() -> Self {
+        Self::missing_field("the_field")
     }
 
     /// The answer to a number or an address that nothing is sent to here.
@@ -228,7 +237,8 @@ impl Problem {
         }
     }
 
-    fn status(&self) -> StatusCode {
+    /// The status, which many problems may share.
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::InvalidFields(_)
             | Self::MalformedBody
@@ -266,7 +276,8 @@ impl Problem {
         of.into_iter().find(|(problem, _)| problem == self).map(|(_, error)| error)
     }
 
-    fn retry_after(&self) -> Option<Duration> {
+    /// How long to wait before trying again, where that helps.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooManyTries(wait)
             | Self::TooManyRequests(wait)
@@ -301,37 +312,38 @@ impl Problem {
         }
     }
 
-    /// The answer in a language (RFC 9457).
-    pub fn render(&self, language: Language) -> HttpResponse {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            r#type: String,
-            title: String,
-            status: u16,
-            detail: String,
-            code: &'a str,
-            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-            errors: BTreeMap<&'a str, Vec<String>>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            error: Option<&'a str>,
-        }
-        let (status, code) = (self.status(), self.code());
+    /// What it is called in English.
+    pub(super) fn title(&self) -> String {
+        Language::default().title(self.code())
+    }
+
+    /// Its body in English.
+    pub(super) fn example(&self) -> serde_json::Value {
+        serde_json::to_value(self.body(Language::default())).expect("texts and numbers are JSON")
+    }
+
+    fn body(&self, language: Language) -> Body {
+        let code = self.code();
         let mut errors = BTreeMap::new();
         if let Self::InvalidFields(fields) = self {
             for (field, names) in fields {
-                errors.insert(field.as_str(), names.iter().map(|name| language.message(name)).collect());
+                errors.insert(field.clone(), names.iter().map(|name| language.message(name)).collect());
             }
         }
-        let body = Body {
+        Body {
             r#type: format!("urn:counterfoil:problem:{code}"),
             title: language.title(code),
-            status: status.as_u16(),
+            status: self.status().as_u16(),
             detail: language.message(code),
             code,
             errors,
             error: self.oauth_error(),
-        };
-        let mut response = HttpResponse::build(status);
+        }
+    }
+
+    /// The answer in a language (RFC 9457).
+    pub fn render(&self, language: Language) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status());
         if let Some(wait) = self.retry_after() {
             // Rounded up: asking at that second must not be too soon again.
             response.insert_header((header::RETRY_AFTER, wait.as_millis().div_ceil(1000).max(1).to_string()));
@@ -350,12 +362,38 @@ impl Problem {
             let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
             response.insert_header((header::ALLOW, methods.join(", ")));
         }
-        let body = serde_json::to_string(&body).expect("texts and numbers are JSON");
+        let body = serde_json::to_string(&self.body(language)).expect("texts and numbers are JSON");
         response
             .insert_header((header::CONTENT_TYPE, "application/problem+json"))
             .insert_header((header::CONTENT_LANGUAGE, language.tag()))
             .body(body)
     }
+}
+
+/// The body of an error (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body {
+    /// The problem as a URI.
+    #[schema(example = "urn:counterfoil:problem:not_found")]
+    r#type: String,
+    /// What it is called.
+    title: String,
+    /// The status once more.
+    status: u16,
+    /// What it is, for people.
+    detail: String,
+    /// What it is, for programs; it stays the same.
+    #[schema(value_type = String)]
+    code: &'static str,
+    /// What is wrong with which fields.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    errors: BTreeMap<String, Vec<String>>,
+    /// The same for OAuth 2.0 clients (RFC 6749, section 5.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    error: Option<&'static str>,
 }
 
 impl From<Infallible> for Problem {

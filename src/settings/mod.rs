@@ -127,6 +127,8 @@ pub struct HttpPolicy {
     pub cookies: Cookies,
     /// The proxies that stand in front of the service.
     pub proxies: Proxies,
+    /// Whether the document of the API is served, and the page to read it.
+    pub docs: bool,
 }
 
 /// A database URL, which holds a password.
@@ -206,6 +208,7 @@ impl Sources {
             allowed_origins: origins(raw.browsers.allowed_origins)?,
             cookies: raw.browsers.cookies,
             proxies: proxies(raw.server.trusted_proxies, raw.server.forwarded)?,
+            docs: raw.server.docs.unwrap_or(development),
         };
         let access_lifetime = seconds(raw.tokens.access_lifetime);
         if !(30..=3600).contains(&raw.tokens.access_lifetime) {

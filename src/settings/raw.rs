@@ -43,6 +43,7 @@ raw_section!(RawServer {
     public_url: Option<String>,
     trusted_proxies: Option<Words>,
     forwarded: Option<ForwardedHeader>,
+    docs: Option<bool>,
 });
 raw_section!(RawDatabase { url: Option<String>, migration_url: Option<String>, connections: usize });
 raw_section!(RawKeyring { file: Option<PathBuf>, command: Option<Words> });

@@ -5,11 +5,35 @@ fn read(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     Sources::read(None, environment, std::iter::empty())?.check()
 }
 
+/// For people, but for a gateway.
+const PRODUCTION: [(&str, &str); 3] = [
+    ("COUNTERFOIL_PROFILE", "production"),
+    ("DATABASE_URL", "postgresql://localhost/x"),
+    ("COUNTERFOIL_KEYRING", "keyring.json"),
+];
+
+/// A gateway for people.
+const MAIL: [(&str, &str); 4] = [
+    ("COUNTERFOIL__DELIVERY__EMAIL", "mail"),
+    ("COUNTERFOIL__GATEWAYS__MAIL__KIND", "smtp"),
+    ("COUNTERFOIL__GATEWAYS__MAIL__SERVER", "smtp.example:465"),
+    ("COUNTERFOIL__GATEWAYS__MAIL__FROM", "App <no-reply@app.example>"),
+];
+
 #[test]
 fn nothing_set_is_a_development_server_on_loopback() {
     let settings = read(&[]).expect("defaults are valid");
     assert_eq!(settings.profile, Profile::Development);
     assert!(settings.listen.ip().is_loopback());
+    assert!(settings.http.docs);
+}
+
+#[test]
+fn the_document_of_the_api_is_not_served_in_production_unless_it_is_asked_for() {
+    let production = [&PRODUCTION[..], &MAIL[..]].concat();
+    assert!(!read(&production).expect("valid").http.docs);
+    let asked = [&production[..], &[("COUNTERFOIL__SERVER__DOCS", "true")]].concat();
+    assert!(read(&asked).expect("valid").http.docs);
 }
 
 #[test]
@@ -81,28 +105,17 @@ fn the_keyring_comes_from_a_file_or_from_a_command() {
 
 #[test]
 fn echo_and_limits_off_are_refused_outside_development() {
-    let production = [
-        ("COUNTERFOIL_PROFILE", "production"),
-        ("DATABASE_URL", "postgresql://localhost/x"),
-        ("COUNTERFOIL_KEYRING", "keyring.json"),
-    ];
     for (setting, named) in [
         (("COUNTERFOIL__DELIVERY__PHONE", "echo"), "delivery.phone: echo"),
         (("COUNTERFOIL__DELIVERY__EMAIL", "echo"), "delivery.email: echo"),
         (("COUNTERFOIL__LOG__FILTER", "info"), "delivery.phone: is missing"),
         (("COUNTERFOIL__GATEWAYS__L__KIND", "log"), "gateways.l: `log`"),
     ] {
-        let environment: Vec<_> = production.into_iter().chain([setting]).collect();
+        let environment: Vec<_> = PRODUCTION.into_iter().chain([setting]).collect();
         let error = read(&environment).expect_err("refused").to_string();
         assert!(error.contains(named), "{error}");
     }
-    let mail = [
-        ("COUNTERFOIL__DELIVERY__EMAIL", "mail"),
-        ("COUNTERFOIL__GATEWAYS__MAIL__KIND", "smtp"),
-        ("COUNTERFOIL__GATEWAYS__MAIL__SERVER", "smtp.example:465"),
-        ("COUNTERFOIL__GATEWAYS__MAIL__FROM", "App <no-reply@app.example>"),
-    ];
-    read(&[&production[..], &mail[..]].concat()).expect("one channel will do");
+    read(&[&PRODUCTION[..], &MAIL[..]].concat()).expect("one channel will do");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use counterfoil::session_links::{self, SessionLinks};
+use counterfoil::session_links::SessionLinks;
 use counterfoil_domain::user_account::Fact;
 use counterfoil_domain::values::{Role, SessionId};
 use reqwest::{Method, RequestBuilder};
@@ -15,7 +15,6 @@ use uuid::Uuid;
 use crate::support::{SignedIn, TestApp};
 
 const DOCUMENT: &str = include_str!("../../docs/authorization.md");
-const ROUTES: &str = include_str!("../../src/http/mod.rs");
 
 /// The callers, as the table's columns have them; the administrator last, since what he does takes effect.
 const CALLERS: [&str; 5] = ["Nobody", "Person", "Auditor", "Admin", "Service"];
@@ -53,20 +52,16 @@ impl Line {
     }
 }
 
-/// Every method and route that the server registers, read where it does.
+/// Every method and route that the server has.
 fn registered() -> BTreeSet<(String, String)> {
-    let mut operations = BTreeSet::new();
-    for resource in ROUTES.split(".service(resource(").skip(1) {
-        let route = resource.split('"').nth(1).unwrap();
-        let route = route.replacen("{}", session_links::PATH, 1).replace("{{", "{").replace("}}", "}");
-        let resource = resource.split(".service(").next().unwrap();
-        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-            if resource.contains(&format!("Method::{method}")) {
-                operations.insert((method.to_owned(), route.clone()));
-            }
-        }
-    }
-    operations
+    let document = counterfoil::http::document();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let operations = paths.flat_map(|(path, operations)| {
+        let route = path.trim_end_matches('/').to_owned();
+        let methods = operations.as_object().unwrap().keys().map(|method| method.to_uppercase());
+        methods.map(move |method| (method, route.clone())).collect::<Vec<_>>()
+    });
+    operations.collect()
 }
 
 /// Somebody with all that a request can name.

@@ -85,6 +85,15 @@ impl Browser {
         self.run("sync", "return document.body.innerText", json!([])).await.as_str().unwrap().to_owned()
     }
 
+    /// What the page's policy has kept it from since it was opened: the directive, and what it wanted.
+    async fn refused_by_policy(&self) -> Value {
+        let script = "const done = arguments[0], refused = [];
+            const note = reports => refused.push(...reports.map(r => `${r.body.effectiveDirective} ${r.body.blockedURL}`));
+            new ReportingObserver(note, {types: ['csp-violation'], buffered: true}).observe();
+            setTimeout(() => done(refused), 300);";
+        self.run("async", script, json!([])).await
+    }
+
     async fn cookies_that_scripts_see(&self) -> Value {
         self.run("sync", "return document.cookie", json!([])).await
     }
@@ -221,5 +230,41 @@ async fn the_link_in_a_notice_of_a_strange_sign_in_asks_and_its_button_ends_the_
     // Opened once more, it has nothing left to ask.
     browser.tell("/url", json!({"url": link})).await;
     assert_eq!((browser.text().await, browser.find("form").await), (done, None));
+    browser.end().await;
+}
+
+#[tokio::test]
+async fn the_page_of_the_document_shows_it_and_may_load_nothing_from_elsewhere() {
+    let app = TestApp::start().await;
+    let ours = format!("http://{}", app.api.address());
+    let browser = Browser::start().await;
+    browser.tell("/url", json!({"url": format!("{ours}/docs/")})).await;
+    let shown = async {
+        while !browser.text().await.contains("Ask for a code") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), shown).await.expect("the document is shown");
+    // An operation unfolded, with its examples.
+    browser.press(&browser.find("#operations-Users-askForCode button").await.unwrap()).await;
+    let unfolded = async {
+        while !browser.text().await.contains("code_quota_spent") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), unfolded).await.expect("its examples are shown");
+
+    let loaded = "return performance.getEntriesByType('resource').map(entry => entry.name)";
+    let loaded = browser.run("sync", loaded, json!([])).await;
+    let loaded: Vec<&str> = loaded.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(
+        loaded.len() >= 4 && loaded.iter().all(|url| url.starts_with(&ours) || url.starts_with("data:")),
+        "{loaded:?}"
+    );
+    assert_eq!(browser.refused_by_policy().await, json!([]));
+    let picture =
+        "document.body.append(Object.assign(new Image(), {src: 'https://elsewhere.example/x.png'}))";
+    browser.run("sync", picture, json!([])).await;
+    assert_eq!(browser.refused_by_policy().await, json!(["img-src https://elsewhere.example/x.png"]));
     browser.end().await;
 }

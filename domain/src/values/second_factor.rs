@@ -1,7 +1,9 @@
 //! What proves a second factor.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::OtpCode;
@@ -48,6 +50,14 @@ pub enum SecondFactorCode {
     /// One of his recovery codes.
     Recovery(RecoveryCode),
 }
+
+impl PartialSchema for SecondFactorCode {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).examples([serde_json::Value::from("123456")]).into()
+    }
+}
+
+impl ToSchema for SecondFactorCode {}
 
 /// The text is neither six digits nor a recovery code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

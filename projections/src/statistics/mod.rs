@@ -11,6 +11,7 @@ use deadpool_postgres::GenericClient;
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::Stream;
@@ -48,7 +49,7 @@ pub const PASSED_OVER: [&str; 19] = [
 ];
 
 /// How much time is counted together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Span {
     /// An hour.
@@ -82,7 +83,7 @@ impl Span {
 }
 
 /// What happened in an hour or a day.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Counts {
     /// Device sessions that began.
     pub sign_ins: i64,
@@ -97,7 +98,7 @@ pub struct Counts {
 }
 
 /// Codes that were to be sent. Those of identifiers that are listed for tests are not, as nothing is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Codes {
     /// To phone numbers.
     pub phone: i64,
@@ -106,7 +107,7 @@ pub struct Codes {
 }
 
 /// What was refused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Refusals {
     /// A code was not sent: the last one was a moment ago.
     pub code_too_soon: i64,

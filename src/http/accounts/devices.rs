@@ -1,13 +1,16 @@
 //! The devices a person is signed in on: look at them, name one, sign one out.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use counterfoil_domain::values::{DeviceName, SessionId};
 use counterfoil_projections::user_login::{self, Device};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::State;
 use crate::http::Problem;
+use crate::http::answer::{self, Json, NoContent, Sent};
+use crate::http::document::Told;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer};
 
 pub struct DeviceUpdate {
@@ -20,17 +23,26 @@ impl Form for DeviceUpdate {
     }
 }
 
-#[derive(Serialize)]
-struct Answer {
+/// A device of one's own.
+#[derive(Serialize, ToSchema)]
+pub struct OwnDevice {
     #[serde(flatten)]
     device: Device,
+    /// Whether it is the one that asks.
     current: bool,
 }
 
-pub async fn get(state: web::Data<State>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let devices: Vec<Answer> = active(&state, caller).await?.collect();
-    Ok(HttpResponse::Ok().json(devices))
+/// The devices that the account is signed in on, the last used first.
+#[derive(Serialize, ToSchema)]
+pub struct OwnDevices(Vec<OwnDevice>);
+
+pub const GET: Told = Told { id: "devices", summary: "See where one is signed in", ..Told::NOTHING };
+
+pub async fn get(state: web::Data<State>, caller: Caller) -> Result<Sent<Json<OwnDevices>>, Problem> {
+    Ok(answer::json(OwnDevices(active(&state, caller).await?.collect())))
 }
+
+pub const PATCH: Told = Told { id: "renameDevice", summary: "Name a device", ..Told::NOTHING };
 
 pub async fn patch(
     state: web::Data<State>,
@@ -38,23 +50,25 @@ pub async fn patch(
     peer: Peer,
     id: web::Path<String>,
     Body(update): Body<DeviceUpdate>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<OwnDevice>>, Problem> {
     let id = session(&id)?;
     let renamed = state.accounts.rename_device(caller.token, id, update.device_name, peer.into()).await;
     renamed.map_err(|error| state.problem(&error))?;
     let device = active(&state, caller).await?.find(|answer| answer.device.id == id);
-    Ok(HttpResponse::Ok().json(device.ok_or(Problem::NotFound)?))
+    Ok(answer::json(device.ok_or(Problem::NotFound)?))
 }
+
+pub const DELETE: Told = Told { id: "signOutDevice", summary: "Sign a device out", ..Told::NOTHING };
 
 pub async fn delete(
     state: web::Data<State>,
     caller: Caller,
     peer: Peer,
     id: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<NoContent>, Problem> {
     let revoked = state.accounts.revoke_device(caller.token, session(&id)?, peer.into()).await;
     revoked.map_err(|error| state.problem(&error))?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::no_content())
 }
 
 /// An id that cannot be one is nobody's.
@@ -62,9 +76,9 @@ fn session(id: &str) -> Result<SessionId, Problem> {
     Uuid::try_parse(id).map(SessionId).map_err(|_| Problem::NotFound)
 }
 
-async fn active(state: &State, caller: Caller) -> Result<impl Iterator<Item = Answer>, Problem> {
+async fn active(state: &State, caller: Caller) -> Result<impl Iterator<Item = OwnDevice>, Problem> {
     let now = state.clock.now();
     let devices = state.query(async |db| user_login::active(db, caller.token.account, now).await).await?;
-    let answer = move |device: Device| Answer { current: device.id == caller.token.session, device };
-    Ok(devices.into_iter().map(answer))
+    let own = move |device: Device| OwnDevice { current: device.id == caller.token.session, device };
+    Ok(devices.into_iter().map(own))
 }

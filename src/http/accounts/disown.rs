@@ -9,22 +9,33 @@ use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counterfoil_projections::user_login::{self, Device, device_kind};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::accounts::AccountsError;
 use crate::app::State;
 use crate::entropy;
 use crate::http::Problem;
+use crate::http::answer::Sent;
+use crate::http::document::{Described, Operation, Told};
 use crate::http::extract::{Peer, WantedLanguage};
 use crate::language::Language;
 
 /// What the page says: a message by its name, and the session that it asks about.
 #[derive(Template)]
 #[template(path = "disown.html")]
-struct Page {
+pub struct Page {
     language: Language,
     message: &'static str,
     device: Option<Device>,
     nonce: String,
+}
+
+impl Described for Page {
+    fn describe(operation: &mut Operation) {
+        let page = || ("text/html; charset=utf-8", ObjectBuilder::new().schema_type(Type::String).into());
+        operation.answer(200, "A page.", [page()]);
+        operation.answer(404, "A page: the link is not complete.", [page()]);
+    }
 }
 
 impl Page {
@@ -33,7 +44,7 @@ impl Page {
         status: StatusCode,
         message: &'static str,
         device: Option<Device>,
-    ) -> Result<HttpResponse, Problem> {
+    ) -> Result<Sent<Self>, Problem> {
         let nonce = STANDARD.encode(entropy::bytes::<16>());
         let policy = format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -41,18 +52,27 @@ impl Page {
         let page = Self { language, message, device, nonce }.render().map_err(|_| Problem::Internal)?;
         let mut response = HttpResponse::build(status);
         response.insert_header((CONTENT_SECURITY_POLICY, policy)).insert_header(ContentType::html());
-        Ok(response.body(page))
+        Ok(Sent::new(response.body(page)))
     }
 }
 
 const UNKNOWN: &str = "page_disown_unknown";
+
+pub const GET: Told = Told {
+    id: "askToDisown",
+    summary: "Open the link of a notice",
+    details: "A page for people, which asks whether to end the session that a notice was about. Opening \
+        it changes nothing.",
+    problems: &[Problem::Unavailable],
+    ..Told::NOTHING
+};
 
 /// Asks, where the session is still there to be ended.
 pub async fn get(
     state: web::Data<State>,
     link: web::Path<String>,
     WantedLanguage(language): WantedLanguage,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Page>, Problem> {
     let Some((account, session)) = state.accounts.session_of_link(&link) else {
         return Page::answer(language, StatusCode::NOT_FOUND, UNKNOWN, None);
     };
@@ -70,13 +90,21 @@ pub async fn get(
     }
 }
 
+pub const POST: Told = Told {
+    id: "disown",
+    summary: "End the session that a notice was about",
+    details: "What the button of that page sends.",
+    problems: &[Problem::Unavailable],
+    ..Told::NOTHING
+};
+
 /// Ends it.
 pub async fn post(
     state: web::Data<State>,
     peer: Peer,
     link: web::Path<String>,
     WantedLanguage(language): WantedLanguage,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Page>, Problem> {
     match state.accounts.disown(&link, peer.into()).await {
         Ok(()) => Page::answer(language, StatusCode::OK, "page_disown_done", None),
         Err(AccountsError::InvalidToken) => Page::answer(language, StatusCode::NOT_FOUND, UNKNOWN, None),

@@ -1,10 +1,14 @@
 //! Add or replace the phone number or e-mail address: ask for a code to the new one, and redeem it.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use counterfoil_domain::values::{Identifier, OtpCode};
+use counterfoil_projections::profile::Profile;
 
 use crate::app::State;
+use crate::http::answer::{CodeSent, Json, Sent};
+use crate::http::document::Told;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer, WantedLanguage, read_identifier};
+use crate::http::problem::A_MINUTE;
 use crate::http::{Problem, answer};
 
 pub struct Wanted {
@@ -30,24 +34,52 @@ impl Form for Proof {
     }
 }
 
+pub const POST: Told = Told {
+    id: "addIdentifier",
+    summary: "Ask for a code to another number or address",
+    details: "Whether somebody else has it already is told to nobody but who proves that it is his.",
+    problems: &[
+        Problem::CodeTooSoon(A_MINUTE),
+        Problem::CodeQuotaSpent(A_MINUTE),
+        Problem::TooManyTries(A_MINUTE),
+        Problem::TooManyRequests(A_MINUTE),
+        Problem::IdentifierTaken,
+    ],
+    ..Told::NOTHING
+};
+
 pub async fn post(
     state: web::Data<State>,
     caller: Caller,
     peer: Peer,
     WantedLanguage(language): WantedLanguage,
     Body(Wanted { identifier }): Body<Wanted>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<CodeSent>>, Problem> {
     let former = former(&state, &caller, &identifier).await?;
     let code = state.accounts.add_identifier(caller.token, identifier, former, peer.into()).await;
     Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
 }
+
+pub const VERIFY: Told = Told {
+    id: "verifyIdentifier",
+    summary: "Redeem the code that went there",
+    details: "It is added, or takes the place of the former one of its kind, which signs the other \
+        devices out.",
+    problems: &[
+        Problem::InvalidCode,
+        Problem::TooManyTries(A_MINUTE),
+        Problem::TooManyRequests(A_MINUTE),
+        Problem::IdentifierTaken,
+    ],
+    ..Told::NOTHING
+};
 
 pub async fn verify(
     state: web::Data<State>,
     caller: Caller,
     peer: Peer,
     Body(Proof { identifier, code }): Body<Proof>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<Profile>>, Problem> {
     let account = caller.token.account;
     let former = former(&state, &caller, &identifier).await?;
     let proved = state.accounts.verify_identifier(caller.token, identifier, former, code, peer.into()).await;
@@ -55,7 +87,7 @@ pub async fn verify(
         Some(profile) => profile,
         None => state.profile(account).await?.ok_or(Problem::InvalidAccessToken)?,
     };
-    Ok(HttpResponse::Ok().json(profile))
+    Ok(answer::json(profile))
 }
 
 /// What the caller has of the same kind. The profile is written with the log, and as current.

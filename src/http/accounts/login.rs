@@ -1,11 +1,14 @@
 //! Ask for a code. Sign-up and sign-in are this one call and answer alike.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use counterfoil_domain::values::{FullName, Identifier};
 
 use crate::accounts::Origin;
 use crate::app::State;
+use crate::http::answer::{CodeSent, Json, Sent};
+use crate::http::document::Told;
 use crate::http::extract::{Body, Fields, Form, Peer, Shown, WantedLanguage, read_identifier};
+use crate::http::problem::A_MINUTE;
 use crate::http::{Problem, answer};
 
 pub struct Login {
@@ -21,13 +24,28 @@ impl Form for Login {
     }
 }
 
+pub const POST: Told = Told {
+    id: "askForCode",
+    summary: "Ask for a code",
+    details: "Signing up and signing in are this one call, and answer alike. A known device sends the \
+        last token it had along, expired or not.",
+    problems: &[
+        Problem::CodeTooSoon(A_MINUTE),
+        Problem::CodeQuotaSpent(A_MINUTE),
+        Problem::TooManyTries(A_MINUTE),
+        Problem::TooManyRequests(A_MINUTE),
+        Problem::Unavailable,
+    ],
+    ..Told::NOTHING
+};
+
 pub async fn post(
     state: web::Data<State>,
     peer: Peer,
     Shown(shown): Shown,
     WantedLanguage(language): WantedLanguage,
     Body(login): Body<Login>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<CodeSent>>, Problem> {
     let code =
         state.accounts.request_otp(login.identifier, login.fullname, Origin { shown, ..peer.into() }).await;
     Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))

@@ -1,9 +1,11 @@
 //! Sign out everywhere, or everywhere else.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 
 use crate::app::State;
 use crate::http::Problem;
+use crate::http::answer::{self, NoContent, Sent};
+use crate::http::document::Told;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer};
 
 pub struct LogoutAll {
@@ -16,13 +18,16 @@ impl Form for LogoutAll {
     }
 }
 
+pub const POST: Told =
+    Told { id: "signOutEverywhere", summary: "Sign out on all devices, or on all others", ..Told::NOTHING };
+
 pub async fn post(
     state: web::Data<State>,
     caller: Caller,
     peer: Peer,
     Body(logout): Body<LogoutAll>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<NoContent>, Problem> {
     let ended = state.accounts.logout_all(caller.token, logout.keep_current, peer.into()).await;
     ended.map_err(|error| state.problem(&error))?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::no_content())
 }

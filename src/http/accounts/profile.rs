@@ -1,10 +1,13 @@
 //! Look at the profile, and change the one thing of it that a person may change.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use counterfoil_domain::values::{AccountId, FullName};
+use counterfoil_projections::profile::Profile;
 
 use crate::app::State;
 use crate::http::Problem;
+use crate::http::answer::{self, Json, Sent};
+use crate::http::document::Told;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer};
 
 pub struct ProfileUpdate {
@@ -17,24 +20,33 @@ impl Form for ProfileUpdate {
     }
 }
 
-pub async fn get(state: web::Data<State>, caller: Caller) -> Result<HttpResponse, Problem> {
-    answer(&state, caller.token.account).await
+pub const GET: Told = Told { id: "profile", summary: "Look at one’s profile", ..Told::NOTHING };
+
+pub async fn get(state: web::Data<State>, caller: Caller) -> Result<Sent<Json<Profile>>, Problem> {
+    shown(&state, caller.token.account).await
 }
+
+pub const PATCH: Told = Told { id: "renameProfile", summary: "Change one’s name", ..Told::NOTHING };
+
+pub const PATCH_UPDATE: Told =
+    Told {
+        id: "updateProfile", summary: "Change one’s name, by the path of older clients", ..Told::NOTHING
+    };
 
 pub async fn patch(
     state: web::Data<State>,
     caller: Caller,
     peer: Peer,
     Body(update): Body<ProfileUpdate>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<Profile>>, Problem> {
     let updated = state.accounts.update_profile(caller.token, update.fullname, peer.into()).await;
     match updated.map_err(|error| state.problem(&error))? {
-        Some(profile) => Ok(HttpResponse::Ok().json(profile)),
-        None => answer(&state, caller.token.account).await,
+        Some(profile) => Ok(answer::json(profile)),
+        None => shown(&state, caller.token.account).await,
     }
 }
 
-async fn answer(state: &State, account: AccountId) -> Result<HttpResponse, Problem> {
+async fn shown(state: &State, account: AccountId) -> Result<Sent<Json<Profile>>, Problem> {
     let profile = state.profile(account).await?;
-    Ok(HttpResponse::Ok().json(profile.ok_or(Problem::InvalidAccessToken)?))
+    Ok(answer::json(profile.ok_or(Problem::InvalidAccessToken)?))
 }

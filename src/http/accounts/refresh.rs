@@ -1,34 +1,52 @@
 //! Trade a refresh token for the next generation.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 
 use crate::app::State;
-use crate::http::extract::{Body, Fields, Form, Peer, refresh_cookie};
+use crate::http::answer::{Json, Sent, TokenAnswer};
+use crate::http::document::Told;
+use crate::http::extract::{Body, Fields, Form, Peer, Presented, refresh_cookie};
 use crate::http::{Problem, answer};
 
 pub struct Refresh {
-    refresh_token: Option<String>,
+    refresh_token: Option<Presented>,
 }
 
 impl Form for Refresh {
     fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { refresh_token: fields.optional("refresh_token", str::parse)? })
+        Some(Self { refresh_token: fields.optional("refresh_token", Presented::parse)? })
     }
 }
+
+pub const POST: Told = Told {
+    id: "refresh",
+    summary: "Trade the refresh token for the next pair",
+    details: "Pages whose tokens are in cookies send no token. The token that was traded gives the same \
+        generation again for a few seconds; later it ends the session, since somebody has a copy.",
+    problems: &[
+        Problem::InvalidToken,
+        Problem::AmbiguousCredentials,
+        Problem::CrossSiteRequest,
+        Problem::Unavailable,
+    ],
+    ..Told::NOTHING
+};
 
 pub async fn post(
     state: web::Data<State>,
     request: HttpRequest,
     peer: Peer,
     Body(refresh): Body<Refresh>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<TokenAnswer>>, Problem> {
     let token = match (refresh.refresh_token, refresh_cookie(&request)?) {
-        (Some(token), Some(cookie)) if token != cookie => return Err(Problem::AmbiguousCredentials),
-        (Some(token), _) | (None, Some(token)) => token,
+        (Some(Presented(token)), Some(cookie)) if token != cookie => {
+            return Err(Problem::AmbiguousCredentials);
+        }
+        (Some(Presented(token)), _) | (None, Some(token)) => token,
         (None, None) => return Err(Problem::missing_field("refresh_token")),
     };
     let tokens = state.accounts.refresh(&token, peer.into()).await;
     let tokens = tokens.map_err(|error| state.problem(&error))?;
     let (mut response, token) = answer::with_tokens(&request, &state.http, tokens);
-    Ok(response.json(token))
+    Ok(answer::with_json(&mut response, token))
 }

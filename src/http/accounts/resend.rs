@@ -1,11 +1,14 @@
 //! Ask for the pending code once more.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use counterfoil_domain::values::Identifier;
 
 use crate::accounts::Origin;
 use crate::app::State;
+use crate::http::answer::{CodeSent, Json, Sent};
+use crate::http::document::Told;
 use crate::http::extract::{Body, Fields, Form, Peer, Shown, WantedLanguage, read_identifier};
+use crate::http::problem::A_MINUTE;
 use crate::http::{Problem, answer};
 
 pub struct Resend {
@@ -18,13 +21,27 @@ impl Form for Resend {
     }
 }
 
+pub const POST: Told = Told {
+    id: "askForCodeAgain",
+    summary: "Have the pending code sent again",
+    problems: &[
+        Problem::NoPendingCode,
+        Problem::CodeTooSoon(A_MINUTE),
+        Problem::CodeQuotaSpent(A_MINUTE),
+        Problem::TooManyTries(A_MINUTE),
+        Problem::TooManyRequests(A_MINUTE),
+        Problem::Unavailable,
+    ],
+    ..Told::NOTHING
+};
+
 pub async fn post(
     state: web::Data<State>,
     peer: Peer,
     Shown(shown): Shown,
     WantedLanguage(language): WantedLanguage,
     Body(resend): Body<Resend>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<CodeSent>>, Problem> {
     let code = state.accounts.resend_otp(resend.identifier, Origin { shown, ..peer.into() }).await;
     Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
 }

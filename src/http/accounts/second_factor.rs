@@ -1,18 +1,23 @@
 //! The second factor of staff: set it up, and pass it.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::values::{OtpCode, RecoveryBatchId, RecoveryCode, SecondFactorCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::State;
 use crate::http::Problem;
+use crate::http::answer::{self, Json, Sent};
+use crate::http::document::Told;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer};
+use crate::http::problem::A_MINUTE;
 use crate::tokens::Token;
 
 /// How it stands with an account's second factor.
-#[derive(Serialize)]
-struct Status {
+#[derive(Serialize, ToSchema)]
+#[schema(as = SecondFactor)]
+pub struct Status {
     /// Whether there is an authenticator.
     enrolled: bool,
     /// When it was last passed in this session.
@@ -22,15 +27,24 @@ struct Status {
 }
 
 /// What goes into an authenticator app.
-#[derive(Serialize)]
-struct Offered {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Authenticator)]
+pub struct Offered {
+    /// The secret, in Base32 (RFC 4648).
+    #[schema(example = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")]
     secret: String,
+    /// The same as a URI, as apps read it from a QR code.
+    #[schema(example = "otpauth://totp/Counterfoil:ada%40example.com?secret=…&issuer=Counterfoil")]
     uri: String,
+    /// The QR code of it, as an SVG document.
+    #[schema(example = "<svg …/>")]
     qr_code: String,
 }
 
-#[derive(Serialize)]
-struct RecoveryCodes {
+#[derive(Serialize, ToSchema)]
+pub struct RecoveryCodes {
+    /// Each stands in for the authenticator once. They are told this once.
+    #[schema(example = json!(["JBSW-Y3DP-EHPK-3PXP"]))]
     recovery_codes: Vec<String>,
 }
 
@@ -54,42 +68,88 @@ impl Form for Proof {
     }
 }
 
-pub async fn get(state: web::Data<State>, caller: Caller) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(status(&state, caller.token).await?))
+pub const GET: Told =
+    Told { id: "secondFactor", summary: "See how it stands with the second factor", ..Told::NOTHING };
+
+pub async fn get(state: web::Data<State>, caller: Caller) -> Result<Sent<Json<Status>>, Problem> {
+    Ok(answer::json(status(&state, caller.token).await?))
 }
 
-pub async fn post(state: web::Data<State>, caller: Caller, peer: Peer) -> Result<HttpResponse, Problem> {
+pub const POST: Told = Told {
+    id: "offerSecondFactor",
+    summary: "Get an authenticator to set up",
+    details: "For who has a role. It becomes the second factor once a code of it has come. Who has one already passes that \
+        one first.",
+    problems: &[Problem::Forbidden, Problem::SecondFactorRequired],
+    ..Told::NOTHING
+};
+
+pub async fn post(
+    state: web::Data<State>,
+    caller: Caller,
+    peer: Peer,
+) -> Result<Sent<Json<Offered>>, Problem> {
     let offered = state.accounts.offer_second_factor(caller.token, peer.into()).await;
     let authenticator = offered.map_err(|error| state.problem(&error))?;
     let profile = state.profile(caller.token.account).await?.ok_or(Problem::InvalidAccessToken)?;
     let name = profile.email.or(profile.phone_number).ok_or(Problem::Internal)?;
     let enrolment = state.second_factors.enrolment(authenticator, &name);
     let (secret, uri, qr_code) = (enrolment.secret, enrolment.uri, enrolment.qr_code);
-    Ok(HttpResponse::Ok().json(Offered { secret, uri, qr_code }))
+    Ok(answer::json(Offered { secret, uri, qr_code }))
 }
+
+pub const CONFIRM: Told = Told {
+    id: "enrolSecondFactor",
+    summary: "Confirm the authenticator, by a code that it shows",
+    details: "It is the second factor from then on, and passed in this session.",
+    problems: &[Problem::InvalidCode, Problem::TooManyTries(A_MINUTE), Problem::SecondFactorRequired],
+    ..Told::NOTHING
+};
 
 pub async fn confirm(
     state: web::Data<State>,
     caller: Caller,
     peer: Peer,
     Body(Confirmation { code }): Body<Confirmation>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<RecoveryCodes>>, Problem> {
     let enrolled = state.accounts.enrol_second_factor(caller.token, code, peer.into()).await;
     Ok(recovery_codes(&state, enrolled.map_err(|error| state.problem(&error))?))
 }
+
+pub const VERIFY: Told = Told {
+    id: "passSecondFactor",
+    summary: "Pass the second factor",
+    details: "By what the authenticator shows, or a recovery code. Neither is taken twice. The session has the rights of the \
+        account's roles for twelve hours, or half an hour without a refresh; what changes something takes a pass of the last \
+        ten minutes.",
+    problems: &[Problem::InvalidCode, Problem::TooManyTries(A_MINUTE), Problem::NoSecondFactor],
+    ..Told::NOTHING
+};
 
 pub async fn verify(
     state: web::Data<State>,
     caller: Caller,
     peer: Peer,
     Body(Proof { code }): Body<Proof>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<Status>>, Problem> {
     let passed = state.accounts.pass_second_factor(caller.token, code, peer.into()).await;
     passed.map_err(|error| state.problem(&error))?;
-    Ok(HttpResponse::Ok().json(status(&state, caller.token).await?))
+    Ok(answer::json(status(&state, caller.token).await?))
 }
 
-pub async fn renew(state: web::Data<State>, caller: Caller, peer: Peer) -> Result<HttpResponse, Problem> {
+pub const RENEW: Told = Told {
+    id: "renewRecoveryCodes",
+    summary: "Get new recovery codes",
+    details: "Those before are void.",
+    problems: &[Problem::SecondFactorRequired, Problem::NoSecondFactor],
+    ..Told::NOTHING
+};
+
+pub async fn renew(
+    state: web::Data<State>,
+    caller: Caller,
+    peer: Peer,
+) -> Result<Sent<Json<RecoveryCodes>>, Problem> {
     let renewed = state.accounts.renew_recovery_codes(caller.token, peer.into()).await;
     Ok(recovery_codes(&state, renewed.map_err(|error| state.problem(&error))?))
 }
@@ -106,8 +166,8 @@ async fn status(state: &State, token: Token) -> Result<Status, Problem> {
     })
 }
 
-fn recovery_codes(state: &State, batch: RecoveryBatchId) -> HttpResponse {
+fn recovery_codes(state: &State, batch: RecoveryBatchId) -> Sent<Json<RecoveryCodes>> {
     let codes = state.second_factors.recovery_codes(batch);
     let recovery_codes = codes.iter().map(RecoveryCode::grouped).collect();
-    HttpResponse::Ok().json(RecoveryCodes { recovery_codes })
+    answer::json(RecoveryCodes { recovery_codes })
 }

@@ -1,23 +1,40 @@
 //! Ask whether a token works now. The answer gives no reason and no claims.
 
-use actix_web::{HttpResponse, web};
-use serde_json::json;
+use actix_web::web;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::State;
 use crate::http::Problem;
-use crate::http::extract::{Body, Fields, Form};
+use crate::http::answer::{self, Json, Sent};
+use crate::http::document::Told;
+use crate::http::extract::{Body, Fields, Form, Presented};
 
 pub struct TokenVerify {
-    token: String,
+    token: Presented,
 }
 
 impl Form for TokenVerify {
     fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { token: fields.required("token", str::parse)? })
+        Some(Self { token: fields.required("token", Presented::parse)? })
     }
 }
 
-pub async fn post(state: web::Data<State>, Body(body): Body<TokenVerify>) -> Result<HttpResponse, Problem> {
-    state.working_token(&body.token).await?;
-    Ok(HttpResponse::Ok().json(json!({})))
+pub const POST: Told = Told {
+    id: "verifyToken",
+    summary: "Ask whether a token works",
+    problems: &[Problem::InvalidToken, Problem::Unavailable],
+    ..Told::NOTHING
+};
+
+/// Nothing more is said.
+#[derive(Serialize, ToSchema)]
+pub struct Works {}
+
+pub async fn post(
+    state: web::Data<State>,
+    Body(body): Body<TokenVerify>,
+) -> Result<Sent<Json<Works>>, Problem> {
+    state.working_token(&body.token.0).await?;
+    Ok(answer::json(Works {}))
 }

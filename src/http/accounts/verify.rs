@@ -1,14 +1,17 @@
 //! Redeem a code for a session.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use counterfoil_domain::values::{DeviceName, Identifier, OtpCode};
 use counterfoil_projections::profile::Profile;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::accounts::Origin;
 use crate::app::State;
-use crate::http::answer::TokenAnswer;
+use crate::http::answer::{Json, Sent, TokenAnswer};
+use crate::http::document::Told;
 use crate::http::extract::{Body, Fields, Form, Peer, Shown, read_identifier};
+use crate::http::problem::A_MINUTE;
 use crate::http::{Problem, answer};
 
 pub struct Verify {
@@ -26,11 +29,26 @@ impl Form for Verify {
     }
 }
 
-#[derive(Serialize)]
-struct Answer {
+/// Whoever signed in, and the tokens of this device.
+#[derive(Serialize, ToSchema)]
+pub struct SignedIn {
     user: Profile,
     token: TokenAnswer,
 }
+
+pub const POST: Told = Told {
+    id: "signIn",
+    summary: "Redeem a code",
+    details: "A code that is wrong, expired, used up or was never asked for is answered alike.",
+    problems: &[
+        Problem::InvalidCode,
+        Problem::TooManyTries(A_MINUTE),
+        Problem::TooManyRequests(A_MINUTE),
+        Problem::DeviceLimitReached,
+        Problem::Unavailable,
+    ],
+    ..Told::NOTHING
+};
 
 pub async fn post(
     state: web::Data<State>,
@@ -38,7 +56,7 @@ pub async fn post(
     peer: Peer,
     Shown(shown): Shown,
     Body(verify): Body<Verify>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<SignedIn>>, Problem> {
     let origin = Origin { shown, ..peer.named(verify.device_name) };
     let signed_in = state.accounts.verify_otp(verify.identifier, verify.code, origin).await;
     let signed_in = signed_in.map_err(|error| state.problem(&error))?;
@@ -47,5 +65,5 @@ pub async fn post(
         None => state.profile(signed_in.account).await?.ok_or(Problem::Internal)?,
     };
     let (mut response, token) = answer::with_tokens(&request, &state.http, signed_in.tokens);
-    Ok(response.json(Answer { user, token }))
+    Ok(answer::with_json(&mut response, SignedIn { user, token }))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccount;
 use counterfoil_domain::values::{AccountId, FullName, Identifier, Reason, Role};
@@ -10,12 +10,15 @@ use counterfoil_projections::profile::Profile;
 use counterfoil_projections::profile::search::{self, Account, Filter};
 use counterfoil_projections::user_login::{self, Device};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{List, Why, account_by, id};
 use crate::app::State;
 use crate::delivery::outbox::{self, Delivery};
 use crate::http::Problem;
-use crate::http::extract::{Admin, Body, Fields, Form, Page, Query, Staff, Wrong, read_any_identifier, time};
+use crate::http::answer::{self, Json, NoContent, Sent};
+use crate::http::document::Told;
+use crate::http::extract::{Admin, Body, Fields, Form, Page, Query, Staff, Wrong, read_any_identifier};
 
 /// As which list cursors name it.
 const LIST: &str = "accounts";
@@ -25,7 +28,7 @@ pub struct Sought {
     page: Page,
     identifier: Option<Identifier>,
     name: Option<FullName>,
-    suspended: Option<bool>,
+    state: Option<Standing>,
 }
 
 impl Form for Sought {
@@ -33,23 +36,33 @@ impl Form for Sought {
         let page = Page::read(fields);
         let identifier = read_any_identifier(fields);
         let name = fields.optional("fullname", FullName::parse);
-        let suspended = fields.optional("state", suspended);
-        Some(Self { page: page?, identifier: identifier?, name: name?, suspended: suspended? })
+        let state = fields.optional("state", Standing::parse);
+        Some(Self { page: page?, identifier: identifier?, name: name?, state: state? })
     }
 }
 
-/// Whether it is the state of suspended accounts.
-fn suspended(state: &str) -> Result<bool, Wrong> {
-    match state {
-        "active" => Ok(false),
-        "suspended" => Ok(true),
-        _ => Err(Wrong("state_unknown")),
+/// Whether accounts may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum Standing {
+    Active,
+    Suspended,
+}
+
+impl Standing {
+    fn parse(name: &str) -> Result<Self, Wrong> {
+        match name {
+            "active" => Ok(Self::Active),
+            "suspended" => Ok(Self::Suspended),
+            _ => Err(Wrong("state_unknown")),
+        }
     }
 }
 
 /// An account, with what is looked up for it alone.
-#[derive(Serialize)]
-struct Detail {
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountDetail)]
+pub struct Detail {
     #[serde(flatten)]
     account: Account,
     roles: BTreeSet<Role>,
@@ -59,30 +72,39 @@ struct Detail {
     messages: Vec<Delivery>,
 }
 
+pub const LIST_TOLD: Told = Told {
+    id: "accounts",
+    summary: "Search through the accounts",
+    details: "A page may have fewer items than asked for, or none, and not be the last.",
+    ..Told::NOTHING
+};
+
 pub async fn list(
     state: web::Data<State>,
     staff: Staff<Admin, Query<Sought>>,
-) -> Result<HttpResponse, Problem> {
-    let Query(Sought { page: Page { limit, cursor }, identifier, name, suspended }) = staff.asked;
+) -> Result<Sent<Json<List<Account>>>, Problem> {
+    let Query(Sought { page: Page { limit, cursor }, identifier, name, state: sought }) = staff.asked;
     let after = cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose()?;
     let account = match identifier {
         None => None,
         Some(identifier) => match account_by(&state, &identifier).await? {
             Some(account) => Some(account),
-            None => return Ok(HttpResponse::Ok().json(List::<()> { items: Vec::new(), next: None })),
+            None => return Ok(answer::json(List::nothing())),
         },
     };
+    let suspended = sought.map(|standing| standing == Standing::Suspended);
     let (filter, now) = (Filter { account, name, suspended }, state.clock.now());
-    let found =
-        state.query(async |db: &_| search::search(db, &filter, after, limit.get(), now).await).await?;
-    Ok(HttpResponse::Ok().json(List::of(found, &state.cursors, LIST)))
+    let found = state.query(async |db: &_| search::search(db, &filter, after, limit.0, now).await).await?;
+    Ok(answer::json(List::of(found, &state.cursors, LIST)))
 }
+
+pub const GET: Told = Told { id: "account", summary: "Look at an account", ..Told::NOTHING };
 
 pub async fn get(
     state: web::Data<State>,
     _: Staff<Admin, ()>,
     account: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<Detail>>, Problem> {
     let (account, now) = (AccountId(id(&account)?), state.clock.now());
     let standing = state.accounts.standing(account).await.map_err(|error| state.problem(&error))?;
     let member = standing.member().ok_or(Problem::NotFound)?;
@@ -98,7 +120,7 @@ pub async fn get(
         | UserAccount::Active(_) => None,
     };
     let account = Account { profile: Profile { is_active, ..profile }, suspended_until };
-    Ok(HttpResponse::Ok().json(Detail {
+    Ok(answer::json(Detail {
         account,
         roles: member.roles.clone(),
         second_factor: standing.authenticator().is_some(),
@@ -116,45 +138,63 @@ pub struct Suspension {
 impl Form for Suspension {
     fn read(fields: &mut Fields) -> Option<Self> {
         let reason = fields.required("reason", Reason::parse);
-        let until = fields.optional("until", time);
+        let until = fields.time("until");
         Some(Self { reason: reason?, until: until? })
     }
 }
+
+pub const SUSPEND: Told = Told {
+    id: "suspendAccount",
+    summary: "Suspend an account",
+    details: "Ends its sessions, and lets nobody in until then, or until it is reinstated.",
+    problems: &[Problem::OwnAccount],
+    ..Told::NOTHING
+};
 
 pub async fn suspend(
     state: web::Data<State>,
     staff: Staff<Admin, Body<Suspension>>,
     account: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<NoContent>, Problem> {
     let (until, who) = staff.intervening(|Body(asked)| (asked.until, Some(asked.reason)));
     if until.is_some_and(|until| until <= state.clock.now()) {
         return Err(Problem::invalid_field("until", "time_past"));
     }
     let suspended = state.accounts.suspend(AccountId(id(&account)?), until, who).await;
     suspended.map_err(|error| state.problem(&error))?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::no_content())
 }
+
+pub const REINSTATE: Told = Told {
+    id: "reinstateAccount",
+    summary: "Let an account be used again",
+    problems: &[Problem::OwnAccount],
+    ..Told::NOTHING
+};
 
 pub async fn reinstate(
     state: web::Data<State>,
     staff: Staff<Admin, Body<Why>>,
     account: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<NoContent>, Problem> {
     let ((), who) = staff.intervening(|Body(why)| ((), why.reason));
     let reinstated = state.accounts.reinstate(AccountId(id(&account)?), who).await;
     reinstated.map_err(|error| state.problem(&error))?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::no_content())
 }
+
+pub const SIGN_OUT: Told =
+    Told { id: "signOutAccount", summary: "End all sessions of an account", ..Told::NOTHING };
 
 pub async fn sign_out(
     state: web::Data<State>,
     staff: Staff<Admin, Body<Why>>,
     account: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<NoContent>, Problem> {
     let ((), who) = staff.intervening(|Body(why)| ((), why.reason));
     let signed_out = state.accounts.sign_out(AccountId(id(&account)?), who).await;
     signed_out.map_err(|error| state.problem(&error))?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::no_content())
 }
 
 #[derive(Debug)]
@@ -171,13 +211,20 @@ impl Form for Roles {
     }
 }
 
+pub const CHANGE_ROLES: Told = Told {
+    id: "changeRoles",
+    summary: "Give an account these roles and no other",
+    problems: &[Problem::OwnAccount],
+    ..Told::NOTHING
+};
+
 pub async fn change_roles(
     state: web::Data<State>,
     staff: Staff<Admin, Body<Roles>>,
     account: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<NoContent>, Problem> {
     let (roles, who) = staff.intervening(|Body(asked)| (asked.roles, asked.reason));
     let changed = state.accounts.change_roles(AccountId(id(&account)?), roles, who).await;
     changed.map_err(|error| state.problem(&error))?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::no_content())
 }

@@ -1,18 +1,17 @@
 //! The device sessions of everybody: search through them, and end one.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::values::{AccountId, DeviceName, Identifier, Reason, SessionId};
-use counterfoil_projections::user_login::search::{self, Filter, Position};
-use ipnet::IpNet;
+use counterfoil_projections::user_login::search::{self, DeviceSession, Filter, Position};
 use uuid::Uuid;
 
 use super::{List, account_by, id};
 use crate::app::State;
 use crate::http::Problem;
-use crate::http::extract::{
-    Admin, Body, Fields, Form, Page, Query, Staff, network, read_any_identifier, time,
-};
+use crate::http::answer::{self, Json, NoContent, Sent};
+use crate::http::document::Told;
+use crate::http::extract::{Admin, Body, Fields, Form, Network, Page, Query, Staff, read_any_identifier};
 
 /// As which list cursors name it.
 const LIST: &str = "device-sessions";
@@ -22,7 +21,7 @@ pub struct Sought {
     page: Page,
     identifier: Option<Identifier>,
     account: Option<AccountId>,
-    addresses: Option<IpNet>,
+    addresses: Option<Network>,
     device_name: Option<DeviceName>,
     active: Option<bool>,
     at: Option<DateTime<Utc>>,
@@ -34,16 +33,15 @@ impl Form for Sought {
     fn read(fields: &mut Fields) -> Option<Self> {
         let page = Page::read(fields);
         let identifier = read_any_identifier(fields);
-        let account = fields.optional("account_id", Uuid::try_parse);
-        let addresses = fields.optional("ip_address", network);
+        let account = fields.optional("account_id", |text| Uuid::try_parse(text).map(AccountId));
+        let addresses = fields.optional("ip_address", Network::parse);
         let device_name = fields.optional("device_name", DeviceName::parse);
         let active = fields.optional("active", str::parse);
-        let (at, since, until) =
-            (fields.optional("at", time), fields.optional("since", time), fields.optional("until", time));
+        let (at, since, until) = (fields.time("at"), fields.time("since"), fields.time("until"));
         Some(Self {
             page: page?,
             identifier: identifier?,
-            account: account?.map(AccountId),
+            account: account?,
             addresses: addresses?,
             device_name: device_name?,
             active: active?,
@@ -65,15 +63,23 @@ impl Form for Ending {
     }
 }
 
+pub const GET: Told = Told {
+    id: "deviceSessions",
+    summary: "Search through the device sessions of everybody",
+    details: "`at` finds who was signed in at that time. A page may have fewer items than asked for, or \
+        none, and not be the last.",
+    ..Told::NOTHING
+};
+
 pub async fn get(
     state: web::Data<State>,
     staff: Staff<Admin, Query<Sought>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<List<DeviceSession>>>, Problem> {
     let Query(sought) = staff.asked;
     let Page { limit, cursor } = sought.page;
     let mut filter = Filter {
         account: sought.account,
-        addresses: sought.addresses.map(|network| (network.network(), network.broadcast())),
+        addresses: sought.addresses.map(|Network(network)| (network.network(), network.broadcast())),
         device_name: sought.device_name.map(|name| name.as_str().to_owned()),
         active: sought.active,
         at: sought.at,
@@ -86,8 +92,7 @@ pub async fn get(
             (Some(account), None) => filter.account = Some(account),
             (Some(account), Some(named)) if account == named => {}
             (Some(_), Some(_)) | (None, _) => {
-                let none = List::<()> { items: Vec::new(), next: None };
-                return Ok(HttpResponse::Ok().json(none));
+                return Ok(answer::json(List::nothing()));
             }
         }
     }
@@ -96,21 +101,22 @@ pub async fn get(
         return Err(Problem::invalid_field("cursor", "cursor_invalid"));
     }
     let now = state.clock.now();
-    let found =
-        state.query(async |db: &_| search::search(db, &filter, after, limit.get(), now).await).await?;
-    Ok(HttpResponse::Ok().json(List::of(found, &state.cursors, LIST)))
+    let found = state.query(async |db: &_| search::search(db, &filter, after, limit.0, now).await).await?;
+    Ok(answer::json(List::of(found, &state.cursors, LIST)))
 }
+
+pub const DELETE: Told = Told { id: "endDeviceSession", summary: "End a device session", ..Told::NOTHING };
 
 pub async fn delete(
     state: web::Data<State>,
     staff: Staff<Admin, Body<Ending>>,
     session: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<NoContent>, Problem> {
     let session = SessionId(id(&session)?);
     let account = state.query(async |db: &_| search::account_of(db, session).await).await?;
     let account = account.ok_or(Problem::NotFound)?;
     let ((), who) = staff.intervening(|Body(Ending { reason })| ((), Some(reason)));
     let ended = state.accounts.end_session(account, session, who).await;
     ended.map_err(|error| state.problem(&error))?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::no_content())
 }

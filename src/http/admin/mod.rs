@@ -9,9 +9,14 @@ pub mod statistics;
 
 pub use cursors::Cursors;
 
+use std::borrow::Cow;
+
 use counterfoil_domain::values::{AccountId, Identifier, Reason};
 use counterfoil_projections::Page;
 use serde::Serialize;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::Problem;
@@ -20,15 +25,41 @@ use crate::app::State;
 
 /// A page of a list.
 #[derive(Serialize)]
-struct List<T> {
+pub struct List<T> {
     items: Vec<T>,
+    /// The cursor to the next page, where there may be one.
     next: Option<String>,
 }
 
 impl<T> List<T> {
+    /// Nothing, and nothing after it.
+    fn nothing() -> Self {
+        Self { items: Vec::new(), next: None }
+    }
+
     /// The page, with a cursor of that list to the next.
     fn of<P: Serialize>(page: Page<T, P>, cursors: &Cursors, list: &str) -> Self {
         Self { next: page.next.map(|position| cursors.write(list, &position)), items: page.items }
+    }
+}
+
+impl<T: ToSchema> PartialSchema for List<T> {
+    fn schema() -> RefOr<Schema> {
+        let items = ArrayBuilder::new().items(Ref::from_schema_name(T::name()));
+        let next = ObjectBuilder::new().schema_type(SchemaType::Array(vec![Type::String, Type::Null]));
+        let next = next.description(Some("The cursor to the next page, where there may be one."));
+        ObjectBuilder::new().property("items", items).required("items").property("next", next).into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for List<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}List", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into(), T::schema()));
+        T::schemas(schemas);
     }
 }
 

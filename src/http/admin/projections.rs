@@ -6,23 +6,53 @@ use actix_web::{HttpResponse, web};
 use super::{List, Why};
 use crate::app::State;
 use crate::http::Problem;
+use crate::http::answer::{self, Json, Sent};
+use crate::http::document::{Described, Operation, Told};
 use crate::http::extract::{Admin, Body, Staff};
 use crate::projections::{Projection, Rebuilds, Standing, overview};
 
 /// Where it is told how they stand.
 const PATH: &str = "/admin/projections/";
 
-pub async fn get(state: web::Data<State>, _: Staff<Admin, ()>) -> Result<HttpResponse, Problem> {
-    let items = standings(&state).await?;
-    Ok(HttpResponse::Ok().json(List { items, next: None }))
+/// A read model whose rebuild has begun.
+pub enum Begun {}
+
+impl Described for Begun {
+    fn describe(operation: &mut Operation) {
+        let schema = operation.schema::<Standing>();
+        operation.answer(202, "It has begun.", [("application/json", schema)]);
+    }
 }
+
+pub const GET: Told = Told {
+    id: "projections",
+    summary: "See how the read models stand",
+    details: "How far each has come, its rows, and whether it is being made again.",
+    ..Told::NOTHING
+};
+
+pub async fn get(
+    state: web::Data<State>,
+    _: Staff<Admin, ()>,
+) -> Result<Sent<Json<List<Standing>>>, Problem> {
+    let items = standings(&state).await?;
+    Ok(answer::json(List { items, next: None }))
+}
+
+pub const REBUILD: Told = Told {
+    id: "rebuildProjection",
+    summary: "Make a read model again from the log",
+    details: "While the service runs, in the background of this node. How far it is, `GET /admin/projections/` tells.",
+    problems: &[Problem::RebuildRunning, Problem::RebuildNeedsOwner],
+    ..Told::NOTHING
+};
 
 pub async fn rebuild(
     state: web::Data<State>,
     rebuilds: web::Data<Rebuilds>,
     staff: Staff<Admin, Body<Why>>,
     name: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Begun>, Problem> {
     let projection = Projection::named(&name).ok_or(Problem::NotFound)?;
     let claim = rebuilds.claim(projection).await.map_err(|error| Problem::from_claim(&error))?;
     let Staff { token, origin, asked: Body(why), .. } = staff;
@@ -30,7 +60,7 @@ pub async fn rebuild(
     noted.map_err(|error| state.problem(&error))?;
     rebuilds.begin(claim).await.map_err(|error| Problem::from_database(&error))?;
     let standing = standings(&state).await?.into_iter().find(|standing| standing.name == projection.name());
-    Ok(HttpResponse::Accepted().insert_header((header::LOCATION, PATH)).json(standing))
+    Ok(Sent::new(HttpResponse::Accepted().insert_header((header::LOCATION, PATH)).json(standing)))
 }
 
 async fn standings(state: &State) -> Result<Vec<Standing>, Problem> {

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_projections::statistics::{self, Counts, Span};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::State;
 use crate::delivery::outcomes::{self, Outcomes};
 use crate::http::Problem;
-use crate::http::extract::{Admin, Fields, Form, Query, Staff, Wrong, time};
+use crate::http::answer::{self, Json, Sent};
+use crate::http::document::Told;
+use crate::http::extract::{Admin, Fields, Form, Query, Staff, Wrong};
 
 /// The shortest time that is told apart.
 const INSTANT: TimeDelta = TimeDelta::microseconds(1);
@@ -26,7 +29,7 @@ pub struct Sought {
 impl Form for Sought {
     fn read(fields: &mut Fields) -> Option<Self> {
         let by = fields.optional("by", span);
-        let (since, until) = (fields.optional("since", time), fields.optional("until", time));
+        let (since, until) = (fields.time("since"), fields.time("until"));
         Some(Self { by: by?, since: since?, until: until? })
     }
 }
@@ -70,8 +73,8 @@ impl Sought {
 }
 
 /// How much happened, hour by hour or day by day.
-#[derive(Serialize)]
-struct Statistics {
+#[derive(Serialize, ToSchema)]
+pub struct Statistics {
     /// What is counted together: `hour` or `day`, in UTC.
     by: Span,
     /// Every hour or day that was asked for, the first one first; those that are not over yet as they are so far.
@@ -79,7 +82,7 @@ struct Statistics {
 }
 
 /// What happened in an hour or a day.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Bucket {
     /// When it began.
     since: DateTime<Utc>,
@@ -90,10 +93,17 @@ struct Bucket {
     messages: Outcomes,
 }
 
+pub const GET: Told = Told {
+    id: "statistics",
+    summary: "See how much happened, hour by hour or day by day",
+    details: "In UTC: the last 24 hours or 30 days, where nothing else is said; at most 31 days by the hour and 400 by the day.",
+    ..Told::NOTHING
+};
+
 pub async fn get(
     state: web::Data<State>,
     staff: Staff<Admin, Query<Sought>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<Statistics>>, Problem> {
     let Query(sought) = staff.asked;
     let Asked { by, since, until } = sought.read_at(state.clock.now())?;
     let found = state.query(async |db: &_| {
@@ -101,7 +111,7 @@ pub async fn get(
         Ok((counts, outcomes::between(db, by, since, until).await?))
     });
     let (counts, messages) = found.await?;
-    Ok(HttpResponse::Ok().json(Statistics { by, items: buckets(by, since, until, &counts, &messages) }))
+    Ok(answer::json(Statistics { by, items: buckets(by, since, until, &counts, &messages) }))
 }
 
 /// Every hour or day of a time, those in which nothing happened included.

@@ -1,29 +1,43 @@
 //! An account as it stood at a time, or after one of its events.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::values::{AccountId, Reason};
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{on_record, problem, reason};
+use super::{REASON_HEADER, on_record, problem, reason};
 use crate::app::State;
 use crate::audit;
 use crate::http::Problem;
-use crate::http::extract::{Auditor, Fields, Form, Query, Staff, Wrong, time};
+use crate::http::answer::{self, Json, Sent};
+use crate::http::document::Told;
+use crate::http::extract::{Auditor, Fields, Form, Query, Staff, Wrong};
+
+/// Which of an account's events.
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(minimum = 1, example = 1)]
+pub struct Step(i64);
+
+impl Step {
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        let step = text.parse().ok().filter(|step| *step > 0);
+        step.map(Self).ok_or(Wrong("position_malformed"))
+    }
+}
 
 #[derive(Debug)]
 pub struct When {
     at: Option<DateTime<Utc>>,
-    step: Option<i64>,
+    step: Option<Step>,
     reason: Option<Reason>,
 }
 
 impl Form for When {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let at = fields.optional("at", time);
-        let step = fields.optional("step", |text| {
-            text.parse().ok().filter(|step| *step > 0).ok_or(Wrong("position_malformed"))
-        });
+        let at = fields.time("at");
+        let step = fields.optional("step", Step::parse);
         let reason = reason(fields);
         if matches!((at, step), (Some(Some(_)), Some(Some(_)))) {
             fields.complain("step", "field_one_time");
@@ -33,17 +47,35 @@ impl Form for When {
     }
 }
 
+/// An account at a time, or one of its events.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Shown {
+    /// The event, and what it made of the account.
+    Step(Box<audit::Step>),
+    /// The account at the time.
+    Standing(Box<audit::Standing>),
+}
+
+pub const GET: Told = Told {
+    id: "accountAt",
+    summary: "See an account as it stood",
+    details: "At the time `at`, or after its event number `step`.",
+    headers: &[REASON_HEADER],
+    ..Told::NOTHING
+};
+
 pub async fn get(
     state: web::Data<State>,
     request: HttpRequest,
     mut staff: Staff<Auditor, Query<When>>,
     account: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<Shown>>, Problem> {
     let account = AccountId(Uuid::try_parse(&account).map_err(|_| Problem::NotFound)?);
     let named = staff.asked.0.reason.take();
     let now = state.clock.now();
     let what = |Query(When { at, step, reason: _ }): &Query<When>| match step {
-        Some(step) => format!("account {account} step={step}"),
+        Some(Step(step)) => format!("account {account} step={step}"),
         None => {
             let at = at.unwrap_or(now).to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
             format!("account {account} at={at}")
@@ -51,12 +83,12 @@ pub async fn get(
     };
     let Query(When { at, step, reason: _ }) = on_record(&state, &request, staff, named, what).await?;
     let journal = state.accounts.journal();
-    if let Some(step) = step {
+    if let Some(Step(step)) = step {
         let mut steps = audit::steps(journal, account).await.map_err(|error| problem(&error))?;
         let found = steps.find(|each| each.step == step).ok_or(Problem::NotFound)?;
-        return Ok(HttpResponse::Ok().json(found));
+        return Ok(answer::json(Shown::Step(Box::new(found))));
     }
     let standing = audit::standing_at(journal, account, at.unwrap_or(now)).await;
     let standing = standing.map_err(|error| problem(&error))?.ok_or(Problem::NotFound)?;
-    Ok(HttpResponse::Ok().json(standing))
+    Ok(answer::json(Shown::Standing(Box::new(standing))))
 }

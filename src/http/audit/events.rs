@@ -10,16 +10,22 @@ use counterfoil_domain::values::{AccountId, Reason};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-use super::{on_record, problem, reason};
+use super::{REASON_HEADER, on_record, problem, reason};
 use crate::app::State;
 use crate::audit::{self, Filter, Pages, Record, csv};
 use crate::http::Problem;
-use crate::http::extract::{Auditor, Fields, Form, Query, Staff, USUAL, Wrong, limit, time};
+use crate::http::answer::Sent;
+use crate::http::document::{Described, Operation, Told};
+use crate::http::extract::{Auditor, Fields, Form, Position, Query, Staff, USUAL, Wrong, limit};
 
 /// How the log is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub enum Format {
     /// A page, as one JSON document.
     Json,
@@ -68,18 +74,18 @@ pub struct Sought {
 
 impl Form for Sought {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let account = fields.optional("account_id", Uuid::try_parse);
-        let types = fields.optional("type", types);
-        let (since, until) = (fields.optional("since", time), fields.optional("until", time));
-        let after = fields.optional("after", position);
+        let account = fields.optional("account_id", |text| Uuid::try_parse(text).map(AccountId));
+        let types = fields.optional("type", Types::parse);
+        let (since, until) = (fields.time("since"), fields.time("until"));
+        let after = fields.optional("after", Position::parse);
         let reason = reason(fields);
         let filter = Filter {
-            account: account?.map(AccountId),
-            types: types?.unwrap_or_default(),
+            account: account?,
+            types: types?.map(|Types(names)| names).unwrap_or_default(),
             since: since?,
             until: until?,
         };
-        Some(Self { filter, after: after?, reason: reason? })
+        Some(Self { filter, after: after?.map(|after| after.0), reason: reason? })
     }
 }
 
@@ -115,34 +121,75 @@ impl Form for Wanted {
         let sought = Sought::read(fields);
         let limit = limit(fields);
         let format = fields.optional("format", Format::parse);
-        Some(Self { sought: sought?, limit: limit?.map(|limit| u64::from(limit.get())), format: format? })
+        Some(Self { sought: sought?, limit: limit?.map(|limit| limit.0.into()), format: format? })
     }
 }
 
 /// Names of events, with commas between them.
-fn types(text: &str) -> Result<Vec<String>, Wrong> {
-    let names = text.split(',').map(str::trim).map(|name| {
-        UserAccountEvent::NAMES.contains(&name).then(|| name.to_owned()).ok_or(Wrong("type_unknown"))
-    });
-    names.collect()
+struct Types(Vec<String>);
+
+impl Types {
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        let names = text.split(',').map(str::trim).map(|name| {
+            UserAccountEvent::NAMES.contains(&name).then(|| name.to_owned()).ok_or(Wrong("type_unknown"))
+        });
+        names.collect::<Result<_, _>>().map(Self)
+    }
 }
 
-pub(super) fn position(text: &str) -> Result<i64, Wrong> {
-    text.parse().ok().filter(|position| *position >= 0).ok_or(Wrong("position_malformed"))
+impl PartialSchema for Types {
+    fn schema() -> RefOr<Schema> {
+        let names = UserAccountEvent::NAMES.iter().copied();
+        let name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
+        ArrayBuilder::new().items(name).min_items(Some(1)).into()
+    }
 }
 
-#[derive(Serialize)]
+impl ToSchema for Types {}
+
+/// A page of the log.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Records)]
 struct List {
     items: Vec<Record>,
     /// After which position the next page begins.
     next: Option<i64>,
 }
 
+/// A page, or all of it.
+pub enum Log {}
+
+impl Described for Log {
+    fn describe(operation: &mut Operation) {
+        let text = || ObjectBuilder::new().schema_type(Type::String).into();
+        let page = operation.schema::<List>();
+        let forms = [
+            ("application/json", page),
+            ("application/x-ndjson", text()),
+            ("text/csv; charset=utf-8; header=present", text()),
+        ];
+        operation.answer(
+            200,
+            "A page as JSON; the whole log, or what is left of it, in the other forms.",
+            forms,
+        );
+    }
+}
+
+pub const GET: Told = Told {
+    id: "events",
+    summary: "Read the log",
+    details: "In its order. Give `next` back as `after`. Which form is answered, `format` says, or else \
+        `Accept`.",
+    headers: &[REASON_HEADER],
+    ..Told::NOTHING
+};
+
 pub async fn get(
     state: web::Data<State>,
     request: HttpRequest,
     mut staff: Staff<Auditor, Query<Wanted>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Log>, Problem> {
     let format = staff.asked.0.format.unwrap_or_else(|| Format::accepted(&request));
     let named = staff.asked.0.sought.reason.take();
     let what = |Query(Wanted { sought, limit, format: _ }): &Query<Wanted>| {
@@ -155,7 +202,7 @@ pub async fn get(
     let end = audit::end(&journal).await.map_err(|error| problem(&error))?;
     let pages = |most| Pages::new(journal, sought.filter, after..end, most);
     match format {
-        Format::Json => page(pages, limit.unwrap_or(USUAL.get().into())).await,
+        Format::Json => page(pages, limit.unwrap_or(USUAL.0.into())).await,
         Format::Ndjson => {
             Ok(whole(pages(limit.unwrap_or(u64::MAX)), "application/x-ndjson", Vec::new(), lines))
         }
@@ -166,11 +213,11 @@ pub async fn get(
     }
 }
 
-async fn page(pages: impl FnOnce(u64) -> Pages, limit: u64) -> Result<HttpResponse, Problem> {
+async fn page(pages: impl FnOnce(u64) -> Pages, limit: u64) -> Result<Sent<Log>, Problem> {
     let items = pages(limit).next().await.map_err(|error| problem(&error))?.unwrap_or_default();
     let is_full = items.len() as u64 == limit;
     let next = items.last().filter(|_| is_full).map(|last| last.position);
-    Ok(HttpResponse::Ok().json(List { items, next }))
+    Ok(Sent::new(HttpResponse::Ok().json(List { items, next })))
 }
 
 /// How many pages are opened and written at a time, while the next one is read.
@@ -183,7 +230,7 @@ fn whole(
     media_type: &'static str,
     first: Vec<u8>,
     write: fn(&[Record]) -> Vec<u8>,
-) -> HttpResponse {
+) -> Sent<Log> {
     let sealed = stream::try_unfold(pages, |mut pages| async move {
         match pages.next_sealed().await {
             Ok(page) => Ok(page.map(|page| (page, pages))),
@@ -199,7 +246,7 @@ fn whole(
     });
     let first = stream::iter([Ok(Bytes::from(first))]);
     let body = first.chain(written.try_buffered(OPENED_AT_ONCE));
-    HttpResponse::Ok().content_type(media_type).streaming(body)
+    Sent::new(HttpResponse::Ok().content_type(media_type).streaming(body))
 }
 
 pub(super) fn lines(records: &[Record]) -> Vec<u8> {

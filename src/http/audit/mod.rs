@@ -7,14 +7,23 @@ pub mod stream;
 
 use actix_web::HttpRequest;
 use counterfoil_domain::values::Reason;
+use utoipa::PartialSchema as _;
 
 use super::Problem;
+use super::document::Header;
 use super::extract::{Auditor, Complaint, Fields, Staff};
 use crate::app::State;
 use crate::journal::JournalError;
 
 /// In which header an auditor gives his reason, where it is not in the query.
 const REASON: &str = "x-audit-reason";
+
+/// That header, as the document tells of it.
+const REASON_HEADER: Header = Header {
+    name: "X-Audit-Reason",
+    description: "Why the log is read, where `reason` does not say it.",
+    schema: Reason::schema,
+};
 
 /// Puts on record what an auditor is about to be shown, and why: what comes back is who may be shown it.
 async fn on_record<T>(

@@ -10,14 +10,17 @@ use counterfoil_domain::values::Role;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
+use utoipa::PartialSchema as _;
 
-use super::events::{Sought, position};
-use super::{on_record, problem};
+use super::events::Sought;
+use super::{REASON_HEADER, on_record, problem};
 use crate::app::State;
 use crate::audit::feed::Feed;
 use crate::audit::{self, Filter, Record};
 use crate::http::Problem;
-use crate::http::extract::{Auditor, Complaint as _, Query, Staff, may};
+use crate::http::answer::Sent;
+use crate::http::document::{Described, Header, Operation, Told};
+use crate::http::extract::{Auditor, Complaint as _, Position, Query, Staff, may};
 use crate::tokens::Token;
 
 /// By which a client that comes back says how far it has come.
@@ -35,12 +38,36 @@ const RECHECK: Duration = Duration::from_secs(5);
 /// How long a client may take to take what it was sent. One that is slower is let go, and may come back.
 const TAKE_WITHIN: Duration = Duration::from_secs(10);
 
+/// Server-sent events without an end.
+pub enum Events {}
+
+impl Described for Events {
+    fn describe(operation: &mut Operation) {
+        operation.events("An event for each of the log, with its position as the id.");
+    }
+}
+
+pub const GET: Told = Told {
+    id: "eventStream",
+    summary: "Follow the log as it grows",
+    details: "As server-sent events.",
+    headers: &[
+        REASON_HEADER,
+        Header {
+            name: "Last-Event-ID",
+            description: "After which position to begin.",
+            schema: Position::schema,
+        },
+    ],
+    ..Told::NOTHING
+};
+
 pub async fn get(
     state: web::Data<State>,
     feed: web::Data<Feed>,
     request: HttpRequest,
     mut staff: Staff<Auditor, Query<Sought>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Events>, Problem> {
     let (token, named) = (staff.token, staff.asked.0.reason.take());
     let last = last_event_id(&request)?.or(staff.asked.0.after);
     staff.asked.0.after = last;
@@ -56,13 +83,15 @@ pub async fn get(
     let (sender, mut sent) = mpsc::channel(1);
     actix_web::rt::spawn(follower.send(sender));
     let body = stream::poll_fn(move |context| sent.poll_recv(context)).map(Ok::<_, Infallible>);
-    Ok(HttpResponse::Ok().content_type("text/event-stream").streaming(body))
+    Ok(Sent::new(HttpResponse::Ok().content_type("text/event-stream").streaming(body)))
 }
 
 fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, Problem> {
     let Some(header) = request.headers().get(LAST_EVENT_ID) else { return Ok(None) };
-    let position = position(header.to_str().unwrap_or_default());
-    position.map(Some).map_err(|error| Problem::invalid_field("Last-Event-ID", error.message()))
+    let position = Position::parse(header.to_str().unwrap_or_default());
+    position
+        .map(|position| Some(position.0))
+        .map_err(|error| Problem::invalid_field("Last-Event-ID", error.message()))
 }
 
 /// Somebody who follows.

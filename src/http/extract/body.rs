@@ -1,6 +1,7 @@
 //! The body: one JSON object, within its size and its time, each field read into its domain type.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
@@ -15,8 +16,10 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::app::State;
+use crate::http::document::{Asked, Described, Field, Operation};
 use crate::http::problem::{FieldErrors, Problem};
 
 const LIMIT: usize = 16 * 1024;
@@ -47,6 +50,18 @@ impl<T: Form> FromRequest for Body<T> {
         .boxed_local()
     }
 }
+
+impl<T: Form> Described for Body<T> {
+    fn describe(operation: &mut Operation) {
+        operation.body("application/json", Fields::asked_by::<T>().body());
+        operation.problems([Problem::MalformedBody, Problem::an_invalid_field()]);
+        operation.problems(REFUSED);
+    }
+}
+
+/// What any body may be refused with.
+pub(super) const REFUSED: [Problem; 3] =
+    [Problem::UnsupportedMediaType, Problem::BodyTooLarge, Problem::BodyTooSlow];
 
 /// The whole body, which has to be of that media type.
 pub(super) fn whole(
@@ -97,17 +112,31 @@ pub struct Fields {
     values: BTreeMap<String, Value>,
     default_region: Option<Region>,
     errors: FieldErrors,
+    /// Which fields are read, where nothing else is wanted.
+    asked: Option<Asked>,
 }
 
 impl Fields {
+    /// The fields that a form reads.
+    pub(super) fn asked_by<T: Form>() -> Asked {
+        let mut fields = Self { asked: Some(Asked::default()), ..Self::none(None) };
+        let form = T::read(&mut fields);
+        debug_assert!(form.is_none(), "nothing is there to be read");
+        fields.asked.unwrap_or_default()
+    }
+
+    fn none(default_region: Option<Region>) -> Self {
+        Self { values: BTreeMap::new(), default_region, errors: FieldErrors::new(), asked: None }
+    }
+
     fn parse(body: &[u8], default_region: Option<Region>) -> Result<Self, Problem> {
         let Object(values) = serde_json::from_slice(body).map_err(|_| Problem::MalformedBody)?;
-        Ok(Self { values, default_region, errors: FieldErrors::new() })
+        Ok(Self { values, ..Self::none(default_region) })
     }
 
     /// The fields of a query. One that is named twice says nothing, and is complained of.
     pub(super) fn of_query(query: &str, default_region: Option<Region>) -> Self {
-        let mut fields = Self { values: BTreeMap::new(), default_region, errors: FieldErrors::new() };
+        let mut fields = Self::none(default_region);
         let mut repeated = BTreeSet::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if fields.values.insert(name.to_string(), Value::String(value.into_owned())).is_some() {
@@ -139,11 +168,15 @@ impl Fields {
     }
 
     /// A field that has to be there.
-    pub fn required<T, E: Complaint>(
+    pub fn required<T: ToSchema, E: Complaint>(
         &mut self,
-        name: &str,
+        name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
+        if let Some(asked) = &mut self.asked {
+            asked.field(Field::required::<T>(name));
+            return None;
+        }
         if !self.has(name) {
             self.values.remove(name);
             self.complain(name, "field_required");
@@ -153,11 +186,15 @@ impl Fields {
     }
 
     /// A field that may be absent or null. The outer `None` is a complaint.
-    pub fn optional<T, E: Complaint>(
+    pub fn optional<T: ToSchema, E: Complaint>(
         &mut self,
-        name: &str,
+        name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<Option<T>> {
+        if let Some(asked) = &mut self.asked {
+            asked.field(Field::optional::<T>(name));
+            return None;
+        }
         let message = match self.values.remove(name) {
             None | Some(Value::Null) => return Some(None),
             Some(Value::String(text)) => match parse(&text) {
@@ -171,7 +208,11 @@ impl Fields {
     }
 
     /// A field that is true or false, and false where it is absent or null.
-    pub fn flag(&mut self, name: &str) -> Option<bool> {
+    pub fn flag(&mut self, name: &'static str) -> Option<bool> {
+        if let Some(asked) = &mut self.asked {
+            asked.field(Field::optional::<bool>(name));
+            return None;
+        }
         match self.values.remove(name) {
             None | Some(Value::Null) => Some(false),
             Some(Value::Bool(flag)) => Some(flag),
@@ -183,11 +224,18 @@ impl Fields {
     }
 
     /// A field that has to be there, a list of texts.
-    pub fn list<T, E: Complaint>(
+    pub fn list<T: ToSchema, E: Complaint>(
         &mut self,
-        name: &str,
+        name: &'static str,
         parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<Vec<T>> {
+    ) -> Option<Vec<T>>
+    where
+        Vec<T>: PartialSchema,
+    {
+        if let Some(asked) = &mut self.asked {
+            asked.field(Field::required::<Vec<T>>(name));
+            return None;
+        }
         let message = match self.values.remove(name) {
             None | Some(Value::Null) => "field_required",
             Some(Value::Array(items)) => {
@@ -204,6 +252,20 @@ impl Fields {
         None
     }
 
+    /// A field that may be absent or null, or has the name by which older clients know it.
+    pub fn renamed<T: ToSchema, E: Complaint>(
+        &mut self,
+        name: &'static str,
+        older: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        if let Some(asked) = &mut self.asked {
+            asked.one_of([[Field::optional::<T>(name)], [Field::required::<T>(older).deprecated()]]);
+            return None;
+        }
+        self.optional(if self.has(older) && !self.has(name) { older } else { name }, parse)
+    }
+
     /// Whether a field is there and not null.
     pub fn has(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(|value| !value.is_null())
@@ -212,6 +274,11 @@ impl Fields {
 
 /// The phone number or the e-mail address, or neither. The outer `None` is a complaint.
 pub fn read_any_identifier(fields: &mut Fields) -> Option<Option<Identifier>> {
+    if let Some(asked) = &mut fields.asked {
+        asked.field(Field::optional::<PhoneNumber>("phone_number"));
+        asked.field(Field::optional::<EmailAddress>("email"));
+        return None;
+    }
     if fields.has("phone_number") || fields.has("email") {
         return read_identifier(fields).map(Some);
     }
@@ -220,6 +287,13 @@ pub fn read_any_identifier(fields: &mut Fields) -> Option<Option<Identifier>> {
 
 /// The phone number or the e-mail address: exactly one of the two.
 pub fn read_identifier(fields: &mut Fields) -> Option<Identifier> {
+    if let Some(asked) = &mut fields.asked {
+        asked.one_of([
+            [Field::required::<PhoneNumber>("phone_number"), Field::null("email")],
+            [Field::required::<EmailAddress>("email"), Field::null("phone_number")],
+        ]);
+        return None;
+    }
     let region = fields.default_region;
     match (fields.has("phone_number"), fields.has("email")) {
         (true, true) => {
@@ -237,6 +311,18 @@ pub fn read_identifier(fields: &mut Fields) -> Option<Identifier> {
             fields.values.remove("email");
             fields.required("phone_number", |text| PhoneNumber::parse(text, region)).map(Identifier::Phone)
         }
+    }
+}
+
+/// A token as it is presented, which nothing is known of yet.
+#[derive(Debug, ToSchema)]
+#[schema(example = "cfr_1_…")]
+pub struct Presented(pub String);
+
+impl Presented {
+    /// Takes any text.
+    pub fn parse(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -291,7 +377,7 @@ impl Complaint for UnknownRole {
     }
 }
 
-impl Complaint for std::convert::Infallible {
+impl Complaint for Infallible {
     fn message(&self) -> &'static str {
         match *self {}
     }

@@ -6,8 +6,10 @@ use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
+use utoipa::openapi::security::SecurityRequirement;
 
 use crate::app::State;
+use crate::http::document::{Described, Operation};
 use crate::http::{Problem, cookies};
 use crate::settings::{Cookies, HttpPolicy};
 use crate::tokens::{Kind, Token};
@@ -42,6 +44,28 @@ impl FromRequest for Caller {
             Ok(Self { token })
         }
         .boxed_local()
+    }
+}
+
+impl Described for Caller {
+    fn describe(operation: &mut Operation) {
+        describe(operation, &[]);
+    }
+}
+
+/// Takes an access token, of somebody with these roles.
+pub(super) fn describe(operation: &mut Operation, roles: &[&str]) {
+    for scheme in ["bearer", "cookie"] {
+        operation.security(SecurityRequirement::new(scheme, roles.iter().copied()));
+    }
+    operation.problems([
+        Problem::Unauthenticated,
+        Problem::InvalidAccessToken,
+        Problem::AmbiguousCredentials,
+        Problem::Unavailable,
+    ]);
+    if operation.changes_something() {
+        operation.problems([Problem::CrossSiteRequest]);
     }
 }
 

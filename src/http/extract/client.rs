@@ -8,10 +8,12 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
 use counterfoil_domain::values::{Client, DeviceName, UserAgent};
+use utoipa::openapi::security::SecurityRequirement;
 
 use super::access_token;
 use crate::accounts::Origin;
 use crate::app::State;
+use crate::http::document::{Described, Operation};
 use crate::http::request_id;
 use crate::language::Language;
 use crate::tokens::{Token, Tokens};
@@ -49,6 +51,14 @@ impl FromRequest for Shown {
             state.tokens.open_expired(kind, &text, state.clock.now()).ok()
         });
         ready(Ok(Self(token)))
+    }
+}
+
+/// Whoever calls without one is served as well.
+impl Described for Shown {
+    fn describe(operation: &mut Operation) {
+        operation.security(SecurityRequirement::default());
+        operation.security(SecurityRequirement::new("bearer", [""; 0]));
     }
 }
 

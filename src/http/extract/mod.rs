@@ -8,10 +8,10 @@ mod query;
 mod service_client;
 mod staff;
 
-pub use body::{Body, Complaint, Fields, Form, read_any_identifier, read_identifier};
+pub use body::{Body, Complaint, Fields, Form, Presented, read_any_identifier, read_identifier};
 pub use caller::{Caller, access_token, bearer, is_our_page, refresh_cookie};
 pub use client::{Peer, Shown, WantedLanguage, wanted_language};
 pub use forwarded::{ForwardedHeader, Proxies};
-pub use query::{Page, Query, USUAL, Wrong, limit, network, time};
+pub use query::{Limit, Network, Page, Position, Query, USUAL, Wrong, limit};
 pub use service_client::{ServiceClient, TokenForm};
 pub use staff::{Admin, Auditor, Staff, may};

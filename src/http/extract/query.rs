@@ -1,24 +1,27 @@
 //! The query of a request: filters, each named once and read into its domain type.
 
 use std::future::{Ready, ready};
-use std::num::NonZeroU8;
 use std::str::ParseBoolError;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
+use utoipa::ToSchema;
 
 use super::body::{Complaint, Fields, Form};
 use crate::app::State;
 use crate::http::Problem;
+use crate::http::document::{Described, Operation};
 use crate::network;
 
-/// The most items on a page.
-const MOST: u8 = 200;
+/// How many items a page may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(minimum = 1, maximum = 200, example = 50)]
+pub struct Limit(pub u8);
 
 /// How many are on it where nothing is said.
-pub const USUAL: NonZeroU8 = NonZeroU8::new(50).unwrap();
+pub const USUAL: Limit = Limit(50);
 
 /// The query of a request, read into `T`.
 #[derive(Debug)]
@@ -36,11 +39,20 @@ impl<T: Form> FromRequest for Query<T> {
     }
 }
 
+impl<T: Form> Described for Query<T> {
+    fn describe(operation: &mut Operation) {
+        for parameter in Fields::asked_by::<T>().query() {
+            operation.parameter(parameter);
+        }
+        operation.problems([Problem::an_invalid_field()]);
+    }
+}
+
 /// Which page of a list.
 #[derive(Debug)]
 pub struct Page {
     /// How many items, at most 200.
-    pub limit: NonZeroU8,
+    pub limit: Limit,
     /// After which it begins, as the page before it said; the first page where there is none.
     pub cursor: Option<String>,
 }
@@ -54,11 +66,24 @@ impl Form for Page {
 }
 
 /// How many items, where it is said. The outer `None` is a complaint.
-pub fn limit(fields: &mut Fields) -> Option<Option<NonZeroU8>> {
+pub fn limit(fields: &mut Fields) -> Option<Option<Limit>> {
     fields.optional("limit", |text| {
-        let limit = text.parse().ok().filter(|limit: &NonZeroU8| limit.get() <= MOST);
-        limit.ok_or(Wrong("limit_out_of_range"))
+        let limit = text.parse().ok().filter(|limit| (1..=200).contains(limit));
+        limit.map(Limit).ok_or(Wrong("limit_out_of_range"))
     })
+}
+
+/// A place in the log, or in an account's stream; before the first where it is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(minimum = 0, example = 7)]
+pub struct Position(pub i64);
+
+impl Position {
+    /// Reads one.
+    pub fn parse(text: &str) -> Result<Self, Wrong> {
+        let position = text.parse().ok().filter(|position| *position >= 0);
+        position.map(Self).ok_or(Wrong("position_malformed"))
+    }
 }
 
 /// Text that is not what it should be, by the name of the message that says so.
@@ -83,13 +108,32 @@ impl Complaint for uuid::Error {
     }
 }
 
-/// A time (RFC 3339) that PostgreSQL has as well.
-pub fn time(text: &str) -> Result<DateTime<Utc>, Wrong> {
-    let time = DateTime::parse_from_rfc3339(text).map_err(|_| Wrong("time_malformed"))?;
-    Ok(time.to_utc())
+/// A time (RFC 3339).
+#[derive(ToSchema)]
+struct Time(DateTime<Utc>);
+
+impl Time {
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        let time = DateTime::parse_from_rfc3339(text).map_err(|_| Wrong("time_malformed"))?;
+        Ok(Self(time.to_utc()))
+    }
+}
+
+impl Fields {
+    /// A time, where it is said. The outer `None` is a complaint.
+    pub fn time(&mut self, name: &'static str) -> Option<Option<DateTime<Utc>>> {
+        Some(self.optional(name, Time::parse)?.map(|Time(time)| time))
+    }
 }
 
 /// The addresses of a network in CIDR notation (RFC 4632, RFC 4291), or the one address.
-pub fn network(text: &str) -> Result<IpNet, Wrong> {
-    network::parse(text).map_err(|_| Wrong("address_malformed"))
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(value_type = String, example = "192.0.2.0/24")]
+pub struct Network(pub IpNet);
+
+impl Network {
+    /// Reads one.
+    pub fn parse(text: &str) -> Result<Self, Wrong> {
+        network::parse(text).map(Self).map_err(|_| Wrong("address_malformed"))
+    }
 }

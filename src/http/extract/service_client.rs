@@ -9,10 +9,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::SecurityRequirement;
 
 use super::body;
 use crate::app::State;
 use crate::http::Problem;
+use crate::http::document::{Described, Operation};
 
 /// A configured client that has proved who it is, by HTTP Basic (RFC 6749, section 2.3.1).
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +34,13 @@ impl FromRequest for ServiceClient {
             .zip(credentials)
             .is_some_and(|(state, (id, secret))| state.http.oauth_clients.authenticates(&id, &secret));
         ready(known.then_some(Self).ok_or(Problem::InvalidClient))
+    }
+}
+
+impl Described for ServiceClient {
+    fn describe(operation: &mut Operation) {
+        operation.security(SecurityRequirement::new("basic", [""; 0]));
+        operation.problems([Problem::InvalidClient]);
     }
 }
 
@@ -66,5 +76,16 @@ impl FromRequest for TokenForm {
             }
         }
         .boxed_local()
+    }
+}
+
+impl Described for TokenForm {
+    fn describe(operation: &mut Operation) {
+        let token = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
+        let token = token.examples(["cfa_1_…"]);
+        let form = ObjectBuilder::new().property("token", token).required("token");
+        operation.body("application/x-www-form-urlencoded", form);
+        operation.problems([Problem::MalformedForm, Problem::MalformedBody]);
+        operation.problems(body::REFUSED);
     }
 }

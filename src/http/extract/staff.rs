@@ -10,10 +10,11 @@ use counterfoil_domain::values::{AccountId, Reason, Role};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
-use super::{Caller, Peer};
+use super::{Caller, Peer, caller};
 use crate::accounts::{AccountsError, Intervening, Origin};
 use crate::app::State;
 use crate::http::Problem;
+use crate::http::document::{Described, Operation};
 use crate::tokens::Token;
 
 /// A role that an endpoint asks for.
@@ -101,6 +102,14 @@ impl<R: Needed, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for 
             })
         }
         .boxed_local()
+    }
+}
+
+impl<R: Needed, T: Described> Described for Staff<R, T> {
+    fn describe(operation: &mut Operation) {
+        caller::describe(operation, &[R::ROLE.as_str()]);
+        operation.problems([Problem::Forbidden, Problem::SecondFactorRequired]);
+        T::describe(operation);
     }
 }
 

@@ -18,13 +18,32 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::app::State;
 use crate::ended_sessions::{Ended, EndedSessions};
+use crate::http::answer::Sent;
+use crate::http::document::{Described, Operation, Told};
 use crate::http::extract::ServiceClient;
 
 /// How often it is said that nothing else has ended.
 const BEAT: Duration = Duration::from_millis(100);
 
-pub async fn get(state: web::Data<State>, _: ServiceClient) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/event-stream").streaming(events(state.ended_sessions()))
+/// Server-sent events without an end.
+pub enum Events {}
+
+impl Described for Events {
+    fn describe(operation: &mut Operation) {
+        operation.events("Events `ended` and `current`.");
+    }
+}
+
+pub const GET: Told = Told {
+    id: "endedSessions",
+    summary: "Follow which sessions end",
+    details: "As server-sent events, for services that check access tokens by themselves.",
+    ..Told::NOTHING
+};
+
+pub async fn get(state: web::Data<State>, _: ServiceClient) -> Sent<Events> {
+    let events = events(state.ended_sessions());
+    Sent::new(HttpResponse::Ok().content_type("text/event-stream").streaming(events))
 }
 
 struct Watch {

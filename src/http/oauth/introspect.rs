@@ -1,32 +1,48 @@
 //! Ask what a token says and whether it works now (RFC 7662).
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::State;
 use crate::http::Problem;
+use crate::http::answer::{self, Json, Sent};
+use crate::http::document::Told;
 use crate::http::extract::{ServiceClient, TokenForm};
 use crate::tokens::{ExtraClaims, Kind, Token, TokenPolicy};
 
+/// The answer.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Introspection {
+    /// For a token that works.
+    Active(Box<Active>),
+    /// For any other text: one, whatever is wrong with it.
+    Inactive(Inactive),
+}
+
 /// The answer for a token that works. Nothing personal is in it, but what the installation puts into its tokens.
-#[derive(Serialize)]
-struct Active<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ActiveToken)]
+pub struct Active {
     active: bool,
+    #[schema(value_type = String, example = "Bearer")]
     token_type: &'static str,
     sub: String,
     sid: String,
-    iss: &'a str,
-    aud: &'a str,
+    iss: String,
+    aud: String,
     jti: String,
     iat: i64,
     nbf: i64,
     exp: i64,
     #[serde(skip_serializing_if = "ExtraClaims::is_empty")]
+    #[schema(value_type = Option<Object>, nullable = false)]
     ext: ExtraClaims,
 }
 
-impl<'a> Active<'a> {
-    fn of(token: &Token, policy: &'a TokenPolicy, ext: ExtraClaims) -> Self {
+impl Active {
+    fn of(token: &Token, policy: &TokenPolicy, ext: ExtraClaims) -> Self {
         let issued_at = token.issued_at.timestamp();
         Self {
             active: true,
@@ -37,8 +53,8 @@ impl<'a> Active<'a> {
             },
             sub: token.account.to_string(),
             sid: token.session.to_string(),
-            iss: &policy.issuer,
-            aud: &policy.audience,
+            iss: policy.issuer.clone(),
+            aud: policy.audience.clone(),
             jti: token.id(),
             iat: issued_at,
             nbf: issued_at,
@@ -49,25 +65,35 @@ impl<'a> Active<'a> {
 }
 
 /// The answer for any other text: one, whatever is wrong with it.
-#[derive(Serialize)]
-struct Inactive {
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = InactiveToken)]
+pub struct Inactive {
     active: bool,
 }
+
+pub const POST: Told = Told {
+    id: "introspect",
+    summary: "Ask what a token says and whether it works (RFC 7662)",
+    problems: &[Problem::Unavailable],
+    ..Told::NOTHING
+};
 
 pub async fn post(
     state: web::Data<State>,
     _: ServiceClient,
     TokenForm(token): TokenForm,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Json<Introspection>>, Problem> {
     match state.working_token(&token).await {
         Ok(works) => {
             let ext = match works.kind {
                 Kind::Access => state.tokens.extra_claims(&token).unwrap_or_default(),
                 Kind::Refresh => ExtraClaims::default(),
             };
-            Ok(HttpResponse::Ok().json(Active::of(&works, state.tokens.policy(), ext)))
+            let active = Active::of(&works, state.tokens.policy(), ext);
+            Ok(answer::json(Introspection::Active(Box::new(active))))
         }
-        Err(Problem::InvalidToken) => Ok(HttpResponse::Ok().json(Inactive { active: false })),
+        Err(Problem::InvalidToken) => Ok(answer::json(Introspection::Inactive(Inactive { active: false }))),
         Err(problem) => Err(problem),
     }
 }

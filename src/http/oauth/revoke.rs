@@ -5,8 +5,27 @@ use actix_web::{HttpResponse, web};
 use crate::accounts::AccountsError;
 use crate::app::State;
 use crate::http::Problem;
+use crate::http::answer::Sent;
+use crate::http::document::{Described, Operation, Told};
 use crate::http::extract::{Peer, ServiceClient, TokenForm};
 use crate::tokens::Tokens;
+
+/// 200 without a body.
+pub enum Revoked {}
+
+impl Described for Revoked {
+    fn describe(operation: &mut Operation) {
+        operation.answer(200, "It does not work any more.", []);
+    }
+}
+
+pub const POST: Told = Told {
+    id: "revoke",
+    summary: "End the session of a token (RFC 7009)",
+    details: "Answered alike for a token that does not work: what was wanted is so.",
+    problems: &[Problem::Unavailable],
+    ..Told::NOTHING
+};
 
 /// 200 as well for a token that is not valid: what was wanted is so (section 2.2).
 pub async fn post(
@@ -14,12 +33,12 @@ pub async fn post(
     _: ServiceClient,
     peer: Peer,
     TokenForm(token): TokenForm,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Sent<Revoked>, Problem> {
     if let Some(kind) = Tokens::kind_of(&token) {
         match state.accounts.logout(kind, &token, peer.into()).await {
             Ok(()) | Err(AccountsError::InvalidToken) => {}
             Err(error) => return Err(state.problem(&error)),
         }
     }
-    Ok(HttpResponse::Ok().finish())
+    Ok(Sent::new(HttpResponse::Ok().finish()))
 }

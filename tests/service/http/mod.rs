@@ -4,6 +4,7 @@ mod admin;
 mod browsers;
 mod credentials;
 mod devices;
+mod document;
 mod general;
 mod history;
 mod identifiers;

@@ -27,7 +27,7 @@ fn every() -> impl Iterator<Item = Problem> {
         BodyTooLarge,
         BodyTooSlow,
         NotFound,
-        MethodNotAllowed(&[]),
+        MethodNotAllowed(Vec::new()),
         Unauthenticated,
         InvalidAccessToken,
         AmbiguousCredentials,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::Contract;
 use counterfoil_domain::values::AccountId;
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
@@ -57,11 +58,16 @@ impl Api {
         self.http.request(method, format!("http://{}{path}", self.address))
     }
 
-    /// Sends a request; an error when no answer came.
+    /// Sends a request; an error when no answer came. What comes has to be as the document has it.
     pub async fn try_send(request: RequestBuilder) -> Result<Answer, reqwest::Error> {
-        let response = request.send().await?;
+        let (client, request) = request.build_split();
+        let request = request?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = client.execute(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer { status, headers, text: response.text().await? })
+        let answer = Answer { status, headers, text: response.text().await? };
+        Contract::check(&method, &path, &answer);
+        Ok(answer)
     }
 
     pub async fn send(request: RequestBuilder) -> Answer {

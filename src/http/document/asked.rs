@@ -1,0 +1,107 @@
+//! What a form asks for: the fields that its own reading names, which is how the document comes to know them.
+
+use utoipa::PartialSchema;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{
+    AdditionalProperties, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
+};
+use utoipa::openapi::{Deprecated, RefOr, Required};
+
+/// The fields of a form.
+#[derive(Debug, Default)]
+pub struct Asked {
+    fields: Vec<Field>,
+    /// Sets of fields of which a body has one.
+    choices: Vec<Vec<Field>>,
+}
+
+/// A field.
+#[derive(Clone, Debug)]
+pub struct Field {
+    name: &'static str,
+    required: bool,
+    schema: RefOr<Schema>,
+}
+
+impl Field {
+    /// One that has to be there.
+    pub fn required<T: PartialSchema>(name: &'static str) -> Self {
+        Self { name, required: true, schema: T::schema() }
+    }
+
+    /// One that may be absent or null.
+    pub fn optional<T: PartialSchema>(name: &'static str) -> Self {
+        Self { name, required: false, schema: T::schema() }
+    }
+
+    /// One that may be there as null.
+    pub fn null(name: &'static str) -> Self {
+        let schema = ObjectBuilder::new().schema_type(Type::Null);
+        Self { name, required: false, schema: schema.into() }
+    }
+
+    /// One that older clients know.
+    pub fn deprecated(mut self) -> Self {
+        if let RefOr::T(Schema::Object(object)) = &mut self.schema {
+            object.deprecated = Some(Deprecated::True);
+        }
+        self
+    }
+
+    fn nullable(&self) -> RefOr<Schema> {
+        let mut schema = self.schema.clone();
+        if let RefOr::T(Schema::Object(Object { schema_type, .. })) = &mut schema
+            && let SchemaType::Type(only) = schema_type
+            && *only != Type::Null
+            && !self.required
+        {
+            *schema_type = SchemaType::Array(vec![only.clone(), Type::Null]);
+        }
+        schema
+    }
+}
+
+impl Asked {
+    /// Asks for that field.
+    pub fn field(&mut self, field: Field) {
+        self.fields.push(field);
+    }
+
+    /// Asks for one of these sets of fields.
+    pub fn one_of<const N: usize, const M: usize>(&mut self, choices: [[Field; N]; M]) {
+        self.choices.extend(choices.map(Vec::from));
+    }
+
+    /// As the schema of a JSON body.
+    pub fn body(&self) -> RefOr<Schema> {
+        if self.choices.is_empty() {
+            return self.object(&[]).into();
+        }
+        let objects = self.choices.iter().map(|choice| self.object(choice));
+        objects.fold(OneOfBuilder::new(), OneOfBuilder::item).into()
+    }
+
+    fn object(&self, choice: &[Field]) -> ObjectBuilder {
+        let nothing_else = AdditionalProperties::FreeForm(false);
+        let object = ObjectBuilder::new().additional_properties(Some(nothing_else));
+        choice.iter().chain(&self.fields).fold(object, |object, field| {
+            let object = object.property(field.name, field.nullable());
+            if field.required { object.required(field.name) } else { object }
+        })
+    }
+
+    /// As parameters of a query.
+    pub fn query(self) -> impl Iterator<Item = Parameter> {
+        self.fields.into_iter().map(|field| {
+            let (required, is_list) = (field.required, matches!(field.schema, RefOr::T(Schema::Array(_))));
+            ParameterBuilder::new()
+                .name(field.name)
+                .parameter_in(ParameterIn::Query)
+                .required(if required { Required::True } else { Required::False })
+                .schema(Some(field.schema))
+                // With commas between.
+                .explode(is_list.then_some(false))
+                .build()
+        })
+    }
+}

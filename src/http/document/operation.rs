@@ -1,0 +1,284 @@
+//! One operation, as the document tells of it.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, web};
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBody;
+use utoipa::openapi::response::{Response, ResponseBuilder};
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{Content, ContentBuilder, Ref, RefOr, Required, path};
+use utoipa::{ToSchema, openapi};
+
+use crate::http::extract::{Peer, WantedLanguage};
+use crate::http::problem::{Body, Problem};
+
+/// What is said about an operation that its handler's signature does not say.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// By what name programs call it: lower camel case, once in the whole document.
+    pub id: &'static str,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// What else there is to know about it.
+    pub details: &'static str,
+    /// What it may refuse with, besides what its arguments refuse.
+    pub problems: &'static [Problem],
+    /// Headers that it reads, but for those that every operation reads.
+    pub headers: &'static [Header],
+}
+
+/// A header that an operation reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    /// Its name.
+    pub name: &'static str,
+    /// What it says.
+    pub description: &'static str,
+    /// Of what form it is.
+    pub schema: fn() -> RefOr<Schema>,
+}
+
+impl Told {
+    /// Nothing, to be completed.
+    pub const NOTHING: Self = Self { id: "", summary: "", details: "", problems: &[], headers: &[] };
+}
+
+/// What knows how it appears in the document: an argument of a handler, or its result.
+pub trait Described {
+    /// Adds to the operation that reads or answers it.
+    fn describe(operation: &mut Operation);
+}
+
+/// An operation on its way into the document.
+#[derive(Debug)]
+pub struct Operation {
+    told: Told,
+    changes_something: bool,
+    parameters: Vec<Parameter>,
+    body: Option<RequestBody>,
+    securities: Vec<SecurityRequirement>,
+    answers: BTreeMap<u16, Response>,
+    problems: BTreeMap<&'static str, Problem>,
+    schemas: Schemas,
+}
+
+/// Schemas by their names.
+#[derive(Debug, Default)]
+pub struct Schemas(pub BTreeMap<String, RefOr<Schema>>);
+
+impl Schemas {
+    /// Takes more of them. Those of one name have to be of one type.
+    pub fn extend(&mut self, more: impl IntoIterator<Item = (String, RefOr<Schema>)>) {
+        for (name, schema) in more {
+            let former = self.0.get(&name);
+            debug_assert!(former.is_none_or(|former| *former == schema), "two types are called {name}");
+            self.0.insert(name, schema);
+        }
+    }
+}
+
+impl Operation {
+    /// Of that method; a fault of ours is always possible.
+    pub fn new(method: &Method, told: Told) -> Self {
+        let mut operation = Self {
+            told,
+            changes_something: *method != Method::GET,
+            parameters: Vec::new(),
+            body: None,
+            securities: Vec::new(),
+            answers: BTreeMap::new(),
+            problems: BTreeMap::new(),
+            schemas: Schemas::default(),
+        };
+        operation.problems([Problem::Internal]);
+        operation.problems(told.problems.iter().cloned());
+        for Header { name, description, schema } in told.headers {
+            let header = ParameterBuilder::new()
+                .name(*name)
+                .parameter_in(ParameterIn::Header)
+                .required(Required::False)
+                .description(Some(*description))
+                .schema(Some(schema()));
+            operation.parameter(header.build());
+        }
+        operation
+    }
+
+    /// Whether it is another method than GET.
+    pub fn changes_something(&self) -> bool {
+        self.changes_something
+    }
+
+    /// It may refuse with these.
+    pub fn problems(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.problems.extend(problems.into_iter().map(|problem| (problem.code(), problem)));
+    }
+
+    /// It reads that.
+    pub fn parameter(&mut self, parameter: Parameter) {
+        self.parameters.push(parameter);
+    }
+
+    /// It reads a body of that media type.
+    pub fn body(&mut self, media_type: &str, schema: impl Into<RefOr<Schema>>) {
+        let content = Content::new(Some(schema));
+        let body = openapi::request_body::RequestBodyBuilder::new();
+        self.body = Some(body.content(media_type, content).required(Some(Required::True)).build());
+    }
+
+    /// It takes one of these credentials.
+    pub fn security(&mut self, security: SecurityRequirement) {
+        self.securities.push(security);
+    }
+
+    /// It answers with that status, and a body where there is one.
+    pub fn answer<'a>(
+        &mut self,
+        status: u16,
+        description: &str,
+        contents: impl IntoIterator<Item = (&'a str, RefOr<Schema>)>,
+    ) {
+        let mut response = response(description);
+        for (media_type, schema) in contents {
+            response = response.content(media_type, Content::new(Some(schema)));
+        }
+        self.answers.insert(status, response.build());
+    }
+
+    /// It answers 200 with text of that media type.
+    pub fn text(&mut self, description: &str, media_type: &str) {
+        let text = ObjectBuilder::new().schema_type(Type::String).into();
+        self.answer(200, description, [(media_type, text)]);
+    }
+
+    /// It answers 200 with server-sent events without an end; the schema is that of one.
+    pub fn events(&mut self, description: &str) {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let event = ObjectBuilder::new()
+            .property("id", text())
+            .property("event", text())
+            .property("data", text().content_media_type("application/json"));
+        self.answer(200, description, [("text/event-stream", event.into())]);
+    }
+
+    /// A schema by its name, which is put among the components.
+    pub fn schema<T: ToSchema>(&mut self) -> RefOr<Schema> {
+        let mut within = Vec::new();
+        T::schemas(&mut within);
+        self.schemas.extend(within);
+        let name = T::name();
+        self.schemas.extend([(name.to_string(), T::schema())]);
+        Ref::from_schema_name(name).into()
+    }
+
+    /// The schemas that it refers to, by their names.
+    pub fn schemas(&mut self) -> BTreeMap<String, RefOr<Schema>> {
+        self.schema::<Body>();
+        std::mem::take(&mut self.schemas.0)
+    }
+
+    /// What it may refuse with, by code.
+    pub fn each_problem(&self) -> BTreeMap<&'static str, Problem> {
+        self.problems.clone()
+    }
+
+    /// The operation.
+    pub fn build(self, tag: &str) -> path::Operation {
+        let details = (!self.told.details.is_empty()).then_some(self.told.details);
+        let mut operation = OperationBuilder::new()
+            .tag(tag)
+            .operation_id(Some(self.told.id))
+            .summary(Some(self.told.summary))
+            .description(details)
+            .request_body(self.body);
+        for parameter in self.parameters {
+            operation = operation.parameter(parameter);
+        }
+        for security in self.securities {
+            operation = operation.security(security);
+        }
+        let mut by_status: BTreeMap<u16, Vec<Problem>> = BTreeMap::new();
+        for problem in self.problems.into_values() {
+            by_status.entry(problem.status().as_u16()).or_default().push(problem);
+        }
+        // A page for people says it itself.
+        by_status.retain(|status, _| !self.answers.contains_key(status));
+        for (status, answer) in self.answers {
+            operation = operation.response(status.to_string(), answer);
+        }
+        for (status, problems) in by_status {
+            operation = operation.response(status.to_string(), refusal(&problems));
+        }
+        operation.build()
+    }
+}
+
+fn response(description: &str) -> ResponseBuilder {
+    ResponseBuilder::new()
+        .description(description)
+        .header_ref("X-Request-Id", Ref::new("#/components/headers/RequestId"))
+}
+
+/// The problems of one status, each with its example.
+fn refusal(problems: &[Problem]) -> ResponseBuilder {
+    let titles: Vec<String> = problems.iter().map(Problem::title).collect();
+    let codes = problems.iter().map(Problem::code);
+    let codes = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes));
+    let schema = AllOfBuilder::new()
+        .item(Ref::from_schema_name(Body::name()))
+        .item(ObjectBuilder::new().property("code", codes));
+    let examples = problems.iter().map(|problem| {
+        let code = problem.code();
+        (code, RefOr::Ref(Ref::new(format!("#/components/examples/{code}"))))
+    });
+    let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples).build();
+    let mut response = response(&titles.join(". ")).content("application/problem+json", content);
+    if problems.iter().any(|problem| problem.retry_after().is_some()) {
+        response = response.header_ref("Retry-After", Ref::new("#/components/headers/RetryAfter"));
+    }
+    if problems.iter().any(|problem| problem.status() == StatusCode::UNAUTHORIZED) {
+        response = response.header_ref("WWW-Authenticate", Ref::new("#/components/headers/Authenticate"));
+    }
+    response
+}
+
+impl<T: Described> Described for Result<T, Problem> {
+    fn describe(operation: &mut Operation) {
+        T::describe(operation);
+    }
+}
+
+macro_rules! described_tuple {
+    ($($name:ident)*) => {
+        impl<$($name: Described),*> Described for ($($name,)*) {
+            fn describe(operation: &mut Operation) {
+                $($name::describe(operation);)*
+            }
+        }
+    };
+}
+
+described_tuple!(A);
+described_tuple!(A B);
+described_tuple!(A B C);
+described_tuple!(A B C D);
+described_tuple!(A B C D E);
+described_tuple!(A B C D E F);
+
+macro_rules! nothing_to_describe {
+    ($($type:ty),*) => {
+        $(impl Described for $type {
+            fn describe(_: &mut Operation) {}
+        })*
+    };
+}
+
+// What stands in a path is described with the path; what every request has, with all of them.
+nothing_to_describe!((), web::Path<String>, HttpRequest, Peer, WantedLanguage);
+
+impl<T> Described for web::Data<T> {
+    fn describe(_: &mut Operation) {}
+}
