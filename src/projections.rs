@@ -74,8 +74,10 @@ impl Projection {
 
 /// How a read model stands.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = ReadModel)]
 pub struct Standing {
     /// Its name.
+    #[schema(value_type = String, example = "profiles")]
     pub name: &'static str,
     /// Whether its rows can be read as they are.
     pub state: State,
@@ -96,6 +98,7 @@ pub struct Standing {
 /// Whether a read model's rows can be read as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ReadModelState)]
 pub enum State {
     /// They are in the form that this version reads.
     Current,
@@ -123,6 +126,7 @@ pub struct Rebuild {
     /// When it began.
     pub began_at: DateTime<Utc>,
     /// How much of it is done, from 0 to 1.
+    #[schema(minimum = 0, maximum = 1)]
     pub progress: f64,
     /// When it ended, if it has.
     pub ended_at: Option<DateTime<Utc>>,

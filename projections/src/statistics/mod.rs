@@ -99,6 +99,7 @@ pub struct Counts {
 
 /// Codes that were to be sent. Those of identifiers that are listed for tests are not, as nothing is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = CodesSent)]
 pub struct Codes {
     /// To phone numbers.
     pub phone: i64,

@@ -61,7 +61,7 @@ fn example(schema: &Value, document: &Value) -> Value {
             Some("uuid") => json!("01a2102b-9989-7532-acd2-ac1c6690aa6d"),
             _ => json!("text"),
         },
-        Some("integer") => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),
+        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),
         Some("boolean") => json!(true),
         _ => Value::Null,
     }
