@@ -22,14 +22,16 @@ use utoipa::openapi::{Info, InfoBuilder, License, OpenApi, OpenApiBuilder, Paths
 
 use super::problem::Problem;
 use super::route::Resource;
+use crate::projections::Projection;
 pub use asked::{Asked, Field};
 use operation::Schemas;
 pub use operation::{Described, Header, Operation, Told};
 
 /// The sections, each with whom it is for.
-const SECTIONS: [(&str, &str); 5] = [
+const SECTIONS: [(&str, &str); 6] = [
     ("Users", "Sign in with a one-time code, and look after one's own account and devices."),
     ("Other services", "What services that are given a token ask about it, as OAuth 2.0 has it."),
+    ("Staff", "Set up and pass the second factor that roles take."),
     ("Administrators", "Look at accounts and device sessions, and intervene. Takes the role `admin`."),
     ("Auditors", "Read the log. Takes the role `auditor`, and a reason, which is put on record."),
     ("Operators", "For whoever runs the service, and for tools."),
@@ -38,6 +40,7 @@ const SECTIONS: [(&str, &str); 5] = [
 /// The section of a path.
 fn section(path: &str) -> &'static str {
     match path.split('/').nth(1) {
+        Some("accounts") if path.contains("/second-factor/") => "Staff",
         Some("accounts") => "Users",
         Some("oauth" | ".well-known") => "Other services",
         Some("admin") => "Administrators",
@@ -127,6 +130,10 @@ fn parameters(path: &str) -> Vec<Parameter> {
         let schema = match name {
             "id" if path.contains("/accounts/{id}") => AccountId::schema(),
             "id" => SessionId::schema(),
+            "name" => {
+                let names = Projection::all().map(|projection| projection.name());
+                ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
+            }
             _ => ObjectBuilder::new().schema_type(Type::String).into(),
         };
         ParameterBuilder::new()
