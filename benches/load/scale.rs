@@ -446,31 +446,49 @@ fn download(service: &Service, who: &Staff, path: &str, mut more: impl FnMut(&Ta
     }
 }
 
-/// The scans in the plans of what the service asks the database meanwhile, as PostgreSQL says that it has run them.
-fn plans(bench: &Bench, meanwhile: impl FnOnce()) -> BTreeSet<String> {
+/// The scans in the plans of what the service asks the database for a page, as PostgreSQL says that it has run them.
+fn plans(bench: &Bench, page: impl FnOnce()) -> BTreeSet<String> {
     let set = |settings: &[&str]| {
         for setting in settings {
             bench.psql(&format!("ALTER SYSTEM SET auto_explain.{setting}"));
         }
         bench.psql("SELECT pg_reload_conf()");
         // Sessions that are idle take it in with their next statement.
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(300));
     };
-    let log = bench.folder.join("cluster/postgres.log");
+    let path = bench.folder.join("cluster/postgres.log");
+    let length = || usize::try_from(std::fs::metadata(&path).unwrap().len()).unwrap();
+    let before = length();
     set(&["log_analyze = on", "log_min_duration = 0"]);
-    let before = std::fs::metadata(&log).unwrap().len();
-    meanwhile();
+    let began = length();
+    page();
     set(&["log_min_duration = -1"]);
-    let mut log = std::fs::File::open(log).unwrap();
-    std::io::Seek::seek(&mut log, std::io::SeekFrom::Start(before)).unwrap();
-    let mut text = String::new();
-    log.read_to_string(&mut text).unwrap();
-    let scans = text.lines().filter_map(|line| {
-        let node = line.trim_start().trim_start_matches("->  ").split("  (cost=").next()?;
-        let reads = ["Index Scan", "Index Only Scan", "Seq Scan"].iter().any(|scan| node.contains(scan));
-        reads.then(|| node.to_owned())
+    let log = std::fs::read_to_string(&path).unwrap();
+    // Whoever asks while nobody asks for a page keeps the ledger and what follows it.
+    let mut others = BTreeSet::new();
+    entries(&log[before..began], |process, _| {
+        others.insert(process.to_owned());
     });
-    scans.collect()
+    let mut scans = BTreeSet::new();
+    entries(&log[began..], |process, line| {
+        let node = line.trim_start().trim_start_matches("->  ").split("  (cost=").next().unwrap_or_default();
+        let reads = ["Index Scan", "Index Only Scan", "Seq Scan"].iter().any(|scan| node.contains(scan));
+        if reads && !others.contains(process) {
+            scans.insert(node.to_owned());
+        }
+    });
+    scans
+}
+
+/// The lines of PostgreSQL's log, each with the process that wrote it.
+fn entries<'a>(log: &'a str, mut see: impl FnMut(&'a str, &'a str)) {
+    let mut process = "";
+    for line in log.lines() {
+        if !line.starts_with('\t') {
+            process = line.split(['[', ']']).nth(1).unwrap_or_default();
+        }
+        see(process, line);
+    }
 }
 
 /// The log as NDJSON, all of it where that takes no longer than [`EXPORT_FOR`], beside what PostgreSQL alone makes of as
