@@ -338,6 +338,7 @@ fn audit_pages(known: &Known) -> Vec<Page> {
         ("until", format!("until={}", at(1))),
         ("until, last", format!("until={}&after={}", at(900), known.events / 10 * 9)),
         ("type, a day", format!("type=LoggedOut&since={}&until={}", at(500), at(520))),
+        ("type, an hour at the beginning", format!("type=LoggedIn&since={}&until={}", at(5), at(6))),
         ("type of few, a day", format!("type=RolesChanged&since={}&until={}", at(500), at(520))),
         ("future", format!("since={}", at(2_000))),
         ("ndjson", "format=ndjson".to_owned()),

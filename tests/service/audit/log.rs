@@ -185,5 +185,8 @@ async fn every_page_of_many_events_goes_by_an_index() {
         let plan = rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join("\n");
         eprintln!("{plan}\n");
         assert!(!plan.contains("Seq Scan") && plan.contains(index) && plan.contains("events_pkey"), "{plan}");
+        // Or it goes on to the end of a type where fewer match than there is place for.
+        let ends = plan.lines().any(|line| line.contains("Index Cond") && line.contains("(seq <= "));
+        assert!(ends, "{plan}");
     }
 }
