@@ -1,3 +1,5 @@
+use config::{Config, File, FileFormat};
+
 use super::{KeyringSource, Profile, Settings, SettingsError, Sources};
 
 fn read(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -152,4 +154,15 @@ fn a_password_is_never_shown() {
         let shown = format!("{:?}", sources.shown());
         assert!(shown.contains("environment DATABASE_URL") && !shown.contains("secret"), "{shown}");
     }
+}
+
+#[test]
+fn the_code_of_an_identifier_for_tests_is_never_shown() {
+    let listed = "[[identifiers.test]]\nidentifier = \"reviewer@example.com\"\ncode = \"987654\"";
+    let config = Config::builder().add_source(File::from_str(listed, FileFormat::Toml)).build();
+    let shown = Sources(config.expect("read")).shown();
+    let shown: Vec<_> = shown.iter().map(|shown| (shown.key.as_str(), shown.value.as_str())).collect();
+    let expected =
+        [("identifiers.test[0].code", "…"), ("identifiers.test[0].identifier", "reviewer@example.com")];
+    assert_eq!(shown, expected);
 }
