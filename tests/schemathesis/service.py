@@ -93,7 +93,8 @@ class Service:
     def code(self, path, identifier, token):
         """A code that went to the identifier, to sign in or to add it."""
         asked = "/accounts/identifiers/" if path.startswith("/accounts/identifiers/") else "/accounts/login/"
-        return self.post(asked, identifier, token).json().get("code")
+        answer = self.post(asked, identifier, token)
+        return answer.json().get("code") if answer.ok else None  # that of a problem is another
 
     def fresh_token(self, name):
         """The token of a session of its own, by the name that the field has."""
