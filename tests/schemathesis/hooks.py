@@ -26,7 +26,8 @@ schemathesis.openapi.format("email", digits.map(lambda rest: f"ada{rest}@example
 printable = st.text("abcdefghijklmnopqrstuvwxyz آدالویسÉé🌙'-", min_size=1, max_size=100)
 schemathesis.openapi.format("line-of-text", printable.filter(str.strip))
 schemathesis.openapi.format("one-time-code", st.one_of(st.just(CODE), st.from_regex(r"[0-9]{6}", fullmatch=True)))
-
+networks = st.sampled_from(["192.0.2.0/24", "127.0.0.0/8", "2001:db8::/32", "0.0.0.0/0"])
+schemathesis.openapi.format("ip-network", st.one_of(networks, st.ip_addresses().map(str)))
 
 if role != "nobody":
 

@@ -128,7 +128,7 @@ impl Fields {
 
 /// The addresses of a network in CIDR notation (RFC 4632, RFC 4291), or the one address.
 #[derive(Clone, Copy, Debug, ToSchema)]
-#[schema(value_type = String, example = "192.0.2.0/24")]
+#[schema(value_type = String, format = "ip-network", example = "192.0.2.0/24")]
 pub struct Network(pub IpNet);
 
 impl Network {
