@@ -78,16 +78,33 @@ impl Sequencer {
         if let Some(found) = self.settle(&mut connection).await? {
             return Ok(found);
         }
+        self.number(&mut connection, false).await
+    }
+
+    /// Numbers what has become visible, in the time that a statement has unless it may take long.
+    async fn number(
+        &self,
+        connection: &mut Client,
+        may_take_long: bool,
+    ) -> Result<Sequenced, SequencerError> {
         // READ COMMITTED: each statement sees what is committed when it begins.
         let look =
             connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
+        if may_take_long {
+            look.batch_execute("SET LOCAL statement_timeout = 0").await?;
+        }
         let statement = look.prepare_cached(include_str!("sql/sequence.sql")).await?;
         let lease = LEASE.as_secs_f64();
         let row = match look.query_opt(&statement, &[&self.node, &lease]).await {
             // An event that has its number already looks new: the snapshot on record is from before a restore.
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
                 drop(look);
-                return self.take_over(&mut connection, None).await;
+                return self.take_over(connection, None).await;
+            }
+            // So much is new that there was not time enough. It would be no less the next time.
+            Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) && !may_take_long => {
+                drop(look);
+                return Box::pin(self.number(connection, true)).await;
             }
             found => found?,
         };
