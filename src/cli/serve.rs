@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 use super::{Failure, setup};
 use crate::app::{Application, State};
@@ -128,23 +129,30 @@ async fn serve(
     Ok(())
 }
 
-/// Numbers events and brings followers up, for as long as the service runs.
+/// Numbers events and brings followers up, for as long as the service runs. A read model that is far behind does not hold up
+/// the numbers, which auditors wait for.
 async fn keep_ledger(database: Database, journal: Journal) {
-    let sequencer = Sequencer::new(database);
+    let (sequencer, looked) = (Sequencer::new(database), Notify::new());
+    tokio::join!(number(&sequencer, &looked), follow(&journal, &looked));
+}
+
+async fn number(sequencer: &Sequencer, looked: &Notify) {
     loop {
-        let looked = sequencer.look().await;
-        let followed = match looked {
-            Ok(Sequenced::Numbered(_)) => journal.follow().await,
-            Ok(Sequenced::NotOurs | Sequenced::Standby) => Ok(0),
-            Err(error) => {
-                tracing::error!(%error, "the order of the log cannot be told");
-                Ok(0)
-            }
-        };
-        if let Err(error) = followed {
-            tracing::error!(%error, "a read model cannot follow the ledger");
+        match sequencer.look().await {
+            Ok(Sequenced::Numbered(_)) => looked.notify_one(),
+            Ok(Sequenced::NotOurs | Sequenced::Standby) => {}
+            Err(error) => tracing::error!(%error, "the order of the log cannot be told"),
         }
         tokio::time::sleep(LEDGER_EVERY).await;
+    }
+}
+
+async fn follow(journal: &Journal, looked: &Notify) {
+    loop {
+        looked.notified().await;
+        if let Err(error) = journal.follow().await {
+            tracing::error!(%error, "a read model cannot follow the ledger");
+        }
     }
 }
 
