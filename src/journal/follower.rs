@@ -23,6 +23,18 @@ struct Page {
     rows: Vec<Row>,
 }
 
+/// Which events, and what of them.
+#[derive(Clone, Copy)]
+struct Wanted {
+    all_but: &'static [&'static str],
+    with_personal: bool,
+}
+
+impl Wanted {
+    /// Who the people are is not counted.
+    const COUNTED: Self = Self { all_but: &statistics::PASSED_OVER, with_personal: false };
+}
+
 /// A read model that follows the ledger.
 #[derive(Clone, Copy)]
 enum Following {
@@ -44,10 +56,11 @@ impl Following {
         }
     }
 
-    fn passes_over(&self) -> &'static [&'static str] {
+    /// The events that it is to have.
+    fn wanted(&self) -> Wanted {
         match self {
-            Self::Rows(follower) => follower.passes_over,
-            Self::Sums => &statistics::PASSED_OVER,
+            Self::Rows(follower) => Wanted { all_but: follower.passes_over, with_personal: true },
+            Self::Sums => Wanted::COUNTED,
         }
     }
 }
@@ -78,7 +91,7 @@ impl Journal {
         let mut connection = self.database.connection().await?;
         let transaction = connection.transaction().await?;
         let from = position(&transaction, following.name()).await?;
-        let page = next_page(&transaction, from, PAGE, following.passes_over()).await?;
+        let page = next_page(&transaction, from, PAGE, following.wanted()).await?;
         let Some(Page { to, rows }) = page else { return Ok(0) };
         match following {
             Following::Rows(follower) => self.write(&transaction, &follower, &rows).await?,
@@ -115,14 +128,13 @@ pub(crate) async fn count_after(
     from: i64,
     most: i64,
 ) -> Result<i64, JournalError> {
-    let page = next_page(transaction, from, most, &statistics::PASSED_OVER).await?;
+    let page = next_page(transaction, from, most, Wanted::COUNTED).await?;
     let Some(page) = page else { return Ok(from) };
     add(transaction, tables, &page.rows).await?;
     Ok(page.to)
 }
 
 async fn add(transaction: &Transaction<'_>, tables: [&str; 2], rows: &[Row]) -> Result<(), JournalError> {
-    // Who the people are is not counted, so no key is needed.
     let histories = streams::read(rows, &BTreeMap::new())?;
     Ok(statistics::add(transaction, tables, &of(&histories)).await?)
 }
@@ -145,10 +157,11 @@ async fn next_page(
     transaction: &Transaction<'_>,
     from: i64,
     most: i64,
-    passes_over: &[&str],
+    Wanted { all_but, with_personal }: Wanted,
 ) -> Result<Option<Page>, JournalError> {
     let statement = transaction.prepare_cached(include_str!("sql/follow.sql")).await?;
-    let mut rows = transaction.query(&statement, &[&UserAccount::TYPE, &from, &most, &passes_over]).await?;
+    let mut rows =
+        transaction.query(&statement, &[&UserAccount::TYPE, &from, &most, &all_but, &with_personal]).await?;
     let Some(to) = rows.last().map(|row| row.get("seq")) else { return Ok(None) };
     rows.retain(|row| row.get::<_, Option<&str>>("payload").is_some());
     Ok(Some(Page { to, rows }))
