@@ -13,9 +13,20 @@ pub mod rehearsal;
 mod standing;
 mod verify;
 
+use deadpool_postgres::{Client, Transaction};
+use tokio_postgres::{Error, IsolationLevel};
+
 pub use changes::Change;
 use log::PAGE;
 pub use log::{Filter, Pages, Sealed, end, page};
 pub use record::Record;
-pub use standing::{Counted, Event, PendingCode, SignedIn, Standing, Step, standing_at, steps};
+pub use standing::{Counted, Event, Factor, PendingCode, SignedIn, Standing, Step, standing_at, steps};
 pub use verify::{Place, Progress, Verified, verify};
+
+/// The database as it is at this moment, to be read for as long as that takes.
+async fn snapshot(connection: &mut Client) -> Result<Transaction<'_>, Error> {
+    let snapshot = connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
+    let snapshot = snapshot.read_only(true).start().await?;
+    snapshot.batch_execute("SET LOCAL statement_timeout = 0").await?;
+    Ok(snapshot)
+}

@@ -14,10 +14,10 @@ use counterfoil_domain::user_account::UserAccount;
 use cqrs_es::Aggregate as _;
 use deadpool_postgres::Transaction;
 use serde::Serialize;
-use tokio_postgres::{IsolationLevel, Row};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::PAGE;
+use super::{PAGE, snapshot};
 use crate::journal::leaf::Columns;
 use crate::journal::{Journal, JournalError, Leaf};
 
@@ -100,13 +100,7 @@ pub async fn verify(
     progress: &mut impl FnMut(Progress),
 ) -> Result<Verified, JournalError> {
     let mut connection = journal.database().connection().await?;
-    let snapshot = connection
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()
-        .await?;
-    snapshot.batch_execute("SET LOCAL statement_timeout = 0").await?;
+    let snapshot = snapshot(&mut connection).await?;
     let last: i64 = snapshot.query_one("SELECT seq FROM sequencer", &[]).await?.get(0);
     let of = u64::try_from(last).unwrap_or_default() * 2;
     let mut found = Verified::default();

@@ -17,10 +17,10 @@ use counterfoil_domain::user_account::{Policy, UserAccount, UserAccountEvent};
 use counterfoil_domain::values::AccountId;
 use cqrs_es::Aggregate as _;
 use deadpool_postgres::Transaction;
-use tokio_postgres::{IsolationLevel, Row};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::Progress;
+use super::{Progress, snapshot};
 use crate::delivery::Prices;
 use crate::journal::{Journal, JournalError, streams};
 
@@ -53,13 +53,7 @@ pub async fn rehearse(
     progress: &mut impl FnMut(Progress),
 ) -> Result<Report, JournalError> {
     let mut connection = journal.database().connection().await?;
-    let snapshot = connection
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()
-        .await?;
-    snapshot.batch_execute("SET LOCAL statement_timeout = 0").await?;
+    let snapshot = snapshot(&mut connection).await?;
     let accounts: i64 = snapshot.query_one("SELECT count(*) FROM heads", &[]).await?.get(0);
     let of = accounts.try_into().unwrap_or_default();
     let statement = snapshot.prepare_cached(include_str!("../sql/courses.sql")).await?;
