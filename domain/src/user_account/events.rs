@@ -115,9 +115,8 @@ pub enum Fact {
         /// In which way it was asked for.
         #[serde(default, skip_serializing_if = "CodeAsked::is_to_sign_in")]
         asked: CodeAsked,
-        /// Where the code was to go; absent where that was not kept.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        channel: Option<Channel>,
+        /// Where the code was to go.
+        channel: Channel,
         /// Who asked.
         #[serde(default, skip_serializing_if = "Asker::is_anybody")]
         asker: Asker,

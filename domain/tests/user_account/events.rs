@@ -106,19 +106,13 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         }
     }
     for reason in every!(CodeRefused: TooSoon, QuotaSpent, Paused, Locked) {
-        for asker in every!(Asker: Anybody, KnownDevice) {
-            let until = at(60);
-            let by = if asker == Asker::KnownDevice { " KnownDevice" } else { "" };
-            add(
-                format!("OtpRequestRefused {reason:?}{by}"),
-                Fact::OtpRequestRefused { reason, until, asked: CodeAsked::ToSignIn, channel: None, asker },
-            );
-        }
         for asked in every!(CodeAsked: ToSignIn, Again, ToAdd, ForAnother) {
             for channel in every!(Channel: Phone, Email) {
-                let (until, asker, kept) = (at(60), Asker::Anybody, Some(channel));
-                let fact = Fact::OtpRequestRefused { reason, until, asked, channel: kept, asker };
-                add(format!("OtpRequestRefused {reason:?} {asked:?} {channel:?}"), fact);
+                for asker in every!(Asker: Anybody, KnownDevice) {
+                    let by = if asker == Asker::KnownDevice { " KnownDevice" } else { "" };
+                    let fact = Fact::OtpRequestRefused { reason, until: at(60), asked, channel, asker };
+                    add(format!("OtpRequestRefused {reason:?} {asked:?} {channel:?}{by}"), fact);
+                }
             }
         }
     }

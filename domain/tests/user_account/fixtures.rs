@@ -373,7 +373,7 @@ pub(crate) fn refused_asking(
     reason: CodeRefused,
     until: i64,
 ) -> UserAccountEvent {
-    let (until, channel, asker) = (at(until), Some(identifier.channel()), Asker::Anybody);
+    let (until, channel, asker) = (at(until), identifier.channel(), Asker::Anybody);
     event_of(identifier, seconds, Fact::OtpRequestRefused { reason, until, asked, channel, asker })
 }
 

@@ -125,60 +125,19 @@ pub(super) fn of(
 ) -> Replay {
     let (Some(first), Some(last)) = (commit.first(), commit.last()) else { return Replay::AsItWas };
     let asked = Asked { at: last.at, commit, recorded, rehearsed, named };
-    let again = |command: UserAccountCommand| Replay::Command { command, on_record: OnRecord::right() };
     let at = last.at;
     match &last.fact {
         Fact::OtpRequested { channel, purpose, nonce, asker, test, .. } => {
-            again(asked.code(*channel, *purpose, *nonce, *asker, *test).into())
+            again(asked.code(*channel, *purpose, *nonce, *asker, *test))
         }
         Fact::OtpResent { channel, nonce, asker, test, .. } => {
-            again(asked.code_again(*channel, *nonce, *asker, *test).into())
+            again(asked.code_again(*channel, *nonce, *asker, *test))
         }
         Fact::OtpRequestRefused { asked: how, channel, asker, .. } => {
-            let channel = channel.unwrap_or_else(|| asked.usual_channel(*asker));
-            let nonce = ChallengeNonce::new([0; 16]);
-            match how {
-                CodeAsked::ToSignIn => {
-                    again(asked.code(channel, Purpose::SignIn, nonce, *asker, false).into())
-                }
-                CodeAsked::ForAnother => {
-                    again(asked.code(channel, Purpose::AddIdentifier, nonce, *asker, false).into())
-                }
-                CodeAsked::Again => again(asked.code_again(channel, nonce, *asker, false).into()),
-                CodeAsked::ToAdd => asked.code_to_add(channel, nonce),
-            }
+            asked.refused_code(*how, *channel, *asker)
         }
         Fact::IdentifierRequested { channel, nonce, .. } => asked.code_to_add(*channel, *nonce),
-        Fact::OtpRejected { purpose, reason, asker, .. } => {
-            // Of a code that was not looked at nobody knows whether it was right.
-            let right = matches!(reason, CodeRejected::DeviceLimit | CodeRejected::Suspended);
-            let on_record = OnRecord { right, ..OnRecord::default() };
-            match purpose {
-                Purpose::SignIn => {
-                    let session = session_of_code(recorded, *asker);
-                    let channel = asked.usual_channel(*asker);
-                    let command = VerifyOtp {
-                        at,
-                        identifier: somebody(channel),
-                        code: OtpCode::from_number(0),
-                        session,
-                        client: nowhere(),
-                        language: None,
-                        shown: asked.shown(*asker),
-                        test: false,
-                    };
-                    Replay::Command { command: command.into(), on_record }
-                }
-                Purpose::AddIdentifier => {
-                    let adding = recorded.codes().and_then(|codes| codes.adding.as_ref());
-                    let channel = adding.map_or(Channel::Phone, |adding| adding.channel);
-                    asked.in_the_name_of(asked.some_session(None), |session| Replay::Command {
-                        command: verify_identifier(at, session, channel).into(),
-                        on_record,
-                    })
-                }
-            }
-        }
+        Fact::OtpRejected { purpose, reason, asker, .. } => asked.rejected_code(*purpose, *reason, *asker),
         Fact::LoggedIn { session, channel, mark, seen, language, asker, test, .. } => {
             let first = recorded.member().and_then(|member| member.first_session);
             let marks = [mark.map(|mark| (*session, mark)), first.zip(*seen)];
@@ -198,62 +157,18 @@ pub(super) fn of(
         }
         Fact::IdentifierAdded { channel } | Fact::IdentifierReplaced { channel } => {
             let caller = asked.some_session(None);
-            asked.in_the_name_of(caller, |session| again(verify_identifier(at, session, *channel).into()))
+            asked.in_the_name_of(caller, |session| again(verify_identifier(at, session, *channel)))
         }
         Fact::TokenRefreshed { session, .. } => asked.refresh(*session, |newest| newest),
         Fact::TokenRefreshRetried { session, .. } => {
             asked.refresh(*session, |newest| Generation(newest.0.saturating_sub(1)))
         }
-        Fact::LoggedOut { session, reason, by, .. } => {
-            let client = nowhere();
-            let session = *session;
-            let named_session = named(session);
-            let intervention =
-                Intervention { at, by: by.unwrap_or(Actor::Operator), reason: None, client: None };
-            match reason {
-                SignOutReason::SignedOut => again(Logout { at, session: named_session, client }.into()),
-                SignOutReason::Disowned => again(DisownSession { at, session: named_session, client }.into()),
-                SignOutReason::EndedByAdmin if commit.len() == 1 => {
-                    again(EndSession { session: named_session, intervention }.into())
-                }
-                SignOutReason::EndedByAdmin => again(SignOutAccount { intervention }.into()),
-                SignOutReason::SignedOutEverywhere => {
-                    let kept = asked.kept();
-                    let caller = kept.map_or_else(|| asked.some_session(None), |kept| asked.live(kept));
-                    let keep_current = kept.is_some();
-                    asked.in_the_name_of(caller, |session| {
-                        again(LogoutAll { at, session, keep_current, client }.into())
-                    })
-                }
-                SignOutReason::DeviceRevoked => {
-                    let device = named_session;
-                    asked.in_the_name_of(asked.some_session(Some(session)), |session| {
-                        again(RevokeDevice { at, session, device, client }.into())
-                    })
-                }
-                SignOutReason::IdentifierReplaced => {
-                    let Fact::IdentifierReplaced { channel } = first.fact else { return Replay::AsItWas };
-                    let caller = asked.kept().and_then(|kept| asked.live(kept));
-                    asked.in_the_name_of(caller, |session| {
-                        again(verify_identifier(at, session, channel).into())
-                    })
-                }
-                SignOutReason::TokenReuse => {
-                    let Fact::TokenReuseDetected { presented, .. } = first.fact else {
-                        return Replay::AsItWas;
-                    };
-                    asked.refresh(session, |_| presented)
-                }
-                // Which of the two that could have been taken is not on record.
-                SignOutReason::ClientChanged => asked.refresh(session, |newest| newest),
-                SignOutReason::DeviceLimit | SignOutReason::Suspended => Replay::AsItWas,
-            }
-        }
+        Fact::LoggedOut { session, reason, by, .. } => asked.ended(first, *session, *reason, *by),
         Fact::AccountSuspended { until, by } => {
             let intervention = Intervention { at, by: *by, reason: None, client: None };
             // Not that of whoever suspends it, which is all that is asked.
             let account = AccountId(Uuid::nil());
-            again(SuspendAccount { account, until: *until, intervention }.into())
+            again(SuspendAccount { account, until: *until, intervention })
         }
         Fact::DeviceRenamed { session } => {
             let caller = asked.live(*session).and_then(|_| asked.some_session(None));
@@ -302,7 +217,97 @@ struct Asked<'a> {
     named: &'a dyn Fn(SessionId) -> SessionId,
 }
 
+/// By deciding anew, with the right code where it takes one.
+fn again(command: impl Into<UserAccountCommand>) -> Replay {
+    Replay::Command { command: command.into(), on_record: OnRecord::right() }
+}
+
 impl Asked<'_> {
+    /// A request for a code that was refused.
+    fn refused_code(&self, how: CodeAsked, channel: Channel, asker: Asker) -> Replay {
+        let nonce = ChallengeNonce::new([0; 16]);
+        match how {
+            CodeAsked::ToSignIn => again(self.code(channel, Purpose::SignIn, nonce, asker, false)),
+            CodeAsked::ForAnother => again(self.code(channel, Purpose::AddIdentifier, nonce, asker, false)),
+            CodeAsked::Again => again(self.code_again(channel, nonce, asker, false)),
+            CodeAsked::ToAdd => self.code_to_add(channel, nonce),
+        }
+    }
+
+    /// A code that did nothing.
+    fn rejected_code(&self, purpose: Purpose, reason: CodeRejected, asker: Asker) -> Replay {
+        // Of a code that was not looked at nobody knows whether it was right.
+        let right = matches!(reason, CodeRejected::DeviceLimit | CodeRejected::Suspended);
+        let on_record = OnRecord { right, ..OnRecord::default() };
+        match purpose {
+            Purpose::SignIn => {
+                let command = VerifyOtp {
+                    at: self.at,
+                    identifier: somebody(self.usual_channel(asker)),
+                    code: OtpCode::from_number(0),
+                    session: session_of_code(self.recorded, asker),
+                    client: nowhere(),
+                    language: None,
+                    shown: self.shown(asker),
+                    test: false,
+                };
+                Replay::Command { command: command.into(), on_record }
+            }
+            Purpose::AddIdentifier => {
+                let adding = self.recorded.codes().and_then(|codes| codes.adding.as_ref());
+                let channel = adding.map_or(Channel::Phone, |adding| adding.channel);
+                self.in_the_name_of(self.some_session(None), |session| Replay::Command {
+                    command: verify_identifier(self.at, session, channel).into(),
+                    on_record,
+                })
+            }
+        }
+    }
+
+    /// The end of a session, which came of what the first event of the commit tells, or of nothing else.
+    fn ended(
+        &self,
+        first: &UserAccountEvent,
+        session: SessionId,
+        reason: SignOutReason,
+        by: Option<Actor>,
+    ) -> Replay {
+        let (at, client, name) = (self.at, nowhere(), (self.named)(session));
+        let intervention = Intervention { at, by: by.unwrap_or(Actor::Operator), reason: None, client: None };
+        match reason {
+            SignOutReason::SignedOut => again(Logout { at, session: name, client }),
+            SignOutReason::Disowned => again(DisownSession { at, session: name, client }),
+            SignOutReason::EndedByAdmin if self.commit.len() == 1 => {
+                again(EndSession { session: name, intervention })
+            }
+            SignOutReason::EndedByAdmin => again(SignOutAccount { intervention }),
+            SignOutReason::SignedOutEverywhere => {
+                let kept = self.kept();
+                let caller = kept.map_or_else(|| self.some_session(None), |kept| self.live(kept));
+                let keep_current = kept.is_some();
+                self.in_the_name_of(caller, |session| again(LogoutAll { at, session, keep_current, client }))
+            }
+            SignOutReason::DeviceRevoked => {
+                let caller = self.some_session(Some(session));
+                self.in_the_name_of(caller, |session| {
+                    again(RevokeDevice { at, session, device: name, client })
+                })
+            }
+            SignOutReason::IdentifierReplaced => {
+                let Fact::IdentifierReplaced { channel } = first.fact else { return Replay::AsItWas };
+                let caller = self.kept().and_then(|kept| self.live(kept));
+                self.in_the_name_of(caller, |session| again(verify_identifier(at, session, channel)))
+            }
+            SignOutReason::TokenReuse => {
+                let Fact::TokenReuseDetected { presented, .. } = first.fact else { return Replay::AsItWas };
+                self.refresh(session, |_| presented)
+            }
+            // Which of the two that could have been taken is not on record.
+            SignOutReason::ClientChanged => self.refresh(session, |newest| newest),
+            SignOutReason::DeviceLimit | SignOutReason::Suspended => Replay::AsItWas,
+        }
+    }
+
     fn code(
         &self,
         channel: Channel,

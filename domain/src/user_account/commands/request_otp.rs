@@ -117,7 +117,7 @@ pub(super) fn refuse(
     }
     Ok(vec![UserAccountEvent {
         at,
-        fact: Fact::OtpRequestRefused { reason, until, asked, channel: Some(identifier.channel()), asker },
+        fact: Fact::OtpRequestRefused { reason, until, asked, channel: identifier.channel(), asker },
         person: Some(Person { identifier: Some(identifier), ..Person::default() }),
         client: Some(client),
     }])
