@@ -100,12 +100,15 @@ async fn a_transaction_that_somebody_holds_open_neither_stalls_the_ledger_nor_ma
 #[tokio::test]
 async fn what_takes_longer_to_number_than_a_statement_may_is_numbered_all_the_same() {
     let app = TestApp::start().await;
+    let sequencer = sequencer(&app);
+    // The first look takes all that there is, in a cluster that is new to it.
+    sequencer.look().await.unwrap();
     some_events(&app, 0).await;
     let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
                 $$ BEGIN PERFORM pg_sleep(5.5); RETURN NULL; END $$;
                 CREATE TRIGGER slow BEFORE INSERT ON ledger FOR EACH STATEMENT EXECUTE FUNCTION slow()";
     app.database.connect().await.batch_execute(slow).await.unwrap();
-    assert_eq!(sequencer(&app).look().await.unwrap(), Sequenced::Numbered(80));
+    assert_eq!(sequencer.look().await.unwrap(), Sequenced::Numbered(80));
     assert_eq!(broken_rules(&app).await, Vec::<String>::new());
 }
 
