@@ -99,7 +99,7 @@ impl State {
     ) -> Result<Self, DatabaseError> {
         let database = Database::new(&database.0, settings.connections)?;
         let tokens = Tokens::new(keyring, settings.tokens.clone());
-        let journal = Journal::new(database.clone(), PersonalData::new(keyring));
+        let journal = Journal::new(database.clone(), PersonalData::new(keyring), clock.clone());
         let ended = EndedSessions::follow(database.clone(), clock.clone());
         let codes = OtpCodes::new(keyring, settings.test_identifiers.clone(), clock.clone());
         let notices = Notices {
@@ -111,6 +111,7 @@ impl State {
             codes: Arc::new(codes.clone()),
             clients: Arc::new(ClientMarks::new(keyring)),
             second_factors: Arc::new(second_factors.clone()),
+            answers: Arc::new(journal.outages().clone()),
             policy: Arc::new(settings.policy.clone()),
         };
         let prices = settings.delivery.prices.clone();
@@ -327,6 +328,11 @@ impl Application {
     /// # Errors
     /// When the server fails.
     pub async fn run(self) -> std::io::Result<()> {
+        let journal = self.state.accounts.journal().clone();
+        let exchanging = tokio::spawn(restarted("the exchange of outages", move || {
+            let journal = journal.clone();
+            async move { journal.outages().exchange(journal.database()).await }
+        }));
         let courier = self.state.accounts.courier().clone();
         let carrying = tokio::spawn(restarted("the courier", {
             let courier = courier.clone();
@@ -335,6 +341,7 @@ impl Application {
         let served = self.server.await;
         courier.stop().await;
         carrying.abort();
+        exchanging.abort();
         served
     }
 }

@@ -154,7 +154,7 @@ impl Database {
         };
         let options: PgConnectOptions = url.parse().map_err(|error| refused(&error))?;
         let reader = PgPoolOptions::new()
-            .max_connections(3) // one of them listens
+            .max_connections(4) // two of them listen
             .acquire_timeout(CONNECT_WITHIN)
             .connect_lazy_with(options.application_name("counterfoil-replay"));
         Ok(Self { pool: make_pool(connections), reader, connections, make_pool: Arc::new(make_pool) })

@@ -35,6 +35,9 @@ pub trait Ask: Send + Sync + 'static {
     fn subject(&self, _: &Self::Request) -> Option<Uuid> {
         None
     }
+
+    /// Learns that there was no connection to ask by.
+    fn not_connected(&self) {}
 }
 
 type Waiting<A> = (<A as Ask>::Request, oneshot::Sender<Result<<A as Ask>::Answer, DatabaseError>>);
@@ -83,13 +86,21 @@ async fn work<A: Ask>(ask: Arc<A>, database: Database, queue: Arc<Mutex<mpsc::Re
         if queue.lock().await.recv_many(&mut batch, A::MOST).await == 0 {
             return;
         }
+        // A caller that has given up was told that nothing may have happened: that is kept true where it still can be.
+        batch.retain(|(_, asker)| !asker.is_closed());
+        if batch.is_empty() {
+            continue;
+        }
         let (requests, askers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
         let answers = match database.connection().await {
             Ok(connection) => ask_all(&*ask, &connection, &requests).await,
-            Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => {
+                ask.not_connected();
+                requests.iter().map(|_| Err(error.clone())).collect()
+            }
         };
         for (asker, answer) in askers.into_iter().zip(answers) {
-            // Whoever asked may have gone.
+            // The caller may have given up.
             drop(asker.send(answer));
         }
     }

@@ -80,6 +80,7 @@ impl Notices {
             | Fact::OtpRequestRefused { .. }
             | Fact::UserRegistered { .. }
             | Fact::TokenRefreshed { .. }
+            | Fact::SignInRepeated { .. }
             | Fact::TokenRefreshRetried { .. }
             | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }

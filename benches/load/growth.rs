@@ -74,7 +74,8 @@ fn age(url: &str, folder: &std::path::Path, device: &Tokens, events: u32) -> Tok
     let tokens = tokens::Tokens::new(&keyring, policy);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let journal = Journal::new(Database::new(url, 2).unwrap(), PersonalData::new(&keyring));
+        let journal =
+            Journal::new(Database::new(url, 2).unwrap(), PersonalData::new(&keyring), Arc::new(SystemClock));
         let now = SystemClock.now();
         let token = tokens.open(Kind::Refresh, &device.refresh, now).unwrap();
         let client = Client { ip: [127, 0, 0, 1].into(), user_agent: None, device_name: None };

@@ -20,7 +20,7 @@ use counterfoil_domain::user_account::commands::{
     Intervention, Logout, RefreshToken, RequestOtp, SuspendAccount, UpdateProfile, UserAccountCommand,
     VerifyOtp,
 };
-use counterfoil_domain::user_account::{Actor, Purpose, Services, UserAccount, UserAccountEvent};
+use counterfoil_domain::user_account::{Actor, NoOutage, Purpose, Services, UserAccount, UserAccountEvent};
 use counterfoil_domain::values::{
     AccountId, Client, DeviceName, EmailAddress, FullName, Identifier, PhoneNumber, Reason, UserAgent,
 };
@@ -114,6 +114,7 @@ impl Population {
             codes: Arc::new(codes.clone()),
             clients: Arc::new(ClientMarks::new(keyring)),
             second_factors: Arc::new(SecondFactors::new(keyring, "")),
+            answers: Arc::new(NoOutage),
             policy: Arc::new(policy),
         };
         let visits = stream::iter(self.visits()).map(|visit| visit.happen(journal, &codes, &services));

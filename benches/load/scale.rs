@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -110,7 +111,11 @@ fn populate(bench: &mut Bench, population: Population) {
     let began = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let journal = Journal::new(Database::new(&bench.url, 4).unwrap(), PersonalData::new(&keyring));
+        let journal = Journal::new(
+            Database::new(&bench.url, 4).unwrap(),
+            PersonalData::new(&keyring),
+            Arc::new(SystemClock),
+        );
         population.live(&journal, &keyring).await;
         journal.database().close().await;
     });

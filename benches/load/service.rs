@@ -30,6 +30,7 @@ impl Service {
             .env("COUNTERFOIL_LISTEN", "127.0.0.1:0")
             .env("COUNTERFOIL__LOG__FILTER", "warn,counterfoil::cli=info")
             .env("COUNTERFOIL__LIMITS__SHARED", "off")
+            .env("COUNTERFOIL__SESSIONS__REFRESHES_PER_MINUTE", "1000000")
             .envs(settings.iter().copied())
             .stderr(Stdio::piped())
             .spawn()

@@ -95,7 +95,7 @@ impl Accounts {
         };
         let (done, session) = self.counting_tries(&identifier, &origin, redeem).await?;
         let tokens = self.issue(done.account, &session, done.profile.as_ref()).await?;
-        Ok(SignedIn { account: done.account, tokens, profile: done.profile })
+        Ok(SignedIn { account: done.account, tokens, profile: done.profile, at: session.issued_at })
     }
 
     /// Sends a code to another identifier of the account that an access token speaks for: one to be added, or to take

@@ -86,6 +86,7 @@ impl Accounts {
             None => until_available(|| self.journal.load(address, at)).await?,
         };
         let command = shown_to(loaded.head.account, origin, command);
+        let is_own_record = matches!(command, UserAccountCommand::DenyAccess(_));
         let mut decided = self.decide(&loaded, command.clone()).await;
         let is_put_to_the_test = matches!(&decided, Ok((events, Some(_)))
             if events.iter().all(|event| event.gained().is_none()));
@@ -96,8 +97,14 @@ impl Accounts {
             decided = self.decide(&loaded, command).await;
         }
         let account = loaded.head.account;
-        let done = |events, profile| Ok(Done { account, events, profile });
-        let (events, Some(state)) = decided? else { return done(Vec::new(), None) };
+        let done = |events, profile| Ok(Done { account, events, profile, unchanged: None });
+        let (events, Some(state)) = decided? else {
+            // The caller is told that it is so already, which must hold as if this command had made it so.
+            if loaded.head.version > 0 && !is_own_record {
+                until_available(|| self.journal.wait_for_replication(account)).await?;
+            }
+            return Ok(Done { account, events: Vec::new(), profile: None, unchanged: Some(loaded.head) });
+        };
 
         for event in &events {
             self.make_way(event, origin, at).await?;
@@ -110,8 +117,10 @@ impl Accounts {
         let commit = Commit::new(id, request, loaded, state, events.clone(), messages, personal_data);
         let Some(commit) = commit.map(Arc::new) else { return done(events, None) };
         // Sent again as it is while it is in doubt: deciding again before it is settled could do it twice.
+        let answer = self.journal.outages().expect_answer(commit.decided_at());
         match until_available(|| self.journal.append(&commit)).await? {
             Verdict::Committed(profile) => {
+                answer.given();
                 for event in &events {
                     if let Some((session, expires_at)) = event.ended_session() {
                         self.ended.insert(session, expires_at);
@@ -123,6 +132,7 @@ impl Accounts {
                 done(events, profile)
             }
             Verdict::Stale => {
+                answer.given();
                 metrics::counter!("counterfoil_commits_stale_total").increment(1);
                 Err(AccountsError::Busy)
             }

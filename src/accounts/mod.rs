@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Refusal, Services, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Channel, Client, OtpCode};
 use counterfoil_projections::profile::Profile;
@@ -24,7 +25,7 @@ use crate::database::Database;
 use crate::delivery::Courier;
 use crate::ended_sessions::EndedSessions;
 use crate::extra_claims::{ClaimsSource, ConfiguredClaims};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Head, Journal, JournalError};
 use crate::keyring::Keyring;
 use crate::lanes::Lanes;
 use crate::limits::{Limits, LimitsError};
@@ -91,6 +92,8 @@ pub struct SignedIn {
     pub tokens: IssuedTokens,
     /// The account's profile, where the commit gave it back.
     pub profile: Option<Profile>,
+    /// When it was decided.
+    pub at: DateTime<Utc>,
 }
 
 /// The write side.
@@ -119,6 +122,8 @@ struct Done {
     account: AccountId,
     events: Vec<UserAccountEvent>,
     profile: Option<Profile>,
+    /// The account as it stands, where there was nothing to do.
+    unchanged: Option<Arc<Head>>,
 }
 
 impl Accounts {

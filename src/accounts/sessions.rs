@@ -1,5 +1,6 @@
 //! Device sessions, and what the person signed in on one does.
 
+use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::SessionTokens;
 use counterfoil_domain::user_account::commands::{
     DisownSession, Logout, LogoutAll, RefreshToken, RenameDevice, RevokeDevice, UpdateProfile,
@@ -27,8 +28,17 @@ impl Accounts {
             client: origin.client.clone(),
         };
         let done = self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
-        let session = outcome(&done.events, SessionTokens::from_event)?;
+        let unchanged = done.unchanged.as_ref().and_then(|head| head.state.live_session(token.session, at));
+        let session = match unchanged {
+            Some(session) => SessionTokens::of_session(session),
+            None => outcome(&done.events, SessionTokens::from_event)?,
+        };
         self.issue(done.account, &session, done.profile.as_ref()).await
+    }
+
+    /// Records that the caller of a command that was decided at `decided_at` gets no answer although it was committed.
+    pub fn leave_unanswered(&self, decided_at: DateTime<Utc>) {
+        drop(self.journal.outages().expect_answer(decided_at));
     }
 
     /// Ends the session of a token of that kind, which may be spent or expired. Ending it again changes nothing.
@@ -132,7 +142,10 @@ impl Accounts {
         profile: Option<&Profile>,
     ) -> Result<IssuedTokens, AccountsError> {
         let read = match profile {
-            None if self.claims.reads_profile() => self.read_profile(account).await?,
+            None if self.claims.reads_profile() => {
+                let read = self.read_profile(account).await;
+                read.inspect_err(|_| self.leave_unanswered(session.issued_at))?
+            }
             _ => None,
         };
         let claims = self.claims.claims(account, profile.or(read.as_ref()));

@@ -14,7 +14,7 @@ use crate::journal::Journal;
 use crate::settings::{Settings, Sources};
 
 /// The settings that the log says enough about: those that accounts decide by.
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 14] = [
     "codes.lifetime",
     "codes.tries",
     "codes.resend_after",
@@ -24,6 +24,7 @@ const SETTINGS: [&str; 13] = [
     "sessions.idle",
     "sessions.absolute",
     "sessions.refresh_grace",
+    "sessions.refreshes_per_minute",
     "sessions.device_limit",
     "sessions.device_limit_policy",
     "sessions.binding",

@@ -70,7 +70,7 @@ pub fn with_journal<T>(
     let result = runtime()?.block_on(async {
         let keyring = keyring(settings).await?;
         let database = Database::new(&url.0, 4)?;
-        let journal = Journal::new(database.clone(), PersonalData::new(&keyring));
+        let journal = Journal::new(database.clone(), PersonalData::new(&keyring), Arc::new(SystemClock));
         let result = work(&journal).await;
         database.close().await;
         result

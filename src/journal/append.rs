@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccount;
+use counterfoil_domain::values::AccountId;
 use counterfoil_projections::profile::Profile;
 use counterfoil_projections::{ALL, Changes, Stream};
 use cqrs_es::Aggregate as _;
@@ -12,6 +14,7 @@ use deadpool_postgres::Client;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::outages::CommitOutages;
 use super::{Commit, STATE_FORMAT};
 use crate::database::DatabaseError;
 use crate::group::Ask;
@@ -36,8 +39,10 @@ impl Verdict {
 /// Appends whatever commits are waiting. A stale one is left out without harming its neighbours.
 ///
 /// After an error it is not known which of the commits happened; sending them again settles it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Append;
+#[derive(Clone, Debug)]
+pub(super) struct Append {
+    pub(super) outages: CommitOutages,
+}
 
 impl Ask for Append {
     type Request = Arc<Commit>;
@@ -48,22 +53,54 @@ impl Ask for Append {
     async fn ask(&self, connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<Verdict>, DatabaseError> {
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         metrics::histogram!("counterfoil_commits_in_a_batch").record(commits.len() as f64);
-        let mut committed = send(connection, commits).await?;
-        let mut verdicts = Vec::with_capacity(commits.len());
-        for commit in commits {
-            verdicts.push(match committed.remove(&commit.account.0) {
-                Some(profile) => Verdict::Committed(profile),
-                None if is_on_record(connection, commit).await? => Verdict::Committed(None),
-                None => Verdict::Stale,
-            });
+        let sent_at = Instant::now();
+        let verdicts = settle(connection, commits).await;
+        match &verdicts {
+            Ok(_) => self.outages.acknowledged(sent_at.elapsed()),
+            Err(DatabaseError::Unavailable(_)) => self.outages.failed(sent_at.elapsed()),
+            Err(DatabaseError::Refused(_)) => {}
         }
-        Ok(verdicts)
+        verdicts
     }
 
     /// One statement changes one row once.
     fn subject(&self, commit: &Arc<Commit>) -> Option<Uuid> {
         Some(commit.account.0)
     }
+
+    fn not_connected(&self) {
+        self.outages.failed(Duration::ZERO);
+    }
+}
+
+/// Sends the commits, and tells what became of each.
+async fn settle(connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<Verdict>, DatabaseError> {
+    let mut committed = send(connection, commits).await?;
+    let mut verdicts = Vec::with_capacity(commits.len());
+    for commit in commits {
+        verdicts.push(match committed.remove(&commit.account.0) {
+            Some(profile) => Verdict::Committed(profile),
+            None if is_on_record(connection, commit).await? => {
+                wait_for_replication(connection, commit.account).await?;
+                Verdict::Committed(None)
+            }
+            None => Verdict::Stale,
+        });
+    }
+    Ok(verdicts)
+}
+
+/// Waits until what can be read of an account is as durable as a commit is: by one write that changes nothing of its head.
+///
+/// A commit whose connection ended while it waited for a synchronous standby can be read, and is lost if the standby takes
+/// over. Standbys get the log in its order, so they have that commit once they have confirmed a later write.
+pub(super) async fn wait_for_replication(
+    connection: &Client,
+    account: AccountId,
+) -> Result<(), DatabaseError> {
+    let statement = connection.prepare_cached(include_str!("sql/touch_head.sql")).await?;
+    connection.execute(&statement, &[&account.0]).await?;
+    Ok(())
 }
 
 /// Whether a commit that was found stale is itself what made it so: it was sent before, and its answer got lost.

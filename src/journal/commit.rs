@@ -120,6 +120,11 @@ impl Commit {
         })
     }
 
+    /// When it was decided.
+    pub fn decided_at(&self) -> DateTime<Utc> {
+        self.events.last().map_or(DateTime::UNIX_EPOCH, |recorded| recorded.event.at)
+    }
+
     pub(super) fn version(&self) -> i64 {
         self.rows.last().map_or(self.expected_version, |row| row.sequence)
     }

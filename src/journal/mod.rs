@@ -14,6 +14,7 @@ mod commit;
 pub(crate) mod follower;
 pub(crate) mod leaf;
 mod load;
+mod outages;
 pub mod replay;
 mod rewrap;
 pub mod sequencer;
@@ -26,6 +27,7 @@ use counterfoil_domain::user_account::UserAccount;
 use counterfoil_domain::values::{AccountId, Identifier};
 use quick_cache::sync::Cache;
 
+use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
 use crate::entropy;
 use crate::group::{Group, ask_all};
@@ -36,10 +38,11 @@ pub use append::Verdict;
 pub use commit::Commit;
 pub use leaf::Leaf;
 use load::{LoadByAccount, LoadByLookup, StoredHead};
+pub use outages::CommitOutages;
 pub use rewrap::Rewrapped;
 
 /// The form in which this version writes states. A head in another form is folded again from its events.
-const STATE_FORMAT: i32 = 5;
+const STATE_FORMAT: i32 = 6;
 
 /// How many connections of a thread append. A second one halves the batches, which costs more than the first one's waiting
 /// for the disk.
@@ -69,6 +72,7 @@ pub struct Journal {
 #[derive(Debug)]
 struct Shared {
     personal_data: PersonalData,
+    outages: CommitOutages,
     heads: Cache<AccountId, Arc<Head>>,
     owners: Cache<Vec<u8>, Owner>,
 }
@@ -140,9 +144,10 @@ impl From<tokio_postgres::Error> for JournalError {
 
 impl Journal {
     /// The journal in a database. Its connections work on the present runtime.
-    pub fn new(database: Database, personal_data: PersonalData) -> Self {
+    pub fn new(database: Database, personal_data: PersonalData, clock: Arc<dyn Clock>) -> Self {
         let (heads, owners) = (Cache::new(REMEMBERED), Cache::new(REMEMBERED));
-        Self::over(database, Arc::new(Shared { personal_data, heads, owners }))
+        let outages = CommitOutages::new(clock);
+        Self::over(database, Arc::new(Shared { personal_data, outages, heads, owners }))
     }
 
     /// The same journal, with connections of its own that work on the present runtime. A thread that serves requests
@@ -152,8 +157,9 @@ impl Journal {
     }
 
     fn over(database: Database, shared: Arc<Shared>) -> Self {
+        let append = Append { outages: shared.outages.clone() };
         Self {
-            appends: Group::start(Append, database.clone(), APPENDERS_EACH, WAITING_AT_MOST),
+            appends: Group::start(append, database.clone(), APPENDERS_EACH, WAITING_AT_MOST),
             loads_by_account: Group::start(LoadByAccount, database.clone(), LOADERS_EACH, WAITING_AT_MOST),
             loads_by_lookup: Group::start(LoadByLookup, database.clone(), LOADERS_EACH, WAITING_AT_MOST),
             database,
@@ -164,6 +170,20 @@ impl Journal {
     /// How personal data is sealed and looked up.
     pub fn personal_data(&self) -> &PersonalData {
         &self.shared.personal_data
+    }
+
+    /// The outages that keep callers from answers.
+    pub fn outages(&self) -> &CommitOutages {
+        &self.shared.outages
+    }
+
+    /// Waits until what can be read of an account is durable, as an appended commit is.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the database did not answer.
+    pub async fn wait_for_replication(&self, account: AccountId) -> Result<(), JournalError> {
+        let connection = self.database.connection().await?;
+        Ok(append::wait_for_replication(&connection, account).await?)
     }
 
     /// The database it is in.
@@ -271,7 +291,8 @@ impl Journal {
     /// The first commit's that could not be appended.
     pub async fn append_all(&self, commits: &[Arc<Commit>]) -> Result<Vec<Verdict>, JournalError> {
         let connection = self.database.connection().await?;
-        let verdicts = ask_all(&Append, &connection, commits).await;
+        let append = Append { outages: self.shared.outages.clone() };
+        let verdicts = ask_all(&append, &connection, commits).await;
         Ok(verdicts.into_iter().collect::<Result<_, DatabaseError>>()?)
     }
 }

@@ -237,6 +237,7 @@ impl Sources {
                 session_idle: seconds(raw.sessions.idle),
                 session_absolute: seconds(raw.sessions.absolute),
                 refresh_grace: seconds(raw.sessions.refresh_grace),
+                refreshes_per_minute: raw.sessions.refreshes_per_minute,
                 device_limit: raw.sessions.device_limit,
                 device_limit_policy: raw.sessions.device_limit_policy,
                 binding: raw.sessions.binding,

@@ -83,6 +83,7 @@ raw_section!(RawSessions {
     idle: u32,
     absolute: u32,
     refresh_grace: u32,
+    refreshes_per_minute: u32,
     device_limit: usize,
     device_limit_policy: DeviceLimitPolicy,
     binding: Binding,

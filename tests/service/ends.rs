@@ -90,7 +90,7 @@ impl End {
                 return;
             }
             Self::TokenReuse => {
-                app.wait(10);
+                app.wait(60);
                 app.api.refresh(spent).await.is_problem(400, "invalid_token");
                 return;
             }

@@ -10,6 +10,7 @@ mod commands;
 mod delivery;
 mod ended_sessions;
 mod ends;
+mod failover;
 mod faults;
 mod gateways;
 mod guard;

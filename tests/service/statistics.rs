@@ -26,7 +26,7 @@ SELECT since, json_build_object(
     'sign_ins', count(*) FILTER (WHERE name = 'LoggedIn'),
     'new_accounts', count(*) FILTER (WHERE name = 'UserRegistered'),
     'active_devices', count(DISTINCT said->>'session')
-                      FILTER (WHERE name IN ('LoggedIn', 'TokenRefreshed', 'TokenRefreshRetried')),
+                      FILTER (WHERE name IN ('LoggedIn', 'SignInRepeated', 'TokenRefreshed', 'TokenRefreshRetried')),
     'codes', json_build_object(
         'phone', count(*) FILTER (WHERE name IN ('OtpRequested', 'OtpResent') AND said->>'channel' = 'phone'),
         'email', count(*) FILTER (WHERE name IN ('OtpRequested', 'OtpResent') AND said->>'channel' = 'email')),

@@ -93,6 +93,31 @@ pub trait SecondFactorMatcher: Send + Sync {
     fn recovery_code(&self, batch: RecoveryBatchId, code: &RecoveryCode) -> Option<u8>;
 }
 
+/// Tells when callers could be answered, as far as the node knows: while the database acknowledges no commits, a commit
+/// may succeed without its caller learning of it.
+pub trait AnswerTimes: Send + Sync {
+    /// The first moment at which the caller of a command that was decided at `decided_at` could have been answered:
+    /// `decided_at` itself, or the end of an outage that it fell into. `None` while that outage lasts.
+    fn answer_possible_at(&self, decided_at: DateTime<Utc>) -> Option<DateTime<Utc>>;
+
+    /// The same for a caller that is known to have got no answer; `None` for every other.
+    fn unanswered_until(&self, decided_at: DateTime<Utc>) -> Option<DateTime<Utc>>;
+}
+
+/// Answer times of a node that has seen no outage: every caller could be answered at once.
+#[derive(Clone, Copy, Debug)]
+pub struct NoOutage;
+
+impl AnswerTimes for NoOutage {
+    fn answer_possible_at(&self, decided_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        Some(decided_at)
+    }
+
+    fn unanswered_until(&self, _: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        None
+    }
+}
+
 /// What the aggregate needs from outside to decide.
 #[derive(Clone)]
 pub struct Services {
@@ -102,8 +127,35 @@ pub struct Services {
     pub clients: Arc<dyn ClientMarker>,
     /// Tells codes of second factors from wrong ones.
     pub second_factors: Arc<dyn SecondFactorMatcher>,
+    /// Tells when callers could be answered.
+    pub answers: Arc<dyn AnswerTimes>,
     /// The numbers the rules go by.
     pub policy: Arc<Policy>,
+}
+
+impl Services {
+    /// When a client could first be answered, where its command that was decided at `decided_at` is known to have had no
+    /// answer and it may still repeat it at `now`.
+    pub(super) fn unanswered_until(
+        &self,
+        decided_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let possible_at = self.answers.unanswered_until(decided_at)?;
+        (now - possible_at < self.policy.refresh_grace).then_some(possible_at)
+    }
+
+    /// When the client of a refresh that was decided at `decided_at` could first be answered, if it may still repeat it at
+    /// `now`.
+    pub(super) fn repeatable_since(
+        &self,
+        decided_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let possible_at = self.answers.answer_possible_at(decided_at).unwrap_or(now);
+        let possible_at = possible_at.max(self.answers.unanswered_until(decided_at).unwrap_or(possible_at));
+        (now - possible_at < self.policy.refresh_grace).then_some(possible_at)
+    }
 }
 
 impl fmt::Debug for Services {

@@ -41,6 +41,12 @@ pub enum Refusal {
     /// The refresh token's session has ended, or the token is not its newest.
     #[error("the refresh token is spent or its session has ended")]
     SpentToken,
+    /// The session was refreshed too often within a minute.
+    #[error("the session is refreshed too often")]
+    TooManyRefreshes {
+        /// When the next refresh is accepted.
+        until: DateTime<Utc>,
+    },
     /// The code is right, and another account has the identifier, or this one has it already.
     #[error("an account has that identifier")]
     IdentifierTaken,

@@ -89,7 +89,8 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Not::not")]
         test: bool,
     },
-    /// The pending code was asked for once more; a new one is made when the old has less than a minute to live.
+    /// The pending code was asked for once more; a new one is made when the old has less than a minute to live. A request
+    /// for a code is this too, where an outage kept the caller from hearing of the pending one.
     OtpResent {
         /// Where the code goes.
         channel: Channel,
@@ -105,6 +106,10 @@ pub enum Fact {
         /// Whether the identifier is one that the settings list for tests, whose code is always the same.
         #[serde(default, skip_serializing_if = "Not::not")]
         test: bool,
+        /// When the request before this one could first be answered, where an outage kept it from being answered at once:
+        /// its caller need not wait before the next.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer_possible_at: Option<DateTime<Utc>>,
     },
     /// A code was refused. Recorded once a window while the reason stays the same, however often it is asked for.
     OtpRequestRefused {
@@ -174,6 +179,20 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Not::not")]
         test: bool,
     },
+    /// The code that began a session was presented again by the same client, after an outage in which the sign-in was
+    /// committed and its caller got no answer. The session's first tokens were given again.
+    SignInRepeated {
+        /// The session.
+        session: SessionId,
+        /// The generation that was given again.
+        generation: Generation,
+        /// When the session began.
+        issued_at: DateTime<Utc>,
+        /// When the session ends unless it is refreshed, as it was said then.
+        expires_at: DateTime<Utc>,
+        /// When the sign-in could first be answered.
+        answer_possible_at: DateTime<Utc>,
+    },
     /// A session got its next generation of tokens; the former refresh token is spent.
     TokenRefreshed {
         /// The session.
@@ -194,6 +213,9 @@ pub enum Fact {
         issued_at: DateTime<Utc>,
         /// When the session ends unless it is refreshed again, as it was said then.
         expires_at: DateTime<Utc>,
+        /// When that refresh could first be answered, where an outage kept it from being answered at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer_possible_at: Option<DateTime<Utc>>,
     },
     /// A session's refresh token came from another device or network than before. With a binding to it, the session
     /// ends.

@@ -10,7 +10,9 @@ mod second_factor;
 mod state;
 mod wrong_codes;
 
-pub use aggregate::{Asker, ClientMarker, OtpMatcher, Purpose, SecondFactorMatcher, Services};
+pub use aggregate::{
+    AnswerTimes, Asker, ClientMarker, NoOutage, OtpMatcher, Purpose, SecondFactorMatcher, Services,
+};
 pub use commands::UserAccountCommand;
 pub use error::Refusal;
 pub use events::{
@@ -20,5 +22,8 @@ pub use events::{
 pub use outcome::{CodeSent, SessionTokens};
 pub use policy::{Binding, DeviceLimitPolicy, InvalidPolicy, Policy, Rotation};
 pub use second_factor::{Enrolled, Offer, Passed, SecondFactor};
-pub use state::{Active, Challenge, Codes, Denial, Member, Pending, Session, Suspended, UserAccount};
+pub use state::{
+    Active, Challenge, Codes, Denial, Member, Pending, RedeemedCode, RefreshBurst, Session, Suspended,
+    UserAccount,
+};
 pub use wrong_codes::WrongCodes;

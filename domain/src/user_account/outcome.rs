@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{CodeRejected, Fact, FactorRejected, Purpose, Refusal, SignOutReason, UserAccountEvent};
+use super::{CodeRejected, Fact, FactorRejected, Purpose, Refusal, Session, SignOutReason, UserAccountEvent};
 use crate::values::{ChallengeNonce, Channel, Generation, SessionId};
 
 /// A code is to go out.
@@ -51,6 +51,16 @@ impl CodeSent {
 }
 
 impl SessionTokens {
+    /// The newest tokens of a session, as they were first given.
+    pub fn of_session(session: &Session) -> Self {
+        Self {
+            session: session.id,
+            generation: session.generation,
+            issued_at: session.last_used_at,
+            expires_at: session.expires_at,
+        }
+    }
+
     /// Reads the answer to `VerifyOtp` and `RefreshToken`.
     ///
     /// # Errors
@@ -61,7 +71,9 @@ impl SessionTokens {
         {
             return Some(Ok(Self { session, generation, issued_at: event.at, expires_at }));
         }
-        if let Fact::TokenRefreshRetried { session, generation, issued_at, expires_at } = event.fact {
+        if let Fact::TokenRefreshRetried { session, generation, issued_at, expires_at, .. }
+        | Fact::SignInRepeated { session, generation, issued_at, expires_at, .. } = event.fact
+        {
             return Some(Ok(Self { session, generation, issued_at, expires_at }));
         }
         if let Fact::TokenReuseDetected { .. }

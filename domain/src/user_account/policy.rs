@@ -27,8 +27,12 @@ pub struct Policy {
     pub session_idle: TimeDelta,
     /// How long a session lives however often it is refreshed.
     pub session_absolute: TimeDelta,
-    /// How long after a refresh the spent token is taken again, for the same generation: the answer may have been lost.
+    /// How long a client may repeat a refresh with the token that it spent, for the same generation, counted from when it
+    /// could have been answered: the answer may have been lost. A sign-in that an outage kept from being answered may be
+    /// repeated for as long.
     pub refresh_grace: TimeDelta,
+    /// How many refreshes of one session are accepted within a minute, repeated ones included.
+    pub refreshes_per_minute: u32,
     /// How many devices an account may be signed in on.
     pub device_limit: usize,
     /// What happens when one more signs in.
@@ -107,7 +111,8 @@ impl Default for Policy {
             wrong_codes_in_a_row: 100,
             session_idle: TimeDelta::days(30),
             session_absolute: TimeDelta::days(90),
-            refresh_grace: TimeDelta::seconds(10),
+            refresh_grace: TimeDelta::seconds(60),
+            refreshes_per_minute: 60,
             device_limit: 5,
             device_limit_policy: DeviceLimitPolicy::EvictOldest,
             binding: Binding::Off,
@@ -119,6 +124,9 @@ impl Default for Policy {
 impl Policy {
     /// How many devices an account can be signed in on whatever the policy is, so that its state stays bounded.
     pub const MOST_DEVICES: usize = 100;
+
+    /// The longest grace period of a refresh that an installation can set.
+    pub const LONGEST_REFRESH_GRACE: TimeDelta = TimeDelta::minutes(5);
 
     /// For how many devices there is a place.
     pub(super) fn places(&self) -> usize {
@@ -148,7 +156,12 @@ impl Policy {
                 "60 seconds to 366 days",
                 (60..=year).contains(&seconds(self.session_absolute)),
             ),
-            ("sessions.refresh_grace", "0 to 60 seconds", (0..=60).contains(&seconds(self.refresh_grace))),
+            ("sessions.refresh_grace", "0 to 300 seconds", (0..=300).contains(&seconds(self.refresh_grace))),
+            (
+                "sessions.refreshes_per_minute",
+                "1 to 1000000",
+                (1..=1_000_000).contains(&self.refreshes_per_minute),
+            ),
             ("sessions.device_limit", "1 to 100", (1..=Self::MOST_DEVICES).contains(&self.device_limit)),
         ];
         match rules.into_iter().find(|(_, _, holds)| !holds) {

@@ -4,6 +4,7 @@
 //! device limit, the windows by their limits.
 
 use std::collections::BTreeSet;
+use std::ops::Not;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -136,6 +137,25 @@ pub struct Codes {
     /// The last refusal to send on record, until its window ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noted_refusal: Option<(CodeRefused, DateTime<Utc>)>,
+    /// The code that was redeemed last, until what came of it is used: its caller may not have been answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redeemed: Option<RedeemedCode>,
+}
+
+/// A code that was redeemed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedeemedCode {
+    /// What the code was for.
+    pub purpose: Purpose,
+    /// From which the code is derived.
+    pub nonce: ChallengeNonce,
+    /// Where the code went.
+    pub channel: Channel,
+    /// When the code was redeemed.
+    pub at: DateTime<Utc>,
+    /// The session that it began; none for a code that added an identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
 }
 
 /// A code on its way to being redeemed.
@@ -172,9 +192,42 @@ pub struct Session {
     /// When the second factor was last passed in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor_at: Option<DateTime<Utc>>,
+    /// Whether it is on record that the newest generation was given again.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub retry_recorded: bool,
+    /// The refreshes of one minute; none where `last_used_at` tells the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_burst: Option<RefreshBurst>,
+}
+
+/// The refreshes of a session within one calendar minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshBurst {
+    /// The minute, counted from the beginning of 1970.
+    pub minute: i64,
+    /// How many there were.
+    pub count: u32,
+}
+
+fn minute_of(at: DateTime<Utc>) -> i64 {
+    at.timestamp().div_euclid(60)
 }
 
 impl Session {
+    /// How many refreshes, or the sign-in, fell into the calendar minute of `now`.
+    pub fn refreshes_within_minute(&self, now: DateTime<Utc>) -> u32 {
+        match self.refresh_burst {
+            Some(burst) if burst.minute == minute_of(now) => burst.count,
+            Some(_) | None => u32::from(minute_of(self.last_used_at) == minute_of(now)),
+        }
+    }
+
+    /// Counts a refresh at `at`, before `last_used_at` is moved on.
+    fn count_refresh(&mut self, at: DateTime<Utc>) {
+        let count = self.refreshes_within_minute(at).saturating_add(1);
+        self.refresh_burst = Some(RefreshBurst { minute: minute_of(at), count });
+    }
+
     /// Whether the session can still be used at `now`.
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         now < self.expires_at
@@ -319,7 +372,15 @@ impl UserAccount {
                 }
                 codes.note_sent(at);
             }
-            Fact::OtpResent { channel, purpose: _, nonce, expires_at, asker, test: _ } => {
+            Fact::OtpResent {
+                channel,
+                purpose: _,
+                nonce,
+                expires_at,
+                asker,
+                test: _,
+                answer_possible_at: _,
+            } => {
                 let codes = self.touch_of(at, *asker);
                 let wrong_tries = codes.challenge.as_ref().map_or(0, |pending| pending.wrong_tries);
                 let challenge = Challenge::new(*channel, *nonce, *expires_at);
@@ -360,9 +421,12 @@ impl UserAccount {
                 seen,
                 unfamiliar,
                 language,
-                asker: _,
+                asker,
                 test: _,
             } => {
+                let redeemed = self.touch_of(at, *asker).challenge.take();
+                let redeemed = redeemed.map(|code| code.redeemed(Purpose::SignIn, at, Some(*session)));
+                self.touch_of(at, *asker).redeemed = redeemed;
                 self.touch(at).redeem();
                 self.reinstate();
                 let Self::Active(Active { member, sessions }) = self else { return };
@@ -380,6 +444,8 @@ impl UserAccount {
                     ends_at: *ends_at,
                     mark: *mark,
                     second_factor_at: None,
+                    retry_recorded: false,
+                    refresh_burst: None,
                 });
                 if language.is_some() && unfamiliar.is_none() {
                     member.language.clone_from(language);
@@ -392,18 +458,28 @@ impl UserAccount {
                 }
             }
             Fact::TokenRefreshed { session, generation, expires_at } => {
-                self.touch(at);
+                self.forget_redeemed(at);
                 self.change_session(*session, |session| {
+                    session.count_refresh(at);
+                    session.refresh_burst = session.refresh_burst.filter(|burst| burst.count > 1);
+                    session.retry_recorded = false;
                     session.generation = *generation;
                     session.last_used_at = at;
                     session.expires_at = *expires_at;
+                });
+            }
+            Fact::TokenRefreshRetried { session, .. } | Fact::SignInRepeated { session, .. } => {
+                self.touch(at);
+                self.change_session(*session, |session| {
+                    session.count_refresh(at);
+                    session.retry_recorded = true;
                 });
             }
             Fact::ClientChanged { session, change: _, mark } => {
                 self.touch(at);
                 self.change_session(*session, |session| session.mark = Some(*mark));
             }
-            Fact::TokenRefreshRetried { .. } | Fact::TokenReuseDetected { .. } => {
+            Fact::TokenReuseDetected { .. } => {
                 self.touch(at);
             }
             Fact::LoggedOut { session, reason, expires_at: _, by: _ } => {
@@ -442,7 +518,7 @@ impl UserAccount {
                 codes.noted_refusal = None;
             }
             Fact::IdentifierAdded { channel } => {
-                self.touch(at).adding = None;
+                self.touch(at).redeem_adding(at);
                 if !self.has(*channel)
                     && let Some(member) = self.member_mut()
                 {
@@ -451,6 +527,9 @@ impl UserAccount {
             }
             Fact::IdentifierReplaced { channel: _ } | Fact::IdentifierReleased { channel: _ } => {
                 let codes = self.touch(at);
+                if matches!(event.fact, Fact::IdentifierReplaced { .. }) {
+                    codes.redeem_adding(at);
+                }
                 (codes.challenge, codes.adding) = (None, None);
                 if let Some(member) = self.member_mut() {
                     // Whoever held one of them may be why the identifier was replaced.
@@ -563,6 +642,14 @@ impl UserAccount {
         }
     }
 
+    /// Moves the stream's time on, where a session was used: what came of redeemed codes is known to their caller.
+    fn forget_redeemed(&mut self, at: DateTime<Utc>) {
+        self.touch(at).redeemed = None;
+        if let Some(codes) = self.member_mut().and_then(|member| member.known_codes.as_mut()) {
+            codes.redeemed = None;
+        }
+    }
+
     /// The same, and gives the codes that are kept for who asked.
     fn touch_of(&mut self, at: DateTime<Utc>, asker: Asker) -> &mut Codes {
         self.touch(at);
@@ -613,6 +700,10 @@ impl Challenge {
     fn new(channel: Channel, nonce: ChallengeNonce, expires_at: DateTime<Utc>) -> Self {
         Self { nonce, channel, expires_at, wrong_tries: 0, noted_no_place: false }
     }
+
+    fn redeemed(self, purpose: Purpose, at: DateTime<Utc>, session: Option<SessionId>) -> RedeemedCode {
+        RedeemedCode { purpose, nonce: self.nonce, channel: self.channel, at, session }
+    }
 }
 
 /// Takes the time a code was sent among those of the last 24 hours.
@@ -643,6 +734,12 @@ impl Codes {
         self.wrong = WrongCodes::default();
     }
 
+    /// The right code to add an identifier came.
+    fn redeem_adding(&mut self, at: DateTime<Utc>) {
+        let redeemed = self.adding.take().map(|code| code.redeemed(Purpose::AddIdentifier, at, None));
+        self.redeemed = redeemed.or(self.redeemed.take());
+    }
+
     /// Nothing is held against anybody, and nothing has been sent.
     fn lift(&mut self) {
         let (challenge, adding) = (self.challenge.take(), self.adding.take());
@@ -671,6 +768,7 @@ impl Codes {
                 if tries_left == 0 {
                     *pending = None;
                 }
+                self.redeemed = None;
                 self.wrong.note(at);
             }
             CodeRejected::Expired => *pending = None,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::RefreshToken;
 use counterfoil_domain::user_account::{
-    Asker, ClientMarker, Fact, OtpMatcher, Policy, Purpose, Refusal, SecondFactorMatcher, Services,
+    Asker, ClientMarker, Fact, NoOutage, OtpMatcher, Policy, Purpose, Refusal, SecondFactorMatcher, Services,
     SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
@@ -147,6 +147,9 @@ pub(crate) struct Refresh {
 impl Refresh {
     /// The tokens that the caller is given.
     pub(crate) fn given(&self) -> Option<SessionTokens> {
+        if self.events.is_empty() {
+            return Some(self.before.newest.clone());
+        }
         self.events.iter().find_map(SessionTokens::from_event).and_then(Result::ok)
     }
 
@@ -244,7 +247,7 @@ pub(crate) struct Request {
 pub(crate) enum Action {
     /// A client presents its token, and the node decides.
     Ask { client: usize, node: usize },
-    /// A commit arrives at the log. Its answer arrives as well, or is lost. An answer that is late is no case of its
+    /// A commit arrives at the log, or nothing is to be committed. Its answer arrives as well, or is lost. An answer that is late is no case of its
     /// own: it is a client that takes its time.
     Commit { request: usize, answered: bool },
     /// A client stops waiting.
@@ -309,7 +312,7 @@ impl World {
             asking.asks.1 = asking.asks.1.min(self.now + GRACE);
         }
         let mut on = self.remembered[node].as_ref().unwrap_or(&self.head);
-        if model.decide(&on.account, token, self.now).is_err() {
+        if !model.decide(&on.account, token, self.now).is_ok_and(|events| !events.is_empty()) {
             // Nothing would be written, so nothing would find out that memory is out of date.
             on = &self.head;
         }
@@ -342,7 +345,9 @@ impl World {
         }
         let events =
             model.decide(&request.on.account, request.token, request.at).expect("the same as before");
-        self.head = request.on.after(&events);
+        if !events.is_empty() {
+            self.head = request.on.after(&events);
+        }
         if let Some(node) = request.node {
             self.remembered[node] = Some(self.head.clone());
         }
@@ -512,6 +517,7 @@ fn services() -> Services {
         codes: Arc::new(OneDevice),
         clients: Arc::new(OneDevice),
         second_factors: Arc::new(OneDevice),
+        answers: Arc::new(NoOutage),
         policy: Arc::new(policy),
     }
 }

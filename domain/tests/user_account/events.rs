@@ -64,8 +64,18 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             }
             for (by, asker, test) in askers() {
                 let (nonce, expires_at) = (nonce(0x1f), at(300));
-                let fact = Fact::OtpResent { channel, purpose, nonce, expires_at, asker, test };
-                add(format!("OtpResent {channel:?} {purpose:?}{by}"), fact);
+                for (example, answer_possible_at) in [("", None), (" after an outage", Some(at(12)))] {
+                    let fact = Fact::OtpResent {
+                        channel,
+                        purpose,
+                        nonce,
+                        expires_at,
+                        asker,
+                        test,
+                        answer_possible_at,
+                    };
+                    add(format!("OtpResent {channel:?} {purpose:?}{by}{example}"), fact);
+                }
             }
         }
         add(format!("UserRegistered {channel:?}"), Fact::UserRegistered { channel });
@@ -131,16 +141,27 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             }
         }
     }
+    let fact = Fact::SignInRepeated {
+        session: session(1),
+        generation: Generation(1),
+        issued_at: at(0),
+        expires_at: at(30 * DAY),
+        answer_possible_at: at(12),
+    };
+    add("SignInRepeated".to_owned(), fact);
     let fact =
         Fact::TokenRefreshed { session: session(1), generation: Generation(2), expires_at: at(30 * DAY) };
     add("TokenRefreshed".to_owned(), fact);
-    let fact = Fact::TokenRefreshRetried {
-        session: session(1),
-        generation: Generation(2),
-        issued_at: at(0),
-        expires_at: at(30 * DAY),
-    };
-    add("TokenRefreshRetried".to_owned(), fact);
+    for (example, answer_possible_at) in [("", None), (" after an outage", Some(at(12)))] {
+        let fact = Fact::TokenRefreshRetried {
+            session: session(1),
+            generation: Generation(2),
+            issued_at: at(0),
+            expires_at: at(30 * DAY),
+            answer_possible_at,
+        };
+        add(format!("TokenRefreshRetried{example}"), fact);
+    }
     let fact =
         Fact::TokenReuseDetected { session: session(1), presented: Generation(2), newest: Generation(4) };
     add("TokenReuseDetected".to_owned(), fact);
@@ -307,7 +328,7 @@ fn adding_to_the_golden_file_changes_nothing_that_is_in_it() {
 #[test]
 fn the_names_of_events_are_these_and_all_different() {
     let names = every!(name of Fact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, UserRegistered,
-        LoggedIn, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
+        LoggedIn, SignInRepeated, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
         ProfileUpdated, LimitsLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierReleased,
         RolesChanged, AccountSuspended, AccountReinstated, SecondFactorOffered, SecondFactorEnrolled,
         SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved, AccessDenied, AuditRead,

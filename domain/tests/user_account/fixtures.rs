@@ -9,8 +9,9 @@ use counterfoil_domain::user_account::commands::{
     RequestOtp, ResendOtp, RevokeDevice, SuspendAccount, UpdateProfile, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, Asker, ClientMarker, CodeAsked, CodeRefused, CodeRejected, Fact, OtpMatcher, Person, Policy,
-    Purpose, SecondFactorMatcher, Services, SignOutReason, UserAccount, UserAccountEvent,
+    Actor, AnswerTimes, Asker, ClientMarker, CodeAsked, CodeRefused, CodeRejected, Fact, NoOutage,
+    OtpMatcher, Person, Policy, Purpose, SecondFactorMatcher, Services, SignOutReason, UserAccount,
+    UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AccountId, AuthenticatorId, ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName,
@@ -128,6 +129,35 @@ impl OtpMatcher for KnownCodes {
     }
 }
 
+/// Commits that were decided within these seconds could be answered at their end; `None` for an outage that lasts.
+pub(crate) struct Outage(pub(crate) i64, pub(crate) Option<i64>);
+
+impl AnswerTimes for Outage {
+    fn answer_possible_at(&self, decided_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let Self(from, until) = self;
+        let covers = at(*from) <= decided_at && until.is_none_or(|until| decided_at < at(until));
+        if covers { until.map(at) } else { Some(decided_at) }
+    }
+
+    fn unanswered_until(&self, decided_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let possible_at = self.answer_possible_at(decided_at);
+        possible_at.filter(|possible_at| *possible_at > decided_at)
+    }
+}
+
+/// The same, on another node than the one whose callers got no answer.
+pub(crate) struct OutageElsewhere(pub(crate) Outage);
+
+impl AnswerTimes for OutageElsewhere {
+    fn answer_possible_at(&self, decided_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.0.answer_possible_at(decided_at)
+    }
+
+    fn unanswered_until(&self, _: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        None
+    }
+}
+
 /// Hashes without a key.
 impl ClientMarker for KnownCodes {
     fn mark(&self, session: SessionId, client: &Client) -> ClientMark {
@@ -172,6 +202,7 @@ pub(crate) fn services(policy: Policy) -> Services {
         codes: Arc::new(KnownCodes),
         clients: Arc::new(KnownCodes),
         second_factors: Arc::new(KnownCodes),
+        answers: Arc::new(NoOutage),
         policy: Arc::new(policy),
     }
 }
@@ -179,6 +210,15 @@ pub(crate) fn services(policy: Policy) -> Services {
 /// An account to which this has happened, and that goes by the default policy.
 pub(crate) fn given(history: impl Into<Vec<UserAccountEvent>>) -> AggregateTestExecutor<UserAccount> {
     given_under(Policy::default(), history)
+}
+
+/// The same, on a node that has seen an outage.
+pub(crate) fn given_after(
+    outage: impl AnswerTimes + 'static,
+    history: impl Into<Vec<UserAccountEvent>>,
+) -> AggregateTestExecutor<UserAccount> {
+    let services = Services { answers: Arc::new(outage), ..services(Policy::default()) };
+    TestFramework::with(services).given(history.into())
 }
 
 pub(crate) fn given_under(
@@ -357,6 +397,7 @@ pub(crate) fn otp_resent(seconds: i64, n: u8, expires_at: i64) -> UserAccountEve
         expires_at: at(expires_at),
         asker: Asker::Anybody,
         test: false,
+        answer_possible_at: None,
     };
     event_of(phone(), seconds, fact)
 }
@@ -455,6 +496,7 @@ pub(crate) fn token_refresh_retried(
         generation: Generation(generation),
         issued_at: at(issued_at),
         expires_at: at(expires_at),
+        answer_possible_at: None,
     };
     event(seconds, fact)
 }

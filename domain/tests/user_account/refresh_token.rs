@@ -1,7 +1,8 @@
 //! Keep a session going.
 
+use counterfoil_domain::user_account::commands::RefreshToken;
 use counterfoil_domain::user_account::{
-    Binding, Fact, Policy, Refusal, Rotation, SessionTokens, SignOutReason,
+    Binding, Fact, Policy, Refusal, Rotation, SessionTokens, SignOutReason, UserAccountEvent,
 };
 use counterfoil_domain::values::{Client, ClientChange, Generation};
 
@@ -37,7 +38,7 @@ fn the_newest_token_is_traded_for_the_next_generation() {
 
 #[test]
 fn the_parent_gives_the_same_generation_again_for_a_moment() {
-    for later in [0, 1, 9] {
+    for later in [0, 1, 59] {
         given(signed_in())
             .and(vec![token_refreshed(DAY, 1, 2, 31 * DAY)])
             .when(refresh_token(DAY + later, 1, 1).into())
@@ -45,9 +46,118 @@ fn the_parent_gives_the_same_generation_again_for_a_moment() {
     }
     // A retry does not prolong the moment.
     given(signed_in())
-        .and(vec![token_refreshed(DAY, 1, 2, 31 * DAY), token_refresh_retried(DAY + 9, 1, 2, DAY, 31 * DAY)])
-        .when(refresh_token(DAY + 10, 1, 1).into())
-        .then_expect_events(token_reused(DAY + 10, 1, 1, 2, 31 * DAY));
+        .and(vec![token_refreshed(DAY, 1, 2, 31 * DAY), token_refresh_retried(DAY + 59, 1, 2, DAY, 31 * DAY)])
+        .when(refresh_token(DAY + 60, 1, 1).into())
+        .then_expect_events(token_reused(DAY + 60, 1, 1, 2, 31 * DAY));
+}
+
+#[test]
+fn a_repeated_refresh_is_on_record_once() {
+    let retried =
+        || vec![token_refreshed(DAY, 1, 2, 31 * DAY), token_refresh_retried(DAY + 1, 1, 2, DAY, 31 * DAY)];
+    given(signed_in())
+        .and(retried())
+        .when(refresh_token(DAY + 2, 1, 1).into())
+        .then_expect_events(Vec::new());
+    // The retry of the next generation is another one.
+    given(signed_in())
+        .and(retried())
+        .and(vec![token_refreshed(DAY + 3, 1, 3, 31 * DAY)])
+        .when(refresh_token(DAY + 4, 1, 2).into())
+        .then_expect_events(vec![token_refresh_retried(DAY + 4, 1, 3, DAY + 3, 31 * DAY)]);
+    // From another client it is on record with that.
+    given(signed_in())
+        .and(retried())
+        .when(RefreshToken { client: other_browser(), ..refresh_token(DAY + 2, 1, 1) }.into())
+        .then_expect_events(vec![
+            client_changed(DAY + 2, 1, ClientChange::Device, other_browser()),
+            from(other_browser(), token_refresh_retried(DAY + 2, 1, 2, DAY, 31 * DAY)),
+        ]);
+}
+
+/// The same generation given again, where the refresh could first be answered at that time.
+fn retried_after_outage(seconds: i64, answer_possible_at: i64) -> UserAccountEvent {
+    let fact = Fact::TokenRefreshRetried {
+        session: session(1),
+        generation: Generation(2),
+        issued_at: at(DAY),
+        expires_at: at(31 * DAY),
+        answer_possible_at: Some(at(answer_possible_at)),
+    };
+    event(seconds, fact)
+}
+
+#[test]
+fn the_grace_period_begins_when_an_outage_ends() {
+    let (began, ended) = (DAY - 5, DAY + 2 * HOUR);
+    for later in [0, 1, 59] {
+        given_after(Outage(began, Some(ended)), signed_in())
+            .and(vec![token_refreshed(DAY, 1, 2, 31 * DAY)])
+            .when(refresh_token(ended + later, 1, 1).into())
+            .then_expect_events(vec![retried_after_outage(ended + later, ended)]);
+    }
+    given_after(Outage(began, Some(ended)), signed_in())
+        .and(vec![token_refreshed(DAY, 1, 2, 31 * DAY)])
+        .when(refresh_token(ended + 60, 1, 1).into())
+        .then_expect_events(token_reused(ended + 60, 1, 1, 2, 31 * DAY));
+    // While it lasts no answer was possible.
+    given_after(Outage(began, None), signed_in())
+        .and(vec![token_refreshed(DAY, 1, 2, 31 * DAY)])
+        .when(refresh_token(DAY + HOUR, 1, 1).into())
+        .then_expect_events(vec![retried_after_outage(DAY + HOUR, DAY + HOUR)]);
+}
+
+#[test]
+fn an_outage_excuses_no_token_whose_child_was_used_or_whose_refresh_was_answered() {
+    given_after(Outage(DAY - 5, Some(DAY + 5)), signed_in())
+        .and(vec![token_refreshed(DAY, 1, 2, 31 * DAY), token_refreshed(DAY + 1, 1, 3, 31 * DAY)])
+        .when(refresh_token(DAY + 6, 1, 1).into())
+        .then_expect_events(token_reused(DAY + 6, 1, 1, 3, 31 * DAY));
+    given_after(Outage(DAY + 10, Some(DAY + 90)), signed_in())
+        .and(vec![token_refreshed(DAY, 1, 2, 31 * DAY)])
+        .when(refresh_token(DAY + 91, 1, 1).into())
+        .then_expect_events(token_reused(DAY + 91, 1, 1, 2, 31 * DAY));
+}
+
+/// So many refreshes within the minute that begins at a day.
+fn refreshed_often(times: u32) -> Vec<UserAccountEvent> {
+    (0..times).map(|n| token_refreshed(DAY + i64::from(n) % 50, 1, n + 2, 31 * DAY)).collect()
+}
+
+#[test]
+fn a_session_is_refreshed_so_often_within_a_minute_and_no_oftener() {
+    given(signed_in())
+        .and(refreshed_often(59))
+        .when(refresh_token(DAY + 55, 1, 60).into())
+        .then_expect_events(vec![token_refreshed(DAY + 55, 1, 61, DAY + 55 + 30 * DAY)]);
+    let until = at(DAY + 60);
+    given(signed_in())
+        .and(refreshed_often(60))
+        .when(refresh_token(DAY + 55, 1, 61).into())
+        .then_expect_error(Refusal::TooManyRefreshes { until });
+    given(signed_in())
+        .and(refreshed_often(60))
+        .when(refresh_token(DAY + 60, 1, 61).into())
+        .then_expect_events(vec![token_refreshed(DAY + 60, 1, 62, DAY + 60 + 30 * DAY)]);
+    // A copy that was used before is found out all the same.
+    given(signed_in())
+        .and(refreshed_often(60))
+        .when(refresh_token(DAY + 55, 1, 1).into())
+        .then_expect_events(token_reused(DAY + 55, 1, 1, 61, 31 * DAY));
+}
+
+#[test]
+fn repeated_refreshes_from_ever_other_clients_are_counted_as_well() {
+    let mut history = refreshed_often(1);
+    for n in 0..59 {
+        let client = if n % 2 == 0 { other_browser() } else { client() };
+        history.push(client_changed(DAY + 1, 1, ClientChange::Device, client.clone()));
+        history.push(from(client, token_refresh_retried(DAY + 1, 1, 2, DAY, 31 * DAY)));
+    }
+    given(signed_in())
+        .and(history)
+        .when(refresh_token(DAY + 2, 1, 1).into())
+        .then_expect_error(Refusal::TooManyRefreshes { until: at(DAY + 60) });
 }
 
 #[test]
@@ -60,7 +170,7 @@ fn after_a_retry_the_newest_is_traded_as_ever() {
 
 #[test]
 fn a_spent_token_that_comes_later_ends_the_session() {
-    for later in [10, 11, DAY] {
+    for later in [60, 61, DAY] {
         given(signed_in())
             .and(vec![token_refreshed(DAY, 1, 2, 31 * DAY)])
             .when(refresh_token(DAY + later, 1, 1).into())

@@ -1,5 +1,6 @@
 //! Ask for the pending code once more.
 
+use counterfoil_domain::user_account::UserAccountCommand;
 use counterfoil_domain::user_account::commands::ResendOtp;
 use counterfoil_domain::user_account::{
     Asker, CodeAsked, CodeRefused, CodeRejected, CodeSent, Fact, Purpose, Refusal, UserAccountEvent,
@@ -15,6 +16,38 @@ fn the_same_code_is_sent_while_it_has_a_minute_to_live() {
             .when(resend_otp(seconds, 2).into())
             .then_expect_events(vec![otp_resent(seconds, 1, 5 * MINUTE)]);
     }
+}
+
+#[test]
+fn after_an_outage_that_kept_the_caller_from_an_answer_the_pending_code_is_sent_without_a_wait() {
+    let resent = |seconds: i64, n: u8, expires_at: i64, answer_possible_at: i64| {
+        let fact = Fact::OtpResent {
+            channel: Channel::Phone,
+            purpose: Purpose::SignIn,
+            nonce: nonce(n),
+            expires_at: at(expires_at),
+            asker: Asker::Anybody,
+            test: false,
+            answer_possible_at: Some(at(answer_possible_at)),
+        };
+        event_of(phone(), seconds, fact)
+    };
+    for command in [request_otp(13, 2).into(), resend_otp(13, 2).into()] {
+        let command: UserAccountCommand = command;
+        given_after(Outage(-5, Some(12)), [otp_requested(0, 1)])
+            .when(command.clone())
+            .then_expect_events(vec![resent(13, 1, 300, 12)]);
+        // Once it was answered, the next has to wait as ever.
+        let events = given_after(Outage(-5, Some(12)), [otp_requested(0, 1), resent(13, 1, 300, 12)])
+            .when(command)
+            .inspect_result()
+            .expect("a refusal on record");
+        assert!(matches!(events[0].fact, Fact::OtpRequestRefused { reason: CodeRefused::TooSoon, .. }));
+    }
+    // The tries that a code has survive.
+    given_after(Outage(-5, Some(12)), [otp_requested(0, 1), otp_wrong(5, 4), resent(13, 1, 300, 12)])
+        .when(verify_otp(20, wrong_code(), 1).into())
+        .then_expect_events(vec![otp_wrong(20, 3)]);
 }
 
 #[test]
@@ -46,6 +79,7 @@ fn a_code_sent_by_email_is_sent_again_by_email() {
         expires_at: at(300),
         asker: Asker::Anybody,
         test: false,
+        answer_possible_at: None,
     };
     let by_email = ResendOtp { identifier: email(), ..resend_otp(60, 2) };
     given([otp_requested_by_email(0, 1)]).when(by_email.into()).then_expect_events(vec![event_of(

@@ -1,5 +1,6 @@
 //! Redeem the code that went to another identifier.
 
+use counterfoil_domain::user_account::commands::VerifyIdentifier;
 use counterfoil_domain::user_account::{CodeRejected, Person, Refusal, SignOutReason, UserAccountEvent};
 use counterfoil_domain::values::{Channel, Identifier};
 
@@ -22,6 +23,15 @@ fn a_number_takes_the_place_of_the_number() {
     given(asked(new_phone()))
         .when(verify_identifier(70, 1, new_phone(), adding_code(2)).into())
         .then_expect_events(vec![identifier_replaced(70, new_phone())]);
+}
+
+#[test]
+fn a_proof_that_an_outage_kept_from_its_answer_is_accepted_again_and_changes_nothing() {
+    let added = || [asked(email()), vec![identifier_added(70, email())]].concat();
+    let again =
+        VerifyIdentifier { former: Some(email()), ..verify_identifier(80, 1, email(), adding_code(2)) };
+    given_after(Outage(65, Some(75)), added()).when(again.clone().into()).then_expect_events(Vec::new());
+    given(added()).when(again.into()).then_expect_error(Refusal::InvalidCode);
 }
 
 #[test]

@@ -42,6 +42,68 @@ fn a_right_code_signs_in_once() {
     given(signed_in()).when(verify_otp(11, code(1), 2).into()).then_expect_error(Refusal::InvalidCode);
 }
 
+/// The session that the first code began, given again after an outage.
+fn sign_in_repeated(seconds: i64, answer_possible_at: i64) -> UserAccountEvent {
+    let fact = Fact::SignInRepeated {
+        session: session(1),
+        generation: Generation::FIRST,
+        issued_at: at(10),
+        expires_at: at(10 + 30 * DAY),
+        answer_possible_at: at(answer_possible_at),
+    };
+    event(seconds, fact)
+}
+
+#[test]
+fn a_sign_in_that_an_outage_kept_from_its_answer_is_answered_with_the_session_that_it_began() {
+    for seconds in [13, 40, 71] {
+        given_after(Outage(5, Some(12)), signed_in())
+            .when(verify_otp(seconds, code(1), 2).into())
+            .then_expect_events(vec![sign_in_repeated(seconds, 12)]);
+    }
+}
+
+#[test]
+fn a_repeated_sign_in_takes_the_same_client_and_code_and_an_unused_session() {
+    let outage = || Outage(5, Some(12));
+    given_after(outage(), signed_in())
+        .when(verify_otp(72, code(1), 2).into())
+        .then_expect_error(Refusal::InvalidCode);
+    for client in [other_browser(), elsewhere()] {
+        given_after(outage(), signed_in())
+            .when(VerifyOtp { client, ..verify_otp(13, code(1), 2) }.into())
+            .then_expect_error(Refusal::InvalidCode);
+    }
+    for used in
+        [token_refreshed(13, 1, 2, 31 * DAY), logged_out(13, 1, SignOutReason::SignedOut, 10 + 30 * DAY)]
+    {
+        given_after(outage(), signed_in())
+            .and(vec![used])
+            .when(verify_otp(14, code(1), 2).into())
+            .then_expect_error(Refusal::InvalidCode);
+    }
+    // A code works once unless its caller is known to have got no answer.
+    given_after(OutageElsewhere(outage()), signed_in())
+        .when(verify_otp(13, code(1), 2).into())
+        .then_expect_error(Refusal::InvalidCode);
+    // One that was answered is not repeated, whatever happens later.
+    given_after(Outage(11, Some(30)), signed_in())
+        .when(verify_otp(31, code(1), 2).into())
+        .then_expect_error(Refusal::InvalidCode);
+}
+
+#[test]
+fn one_wrong_code_ends_the_chance_to_repeat_a_sign_in() {
+    let rejected = otp_wrong(13, 0);
+    given_after(Outage(5, Some(12)), signed_in())
+        .when(verify_otp(13, wrong_code(), 2).into())
+        .then_expect_events(vec![rejected.clone()]);
+    given_after(Outage(5, Some(12)), signed_in())
+        .and(vec![rejected])
+        .when(verify_otp(14, code(1), 2).into())
+        .then_expect_error(Refusal::InvalidCode);
+}
+
 #[test]
 fn a_session_lives_no_longer_than_the_shorter_of_its_two_limits() {
     for (idle, absolute, expected) in [(30, 90, 30), (90, 30, 30), (30, 30, 30)] {

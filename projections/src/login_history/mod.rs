@@ -24,7 +24,8 @@ pub const READ_MODEL: ReadModel = ReadModel {
 };
 
 /// The events of which no line is made.
-pub const PASSED_OVER: [&str; 9] = [
+pub const PASSED_OVER: [&str; 10] = [
+    "SignInRepeated",
     "TokenRefreshed",
     "TokenRefreshRetried",
     "DeviceRenamed",
@@ -79,7 +80,8 @@ impl Project for LoginHistoryChange {
             | Fact::RecoveryCodesRenewed { session, .. } => (Some(*session), None),
             Fact::SecondFactorPassed { session, proof } => (Some(*session), Some(proof.as_str().to_owned())),
             Fact::SecondFactorRejected { session, reason, .. } => (Some(*session), name_of(reason)),
-            Fact::TokenRefreshed { .. }
+            Fact::SignInRepeated { .. }
+            | Fact::TokenRefreshed { .. }
             | Fact::TokenRefreshRetried { .. }
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}

@@ -80,6 +80,7 @@ impl Project for ProfileChange {
             | Fact::OtpRequestRefused { .. }
             | Fact::OtpRejected { .. }
             | Fact::TokenRefreshed { .. }
+            | Fact::SignInRepeated { .. }
             | Fact::TokenRefreshRetried { .. }
             | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }

@@ -207,7 +207,8 @@ impl Counts {
             Fact::TokenReuseDetected { .. } => &mut refusals.token_reuse,
             Fact::SecondFactorRejected { .. } => &mut refusals.second_factor,
             Fact::AccessDenied { .. } => &mut refusals.access_denied,
-            Fact::TokenRefreshed { .. }
+            Fact::SignInRepeated { .. }
+            | Fact::TokenRefreshed { .. }
             | Fact::TokenRefreshRetried { .. }
             | Fact::ClientChanged { .. }
             | Fact::LoggedOut { .. }
@@ -235,6 +236,7 @@ impl Counts {
 /// The session that an event shows in use.
 fn used(fact: &Fact) -> Option<SessionId> {
     let (Fact::LoggedIn { session, .. }
+    | Fact::SignInRepeated { session, .. }
     | Fact::TokenRefreshed { session, .. }
     | Fact::TokenRefreshRetried { session, .. }) = fact
     else {

@@ -92,6 +92,7 @@ impl Project for UserLoginChange {
             | Fact::OtpRequestRefused { .. }
             | Fact::OtpRejected { .. }
             | Fact::UserRegistered { .. }
+            | Fact::SignInRepeated { .. }
             | Fact::TokenRefreshRetried { .. }
             | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }

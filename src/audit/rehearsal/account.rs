@@ -245,6 +245,7 @@ impl Rehearsal {
                 if in_a_row >= self.proposal.wrong_codes_in_a_row { "locked" } else { "paused" }
             }
             Refusal::DeviceLimitReached => "device_limit",
+            Refusal::TooManyRefreshes { .. } => "too_many_refreshes",
             Refusal::SpentToken => request::session(last).map_or("session_ended", |session| {
                 let end = self.rehearsed.ends.get(&self.named(session));
                 end.map_or("not_signed_in", |end| end.why)
@@ -284,7 +285,9 @@ fn request_of(last: &UserAccountEvent) -> Request {
             asked: CodeAsked::ToSignIn | CodeAsked::Again | CodeAsked::ForAnother,
             ..
         } => Request::Code,
-        Fact::LoggedIn { .. } | Fact::OtpRejected { purpose: Purpose::SignIn, .. } => Request::SignIn,
+        Fact::LoggedIn { .. }
+        | Fact::SignInRepeated { .. }
+        | Fact::OtpRejected { purpose: Purpose::SignIn, .. } => Request::SignIn,
         Fact::TokenRefreshed { .. }
         | Fact::TokenRefreshRetried { .. }
         | Fact::TokenReuseDetected { .. }

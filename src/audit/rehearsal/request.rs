@@ -10,9 +10,9 @@ use counterfoil_domain::user_account::commands::{
     VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, Asker, ClientMarker, CodeAsked, CodeRejected, Fact, FactorRejected, OtpMatcher, Policy, Purpose,
-    SecondFactorMatcher, SecondFactorProof, Services, SignOutReason, UserAccount, UserAccountCommand,
-    UserAccountEvent,
+    Actor, AnswerTimes, Asker, ClientMarker, CodeAsked, CodeRejected, Fact, FactorRejected, OtpMatcher,
+    Policy, Purpose, SecondFactorMatcher, SecondFactorProof, Services, SignOutReason, UserAccount,
+    UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AccountId, AuthenticatorId, ChallengeNonce, Channel, Client, ClientMark, EmailAddress, Generation,
@@ -40,11 +40,17 @@ pub(super) struct OnRecord {
     marks: Vec<(SessionId, ClientMark)>,
     /// What the code of a second factor was, whether or not it had been used.
     proof: Option<SecondFactorProof>,
+    /// When the command that this one repeats could first be answered, where an outage kept it from being answered at once.
+    answer_possible_at: Option<DateTime<Utc>>,
 }
 
 impl OnRecord {
     fn right() -> Self {
         Self { right: true, ..Self::default() }
+    }
+
+    fn answered(self, answer_possible_at: Option<DateTime<Utc>>) -> Self {
+        Self { answer_possible_at, ..self }
     }
 
     /// Services that answer by it.
@@ -53,7 +59,8 @@ impl OnRecord {
         Services {
             codes: on_record.clone(),
             clients: on_record.clone(),
-            second_factors: on_record,
+            second_factors: on_record.clone(),
+            answers: on_record,
             policy: policy.clone(),
         }
     }
@@ -70,6 +77,16 @@ impl ClientMarker for OnRecord {
     fn mark(&self, session: SessionId, _: &Client) -> ClientMark {
         let found = self.marks.iter().find(|(its, _)| *its == session);
         found.map_or(ClientMark { device: 0, network: 0 }, |(_, mark)| *mark)
+    }
+}
+
+impl AnswerTimes for OnRecord {
+    fn answer_possible_at(&self, decided_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        Some(self.answer_possible_at.unwrap_or(decided_at))
+    }
+
+    fn unanswered_until(&self, _: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.answer_possible_at
     }
 }
 
@@ -100,7 +117,8 @@ pub(super) fn asker(event: &UserAccountEvent) -> Asker {
 
 /// The session whose refresh token came.
 pub(super) fn session(event: &UserAccountEvent) -> Option<SessionId> {
-    let (Fact::TokenRefreshed { session, .. }
+    let (Fact::SignInRepeated { session, .. }
+    | Fact::TokenRefreshed { session, .. }
     | Fact::TokenRefreshRetried { session, .. }
     | Fact::LoggedOut { session, .. }) = event.fact
     else {
@@ -130,8 +148,9 @@ pub(super) fn of(
         Fact::OtpRequested { channel, purpose, nonce, asker, test, .. } => {
             again(asked.code(*channel, *purpose, *nonce, *asker, *test))
         }
-        Fact::OtpResent { channel, nonce, asker, test, .. } => {
-            again(asked.code_again(*channel, *nonce, *asker, *test))
+        Fact::OtpResent { channel, nonce, asker, test, answer_possible_at, .. } => {
+            let command = asked.code_again(*channel, *nonce, *asker, *test).into();
+            Replay::Command { command, on_record: OnRecord::right().answered(*answer_possible_at) }
         }
         Fact::OtpRequestRefused { asked: how, channel, asker, .. } => {
             asked.refused_code(*how, *channel, *asker)
@@ -159,9 +178,13 @@ pub(super) fn of(
             let caller = asked.some_session(None);
             asked.in_the_name_of(caller, |session| again(verify_identifier(at, session, *channel)))
         }
-        Fact::TokenRefreshed { session, .. } => asked.refresh(*session, |newest| newest),
-        Fact::TokenRefreshRetried { session, .. } => {
-            asked.refresh(*session, |newest| Generation(newest.0.saturating_sub(1)))
+        Fact::SignInRepeated { session, .. } => {
+            asked.in_the_name_of(asked.live(*session), |_| Replay::AsItWas)
+        }
+        Fact::TokenRefreshed { session, .. } => asked.refresh(*session, None, |newest| newest),
+        Fact::TokenRefreshRetried { session, answer_possible_at, .. } => {
+            let parent = |newest: Generation| Generation(newest.0.saturating_sub(1));
+            asked.refresh(*session, *answer_possible_at, parent)
         }
         Fact::LoggedOut { session, reason, by, .. } => asked.ended(first, *session, *reason, *by),
         Fact::AccountSuspended { until, by } => {
@@ -238,7 +261,10 @@ impl Asked<'_> {
     fn rejected_code(&self, purpose: Purpose, reason: CodeRejected, asker: Asker) -> Replay {
         // Of a code that was not looked at nobody knows whether it was right.
         let right = matches!(reason, CodeRejected::DeviceLimit | CodeRejected::Suspended);
-        let on_record = OnRecord { right, ..OnRecord::default() };
+        // A wrong code is on record where one is pending, or where the one redeemed last could be presented again.
+        let is_pending = self.recorded.codes_of(asker).is_some_and(|codes| codes.pending(purpose).is_some());
+        let answer_possible_at = (reason == CodeRejected::Wrong && !is_pending).then_some(self.at);
+        let on_record = OnRecord { right, answer_possible_at, ..OnRecord::default() };
         match purpose {
             Purpose::SignIn => {
                 let command = VerifyOtp {
@@ -254,8 +280,10 @@ impl Asked<'_> {
                 Replay::Command { command: command.into(), on_record }
             }
             Purpose::AddIdentifier => {
-                let adding = self.recorded.codes().and_then(|codes| codes.adding.as_ref());
-                let channel = adding.map_or(Channel::Phone, |adding| adding.channel);
+                let codes = self.recorded.codes();
+                let adding = codes.and_then(|codes| codes.adding.as_ref()).map(|code| code.channel);
+                let redeemed = codes.and_then(|codes| codes.redeemed.as_ref()).map(|code| code.channel);
+                let channel = adding.or(redeemed).unwrap_or(Channel::Phone);
                 self.in_the_name_of(self.some_session(None), |session| Replay::Command {
                     command: verify_identifier(self.at, session, channel).into(),
                     on_record,
@@ -300,10 +328,10 @@ impl Asked<'_> {
             }
             SignOutReason::TokenReuse => {
                 let Fact::TokenReuseDetected { presented, .. } = first.fact else { return Replay::AsItWas };
-                self.refresh(session, |_| presented)
+                self.refresh(session, None, |_| presented)
             }
             // Which of the two that could have been taken is not on record.
-            SignOutReason::ClientChanged => self.refresh(session, |newest| newest),
+            SignOutReason::ClientChanged => self.refresh(session, None, |newest| newest),
             SignOutReason::DeviceLimit | SignOutReason::Suspended => Replay::AsItWas,
         }
     }
@@ -342,7 +370,12 @@ impl Asked<'_> {
     }
 
     /// The client held a token as old as the one that it presented, whatever it is called in the rehearsal.
-    fn refresh(&self, session: SessionId, presented: impl FnOnce(Generation) -> Generation) -> Replay {
+    fn refresh(
+        &self,
+        session: SessionId,
+        answer_possible_at: Option<DateTime<Utc>>,
+        presented: impl FnOnce(Generation) -> Generation,
+    ) -> Replay {
         let changed = self.commit.iter().find_map(|event| {
             let Fact::ClientChanged { mark, .. } = event.fact else { return None };
             Some(mark)
@@ -356,7 +389,8 @@ impl Asked<'_> {
         let mark = changed.or(recorded.and_then(|session| session.mark));
         let command = RefreshToken { at: self.at, session: name, generation, client: nowhere() };
         let marks = mark.map(|mark| (name, mark)).into_iter().collect();
-        Replay::Command { command: command.into(), on_record: OnRecord { marks, ..OnRecord::default() } }
+        let on_record = OnRecord { marks, answer_possible_at, ..OnRecord::default() };
+        Replay::Command { command: command.into(), on_record }
     }
 
     fn enrol(
@@ -419,7 +453,11 @@ impl Asked<'_> {
 
     /// By which way the code that was tried had gone, or one would have.
     fn usual_channel(&self, asker: Asker) -> Channel {
-        let pending = |account: &UserAccount| Some(account.codes_of(asker)?.challenge.as_ref()?.channel);
+        let pending = |account: &UserAccount| {
+            let codes = account.codes_of(asker)?;
+            let pending = codes.challenge.as_ref().map(|code| code.channel);
+            pending.or_else(|| codes.redeemed.as_ref().map(|code| code.channel))
+        };
         let own = || self.recorded.member()?.identifiers.first().copied();
         pending(self.recorded).or_else(|| pending(self.rehearsed)).or_else(own).unwrap_or(Channel::Phone)
     }

@@ -6,6 +6,7 @@ use crate::app::State;
 use crate::http::answer::{Json, Sent, TokenAnswer};
 use crate::http::document::Told;
 use crate::http::extract::{Body, Fields, Form, Peer, Presented, refresh_cookie};
+use crate::http::problem::A_MINUTE;
 use crate::http::{Problem, answer};
 
 pub struct Refresh {
@@ -27,6 +28,7 @@ pub const POST: Told = Told {
         Problem::InvalidToken,
         Problem::AmbiguousCredentials,
         Problem::CrossSiteRequest,
+        Problem::TooManyRequests(A_MINUTE),
         Problem::Unavailable,
     ],
     ..Told::NOTHING

@@ -62,7 +62,11 @@ pub async fn post(
     let signed_in = signed_in.map_err(|error| state.problem(&error))?;
     let user = match signed_in.profile {
         Some(profile) => profile,
-        None => state.profile(signed_in.account).await?.ok_or(Problem::Internal)?,
+        None => {
+            let profile = state.profile(signed_in.account).await;
+            let profile = profile.inspect_err(|_| state.accounts.leave_unanswered(signed_in.at));
+            profile?.ok_or(Problem::Internal)?
+        }
     };
     let (mut response, token) = answer::with_tokens(&request, &state.http, signed_in.tokens);
     Ok(answer::with_json(&mut response, SignedIn { user, token }))

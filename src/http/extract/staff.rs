@@ -123,6 +123,7 @@ fn lack(refusal: Refusal) -> Option<Lack> {
         | Refusal::NoPendingCode
         | Refusal::InvalidCode
         | Refusal::TooManyTries { .. }
+        | Refusal::TooManyRefreshes { .. }
         | Refusal::DeviceLimitReached
         | Refusal::UnknownDevice
         | Refusal::SpentToken

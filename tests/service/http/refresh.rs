@@ -67,7 +67,7 @@ async fn refresh_200_gives_the_same_generation_again_when_the_answer_was_lost() 
 
 #[tokio::test]
 async fn refresh_400_for_a_stolen_token_ends_the_session_of_both() {
-    for (wait, used) in [(10, 1), (0, 2)] {
+    for (wait, used) in [(60, 1), (0, 2)] {
         let app = TestApp::start().await;
         let device = app.api.sign_in(PHONE).await;
         app.wait(60);

@@ -149,7 +149,7 @@ impl TestApp {
     /// The journal that the service writes.
     pub fn journal(&self) -> Journal {
         let database = counterfoil::database::Database::new(&self.database.url.0, 4).unwrap();
-        Journal::new(database, PersonalData::new(&self.keyring))
+        Journal::new(database, PersonalData::new(&self.keyring), self.clock.clone())
     }
 
     /// The keyring in a file, for commands of the binary.

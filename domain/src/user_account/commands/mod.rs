@@ -132,8 +132,8 @@ impl UserAccountCommand {
     /// A [`Refusal`] when nothing is to be recorded of the attempt.
     pub fn decide(self, state: &UserAccount, services: &Services) -> Result<Vec<UserAccountEvent>, Refusal> {
         match self {
-            Self::RequestOtp(command) => command.decide(state, &services.policy),
-            Self::ResendOtp(command) => command.decide(state, &services.policy),
+            Self::RequestOtp(command) => command.decide(state, services),
+            Self::ResendOtp(command) => command.decide(state, services),
             Self::VerifyOtp(command) => command.decide(state, services),
             Self::RefreshToken(command) => command.decide(state, services),
             Self::Logout(command) => Ok(command.decide(state)),

@@ -1,13 +1,14 @@
 //! Keep a session going.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::user_account::{Fact, Refusal, Rotation, Services, SignOutReason, UserAccount, UserAccountEvent};
 use crate::values::{Client, Generation, SessionId};
 
-/// Trade a refresh token for the next generation of its session. A spent one gives the same generation again for a
-/// moment, and after that ends the session: either its owner or a thief has a copy (RFC 9700, section 4.14.2). One
-/// that comes from another device or network than the last is put on record, or ends a session that is bound to them.
+/// Trade a refresh token for the next generation of its session. A spent one gives the same generation again until the
+/// grace period ends, which begins when its refresh could be answered. After that it ends the session: either its owner or
+/// a thief has a copy (RFC 9700, section 4.14.2). One that comes from another device or network than the last is put on
+/// record, or ends a session that is bound to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshToken {
     /// The time.
@@ -21,6 +22,7 @@ pub struct RefreshToken {
 }
 
 impl RefreshToken {
+    /// Nothing happens when a repeated refresh of the newest generation is on record already: its tokens are the session's.
     pub(super) fn decide(
         self,
         state: &UserAccount,
@@ -39,12 +41,15 @@ impl RefreshToken {
                 generation: if rotates { session.generation.next() } else { session.generation },
                 expires_at: session.ends_at.min(at + policy.session_idle),
             }
-        } else if is_parent && at - session.last_used_at < policy.refresh_grace {
+        } else if is_parent
+            && let Some(answer_possible_at) = services.repeatable_since(session.last_used_at, at)
+        {
             Fact::TokenRefreshRetried {
                 session: session.id,
                 generation: session.generation,
                 issued_at: session.last_used_at,
                 expires_at: session.expires_at,
+                answer_possible_at: Some(answer_possible_at).filter(|it| *it > session.last_used_at),
             }
         } else {
             let reuse = Fact::TokenReuseDetected {
@@ -56,13 +61,26 @@ impl RefreshToken {
         };
 
         let mark = services.clients.mark(session.id, &self.client);
-        let Some(change) = session.mark.and_then(|earlier| mark.change_from(earlier)) else {
-            return Ok(vec![event(fact)]);
-        };
-        let changed = event(Fact::ClientChanged { session: session.id, change, mark });
-        if policy.binding.forbids(change) {
-            return Ok(vec![changed, session.ended(at, SignOutReason::ClientChanged, &self.client)]);
+        let change = session.mark.and_then(|earlier| mark.change_from(earlier));
+        let changed = change.map(|change| event(Fact::ClientChanged { session: session.id, change, mark }));
+        if change.is_some_and(|change| policy.binding.forbids(change)) {
+            let ended = session.ended(at, SignOutReason::ClientChanged, &self.client);
+            return Ok(changed.into_iter().chain([ended]).collect());
         }
-        Ok(vec![changed, event(fact)])
+        if changed.is_none() && session.retry_recorded && is_repeated(&fact) {
+            return Ok(Vec::new());
+        }
+        if session.refreshes_within_minute(at) >= policy.refreshes_per_minute {
+            return Err(Refusal::TooManyRefreshes { until: next_minute(at) });
+        }
+        Ok(changed.into_iter().chain([event(fact)]).collect())
     }
+}
+
+fn is_repeated(fact: &Fact) -> bool {
+    matches!(fact, Fact::TokenRefreshRetried { .. })
+}
+
+fn next_minute(at: DateTime<Utc>) -> DateTime<Utc> {
+    at + TimeDelta::seconds(60 - at.timestamp().rem_euclid(60))
 }

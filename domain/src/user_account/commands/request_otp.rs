@@ -3,10 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::user_account::{
-    Asker, CodeAsked, CodeRefused, Codes, Fact, Person, Policy, Purpose, Refusal, UserAccount,
-    UserAccountEvent,
+    Asker, Challenge, CodeAsked, CodeRefused, Codes, Fact, Person, Policy, Purpose, Refusal, Services,
+    UserAccount, UserAccountEvent,
 };
-use crate::values::{ChallengeNonce, Client, FullName, Identifier, SessionId};
+use crate::values::{ChallengeNonce, Channel, Client, FullName, Identifier, SessionId};
 
 /// Send a code to an identifier: the first step of signing in, and of signing up. Or for another account that wants to
 /// add the identifier: this one, whose it is or may become, then says only whether it can get a code, and counts it.
@@ -34,10 +34,23 @@ impl RequestOtp {
     pub(super) fn decide(
         self,
         state: &UserAccount,
-        policy: &Policy,
+        services: &Services,
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let policy = &services.policy;
         let at = state.time_of(self.at);
         let asker = state.asker(self.shown);
+        if self.purpose == Purpose::SignIn
+            && let Some(unanswered) = unanswered_code(state, asker, self.identifier.channel(), at, services)
+        {
+            return Ok(vec![unanswered.sent_again(
+                at,
+                self.nonce,
+                policy,
+                self.identifier,
+                self.client,
+                self.test,
+            )]);
+        }
         if let Err(refused) = may_send(state.codes_of(asker), at, policy) {
             let asked = match self.purpose {
                 Purpose::SignIn => CodeAsked::ToSignIn,
@@ -65,6 +78,59 @@ impl RequestOtp {
             client: Some(self.client),
         }])
     }
+}
+
+/// The pending code, where it is to be sent once more.
+pub(super) struct PendingCode<'a> {
+    pub(super) challenge: &'a Challenge,
+    pub(super) asker: Asker,
+    /// When the request that sent it could first be answered, where an outage kept it from being answered at once.
+    pub(super) answer_possible_at: Option<DateTime<Utc>>,
+}
+
+impl PendingCode<'_> {
+    /// The event of sending it: the same code, or a new one when it is about to expire.
+    pub(super) fn sent_again(
+        self,
+        at: DateTime<Utc>,
+        fresh: ChallengeNonce,
+        policy: &Policy,
+        identifier: Identifier,
+        client: Client,
+        test: bool,
+    ) -> UserAccountEvent {
+        let (nonce, expires_at) = if self.challenge.expires_at - at >= policy.resend_same_code {
+            (self.challenge.nonce, self.challenge.expires_at)
+        } else {
+            (fresh, at + policy.code_lifetime)
+        };
+        let fact = Fact::OtpResent {
+            channel: identifier.channel(),
+            purpose: Purpose::SignIn,
+            nonce,
+            expires_at,
+            asker: self.asker,
+            test,
+            answer_possible_at: self.answer_possible_at,
+        };
+        let person = Some(Person { identifier: Some(identifier), ..Person::default() });
+        UserAccountEvent { at, fact, person, client: Some(client) }
+    }
+}
+
+/// The pending code, where an outage kept its caller from hearing of it, who so asks again before its time.
+pub(super) fn unanswered_code<'a>(
+    state: &'a UserAccount,
+    asker: Asker,
+    channel: Channel,
+    at: DateTime<Utc>,
+    services: &Services,
+) -> Option<PendingCode<'a>> {
+    let codes = state.codes_of(asker)?;
+    let Err((CodeRefused::TooSoon, _)) = may_send(Some(codes), at, &services.policy) else { return None };
+    let challenge = codes.challenge_at(at, channel)?;
+    let answer_possible_at = Some(services.unanswered_until(*codes.sent.last()?, at)?);
+    Some(PendingCode { challenge, asker, answer_possible_at })
 }
 
 /// Whether another code may go out; if not, why and until when. Asking and asking again are bound by the same.

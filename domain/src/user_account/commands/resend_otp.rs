@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
-use super::request_otp::{may_send, refuse};
+use super::request_otp::{PendingCode, may_send, refuse, unanswered_code};
 use crate::user_account::{
-    Asker, CodeAsked, Codes, Fact, Person, Policy, Purpose, Refusal, UserAccount, UserAccountEvent,
+    Asker, Challenge, CodeAsked, Codes, Refusal, Services, UserAccount, UserAccountEvent,
 };
-use crate::values::{ChallengeNonce, Client, Identifier, SessionId};
+use crate::values::{ChallengeNonce, Channel, Client, Identifier, SessionId};
 
 /// Send the pending code once more. It resets nothing: not the wrong tries, not the quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,46 +29,32 @@ impl ResendOtp {
     pub(super) fn decide(
         self,
         state: &UserAccount,
-        policy: &Policy,
+        services: &Services,
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let policy = &services.policy;
         let at = state.time_of(self.at);
         let channel = self.identifier.channel();
         let pending_of = |asker| state.codes_of(asker).and_then(|codes| codes.challenge_at(at, channel));
         // A device that is known may have asked before it showed that.
         let asker = state.asker(self.shown);
         let asker = if pending_of(asker).is_some() { asker } else { Asker::Anybody };
-        let pending = pending_of(asker).ok_or(Refusal::NoPendingCode)?;
-        if let Err(refused) = may_send(state.codes_of(asker), at, policy) {
+        let challenge = pending_of(asker).ok_or(Refusal::NoPendingCode)?;
+        let pending = match unanswered_code(state, asker, channel, at, services) {
+            Some(unanswered) => unanswered,
+            None => PendingCode { challenge, asker, answer_possible_at: None },
+        };
+        if pending.answer_possible_at.is_none()
+            && let Err(refused) = may_send(state.codes_of(asker), at, policy)
+        {
             return refuse(state, asker, refused, at, CodeAsked::Again, self.identifier, self.client);
         }
-        let (nonce, expires_at) = if pending.expires_at - at >= policy.resend_same_code {
-            (pending.nonce, pending.expires_at)
-        } else {
-            (self.nonce, at + policy.code_lifetime)
-        };
-        Ok(vec![UserAccountEvent {
-            at,
-            fact: Fact::OtpResent {
-                channel,
-                purpose: Purpose::SignIn,
-                nonce,
-                expires_at,
-                asker,
-                test: self.test,
-            },
-            person: Some(Person { identifier: Some(self.identifier), ..Person::default() }),
-            client: Some(self.client),
-        }])
+        Ok(vec![pending.sent_again(at, self.nonce, policy, self.identifier, self.client, self.test)])
     }
 }
 
 impl Codes {
     /// The challenge that a code for this channel would be tried against, unless it has expired.
-    fn challenge_at(
-        &self,
-        now: DateTime<Utc>,
-        channel: crate::values::Channel,
-    ) -> Option<&crate::user_account::Challenge> {
+    pub(super) fn challenge_at(&self, now: DateTime<Utc>, channel: Channel) -> Option<&Challenge> {
         self.challenge.as_ref().filter(|challenge| challenge.channel == channel && now < challenge.expires_at)
     }
 }

@@ -27,6 +27,7 @@ pub struct VerifyIdentifier {
 }
 
 impl VerifyIdentifier {
+    /// Nothing happens when an outage kept the caller from the answer to the same request.
     pub(super) fn decide(
         self,
         state: &UserAccount,
@@ -37,8 +38,12 @@ impl VerifyIdentifier {
         let purpose = Purpose::AddIdentifier;
         let tried = try_code(state, Asker::Anybody, purpose, &self.identifier, &self.code, at, services)?;
         let event = |fact, person| UserAccountEvent { at, fact, person, client: Some(self.client.clone()) };
-        if let Tried::Rejected(fact) = tried {
-            return Ok(vec![event(fact, None)]);
+        match tried {
+            Tried::Right(_) => {}
+            Tried::Rejected(fact) => return Ok(vec![event(fact, None)]),
+            // The client repeats a request that was not answered.
+            Tried::Repeated(_) if self.former.as_ref() == Some(&self.identifier) => return Ok(Vec::new()),
+            Tried::Repeated(_) => return Err(Refusal::InvalidCode),
         }
         let channel = self.identifier.channel();
         let identifier = Some(self.identifier);

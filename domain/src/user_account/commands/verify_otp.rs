@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::user_account::{
-    Asker, Challenge, CodeRejected, DeviceLimitPolicy, Fact, Person, Policy, Purpose, Refusal, Services,
-    Session, SignOutReason, UserAccount, UserAccountEvent,
+    Asker, Challenge, CodeRejected, DeviceLimitPolicy, Fact, Person, Policy, Purpose, RedeemedCode, Refusal,
+    Services, Session, SignOutReason, UserAccount, UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Client, Generation, Identifier, LanguageTag, OtpCode, SessionId};
 
@@ -39,11 +39,13 @@ impl VerifyOtp {
         let at = state.time_of(self.at);
         // A device that is known may have asked before it showed that.
         let asker = state.asker(self.shown);
-        let is_pending = state.codes_of(asker).is_some_and(|codes| codes.challenge.is_some());
+        let is_pending =
+            state.codes_of(asker).is_some_and(|codes| codes.challenge.is_some() || codes.redeemed.is_some());
         let asker = if is_pending { asker } else { Asker::Anybody };
         let tried = try_code(state, asker, Purpose::SignIn, &self.identifier, &self.code, at, services)?;
         let challenge = match tried {
             Tried::Right(challenge) => challenge,
+            Tried::Repeated(redeemed) => return self.repeated(at, redeemed, state, services),
             Tried::Rejected(fact) => return Ok(vec![self.rejected(at, fact)]),
         };
         if state.is_suspended(at) {
@@ -69,6 +71,31 @@ impl VerifyOtp {
             return Ok(vec![self.rejected(at, fact)]);
         }
         Ok(self.signed_in(at, asker, state, services))
+    }
+
+    /// The client repeats a sign-in that was not answered: it gets the tokens of the session that the sign-in began, as
+    /// long as nothing has been done with them.
+    fn repeated(
+        self,
+        at: DateTime<Utc>,
+        redeemed: &RedeemedCode,
+        state: &UserAccount,
+        services: &Services,
+    ) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let session = redeemed.session.and_then(|session| state.live_session(session, at));
+        let session = session.ok_or(Refusal::InvalidCode)?;
+        let is_unused = session.generation == Generation::FIRST && session.last_used_at == redeemed.at;
+        let is_same_client = session.mark == Some(services.clients.mark(session.id, &self.client));
+        let answer_possible_at =
+            services.unanswered_until(redeemed.at, at).filter(|_| is_unused && is_same_client);
+        let fact = Fact::SignInRepeated {
+            session: session.id,
+            generation: session.generation,
+            issued_at: session.last_used_at,
+            expires_at: session.expires_at,
+            answer_possible_at: answer_possible_at.ok_or(Refusal::InvalidCode)?,
+        };
+        Ok(vec![UserAccountEvent { at, fact, person: None, client: Some(self.client) }])
     }
 
     fn signed_in(
@@ -119,6 +146,8 @@ impl VerifyOtp {
 pub(super) enum Tried<'a> {
     /// It is the code of this challenge.
     Right(&'a Challenge),
+    /// It is the code that was redeemed last, and an outage kept its caller from an answer.
+    Repeated(&'a RedeemedCode),
     /// It is not, which is to be put on record by this.
     Rejected(Fact),
 }
@@ -139,9 +168,16 @@ pub(super) fn try_code<'a>(
         .and_then(|codes| codes.pending(purpose))
         .filter(|challenge| challenge.channel == identifier.channel());
 
+    let redeemed = codes.and_then(|codes| codes.redeemed.as_ref()).filter(|redeemed| {
+        redeemed.purpose == purpose
+            && redeemed.channel == identifier.channel()
+            && services.unanswered_until(redeemed.at, at).is_some()
+    });
+
     // Compared before anything else is looked at, and against a nonce of no challenge where there is none, so that the
     // answer takes the same time whatever it is.
-    let nonce = challenge.map_or(ChallengeNonce::new([0; 16]), |pending| pending.nonce);
+    let nonce = challenge.map(|pending| pending.nonce).or(redeemed.map(|redeemed| redeemed.nonce));
+    let nonce = nonce.unwrap_or(ChallengeNonce::new([0; 16]));
     let matches = services.codes.matches(&nonce, identifier, purpose, code);
 
     let rejected = |reason, tries_left, until| {
@@ -155,7 +191,12 @@ pub(super) fn try_code<'a>(
         return rejected(bar.into(), 0, Some(until));
     }
     let Some(challenge) = challenge else {
-        return Err(Refusal::InvalidCode);
+        return match redeemed {
+            Some(redeemed) if matches => Ok(Tried::Repeated(redeemed)),
+            // One wrong code, and the redeemed one may not be presented again.
+            Some(_) => rejected(CodeRejected::Wrong, 0, None),
+            None => Err(Refusal::InvalidCode),
+        };
     };
     if challenge.expires_at <= at {
         return rejected(CodeRejected::Expired, 0, None);

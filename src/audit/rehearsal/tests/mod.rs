@@ -15,8 +15,8 @@ use counterfoil_domain::user_account::commands::{
     SuspendAccount, UpdateProfile, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, ClientMarker, Fact, OtpMatcher, Policy, Purpose, SecondFactorMatcher, Services, UserAccount,
-    UserAccountCommand, UserAccountEvent,
+    Actor, AnswerTimes, ClientMarker, Fact, OtpMatcher, Policy, Purpose, SecondFactorMatcher, Services,
+    UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AccountId, AuthenticatorId, ChallengeNonce, Client, ClientMark, EmailAddress, FullName, Generation,
@@ -59,6 +59,24 @@ impl ClientMarker for KnownCodes {
 }
 
 /// An authenticator shows 1, then 2, and so on, in half a minute; a recovery code begins with its number as a letter.
+/// What is decided in every seventh minute can be answered when that minute is over.
+struct OutageEverySeventhMinute;
+
+impl AnswerTimes for OutageEverySeventhMinute {
+    fn answer_possible_at(&self, decided_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let minute = decided_at.timestamp().div_euclid(60);
+        if minute % 7 != 0 {
+            return Some(decided_at);
+        }
+        DateTime::from_timestamp((minute + 1) * 60, 0)
+    }
+
+    fn unanswered_until(&self, decided_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let possible_at = self.answer_possible_at(decided_at);
+        possible_at.filter(|possible_at| *possible_at > decided_at)
+    }
+}
+
 impl SecondFactorMatcher for KnownCodes {
     fn step(&self, _: AuthenticatorId, code: &OtpCode, at: DateTime<Utc>) -> Option<TimeStep> {
         let step = at.timestamp().unsigned_abs() / 30;
@@ -94,6 +112,7 @@ impl Service {
                 codes: Arc::new(KnownCodes),
                 clients: Arc::new(KnownCodes),
                 second_factors: Arc::new(KnownCodes),
+                answers: Arc::new(OutageEverySeventhMinute),
                 policy: Arc::new(policy),
             },
             now: DateTime::UNIX_EPOCH + TimeDelta::days(20_000),
