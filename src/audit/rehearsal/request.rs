@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
     AddIdentifier, DisownSession, EndSession, EnrolSecondFactor, Intervention, Logout, LogoutAll,
     PassSecondFactor, RefreshToken, RequestOtp, ResendOtp, RevokeDevice, SignOutAccount, SuspendAccount,
@@ -263,7 +263,9 @@ impl Asked<'_> {
         let right = matches!(reason, CodeRejected::DeviceLimit | CodeRejected::Suspended);
         // A wrong code is on record where one is pending, or where the one redeemed last could be presented again.
         let is_pending = self.recorded.codes_of(asker).is_some_and(|codes| codes.pending(purpose).is_some());
-        let answer_possible_at = (reason == CodeRejected::Wrong && !is_pending).then_some(self.at);
+        // No answer was possible yet: without a grace period, only that lets the redeemed code be presented again.
+        let later = self.at + TimeDelta::milliseconds(1);
+        let answer_possible_at = (reason == CodeRejected::Wrong && !is_pending).then_some(later);
         let on_record = OnRecord { right, answer_possible_at, ..OnRecord::default() };
         match purpose {
             Purpose::SignIn => {
