@@ -291,7 +291,7 @@ impl Application {
                 .app_data(web::Data::new(shared.on_this_thread()))
                 .app_data(web::Data::new(followed.clone()))
                 .app_data(web::Data::new(rebuilds.clone()))
-                .wrap(http::cors(&shared.http.allowed_origins))
+                .wrap(http::cors(&shared.http))
                 .wrap(from_fn(http::observe))
                 .wrap(NormalizePath::trim())
                 .configure(|config| http::routes(config, shared.http.docs))

@@ -73,6 +73,13 @@ pub(super) fn no_content() -> Sent<NoContent> {
     Sent::new(HttpResponse::NoContent().finish())
 }
 
+/// 204, and the browser forgets its tokens where it has them in cookies.
+pub(super) fn signed_out(request: &HttpRequest, policy: &HttpPolicy) -> Sent<NoContent> {
+    let mut response = HttpResponse::NoContent();
+    cookies::take(&mut response, request, policy);
+    Sent::new(response.finish())
+}
+
 /// A code is on its way.
 #[derive(Serialize, ToSchema)]
 pub(super) struct CodeSent {
@@ -134,7 +141,7 @@ pub(super) fn with_tokens(
     let mut response = HttpResponse::Ok();
     let cookies = if is_our_page(request) { policy.cookies } else { Cookies::Off };
     if cookies != Cookies::Off {
-        cookies::give(&mut response, &tokens);
+        cookies::give(&mut response, request, policy, &tokens);
     }
     let shown = |token| (cookies != Cookies::Only).then_some(token);
     let answer = TokenAnswer {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use actix_cors::CorsError;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -11,8 +12,8 @@ use actix_web::{HttpMessage as _, HttpRequest, web};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::Problem;
 use super::extract::wanted_language;
+use super::{Problem, cookies};
 use crate::app::State;
 use crate::entropy;
 
@@ -50,9 +51,15 @@ pub async fn observe(
 
     let language = wanted_language(request.request());
     let mut response = next.call(request).instrument(span.clone()).await?.map_into_boxed_body();
-    let problem = response.response().extensions().get::<Problem>().cloned();
-    if let Some(problem) = problem {
+    if let Some(problem) = problem_of(&response) {
         let mut rendered = problem.render(language);
+        if problem.refuses_token() {
+            for cookie in cookies::refused(response.request()) {
+                if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+                    rendered.headers_mut().append(header::SET_COOKIE, cookie);
+                }
+            }
+        }
         // What was put around the handler (CORS) has spoken already.
         for (name, value) in response.headers() {
             if !rendered.headers().contains_key(name) {
@@ -78,6 +85,13 @@ pub async fn observe(
     let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::info!(status, elapsed_us, "answered"));
     Ok(response)
+}
+
+/// The problem that an answer is made from; what stands between this middleware and the handlers has errors of its own.
+fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
+    let ours = response.response().extensions().get::<Problem>().cloned();
+    let refused = || response.response().error()?.as_error::<CorsError>().map(|_| Problem::PreflightRefused);
+    ours.or_else(refused)
 }
 
 /// The method, where it is one that there is. Any other word is the client's own, and there is no end of them.

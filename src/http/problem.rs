@@ -54,6 +54,8 @@ pub enum Problem {
     AmbiguousCredentials,
     /// A request with a cookie came from another site.
     CrossSiteRequest,
+    /// A browser asked whether a page may send a request that it may not.
+    PreflightRefused,
     /// The code is not valid.
     InvalidCode,
     /// Too many wrong codes.
@@ -216,6 +218,7 @@ impl Problem {
             Self::InvalidAccessToken => "invalid_access_token",
             Self::AmbiguousCredentials => "invalid_request",
             Self::CrossSiteRequest => "cross_site_request",
+            Self::PreflightRefused => "preflight_refused",
             Self::InvalidCode => "invalid_code",
             Self::TooManyTries(_) => "too_many_tries",
             Self::TooManyRequests(_) => "too_many_requests",
@@ -244,6 +247,7 @@ impl Problem {
             Self::InvalidFields(_)
             | Self::MalformedBody
             | Self::AmbiguousCredentials
+            | Self::PreflightRefused
             | Self::InvalidCode
             | Self::InvalidToken
             | Self::MalformedForm => StatusCode::BAD_REQUEST,
@@ -277,6 +281,11 @@ impl Problem {
         of.into_iter().find(|(problem, _)| problem == self).map(|(_, error)| error)
     }
 
+    /// Whether it says that the token of the request does not work.
+    pub(super) fn refuses_token(&self) -> bool {
+        *self == Self::InvalidToken || *self == Self::InvalidAccessToken
+    }
+
     /// How long to wait before trying again, where that helps.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -296,6 +305,7 @@ impl Problem {
             | Self::InvalidAccessToken
             | Self::AmbiguousCredentials
             | Self::CrossSiteRequest
+            | Self::PreflightRefused
             | Self::InvalidCode
             | Self::NoPendingCode
             | Self::DeviceLimitReached

@@ -123,12 +123,24 @@ pub struct HttpPolicy {
     pub oauth_clients: OauthClients,
     /// Origins (RFC 6454) of other sites whose pages may call the API, with cookies.
     pub allowed_origins: Vec<String>,
+    /// Headers that pages of those origins may send, besides those that the API reads and those of tracing.
+    pub allowed_headers: Vec<String>,
     /// Whether browsers are given their tokens in cookies.
     pub cookies: Cookies,
     /// The proxies that stand in front of the service.
     pub proxies: Proxies,
     /// Whether the document of the API is served, and the page to read it.
     pub docs: bool,
+}
+
+impl HttpPolicy {
+    /// The path of the public URL, under which browsers see the paths of the service; empty where there is none.
+    pub fn public_path(&self) -> &str {
+        let authority =
+            self.public_url.as_deref().and_then(|url| url.split_once("://")).map(|(_, rest)| rest);
+        let path = authority.and_then(|rest| rest.find('/').map(|start| &rest[start..]));
+        path.unwrap_or_default()
+    }
 }
 
 /// A database URL, which holds a password.
@@ -206,6 +218,7 @@ impl Sources {
             public_url: raw.server.public_url.map(public_url).transpose()?,
             oauth_clients: oauth_clients(raw.oauth.clients)?,
             allowed_origins: origins(raw.browsers.allowed_origins)?,
+            allowed_headers: header_names(raw.browsers.allowed_headers)?,
             cookies: raw.browsers.cookies,
             proxies: proxies(raw.server.trusted_proxies, raw.server.forwarded)?,
             docs: raw.server.docs.unwrap_or(development),
@@ -298,7 +311,7 @@ fn public_url(url: String) -> Result<String, SettingsError> {
     let uri: Option<actix_web::http::Uri> = url.parse().ok();
     let scheme = uri.as_ref().and_then(|uri| uri.scheme_str()).unwrap_or_default();
     let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
-    let plain = !host.is_empty() && !url.contains(['?', '#', '@']);
+    let plain = !host.is_empty() && !url.contains(['?', '#', '@', ';']);
     if !plain || !(scheme == "https" || scheme == "http" && is_this_machine(host)) {
         return Err(invalid("server.public_url", "is not a URL such as https://auth.example"));
     }
@@ -351,6 +364,17 @@ fn origins(origins: Vec<String>) -> Result<Vec<String>, SettingsError> {
         }
     }
     Ok(origins)
+}
+
+/// Names of headers (RFC 9110, section 5.1).
+fn header_names(names: Vec<String>) -> Result<Vec<String>, SettingsError> {
+    for name in &names {
+        if actix_web::http::header::HeaderName::try_from(name.as_str()).is_err() {
+            let problem = format!("{name:?} is not the name of a header such as x-app-version");
+            return Err(invalid("browsers.allowed_headers", &problem));
+        }
+    }
+    Ok(names)
 }
 
 fn proxies(trusted: Option<Words>, header: Option<ForwardedHeader>) -> Result<Proxies, SettingsError> {

@@ -99,7 +99,7 @@ raw_section!(RawTokens {
 });
 raw_section!(RawOauth { clients: Vec<RawOauthClient> });
 raw_section!(RawOauthClient { id: String, secret_sha256: String });
-raw_section!(RawBrowsers { allowed_origins: Vec<String>, cookies: Cookies });
+raw_section!(RawBrowsers { allowed_origins: Vec<String>, allowed_headers: Vec<String>, cookies: Cookies });
 raw_section!(RawLimits {
     shared: String,
     store: String,

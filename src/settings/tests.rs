@@ -141,6 +141,31 @@ fn origins_are_whole_and_secure_and_nothing_else() {
 }
 
 #[test]
+fn the_path_of_the_public_url_is_what_browsers_see() {
+    for (url, path) in [
+        ("https://x.example", ""),
+        ("https://x.example/", ""),
+        ("https://x.example:8443/auth/", "/auth"),
+        ("https://x.example/a/b", "/a/b"),
+    ] {
+        let settings = read(&[("COUNTERFOIL__SERVER__PUBLIC_URL", url)]).expect("valid");
+        assert_eq!(settings.http.public_path(), path, "{url}");
+    }
+    let error = read(&[("COUNTERFOIL__SERVER__PUBLIC_URL", "https://x.example/a;b")]).expect_err("refused");
+    assert!(error.to_string().contains("server.public_url"), "{error}");
+    assert_eq!(read(&[]).expect("valid").http.public_path(), "");
+}
+
+#[test]
+fn headers_that_pages_may_send_are_names_of_headers() {
+    let names = |names: &[&str]| super::header_names(names.iter().map(|&name| name.to_owned()).collect());
+    assert!(names(&["x-app-version", "X-B"]).is_ok());
+    for bad in ["", "*, x", "x y", "x:"] {
+        assert!(names(&["x-a", bad]).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn a_password_is_never_shown() {
     for variable in ["DATABASE_URL", "COUNTERFOIL__DATABASE__MIGRATION_URL", "COUNTERFOIL__LIMITS__REDIS_URL"]
     {

@@ -169,6 +169,32 @@ async fn a_page_of_ours_lives_by_cookies_and_pages_of_others_get_nothing_out_of_
 }
 
 #[tokio::test]
+async fn an_allowed_page_of_another_site_lives_by_cookies_of_its_own_partition() {
+    // `localhost` and `127.0.0.1` are two sites.
+    let app_page = format!("http://127.0.0.1:{}", site());
+    let settings = format!("[browsers]\ncookies = \"only\"\nallowed_origins = [\"{app_page}\"]");
+    let app = TestApp::configured(&settings).await;
+    let api = format!("http://localhost:{}/accounts", app.api.address().port());
+    let browser = Browser::start().await;
+    let of_page = async |path: &str, options: Value| {
+        let answer = browser.fetch(&app_page, &format!("{api}{path}"), options).await;
+        (answer["status"].as_u64(), answer["body"].as_str().unwrap_or_default().to_owned())
+    };
+    let (post, get) = (|body: Value| json_body("POST", &body), json!({"method": "GET"}));
+    let phone = "+989121234567";
+    let (_, sent) = of_page("/login/", post(json!({"phone_number": phone}))).await;
+    let code = serde_json::from_str::<Value>(&sent).unwrap()["code"].clone();
+    let (status, body) = of_page("/verify/", post(json!({"phone_number": phone, "code": code}))).await;
+    assert!(status == Some(200) && !body.contains("cfa_"), "{body}");
+    assert_eq!(of_page("/profile/", get.clone()).await.0, Some(200));
+    assert_eq!(of_page("/refresh/", post(json!({}))).await.0, Some(200));
+    assert_eq!(of_page("/logout/", post(json!({}))).await.0, Some(204));
+    let (status, body) = of_page("/profile/", get).await;
+    assert!(status == Some(401) && body.contains("not_authenticated"), "the cookie is gone: {body}");
+    browser.end().await;
+}
+
+#[tokio::test]
 async fn the_link_in_a_notice_of_a_strange_sign_in_asks_and_its_button_ends_the_session() {
     let provider = Provider::start(|_| Reply::text(200, ""));
     // The links in messages name the port, so it is chosen before the service has it: one that nobody is given at random.

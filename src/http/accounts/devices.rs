@@ -1,6 +1,6 @@
 //! The devices a person is signed in on: look at them, name one, sign one out.
 
-use actix_web::web;
+use actix_web::{HttpRequest, web};
 use counterfoil_domain::values::{DeviceName, SessionId};
 use counterfoil_projections::user_login::{self, Device};
 use serde::Serialize;
@@ -63,12 +63,15 @@ pub const DELETE: Told = Told { id: "signOutDevice", summary: "Sign a device out
 pub async fn delete(
     state: web::Data<State>,
     caller: Caller,
+    request: HttpRequest,
     peer: Peer,
     id: web::Path<String>,
 ) -> Result<Sent<NoContent>, Problem> {
-    let revoked = state.accounts.revoke_device(caller.token, session(&id)?, peer.into()).await;
+    let device = session(&id)?;
+    let revoked = state.accounts.revoke_device(caller.token, device, peer.into()).await;
     revoked.map_err(|error| state.problem(&error))?;
-    Ok(answer::no_content())
+    let is_current = device == caller.token.session;
+    Ok(if is_current { answer::signed_out(&request, &state.http) } else { answer::no_content() })
 }
 
 /// An id that cannot be one is nobody's.

@@ -1,12 +1,13 @@
 //! Sign a device out: its refresh token, and the access tokens of that sign-in, stop working at once.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 
+use crate::accounts::AccountsError;
 use crate::app::State;
-use crate::http::answer::{NoContent, Sent};
+use crate::http::Problem;
+use crate::http::answer::{self, NoContent, Sent};
 use crate::http::document::Told;
-use crate::http::extract::{Body, Fields, Form, Peer, Presented, access_token};
-use crate::http::{Problem, cookies};
+use crate::http::extract::{Body, Fields, Form, Peer, Presented, access_token, is_our_page, refresh_cookie};
 use crate::settings::Cookies;
 use crate::tokens::Kind;
 
@@ -24,7 +25,7 @@ pub const POST: Told = Told {
     id: "signOut",
     summary: "Sign this device out",
     details: "Its tokens stop working at once. Done again, it is answered as the first time. Pages whose \
-        tokens are in cookies send no token.",
+        tokens are in cookies send no token, and their cookies are cleared, whether or not they still work.",
     problems: &[
         Problem::InvalidToken,
         Problem::Unauthenticated,
@@ -36,24 +37,39 @@ pub const POST: Told = Told {
     ..Told::NOTHING
 };
 
-/// A page whose tokens are in cookies cannot name its refresh token; its access token tells the session as well.
 pub async fn post(
     state: web::Data<State>,
     request: HttpRequest,
     peer: Peer,
     Body(logout): Body<Logout>,
 ) -> Result<Sent<NoContent>, Problem> {
-    let in_cookies = state.http.cookies != Cookies::Off;
-    let (kind, token) = match logout.refresh_token {
-        Some(Presented(token)) => (Kind::Refresh, token),
-        None if in_cookies => (Kind::Access, access_token(&request)?),
-        None => return Err(Problem::missing_field("refresh_token")),
-    };
-    let ended = state.accounts.logout(kind, &token, peer.into()).await;
-    ended.map_err(|error| state.problem(&error))?;
-    let mut response = HttpResponse::NoContent();
-    if in_cookies {
-        cookies::take(&mut response);
+    match logout.refresh_token {
+        Some(Presented(token)) => {
+            let ended = state.accounts.logout(Kind::Refresh, &token, peer.into()).await;
+            ended.map_err(|error| state.problem(&error))?;
+        }
+        None if state.http.cookies == Cookies::Off => return Err(Problem::missing_field("refresh_token")),
+        None => end_session_of_cookies(&state, &request, peer).await?,
     }
-    Ok(Sent::new(response.finish()))
+    Ok(answer::signed_out(&request, &state.http))
+}
+
+/// A page whose tokens are in cookies cannot name its refresh token. Either of its cookies tells the session, expired or not;
+/// the browser may have dropped the one, and later the other. A page of ours without a readable one is signed out already.
+async fn end_session_of_cookies(state: &State, request: &HttpRequest, peer: Peer) -> Result<(), Problem> {
+    let access = match access_token(request) {
+        Ok(token) => Some((Kind::Access, token)),
+        Err(Problem::Unauthenticated | Problem::InvalidAccessToken) => None,
+        Err(problem) => return Err(problem),
+    };
+    let refresh = refresh_cookie(request)?.map(|token| (Kind::Refresh, token));
+    let mut answer = Err(Problem::Unauthenticated);
+    for (kind, token) in access.into_iter().chain(refresh) {
+        match state.accounts.logout(kind, &token, peer.clone().into()).await {
+            Ok(()) => return Ok(()),
+            Err(AccountsError::InvalidToken) => answer = Err(Problem::InvalidToken),
+            Err(error) => return Err(state.problem(&error)),
+        }
+    }
+    if is_our_page(request) { Ok(()) } else { answer }
 }

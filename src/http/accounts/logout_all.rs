@@ -1,6 +1,6 @@
 //! Sign out everywhere, or everywhere else.
 
-use actix_web::web;
+use actix_web::{HttpRequest, web};
 
 use crate::app::State;
 use crate::http::Problem;
@@ -24,10 +24,11 @@ pub const POST: Told =
 pub async fn post(
     state: web::Data<State>,
     caller: Caller,
+    request: HttpRequest,
     peer: Peer,
     Body(logout): Body<LogoutAll>,
 ) -> Result<Sent<NoContent>, Problem> {
     let ended = state.accounts.logout_all(caller.token, logout.keep_current, peer.into()).await;
     ended.map_err(|error| state.problem(&error))?;
-    Ok(answer::no_content())
+    Ok(if logout.keep_current { answer::no_content() } else { answer::signed_out(&request, &state.http) })
 }

@@ -2,7 +2,7 @@
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
@@ -16,8 +16,6 @@ use crate::tokens::{Kind, Token};
 
 /// The cookie that clients of the original service send.
 const LEGACY_COOKIE: &str = "Authorization";
-
-const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// Somebody signed in.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +73,11 @@ pub(super) fn describe(operation: &mut Operation, roles: &[&str]) {
 /// [`Problem`] when it presents none, or two, or a cookie from another site's page.
 pub fn access_token(request: &HttpRequest) -> Result<String, Problem> {
     let state = request.app_data::<web::Data<State>>().ok_or(Problem::Internal)?;
-    credentials(request.method(), request.headers(), &state.http)
+    let presented = credentials(request.method(), request.headers(), &state.http)?;
+    if presented.in_our_cookie {
+        cookies::note(request, cookies::ACCESS);
+    }
+    Ok(presented.token)
 }
 
 /// The text of the refresh token in our own cookie, where there is one.
@@ -89,28 +91,40 @@ pub fn refresh_cookie(request: &HttpRequest) -> Result<Option<String>, Problem> 
     if found.is_some() && !is_from_our_pages(headers, &state.http.allowed_origins) {
         return Err(Problem::CrossSiteRequest);
     }
-    Ok(found.map(|(_, token)| token.to_owned()))
+    Ok(found.map(|(_, token)| {
+        cookies::note(request, cookies::REFRESH);
+        token.to_owned()
+    }))
 }
 
 /// Whether a browser says that one of our own pages sent the request, or a page of an allowed origin.
 pub fn is_our_page(request: &HttpRequest) -> bool {
     let state = request.app_data::<web::Data<State>>();
-    let is_browser = [HeaderName::from_static(SEC_FETCH_SITE), header::ORIGIN];
+    let is_browser = [cookies::SEC_FETCH_SITE, header::ORIGIN];
     let is_browser = is_browser.iter().any(|name| request.headers().contains_key(name));
     is_browser && state.is_some_and(|state| is_from_our_pages(request.headers(), &state.http.allowed_origins))
 }
 
+/// The text of an access token, as a request presents it.
+struct PresentedToken {
+    token: String,
+    /// Whether a cookie of ours has it.
+    in_our_cookie: bool,
+}
+
 /// The token's text. Two tokens that differ are refused, wherever they stand: which one counts must not be a guess.
-fn credentials(method: &Method, headers: &HeaderMap, policy: &HttpPolicy) -> Result<String, Problem> {
+fn credentials(method: &Method, headers: &HeaderMap, policy: &HttpPolicy) -> Result<PresentedToken, Problem> {
     let header = bearer(headers)?;
     let cookie = from_cookie(headers, policy.cookies)?;
     match (header, cookie) {
-        (Some(header), Some(cookie)) if header != cookie => Err(Problem::AmbiguousCredentials),
-        (Some(token), _) => Ok(token),
-        (None, Some(token)) => {
+        (Some(header), Some(cookie)) if header != cookie.token => Err(Problem::AmbiguousCredentials),
+        (Some(token), cookie) => {
+            Ok(PresentedToken { token, in_our_cookie: cookie.is_some_and(|cookie| cookie.in_our_cookie) })
+        }
+        (None, Some(presented)) => {
             let changes_nothing = *method == Method::GET || *method == Method::HEAD;
             if changes_nothing || is_from_our_pages(headers, &policy.allowed_origins) {
-                Ok(token)
+                Ok(presented)
             } else {
                 Err(Problem::CrossSiteRequest)
             }
@@ -142,16 +156,17 @@ pub fn bearer(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 /// Our own cookie, whose value is the token; or a cookie `Authorization` of the value `Bearer <token>`, raw, quoted or
 /// with `%20` for the space.
-fn from_cookie(headers: &HeaderMap, ours: Cookies) -> Result<Option<String>, Problem> {
+fn from_cookie(headers: &HeaderMap, ours: Cookies) -> Result<Option<PresentedToken>, Problem> {
     let names: &[&str] =
         if ours == Cookies::Off { &[LEGACY_COOKIE] } else { &[LEGACY_COOKIE, cookies::ACCESS] };
     let Some((name, value)) = cookie(headers, names)? else { return Ok(None) };
     if name == cookies::ACCESS {
-        return Ok(Some(value.to_owned()));
+        return Ok(Some(PresentedToken { token: value.to_owned(), in_our_cookie: true }));
     }
     let value = value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value);
     let token = value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("Bearer%20"));
-    token.map(|token| Some(token.to_owned())).ok_or(Problem::InvalidAccessToken)
+    let token = token.ok_or(Problem::InvalidAccessToken)?;
+    Ok(Some(PresentedToken { token: token.to_owned(), in_our_cookie: false }))
 }
 
 /// The one cookie of any of these names.
@@ -173,7 +188,7 @@ fn is_from_our_pages(headers: &HeaderMap, allowed_origins: &[String]) -> bool {
     if text(header::ORIGIN).is_some_and(|origin| allowed_origins.iter().any(|allowed| allowed == origin)) {
         return true;
     }
-    if let Some(site) = text(HeaderName::from_static(SEC_FETCH_SITE)) {
+    if let Some(site) = text(cookies::SEC_FETCH_SITE) {
         return matches!(site, "same-origin" | "none");
     }
     match text(header::ORIGIN) {
@@ -188,7 +203,7 @@ fn is_from_our_pages(headers: &HeaderMap, allowed_origins: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::HeaderValue;
+    use actix_web::http::header::{HeaderName, HeaderValue};
 
     fn read(method: &Method, headers: &[(&str, &str)]) -> Result<String, Problem> {
         let mut map = HeaderMap::new();
@@ -198,7 +213,7 @@ mod tests {
         }
         let allowed_origins = vec!["https://app.example".to_owned()];
         let policy = HttpPolicy { allowed_origins, cookies: Cookies::Also, ..HttpPolicy::default() };
-        credentials(method, &map, &policy)
+        credentials(method, &map, &policy).map(|presented| presented.token)
     }
 
     #[test]

@@ -10,7 +10,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use counterfoil_domain::values::{Client, DeviceName, UserAgent};
 use utoipa::openapi::security::SecurityRequirement;
 
-use super::access_token;
+use super::{access_token, refresh_cookie};
 use crate::accounts::Origin;
 use crate::app::State;
 use crate::http::document::{Described, Operation};
@@ -46,9 +46,13 @@ impl FromRequest for Shown {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let token = request.app_data::<web::Data<State>>().and_then(|state| {
-            let text = access_token(request).ok()?;
-            let kind = Tokens::kind_of(&text)?;
-            state.tokens.open_expired(kind, &text, state.clock.now()).ok()
+            // Browsers drop the cookie of an access token when it expires, and keep the other for long.
+            let access = access_token(request).ok();
+            let texts = access.into_iter().chain(refresh_cookie(request).ok().flatten());
+            texts.into_iter().find_map(|text| {
+                let kind = Tokens::kind_of(&text)?;
+                state.tokens.open_expired(kind, &text, state.clock.now()).ok()
+            })
         });
         ready(Ok(Self(token)))
     }

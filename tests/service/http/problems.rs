@@ -32,6 +32,7 @@ fn every() -> impl Iterator<Item = Problem> {
         InvalidAccessToken,
         AmbiguousCredentials,
         CrossSiteRequest,
+        PreflightRefused,
         InvalidCode,
         TooManyTries(WAIT),
         TooManyRequests(WAIT),
