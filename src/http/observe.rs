@@ -100,17 +100,15 @@ fn known(method: &Method) -> &'static str {
     all.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
-/// A client's id that is short, plain, and cannot be a phone number: what a machine made, or few digits in a row.
+/// A client's id that a machine made: a UUID, or hexadecimal as trace ids are. What people write, and digits alone, may be a
+/// name or a number.
 fn sane_request_id(request: &ServiceRequest) -> Option<String> {
     let text = request.headers().get(REQUEST_ID)?.to_str().ok()?;
-    let plain = (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    let machine_made = Uuid::try_parse(text).is_ok()
-        || (text.len() >= 16
-            && text.bytes().all(|b| b.is_ascii_hexdigit())
-            && text.bytes().any(|b| !b.is_ascii_digit()));
-    let few_digits = text.split(|c: char| !c.is_ascii_digit()).all(|digits| digits.len() < 7);
-    (plain && (machine_made || few_digits)).then(|| text.to_owned())
+    let is_uuid = text.len() == uuid::fmt::Hyphenated::LENGTH && Uuid::try_parse(text).is_ok();
+    let is_hexadecimal = (16..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_hexdigit())
+        && text.bytes().any(|b| !b.is_ascii_digit());
+    (is_uuid || is_hexadecimal).then(|| text.to_owned())
 }
 
 fn fresh_request_id(request: &ServiceRequest) -> String {

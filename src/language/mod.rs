@@ -8,9 +8,7 @@ use std::sync::LazyLock;
 use fluent::concurrent::FluentBundle;
 use fluent::types::FluentValue;
 use fluent::{FluentArgs, FluentError, FluentResource};
-use fluent_langneg::{
-    LanguageIdentifier, NegotiationStrategy, negotiate_languages, parse_accepted_languages,
-};
+use fluent_langneg::{LanguageIdentifier, NegotiationStrategy, negotiate_languages};
 use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
@@ -40,20 +38,18 @@ impl Default for Language {
 }
 
 impl Language {
-    /// The language that an `Accept-Language` header (RFC 9110, section 12.5.4) likes best among those of the answers.
+    /// The language that an `Accept-Language` header (RFC 9110, section 12.5.4) likes best among those of the answers; where it
+    /// names none of them, English, or another if it refuses English.
     pub fn negotiate(accept_language: &str) -> Self {
-        Self::best(accept_language, Self::all()).unwrap_or_default()
+        let ranges = LanguageRanges::parse(accept_language);
+        let mut others = std::iter::once(Self::default()).chain(Self::all());
+        let best = ranges.best(Self::all()).or_else(|| others.find(|language| !ranges.refuse(*language)));
+        best.unwrap_or_default()
     }
 
     /// The language that the header likes best among some; none when it names none of them.
     pub(crate) fn best(accept_language: &str, among: impl Iterator<Item = Self>) -> Option<Self> {
-        let wanted = parse_accepted_languages(accept_language);
-        let among: Vec<(LanguageIdentifier, Self)> =
-            among.filter_map(|language| Some((language.0.parse().ok()?, language))).collect();
-        let available: Vec<&LanguageIdentifier> = among.iter().map(|(tag, _)| tag).collect();
-        let chosen = negotiate_languages(&wanted, &available, None, NegotiationStrategy::Lookup);
-        let chosen = chosen.first()?;
-        among.iter().find(|(tag, _)| tag == **chosen).map(|(_, language)| *language)
+        LanguageRanges::parse(accept_language).best(among)
     }
 
     /// Those that the answers are written in.
@@ -100,6 +96,56 @@ impl Language {
         let find = |language: Self| language.dictionary()?.find(name, attribute, None);
         find(self).or_else(|| find(Self::default())).unwrap_or_else(|| name.to_owned())
     }
+}
+
+/// The language ranges of an `Accept-Language` header.
+struct LanguageRanges {
+    /// Those that are wanted, by their weights; of equal ones the first comes first.
+    wanted: Vec<LanguageIdentifier>,
+    /// Those of weight 0.
+    refused: Vec<LanguageIdentifier>,
+}
+
+impl LanguageRanges {
+    /// Reads a header. What is malformed in it is passed over; `*` leaves the choice to the service, as its absence does.
+    fn parse(header: &str) -> Self {
+        let mut ranges: Vec<(f32, LanguageIdentifier)> = Vec::new();
+        for range in header.split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let Some(tag) = parts.next().and_then(|tag| tag.parse().ok()) else { continue };
+            ranges.push((parts.find_map(weight).unwrap_or(1.0), tag));
+        }
+        ranges.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        let (wanted, refused): (Vec<_>, Vec<_>) = ranges.into_iter().partition(|(weight, _)| *weight > 0.0);
+        let tags = |ranges: Vec<(f32, LanguageIdentifier)>| ranges.into_iter().map(|(_, tag)| tag).collect();
+        Self { wanted: tags(wanted), refused: tags(refused) }
+    }
+
+    /// The best of some languages; none where the header names none of them.
+    fn best(&self, among: impl Iterator<Item = Language>) -> Option<Language> {
+        let among = among.filter(|language| !self.refuse(*language));
+        let among: Vec<(LanguageIdentifier, Language)> =
+            among.filter_map(|language| Some((language.0.parse().ok()?, language))).collect();
+        let available: Vec<&LanguageIdentifier> = among.iter().map(|(tag, _)| tag).collect();
+        let chosen = negotiate_languages(&self.wanted, &available, None, NegotiationStrategy::Lookup);
+        let chosen = chosen.first()?;
+        among.iter().find(|(tag, _)| tag == **chosen).map(|(_, language)| *language)
+    }
+
+    /// Whether the header refuses a language, by its tag or by a prefix of it.
+    fn refuse(&self, language: Language) -> bool {
+        self.refused.iter().any(|range| {
+            let rest = language.0.strip_prefix(&range.to_string());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        })
+    }
+}
+
+/// The weight of a range: `q=0.5`.
+fn weight(parameter: &str) -> Option<f32> {
+    let (name, value) = parameter.split_once('=')?;
+    let weight = name.trim_end().eq_ignore_ascii_case("q").then(|| value.trim_start().parse().ok()).flatten();
+    weight.filter(|weight| (0.0..=1.0).contains(weight))
 }
 
 /// The messages of one file, by name.
@@ -227,6 +273,17 @@ mod tests {
             ("*", "en"),
             ("", "en"),
             (";;q=,\u{0},fa;q=x", "fa"),
+            ("en;q=0.1,fa;q=1.0", "fa"),
+            ("fa;q=0, en", "en"),
+            ("en;q=0", "fa"),
+            ("en;q=0.000, *;q=0.5", "fa"),
+            ("en-GB;q=0, en;q=0.2, fa;q=0.1", "en"),
+            ("en;q=0, en-GB", "fa"),
+            ("fa;q=0, en;q=0", "en"),
+            ("en ; Q = 0.2 , fa ;q=0.3", "fa"),
+            ("en;q=nan,fa;q=0.9", "en"),
+            ("fa;q=0.5,en;q=0.5", "fa"),
+            ("*, fa;q=0.1", "fa"),
         ] {
             assert_eq!(Language::negotiate(header).tag(), tag, "{header:?}");
         }

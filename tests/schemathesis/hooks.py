@@ -49,15 +49,23 @@ def schemes(case):
     return {scheme for need in needs for scheme in need}
 
 
+def is_reason(text):
+    return isinstance(text, str) and 0 < len(text.strip()) <= 300
+
+
 @schemathesis.hook
 def before_call(ctx, case, kwargs):
     path, body, headers = case.operation.path, case.body, case.headers or {}
-    # The reason in a header is looked at where the query has none.
-    if path.startswith("/audit/") and not 0 < len(headers.get("X-Audit-Reason", "a reason").strip()) <= 300:
-        case.query.pop("reason", None)
+    # The reason in the query is looked at where the body has none, the one in the header where neither has.
+    if path.startswith(("/audit/", "/admin/")):
+        in_query, in_header = (case.query or {}).get("reason", "a reason"), headers.get("X-Audit-Reason", "a reason")
+        if isinstance(body, dict) and not (is_reason(in_query) and is_reason(in_header)):
+            body.pop("reason", None)
+        if not is_reason(in_header):
+            (case.query or {}).pop("reason", None)
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
-    if path.startswith("/audit/") and not (case.query or {}).get("reason"):
+    if path.startswith(("/audit/", "/admin/")) and not (case.query or {}).get("reason"):
         case.headers.setdefault("X-Audit-Reason", "a test")
     if reason := case.headers.get("X-Audit-Reason"):
         case.headers["X-Audit-Reason"] = reason.encode().decode("latin-1")  # as HTTP libraries take UTF-8

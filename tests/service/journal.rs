@@ -259,11 +259,11 @@ async fn every_event_says_which_commit_and_which_request_wrote_it() {
     let app = TestApp::start().await;
     let request = app.api.request(reqwest::Method::POST, "/accounts/login/");
     let request =
-        request.header("x-request-id", "request-012345").json(&serde_json::json!({"phone_number": PHONE}));
+        request.header("x-request-id", "0123456789abcdef").json(&serde_json::json!({"phone_number": PHONE}));
     crate::support::Api::send(request).await.ok();
     let metadata: serde_json::Value =
         serde_json::from_str(&app.database.value::<String>("SELECT metadata::text FROM events").await)
             .unwrap();
-    assert_eq!(metadata["request"], "request-012345");
+    assert_eq!(metadata["request"], "0123456789abcdef");
     assert!(uuid::Uuid::try_parse(metadata["commit"].as_str().unwrap()).is_ok());
 }

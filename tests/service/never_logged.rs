@@ -300,17 +300,20 @@ fn names(object: &Value) -> impl Iterator<Item = &str> {
     object.as_object().into_iter().flatten().map(|(name, _)| name.as_str())
 }
 
+/// The id of the last request, whose line is waited for.
+const LAST_ID: &str = "fedcba9876543210";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_at_its_most_talkative_tells_no_secret_and_nothing_of_anybody() {
     let mut at = Talkative::start().await;
     let person = a_person_lives(&mut at).await;
     somebody_errs(&mut at, &person).await;
     staff_look_into_it(&at, &person).await;
-    let marked = at.request(Method::GET, "/metrics").header("x-request-id", "the-last-one");
+    let marked = at.request(Method::GET, "/metrics").header("x-request-id", LAST_ID);
     let metrics = Api::send(marked).await.text;
 
     let mut said = at.node.said();
-    while !said.last().is_some_and(|line| line.contains("the-last-one")) {
+    while !said.last().is_some_and(|line| line.contains(LAST_ID)) {
         tokio::time::sleep(Duration::from_millis(50)).await;
         said = at.node.said();
     }

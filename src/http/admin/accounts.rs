@@ -137,7 +137,7 @@ pub struct Suspension {
 
 impl Form for Suspension {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let reason = fields.required("reason", Reason::parse);
+        let reason = fields.required_reason();
         let until = fields.time("until");
         Some(Self { reason: reason?, until: until? })
     }
@@ -206,7 +206,7 @@ pub struct Roles {
 impl Form for Roles {
     fn read(fields: &mut Fields) -> Option<Self> {
         let roles = fields.list("roles", Role::parse);
-        let reason = fields.optional("reason", Reason::parse);
+        let reason = fields.reason();
         Some(Self { roles: roles?.into_iter().collect(), reason: reason? })
     }
 }

@@ -59,7 +59,7 @@ pub struct Ending {
 
 impl Form for Ending {
     fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { reason: fields.required("reason", Reason::parse)? })
+        Some(Self { reason: fields.required_reason()? })
     }
 }
 

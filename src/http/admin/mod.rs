@@ -71,7 +71,7 @@ pub struct Why {
 
 impl Form for Why {
     fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { reason: fields.optional("reason", Reason::parse)? })
+        Some(Self { reason: fields.reason()? })
     }
 }
 

@@ -1,13 +1,13 @@
 //! An account as it stood at a time, or after one of its events.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::values::{AccountId, Reason};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{REASON_HEADER, on_record, problem, reason};
+use super::{on_record, problem};
 use crate::app::State;
 use crate::audit;
 use crate::http::Problem;
@@ -38,7 +38,7 @@ impl Form for When {
     fn read(fields: &mut Fields) -> Option<Self> {
         let at = fields.time("at");
         let step = fields.optional("step", Step::parse);
-        let reason = reason(fields);
+        let reason = fields.reason();
         if matches!((at, step), (Some(Some(_)), Some(Some(_)))) {
             fields.complain("step", "field_one_time");
             return None;
@@ -61,13 +61,11 @@ pub const GET: Told = Told {
     id: "accountAt",
     summary: "See an account as it stood",
     details: "At the time `at`, or after its event number `step`.",
-    headers: &[REASON_HEADER],
     ..Told::NOTHING
 };
 
 pub async fn get(
     state: web::Data<State>,
-    request: HttpRequest,
     mut staff: Staff<Auditor, Query<When>>,
     account: web::Path<String>,
 ) -> Result<Sent<Json<Shown>>, Problem> {
@@ -81,7 +79,7 @@ pub async fn get(
             format!("account {account} at={at}")
         }
     };
-    let Query(When { at, step, reason: _ }) = on_record(&state, &request, staff, named, what).await?;
+    let Query(When { at, step, reason: _ }) = on_record(&state, staff, named, what).await?;
     let journal = state.accounts.journal();
     if let Some(Step(step)) = step {
         let mut steps = audit::steps(journal, account).await.map_err(|error| problem(&error))?;

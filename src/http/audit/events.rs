@@ -15,7 +15,7 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-use super::{REASON_HEADER, on_record, problem, reason};
+use super::{on_record, problem};
 use crate::app::State;
 use crate::audit::{self, Filter, Pages, Record, csv};
 use crate::http::Problem;
@@ -78,7 +78,7 @@ impl Form for Sought {
         let types = fields.optional("type", Types::parse);
         let (since, until) = (fields.time("since"), fields.time("until"));
         let after = fields.optional("after", Position::parse);
-        let reason = reason(fields);
+        let reason = fields.reason();
         let filter = Filter {
             account: account?,
             types: types?.map(|Types(names)| names).unwrap_or_default(),
@@ -181,7 +181,6 @@ pub const GET: Told = Told {
     summary: "Read the log",
     details: "In its order. Give `next` back as `after`. Which form is answered, `format` says, or else \
         `Accept`.",
-    headers: &[REASON_HEADER],
     ..Told::NOTHING
 };
 
@@ -196,7 +195,7 @@ pub async fn get(
         let limit = limit.map(|limit| format!(" limit={limit}")).unwrap_or_default();
         format!("events format={}{sought}{limit}", format.name())
     };
-    let Query(Wanted { sought, limit, format: _ }) = on_record(&state, &request, staff, named, what).await?;
+    let Query(Wanted { sought, limit, format: _ }) = on_record(&state, staff, named, what).await?;
     let after = sought.after.unwrap_or(0);
     let journal = state.accounts.journal().clone();
     let end = audit::end(&journal).await.map_err(|error| problem(&error))?;

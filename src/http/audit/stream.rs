@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use utoipa::PartialSchema as _;
 
 use super::events::Sought;
-use super::{REASON_HEADER, on_record, problem};
+use super::{on_record, problem};
 use crate::app::State;
 use crate::audit::feed::Feed;
 use crate::audit::{self, Filter, Record};
@@ -51,14 +51,11 @@ pub const GET: Told = Told {
     id: "eventStream",
     summary: "Follow the log as it grows",
     details: "As server-sent events.",
-    headers: &[
-        REASON_HEADER,
-        Header {
-            name: "Last-Event-ID",
-            description: "After which position to begin.",
-            schema: Position::schema,
-        },
-    ],
+    headers: &[Header {
+        name: "Last-Event-ID",
+        description: "After which position to begin.",
+        schema: Position::schema,
+    }],
     ..Told::NOTHING
 };
 
@@ -72,7 +69,7 @@ pub async fn get(
     let last = last_event_id(&request)?.or(staff.asked.0.after);
     staff.asked.0.after = last;
     let what = |Query(sought): &Query<Sought>| format!("stream{sought}");
-    let Query(sought) = on_record(&state, &request, staff, named, what).await?;
+    let Query(sought) = on_record(&state, staff, named, what).await?;
     // Before the end is looked up, so that nothing comes between.
     let end = feed.follow();
     let after = match last {

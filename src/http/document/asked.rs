@@ -1,5 +1,6 @@
 //! What a form asks for: the fields that its own reading names, which is how the document comes to know them.
 
+use counterfoil_domain::values::Reason;
 use utoipa::PartialSchema;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{
@@ -7,12 +8,16 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{Deprecated, RefOr, Required};
 
+use crate::http::extract::AUDIT_REASON;
+
 /// The fields of a form.
 #[derive(Debug, Default)]
 pub struct Asked {
     fields: Vec<Field>,
     /// Sets of fields of which a body has one.
     choices: Vec<Vec<Field>>,
+    /// Whether the reason of staff is read, which may stand in other places.
+    reason: bool,
 }
 
 /// A field.
@@ -70,6 +75,30 @@ impl Asked {
     /// Asks for one of these sets of fields.
     pub fn one_of<const N: usize, const M: usize>(&mut self, choices: [[Field; N]; M]) {
         self.choices.extend(choices.map(Vec::from));
+    }
+
+    /// Asks why staff do it.
+    pub fn reason(&mut self) {
+        self.reason = true;
+        self.field(Field::optional::<Reason>("reason"));
+    }
+
+    /// Whether a body without any field is refused.
+    pub fn needs_a_field(&self) -> bool {
+        let any_required = |fields: &Vec<Field>| fields.iter().any(|field| field.required);
+        any_required(&self.fields) || !self.choices.is_empty() && self.choices.iter().all(any_required)
+    }
+
+    /// The header in which the reason may stand, where it is asked for.
+    pub fn reason_in_header(&self) -> Option<Parameter> {
+        self.reason.then(|| AUDIT_REASON.parameter())
+    }
+
+    /// Where the reason may stand besides a body.
+    pub fn reason_beside_body(&self) -> impl Iterator<Item = Parameter> + use<> {
+        let reason = Self { fields: vec![Field::optional::<Reason>("reason")], ..Self::default() };
+        let in_query = self.reason.then(|| reason.query()).into_iter().flatten();
+        in_query.chain(self.reason_in_header())
     }
 
     /// As the schema of a JSON body.

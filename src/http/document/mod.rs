@@ -59,7 +59,7 @@ name.
 * A path answers with and without its last slash. Every GET but a stream answers to HEAD as well, without the body.
 * Times are RFC 3339 in UTC, durations whole seconds.
 * Any other method is answered by 405 `method_not_allowed` with `Allow`, any other path by 404 `not_found`.
-* `X-Request-Id`, the client's own if it is a sane one, is in every answer and in the log.";
+* `X-Request-Id`, the client's own if it is a UUID or hexadecimal, is in every answer and in the log.";
 
 /// The document, of these routes.
 pub fn document(routes: Vec<Resource>) -> Value {

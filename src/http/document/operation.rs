@@ -41,6 +41,19 @@ pub struct Header {
     pub schema: fn() -> RefOr<Schema>,
 }
 
+impl Header {
+    /// As the document lists it.
+    pub fn parameter(&self) -> Parameter {
+        ParameterBuilder::new()
+            .name(self.name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(self.description))
+            .schema(Some((self.schema)()))
+            .build()
+    }
+}
+
 impl Told {
     /// Nothing, to be completed.
     pub const NOTHING: Self = Self { id: "", summary: "", details: "", problems: &[], headers: &[] };
@@ -95,14 +108,8 @@ impl Operation {
         };
         operation.problems([Problem::Internal]);
         operation.problems(told.problems.iter().cloned());
-        for Header { name, description, schema } in told.headers {
-            let header = ParameterBuilder::new()
-                .name(*name)
-                .parameter_in(ParameterIn::Header)
-                .required(Required::False)
-                .description(Some(*description))
-                .schema(Some(schema()));
-            operation.parameter(header.build());
+        for header in told.headers {
+            operation.parameter(header.parameter());
         }
         operation
     }
@@ -122,11 +129,12 @@ impl Operation {
         self.parameters.push(parameter);
     }
 
-    /// It reads a body of that media type.
-    pub fn body(&mut self, media_type: &str, schema: impl Into<RefOr<Schema>>) {
+    /// It reads a body of that media type, which may be absent unless it is required.
+    pub fn body(&mut self, media_type: &str, schema: impl Into<RefOr<Schema>>, required: bool) {
         let content = Content::new(Some(schema));
         let body = openapi::request_body::RequestBodyBuilder::new();
-        self.body = Some(body.content(media_type, content).required(Some(Required::True)).build());
+        let required = if required { Required::True } else { Required::False };
+        self.body = Some(body.content(media_type, content).required(Some(required)).build());
     }
 
     /// It takes one of these credentials.

@@ -18,6 +18,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 use utoipa::{PartialSchema, ToSchema};
 
+use super::reason;
 use crate::app::State;
 use crate::http::document::{Asked, Described, Field, Operation};
 use crate::http::problem::{FieldErrors, Problem};
@@ -41,9 +42,10 @@ impl<T: Form> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let region = request.app_data::<web::Data<State>>().and_then(|state| state.http.default_region);
+        let reason_beside = reason::beside_body(request);
         let whole = whole(request, payload, "application/json");
         async move {
-            let mut fields = Fields::parse(&whole.await?, region)?;
+            let mut fields = Fields::parse(&whole.await?, region)?.with_reason(reason_beside);
             let form = T::read(&mut fields);
             fields.finish(form).map(Self)
         }
@@ -53,7 +55,11 @@ impl<T: Form> FromRequest for Body<T> {
 
 impl<T: Form> Described for Body<T> {
     fn describe(operation: &mut Operation) {
-        operation.body("application/json", Fields::asked_by::<T>().body());
+        let asked = Fields::asked_by::<T>();
+        operation.body("application/json", asked.body(), asked.needs_a_field());
+        for parameter in asked.reason_beside_body() {
+            operation.parameter(parameter);
+        }
         operation.problems([Problem::MalformedBody, Problem::an_invalid_field()]);
         operation.problems(REFUSED);
     }
@@ -63,25 +69,29 @@ impl<T: Form> Described for Body<T> {
 pub(super) const REFUSED: [Problem; 3] =
     [Problem::UnsupportedMediaType, Problem::BodyTooLarge, Problem::BodyTooSlow];
 
-/// The whole body, which has to be of that media type.
+/// The whole body, which has to be of that media type; one that is absent needs none.
 pub(super) fn whole(
     request: &HttpRequest,
     payload: &mut Payload,
     media_type: &str,
 ) -> impl Future<Output = Result<Vec<u8>, Problem>> + use<> {
     let acceptable = is_plain(request, media_type);
+    // A form always names a type, so a page of another site cannot send a request without one but by asking first.
+    let may_be_absent = !request.headers().contains_key(header::CONTENT_TYPE);
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let too_large = announced.is_some_and(|length: u64| length > LIMIT as u64);
     let payload = payload.take();
     async move {
-        if !acceptable {
+        if !acceptable && !may_be_absent {
             return Err(Problem::UnsupportedMediaType);
         }
         if too_large {
             return Err(Problem::BodyTooLarge);
         }
-        tokio::time::timeout(TIME_LIMIT, read(payload)).await.map_err(|_| Problem::BodyTooSlow)?
+        let body =
+            tokio::time::timeout(TIME_LIMIT, read(payload)).await.map_err(|_| Problem::BodyTooSlow)??;
+        if acceptable || body.is_empty() { Ok(body) } else { Err(Problem::UnsupportedMediaType) }
     }
 }
 
@@ -112,6 +122,8 @@ pub struct Fields {
     values: BTreeMap<String, Value>,
     default_region: Option<Region>,
     errors: FieldErrors,
+    /// The reason that the request gives in another place.
+    reason_beside: Option<String>,
     /// Which fields are read, where nothing else is wanted.
     asked: Option<Asked>,
 }
@@ -126,10 +138,20 @@ impl Fields {
     }
 
     fn none(default_region: Option<Region>) -> Self {
-        Self { values: BTreeMap::new(), default_region, errors: FieldErrors::new(), asked: None }
+        Self {
+            values: BTreeMap::new(),
+            default_region,
+            errors: FieldErrors::new(),
+            reason_beside: None,
+            asked: None,
+        }
     }
 
+    /// The fields of a body; an absent one has none.
     fn parse(body: &[u8], default_region: Option<Region>) -> Result<Self, Problem> {
+        if body.is_empty() {
+            return Ok(Self::none(default_region));
+        }
         let Object(values) = serde_json::from_slice(body).map_err(|_| Problem::MalformedBody)?;
         Ok(Self { values, ..Self::none(default_region) })
     }
@@ -147,6 +169,11 @@ impl Fields {
             fields.complain(&name, "field_repeated");
         }
         fields
+    }
+
+    /// The same, with the reason that the request gives in another place.
+    pub(super) fn with_reason(self, reason_beside: Option<String>) -> Self {
+        Self { reason_beside, ..self }
     }
 
     pub(super) fn finish<T>(mut self, form: Option<T>) -> Result<T, Problem> {
@@ -205,6 +232,29 @@ impl Fields {
         };
         self.complain(name, message);
         None
+    }
+
+    /// Why staff do it: the field `reason`, or what the request says in another place. The outer `None` is a complaint.
+    pub fn reason(&mut self) -> Option<Option<Reason>> {
+        if let Some(asked) = &mut self.asked {
+            asked.reason();
+            return None;
+        }
+        if !self.has("reason")
+            && let Some(text) = self.reason_beside.take()
+        {
+            self.values.insert("reason".to_owned(), Value::String(text));
+        }
+        self.optional("reason", Reason::parse)
+    }
+
+    /// The same, which has to be said.
+    pub fn required_reason(&mut self) -> Option<Reason> {
+        let reason = self.reason()?;
+        if reason.is_none() {
+            self.complain("reason", "field_required");
+        }
+        reason
     }
 
     /// A field that is true or false, and false where it is absent or null.

@@ -5,6 +5,7 @@ mod caller;
 mod client;
 mod forwarded;
 mod query;
+mod reason;
 mod service_client;
 mod staff;
 
@@ -13,5 +14,6 @@ pub use caller::{Caller, access_token, bearer, is_our_page, refresh_cookie};
 pub use client::{Peer, Shown, WantedLanguage, wanted_language};
 pub use forwarded::{ForwardedHeader, Proxies};
 pub use query::{Limit, Network, Page, Position, Query, USUAL, Wrong, limit};
+pub use reason::AUDIT_REASON;
 pub use service_client::{ServiceClient, TokenForm};
 pub use staff::{Admin, Auditor, Staff, may};

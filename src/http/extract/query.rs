@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use utoipa::ToSchema;
 
 use super::body::{Complaint, Fields, Form};
+use super::reason;
 use crate::app::State;
 use crate::http::Problem;
 use crate::http::document::{Described, Operation};
@@ -33,7 +34,8 @@ impl<T: Form> FromRequest for Query<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let region = request.app_data::<web::Data<State>>().and_then(|state| state.http.default_region);
-        let mut fields = Fields::of_query(request.query_string(), region);
+        let fields = Fields::of_query(request.query_string(), region);
+        let mut fields = fields.with_reason(reason::in_header(request));
         let form = T::read(&mut fields);
         ready(fields.finish(form).map(Self))
     }
@@ -41,7 +43,9 @@ impl<T: Form> FromRequest for Query<T> {
 
 impl<T: Form> Described for Query<T> {
     fn describe(operation: &mut Operation) {
-        for parameter in Fields::asked_by::<T>().query() {
+        let asked = Fields::asked_by::<T>();
+        let reason = asked.reason_in_header();
+        for parameter in asked.query().chain(reason) {
             operation.parameter(parameter);
         }
         operation.problems([Problem::an_invalid_field()]);

@@ -84,7 +84,7 @@ impl Described for TokenForm {
         let token = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
         let token = token.examples(["cfa_1_…"]);
         let form = ObjectBuilder::new().property("token", token).required("token");
-        operation.body("application/x-www-form-urlencoded", form);
+        operation.body("application/x-www-form-urlencoded", form, true);
         operation.problems([Problem::MalformedForm, Problem::MalformedBody]);
         operation.problems(body::REFUSED);
     }

@@ -64,6 +64,23 @@ fn every_operation_has_a_name_of_its_own_a_summary_a_section_and_an_answer() {
 }
 
 #[test]
+fn a_body_is_optional_where_no_field_of_it_is_required() {
+    let optional = operations(&document()).into_iter().filter(|(_, operation)| {
+        let body = operation.get("requestBody");
+        body.is_some_and(|body| body["required"] == false)
+    });
+    let optional: BTreeSet<String> =
+        optional.map(|(_, operation)| operation["operationId"].as_str().unwrap().to_owned()).collect();
+    for id in ["signOut", "signOutEverywhere", "signOutAccount", "reinstateAccount", "endDeviceSession"] {
+        assert!(optional.contains(id), "{id}: {optional:?}");
+    }
+    for id in ["askForCode", "signIn", "verifyToken", "updateProfile", "changeRoles", "introspect", "revoke"]
+    {
+        assert!(!optional.contains(id), "{id}: {optional:?}");
+    }
+}
+
+#[test]
 fn every_body_has_an_example_that_its_schema_allows() {
     let document = document();
     let mut checked = 0;

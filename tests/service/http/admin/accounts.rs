@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{ADMIN, PHONE, all, each, events_of, follow_ledger};
 use crate::http::wrong;
-use crate::support::{Answer, Provider, Reply, SignedIn, TestApp};
+use crate::support::{Answer, Api, Provider, Reply, SignedIn, TestApp};
 
 const UNKNOWN: &str = "0199d1de-0000-7000-8000-000000000000";
 
@@ -23,6 +23,32 @@ async fn ask(app: &TestApp, admin: &SignedIn, path: &str, body: Value) -> Answer
 async fn done(app: &TestApp, admin: &SignedIn, path: &str, body: Value) {
     let answer = ask(app, admin, path, body).await;
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""), "{answer:?}");
+}
+
+#[tokio::test]
+async fn everything_that_asks_for_a_reason_takes_it_from_the_body_the_query_or_a_header() {
+    let app = TestApp::start().await;
+    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    for (act, body) in [
+        ("suspend/", json!({})),
+        ("reinstate/", json!({})),
+        ("sign-out/", json!({})),
+        ("roles/", json!({"roles": ["auditor"]})),
+    ] {
+        let request = app.api.request(Method::POST, &path(&device, &format!("{act}?reason=unused")));
+        let request = request.bearer_auth(&admin.access).header("X-Audit-Reason", "unused");
+        let mut with_reason = body.clone();
+        with_reason["reason"] = json!("");
+        Api::send(request.json(&with_reason)).await.refuses_fields(&["reason"]);
+        let request = app.api.request(Method::POST, &path(&device, act)).bearer_auth(&admin.access);
+        let answer = Api::send(request.header("X-Audit-Reason", format!("for {act}")).json(&body)).await;
+        assert_eq!(answer.status, 204, "{answer:?}");
+        let history = app.journal().history(device.account()).await.unwrap();
+        let reasons = history.iter().filter_map(|(_, event)| event.person.as_ref()?.reason.clone());
+        let reasons: Vec<String> = reasons.map(|reason| reason.as_str().to_owned()).collect();
+        let is_put_on_record = act != "sign-out/";
+        assert_eq!(reasons.contains(&format!("for {act}")), is_put_on_record, "{reasons:?}");
+    }
 }
 
 #[tokio::test]

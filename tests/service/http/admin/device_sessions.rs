@@ -267,6 +267,37 @@ async fn device_sessions_204_ends_that_session_and_no_other_and_again_204() {
 }
 
 #[tokio::test]
+async fn device_sessions_204_where_the_reason_is_in_the_query_or_in_a_header_and_there_is_no_body() {
+    let app = TestApp::start().await;
+    let admin = app.admin(ADMIN).await;
+    for (reason, query, header) in [
+        ("stolen: دزدیده", "?reason=stolen:%20%D8%AF%D8%B2%D8%AF%DB%8C%D8%AF%D9%87", None),
+        ("ticket 7: پرونده", "", Some("ticket 7: پرونده")),
+        ("of the query", "?reason=of+the+query", Some("of the header")),
+    ] {
+        let device = app.api.sign_in(&phone(1)).await;
+        let sessions = all(&app, &admin, &format!("{LIST}active=true&account_id={}", device.account())).await;
+        let path = format!("/admin/device-sessions/{}/{query}", sessions[0]["id"].as_str().unwrap());
+        let request = app.api.request(Method::DELETE, &path).bearer_auth(&admin.access);
+        let request =
+            header.iter().fold(request, |request, header| request.header("X-Audit-Reason", *header));
+        assert_eq!(Api::send(request).await.status, 204);
+        app.api.profile(&device.access).await.is_problem(401, "invalid_access_token");
+        let history = app.journal().history(device.account()).await.unwrap();
+        let person = history.last().unwrap().1.person.clone().unwrap();
+        assert_eq!(person.reason.unwrap().as_str(), reason);
+        app.wait(61);
+    }
+    let path = format!("/admin/device-sessions/{UNKNOWN}/");
+    for (query, header) in [("", None), ("?reason=", None), ("?reason=%20", Some("x")), ("", Some(" "))] {
+        let request = app.api.request(Method::DELETE, &format!("{path}{query}")).bearer_auth(&admin.access);
+        let request =
+            header.iter().fold(request, |request, header| request.header("X-Audit-Reason", *header));
+        Api::send(request).await.refuses_fields(&["reason"]);
+    }
+}
+
+#[tokio::test]
 async fn device_sessions_400_without_a_reason_and_404_without_a_session() {
     let app = TestApp::start().await;
     let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(&phone(1)).await);
