@@ -1,38 +1,27 @@
-//! The way to PostgreSQL: a pool that gives up in time, TLS, and which errors mean "come back later".
+//! The way to PostgreSQL: a pool that gives up in time, and which errors mean "come back later".
 
+mod listener;
+mod target;
+
+use std::error::Error as _;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
 };
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use tokio_postgres::config::{Host, SslMode};
+use sqlx::postgres::PgPoolOptions;
+use tokio_postgres::Config;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Config, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
+
+pub use listener::Listener;
+pub use target::Target;
 
 /// How long anything waits for a connection: short, so that a caller hears of an outage within the second.
 const CONNECT_WITHIN: Duration = Duration::from_millis(700);
 
 /// How long one statement may take on the server.
 const STATEMENT_WITHIN: Duration = Duration::from_secs(5);
-
-/// Every statement finds its rows by key, so a plan once made is kept: planning one anew costs more than running it,
-/// and compiling one (`jit`) a hundred times more. Without `enable_seqscan = off`, a plan made while a table was empty
-/// would read the whole of it for ever.
-fn session_settings() -> String {
-    let settings = [
-        "plan_cache_mode=force_generic_plan",
-        "enable_seqscan=off",
-        "jit=off",
-        "max_parallel_workers_per_gather=0",
-    ];
-    let timeout = format!("statement_timeout={}", STATEMENT_WITHIN.as_millis());
-    let settings = settings.into_iter().chain([timeout.as_str()]).map(|setting| format!("-c {setting}"));
-    settings.collect::<Vec<_>>().join(" ")
-}
 
 /// Why the database gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +53,18 @@ impl From<tokio_postgres::Error> for DatabaseError {
     }
 }
 
+impl DatabaseError {
+    /// Why there is no connection. Nothing was asked yet, so nothing was refused but the connection: password, database, TLS.
+    fn not_connected(error: &tokio_postgres::Error) -> Self {
+        let text = match (error.as_db_error(), error.source()) {
+            (Some(database), _) => database.code().code().to_owned(),
+            (None, Some(source)) => format!("{error}: {source}"),
+            (None, None) => error.to_string(),
+        };
+        Self::Unavailable(text)
+    }
+}
+
 fn is_io(error: &tokio_postgres::Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
 }
@@ -77,10 +78,7 @@ fn is_passing(code: &SqlState) -> bool {
 impl From<PoolError> for DatabaseError {
     fn from(error: PoolError) -> Self {
         match error {
-            PoolError::Backend(error) => match Self::from(error) {
-                // Nothing was asked yet, so nothing was refused but the connection: password, database, TLS.
-                Self::Refused(text) | Self::Unavailable(text) => Self::Unavailable(text),
-            },
+            PoolError::Backend(error) => Self::not_connected(&error),
             PoolError::Timeout(_) => Self::Unavailable("no connection in time".to_owned()),
             PoolError::Closed => Self::Unavailable("the pool is closed".to_owned()),
             PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => Self::Refused(error.to_string()),
@@ -88,22 +86,13 @@ impl From<PoolError> for DatabaseError {
     }
 }
 
-fn is_local(host: &Host) -> bool {
-    match host {
-        Host::Unix(_) => true,
-        Host::Tcp(name) => {
-            name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-        }
-    }
-}
-
 /// A pool of connections to the primary.
 #[derive(Clone)]
 pub struct Database {
+    target: Target,
     pool: Pool,
     reader: sqlx::PgPool,
     connections: usize,
-    make_pool: Arc<dyn Fn(usize) -> Pool + Send + Sync>,
 }
 
 impl fmt::Debug for Database {
@@ -116,48 +105,23 @@ impl Database {
     /// A pool for the database at `url` (`postgresql://…`), of so many connections a thread. None is made yet.
     ///
     /// # Errors
-    /// When the URL is malformed, or the machine has no certificate authorities to verify the server by.
+    /// As [`Target::parse`].
     pub fn new(url: &str, connections: usize) -> Result<Self, DatabaseError> {
-        let refused = |error: &dyn fmt::Display| DatabaseError::Refused(error.to_string());
-        let mut config: Config = url.parse().map_err(|error| refused(&error))?;
-        config
-            .application_name("counterfoil")
-            .connect_timeout(CONNECT_WITHIN)
-            .tcp_user_timeout(STATEMENT_WITHIN)
-            .options(session_settings());
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        // What stays on this machine needs no TLS, and a local server's certificate is seldom one that can be verified.
-        let local = config.get_hosts().iter().all(is_local)
-            && config.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback);
-        if config.get_ssl_mode() == SslMode::Prefer && local {
-            config.ssl_mode(SslMode::Disable);
-        }
-        let native =
-            || MakeRustlsConnect::with_native_certs().map_err(|error| refused(&format!("{error:?}")));
-        let tls = if config.get_ssl_mode() == SslMode::Disable { None } else { Some(native()?.0) };
-        let make_pool = move |connections| {
-            let (config, recycling) = (config.clone(), recycling.clone());
-            let manager = match tls.clone() {
-                None => Manager::from_config(config, NoTls, recycling),
-                Some(tls) => Manager::from_config(config, tls, recycling),
-            };
-            Pool::builder(manager)
-                .max_size(connections)
-                // The connection used last has its plans at hand, and so has the processor.
-                .queue_mode(QueueMode::Lifo)
-                .runtime(Runtime::Tokio1)
-                .wait_timeout(Some(CONNECT_WITHIN))
-                .create_timeout(Some(CONNECT_WITHIN))
-                .recycle_timeout(Some(CONNECT_WITHIN))
-                .build()
-                .expect("timeouts have the runtime that they need")
-        };
-        let options: PgConnectOptions = url.parse().map_err(|error| refused(&error))?;
+        let target = Target::parse(url)?;
+        let needs_writes = target.needs_writes();
         let reader = PgPoolOptions::new()
-            .max_connections(4) // two of them listen
+            .max_connections(2)
             .acquire_timeout(CONNECT_WITHIN)
-            .connect_lazy_with(options.application_name("counterfoil-replay"));
-        Ok(Self { pool: make_pool(connections), reader, connections, make_pool: Arc::new(make_pool) })
+            .test_before_acquire(!needs_writes)
+            .before_acquire(move |connection, _| {
+                Box::pin(async move {
+                    let read_only =
+                        sqlx::query_scalar("SELECT current_setting('transaction_read_only') = 'on'");
+                    Ok(!(needs_writes && read_only.fetch_one(connection).await?))
+                })
+            })
+            .connect_lazy_with(target.sqlx_options_of_first());
+        Ok(Self { pool: pool(&target, connections), target, reader, connections })
     }
 
     /// The same database, through a pool of its own: a connection works on the runtime it was made on.
@@ -167,7 +131,7 @@ impl Database {
 
     /// The same database, through a pool of its own of so many connections.
     pub fn with_connections(&self, connections: usize) -> Self {
-        Self { pool: (self.make_pool)(connections), connections, ..self.clone() }
+        Self { pool: pool(&self.target, connections), connections, ..self.clone() }
     }
 
     /// A connection, for one statement or transaction.
@@ -179,8 +143,12 @@ impl Database {
     }
 
     /// The small pool through which postgres-es reads streams back.
-    pub fn reader(&self) -> &sqlx::PgPool {
-        &self.reader
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`] when none of several hosts will do.
+    pub async fn reader(&self) -> Result<&sqlx::PgPool, DatabaseError> {
+        self.reader.set_connect_options(self.target.sqlx_options().await?);
+        Ok(&self.reader)
     }
 
     /// Closes every connection, the ones in use when they come back.
@@ -188,4 +156,18 @@ impl Database {
         self.pool.close();
         self.reader.close().await;
     }
+}
+
+fn pool(target: &Target, connections: usize) -> Pool {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    Pool::builder(Manager::from_connect(Config::new(), target.clone(), recycling))
+        .max_size(connections)
+        // The connection used last has its plans at hand, and so has the processor.
+        .queue_mode(QueueMode::Lifo)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(CONNECT_WITHIN))
+        .create_timeout(Some(CONNECT_WITHIN))
+        .recycle_timeout(Some(CONNECT_WITHIN))
+        .build()
+        .expect("timeouts have the runtime that they need")
 }

@@ -13,12 +13,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::values::SessionId;
 use counterfoil_projections::revoked_token::{self, Revoked};
-use sqlx::postgres::PgListener;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, Listener};
 use crate::supervise::restarted;
 
 /// For how long a look is trusted.
@@ -143,7 +142,7 @@ async fn follow(ended: Weak<EndedSessions>, database: Database, clock: Arc<dyn C
         metrics::gauge!("counterfoil_ended_sessions").set(u32::try_from(ended.len()).unwrap_or(u32::MAX));
         drop(ended);
         if announced.is_none() {
-            announced = tokio::time::timeout(LOOK_WITHIN, listen(&database)).await.ok().flatten();
+            announced = database.listen(revoked_token::CHANNEL).await.ok();
         }
         if !wait(announced.as_mut()).await {
             announced = None;
@@ -160,21 +159,14 @@ async fn look(
     Ok(revoked_token::since(&connection, seen, now).await?)
 }
 
-async fn listen(database: &Database) -> Option<PgListener> {
-    let mut listener = PgListener::connect_with(database.reader()).await.ok()?;
-    listener.ignore_pool_close_event(true);
-    listener.listen(revoked_token::CHANNEL).await.ok()?;
-    Some(listener)
-}
-
 /// Waits until it is time to look again; false when the announcements have fallen silent.
-async fn wait(announced: Option<&mut PgListener>) -> bool {
+async fn wait(announced: Option<&mut Listener>) -> bool {
     let Some(listener) = announced else {
         tokio::time::sleep(LOOK_EVERY).await;
         return true;
     };
     tokio::select! {
-        announcement = listener.try_recv() => matches!(announcement, Ok(Some(_))),
+        announcement = listener.next() => announcement.is_some(),
         () = tokio::time::sleep(LOOK_EVERY) => true,
     }
 }

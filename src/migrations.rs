@@ -2,9 +2,13 @@
 
 use std::borrow::Cow;
 
+use deadpool_postgres::Client;
 use rust_embed::RustEmbed;
-use sqlx::migrate::{Migrate as _, MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{Connection as _, PgConnection};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use tokio_postgres::Error;
+
+use crate::database::{DatabaseError, Target};
 
 #[derive(RustEmbed)]
 #[folder = "migrations"]
@@ -18,19 +22,31 @@ const GRANTS: &str = include_str!("grants.sql");
 /// "counterf": one at a time migrates a database and gives what is needed in it.
 const LOCK: i64 = 0x636f_756e_7465_7266;
 
+/// Why the schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// There is no connection.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The database was migrated by a newer version, a migration that was applied has been edited since, the server's role
+    /// does not exist, or the connection was lost.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+}
+
 /// Applies what is missing, as the role of `url`; where the server has a role of its own, gives it what it needs. Nodes
 /// that start together wait for each other.
 ///
 /// # Errors
-/// When the database is away, was migrated by a newer version, a migration that was applied has been edited since, or
-/// the server's role does not exist.
-pub async fn migrate(url: &str, server_role: Option<&str>) -> Result<(), MigrateError> {
+/// [`MigrationError`].
+pub async fn migrate(url: &str, server_role: Option<&str>) -> Result<(), MigrationError> {
     // A connection of its own, closed whatever happens: the lock is held by the connection, and a failed run would
     // otherwise keep it.
-    let mut connection = PgConnection::connect(url).await?;
+    let options = Target::parse(url)?.sqlx_options().await?;
+    let mut connection = options.connect().await.map_err(MigrateError::from)?;
     let result = migrate_and_grant(&mut connection, server_role).await;
-    connection.close().await?;
-    result
+    connection.close().await.map_err(MigrateError::from)?;
+    Ok(result?)
 }
 
 async fn migrate_and_grant(
@@ -51,24 +67,25 @@ async fn migrate_and_grant(
     Ok(())
 }
 
-/// Whether the role of these connections could alter events that are stored: it owns them, or was given more than
+/// Whether the role of this connection could alter events that are stored: it owns them, or was given more than
 /// [`migrate`] gives.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn could_alter_events(pool: &sqlx::PgPool) -> Result<bool, MigrateError> {
+pub async fn could_alter_events(client: &Client) -> Result<bool, Error> {
     let sql = "SELECT has_table_privilege('events', 'UPDATE, DELETE, TRUNCATE')";
-    Ok(sqlx::query_scalar(sql).fetch_one(pool).await?)
+    client.query_one(sql, &[]).await?.try_get(0)
 }
 
 /// Whether the database has every migration, and none that this version does not know.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn are_current(pool: &sqlx::PgPool) -> Result<bool, MigrateError> {
-    let mut connection = pool.acquire().await?;
-    let applied: Vec<i64> =
-        connection.list_applied_migrations().await?.into_iter().map(|migration| migration.version).collect();
+pub async fn are_current(client: &Client) -> Result<bool, Error> {
+    let sql = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
+    let statement = client.prepare_cached(sql).await?;
+    let rows = client.query(&statement, &[]).await?;
+    let applied: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     let known: Vec<i64> = migrator().iter().map(|migration| migration.version).collect();
     Ok(applied == known)
 }

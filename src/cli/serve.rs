@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::{Failure, setup};
 use crate::app::{Application, State};
 use crate::clock::SystemClock;
-use crate::database::Database;
+use crate::database::{Database, DatabaseError};
 use crate::delivery::Gateways;
 use crate::journal::Journal;
 use crate::journal::sequencer::{Sequenced, Sequencer};
@@ -92,9 +92,7 @@ async fn serve(
         tracing::warn!(%until, "an identifier is listed for tests: whoever knows its code signs in by it");
     }
     tracing::info!(address = %application.address(), profile = ?settings.profile, "listening");
-    if settings.profile == Profile::Production
-        && migrations::could_alter_events(database.reader()).await.unwrap_or(false)
-    {
+    if settings.profile == Profile::Production && could_alter_events(&database).await.unwrap_or(false) {
         tracing::warn!("the server's database role could alter the log; see database.migration_url");
     }
 
@@ -127,6 +125,10 @@ async fn serve(
     database.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn could_alter_events(database: &Database) -> Result<bool, DatabaseError> {
+    Ok(migrations::could_alter_events(&database.connection().await?).await?)
 }
 
 /// Numbers events and brings followers up, for as long as the service runs. A read model that is far behind does not hold up

@@ -32,10 +32,7 @@ pub const READYZ: Told = Told {
 };
 
 pub async fn readyz(state: web::Data<State>) -> Result<Sent<Json<Condition>>, Problem> {
-    let current = migrations::are_current(state.database.reader()).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "not ready");
-        false
-    });
+    let current = state.query(async |db| migrations::are_current(db).await).await?;
     current.then(|| answer::json(Condition { status: "ready" })).ok_or(Problem::Unavailable)
 }
 

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::{AnswerTimes, Policy};
-use sqlx::postgres::PgListener;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -146,14 +145,9 @@ impl CommitOutages {
 
     async fn listen(&self, database: &Database) {
         loop {
-            if let Ok(mut listener) = PgListener::connect_with(database.reader()).await {
-                listener.ignore_pool_close_event(true);
-                let mut is_listening = listener.listen(CHANNEL).await.is_ok();
-                while is_listening {
-                    match listener.try_recv().await {
-                        Ok(Some(announced)) => self.learn(announced.payload()),
-                        Ok(None) | Err(_) => is_listening = false,
-                    }
+            if let Ok(mut listener) = database.listen(CHANNEL).await {
+                while let Some(announced) = listener.next().await {
+                    self.learn(&announced);
                 }
             }
             tokio::time::sleep(TRY_AGAIN_AFTER).await;

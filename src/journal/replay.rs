@@ -16,8 +16,12 @@ pub type StockStore = PersistedEventStore<PostgresEventRepository, UserAccount>;
 
 /// The stock event store, reading through the small pool. Not to be written through: it knows neither heads nor read
 /// models.
-pub fn stock_store(database: &Database) -> StockStore {
-    PersistedEventStore::new_event_store(PostgresEventRepository::new(database.reader().clone()))
+///
+/// # Errors
+/// [`DatabaseError::Unavailable`] when none of several hosts will do.
+pub async fn stock_store(database: &Database) -> Result<StockStore, DatabaseError> {
+    let repository = PostgresEventRepository::new(database.reader().await?.clone());
+    Ok(PersistedEventStore::new_event_store(repository))
 }
 
 /// An account's state, folded from all its events.
@@ -27,7 +31,7 @@ pub(super) async fn refold(
     version: i64,
 ) -> Result<UserAccount, JournalError> {
     let unreadable = |reason: String| JournalError::Unreadable { account, reason };
-    let context = stock_store(database).load_aggregate(&account.to_string()).await;
+    let context = stock_store(database).await?.load_aggregate(&account.to_string()).await;
     let context = context.map_err(|error| unreadable(error.to_string()))?;
     if i64::try_from(context.current_sequence) != Ok(version) {
         return Err(unreadable(format!("{} events and version {version}", context.current_sequence)));
@@ -44,6 +48,7 @@ impl Journal {
     pub async fn history(&self, account: AccountId) -> Result<Vec<(i64, UserAccountEvent)>, JournalError> {
         let id = account.to_string();
         let envelopes = stock_store(&self.database)
+            .await?
             .load_events(&id)
             .await
             .map_err(|error| DatabaseError::Unavailable(error.to_string()))?;

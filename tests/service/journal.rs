@@ -60,7 +60,7 @@ async fn the_stock_event_store_rebuilds_what_the_head_holds() {
 
     let journal = app.journal();
     let head = journal.load_anew(&Address::Identifier(identifier(PHONE)), app.clock.now()).await.unwrap();
-    let store = replay::stock_store(journal.database());
+    let store = replay::stock_store(journal.database()).await.unwrap();
     let rebuilt = store.load_aggregate(&head.head.account.to_string()).await.unwrap();
     assert_eq!(i64::try_from(rebuilt.current_sequence).unwrap(), head.head.version);
     assert_eq!(rebuilt.aggregate, head.head.state);

@@ -109,11 +109,12 @@ async fn the_walkthroughs_print_what_they_say() {
 }
 
 /// The documents that people are led to.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "docs/ARCHITECTURE.md",
     "docs/api.md",
     "docs/authorization.md",
+    "docs/database.md",
     "docs/events.md",
     "docs/never-logged.md",
 ];

@@ -13,18 +13,18 @@ use tokio_postgres::{Client, NoTls};
 use crate::ledger::RULES;
 use crate::support::Node;
 
-async fn connect(url: &DatabaseUrl) -> Client {
+pub async fn connect(url: &DatabaseUrl) -> Client {
     let (client, connection) = tokio_postgres::connect(&url.0, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-async fn value<T: for<'a> tokio_postgres::types::FromSql<'a>>(url: &DatabaseUrl, sql: &str) -> T {
+pub async fn value<T: for<'a> tokio_postgres::types::FromSql<'a>>(url: &DatabaseUrl, sql: &str) -> T {
     connect(url).await.query_one(sql, &[]).await.unwrap().get(0)
 }
 
 /// Waits until a condition in SQL holds.
-async fn until(url: &DatabaseUrl, sql: &str) {
+pub async fn until(url: &DatabaseUrl, sql: &str) {
     for _ in 0..200 {
         if value(url, sql).await {
             return;
@@ -45,7 +45,7 @@ async fn sign_in_twenty(folder: &Path, url: &DatabaseUrl, from: u32) {
 }
 
 /// A copy of a running server's data that streams from it.
-fn copy(primary: &PrivatePostgres, root: &Path) {
+pub fn copy(primary: &PrivatePostgres, root: &Path) {
     std::fs::create_dir_all(root).unwrap();
     let program = installed("pg_basebackup");
     let data = root.join("postgres");
@@ -61,7 +61,7 @@ fn copy(primary: &PrivatePostgres, root: &Path) {
 }
 
 /// A program of PostgreSQL, where Debian puts it or on the path.
-fn installed(program: &str) -> PathBuf {
+pub fn installed(program: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let paths = versions.map(|version| version.path().join("bin").join(program));
     paths.into_iter().find(|path| path.exists()).unwrap_or_else(|| program.into())

@@ -391,7 +391,7 @@ async fn the_read_models_and_the_states_are_what_the_log_comes_to() {
     assert!(checked.iter().all(|model| model.differing == 0), "{checked:?}");
 
     let journal = app.journal();
-    let store = counterfoil::journal::replay::stock_store(journal.database());
+    let store = counterfoil::journal::replay::stock_store(journal.database()).await.unwrap();
     let heads = "SELECT array_agg(account_id::text) FROM heads";
     for account in app.database.value::<Vec<String>>(heads).await {
         use cqrs_es::EventStore as _;

@@ -10,6 +10,7 @@ mod node;
 mod provider;
 mod proxy;
 mod redis_server;
+mod tls_server;
 
 pub use app::TestApp;
 pub use authenticator::Authenticator;
@@ -21,3 +22,4 @@ pub use node::Node;
 pub use provider::{Asked, Provider, Reply};
 pub use proxy::{Mood, Proxy};
 pub use redis_server::RedisServer;
+pub use tls_server::{Certificates, TlsServer};
