@@ -14,7 +14,6 @@ mod bare;
 mod client;
 mod cpu;
 mod delivery;
-mod enumeration;
 mod growth;
 mod limits;
 mod pgbench;

@@ -13,7 +13,7 @@ use super::client::{self, Measured, complete, drive};
 use super::report::Report;
 use super::scenario::{Refresh, Same, SignIn, Tokens};
 use super::service::Service;
-use super::{attack, cpu, delivery, enumeration, growth, limits, pgbench, scale};
+use super::{attack, cpu, delivery, growth, limits, pgbench, scale};
 
 /// A run, and what it has found so far.
 pub struct Bench {
@@ -106,9 +106,6 @@ impl Bench {
             self.rebuild();
         }
         drop(service);
-        if self.wanted("known_vs_unknown") {
-            enumeration::measure(self);
-        }
         if self.wanted("provider_down") {
             delivery::measure(self, self.quick);
         }

@@ -1,5 +1,7 @@
 //! Codes: asked for, and redeemed to sign in or to add an identifier.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
     AddIdentifier, LiftLimits, RequestOtp, ResendOtp, VerifyIdentifier, VerifyOtp,
@@ -14,9 +16,16 @@ use super::staff::Intervening;
 use super::{Accounts, AccountsError, CodeOnItsWay, Origin, SignedIn, accepted, outcome};
 use crate::delivery::Route;
 use crate::entropy;
-use crate::held_back::held_back;
 use crate::journal::Address;
+use crate::response_delay::{period, with_response_delay};
 use crate::tokens::Token;
+
+/// How many accounts an operation decides about, one after the other.
+#[derive(Clone, Copy)]
+enum Decisions {
+    One = 1,
+    Two = 2,
+}
 
 impl Accounts {
     /// Sends a code, for an account that may not exist yet.
@@ -41,7 +50,7 @@ impl Accounts {
             test: self.courier.codes().is_test(&identifier),
         };
         let send = self.send_code(&identifier, &origin, at, command.into());
-        self.counting_codes(&identifier, &origin, send).await
+        self.counting_codes(&identifier, &origin, Decisions::One, send).await
     }
 
     /// Sends the pending code once more.
@@ -63,7 +72,7 @@ impl Accounts {
             test: self.courier.codes().is_test(&identifier),
         };
         let send = self.send_code(&identifier, &origin, at, command.into());
-        self.counting_codes(&identifier, &origin, send).await
+        self.counting_codes(&identifier, &origin, Decisions::One, send).await
     }
 
     /// Redeems a code for a session.
@@ -138,7 +147,7 @@ impl Accounts {
             accepted(&done.events)?;
             self.send_code(&identifier, &origin, at, command.into()).await
         };
-        self.counting_codes(&identifier, &origin, send).await
+        self.counting_codes(&identifier, &origin, Decisions::Two, send).await
     }
 
     /// Redeems a code that went to another identifier, which becomes that of the account that an access token speaks
@@ -190,20 +199,24 @@ impl Accounts {
         &self,
         identifier: &Identifier,
         origin: &Origin,
+        decisions: Decisions,
         send: impl Future<Output = Result<CodeOnItsWay, AccountsError>>,
     ) -> Result<CodeOnItsWay, AccountsError> {
         if let Route::None = self.courier.gateways().route(identifier) {
             return Err(AccountsError::NotTaken(identifier.channel()));
         }
-        let counted = self.limits.count_code(identifier, origin.client.ip).await?;
-        let sent = send.await;
-        match &sent {
-            Ok(_) => counted.sent(),
-            Err(AccountsError::Refused(_)) => counted.not_sent(),
-            // It may have been sent.
-            Err(_) => {}
-        }
-        sent
+        let work = async {
+            let counted = self.limits.count_code(identifier, origin.client.ip).await?;
+            let sent = send.await;
+            match &sent {
+                Ok(_) => counted.sent(),
+                Err(AccountsError::Refused(_)) => counted.not_sent(),
+                // It may have been sent.
+                Err(_) => {}
+            }
+            sent
+        };
+        with_response_delay(self.period_of(decisions), work, |_| true).await
     }
 
     /// Redeems a code within the shared limits, which are asked before anything else happens.
@@ -213,18 +226,30 @@ impl Accounts {
         origin: &Origin,
         redeem: impl Future<Output = Result<T, AccountsError>>,
     ) -> Result<T, AccountsError> {
-        self.limits.count_try(origin.client.ip).await?;
-        let redeemed = redeem.await;
-        match &redeemed {
-            Ok(_) => self.limits.count_redeemed(identifier),
-            Err(AccountsError::Refused(Refusal::InvalidCode)) => self.limits.count_wrong_code(),
-            Err(_) => {}
-        }
-        redeemed
+        let work = async {
+            self.limits.count_try(origin.client.ip).await?;
+            let redeemed = redeem.await;
+            match &redeemed {
+                Ok(_) => self.limits.count_redeemed(identifier),
+                Err(AccountsError::Refused(Refusal::InvalidCode)) => self.limits.count_wrong_code(),
+                Err(_) => {}
+            }
+            redeemed
+        };
+        // The right code tells its caller that there is an account.
+        with_response_delay(self.period_of(Decisions::One), work, Result::is_err).await
     }
 
-    /// Sends a code or refuses to. Where there is an account that takes less time than where one begins, for which keys are
-    /// made and rows added; the answer is held back until it no longer tells.
+    /// The period that responses about an identifier wait for, as long as the slowest path of the operation.
+    fn period_of(&self, decisions: Decisions) -> Duration {
+        // A decision on what is remembered may be taken again on what is loaded.
+        let (load, append) = (self.journal.load_times(), self.journal.append_times());
+        let each = [load, load, append];
+        let decided = each.iter().cycle().take(each.len() * decisions as usize).copied();
+        period(decided.chain(self.limits.count_times()))
+    }
+
+    /// Sends a code or refuses to.
     async fn send_code(
         &self,
         identifier: &Identifier,
@@ -233,7 +258,7 @@ impl Accounts {
         command: UserAccountCommand,
     ) -> Result<CodeOnItsWay, AccountsError> {
         let address = Address::Identifier(identifier.clone());
-        let done = held_back(self.execute(address, origin, at, command)).await?;
+        let done = self.execute(address, origin, at, command).await?;
         let sent = outcome(&done.events, CodeSent::from_event)?;
         Ok(CodeOnItsWay {
             expires_in: (sent.expires_at - sent.sent_at).to_std().unwrap_or_default(),

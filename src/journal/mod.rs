@@ -32,6 +32,7 @@ use crate::database::{Database, DatabaseError};
 use crate::entropy;
 use crate::group::{Group, ask_all};
 use crate::personal_data::{AccountKeys, PersonalData, Scope};
+use crate::response_delay::RoundTripTimes;
 
 use append::Append;
 pub use append::Verdict;
@@ -75,6 +76,8 @@ struct Shared {
     outages: CommitOutages,
     heads: Cache<AccountId, Arc<Head>>,
     owners: Cache<Vec<u8>, Owner>,
+    load_times: RoundTripTimes,
+    append_times: RoundTripTimes,
 }
 
 /// Who had an identifier when it was looked up or reserved. Another node may have moved it away since; then the account
@@ -147,7 +150,17 @@ impl Journal {
     pub fn new(database: Database, personal_data: PersonalData, clock: Arc<dyn Clock>) -> Self {
         let (heads, owners) = (Cache::new(REMEMBERED), Cache::new(REMEMBERED));
         let outages = CommitOutages::new(clock);
-        Self::over(database, Arc::new(Shared { personal_data, outages, heads, owners }))
+        Self::over(
+            database,
+            Arc::new(Shared {
+                personal_data,
+                outages,
+                heads,
+                owners,
+                load_times: RoundTripTimes::default(),
+                append_times: RoundTripTimes::default(),
+            }),
+        )
     }
 
     /// The same journal, with connections of its own that work on the present runtime. A thread that serves requests
@@ -184,6 +197,16 @@ impl Journal {
     pub async fn wait_for_replication(&self, account: AccountId) -> Result<(), JournalError> {
         let connection = self.database.connection().await?;
         Ok(append::wait_for_replication(&connection, account).await?)
+    }
+
+    /// How long the node has lately waited for an account that it did not remember.
+    pub fn load_times(&self) -> &RoundTripTimes {
+        &self.shared.load_times
+    }
+
+    /// How long the node has lately waited until a commit was durable.
+    pub fn append_times(&self) -> &RoundTripTimes {
+        &self.shared.append_times
     }
 
     /// The database it is in.
@@ -231,11 +254,13 @@ impl Journal {
         let scope = Scope::origin_at(now);
         let (stored, account, reservation) = match address {
             Address::Account(account) => {
-                (self.loads_by_account.ask((*account, scope)).await?, *account, None)
+                let load = self.loads_by_account.ask((*account, scope));
+                (self.shared.load_times.measure(load).await?, *account, None)
             }
             Address::Identifier(identifier) => {
                 let lookup = self.personal_data().lookup(identifier);
-                let stored = self.loads_by_lookup.ask((lookup.clone(), scope)).await?;
+                let load = self.loads_by_lookup.ask((lookup.clone(), scope));
+                let stored = self.shared.load_times.measure(load).await?;
                 (stored, entropy::account_id(now), Some((lookup, identifier.channel().as_str())))
             }
         };
@@ -275,7 +300,7 @@ impl Journal {
     pub async fn append(&self, commit: &Arc<Commit>) -> Result<Verdict, JournalError> {
         // Nothing is remembered while it is in doubt.
         self.shared.heads.remove(&commit.account);
-        let verdict = self.appends.ask(commit.clone()).await?;
+        let verdict = self.shared.append_times.measure(self.appends.ask(commit.clone())).await?;
         if verdict.is_committed() {
             self.shared.heads.insert(commit.account, commit.after.clone());
             if let Some((lookup, _)) = &commit.reservation {

@@ -30,6 +30,7 @@ use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
 use crate::delivery::Prices;
 use crate::keyring::Keyring;
+use crate::response_delay::RoundTripTimes;
 use limit::UNLIMITED;
 use postgres::PostgresStore;
 use redis::RedisStore;
@@ -123,6 +124,8 @@ struct Seen {
     raised: Mutex<HashMap<String, i64>>,
     /// What became of codes, by prefix, and is still to be counted.
     gathered: Mutex<HashMap<String, Conversion>>,
+    /// How long callers waited for the store.
+    count_times: RoundTripTimes,
 }
 
 /// What became of codes to a prefix.
@@ -179,6 +182,11 @@ impl Limits {
                 seen: inner.seen.clone(),
             })
         }))
+    }
+
+    /// How long the node has lately waited for the store; `None` without limits.
+    pub fn count_times(&self) -> Option<&RoundTripTimes> {
+        self.0.as_ref().map(|inner| &inner.seen.count_times)
     }
 
     /// Counts a code that is to be sent, before it is decided whether it is.
@@ -310,8 +318,11 @@ impl Inner {
         let ask = || self.store.count(self.clock.now(), entries.clone());
         let late = || Err(Unanswered("no answer in time".to_owned()));
         // What is counted twice because an answer was lost is too much by one, never too little.
-        let counted = tokio::time::timeout(ANSWER_WITHIN, ask.retry(backoff())).await;
-        match counted.unwrap_or_else(|_| late())? {
+        let counted = async {
+            let counted = tokio::time::timeout(ANSWER_WITHIN, ask.retry(backoff())).await;
+            counted.unwrap_or_else(|_| late())
+        };
+        match self.seen.count_times.measure(counted).await? {
             Counted::All(total) => Ok(total),
             Counted::Refused { entry, wait } => {
                 let (limit, subject, _) = limits[entry];

@@ -31,6 +31,7 @@ mod races;
 mod readme;
 mod refreshes;
 mod replication;
+mod response_times;
 mod roles;
 mod searches;
 mod standby;

@@ -1,0 +1,132 @@
+//! Response times tell nothing of an account: not whether there is one, what the node remembers, or how far the database is.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{Answer, Api, SignedIn, TestApp};
+
+/// Codes as often as the measurement asks for them.
+const SETTINGS: [(&str, &str); 2] = [("codes.resend_after", "0"), ("codes.per_day", "100")];
+
+/// How many codes one account asks for to add identifiers.
+const ASKED_BY_ONE_ACCOUNT: usize = 20;
+
+/// An operation that takes an identifier.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Operation {
+    Login,
+    Resend,
+    /// A wrong code, where the known account has a pending one.
+    Verify,
+    /// A wrong code, where the known account has none.
+    VerifyWithoutCode,
+    AddIdentifier,
+}
+
+const OPERATIONS: [Operation; 5] = [
+    Operation::VerifyWithoutCode,
+    Operation::Login,
+    Operation::Resend,
+    Operation::Verify,
+    Operation::AddIdentifier,
+];
+
+/// The accounts that a measurement knows.
+struct Population {
+    known: Vec<String>,
+    askers: Vec<SignedIn>,
+    unknown: u32,
+}
+
+impl Population {
+    async fn signed_in(api: &Api, pairs: usize) -> Self {
+        let mut population = Self { known: Vec::new(), askers: Vec::new(), unknown: 0 };
+        for n in 0..pairs {
+            let phone = format!("+98911{n:07}");
+            api.sign_in(&phone).await;
+            population.known.push(phone);
+            if n % ASKED_BY_ONE_ACCOUNT == 0 {
+                population.askers.push(api.sign_in(&format!("+98912{n:07}")).await);
+            }
+        }
+        population
+    }
+
+    fn unknown(&mut self) -> String {
+        self.unknown += 1;
+        format!("+98913{:07}", self.unknown)
+    }
+}
+
+async fn ask(operation: Operation, api: &Api, phone: &str, asker: &SignedIn) -> Answer {
+    match operation {
+        Operation::Login => api.login(phone).await,
+        Operation::Resend => api.resend(phone).await,
+        Operation::Verify | Operation::VerifyWithoutCode => api.verify(phone, "000000").await,
+        Operation::AddIdentifier => {
+            api.post_as(asker, "/accounts/identifiers/", json!({"phone_number": phone})).await
+        }
+    }
+}
+
+/// The probability that a request for an unknown number takes longer than one for a known number: one half where time tells
+/// nothing.
+async fn auc(operation: Operation, api: &Api, population: &mut Population) -> f64 {
+    let mut times: [Vec<Duration>; 2] = Default::default();
+    for (n, known) in population.known.clone().iter().enumerate() {
+        let asker = population.askers[n / ASKED_BY_ONE_ACCOUNT].clone();
+        let mut pair = [(0, known.clone()), (1, population.unknown())];
+        fastrand::shuffle(&mut pair);
+        for (kind, phone) in pair {
+            let began = Instant::now();
+            let answer = ask(operation, api, &phone, &asker).await;
+            times[kind].push(began.elapsed());
+            assert!([200, 400, 406].contains(&answer.status.as_u16()), "{operation:?}: {answer:?}");
+        }
+    }
+    let [known, unknown] = &times;
+    let score = |known: &Duration, unknown: &Duration| match unknown.cmp(known) {
+        std::cmp::Ordering::Less => 0.0,
+        std::cmp::Ordering::Equal => 0.5,
+        std::cmp::Ordering::Greater => 1.0,
+    };
+    let scores = unknown.iter().flat_map(|unknown| known.iter().map(move |known| score(known, unknown)));
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred pairs")]
+    let pairs = (known.len() * unknown.len()) as f64;
+    scores.sum::<f64>() / pairs
+}
+
+fn numbers(variable: &str, default: &str) -> Vec<u64> {
+    let text = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
+    text.split(',').map(|number| number.parse().unwrap()).collect()
+}
+
+/// `script/bench --response-times` runs the long form: 400 pairs, three times, with 0, 3, 5 and 20 ms to the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn known_and_unknown_numbers_are_answered_in_the_same_time() {
+    let pairs = usize::try_from(numbers("COUNTERFOIL_RESPONSE_TIME_PAIRS", "40")[0]).unwrap();
+    let runs = numbers("COUNTERFOIL_RESPONSE_TIME_RUNS", "1")[0];
+    // Four standard deviations of the statistic where both kinds take equally long.
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred pairs")]
+    let tolerance = 4.0 / (6.0 * pairs as f64).sqrt();
+    for delay in numbers("COUNTERFOIL_RESPONSE_TIME_DELAYS", "3") {
+        for run in 1..=runs {
+            let here = TestApp::with(&SETTINGS).await;
+            let mut population = Population::signed_in(&here.api, pairs).await;
+            for operation in OPERATIONS {
+                let (node, proxy) = here.beside(&SETTINGS).await;
+                proxy.delay(Duration::from_millis(delay));
+                // The first requests on a node open its connections and prepare its statements.
+                for _ in 0..8 {
+                    node.api.login(&population.unknown()).await.ok();
+                }
+                for memory in ["cold", "warm"] {
+                    let auc = auc(operation, &node.api, &mut population).await;
+                    eprintln!("{delay} ms, run {run}, {operation:?}, {memory}: {auc:.3}");
+                    assert!((auc - 0.5).abs() < tolerance, "{operation:?}, {memory}, {delay} ms: {auc}");
+                }
+            }
+        }
+    }
+}
