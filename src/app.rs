@@ -37,6 +37,7 @@ use crate::second_factors::SecondFactors;
 use crate::session_links::SessionLinks;
 use crate::settings::{DatabaseUrl, HttpPolicy, Settings};
 use crate::supervise::restarted;
+use crate::telemetry;
 use crate::tokens::{Kind, LEEWAY, Token, Tokens};
 
 /// How long a read may take before the caller hears that the database is away.
@@ -261,6 +262,8 @@ async fn in_time<T>(read: impl Future<Output = Result<T, DatabaseError>>) -> Res
 pub struct Application {
     address: SocketAddr,
     server: Server,
+    /// The listener for operators.
+    operators: Option<(SocketAddr, Server)>,
     state: Arc<State>,
     feed: Feed,
 }
@@ -277,14 +280,12 @@ impl Application {
     /// # Errors
     /// When the address cannot be bound.
     pub fn build(settings: &Settings, state: State) -> std::io::Result<Self> {
-        let named = |error: std::io::Error| {
-            std::io::Error::new(error.kind(), format!("{}: {error}", settings.listen))
-        };
-        let listener = TcpListener::bind(settings.listen).map_err(named)?;
-        let address = listener.local_addr()?;
+        let (address, listener) = bind(settings.listen)?;
         let feed = Feed::start(state.database.clone());
         let rebuilds = Rebuilds::new(state.accounts.journal().clone());
         let state = Arc::new(state);
+        let operators =
+            settings.metrics_listen.map(|listen| for_operators(listen, state.clone())).transpose()?;
         let (shared, followed) = (state.clone(), feed.clone());
         let server = HttpServer::new(move || {
             App::new()
@@ -294,18 +295,23 @@ impl Application {
                 .wrap(http::cors(&shared.http))
                 .wrap(from_fn(http::observe))
                 .wrap(NormalizePath::trim())
-                .configure(|config| http::routes(config, shared.http.docs))
+                .configure(|config| http::routes(config, &shared.http))
         })
         .client_request_timeout(HEAD_WITHIN)
         .shutdown_timeout(DRAIN_SECONDS)
         .disable_signals();
         let server = if settings.workers == 0 { server } else { server.workers(settings.workers) };
-        Ok(Self { address, server: server.listen(listener)?.run(), state, feed })
+        Ok(Self { address, server: server.listen(listener)?.run(), operators, state, feed })
     }
 
     /// Where it listens; the real port where the settings said 0.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the listener for operators listens, where there is one.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.operators.as_ref().map(|(address, _)| *address)
     }
 
     /// What its requests share.
@@ -338,10 +344,40 @@ impl Application {
             let courier = courier.clone();
             move || courier.clone().run()
         }));
+        let upkeep = tokio::spawn(telemetry::keep(self.state.metrics.clone()));
+        let operators = self.operators.map(|(_, server)| {
+            let handle = server.handle();
+            tokio::spawn(server);
+            handle
+        });
         let served = self.server.await;
+        if let Some(operators) = operators {
+            operators.stop(false).await;
+        }
+        upkeep.abort();
         courier.stop().await;
         carrying.abort();
         exchanging.abort();
         served
     }
+}
+
+fn bind(listen: SocketAddr) -> std::io::Result<(SocketAddr, TcpListener)> {
+    let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{listen}: {error}"));
+    let listener = TcpListener::bind(listen).map_err(named)?;
+    Ok((listener.local_addr()?, listener))
+}
+
+/// The listener for operators, which goes on while the requests of the other are answered after a stop was asked for.
+fn for_operators(listen: SocketAddr, state: Arc<State>) -> std::io::Result<(SocketAddr, Server)> {
+    let (address, listener) = bind(listen)?;
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::new(state.on_this_thread()))
+            .wrap(from_fn(http::observe))
+            .wrap(NormalizePath::trim())
+            .configure(http::operator_routes)
+    });
+    let server = server.workers(1).client_request_timeout(HEAD_WITHIN).disable_signals();
+    Ok((address, server.listen(listener)?.run()))
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -82,7 +81,7 @@ async fn serve(
         migrations::migrate(&owner.0, settings.server_role()?.as_deref()).await?;
     }
     let keyring = setup::keyring(settings).await?;
-    let metrics = PrometheusBuilder::new().install_recorder()?;
+    let metrics = telemetry::prometheus().install_recorder()?;
     let gateways = Gateways::new(&settings.delivery, [], Arc::new(SystemClock))?;
     let state = State::new(settings, url, &keyring, gateways, Arc::new(SystemClock), metrics)?;
     let (database, accounts) = (state.database.clone(), state.accounts.clone());
@@ -90,6 +89,9 @@ async fn serve(
     let application = Application::build(settings, state)?;
     for until in settings.test_identifiers.ends() {
         tracing::warn!(%until, "an identifier is listed for tests: whoever knows its code signs in by it");
+    }
+    if let Some(address) = application.metrics_address() {
+        tracing::info!(%address, "listening for operators");
     }
     tracing::info!(address = %application.address(), profile = ?settings.profile, "listening");
     if settings.profile == Profile::Production && could_alter_events(&database).await.unwrap_or(false) {

@@ -4,8 +4,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
-
 use super::Failure;
 use crate::app::State;
 use crate::clock::SystemClock;
@@ -90,7 +88,7 @@ pub fn with_service<T>(
     let (private, url) = database(settings)?;
     let result = runtime()?.block_on(async {
         let keyring = keyring(settings).await?;
-        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let metrics = crate::telemetry::prometheus().build_recorder().handle();
         let state = State::new(settings, &url, &keyring, Gateways::none(), Arc::new(SystemClock), metrics)?;
         let database = state.database.clone();
         let result = work(&state).await;

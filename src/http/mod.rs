@@ -25,6 +25,7 @@ pub use observe::{observe, request_id};
 pub use problem::Problem;
 
 use crate::session_links;
+use crate::settings::HttpPolicy;
 use route::{DELETE, GET, PATCH, POST, Resource, STREAM, at, on};
 
 /// Every path, its methods, their handlers, and what the document tells of them beyond the handlers' signatures.
@@ -90,22 +91,35 @@ fn table() -> Vec<Resource> {
         at("/oauth/ended-sessions/", [on(STREAM, ended_sessions::get, ended_sessions::GET)]),
         at("/oauth/revoke", [on(POST, revoke::post, revoke::POST)]),
         at("/.well-known/jwks.json", [on(GET, key_set::get, key_set::GET)]),
-        at("/healthz", [on(GET, operations::healthz, operations::HEALTHZ)]),
-        at("/readyz", [on(GET, operations::readyz, operations::READYZ)]),
-        at("/metrics", [on(GET, operations::metrics, operations::METRICS)]),
+        at(operations::HEALTHZ_PATH, [on(GET, operations::healthz, operations::HEALTHZ)]),
+        at(operations::READYZ_PATH, [on(GET, operations::readyz, operations::READYZ)]),
+        at(operations::METRICS_PATH, [on(GET, operations::metrics, operations::METRICS)]),
         at("/openapi.json", [on(GET, docs::document, docs::DOCUMENT)]),
     ]
 }
 
-/// Has the service answer at every path, and at those of the document where it is to be shown.
-pub fn routes(config: &mut ServiceConfig, with_document: bool) {
+/// Has the service answer at every path, and at those of the document and of the metrics where the policy shows them.
+pub fn routes(config: &mut ServiceConfig, policy: &HttpPolicy) {
+    register(config, |path| match path {
+        docs::PATH => policy.docs,
+        operations::METRICS_PATH => policy.metrics,
+        _ => true,
+    });
+    if policy.docs {
+        docs::pages(config);
+    }
+}
+
+/// Has the listener for operators answer at their paths alone.
+pub fn operator_routes(config: &mut ServiceConfig) {
+    register(config, |path| operations::PATHS.contains(&path));
+}
+
+fn register(config: &mut ServiceConfig, is_shown: impl Fn(&str) -> bool) {
     for resource in table() {
-        if with_document || resource.path != docs::PATH {
+        if is_shown(&resource.path) {
             resource.register(config);
         }
-    }
-    if with_document {
-        docs::pages(config);
     }
     config.default_service(web::to(|| async { Err::<(), _>(Problem::NotFound) }));
 }

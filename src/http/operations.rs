@@ -10,6 +10,14 @@ use super::document::{Described, Operation, Told};
 use crate::app::State;
 use crate::migrations;
 
+/// Where the service tells operators how it is.
+pub const HEALTHZ_PATH: &str = "/healthz";
+pub const READYZ_PATH: &str = "/readyz";
+pub const METRICS_PATH: &str = "/metrics";
+
+/// The paths of the listener for operators.
+pub const PATHS: [&str; 3] = [HEALTHZ_PATH, READYZ_PATH, METRICS_PATH];
+
 /// How it is.
 #[derive(Serialize, ToSchema)]
 pub struct Condition {
@@ -45,8 +53,14 @@ impl Described for Metrics {
     }
 }
 
-pub const METRICS: Told =
-    Told { id: "metrics", summary: "The metrics, as Prometheus reads them", ..Told::NOTHING };
+pub const METRICS: Told = Told {
+    id: "metrics",
+    summary: "The metrics, as Prometheus reads them",
+    details: "On the listener of `server.metrics_listen`, together with `/healthz` and `/readyz`. Without that setting, on the \
+        public listener in the development profile and nowhere in production.",
+    problems: &[Problem::NotFound],
+    ..Told::NOTHING
+};
 
 pub async fn metrics(state: web::Data<State>) -> Sent<Metrics> {
     Sent::new(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(state.metrics.render()))

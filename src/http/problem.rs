@@ -281,6 +281,19 @@ impl Problem {
         of.into_iter().find(|(problem, _)| problem == self).map(|(_, error)| error)
     }
 
+    /// How to prove more, where that helps (RFC 9110, section 11.6.1; the errors are those of RFC 6750, section 3.1, and
+    /// RFC 9470, section 3).
+    pub(super) fn challenge(&self) -> Option<&'static str> {
+        let of = [
+            (Self::Unauthenticated, "Bearer"),
+            (Self::InvalidAccessToken, r#"Bearer error="invalid_token""#),
+            (Self::InvalidClient, r#"Basic realm="oauth", charset="UTF-8""#),
+            (Self::Forbidden, r#"Bearer error="insufficient_scope""#),
+            (Self::SecondFactorRequired, r#"Bearer error="insufficient_user_authentication""#),
+        ];
+        of.into_iter().find(|(problem, _)| problem == self).map(|(_, challenge)| challenge)
+    }
+
     /// Whether it says that the token of the request does not work.
     pub(super) fn refuses_token(&self) -> bool {
         *self == Self::InvalidToken || *self == Self::InvalidAccessToken
@@ -359,14 +372,7 @@ impl Problem {
             // Rounded up: asking at that second must not be too soon again.
             response.insert_header((header::RETRY_AFTER, wait.as_millis().div_ceil(1000).max(1).to_string()));
         }
-        if self.status() == StatusCode::UNAUTHORIZED {
-            let challenge = if *self == Self::InvalidAccessToken {
-                r#"Bearer error="invalid_token""#
-            } else if *self == Self::InvalidClient {
-                r#"Basic realm="oauth", charset="UTF-8""#
-            } else {
-                "Bearer"
-            };
+        if let Some(challenge) = self.challenge() {
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         if let Self::MethodNotAllowed(methods) = self {

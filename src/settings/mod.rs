@@ -67,6 +67,8 @@ pub struct Settings {
     pub profile: Profile,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Where the listener for operators, with the metrics, listens; none for no such listener.
+    pub metrics_listen: Option<SocketAddr>,
     /// How many worker threads serve requests; 0 for one a core.
     pub workers: usize,
     /// The database; none for a private one.
@@ -131,6 +133,8 @@ pub struct HttpPolicy {
     pub proxies: Proxies,
     /// Whether the document of the API is served, and the page to read it.
     pub docs: bool,
+    /// Whether the metrics are on the public listener.
+    pub metrics: bool,
 }
 
 impl HttpPolicy {
@@ -183,8 +187,9 @@ impl Sources {
         let unset = raw.database.url.is_none() && keyring.is_none();
         let profile = raw.profile.unwrap_or(if unset { Profile::Development } else { Profile::Production });
         let development = profile == Profile::Development;
-        let resolved = raw.server.listen.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-        let listen = resolved.ok_or_else(|| invalid("server.listen", "is not host:port"))?;
+        let listen = socket("server.listen", &raw.server.listen)?;
+        let metrics_listen =
+            raw.server.metrics_listen.map(|listen| socket("server.metrics_listen", &listen)).transpose()?;
         if development && !listen.ip().is_loopback() {
             return Err(invalid(
                 "server.listen",
@@ -222,6 +227,7 @@ impl Sources {
             cookies: raw.browsers.cookies,
             proxies: proxies(raw.server.trusted_proxies, raw.server.forwarded)?,
             docs: raw.server.docs.unwrap_or(development),
+            metrics: development && metrics_listen.is_none(),
         };
         let access_lifetime = seconds(raw.tokens.access_lifetime);
         if !(30..=3600).contains(&raw.tokens.access_lifetime) {
@@ -233,6 +239,7 @@ impl Sources {
         Ok(Settings {
             profile,
             listen,
+            metrics_listen,
             workers: raw.server.workers,
             database: raw.database.url.map(DatabaseUrl),
             migration: raw.database.migration_url.map(DatabaseUrl),
@@ -275,6 +282,11 @@ impl Sources {
 
 pub(crate) fn invalid(setting: impl Into<Cow<'static, str>>, problem: &str) -> SettingsError {
     SettingsError::Invalid { setting: setting.into(), problem: problem.to_owned() }
+}
+
+fn socket(setting: &'static str, text: &str) -> Result<SocketAddr, SettingsError> {
+    let resolved = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    resolved.ok_or_else(|| invalid(setting, "is not host:port"))
 }
 
 fn keyring(raw: RawKeyring) -> Result<Option<KeyringSource>, SettingsError> {

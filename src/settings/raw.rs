@@ -39,6 +39,7 @@ raw_section!(Raw {
 });
 raw_section!(RawServer {
     listen: String,
+    metrics_listen: Option<String>,
     workers: usize,
     public_url: Option<String>,
     trusted_proxies: Option<Words>,

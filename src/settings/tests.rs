@@ -39,6 +39,21 @@ fn the_document_of_the_api_is_not_served_in_production_unless_it_is_asked_for() 
 }
 
 #[test]
+fn metrics_are_on_the_public_listener_in_development_only_and_only_without_one_of_their_own() {
+    let of_their_own = ("COUNTERFOIL__SERVER__METRICS_LISTEN", "127.0.0.1:9000");
+    let production = [&PRODUCTION[..], &MAIL[..]].concat();
+    for (environment, public, listens) in [
+        (vec![], true, false),
+        (vec![of_their_own], false, true),
+        (production.clone(), false, false),
+        ([&production[..], &[of_their_own]].concat(), false, true),
+    ] {
+        let settings = read(&environment).expect("valid");
+        assert_eq!((settings.http.metrics, settings.metrics_listen.is_some()), (public, listens));
+    }
+}
+
+#[test]
 fn the_environment_sets_numbers_texts_and_short_names() {
     let settings = read(&[
         ("COUNTERFOIL__CODES__LIFETIME", "120"),
@@ -68,6 +83,7 @@ fn a_value_that_does_not_fit_is_an_error_that_names_the_setting() {
         ("COUNTERFOIL__NOTHING__HERE", "60", "nothing"),
         ("COUNTERFOIL_LISTEN", "0.0.0.0:8000", "server.listen"),
         ("COUNTERFOIL_LISTEN", "localhost", "server.listen"),
+        ("COUNTERFOIL__SERVER__METRICS_LISTEN", "9000", "server.metrics_listen"),
         ("COUNTERFOIL_PROFILE", "staging", "profile"),
         ("COUNTERFOIL_PROFILE", "production", "database.url"),
         ("DATABASE_URL", "postgresql://localhost/x", "keyring.file"),

@@ -10,7 +10,6 @@ use counterfoil::settings::Sources;
 use counterfoil::tokens::AccessKeys;
 use counterfoil_domain::values::AccountId;
 use counterfoil_projections::profile::Profile;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -91,7 +90,7 @@ async fn a_program_that_embeds_the_service_makes_claims_of_its_own() {
         [("server.listen", "127.0.0.1:0"), ("server.workers", "1"), ("identifiers.default_region", "IR")];
     let flags = flags.into_iter().map(|(key, value)| (key, value.to_owned()));
     let settings = Sources::read(None, std::iter::empty(), flags).unwrap().check().unwrap();
-    let metrics = PrometheusBuilder::new().build_recorder().handle();
+    let metrics = counterfoil::telemetry::prometheus().build_recorder().handle();
     let gateways = Gateways::new(&settings.delivery, [], app.clock.clone()).unwrap();
     let mut state =
         State::new(&settings, &app.database.url, &app.keyring, gateways, app.clock.clone(), metrics).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
 use actix_web::{HttpRequest, web};
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBody;
@@ -247,7 +247,7 @@ fn refusal(problems: &[Problem]) -> ResponseBuilder {
     if problems.iter().any(|problem| problem.retry_after().is_some()) {
         response = response.header_ref("Retry-After", Ref::new("#/components/headers/RetryAfter"));
     }
-    if problems.iter().any(|problem| problem.status() == StatusCode::UNAUTHORIZED) {
+    if problems.iter().any(|problem| problem.challenge().is_some()) {
         response = response.header_ref("WWW-Authenticate", Ref::new("#/components/headers/Authenticate"));
     }
     response

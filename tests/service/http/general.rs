@@ -521,6 +521,44 @@ async fn the_process_and_its_readiness_can_be_asked_for() {
 }
 
 #[tokio::test]
+async fn the_listener_for_operators_has_the_metrics_and_none_of_the_api_and_the_public_one_no_metrics() {
+    let app = TestApp::with(&[("server.metrics_listen", "127.0.0.1:0")]).await;
+    let operators = app.operators.clone().unwrap();
+    for path in ["/metrics", "/metrics/", "/healthz", "/readyz"] {
+        let answer = Api::send(operators.request(Method::GET, path)).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("cache-control")),
+            (200, Some("no-store")),
+            "{path}"
+        );
+    }
+    for path in ["/accounts/login/", "/admin/accounts/", "/openapi.json", "/docs/", "/oauth/introspect"] {
+        let (host, path) = (operators.address(), path);
+        let answer = reqwest::get(format!("http://{host}{path}")).await.unwrap();
+        assert_eq!(answer.status(), 404, "{path}");
+    }
+    Api::send(app.api.request(Method::GET, "/metrics")).await.is_problem(404, "not_found");
+    for path in ["/healthz", "/readyz"] {
+        Api::send(app.api.request(Method::GET, path)).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_403_says_what_is_missing_as_the_standards_have_it() {
+    let (app, access) = start().await;
+    let admin = app.admin("+989130000001").await;
+    let refused = app.api.get("/admin/accounts/", &access).await;
+    refused.is_problem(403, "forbidden");
+    assert_eq!(refused.header("www-authenticate"), Some(r#"Bearer error="insufficient_scope""#));
+    app.wait(601);
+    let access = app.api.refresh(&admin.refresh).await.ok()["access_token"].as_str().unwrap().to_owned();
+    let refused = app.api.ask(Method::POST, "/admin/projections/profiles/rebuild/", &access, json!({})).await;
+    refused.is_problem(403, "second_factor_required");
+    let expected = r#"Bearer error="insufficient_user_authentication""#;
+    assert_eq!(refused.header("www-authenticate"), Some(expected));
+}
+
+#[tokio::test]
 async fn a_service_whose_schema_is_not_current_is_alive_and_not_ready() {
     let app = TestApp::start().await;
     app.database.connect().await.batch_execute("DELETE FROM _sqlx_migrations").await.unwrap();

@@ -15,7 +15,6 @@ use counterfoil::keyring::Keyring;
 use counterfoil::personal_data::PersonalData;
 use counterfoil::settings::{DatabaseUrl, Sources};
 use counterfoil_domain::values::{AccountId, Role};
-use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::{Api, Authenticator, ManualClock, Proxy, SignedIn, TestDatabase};
 
@@ -26,6 +25,8 @@ pub struct TestApp {
     pub keyring: Keyring,
     pub database: Arc<TestDatabase>,
     pub state: Arc<State>,
+    /// The listener for operators, where the settings have one.
+    pub operators: Option<Api>,
     authenticators: Arc<Mutex<HashMap<AccountId, Authenticator>>>,
     handle: ServerHandle,
 }
@@ -99,14 +100,15 @@ impl TestApp {
         let flags = flags.iter().chain(settings).map(|(key, value)| (*key, (*value).to_owned()));
         let settings = Sources::read(file, std::iter::empty(), flags).unwrap().check().unwrap();
 
-        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let metrics = counterfoil::telemetry::prometheus().build_recorder().handle();
         let gateways = Gateways::new(&settings.delivery, [], clock.clone()).unwrap();
         let state = State::new(&settings, url, &keyring, gateways, clock.clone(), metrics).unwrap();
         let application = Application::build(&settings, state).unwrap();
         let (address, handle, state) = (application.address(), application.handle(), application.state());
+        let operators = application.metrics_address().map(Api::new);
         tokio::spawn(application.run());
         let authenticators = Arc::default();
-        Self { api: Api::new(address), clock, keyring, database, state, authenticators, handle }
+        Self { api: Api::new(address), clock, keyring, database, state, operators, authenticators, handle }
     }
 
     /// Moves the service's time on.
