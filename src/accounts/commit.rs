@@ -6,8 +6,8 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{ReleaseIdentifier, RequestOtp, ResendOtp, VerifyOtp};
-use counterfoil_domain::user_account::{Refusal, UserAccount, UserAccountCommand, UserAccountEvent};
-use counterfoil_domain::values::{AccountId, Client};
+use counterfoil_domain::user_account::{Passed, Refusal, UserAccount, UserAccountCommand, UserAccountEvent};
+use counterfoil_domain::values::{AccountId, Client, Role};
 use cqrs_es::Aggregate as _;
 use cqrs_es::event_sink::EventSink;
 use tokio::sync::OwnedMutexGuard;
@@ -15,7 +15,8 @@ use tokio::sync::OwnedMutexGuard;
 use super::{Accounts, AccountsError, Done, Origin, TIME_LIMIT};
 use crate::database::DatabaseError;
 use crate::entropy;
-use crate::journal::{Address, Commit, JournalError, Loaded, Verdict};
+use crate::journal::{Address, Authority, Commit, JournalError, Loaded, Verdict};
+use crate::tokens::Token;
 
 impl Accounts {
     /// Does what somebody asks of an account.
@@ -30,8 +31,21 @@ impl Accounts {
     }
 
     /// Decides and appends, again while others are faster, until the time limit.
-    pub(super) async fn execute(
+    pub(super) fn execute(
         &self,
+        address: Address,
+        origin: &Origin,
+        at: DateTime<Utc>,
+        command: UserAccountCommand,
+    ) -> impl Future<Output = Result<Done, AccountsError>> {
+        self.execute_as(None, address, origin, at, command)
+    }
+
+    /// The same for an administrator, as long as the session of that token may do it: what takes the role, the session or
+    /// the second factor at the same moment, on whatever node, happens before or after it as a whole.
+    pub(super) async fn execute_as(
+        &self,
+        administrator: Option<Token>,
         address: Address,
         origin: &Origin,
         at: DateTime<Utc>,
@@ -41,7 +55,7 @@ impl Accounts {
             // On this node, commands for one account run one after another: racing them would only waste the work of
             // all but one. Between nodes the database decides.
             let (_turn, mut loaded) = self.turn(&address, at).await?;
-            (|| self.attempt(&address, loaded.take(), origin, at, command.clone()))
+            (|| self.attempt(&address, loaded.take(), administrator, origin, at, command.clone()))
                 .retry(backoff())
                 .when(|error| matches!(error, AccountsError::Busy))
                 .await
@@ -77,10 +91,15 @@ impl Accounts {
         &self,
         address: &Address,
         loaded: Option<Loaded>,
+        administrator: Option<Token>,
         origin: &Origin,
         at: DateTime<Utc>,
         command: UserAccountCommand,
     ) -> Result<Done, AccountsError> {
+        let authority = match administrator {
+            Some(token) => Some(self.authority(token, at).await?),
+            None => None,
+        };
         let mut loaded = match loaded {
             Some(loaded) => loaded,
             None => until_available(|| self.journal.load(address, at)).await?,
@@ -115,7 +134,8 @@ impl Accounts {
         let request = Some(origin.request.as_str());
         let personal_data = self.journal.personal_data();
         let commit = Commit::new(id, request, loaded, state, events.clone(), messages, personal_data);
-        let Some(commit) = commit.map(Arc::new) else { return done(events, None) };
+        let commit = commit.map(|commit| Arc::new(commit.on_authority(authority)));
+        let Some(commit) = commit else { return done(events, None) };
         // Sent again as it is while it is in doubt: deciding again before it is settled could do it twice.
         let answer = self.journal.outages().expect_answer(commit.decided_at());
         match until_available(|| self.journal.append(&commit)).await? {
@@ -139,6 +159,14 @@ impl Accounts {
         }
     }
 
+    /// The administrator's account as it stands, where the session of that token may do what administrators do.
+    async fn authority(&self, token: Token, at: DateTime<Utc>) -> Result<Authority, AccountsError> {
+        let address = Address::Account(token.account);
+        let head = until_available(|| self.journal.load_anew(&address, at)).await?.head;
+        head.state.may(token.session, Role::Admin, Passed::Lately, at)?;
+        Ok(Authority { account: head.account, version: head.version })
+    }
+
     /// Sees to it that nobody has the identifier that an event makes the account's. Nobody but who has proved that it is
     /// his comes this far.
     async fn make_way(
@@ -156,7 +184,7 @@ impl Accounts {
         let address = Address::Identifier(identifier.clone());
         let holder = until_available(|| self.journal.load_anew(&address, at)).await?;
         let release = ReleaseIdentifier { at, identifier, client: origin.client.clone() };
-        Box::pin(self.attempt(&address, Some(holder), origin, at, release.into())).await?;
+        Box::pin(self.attempt(&address, Some(holder), None, origin, at, release.into())).await?;
         Ok(())
     }
 

@@ -32,7 +32,8 @@ use crate::limits::{Limits, LimitsError};
 use crate::notices::Notices;
 use crate::tokens::{IssuedTokens, Token, Tokens};
 
-pub use staff::Intervening;
+pub(crate) use staff::lack;
+pub use staff::{Intervener, Intervening};
 
 /// How long a command may take, however often it is tried: the caller of an outage hears of it within the second.
 const TIME_LIMIT: Duration = Duration::from_millis(900);

@@ -8,7 +8,7 @@ use counterfoil_domain::user_account::commands::{
     ChangeRoles, DenyAccess, EndSession, Intervention, OrderRebuild, ReadAudit, ReinstateAccount,
     RemoveSecondFactor, SignOutAccount, SuspendAccount,
 };
-use counterfoil_domain::user_account::{Actor, Lack, UserAccount, UserAccountCommand};
+use counterfoil_domain::user_account::{Actor, Lack, Refusal, UserAccount, UserAccountCommand};
 use counterfoil_domain::values::{AccountId, Client, Reason, Role, SessionId};
 
 use super::commit::{late, until_available};
@@ -16,11 +16,25 @@ use super::{Accounts, AccountsError, Origin, TIME_LIMIT};
 use crate::journal::Address;
 use crate::tokens::Token;
 
-/// Who intervenes in somebody's account, why, and in which request.
+/// Who intervenes in the account of another person.
+#[derive(Clone, Debug)]
+pub enum Intervener {
+    /// The operator, by the command line on the server.
+    Operator,
+    /// An administrator, by an access token.
+    Administrator {
+        /// The token.
+        token: Token,
+        /// The method and route of the request, for the record of a denial.
+        action: String,
+    },
+}
+
+/// Who intervenes in the account of another person, why, and in which request.
 #[derive(Clone, Debug)]
 pub struct Intervening {
     /// Who.
-    pub by: Actor,
+    pub by: Intervener,
     /// Why.
     pub reason: Option<Reason>,
     /// In which request.
@@ -33,15 +47,17 @@ impl Intervening {
         let nowhere = Client { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), user_agent: None, device_name: None };
         let request = "command-line".to_owned();
         let origin = Origin { client: nowhere, request, languages: String::new(), shown: None };
-        Self { by: Actor::Operator, reason, origin }
+        Self { by: Intervener::Operator, reason, origin }
     }
 
     fn at(&self, at: DateTime<Utc>) -> Intervention {
-        let client = match self.by {
-            Actor::Operator => None,
-            Actor::Account(_) => Some(self.origin.client.clone()),
+        let (by, client) = match &self.by {
+            Intervener::Operator => (Actor::Operator, None),
+            Intervener::Administrator { token, .. } => {
+                (Actor::Account(token.account), Some(self.origin.client.clone()))
+            }
         };
-        Intervention { at, by: self.by, reason: self.reason.clone(), client }
+        Intervention { at, by, reason: self.reason.clone(), client }
     }
 }
 
@@ -182,8 +198,40 @@ impl Accounts {
         who: Intervening,
         command: impl FnOnce(Intervention) -> UserAccountCommand,
     ) -> Result<(), AccountsError> {
-        let at = self.clock.now();
-        self.execute(Address::Account(account), &who.origin, at, command(who.at(at))).await?;
-        Ok(())
+        let (at, address) = (self.clock.now(), Address::Account(account));
+        let command = command(who.at(at));
+        let Intervener::Administrator { token, action } = who.by else {
+            self.execute(address, &who.origin, at, command).await?;
+            return Ok(());
+        };
+        let done = self.execute_as(Some(token), address, &who.origin, at, command).await;
+        if let Err(AccountsError::Refused(refusal)) = done
+            && let Some(lacks) = lack(refusal)
+        {
+            self.deny_access(token, action, (Role::Admin, lacks), who.origin).await?;
+        }
+        done.map(drop)
+    }
+}
+
+/// What is missing where something is denied; nothing where it is refused for another reason.
+pub fn lack(refusal: Refusal) -> Option<Lack> {
+    match refusal {
+        Refusal::RoleMissing => Some(Lack::Role),
+        Refusal::SecondFactorMissing => Some(Lack::SecondFactor),
+        Refusal::CodeTooSoon { .. }
+        | Refusal::CodeQuotaSpent { .. }
+        | Refusal::NoPendingCode
+        | Refusal::InvalidCode
+        | Refusal::TooManyTries { .. }
+        | Refusal::TooManyRefreshes { .. }
+        | Refusal::DeviceLimitReached
+        | Refusal::UnknownDevice
+        | Refusal::SpentToken
+        | Refusal::IdentifierTaken
+        | Refusal::UnknownAccount
+        | Refusal::OwnAccount
+        | Refusal::NoSecondFactor
+        | Refusal::SessionEnded => None,
     }
 }

@@ -10,13 +10,13 @@ use counterfoil_domain::values::AccountId;
 use counterfoil_projections::profile::Profile;
 use counterfoil_projections::{ALL, Changes, Stream};
 use cqrs_es::Aggregate as _;
-use deadpool_postgres::Client;
+use deadpool_postgres::{Client, GenericClient};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::outages::CommitOutages;
-use super::{Commit, STATE_FORMAT};
-use crate::database::DatabaseError;
+use super::{Authority, Commit, STATE_FORMAT};
+use crate::database::{Database, DatabaseError};
 use crate::group::Ask;
 
 /// What became of a commit.
@@ -53,14 +53,7 @@ impl Ask for Append {
     async fn ask(&self, connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<Verdict>, DatabaseError> {
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         metrics::histogram!("counterfoil_commits_in_a_batch").record(commits.len() as f64);
-        let sent_at = Instant::now();
-        let verdicts = settle(connection, commits).await;
-        match &verdicts {
-            Ok(_) => self.outages.acknowledged(sent_at.elapsed()),
-            Err(DatabaseError::Unavailable(_)) => self.outages.failed(sent_at.elapsed()),
-            Err(DatabaseError::Refused(_)) => {}
-        }
-        verdicts
+        self.noting_outages(settle(connection, commits)).await
     }
 
     /// One statement changes one row once.
@@ -73,6 +66,34 @@ impl Ask for Append {
     }
 }
 
+impl Append {
+    /// Appends a commit that happens by another account's authority, in a transaction of its own. Within one statement two
+    /// commits do not see each other, so two that take each other's authority would both happen.
+    pub(super) async fn by_authority(
+        &self,
+        database: &Database,
+        commit: &Arc<Commit>,
+        authority: Authority,
+    ) -> Result<Verdict, DatabaseError> {
+        let mut connection = database.connection().await.inspect_err(|_| self.not_connected())?;
+        self.noting_outages(settle_by_authority(&mut connection, commit, authority)).await
+    }
+
+    async fn noting_outages<T>(
+        &self,
+        sending: impl Future<Output = Result<T, DatabaseError>>,
+    ) -> Result<T, DatabaseError> {
+        let sent_at = Instant::now();
+        let answer = sending.await;
+        match &answer {
+            Ok(_) => self.outages.acknowledged(sent_at.elapsed()),
+            Err(DatabaseError::Unavailable(_)) => self.outages.failed(sent_at.elapsed()),
+            Err(DatabaseError::Refused(_)) => {}
+        }
+        answer
+    }
+}
+
 /// Sends the commits, and tells what became of each.
 async fn settle(connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<Verdict>, DatabaseError> {
     let mut committed = send(connection, commits).await?;
@@ -80,14 +101,42 @@ async fn settle(connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<Verd
     for commit in commits {
         verdicts.push(match committed.remove(&commit.account.0) {
             Some(profile) => Verdict::Committed(profile),
-            None if is_on_record(connection, commit).await? => {
-                wait_for_replication(connection, commit.account).await?;
-                Verdict::Committed(None)
-            }
-            None => Verdict::Stale,
+            None => unless_on_record(connection, commit).await?,
         });
     }
     Ok(verdicts)
+}
+
+/// Locks both heads, in the order in which every statement locks heads, and sends the commit if both are as it expects.
+async fn settle_by_authority(
+    connection: &mut Client,
+    commit: &Arc<Commit>,
+    authority: Authority,
+) -> Result<Verdict, DatabaseError> {
+    let transaction = connection.transaction().await?;
+    let (accounts, versions) =
+        ([commit.account.0, authority.account.0], [commit.expected_version, authority.version]);
+    let lock = transaction.prepare_cached(include_str!("sql/lock_heads.sql")).await?;
+    let all_locked: bool =
+        transaction.query_one(&lock, &[&accounts.as_slice(), &versions.as_slice()]).await?.get(0);
+    if all_locked
+        && let Some(profile) =
+            send(&transaction, std::slice::from_ref(commit)).await?.remove(&commit.account.0)
+    {
+        transaction.commit().await?;
+        return Ok(Verdict::Committed(profile));
+    }
+    transaction.rollback().await?;
+    unless_on_record(connection, commit).await
+}
+
+/// What became of a commit that was found stale: it may have happened before, and its answer got lost.
+async fn unless_on_record(connection: &Client, commit: &Commit) -> Result<Verdict, DatabaseError> {
+    if !is_on_record(connection, commit).await? {
+        return Ok(Verdict::Stale);
+    }
+    wait_for_replication(connection, commit.account).await?;
+    Ok(Verdict::Committed(None))
 }
 
 /// Waits until what can be read of an account is as durable as a commit is: by one write that changes nothing of its head.
@@ -114,7 +163,7 @@ async fn is_on_record(connection: &Client, commit: &Commit) -> Result<bool, Data
 
 /// The accounts whose commits happened, with their profiles where those changed.
 async fn send(
-    connection: &Client,
+    connection: &impl GenericClient,
     commits: &[Arc<Commit>],
 ) -> Result<HashMap<Uuid, Option<Profile>>, DatabaseError> {
     let columns = Columns::of(commits);

@@ -24,6 +24,8 @@ use crate::personal_data::{AccountKeys, PersonalData, Scope, WrappedKey};
 pub struct Commit {
     pub(super) account: AccountId,
     pub(super) expected_version: i64,
+    /// The account by whose authority it happens, as it stood when it was asked whether it may.
+    pub(super) authority: Option<Authority>,
     pub(super) metadata: String,
     pub(super) rows: Vec<EventRow>,
     pub(super) state: Vec<u8>,
@@ -36,6 +38,15 @@ pub struct Commit {
     pub(super) events: Vec<Recorded<UserAccountEvent>>,
     /// The account once it has happened.
     pub(super) after: Arc<Head>,
+}
+
+/// Another account at a version, which a commit builds on as it builds on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// The account.
+    pub account: AccountId,
+    /// How many events it had.
+    pub version: i64,
 }
 
 /// A row of `events`, as it is written and hashed.
@@ -104,6 +115,7 @@ impl Commit {
         Some(Self {
             account,
             expected_version: version,
+            authority: None,
             metadata,
             rows,
             state: keys.seal(Scope::Person, &state_place(new_version), &state),
@@ -118,6 +130,11 @@ impl Commit {
                 .collect(),
             after: Arc::new(Head { account, version: new_version, state, leaf, keys }),
         })
+    }
+
+    /// The same, to happen only while that account is at that version too.
+    pub fn on_authority(self, authority: Option<Authority>) -> Self {
+        Self { authority, ..self }
     }
 
     /// When it was decided.

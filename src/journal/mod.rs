@@ -36,7 +36,7 @@ use crate::response_delay::RoundTripTimes;
 
 use append::Append;
 pub use append::Verdict;
-pub use commit::Commit;
+pub use commit::{Authority, Commit};
 pub use leaf::Leaf;
 use load::{LoadByAccount, LoadByLookup, StoredHead};
 pub use outages::CommitOutages;
@@ -300,7 +300,13 @@ impl Journal {
     pub async fn append(&self, commit: &Arc<Commit>) -> Result<Verdict, JournalError> {
         // Nothing is remembered while it is in doubt.
         self.shared.heads.remove(&commit.account);
-        let verdict = self.shared.append_times.measure(self.appends.ask(commit.clone())).await?;
+        let verdict = match commit.authority {
+            None => self.shared.append_times.measure(self.appends.ask(commit.clone())).await?,
+            Some(authority) => {
+                let append = Append { outages: self.shared.outages.clone() };
+                Box::pin(append.by_authority(&self.database, commit, authority)).await?
+            }
+        };
         if verdict.is_committed() {
             self.shared.heads.insert(commit.account, commit.after.clone());
             if let Some((lookup, _)) = &commit.reservation {

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use counterfoil_domain::values::Role;
+use futures_util::future::{join, join_all};
+use reqwest::Method;
+use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Node, Proxy, RedisServer, TestDatabase};
+use crate::support::{Answer, Api, Node, Proxy, RedisServer, SignedIn, TestDatabase};
 
 const PHONE: &str = "+989121234567";
 
@@ -281,4 +284,84 @@ async fn of_a_hundred_logins_and_resends_at_once_one_sends_a_message() {
         .await;
     assert!(answers.iter().all(|answer| answer.status != 200), "{answers:?}");
     assert_eq!(cluster.database.value::<i64>(messages).await, 1);
+}
+
+/// What an administrator does to another one: the last part of the path, and the body.
+type Deed = (&'static str, fn() -> Value);
+
+const TAKE_ROLES: Deed = ("roles", || json!({"roles": []}));
+const SUSPEND: Deed = ("suspend", || json!({"reason": "fraud"}));
+
+impl Cluster {
+    /// Two administrators, each signed in on a node of their own.
+    async fn administrators(&self, numbers: [&str; 2]) -> [SignedIn; 2] {
+        let environment = [("DATABASE_URL", self.database.url.0.as_str())];
+        let staff = |n: usize| self.nodes[n].staff(&self.folder, &environment, numbers[n], Role::Admin);
+        [staff(0).await, staff(1).await]
+    }
+
+    /// Lets each do a deed to the other at once, each on their own node.
+    async fn against_each_other(&self, staff: &[SignedIn; 2], deeds: [Deed; 2]) -> [Answer; 2] {
+        let act = async |n: usize| {
+            let (what, body) = deeds[n];
+            let path = format!("/admin/accounts/{}/{what}/", staff[1 - n].account());
+            loop {
+                let answer = self.nodes[n].api.ask(Method::POST, &path, &staff[n].access, body()).await;
+                if answer.status != 503 {
+                    return answer;
+                }
+            }
+        };
+        let (one, other) = join(act(0), act(1)).await;
+        [one, other]
+    }
+}
+
+/// Rounds: few by default, as many as `COUNTERFOIL_ROLE_ROUNDS` says.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_administrators_who_take_each_others_role_at_once_one_stays() {
+    let rounds = std::env::var("COUNTERFOIL_ROLE_ROUNDS").map_or(5, |rounds| rounds.parse().unwrap());
+    let cluster = Cluster::far_from_the_database("far-roles", FAR, &[]).await;
+    let staff = cluster.administrators(["+989130000001", "+989130000002"]).await;
+    let mut won = [0, 0];
+    for round in 0..rounds {
+        let answers = cluster.against_each_other(&staff, [TAKE_ROLES, TAKE_ROLES]).await;
+        let winner = usize::from(answers[1].status == 204);
+        let [stays, leaves] = [&staff[winner], &staff[1 - winner]];
+        assert_eq!(answers[winner].status, 204, "round {round}: {answers:?}");
+        answers[1 - winner].is_problem(403, "forbidden");
+        won[winner] += 1;
+        let api = &cluster.nodes[1 - winner].api;
+        api.get("/admin/accounts/", &leaves.access).await.is_problem(403, "forbidden");
+        for (what, body) in [TAKE_ROLES, SUSPEND] {
+            let own = format!("/admin/accounts/{}/{what}/", stays.account());
+            api.ask(Method::POST, &own, &stays.access, body()).await.is_problem(409, "own_account");
+        }
+        let back = format!("/admin/accounts/{}/roles/", leaves.account());
+        let given = api.ask(Method::POST, &back, &stays.access, json!({"roles": ["admin"]})).await;
+        assert_eq!(given.status, 204, "round {round}: {given:?}");
+    }
+    println!("{rounds} rounds, won on each node: {won:?}");
+    let denied = "SELECT count(*) FROM events
+         WHERE payload->'fact'->'AccessDenied'->>'action' = 'POST /admin/accounts/{id}/roles'";
+    assert!(cluster.database.value::<i64>(denied).await > 0, "what the loser was denied is on record");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_administrators_who_suspend_each_other_at_once_leave_one_of_them() {
+    let cluster = Cluster::far_from_the_database("far-suspensions", FAR, &[]).await;
+    for (n, deeds) in [[SUSPEND, SUSPEND], [SUSPEND, TAKE_ROLES]].into_iter().enumerate() {
+        let numbers = [format!("+98913000001{n}"), format!("+98913000002{n}")];
+        let staff = cluster.administrators([&numbers[0], &numbers[1]]).await;
+        let answers = cluster.against_each_other(&staff, deeds).await;
+        let winner = usize::from(answers[1].status == 204);
+        assert_eq!(answers[winner].status, 204, "{answers:?}");
+        match deeds[winner].0 {
+            "suspend" => answers[1 - winner].is_problem(401, "invalid_access_token"),
+            _ => answers[1 - winner].is_problem(403, "forbidden"),
+        }
+        for node in &cluster.nodes {
+            node.api.get("/admin/accounts/", &staff[winner].access).await.ok();
+        }
+    }
 }

@@ -5,13 +5,13 @@ use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use counterfoil_domain::user_account::{Actor, Lack, Passed, Refusal};
+use counterfoil_domain::user_account::Passed;
 use counterfoil_domain::values::{AccountId, Reason, Role};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
 use super::{Caller, Peer, caller};
-use crate::accounts::{AccountsError, Intervening, Origin};
+use crate::accounts::{AccountsError, Intervener, Intervening, Origin, lack};
 use crate::app::State;
 use crate::http::Problem;
 use crate::http::document::{Described, Operation};
@@ -49,6 +49,7 @@ pub struct Staff<R, T> {
     pub origin: Origin,
     /// What he asks.
     pub asked: T,
+    action: String,
     role: PhantomData<R>,
 }
 
@@ -65,7 +66,8 @@ impl<R, T> Staff<R, T> {
     /// What he asks, and himself, who does it for a reason.
     pub fn intervening<U>(self, read: impl FnOnce(T) -> (U, Option<Reason>)) -> (U, Intervening) {
         let (asked, reason) = read(self.asked);
-        (asked, Intervening { by: Actor::Account(self.account), reason, origin: self.origin })
+        let by = Intervener::Administrator { token: self.token, action: self.action };
+        (asked, Intervening { by, reason, origin: self.origin })
     }
 }
 
@@ -98,6 +100,7 @@ impl<R: Needed, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for 
                 token,
                 origin,
                 asked: asked.await.map_err(Into::into)?,
+                action,
                 role: PhantomData,
             })
         }
@@ -110,28 +113,6 @@ impl<R: Needed, T: Described> Described for Staff<R, T> {
         caller::describe(operation, &[R::ROLE.as_str()]);
         operation.problems([Problem::Forbidden, Problem::SecondFactorRequired]);
         T::describe(operation);
-    }
-}
-
-/// What is missing where something is denied; nothing where it is refused for another reason.
-fn lack(refusal: Refusal) -> Option<Lack> {
-    match refusal {
-        Refusal::RoleMissing => Some(Lack::Role),
-        Refusal::SecondFactorMissing => Some(Lack::SecondFactor),
-        Refusal::CodeTooSoon { .. }
-        | Refusal::CodeQuotaSpent { .. }
-        | Refusal::NoPendingCode
-        | Refusal::InvalidCode
-        | Refusal::TooManyTries { .. }
-        | Refusal::TooManyRefreshes { .. }
-        | Refusal::DeviceLimitReached
-        | Refusal::UnknownDevice
-        | Refusal::SpentToken
-        | Refusal::IdentifierTaken
-        | Refusal::UnknownAccount
-        | Refusal::OwnAccount
-        | Refusal::NoSecondFactor
-        | Refusal::SessionEnded => None,
     }
 }
 
