@@ -22,6 +22,7 @@ enum End {
     LogoutAllOthers,
     DeviceRevoked,
     DeviceLimit,
+    SignedInAgain,
     TokenReuse,
     ClientChanged,
     EndedByAdmin,
@@ -32,12 +33,13 @@ enum End {
 }
 
 impl End {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Logout,
         Self::LogoutAll,
         Self::LogoutAllOthers,
         Self::DeviceRevoked,
         Self::DeviceLimit,
+        Self::SignedInAgain,
         Self::TokenReuse,
         Self::ClientChanged,
         Self::EndedByAdmin,
@@ -53,6 +55,7 @@ impl End {
             | Self::LogoutAll
             | Self::LogoutAllOthers
             | Self::DeviceRevoked
+            | Self::SignedInAgain
             | Self::TokenReuse
             | Self::EndedByAdmin
             | Self::SignedOutByAdmin
@@ -87,6 +90,13 @@ impl End {
             }
             Self::DeviceLimit => {
                 other_device().await;
+                return;
+            }
+            Self::SignedInAgain => {
+                app.wait(60);
+                let code = app.api.login(phone).await.code();
+                let verify = app.api.request(Method::POST, "/accounts/verify/").bearer_auth(&newest.access);
+                Api::send(verify.json(&json!({"phone_number": phone, "code": code}))).await.signed_in();
                 return;
             }
             Self::TokenReuse => {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::commands::UserAccountCommand;
-use super::{Policy, Refusal, UserAccount, UserAccountEvent};
+use super::{Policy, Refusal, Session, UserAccount, UserAccountEvent};
 use crate::values::{
     AuthenticatorId, ChallengeNonce, Client, ClientMark, Identifier, OtpCode, RecoveryBatchId, RecoveryCode,
     SessionId, TimeStep,
@@ -80,6 +80,11 @@ pub trait OtpMatcher: Send + Sync {
 pub trait ClientMarker: Send + Sync {
     /// The mark of a client of that session. That of the same client of another session is another.
     fn mark(&self, session: SessionId, client: &Client) -> ClientMark;
+
+    /// Whether a client is on the device that a session was last used from, whatever its network. Not where that was not kept.
+    fn is_on_device_of(&self, session: &Session, client: &Client) -> bool {
+        session.mark.is_some_and(|mark| mark.device == self.mark(session.id, client).device)
+    }
 }
 
 /// Tells whether codes of a second factor are right, without the domain ever holding the key they are derived with.

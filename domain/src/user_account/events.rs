@@ -502,6 +502,8 @@ pub enum SignOutReason {
     SignedOut,
     /// One device more than allowed signed in, and this one was the least recently used.
     DeviceLimit,
+    /// The device signed in again, presenting a token of the session, which the new one replaces.
+    SignedInAgain,
     /// A spent refresh token of it was presented again: somebody has a copy.
     TokenReuse,
     /// The person ended it from another device.
@@ -526,6 +528,7 @@ impl SignOutReason {
         match self {
             Self::SignedOut => "signed_out",
             Self::DeviceLimit => "device_limit",
+            Self::SignedInAgain => "signed_in_again",
             Self::TokenReuse => "token_reuse",
             Self::DeviceRevoked => "device_revoked",
             Self::SignedOutEverywhere => "signed_out_everywhere",
@@ -540,7 +543,7 @@ impl SignOutReason {
     /// Whether the device may have been its owner's until the end, as far as the reason tells.
     pub(super) fn leaves_device_known(self) -> bool {
         match self {
-            Self::SignedOut | Self::DeviceLimit => true,
+            Self::SignedOut | Self::DeviceLimit | Self::SignedInAgain => true,
             Self::TokenReuse
             | Self::DeviceRevoked
             | Self::SignedOutEverywhere

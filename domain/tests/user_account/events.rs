@@ -169,7 +169,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         let mark = ClientMark { device: 7, network: 65_535 };
         add(format!("ClientChanged {change:?}"), Fact::ClientChanged { session: session(1), change, mark });
     }
-    for reason in every!(SignOutReason: SignedOut, DeviceLimit, TokenReuse, DeviceRevoked, SignedOutEverywhere,
+    for reason in every!(SignOutReason: SignedOut, DeviceLimit, SignedInAgain, TokenReuse, DeviceRevoked, SignedOutEverywhere,
         ClientChanged, IdentifierReplaced, Disowned, EndedByAdmin, Suspended)
     {
         let fact = Fact::LoggedOut { session: session(1), reason, expires_at: at(30 * DAY), by: None };

@@ -33,6 +33,11 @@ fn redeem(seconds: i64, n: u8, s: u8, shown: SessionId) -> VerifyOtp {
     VerifyOtp { shown: Some(shown), ..verify_otp(seconds, code(n), s) }
 }
 
+/// `session(1)` gives way to a new one of its device.
+fn replaced(seconds: i64) -> UserAccountEvent {
+    logged_out(seconds, 1, SignOutReason::SignedInAgain, 10 + 30 * DAY)
+}
+
 /// Signed in by `session(1)` and out again, for that reason.
 fn signed_out(reason: SignOutReason) -> Vec<UserAccountEvent> {
     [signed_in(), vec![logged_out(20, 1, reason, 10 + 30 * DAY)]].concat()
@@ -75,6 +80,7 @@ fn a_session_that_somebody_else_may_have_makes_no_device_known() {
     for (reason, is_known) in [
         (SignOutReason::SignedOut, true),
         (SignOutReason::DeviceLimit, true),
+        (SignOutReason::SignedInAgain, true),
         (SignOutReason::TokenReuse, false),
         (SignOutReason::DeviceRevoked, false),
         (SignOutReason::SignedOutEverywhere, false),
@@ -110,7 +116,7 @@ fn codes_of_strangers_and_of_known_devices_do_not_touch_each_other() {
     given(both.clone()).when(verify_otp(120, code(3), 2).into()).then_expect_events(vec![logged_in(120, 2)]);
     given(both.clone())
         .when(redeem(120, 4, 2, session(1)).into())
-        .then_expect_events(vec![known(logged_in(120, 2))]);
+        .then_expect_events(vec![replaced(120), known(logged_in(120, 2))]);
     given(both.clone())
         .when(ask(165, 5, session(1)).into())
         .then_expect_events(vec![known(otp_request_refused(165, CodeRefused::TooSoon, 170))]);
@@ -130,7 +136,7 @@ fn a_known_device_that_asked_as_a_stranger_goes_on_as_one() {
     let history = [signed_in(), vec![otp_requested_again(100, 3)]].concat();
     given(history.clone())
         .when(redeem(110, 3, 2, session(1)).into())
-        .then_expect_events(vec![logged_in(110, 2)]);
+        .then_expect_events(vec![replaced(110), logged_in(110, 2)]);
     let resend = ResendOtp { shown: Some(session(1)), ..resend_otp(160, 4) };
     given(history).when(resend.into()).then_expect_events(vec![otp_resent(160, 3, 400)]);
 }

@@ -1,7 +1,7 @@
 //! A sign-in from a device or network that the account was not signed in from before says so.
 
 use counterfoil_domain::user_account::commands::VerifyOtp;
-use counterfoil_domain::user_account::{Asker, Fact, UserAccount, UserAccountEvent};
+use counterfoil_domain::user_account::{Asker, Fact, SignOutReason, UserAccount, UserAccountEvent};
 use counterfoil_domain::values::{Client, ClientChange, LanguageTag};
 use cqrs_es::Aggregate as _;
 
@@ -58,7 +58,9 @@ fn a_device_with_a_token_to_show_is_known_wherever_it_is() {
         matches!(expected.fact, Fact::LoggedIn { asker: Asker::Anybody, .. }),
         "the code was a stranger's"
     );
-    given(history).when(shown.into()).then_expect_events(vec![expected]);
+    let replaced = logged_out(110, 1, SignOutReason::SignedInAgain, 10 + 30 * DAY);
+    let replaced = UserAccountEvent { client: Some(elsewhere()), ..replaced };
+    given(history).when(shown.into()).then_expect_events(vec![replaced, expected]);
 }
 
 #[test]

@@ -401,6 +401,55 @@ fn a_lowered_limit_signs_out_all_that_are_too_many() {
         .then_expect_events(expected.chain([logged_in(70, 6)]).collect());
 }
 
+/// The device of `session(s)`, a token of which comes along, redeems a code for `session(6)`.
+fn again_on_device_of(s: u8, seconds: i64, n: u8) -> VerifyOtp {
+    VerifyOtp { shown: Some(session(s)), ..verify_otp(seconds, code(n), 6) }
+}
+
+fn replaced(seconds: i64, s: u8) -> UserAccountEvent {
+    logged_out(seconds, s, SignOutReason::SignedInAgain, i64::from(s) * 10 + 30 * DAY)
+}
+
+#[test]
+fn a_sign_in_that_presents_a_token_of_its_device_replaces_the_session_and_no_other() {
+    for policy in [Policy::default(), denying(), Policy { device_limit: 6, ..Policy::default() }] {
+        given_under(policy, five_devices(60))
+            .when(again_on_device_of(3, 70, 6).into())
+            .then_expect_events(vec![replaced(70, 3), logged_in(70, 6)]);
+    }
+    // From another network it is the same device.
+    let moved = VerifyOtp { client: elsewhere(), ..again_on_device_of(3, 70, 6) };
+    let events = given(five_devices(60)).when(moved.into()).inspect_result().expect("accepted");
+    let ended = events.iter().filter_map(UserAccountEvent::ended_session).map(|(session, _)| session);
+    assert_eq!(ended.collect::<Vec<_>>(), [session(3)]);
+}
+
+#[test]
+fn a_token_from_another_device_or_of_a_session_that_has_ended_replaces_nothing() {
+    let other = VerifyOtp { client: other_browser(), ..again_on_device_of(3, 70, 6) };
+    let events = given(five_devices(60)).when(other.into()).inspect_result().expect("accepted");
+    let ended = events.iter().filter_map(UserAccountEvent::ended_session).map(|(session, _)| session);
+    assert_eq!(ended.collect::<Vec<_>>(), [session(1)], "the least recently used, for there is one too many");
+    given(five_devices(60))
+        .and(vec![logged_out(65, 3, SignOutReason::SignedOut, 30 + 30 * DAY)])
+        .when(again_on_device_of(3, 70, 6).into())
+        .then_expect_events(vec![logged_in(70, 6)]);
+}
+
+#[test]
+fn a_lowered_limit_signs_out_the_others_that_are_too_many_besides_the_replaced_one() {
+    let policy = Policy { device_limit: 2, ..Policy::default() };
+    let expected = [replaced(70, 4), evicted(70, 1, 10 + 30 * DAY), evicted(70, 2, 20 + 30 * DAY)];
+    let expected = expected.into_iter().chain([evicted(70, 3, 30 + 30 * DAY), logged_in(70, 6)]);
+    given_under(policy, five_devices(60))
+        .when(again_on_device_of(4, 70, 6).into())
+        .then_expect_events(expected.collect());
+    let denied = otp_rejected(70, CodeRejected::DeviceLimit, 5, None);
+    given_under(Policy { device_limit: 2, ..denying() }, five_devices(60))
+        .when(again_on_device_of(4, 70, 6).into())
+        .then_expect_events(vec![denied]);
+}
+
 fn denying() -> Policy {
     Policy { device_limit_policy: DeviceLimitPolicy::Deny, ..Policy::default() }
 }

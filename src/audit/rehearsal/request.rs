@@ -11,7 +11,7 @@ use counterfoil_domain::user_account::commands::{
 };
 use counterfoil_domain::user_account::{
     Actor, AnswerTimes, Asker, ClientMarker, CodeAsked, CodeRejected, Fact, FactorRejected, OtpMatcher,
-    Policy, Purpose, SecondFactorMatcher, SecondFactorProof, Services, SignOutReason, UserAccount,
+    Policy, Purpose, SecondFactorMatcher, SecondFactorProof, Services, Session, SignOutReason, UserAccount,
     UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
@@ -38,6 +38,8 @@ pub(super) struct OnRecord {
     right: bool,
     /// The client's mark, by the session.
     marks: Vec<(SessionId, ClientMark)>,
+    /// The session whose token came along from its own device, and which ended with the sign-in.
+    replaced: Option<SessionId>,
     /// What the code of a second factor was, whether or not it had been used.
     proof: Option<SecondFactorProof>,
     /// When the command that this one repeats could first be answered, where an outage kept it from being answered at once.
@@ -77,6 +79,10 @@ impl ClientMarker for OnRecord {
     fn mark(&self, session: SessionId, _: &Client) -> ClientMark {
         let found = self.marks.iter().find(|(its, _)| *its == session);
         found.map_or(ClientMark { device: 0, network: 0 }, |(_, mark)| *mark)
+    }
+
+    fn is_on_device_of(&self, session: &Session, _: &Client) -> bool {
+        self.replaced == Some(session.id)
     }
 }
 
@@ -160,6 +166,7 @@ pub(super) fn of(
         Fact::LoggedIn { session, channel, mark, seen, language, asker, test, .. } => {
             let first = recorded.member().and_then(|member| member.first_session);
             let marks = [mark.map(|mark| (*session, mark)), first.zip(*seen)];
+            let replaced = asked.replaced();
             let command = VerifyOtp {
                 at,
                 identifier: somebody(*channel),
@@ -167,11 +174,11 @@ pub(super) fn of(
                 session: *session,
                 client: nowhere(),
                 language: language.clone(),
-                shown: asked.shown(*asker),
+                shown: replaced.or_else(|| asked.shown(*asker)),
                 test: *test,
             };
             let marks = marks.into_iter().flatten().collect();
-            let on_record = OnRecord { right: true, marks, ..OnRecord::default() };
+            let on_record = OnRecord { right: true, marks, replaced, ..OnRecord::default() };
             Replay::Command { command: command.into(), on_record }
         }
         Fact::IdentifierAdded { channel } | Fact::IdentifierReplaced { channel } => {
@@ -334,7 +341,9 @@ impl Asked<'_> {
             }
             // Which of the two that could have been taken is not on record.
             SignOutReason::ClientChanged => self.refresh(session, None, |newest| newest),
-            SignOutReason::DeviceLimit | SignOutReason::Suspended => Replay::AsItWas,
+            SignOutReason::DeviceLimit | SignOutReason::SignedInAgain | SignOutReason::Suspended => {
+                Replay::AsItWas
+            }
         }
     }
 
@@ -443,6 +452,15 @@ impl Asked<'_> {
             self.commit.iter().any(|event| event.ended_session().is_some_and(|(ended, _)| ended == session))
         };
         self.recorded.live_sessions(self.at).map(|session| session.id).find(|session| !ended(*session))
+    }
+
+    /// The session that the sign-in replaced, as the rehearsal names it, if it is live there.
+    fn replaced(&self) -> Option<SessionId> {
+        let replaced = self.commit.iter().find_map(|event| {
+            let Fact::LoggedOut { session, reason, .. } = event.fact else { return None };
+            (reason == SignOutReason::SignedInAgain).then_some(session)
+        });
+        self.live(replaced?)
     }
 
     /// The session of a token that came along is not on record, only that the account knew it.

@@ -39,7 +39,8 @@ pub struct SignedIn {
 pub const POST: Told = Told {
     id: "signIn",
     summary: "Redeem a code",
-    details: "A code that is wrong, expired, used up or was never asked for is answered alike.",
+    details: "A code that is wrong, expired, used up or was never asked for is answered alike. A device that presents a token of \
+        its live session gets a new session in its place.",
     problems: &[
         Problem::InvalidCode,
         Problem::TooManyTries(A_MINUTE),

@@ -210,10 +210,19 @@ async fn busy(app: &TestApp) {
         api.resend(&phone).await.ok();
         let first = api.verify(&phone, &first).await.signed_in();
         app.wait(60);
-        let login = api.request(Method::POST, "/accounts/login/").bearer_auth(&first.access);
-        let again = Api::send(login.json(&json!({"phone_number": phone}))).await.code();
-        let verify = api.request(Method::POST, "/accounts/verify/").bearer_auth(&first.access);
-        let second = Api::send(verify.json(&json!({"phone_number": phone, "code": again}))).await.signed_in();
+        // On another device by a token of the first one; some sign in there again, which replaces the session.
+        let presenting = async |token: &str| {
+            let login = api.request(Method::POST, "/accounts/login/").bearer_auth(token);
+            let code = Api::send(login.json(&json!({"phone_number": phone}))).await.code();
+            let verify = api.request(Method::POST, "/accounts/verify/").header("user-agent", "Another/1.0");
+            let verify = verify.bearer_auth(token).json(&json!({"phone_number": phone, "code": code}));
+            Api::send(verify).await.signed_in()
+        };
+        let mut second = presenting(&first.access).await;
+        if n % 3 == 0 {
+            app.wait(61);
+            second = presenting(&second.refresh).await;
+        }
         let refreshed = api.refresh(&first.refresh).await.ok();
         api.refresh(&first.refresh).await.ok();
         app.wait(60);

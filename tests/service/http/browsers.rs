@@ -160,6 +160,18 @@ async fn signing_out_when_the_browser_has_dropped_the_access_cookie_ends_the_ses
 }
 
 #[tokio::test]
+async fn a_browser_that_has_dropped_its_access_cookie_signs_in_again_to_one_session() {
+    let app = start("only").await;
+    let mut cookie = pair(&verify(&app, from_our_page).await, BOTH[1]);
+    for _ in 0..3 {
+        app.wait(601);
+        let with_cookie = |request: RequestBuilder| from_our_page(request).header("cookie", &cookie);
+        cookie = pair(&verify(&app, with_cookie).await, BOTH[1]);
+    }
+    assert_eq!(app.database.value::<i64>("SELECT count(*) FROM user_logins WHERE ended_at IS NULL").await, 1);
+}
+
+#[tokio::test]
 async fn a_cookie_whose_token_is_refused_is_cleared_by_the_refusal_and_the_other_is_kept() {
     let app = start("only").await;
     let signed_in = verify(&app, from_our_page).await;

@@ -1,7 +1,7 @@
 //! POST `/accounts/verify/`
 
 use chrono::DateTime;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -291,5 +291,58 @@ async fn verify_200_for_any_number_of_devices_where_there_is_no_limit() {
     }
     for device in devices {
         app.api.profile(&device.access).await.ok();
+    }
+}
+
+/// Signs in from a browser that presents that token along with its requests, or none.
+async fn sign_in_again(app: &TestApp, user_agent: &str, token: Option<&str>) -> SignedIn {
+    let prepare = |path: &str| {
+        let request = app.api.request(Method::POST, path).header("user-agent", user_agent);
+        token.into_iter().fold(request, RequestBuilder::bearer_auth)
+    };
+    app.wait(61);
+    let login = prepare("/accounts/login/").json(&json!({"phone_number": PHONE}));
+    let code = Api::send(login).await.code();
+    Api::send(prepare(PATH).json(&json!({"phone_number": PHONE, "code": code}))).await.signed_in()
+}
+
+#[tokio::test]
+async fn a_browser_that_signs_in_again_presenting_its_last_token_has_one_session_and_the_phone_stays() {
+    const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36";
+    const PHONE_APP: &str = "Phone/2.0";
+    // Of either kind, in force, expired and spent.
+    for refresh in [false, true] {
+        let app = TestApp::with(&[("codes.per_day", "20")]).await;
+        let phone = sign_in_again(&app, PHONE_APP, None).await;
+        let mut browser = vec![sign_in_again(&app, CHROME, None).await];
+        for nth in 1..5 {
+            let last = &browser[nth - 1];
+            if nth == 2 {
+                app.wait(601);
+            }
+            if nth == 3 {
+                let refresh =
+                    app.api.request(Method::POST, "/accounts/refresh/").header("user-agent", CHROME);
+                Api::send(refresh.json(&json!({"refresh_token": last.refresh}))).await.ok();
+            }
+            let token = if refresh { &last.refresh } else { &last.access };
+            browser.push(sign_in_again(&app, CHROME, Some(token)).await);
+        }
+        let newest = browser.pop().unwrap();
+        let devices = app.api.get("/accounts/devices/", &newest.access).await.ok();
+        let of = |device: &Value| device["user_agent"].as_str().unwrap().to_owned();
+        let devices: Vec<String> = devices.as_array().unwrap().iter().map(of).collect();
+        assert_eq!(devices, [CHROME, PHONE_APP]);
+        for replaced in &browser {
+            app.api.refresh(&replaced.refresh).await.is_problem(400, "invalid_token");
+            app.api.profile(&replaced.access).await.is_problem(401, "invalid_access_token");
+        }
+        app.api.refresh(&phone.refresh).await.ok();
+        let replaced = "SELECT count(*) FROM user_logins WHERE end_reason = 'signed_in_again'";
+        assert_eq!(app.database.value::<i64>(replaced).await, 4);
+        // What another device presents ends nothing.
+        sign_in_again(&app, "Thief/1.0", Some(&phone.access)).await;
+        app.api.token_verify(&newest.refresh).await.ok();
+        assert_eq!(app.database.value::<i64>(replaced).await, 4);
     }
 }

@@ -55,9 +55,9 @@ impl VerifyOtp {
             return Ok(vec![self.rejected(at, fact)]);
         }
         // Nobody has been let in, so the code is not used up, and its tries are as they were.
-        if policy.device_limit_policy == DeviceLimitPolicy::Deny
-            && state.live_sessions(at).count() >= policy.places()
-        {
+        let replaced = self.replaced(state, at, services);
+        let others = state.live_sessions(at).count() - replaced.iter().count();
+        if policy.device_limit_policy == DeviceLimitPolicy::Deny && others >= policy.places() {
             if challenge.noted_no_place {
                 return Err(Refusal::DeviceLimitReached);
             }
@@ -70,7 +70,19 @@ impl VerifyOtp {
             };
             return Ok(vec![self.rejected(at, fact)]);
         }
-        Ok(self.signed_in(at, asker, state, services))
+        Ok(self.signed_in(at, asker, replaced, state, services))
+    }
+
+    /// The live session of the token that came along, where it is on the same device: the new session takes its place, so that
+    /// one device has one session.
+    fn replaced<'a>(
+        &self,
+        state: &'a UserAccount,
+        at: DateTime<Utc>,
+        services: &Services,
+    ) -> Option<&'a Session> {
+        let session = self.shown.and_then(|shown| state.live_session(shown, at));
+        session.filter(|session| services.clients.is_on_device_of(session, &self.client))
     }
 
     /// The client repeats a sign-in that was not answered: it gets the tokens of the session that the sign-in began, as
@@ -102,6 +114,7 @@ impl VerifyOtp {
         self,
         at: DateTime<Utc>,
         asker: Asker,
+        replaced: Option<&Session>,
         state: &UserAccount,
         services: &Services,
     ) -> Vec<UserAccountEvent> {
@@ -114,7 +127,8 @@ impl VerifyOtp {
         if state.member().is_none() {
             events.push(event(Fact::UserRegistered { channel }, person.clone()));
         }
-        let evicted = over_the_limit(state, at, policy);
+        events.extend(replaced.map(|session| session.ended(at, SignOutReason::SignedInAgain, &self.client)));
+        let evicted = over_the_limit(state, replaced, at, policy);
         events.extend(evicted.map(|session| session.ended(at, SignOutReason::DeviceLimit, &self.client)));
         let ends_at = at + policy.session_absolute;
         let mark = |session| services.clients.mark(session, &self.client);
@@ -208,13 +222,15 @@ pub(super) fn try_code<'a>(
     Ok(Tried::Right(challenge))
 }
 
-/// The least recently used sessions that have to go so that one more fits.
+/// The least recently used sessions that have to go so that one more fits, besides the one that it replaces.
 fn over_the_limit<'a>(
     state: &'a UserAccount,
+    replaced: Option<&Session>,
     now: DateTime<Utc>,
     policy: &Policy,
 ) -> impl Iterator<Item = &'a Session> {
-    let mut live: Vec<&Session> = state.live_sessions(now).collect();
+    let is_replaced = |session: &Session| replaced.is_some_and(|replaced| replaced.id == session.id);
+    let mut live: Vec<&Session> = state.live_sessions(now).filter(|session| !is_replaced(session)).collect();
     live.sort_by_key(|session| session.last_used_at);
     let excess = (live.len() + 1).saturating_sub(policy.places());
     live.into_iter().take(excess)
