@@ -92,7 +92,7 @@ impl Cli {
     fn run(self) -> Result<ExitCode, Failure> {
         let flags = if let Command::Serve(serve) = &self.command { serve.settings() } else { Vec::new() };
         let sources = || -> Result<Sources, SettingsError> {
-            Sources::read(self.config.as_deref(), std::env::vars(), flags.into_iter())
+            Sources::read(self.config.as_deref(), Sources::environment()?, flags.into_iter())
         };
         match self.command {
             Command::Serve(_) => serve::run(sources()?.check()?),

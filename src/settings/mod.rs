@@ -15,6 +15,7 @@ use config::ConfigError;
 use counterfoil_domain::user_account::{InvalidPolicy, Policy};
 use counterfoil_domain::values::{EmailAddress, Identifier, OtpCode, PhoneNumber, Region};
 use serde::Deserialize;
+use serde::de::IntoDeserializer as _;
 
 use crate::delivery::{DeliverySettings, Price};
 use crate::extra_claims::{ConfiguredClaims, ProfileField};
@@ -222,7 +223,7 @@ impl Sources {
             default_region,
             public_url: raw.server.public_url.map(public_url).transpose()?,
             oauth_clients: oauth_clients(raw.oauth.clients)?,
-            allowed_origins: origins(raw.browsers.allowed_origins)?,
+            allowed_origins: origins(raw.browsers.allowed_origins.into_list())?,
             allowed_headers: header_names(raw.browsers.allowed_headers)?,
             cookies: raw.browsers.cookies,
             proxies: proxies(raw.server.trusted_proxies, raw.server.forwarded)?,
@@ -265,7 +266,7 @@ impl Sources {
                 ..Policy::default()
             }
             .validated()?,
-            claims: claims(raw.tokens.claims, raw.tokens.profile_claims)?,
+            claims: claims(raw.tokens.claims, raw.tokens.profile_claims.into_list())?,
             test_identifiers,
             new_device_notice: raw.sessions.new_device_notice,
             limits: shared.then_some(limits),
@@ -292,7 +293,7 @@ fn socket(setting: &'static str, text: &str) -> Result<SocketAddr, SettingsError
 fn keyring(raw: RawKeyring) -> Result<Option<KeyringSource>, SettingsError> {
     let words = match raw.command {
         None => return Ok(raw.file.map(KeyringSource::File)),
-        Some(words) => words.into_list(),
+        Some(words) => words.into_command(),
     };
     if raw.file.is_some() {
         return Err(invalid("keyring.command", "goes instead of keyring.file; set one of them"));
@@ -352,9 +353,14 @@ fn test_identifiers(
 
 fn claims(
     fixed: serde_json::Map<String, serde_json::Value>,
-    fields: Vec<ProfileField>,
+    fields: Vec<String>,
 ) -> Result<ConfiguredClaims, SettingsError> {
     ExtraClaims::new(&fixed).map_err(|error| invalid("tokens.claims", &error.to_string()))?;
+    let fields = fields.into_iter().map(|name| {
+        let field: Result<_, serde::de::value::Error> = ProfileField::deserialize(name.into_deserializer());
+        field.map_err(|error| invalid("tokens.profile_claims", &error.to_string()))
+    });
+    let fields = fields.collect::<Result<_, SettingsError>>()?;
     Ok(ConfiguredClaims { fixed, fields })
 }
 

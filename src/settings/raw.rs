@@ -9,7 +9,6 @@ use serde::Deserialize;
 
 use super::{Cookies, Profile};
 use crate::delivery::{RawDelivery, RawGateways};
-use crate::extra_claims::ProfileField;
 use crate::http::ForwardedHeader;
 use crate::notices::NewDeviceNotice;
 
@@ -49,7 +48,7 @@ raw_section!(RawServer {
 raw_section!(RawDatabase { url: Option<String>, migration_url: Option<String>, connections: usize });
 raw_section!(RawKeyring { file: Option<PathBuf>, command: Option<Words> });
 
-/// Words: a list of them, or a text that is split at white space.
+/// A list of words, or one text that holds all of them, as an environment variable does.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Words {
@@ -58,10 +57,27 @@ pub(crate) enum Words {
 }
 
 impl Words {
+    /// The words of a list, which a text separates by commas or white space.
     pub fn into_list(self) -> Vec<String> {
+        self.split_at(|c| c == ',' || c.is_whitespace())
+    }
+
+    /// The words of a command line: arguments may hold commas, so a text separates them by white space where it has any.
+    pub fn into_command(self) -> Vec<String> {
+        match &self {
+            Self::Text(text) if text.trim().contains(char::is_whitespace) => {
+                self.split_at(char::is_whitespace)
+            }
+            Self::Text(_) | Self::List(_) => self.into_list(),
+        }
+    }
+
+    fn split_at(self, separates: impl Fn(char) -> bool) -> Vec<String> {
         match self {
             Self::List(words) => words,
-            Self::Text(text) => text.split_whitespace().map(str::to_owned).collect(),
+            Self::Text(text) => {
+                text.split(separates).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+            }
         }
     }
 }
@@ -96,11 +112,11 @@ raw_section!(RawTokens {
     audience: String,
     access_lifetime: u32,
     claims: serde_json::Map<String, serde_json::Value>,
-    profile_claims: Vec<ProfileField>,
+    profile_claims: Words,
 });
 raw_section!(RawOauth { clients: Vec<RawOauthClient> });
 raw_section!(RawOauthClient { id: String, secret_sha256: String });
-raw_section!(RawBrowsers { allowed_origins: Vec<String>, allowed_headers: Vec<String>, cookies: Cookies });
+raw_section!(RawBrowsers { allowed_origins: Words, allowed_headers: Vec<String>, cookies: Cookies });
 raw_section!(RawLimits {
     shared: String,
     store: String,

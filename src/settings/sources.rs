@@ -4,7 +4,7 @@ use std::path::Path;
 
 use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::SettingsError;
+use super::{SettingsError, invalid};
 use crate::delivery;
 
 /// Names that every deployment sets, beside the long form.
@@ -16,6 +16,9 @@ const SHORT_NAMES: [(&str, &str); 4] = [
 ];
 
 const PREFIX: &str = "COUNTERFOIL__";
+
+/// Settings that are lists of tables. Their values may be secret, so a text that is none is not repeated in an error.
+const LISTS_OF_TABLES: [&str; 2] = ["identifiers.test", "oauth.clients"];
 
 /// Settings before they are checked, with their origins.
 #[derive(Clone, Debug)]
@@ -47,6 +50,24 @@ impl Source for Given {
 }
 
 impl Sources {
+    /// Returns the variables of the process's environment. Variables of other programs may hold any bytes, and those that
+    /// are not UTF-8 are left out.
+    ///
+    /// # Errors
+    /// When a variable of this program is not UTF-8.
+    pub fn environment() -> Result<impl Iterator<Item = (String, String)>, SettingsError> {
+        let mut variables = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => variables.push((name, value)),
+                Err(_) if setting_of(&name).is_some() => return Err(invalid(name, "is not UTF-8")),
+                Err(_) => {}
+            }
+        }
+        Ok(variables.into_iter())
+    }
+
     /// Reads all sources: the defaults, the file (`counterfoil.toml` unless another is named), the given
     /// environment, the given flags.
     ///
@@ -58,11 +79,11 @@ impl Sources {
         flags: impl Iterator<Item = (&'static str, String)>,
     ) -> Result<Self, SettingsError> {
         let environment = environment.filter_map(|(name, value)| {
-            let short =
-                SHORT_NAMES.iter().find(|(short, _)| *short == name).map(|(_, key)| (*key).to_owned());
-            let key = short.or_else(|| Some(name.strip_prefix(PREFIX)?.to_lowercase().replace("__", ".")))?;
-            Some((key, Value::new(Some(&format!("environment {name}")), ValueKind::String(value))))
+            let key = setting_of(&name)?;
+            let kind = written_value(&key, value);
+            Some(kind.map(|kind| (key, Value::new(Some(&format!("environment {name}")), kind))))
         });
+        let environment = environment.collect::<Result<_, SettingsError>>()?;
         let flags = flags.map(|(key, value)| {
             (key.to_owned(), Value::new(Some(&"flag".to_owned()), ValueKind::String(value)))
         });
@@ -70,7 +91,7 @@ impl Sources {
         let config = Config::builder()
             .add_source(File::from_str(include_str!("../default.toml"), FileFormat::Toml))
             .add_source(File::from(named).format(FileFormat::Toml).required(file.is_some()))
-            .add_source(Given(environment.collect()))
+            .add_source(Given(environment))
             .add_source(Given(flags.collect()))
             .build()?;
         Ok(Self(config))
@@ -91,17 +112,40 @@ impl Sources {
     /// Every value that is set, with its origin.
     pub fn shown(&self) -> Vec<Shown> {
         let mut shown = Vec::new();
-        collect(&self.0.cache, "", &mut shown);
+        collect(&self.0.cache, "", "default", &mut shown);
         shown.sort_by(|a, b| a.key.cmp(&b.key));
         shown
     }
 }
 
-fn collect(value: &Value, path: &str, shown: &mut Vec<Shown>) {
+/// The setting that an environment variable sets.
+fn setting_of(variable: &str) -> Option<String> {
+    let short = SHORT_NAMES.iter().find(|(short, _)| *short == variable).map(|(_, key)| (*key).to_owned());
+    short.or_else(|| Some(variable.strip_prefix(PREFIX)?.to_lowercase().replace("__", ".")))
+}
+
+/// The value of an environment variable: a list or a table where it is written as one in TOML, else a text.
+fn written_value(setting: &str, text: String) -> Result<ValueKind, SettingsError> {
+    let written = text.trim_start().starts_with(['[', '{']).then(|| {
+        let line = File::from_str(&format!("value = {text}"), FileFormat::Toml);
+        Config::builder().add_source(line).build()?.get::<Value>("value")
+    });
+    match written {
+        Some(Ok(value)) => Ok(value.kind),
+        // An IPv6 address begins like a list.
+        Some(Err(_)) | None if !LISTS_OF_TABLES.contains(&setting) => Ok(ValueKind::String(text)),
+        Some(Err(_)) | None => {
+            Err(invalid(setting.to_owned(), "is not a list of tables, such as [{ key = \"value\" }]"))
+        }
+    }
+}
+
+fn collect(value: &Value, path: &str, inherited: &str, shown: &mut Vec<Shown>) {
+    let origin = value.origin().unwrap_or(inherited);
     if let ValueKind::Table(table) = &value.kind {
         for (key, value) in table {
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            collect(value, &path, shown);
+            collect(value, &path, origin, shown);
         }
         return;
     }
@@ -109,7 +153,7 @@ fn collect(value: &Value, path: &str, shown: &mut Vec<Shown>) {
         && items.iter().any(|item| matches!(item.kind, ValueKind::Table(_)))
     {
         for (item, n) in items.iter().zip(0..) {
-            collect(item, &format!("{path}[{n}]"), shown);
+            collect(item, &format!("{path}[{n}]"), origin, shown);
         }
         return;
     }
@@ -127,8 +171,7 @@ fn collect(value: &Value, path: &str, shown: &mut Vec<Shown>) {
         }
         _ => text,
     };
-    let origin = value.origin().unwrap_or("default").to_owned();
-    shown.push(Shown { key: path.to_owned(), value: value_shown, origin });
+    shown.push(Shown { key: path.to_owned(), value: value_shown, origin: origin.to_owned() });
 }
 
 /// A URL without its password.

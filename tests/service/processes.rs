@@ -1,7 +1,9 @@
 //! A server process of its own, with a database of its own: killed, stopped and started again.
 
+use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -287,4 +289,24 @@ fn without_keys_or_a_database_production_says_what_is_missing() {
     assert!(refused(&[production, database, ("COUNTERFOIL_KEYRING", "k")]).contains("delivery.phone"));
     assert!(refused(&[("COUNTERFOIL_LISTEN", "0.0.0.0:0")]).contains("server.listen"));
     assert!(!Path::new(&folder.0).join(".counterfoil").exists(), "a refusal makes nothing");
+}
+
+#[test]
+fn variables_of_other_programs_may_hold_any_bytes_and_those_of_this_one_are_text() {
+    let folder = Folder::new("bytes");
+    let bytes = || OsStr::from_bytes(b"\xff\xfe");
+    let show = |variable: &OsStr| {
+        let mut command = Node::command(&folder.0, &[]);
+        command.env(variable, bytes()).args(["config", "show"]).output().unwrap()
+    };
+    for foreign in ["LESSOPEN".as_ref(), "COUNTERFOIL".as_ref(), bytes()] {
+        let output = show(foreign);
+        assert!(output.status.success(), "{foreign:?}: {output:?}");
+    }
+    for own in ["COUNTERFOIL_KEYRING", "COUNTERFOIL__LOG__FILTER"] {
+        let output = show(own.as_ref());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("{own}: is not UTF-8")), "{said}");
+    }
 }
