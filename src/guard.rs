@@ -27,6 +27,8 @@
 
 mod stream;
 
+pub use stream::FollowStreamError;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -86,13 +88,13 @@ impl Guard {
     /// client of that id and secret. Works on the present runtime.
     ///
     /// # Errors
-    /// When the URL is malformed, or no TLS can be had.
+    /// [`FollowStreamError`] when the URL is neither `https` nor of this machine, or no TLS can be had.
     pub fn following_stream(
         keys: AccessKeys,
         url: &str,
         id: &str,
         secret: &str,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> Result<Self, FollowStreamError> {
         let ended = stream::follow(url, id, secret)?;
         Ok(Self { keys, feed: Some(Feed { ended, database: None }), clock: Arc::new(SystemClock) })
     }

@@ -1,4 +1,4 @@
-//! Networks, as people write them.
+//! Networks and hosts, as people write them.
 
 use std::net::IpAddr;
 
@@ -13,4 +13,10 @@ pub fn parse(text: &str) -> Result<IpNet, AddrParseError> {
         Ok(address) => Ok(address.to_canonical().into()),
         Err(_) => text.parse(),
     }
+}
+
+/// Whether a host is this machine, as it is written in a URL: `localhost`, or a loopback address.
+pub fn is_this_machine(host: &str) -> bool {
+    let address: Result<IpAddr, _> = host.trim_matches(['[', ']']).parse();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

@@ -162,12 +162,10 @@ impl Texts {
             let problem = format!("must be 1 to {LONGEST_APP_NAME} characters on a line");
             return Err(invalid("delivery.app_name", &problem));
         }
-        let host = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
-        if webotp_domain.as_deref().is_some_and(|domain| domain.is_empty() || !domain.chars().all(host)) {
+        if webotp_domain.as_deref().is_some_and(|domain| !is_domain(domain)) {
             return Err(invalid("delivery.webotp_domain", "is not a domain such as app.example"));
         }
-        let is_link = |url: &String| url.starts_with("https://") && !url.chars().any(char::is_whitespace);
-        if devices_url.as_ref().is_some_and(|url| !is_link(url)) {
+        if devices_url.as_deref().is_some_and(|url| !is_secure_link(url)) {
             return Err(invalid("delivery.devices_url", "is not a link such as https://app.example/devices"));
         }
         let own = folder.map(read).transpose()?.unwrap_or_default();
@@ -332,6 +330,23 @@ fn plain(name: &str) -> Option<String> {
         plain.push_str(word);
     }
     plain.chars().any(char::is_alphanumeric).then_some(plain)
+}
+
+/// Whether a text is a domain in its ASCII form: labels of lower-case letters, digits and inner hyphens.
+fn is_domain(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    text.split('.').all(|label| {
+        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(fits)
+    })
+}
+
+/// Whether a text is an `https` URL that a message can carry, without a user or a password.
+fn is_secure_link(text: &str) -> bool {
+    let url: Option<reqwest::Url> = text.parse().ok();
+    let plain = !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    plain
+        && text.starts_with("https://")
+        && url.is_some_and(|url| url.username().is_empty() && url.password().is_none())
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use counterfoil_domain::values::SessionId;
-use reqwest::{Client, Request, RequestBuilder};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Request, RequestBuilder, Url};
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::ended_sessions::EndedSessions;
+use crate::network::is_this_machine;
 use crate::supervise::restarted;
 
 /// How long a connection may be silent, several times as long as the stream ever is.
@@ -17,6 +19,17 @@ const SILENT_FOR: Duration = Duration::from_secs(2);
 
 /// How long to wait before it is connected to again.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// Why the stream of ended sessions cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowStreamError {
+    /// The URL is malformed, or would carry the client's secret in clear.
+    #[error("the URL of the service must be https; http is for this machine only")]
+    Url,
+    /// There is no TLS, or the client's id or secret does not fit into a header.
+    #[error(transparent)]
+    Client(#[from] reqwest::Error),
+}
 
 /// An event, by its `data`.
 #[derive(Deserialize)]
@@ -27,9 +40,17 @@ enum Event {
 }
 
 /// The ended sessions of the service at that URL, followed for as long as the value lives.
-pub(super) fn follow(url: &str, id: &str, secret: &str) -> Result<Arc<EndedSessions>, reqwest::Error> {
+pub(super) fn follow(url: &str, id: &str, secret: &str) -> Result<Arc<EndedSessions>, FollowStreamError> {
     let url = format!("{}/oauth/ended-sessions/", url.trim_end_matches('/'));
-    let client = Client::builder().connect_timeout(SILENT_FOR).read_timeout(SILENT_FOR).build()?;
+    let url: Url = url.parse().map_err(|_| FollowStreamError::Url)?;
+    match (url.scheme(), url.host_str()) {
+        ("https", Some(_)) => {}
+        ("http", Some(host)) if is_this_machine(host) => {}
+        _ => return Err(FollowStreamError::Url),
+    }
+    let client = Client::builder().connect_timeout(SILENT_FOR).read_timeout(SILENT_FOR);
+    // A redirect could lead to a server without TLS.
+    let client = client.redirect(Policy::none()).build()?;
     // Form-encoded before they are joined (RFC 6749, section 2.3.1).
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let request = client.get(url).basic_auth(encoded(id), Some(encoded(secret))).build()?;

@@ -8,7 +8,7 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use chrono::TimeDelta;
 use config::ConfigError;
@@ -22,6 +22,7 @@ use crate::extra_claims::{ConfiguredClaims, ProfileField};
 use crate::http::{ForwardedHeader, Proxies};
 use crate::keyring::KeyringSource;
 use crate::limits::{LimitPolicy, LimitStore, Rate};
+use crate::network::{self, is_this_machine};
 use crate::notices::NewDeviceNotice;
 use crate::oauth_clients::OauthClients;
 use crate::test_identifiers::TestIdentifiers;
@@ -224,7 +225,7 @@ impl Sources {
             public_url: raw.server.public_url.map(public_url).transpose()?,
             oauth_clients: oauth_clients(raw.oauth.clients)?,
             allowed_origins: origins(raw.browsers.allowed_origins.into_list())?,
-            allowed_headers: header_names(raw.browsers.allowed_headers)?,
+            allowed_headers: header_names(raw.browsers.allowed_headers.into_list())?,
             cookies: raw.browsers.cookies,
             proxies: proxies(raw.server.trusted_proxies, raw.server.forwarded)?,
             docs: raw.server.docs.unwrap_or(development),
@@ -233,6 +234,9 @@ impl Sources {
         let access_lifetime = seconds(raw.tokens.access_lifetime);
         if !(30..=3600).contains(&raw.tokens.access_lifetime) {
             return Err(invalid("tokens.access_lifetime", "must be 30 to 3600 seconds"));
+        }
+        if raw.server.workers > 1024 {
+            return Err(invalid("server.workers", "must be 0 to 1024"));
         }
         if !(1..=1000).contains(&raw.database.connections) {
             return Err(invalid("database.connections", "must be 1 to 1000"));
@@ -270,8 +274,12 @@ impl Sources {
             test_identifiers,
             new_device_notice: raw.sessions.new_device_notice,
             limits: shared.then_some(limits),
-            tokens: TokenPolicy { issuer: raw.tokens.issuer, audience: raw.tokens.audience, access_lifetime },
-            log_filter: raw.log.filter,
+            tokens: TokenPolicy {
+                issuer: token_party("tokens.issuer", raw.tokens.issuer)?,
+                audience: token_party("tokens.audience", raw.tokens.audience)?,
+                access_lifetime,
+            },
+            log_filter: log_filter(raw.log.filter)?,
             log_json: match raw.log.format.as_str() {
                 "json" => true,
                 "text" => false,
@@ -321,11 +329,14 @@ fn money(text: String) -> Result<Price, SettingsError> {
 
 fn public_url(url: String) -> Result<String, SettingsError> {
     let url = url.trim_end_matches('/').to_owned();
-    let uri: Option<actix_web::http::Uri> = url.parse().ok();
-    let scheme = uri.as_ref().and_then(|uri| uri.scheme_str()).unwrap_or_default();
-    let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
-    let plain = !host.is_empty() && !url.contains(['?', '#', '@', ';']);
-    if !plain || !(scheme == "https" || scheme == "http" && is_this_machine(host)) {
+    let parsed: Option<reqwest::Url> = url.parse().ok();
+    let secure = parsed.is_some_and(|parsed| match (parsed.scheme(), parsed.host_str()) {
+        ("https", Some(_)) => true,
+        ("http", Some(host)) => is_this_machine(host),
+        _ => false,
+    });
+    let plain = !url.contains(['?', '#', '@', ';']) && !url.contains(char::is_whitespace);
+    if !secure || !plain {
         return Err(invalid("server.public_url", "is not a URL such as https://auth.example"));
     }
     Ok(url)
@@ -364,19 +375,19 @@ fn claims(
     Ok(ConfiguredClaims { fixed, fields })
 }
 
-fn is_this_machine(host: &str) -> bool {
-    host == "localhost" || host == "127.0.0.1" || host == "[::1]"
-}
-
 /// `https://host` or `https://host:port`, as browsers send it; plain `http` for this machine only.
 fn origins(origins: Vec<String>) -> Result<Vec<String>, SettingsError> {
     for origin in &origins {
-        let (scheme, authority) = origin.split_once("://").unwrap_or_default();
-        let uri: Result<actix_web::http::Uri, _> = origin.parse();
-        let host = uri.ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
-        let plain =
-            authority == authority.to_ascii_lowercase() && !authority.contains(['/', '?', '#', '@', '*']);
-        if host.is_empty() || !plain || !(scheme == "https" || scheme == "http" && is_this_machine(&host)) {
+        let url: Option<reqwest::Url> = origin.parse().ok();
+        let fits = url.is_some_and(|url| {
+            let secure = match url.scheme() {
+                "https" => true,
+                "http" => is_this_machine(url.host_str().unwrap_or_default()),
+                _ => false,
+            };
+            secure && !origin.contains('*') && url.origin().ascii_serialization() == *origin
+        });
+        if !fits {
             let problem = format!("{origin:?} is not an origin such as https://app.example");
             return Err(invalid("browsers.allowed_origins", &problem));
         }
@@ -398,10 +409,16 @@ fn header_names(names: Vec<String>) -> Result<Vec<String>, SettingsError> {
 fn proxies(trusted: Option<Words>, header: Option<ForwardedHeader>) -> Result<Proxies, SettingsError> {
     let mut networks = Vec::new();
     for text in trusted.map(Words::into_list).unwrap_or_default() {
-        let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
-        networks.push(network.map_err(|_| {
-            invalid("server.trusted_proxies", &format!("{text:?} is not a network such as 10.0.0.0/8"))
-        })?);
+        let refused = |problem: &str| {
+            invalid("server.trusted_proxies", &format!("{text:?} is {problem} such as 10.0.0.0/8"))
+        };
+        let network = network::parse(&text).map_err(|_| refused("not a network"))?;
+        // The widest networks that are an installation's own: 10.0.0.0/8 (RFC 1918) and fc00::/7 (RFC 4193).
+        let widest = if network.addr().is_ipv4() { 8 } else { 7 };
+        if network.prefix_len() < widest {
+            return Err(refused("wider than a network of your own"));
+        }
+        networks.push(network);
     }
     match (networks.is_empty(), header) {
         (false, None) => {
@@ -427,11 +444,7 @@ fn limits(raw: RawLimits) -> Result<(LimitPolicy, LimitStore), SettingsError> {
     let store = match (raw.store.as_str(), raw.redis_url) {
         ("postgres", _) => LimitStore::Postgres,
         ("redis", None) => return Err(invalid("limits.redis_url", "is missing")),
-        ("redis", Some(url)) => {
-            let server = redis::Client::open(url);
-            let server = server.map_err(|_| invalid("limits.redis_url", "is no redis:// URL"))?;
-            LimitStore::Redis(Box::new(server))
-        }
+        ("redis", Some(url)) => LimitStore::Redis(Box::new(redis_server(url)?)),
         _ => return Err(invalid("limits.store", "is `postgres` or `redis`")),
     };
     let mut countries = Vec::new();
@@ -470,6 +483,33 @@ fn limits(raw: RawLimits) -> Result<(LimitPolicy, LimitStore), SettingsError> {
         conversion_percent: raw.conversion_percent,
     };
     Ok((policy, store))
+}
+
+fn redis_server(url: String) -> Result<redis::Client, SettingsError> {
+    let refused = |problem| invalid("limits.redis_url", problem);
+    let server = redis::Client::open(url).map_err(|_| refused("is no redis:// URL"))?;
+    let address = server.get_connection_info().addr();
+    let private = if let redis::ConnectionAddr::Tcp(host, _) = address {
+        is_this_machine(host)
+    } else {
+        let encrypted = matches!(address, redis::ConnectionAddr::TcpTls { insecure: false, .. });
+        encrypted || matches!(address, redis::ConnectionAddr::Unix(_))
+    };
+    if private { Ok(server) } else { Err(refused("must be rediss://; redis:// is for this machine only")) }
+}
+
+fn log_filter(filter: String) -> Result<String, SettingsError> {
+    match tracing_subscriber::EnvFilter::builder().parse(&filter) {
+        Ok(_) => Ok(filter),
+        Err(error) => Err(invalid("log.filter", &error.to_string())),
+    }
+}
+
+/// The name of an issuer or an audience (RFC 7519, StringOrURI).
+fn token_party(setting: &'static str, name: String) -> Result<String, SettingsError> {
+    let fits =
+        !name.is_empty() && name.len() <= 255 && !name.chars().any(|c| c.is_control() || c.is_whitespace());
+    if fits { Ok(name) } else { Err(invalid(setting, "must be 1 to 255 characters without spaces")) }
 }
 
 fn seconds(seconds: u32) -> TimeDelta {

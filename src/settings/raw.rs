@@ -116,7 +116,7 @@ raw_section!(RawTokens {
 });
 raw_section!(RawOauth { clients: Vec<RawOauthClient> });
 raw_section!(RawOauthClient { id: String, secret_sha256: String });
-raw_section!(RawBrowsers { allowed_origins: Words, allowed_headers: Vec<String>, cookies: Cookies });
+raw_section!(RawBrowsers { allowed_origins: Words, allowed_headers: Words, cookies: Cookies });
 raw_section!(RawLimits {
     shared: String,
     store: String,

@@ -128,6 +128,7 @@ const EVERY_SETTING: &[(&str, &str)] = &[
         "[{ id = \"orders\", secret_sha256 = \"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\" }]",
     ),
     ("browsers.allowed_origins", "https://a.example,https://b.example"),
+    ("browsers.allowed_headers", "x-app-version,x-build"),
     ("browsers.cookies", "also"),
     ("limits.store", "redis"),
     ("limits.redis_url", "rediss://:secret@cache.example"),
@@ -203,7 +204,8 @@ fn no_setting_is_left_out_of_the_test_of_the_environment() {
         ("log", fields_of::<super::raw::RawLog>()),
         ("", &["profile"]),
     ];
-    let mut names: Vec<&str> = sections.iter().map(|(name, _)| *name).filter(|name| !name.is_empty()).collect();
+    let mut names: Vec<&str> =
+        sections.iter().map(|(name, _)| *name).filter(|name| !name.is_empty()).collect();
     names.push("profile");
     let mut known = fields_of::<super::raw::Raw>().to_vec();
     (names.sort_unstable(), known.sort_unstable());
@@ -213,7 +215,10 @@ fn no_setting_is_left_out_of_the_test_of_the_environment() {
             let setting = if section.is_empty() { (*field).to_owned() } else { format!("{section}.{field}") };
             let tested = EVERY_SETTING.iter().map(|(tested, _)| *tested).chain(OTHER_SETTINGS);
             let part = format!("{setting}.");
-            assert!(tested.into_iter().any(|tested| tested == setting || tested.starts_with(&part)), "{setting}");
+            assert!(
+                tested.into_iter().any(|tested| tested == setting || tested.starts_with(&part)),
+                "{setting}"
+            );
         }
     }
 }
@@ -267,7 +272,10 @@ fn a_list_of_tables_from_the_environment_is_shown_with_its_origin_and_without_it
     let environment = listed.map(|(setting, value)| (variable(setting), (*value).to_owned()));
     let shown = Sources::read(None, environment, std::iter::empty()).expect("read").shown();
     let code = shown.iter().find(|shown| shown.key == "identifiers.test[0].code").expect("is shown");
-    assert_eq!((code.value.as_str(), code.origin.as_str()), ("…", "environment COUNTERFOIL__IDENTIFIERS__TEST"));
+    assert_eq!(
+        (code.value.as_str(), code.origin.as_str()),
+        ("…", "environment COUNTERFOIL__IDENTIFIERS__TEST")
+    );
 }
 
 #[test]
@@ -303,6 +311,56 @@ fn a_value_that_does_not_fit_is_an_error_that_names_the_setting() {
     ] {
         let error = read(&[(name, value)]).expect_err(name).to_string();
         assert!(error.contains(named), "{name}={value}: {error}");
+    }
+}
+
+#[test]
+fn settings_that_would_expose_what_they_protect_are_refused_by_their_names() {
+    for (setting, value) in [
+        ("server.trusted_proxies", "0.0.0.0/0"),
+        ("server.trusted_proxies", "0.0.0.0/1,128.0.0.0/1"),
+        ("server.trusted_proxies", "10.0.0.0/7"),
+        ("server.trusted_proxies", "::/0"),
+        ("server.trusted_proxies", "2000::/3"),
+        ("server.workers", "1025"),
+        ("server.workers", "1000000"),
+        ("server.public_url", "http://auth.example"),
+        ("server.public_url", "https://ada:secret@auth.example"),
+        ("server.public_url", "https://auth.example:99999"),
+        ("server.public_url", "https://"),
+        ("server.public_url", "auth.example"),
+        ("server.public_url", "https://auth.example/a b"),
+        ("limits.redis_url", "redis://cache.example"),
+        ("limits.redis_url", "redis://:secret@192.0.2.1:6379"),
+        ("limits.redis_url", "rediss://cache.example/#insecure"),
+        ("tokens.issuer", ""),
+        ("tokens.issuer", "counter foil"),
+        ("tokens.audience", ""),
+        ("tokens.audience", "counterfoil\n"),
+        ("delivery.devices_url", "http://app.example/devices"),
+        ("delivery.devices_url", "https://ada:secret@app.example/"),
+        ("delivery.devices_url", "https://"),
+        ("delivery.webotp_domain", "app..example"),
+        ("delivery.webotp_domain", "-app.example"),
+        ("log.filter", "counterfoil=loud"),
+    ] {
+        let mut given = vec![(setting, value), ("server.forwarded", "forwarded")];
+        given
+            .extend([("server.trusted_proxies", "10.0.0.0/8")].iter().filter(|(other, _)| *other != setting));
+        if setting == "limits.redis_url" {
+            given.push(("limits.store", "redis"));
+        }
+        let error = read_all(&given).expect_err(value).to_string();
+        assert!(error.starts_with(&format!("{setting}: ")), "{setting} = {value}: {error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+    for url in
+        ["redis://localhost", "redis://[::1]:6379", "redis+unix:///run/redis", "rediss://cache.example"]
+    {
+        read_all(&[("limits.store", "redis"), ("limits.redis_url", url)]).expect(url);
+    }
+    for networks in ["10.0.0.0/8", "fc00::/7", "::1", "192.0.2.1"] {
+        read_all(&[("server.trusted_proxies", networks), ("server.forwarded", "forwarded")]).expect(networks);
     }
 }
 
@@ -360,6 +418,11 @@ fn origins_are_whole_and_secure_and_nothing_else() {
         "https://a.example/",
         "https://A.example",
         "https://u@a.example",
+        "https://a.example:443",
+        "https://a.example:",
+        "https://a.example:99999",
+        "https://bücher.example",
+        "ftp://a.example",
     ] {
         assert!(super::origins(vec![bad.to_owned()]).is_err(), "{bad}");
     }

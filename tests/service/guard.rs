@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use counterfoil::guard::{Guard, SignedIn, require_signed_in};
+use counterfoil::guard::{FollowStreamError, Guard, SignedIn, require_signed_in};
 use counterfoil::settings::DatabaseUrl;
 use counterfoil::tokens::AccessKeys;
 use reqwest::Method;
@@ -193,5 +193,17 @@ async fn a_guard_whose_stream_is_silent_serves_nobody() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     for service in [nowhere, refused] {
         get(&service, "/own", &device.access).await.is_problem(503, "unavailable");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_would_carry_the_secret_in_clear_is_not_followed() {
+    let app = TestApp::start().await;
+    for url in ["http://auth.example", "http://192.0.2.1:8000", "ftp://127.0.0.1", "auth.example", ""] {
+        let refused = Guard::following_stream(keys(&app), url, "orders", SECRET);
+        assert!(matches!(refused, Err(FollowStreamError::Url)), "{url}: {refused:?}");
+    }
+    for url in ["https://auth.example", "http://localhost:9", "http://[::1]:9"] {
+        Guard::following_stream(keys(&app), url, "orders", SECRET).expect(url);
     }
 }

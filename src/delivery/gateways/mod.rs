@@ -9,7 +9,6 @@ mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use config::Value;
@@ -26,6 +25,7 @@ use self::twilio::{Twilio, TwilioSettings};
 use self::webhook::{Webhook, WebhookSettings};
 use super::{Gateway, Named};
 use crate::clock::Clock;
+use crate::network::is_this_machine;
 use crate::settings::{SettingsError, invalid};
 
 /// A section below `gateways`.
@@ -174,9 +174,4 @@ impl Endpoint {
         }
         url
     }
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let address: Result<IpAddr, _> = host.trim_matches(['[', ']']).parse();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

@@ -18,9 +18,10 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use serde::Deserialize;
 
-use super::{Secret, is_this_machine};
+use super::Secret;
 use crate::clock::Clock;
 use crate::delivery::{Accepted, Gateway, Message, NotAccepted};
+use crate::network::is_this_machine;
 
 const CONNECTED_WITHIN: Duration = Duration::from_secs(3);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
