@@ -45,6 +45,7 @@ impl EmailAddress {
         if !plain
             || Syntax::from_str(&address).is_err()
             || Syntax::parse_with_options(&address, options).is_err()
+            || ends_in_a_number(&domain)
         {
             return Err(InvalidEmailAddress);
         }
@@ -55,6 +56,14 @@ impl EmailAddress {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a domain's last label is a number, decimal or hexadecimal: resolvers and URL parsers take such a name for an
+/// IPv4 address (WHATWG URL, section 3.5), and no top-level domain is one (RFC 3696, section 2).
+fn ends_in_a_number(domain: &str) -> bool {
+    let last = domain.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last.strip_prefix("0x").is_some_and(|hex| hex.chars().all(|c| c.is_ascii_hexdigit()));
+    hexadecimal || last.chars().all(|c| c.is_ascii_digit())
 }
 
 /// Says that there is one, not what it is: it is personal.
@@ -73,6 +82,9 @@ mod tests {
     fn spellings_of_one_mailbox_are_one_address() {
         for typed in ["ada@example.com", " Ada@Example.COM ", "ada＠example.com", "ａｄａ@example.com"] {
             assert_eq!(EmailAddress::parse(typed).expect(typed).as_str(), "ada@example.com");
+        }
+        for numbers in ["ada@123.example", "ada@4.0x7f.example", "ada@example.xn--p1ai"] {
+            assert!(EmailAddress::parse(numbers).is_ok(), "{numbers}");
         }
         let german = EmailAddress::parse("ada@bücher.example").expect("valid");
         assert_eq!(german.as_str(), "ada@xn--bcher-kva.example");
@@ -96,6 +108,20 @@ mod tests {
             "Ada <ada@example.com>",
             "\"ada\"@example.com",
             "ada@[127.0.0.1]",
+            "ada@[::1]",
+            "ada@[IPv6:::1]",
+            "ada@127.0.0.1",
+            "ada@１２７.０.０.１",
+            "ada@127。0。0。1",
+            "ada@127.0.0.1.",
+            "ada@127.1",
+            "ada@127.0.0.0x1",
+            "ada@0x7f.0x1",
+            "ada@example.0x",
+            "ada@example.123",
+            "ada@example.com.1",
+            "ada@example.com.",
+            "ada@2130706433",
             "ada@eve@example.com",
             "ada@xn--\u{0}.com",
             "ada\u{0}@example.com",
