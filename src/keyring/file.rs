@@ -1,25 +1,31 @@
 //! The keyring's file: read, made, and changed as a whole.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Gid, getegid, getgroups};
 use zeroize::Zeroizing;
 
 use super::{Keyring, KeyringError};
+use crate::entropy;
 
 impl Keyring {
-    /// Reads a keyring from a file that its owner alone can read.
+    /// Reads a keyring from a file that its owner alone can read, or its owner and a group of this process: platforms of
+    /// containers hand secrets to a group.
     ///
     /// # Errors
     /// [`KeyringError`] when it cannot be read, can be read by others, or is no keyring.
     pub fn read(path: &Path) -> Result<Self, KeyringError> {
-        let mode = fs::metadata(path).map_err(of(path))?.permissions().mode();
-        if mode & 0o077 != 0 {
+        let mut file = File::open(path).map_err(of(path))?;
+        let metadata = file.metadata().map_err(of(path))?;
+        let groups = groups_of_this_process().map_err(of(path))?;
+        if !is_private(metadata.mode(), metadata.gid(), &groups) {
             return Err(KeyringError::Exposed(path.to_owned()));
         }
-        let text = Zeroizing::new(fs::read(path).map_err(of(path))?);
+        let mut text = Zeroizing::new(Vec::new());
+        file.read_to_end(&mut text).map_err(of(path))?;
         Self::parse(&text)
     }
 
@@ -60,11 +66,12 @@ impl Keyring {
         Self::parse(&self.to_json()?)?;
         let owner = fs::metadata(path).map_err(of(path))?;
         let (draft, file) = self.draft(path)?;
-        // The server reads it under its own user, whoever rotates its keys.
+        // The server reads it under its own user and group, which are not those of the administrator who rotates keys.
         let given = file.metadata().and_then(|made| {
             let same = (made.uid(), made.gid()) == (owner.uid(), owner.gid());
             if same { Ok(()) } else { fchown(&file, Some(owner.uid()), Some(owner.gid())) }
         });
+        let given = given.and_then(|()| file.set_permissions(owner.permissions()));
         let renamed = given.and_then(|()| fs::rename(&draft, path)).and_then(|()| folder.sync_all());
         renamed.map_err(|error| {
             drop(fs::remove_file(&draft));
@@ -75,8 +82,9 @@ impl Keyring {
     /// The keyring in a file beside the one that it is to become.
     fn draft(&self, path: &Path) -> Result<(PathBuf, File), KeyringError> {
         let text = self.to_json()?;
-        let draft = path.with_extension(format!("{}.new", std::process::id()));
-        let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft);
+        // Where others can write to the folder, a name that they can guess could be a link of theirs.
+        let draft = path.with_extension(format!("{:032x}.new", u128::from_be_bytes(entropy::bytes())));
+        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
         let mut file = opened.map_err(of(path))?;
         match file.write_all(&text).and_then(|()| file.sync_all()) {
             Ok(()) => Ok((draft, file)),
@@ -86,6 +94,17 @@ impl Keyring {
             }
         }
     }
+}
+
+/// The groups whose rights this process has.
+fn groups_of_this_process() -> io::Result<Vec<u32>> {
+    let groups = getgroups()?.into_iter().chain([getegid()]);
+    Ok(groups.map(Gid::as_raw).collect())
+}
+
+/// Whether a file of that mode and group can be read by its owner and those groups alone, and written by its owner alone.
+fn is_private(mode: u32, group: u32, groups: &[u32]) -> bool {
+    mode & 0o037 == 0 && (mode & 0o040 == 0 || groups.contains(&group))
 }
 
 fn of(path: &Path) -> impl Fn(io::Error) -> KeyringError {
@@ -98,6 +117,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::PathBuf;
 
+    use super::is_private;
     use crate::entropy;
     use crate::keyring::{KeyState, Keyring, KeyringError, Purpose};
 
@@ -160,10 +180,46 @@ mod tests {
     #[test]
     fn a_file_that_others_can_read_is_neither_read_nor_changed() {
         let file = KeyringFile::new();
-        fs::set_permissions(&file.0, Permissions::from_mode(0o640)).expect("set");
-        assert!(matches!(Keyring::read(&file.0), Err(KeyringError::Exposed(_))));
-        let refused = Keyring::change(&file.0, |_| Ok::<(), KeyringError>(()));
-        assert!(matches!(refused, Err(KeyringError::Exposed(_))), "{refused:?}");
+        for mode in [0o604, 0o644, 0o660, 0o650, 0o601, 0o602] {
+            fs::set_permissions(&file.0, Permissions::from_mode(mode)).expect("set");
+            assert!(matches!(Keyring::read(&file.0), Err(KeyringError::Exposed(_))), "{mode:o}");
+            let refused = Keyring::change(&file.0, |_| Ok::<(), KeyringError>(()));
+            assert!(matches!(refused, Err(KeyringError::Exposed(_))), "{mode:o}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_a_group_of_the_process_can_read_is_read_and_stays_readable_for_it() {
+        let file = KeyringFile::new();
+        for mode in [0o640, 0o440] {
+            fs::set_permissions(&file.0, Permissions::from_mode(mode)).expect("set");
+            let before = Keyring::read(&file.0).expect("reads");
+            Keyring::change(&file.0, |keyring| keyring.rotate(Purpose::Code, None)).expect("rotates");
+            assert_eq!(fs::metadata(&file.0).expect("there").permissions().mode() & 0o777, mode);
+            assert!(Keyring::read(&file.0).expect("reads") != before);
+        }
+        assert!(is_private(0o440, 7, &[0, 7]));
+        assert!(!is_private(0o440, 7, &[0, 8]), "a group that the process is not in");
+        assert!(is_private(0o600, 7, &[]));
+    }
+
+    #[test]
+    fn links_that_others_have_put_into_the_folder_are_not_followed() {
+        let file = KeyringFile::new();
+        let victim = file.0.with_extension("victim");
+        fs::write(&victim, "untouched").expect("written");
+        let guessed = file.0.with_extension(format!("{}.new", std::process::id()));
+        symlink(&victim, &guessed).expect("linked");
+        Keyring::change(&file.0, |keyring| keyring.rotate(Purpose::Code, None)).expect("rotates");
+        let link = file.0.with_extension("link");
+        symlink(&victim, &link).expect("linked");
+        Keyring::generate().create(&link).expect_err("the name is taken");
+        let dangling = file.0.with_extension("dangling");
+        symlink(file.0.with_extension("nowhere"), &dangling).expect("linked");
+        Keyring::generate().create(&dangling).expect_err("the name is taken");
+        assert!(!file.0.with_extension("nowhere").exists());
+        assert_eq!(fs::read_to_string(&victim).expect("reads"), "untouched");
+        assert!(fs::symlink_metadata(&guessed).expect("there").is_symlink());
     }
 
     #[test]

@@ -236,8 +236,10 @@ pub enum KeyringError {
         /// What the system said.
         error: io::Error,
     },
-    /// Others than its owner can read the file.
-    #[error("{0}: other users can read it; take that away with `chmod 600`")]
+    /// The file can be read by others than its owner and the groups of this process, or written by others than its owner.
+    #[error(
+        "{0}: other users can read it; take that away with `chmod 600`, or with `chmod 640` for a group of this process"
+    )]
     Exposed(PathBuf),
     /// The command that prints the keyring failed.
     #[error("keyring.command: {program}: {error}")]

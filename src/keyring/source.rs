@@ -23,7 +23,7 @@ const PRINT_WITHIN: Duration = Duration::from_secs(30);
 /// Where the keyring comes from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum KeyringSource {
-    /// A file that the server's user alone can read.
+    /// A file that no other user can read; a group of the server's process may.
     File(PathBuf),
     /// A program and its arguments, whose standard output is the keyring. It is started as it is, without a shell.
     Command {
