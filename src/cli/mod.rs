@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 use crate::settings::{SettingsError, Sources};
 
@@ -79,13 +80,22 @@ pub fn run() -> ExitCode {
             return if shown.is_err() || error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    match cli.run() {
+    let done = without_core_dumps().and_then(|()| cli.run());
+    match done {
         Ok(code) => code,
         Err(failure) => {
             output::error(&failure.to_string());
             ExitCode::FAILURE
         }
     }
+}
+
+/// Sees to it that no memory of this process is written to a disk, where keys and codes could be found: neither by a core
+/// dump nor by a debugger of the same user. Child processes inherit the limit.
+fn without_core_dumps() -> Result<(), Failure> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
 }
 
 impl Cli {

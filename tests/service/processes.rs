@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -309,4 +311,19 @@ fn variables_of_other_programs_may_hold_any_bytes_and_those_of_this_one_are_text
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(&format!("{own}: is not UTF-8")), "{said}");
     }
+}
+
+#[test]
+fn a_process_that_dies_leaves_no_core_dump() {
+    let folder = Folder::new("core");
+    let node = Node::start(&folder.0, &[]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", node.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let core: Vec<&str> = core.split_whitespace().collect();
+    assert_eq!(core[4..6], ["0", "0"], "the limit cannot be raised again");
+    // What a process that cannot be dumped has in /proc belongs to root alone, with the user that it runs as.
+    let status = std::fs::metadata(format!("/proc/{}/environ", node.pid())).unwrap();
+    assert_eq!((status.uid(), status.gid()), (0, 0));
+    let status = node.die_of(rustix::process::Signal::ABORT);
+    assert_eq!((status.signal(), status.core_dumped()), (Some(6), false));
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -95,6 +95,17 @@ impl Node {
     pub fn hang_up(&self) {
         let pid = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
+    /// The number of the process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends the process by a signal that would leave a core dump.
+    pub fn die_of(mut self, signal: rustix::process::Signal) -> ExitStatus {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.process), signal).unwrap();
+        self.process.wait().unwrap()
     }
 
     /// Ends the process without a warning.
