@@ -6,13 +6,16 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
 use rustix::process::{Pid, getuid, test_kill_process};
 
 use crate::settings::DatabaseUrl;
@@ -109,6 +112,11 @@ impl PrivatePostgres {
         Ok(server)
     }
 
+    /// Whether a server has been made whose data is under `root`.
+    pub fn exists(root: &Path) -> bool {
+        fs::canonicalize(root).is_ok_and(|root| home_of(root).join("postgres").exists())
+    }
+
     /// Starts the server, or finds the one that another process runs on the same folder.
     ///
     /// # Errors
@@ -181,24 +189,15 @@ impl PrivatePostgres {
 
 impl Layout {
     fn new(root: &Path) -> Result<Self> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o711)
-            .create(root)
-            .map_err(|error| io_error(format!("making {}", root.display()), error))?;
+        open_folder(root, 0o711)?;
         let root = fs::canonicalize(root).map_err(|error| io_error(root.display(), error))?;
         let is_root = getuid().is_root();
-        let home = if is_root && !root.ancestors().all(is_open_to_others) {
-            // The server cannot reach a folder below one that is closed to others, such as root's own.
-            let name = root.display().to_string().replace('/', "-");
-            PathBuf::from("/var/lib/counterfoil").join(name.trim_start_matches('-'))
-        } else {
-            root
-        };
+        let home = home_of(root);
         let data = home.join("postgres");
-        let run_as = match fs::metadata(&data) {
+        let run_as = match fs::symlink_metadata(&data) {
+            Ok(metadata) if !metadata.is_dir() => return Err(io_error(data.display(), is_no_folder())),
             _ if !is_root => None,
-            // Root may have been preceded by somebody else, whose server it stays.
+            // Another user may have made it before root, and their server it stays.
             Ok(metadata) => Some((metadata.uid(), metadata.gid())),
             Err(_) => Some(unprivileged_user()?),
         };
@@ -216,20 +215,20 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Makes a folder that the server's user owns; one that a stranger made is not used.
+    /// Makes a folder that the server's user owns; one that another user made is not used.
     fn own_folder(&self, folder: &Path, mode: u32) -> Result<()> {
         let failed = |error| io_error(folder.display(), error);
-        fs::DirBuilder::new().recursive(true).mode(mode).create(folder).map_err(failed)?;
-        let owner = fs::metadata(folder).map_err(failed)?.uid();
+        let opened = open_folder(folder, mode)?;
+        let owner = opened.metadata().map_err(failed)?.uid();
         let ourselves = getuid().as_raw();
         let server = self.run_as.map_or(ourselves, |(user, _)| user);
         if owner != server && owner != ourselves {
-            return Err(failed(io::Error::new(io::ErrorKind::PermissionDenied, "belongs to somebody else")));
+            return Err(failed(io::Error::new(io::ErrorKind::PermissionDenied, "belongs to another user")));
         }
         if let Some((user, group)) = self.run_as {
-            chown(folder, Some(user), Some(group)).map_err(failed)?;
+            fchown(&opened, Some(user), Some(group)).map_err(failed)?;
         }
-        fs::set_permissions(folder, fs::Permissions::from_mode(mode)).map_err(failed)
+        opened.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)
     }
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
@@ -244,7 +243,7 @@ impl Layout {
     /// Makes the cluster under another name first, so that an interrupted start leaves no half of one.
     fn make(&self) -> Result<()> {
         let draft = self.data.with_extension("new");
-        if draft.exists() {
+        if fs::symlink_metadata(&draft).is_ok() {
             fs::remove_dir_all(&draft).map_err(|error| io_error(draft.display(), error))?;
         }
         let output = self
@@ -259,8 +258,7 @@ impl Layout {
     }
 
     fn spawn(&self) -> Result<Child> {
-        let log = File::options().create(true).append(true).open(&self.log);
-        let log = log.map_err(|error| io_error(self.log.display(), error))?;
+        let log = open_file(&self.log)?;
         let setting = |name: &str, value: &str| format!("--{name}={value}");
         self.command("sh")
             .args(["-c", KEEPER, "counterfoil-postgres"])
@@ -370,11 +368,51 @@ impl Layout {
     }
 }
 
+/// Where the server's data, socket and log are: in the folder itself, where the server's user can reach it.
+fn home_of(root: PathBuf) -> PathBuf {
+    if getuid().is_root() && !root.ancestors().all(is_open_to_others) {
+        // The server cannot reach a folder below one that is closed to others, such as root's own.
+        let name = root.display().to_string().replace('/', "-");
+        PathBuf::from("/var/lib/counterfoil").join(name.trim_start_matches('-'))
+    } else {
+        root
+    }
+}
+
+/// Opens a folder, making it where it is missing. A link is not followed: another user may have put it there, to have its
+/// target given to the server's user.
+fn open_folder(folder: &Path, mode: u32) -> Result<File> {
+    let failed = |error| io_error(folder.display(), error);
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    match fs::DirBuilder::new().mode(mode).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    let no_link = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
+    let opened = File::options().read(true).custom_flags(no_link).open(folder);
+    opened.map_err(|error| {
+        let is_link_or_file = error.kind() == io::ErrorKind::NotADirectory;
+        failed(if is_link_or_file { is_no_folder() } else { error })
+    })
+}
+
+fn is_no_folder() -> io::Error {
+    io::Error::new(io::ErrorKind::NotADirectory, "is a link or a file, and not a folder")
+}
+
+/// Opens a file to add to, making it where it is missing; a link is not followed.
+fn open_file(path: &Path) -> Result<File> {
+    let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+    let file = File::options().create(true).append(true).custom_flags(no_link).open(path);
+    file.map_err(|error| io_error(path.display(), error))
+}
+
 /// The lock of a folder, or nothing when another process has it.
 fn lock(root: &Path) -> Result<Option<File>> {
     let path = root.join("lock");
-    let file = File::options().create(true).append(true).open(&path);
-    let file = file.map_err(|error| io_error(path.display(), error))?;
+    let file = open_file(&path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -55,7 +55,9 @@ pub fn run(settings: Settings) -> Result<ExitCode, Failure> {
         Some(url) => (None, url.clone()),
         None => {
             let private = PrivatePostgres::start(std::path::Path::new(".counterfoil"))?;
-            tracing::info!(data = %private.folder().display(), "started a private PostgreSQL");
+            let folder = std::env::current_dir()?;
+            let data = private.folder().display();
+            tracing::info!(folder = %folder.display(), %data, "started a private PostgreSQL");
             let url = private.url();
             (Some(Arc::new(Mutex::new(private))), url)
         }
@@ -80,7 +82,7 @@ async fn serve(
         let owner = settings.migration.as_ref().unwrap_or(url);
         migrations::migrate(&owner.0, settings.server_role()?.as_deref()).await?;
     }
-    let keyring = setup::keyring(settings).await?;
+    let keyring = setup::server_keyring(settings).await?;
     let metrics = telemetry::prometheus().install_recorder()?;
     let gateways = Gateways::new(&settings.delivery, [], Arc::new(SystemClock))?;
     let state = State::new(settings, url, &keyring, gateways, Arc::new(SystemClock), metrics)?;

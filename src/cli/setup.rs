@@ -19,11 +19,26 @@ use crate::settings::{DatabaseUrl, Profile, Settings};
 /// Where the development profile keeps what it makes.
 const FOLDER: &str = ".counterfoil";
 
-/// The database: the configured one, or a private one in the development folder, running from here on.
+/// Says that a command was given in a folder that no service runs in. A command makes nothing up: what it showed would be
+/// true of an empty database.
+fn nothing_here(missing: &str) -> Failure {
+    format!(
+        "nothing is configured here: {missing}. Run the command where the service runs, with its settings: in the folder \
+         that its log names at the start (`folder` of \"started a private PostgreSQL\"), or with its DATABASE_URL, \
+         COUNTERFOIL_KEYRING or --config. `counterfoil serve` starts a new service in this folder"
+    )
+    .into()
+}
+
+/// The database: the configured one, or the private one that `serve` has made in the development folder, running from here
+/// on.
 pub fn database(settings: &Settings) -> Result<(Option<PrivatePostgres>, DatabaseUrl), Failure> {
     match &settings.database {
         Some(url) => Ok((None, url.clone())),
-        None => Ok(PrivatePostgres::start_or_find(Path::new(FOLDER))?),
+        None if PrivatePostgres::exists(Path::new(FOLDER)) => {
+            Ok(PrivatePostgres::start_or_find(Path::new(FOLDER))?)
+        }
+        None => Err(nothing_here("database.url is not set, and there is no database in ./.counterfoil")),
     }
 }
 
@@ -33,8 +48,20 @@ pub fn keyring_source(settings: &Settings) -> KeyringSource {
     settings.keyring.clone().unwrap_or_else(default)
 }
 
-/// The keys. For development a file of them is made where it is missing.
+/// The keys.
 pub async fn keyring(settings: &Settings) -> Result<Keyring, Failure> {
+    let source = keyring_source(settings);
+    if let KeyringSource::File(path) = &source
+        && settings.keyring.is_none()
+        && !path.exists()
+    {
+        return Err(nothing_here("keyring.file is not set, and there is no ./.counterfoil/keyring.json"));
+    }
+    Ok(source.read().await?)
+}
+
+/// The keys of a server. For development a file of them is made where it is missing.
+pub async fn server_keyring(settings: &Settings) -> Result<Keyring, Failure> {
     let source = keyring_source(settings);
     let development = settings.profile == Profile::Development;
     if let KeyringSource::File(path) = &source

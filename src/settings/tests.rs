@@ -208,7 +208,8 @@ fn no_setting_is_left_out_of_the_test_of_the_environment() {
         sections.iter().map(|(name, _)| *name).filter(|name| !name.is_empty()).collect();
     names.push("profile");
     let mut known = fields_of::<super::raw::Raw>().to_vec();
-    (names.sort_unstable(), known.sort_unstable());
+    names.sort_unstable();
+    known.sort_unstable();
     assert_eq!(names, known, "every section is here");
     for (section, fields) in sections {
         for field in fields {

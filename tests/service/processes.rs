@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -326,4 +326,88 @@ fn a_process_that_dies_leaves_no_core_dump() {
     assert_eq!((status.uid(), status.gid()), (0, 0));
     let status = node.die_of(rustix::process::Signal::ABORT);
     assert_eq!((status.signal(), status.core_dumped()), (Some(6), false));
+}
+
+/// Starts a server that has to refuse, and returns what it says.
+fn refused_start(folder: &Path, environment: &[(&str, &str)]) -> String {
+    let output = Node::command(folder, environment).arg("serve").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn links_that_another_user_has_put_in_its_way_are_not_followed() {
+    let folder = Folder::new("links");
+    let (own, victim) = (folder.0.join(".counterfoil"), folder.0.join("victim"));
+    let mode_and_owner = |path: &Path| {
+        let metadata = std::fs::metadata(path).unwrap();
+        (metadata.mode(), metadata.uid(), metadata.gid())
+    };
+    std::fs::create_dir(&victim).unwrap();
+    let before = mode_and_owner(&victim);
+    symlink(&victim, &own).unwrap();
+    assert!(refused_start(&folder.0, &[]).contains("is a link"));
+    std::fs::remove_file(&own).unwrap();
+
+    std::fs::create_dir(&own).unwrap();
+    for name in ["run", "postgres"] {
+        symlink(&victim, own.join(name)).unwrap();
+        assert!(refused_start(&folder.0, &[]).contains("is a link"), "{name}");
+        std::fs::remove_file(own.join(name)).unwrap();
+    }
+    let file = folder.0.join("victim.txt");
+    std::fs::write(&file, "untouched").unwrap();
+    for name in ["lock", "postgres.log"] {
+        drop(std::fs::remove_file(own.join(name)));
+        symlink(&file, own.join(name)).unwrap();
+        assert!(refused_start(&folder.0, &[]).contains(name), "{name}");
+        std::fs::remove_file(own.join(name)).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "untouched");
+    assert_eq!(mode_and_owner(&victim), before);
+    assert_eq!(std::fs::read_dir(&victim).unwrap().count(), 0);
+}
+
+#[test]
+fn a_link_in_the_temporary_folder_is_not_followed_where_the_path_is_too_long_for_a_socket() {
+    let folder = Folder::new(&format!("long-{}", "x".repeat(100)));
+    let (own, victim) = (folder.0.join(".counterfoil"), folder.0.join("victim"));
+    let temporary = folder.0.join("tmp");
+    for folder in [&own, &victim, &temporary] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let before = std::fs::metadata(&victim).unwrap();
+    let own = std::fs::metadata(&own).unwrap();
+    symlink(&victim, temporary.join(format!("counterfoil-{}-{}", own.uid(), own.ino()))).unwrap();
+    let said = refused_start(&folder.0, &[("TMPDIR", temporary.to_str().unwrap())]);
+    assert!(said.contains("is a link"), "{said}");
+    let after = std::fs::metadata(&victim).unwrap();
+    assert_eq!((before.mode(), before.uid(), before.gid()), (after.mode(), after.uid(), after.gid()));
+}
+
+#[test]
+fn a_command_in_a_folder_without_a_service_says_so_and_makes_nothing() {
+    let folder = Folder::new("nothing");
+    let said_by = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let output = Node::command(&folder.0, environment).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    for arguments in [
+        &["accounts", "find", "+989121234567"][..],
+        &["sessions", "list"],
+        &["audit", "events"],
+        &["projections", "check"],
+        &["keys", "rewrap"],
+        &["migrate"],
+    ] {
+        let said = said_by(arguments, &[]);
+        assert!(said.contains("nothing is configured here: database.url"), "{arguments:?}: {said}");
+    }
+    let elsewhere = [("DATABASE_URL", "postgresql://127.0.0.1:1/x"), ("COUNTERFOIL_PROFILE", "development")];
+    assert!(said_by(&["sessions", "list"], &elsewhere).contains("nothing is configured here: keyring.file"));
+    assert!(
+        said_by(&["keys", "guard", "guard.json"], &[]).contains("nothing is configured here: keyring.file")
+    );
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 0, "nothing was made");
 }
