@@ -1,11 +1,11 @@
-//! By which a session's client is told from another: 16 bits of `HMAC-SHA-256(key, session ‖ feature)`.
+//! By which a session's client is told from another: 16 bits, or 32 for a part of its address, of `HMAC-SHA-256(key, session ‖ feature)`.
 //!
 //! The session is part of it, so that marks of two sessions say nothing of each other. The key is derived from that of
 //! lookups, which as little may tell who somebody is.
 
 use aws_lc_rs::hmac;
 use counterfoil_domain::user_account::ClientMarker;
-use counterfoil_domain::values::{Client, ClientMark, SessionId};
+use counterfoil_domain::values::{AddressMark, Client, ClientMark, SessionId};
 
 use crate::keyring::{Keyring, Purpose};
 
@@ -21,15 +21,27 @@ impl ClientMarks {
         let key = keyring.active(Purpose::Lookup).derive(&[b"client"]);
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, &*key) }
     }
+
+    fn tag(&self, session: SessionId, feature: &[u8]) -> hmac::Tag {
+        let mut mac = hmac::Context::with_key(&self.key);
+        mac.update(session.0.as_bytes());
+        mac.update(feature);
+        mac.sign()
+    }
 }
 
 impl ClientMarker for ClientMarks {
     fn mark(&self, session: SessionId, client: &Client) -> ClientMark {
         ClientMark::of(client, |feature| {
-            let mut mac = hmac::Context::with_key(&self.key);
-            mac.update(session.0.as_bytes());
-            mac.update(feature);
-            mac.sign().as_ref().iter().take(2).fold(0, |mark, byte| mark << 8 | u16::from(*byte))
+            let tag = self.tag(session, feature);
+            tag.as_ref().iter().take(2).fold(0, |mark, byte| mark << 8 | u16::from(*byte))
+        })
+    }
+
+    fn address(&self, session: SessionId, client: &Client, network: u16) -> AddressMark {
+        AddressMark::of(client, network, |host| {
+            let tag = self.tag(session, host);
+            tag.as_ref().iter().take(4).fold(0, |mark, byte| mark << 8 | u32::from(*byte))
         })
     }
 }

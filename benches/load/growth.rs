@@ -88,7 +88,8 @@ fn age(url: &str, folder: &std::path::Path, device: &Tokens, events: u32) -> Tok
             let refreshes: Vec<UserAccountEvent> = (0..left.min(AT_ONCE))
                 .map(|_| {
                     generation = generation.next();
-                    let fact = Fact::TokenRefreshed { session: token.session, generation, expires_at };
+                    let fact =
+                        Fact::TokenRefreshed { session: token.session, generation, expires_at, moved: None };
                     UserAccountEvent { at: now, fact, person: None, client: Some(client.clone()) }
                 })
                 .collect();

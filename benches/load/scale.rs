@@ -37,7 +37,7 @@ const TIMES: usize = 31;
 const EXPORT_FOR: Duration = Duration::from_secs(300);
 
 /// Tables that grow with accounts and events. No page may read one of them from its beginning to its end.
-const LARGE: [&str; 9] = [
+const LARGE: [&str; 10] = [
     "events",
     "ledger",
     "heads",
@@ -45,6 +45,7 @@ const LARGE: [&str; 9] = [
     "account_keys",
     "profiles",
     "user_logins",
+    "stays",
     "login_history",
     "statistics_devices",
 ];

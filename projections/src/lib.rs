@@ -11,13 +11,15 @@ pub mod login_history;
 pub mod profile;
 pub mod revoked_token;
 pub mod statistics;
+pub mod stay;
 pub mod user_login;
 
 pub use read_model::{Changes, Column, ReadModel, Recorded, Stream, Table};
 pub use search::{EXAMINED, Page};
 
 /// Every read model that is written with the events.
-pub const ALL: [ReadModel; 3] = [profile::READ_MODEL, user_login::READ_MODEL, revoked_token::READ_MODEL];
+pub const ALL: [ReadModel; 4] =
+    [profile::READ_MODEL, user_login::READ_MODEL, revoked_token::READ_MODEL, stay::READ_MODEL];
 
 /// A read model that follows the ledger instead.
 #[derive(Clone, Copy, Debug)]

@@ -36,7 +36,7 @@ pub struct List {
     /// Of an account: a phone number, an e-mail address, or its id.
     #[arg(long)]
     account: Option<String>,
-    /// Last used from an IP address, or from a network (192.0.2.0/24).
+    /// At an IP address, or in a network (192.0.2.0/24): at the time of --at; without it, when they were last used.
     #[arg(long, value_parser = network::parse)]
     address: Option<IpNet>,
     /// With this in the device's name.
@@ -45,7 +45,7 @@ pub struct List {
     /// Active now, or not.
     #[arg(long)]
     active: Option<bool>,
-    /// Active at that time.
+    /// Active at that time, with the address that they had then.
     #[arg(long, value_name = "TIME")]
     at: Option<DateTime<FixedOffset>>,
     /// Signed in then or later.

@@ -448,12 +448,12 @@ mod tests {
         for bits in 0..Parts::KINDS {
             let flag = |n: usize| bits >> n & 1 == 1;
             let parts = Parts {
-                one: flag(7),
-                reserving: flag(6),
-                releasing: flag(5),
-                keys: flag(4),
-                outbox: flag(3),
-                models: [flag(2), flag(1), flag(0)],
+                one: flag(8),
+                reserving: flag(7),
+                releasing: flag(6),
+                keys: flag(5),
+                outbox: flag(4),
+                models: [flag(3), flag(2), flag(1), flag(0)],
             };
             assert_eq!(parts.kind(), bits);
             let sql = compose(parts);

@@ -36,4 +36,5 @@ mod roles;
 mod searches;
 mod standby;
 mod statistics;
+mod stays;
 mod support;

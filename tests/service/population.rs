@@ -98,6 +98,7 @@ async fn stored(journal: &Journal, database: &Client, at: DateTime<Utc>, person:
         ("4 ledger", "account_id, sequence, event_type, at", "ledger", "sequence"),
         ("5 profile", "*", "profiles", "1"),
         ("5 session", "*", "user_logins", "signed_in_at"),
+        ("5 stays", "*", "stays", "since"),
         ("5 revoked", "account_id, session_id, revoked_at, expires_at", "revoked_tokens", "session_id"),
         ("5 login history", "*", "login_history", "sequence"),
     ] {
@@ -125,7 +126,18 @@ fn without_chance(value: &mut Value, ids: &mut Vec<Uuid>) {
         }
         Value::Array(items) => items.iter_mut().for_each(|item| without_chance(item, ids)),
         Value::Object(members) => {
-            for name in ["nonce", "mark", "seen", "leaf", "commit", "request", "recorded_at", "position"] {
+            for name in [
+                "nonce",
+                "mark",
+                "address",
+                "moved",
+                "seen",
+                "leaf",
+                "commit",
+                "request",
+                "recorded_at",
+                "position",
+            ] {
                 members.remove(name);
             }
             members.values_mut().for_each(|member| without_chance(member, ids));

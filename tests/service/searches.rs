@@ -24,6 +24,10 @@ async fn filled(app: &TestApp) -> Client {
                 CASE WHEN n % 2 = 0 THEN 'signed_out' END
            FROM (SELECT n, timestamptz '2026-01-01T00:00:00Z' + n * interval '10 seconds' AS t
                    FROM generate_series(1, 100000) AS n) AS sessions;
+         INSERT INTO stays (account_id, session_id, since, ip_address)
+         SELECT account_id, session_id, signed_in_at, ip_address FROM user_logins
+          UNION ALL
+         SELECT account_id, session_id, signed_in_at + interval '1 hour', ip_address + 1 FROM user_logins;
          ANALYZE;
          SET plan_cache_mode = force_generic_plan",
     )
@@ -85,6 +89,11 @@ async fn each_filter_goes_along_its_index() {
             sessions::BY_ADDRESS,
             "user_logins_ip_address_signed_in_at_session_id_idx",
             vec!["51", "NULL", "NULL", now, "NULL", past, future, first, last, "51", future, nobody, last],
+        ),
+        (
+            sessions::BY_STAY,
+            "stays_ip_address_since_session_id_idx",
+            vec!["51", now, "NULL", now, "NULL", past, future, first, last, "5000", now, account, last],
         ),
         (
             accounts::BY_JOIN,

@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 use super::commands::UserAccountCommand;
 use super::{Policy, Refusal, Session, UserAccount, UserAccountEvent};
 use crate::values::{
-    AuthenticatorId, ChallengeNonce, Client, ClientMark, Identifier, OtpCode, RecoveryBatchId, RecoveryCode,
-    SessionId, TimeStep,
+    AddressMark, AuthenticatorId, ChallengeNonce, Client, ClientMark, Identifier, OtpCode, RecoveryBatchId,
+    RecoveryCode, SessionId, TimeStep,
 };
 
 /// What a code lets its bearer do. A code for one purpose is no code for another.
@@ -85,6 +85,9 @@ pub trait ClientMarker: Send + Sync {
     fn is_on_device_of(&self, session: &Session, client: &Client) -> bool {
         session.mark.is_some_and(|mark| mark.device == self.mark(session.id, client).device)
     }
+
+    /// The mark of its address, whose network is marked already.
+    fn address(&self, session: SessionId, client: &Client, network: u16) -> AddressMark;
 }
 
 /// Tells whether codes of a second factor are right, without the domain ever holding the key they are derived with.

@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 
 use crate::user_account::{Asker, Purpose};
 use crate::values::{
-    AccountId, AuthenticatorId, ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName,
-    FullName, Generation, Identifier, LanguageTag, Reason, RecoveryBatchId, Role, SessionId, TimeStep,
+    AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Channel, Client, ClientChange, ClientMark,
+    DeviceName, FullName, Generation, Identifier, LanguageTag, Reason, RecoveryBatchId, Role, SessionId,
+    TimeStep,
 };
 
 /// One event of an account's stream.
@@ -163,6 +164,9 @@ pub enum Fact {
         /// From which device and network; absent where the session began before that was kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mark: Option<ClientMark>,
+        /// From which address; absent where the session began before that was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<AddressMark>,
         /// The client's mark among those of the whole account; absent at the first sign-in, whose session's mark it is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seen: Option<ClientMark>,
@@ -201,6 +205,9 @@ pub enum Fact {
         generation: Generation,
         /// When the session ends unless it is refreshed again.
         expires_at: DateTime<Utc>,
+        /// The address it came from, where that is another than the one before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        moved: Option<AddressMark>,
     },
     /// The parent of a session's newest token was presented again, soon after it was spent: its answer may have been
     /// lost. The newest generation was given again.

@@ -67,7 +67,7 @@ impl SessionTokens {
     /// The rejection on record.
     pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
         if let Fact::LoggedIn { session, generation, expires_at, .. }
-        | Fact::TokenRefreshed { session, generation, expires_at } = event.fact
+        | Fact::TokenRefreshed { session, generation, expires_at, moved: _ } = event.fact
         {
             return Some(Ok(Self { session, generation, issued_at: event.at, expires_at }));
         }

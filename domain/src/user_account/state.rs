@@ -14,7 +14,7 @@ use super::second_factor::{Offer, SecondFactor};
 use super::wrong_codes::WrongCodes;
 use crate::user_account::{Asker, Purpose};
 use crate::values::{
-    ChallengeNonce, Channel, ClientChange, ClientMark, Generation, LanguageTag, Role, SessionId,
+    AddressMark, ChallengeNonce, Channel, ClientChange, ClientMark, Generation, LanguageTag, Role, SessionId,
 };
 
 /// An account.
@@ -189,6 +189,9 @@ pub struct Session {
     /// From which device and network it was last used; none where that was not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<ClientMark>,
+    /// From which address it was last refreshed, or signed in; none where that was not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<AddressMark>,
     /// When the second factor was last passed in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor_at: Option<DateTime<Utc>>,
@@ -418,6 +421,7 @@ impl UserAccount {
                 expires_at,
                 ends_at,
                 mark,
+                address,
                 seen,
                 unfamiliar,
                 language,
@@ -443,6 +447,7 @@ impl UserAccount {
                     expires_at: *expires_at,
                     ends_at: *ends_at,
                     mark: *mark,
+                    address: *address,
                     second_factor_at: None,
                     retry_recorded: false,
                     refresh_burst: None,
@@ -457,7 +462,7 @@ impl UserAccount {
                     forget_all_but_the_last(&mut member.seen);
                 }
             }
-            Fact::TokenRefreshed { session, generation, expires_at } => {
+            Fact::TokenRefreshed { session, generation, expires_at, moved } => {
                 self.forget_redeemed(at);
                 self.change_session(*session, |session| {
                     session.count_refresh(at);
@@ -466,6 +471,7 @@ impl UserAccount {
                     session.generation = *generation;
                     session.last_used_at = at;
                     session.expires_at = *expires_at;
+                    session.address = moved.or(session.address);
                 });
             }
             Fact::TokenRefreshRetried { session, .. } | Fact::SignInRepeated { session, .. } => {

@@ -62,6 +62,25 @@ impl ClientMark {
     }
 }
 
+/// Which address a session was last used from, told apart without being told: the 16 bits of its network, as in
+/// [`ClientMark`], and 32 bits of a hash of what its network leaves open. With the key that is at most the last eight bits
+/// of an IPv4 address, and still does not say of which of the world's networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(example = 30_065_000_007_u64)]
+pub struct AddressMark(pub u64);
+
+impl AddressMark {
+    /// The mark of a client's address, whose network is marked already, under a keyed hash.
+    pub fn of(client: &Client, network: u16, hash: impl Fn(&[u8]) -> u32) -> Self {
+        let host = match client.ip {
+            IpAddr::V4(ip) => [b"host4 ".as_slice(), &ip.octets()[3..]].concat(),
+            IpAddr::V6(ip) => [b"host6 ".as_slice(), &ip.octets()[6..]].concat(),
+        };
+        Self(u64::from(network) << 32 | u64::from(hash(&host)))
+    }
+}
+
 /// In what a client differs from the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -117,7 +136,7 @@ impl std::fmt::Debug for UserAgent {
 
 #[cfg(test)]
 mod tests {
-    use super::{Client, ClientChange, ClientMark, UserAgent};
+    use super::{AddressMark, Client, ClientChange, ClientMark, UserAgent};
 
     /// The mark under a hash without a key.
     fn mark(ip: &str, user_agent: &str) -> ClientMark {
@@ -155,6 +174,30 @@ mod tests {
             ("192.0.2.7", "", "192.0.2.8", ""),
         ] {
             assert_eq!(mark(ip, user_agent).change_from(mark(other_ip, updated)), None, "{user_agent}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_one_mark_and_no_other_address_has_it() {
+        let addresses = [
+            "192.0.2.7",
+            "192.0.2.8",
+            "192.0.3.7",
+            "2001:db8:1:2::7",
+            "2001:db8:1:2::8",
+            "2001:db8:1:3::7",
+            "2001:db8:2:2::7",
+        ];
+        let marks = addresses.map(|ip| {
+            let client = Client { ip: ip.parse().expect("an address"), user_agent: None, device_name: None };
+            AddressMark::of(&client, mark(ip, "").network, |host| {
+                host.iter().fold(0, |hash: u32, byte| hash.wrapping_mul(31).wrapping_add((*byte).into()))
+            })
+        });
+        for (n, one) in marks.iter().enumerate() {
+            for (m, other) in marks.iter().enumerate() {
+                assert_eq!(one == other, n == m, "{} {}", addresses[n], addresses[m]);
+            }
         }
     }
 

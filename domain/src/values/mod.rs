@@ -15,7 +15,7 @@ mod role;
 mod second_factor;
 mod text;
 
-pub use client::{Client, ClientChange, ClientMark, UserAgent};
+pub use client::{AddressMark, Client, ClientChange, ClientMark, UserAgent};
 pub use device_name::DeviceName;
 pub use email_address::{EmailAddress, InvalidEmailAddress};
 pub use full_name::FullName;

@@ -13,8 +13,8 @@ use counterfoil_domain::user_account::{
     SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AuthenticatorId, ChallengeNonce, Channel, Client, ClientMark, Generation, Identifier, OtpCode,
-    RecoveryBatchId, RecoveryCode, SessionId, TimeStep, UserAgent,
+    AddressMark, AuthenticatorId, ChallengeNonce, Channel, Client, ClientMark, Generation, Identifier,
+    OtpCode, RecoveryBatchId, RecoveryCode, SessionId, TimeStep, UserAgent,
 };
 use cqrs_es::Aggregate as _;
 use stateright::Property;
@@ -271,6 +271,7 @@ impl World {
             expires_at: time(0) + TimeDelta::days(30),
             ends_at: time(0) + TimeDelta::days(90),
             mark: None,
+            address: None,
             seen: None,
             unfamiliar: None,
             language: None,
@@ -498,6 +499,10 @@ impl OtpMatcher for OneDevice {
 impl ClientMarker for OneDevice {
     fn mark(&self, _: SessionId, _: &Client) -> ClientMark {
         ClientMark { device: 0, network: 0 }
+    }
+
+    fn address(&self, _: SessionId, _: &Client, _: u16) -> AddressMark {
+        AddressMark(0)
     }
 }
 

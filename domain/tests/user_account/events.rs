@@ -12,7 +12,9 @@ use counterfoil_domain::user_account::{
     Actor, Asker, CodeAsked, CodeRefused, CodeRejected, Fact, FactorRejected, Lack, Person, Purpose,
     SecondFactorProof, SignOutReason, UserAccountEvent,
 };
-use counterfoil_domain::values::{Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role};
+use counterfoil_domain::values::{
+    AddressMark, Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role,
+};
 use cqrs_es::DomainEvent as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -79,7 +81,11 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             }
         }
         add(format!("UserRegistered {channel:?}"), Fact::UserRegistered { channel });
-        for mark in [None, Some(ClientMark { device: 7, network: 65_535 })] {
+        let marked = Some(ClientMark { device: 7, network: 65_535 });
+        let placed = Some(AddressMark(281_474_976_710_655));
+        for (example, mark, address) in
+            [("", None, None), (" marked", marked, None), (" placed", marked, placed)]
+        {
             let fact = Fact::LoggedIn {
                 session: session(1),
                 channel,
@@ -87,14 +93,14 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                 expires_at: at(30 * DAY),
                 ends_at: at(90 * DAY),
                 mark,
+                address,
                 seen: None,
                 unfamiliar: None,
                 language: None,
                 asker: Asker::Anybody,
                 test: false,
             };
-            let marked = if mark.is_some() { " marked" } else { "" };
-            add(format!("LoggedIn {channel:?}{marked}"), fact);
+            add(format!("LoggedIn {channel:?}{example}"), fact);
         }
         for unfamiliar in every!(ClientChange: Device, Network, DeviceAndNetwork) {
             for (by, asker, test) in askers() {
@@ -105,6 +111,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                     expires_at: at(30 * DAY),
                     ends_at: at(90 * DAY),
                     mark: Some(ClientMark { device: 7, network: 65_535 }),
+                    address: None,
                     seen: Some(ClientMark { device: 8, network: 9 }),
                     unfamiliar: Some(unfamiliar),
                     language: LanguageTag::parse("fa"),
@@ -149,9 +156,15 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         answer_possible_at: at(12),
     };
     add("SignInRepeated".to_owned(), fact);
-    let fact =
-        Fact::TokenRefreshed { session: session(1), generation: Generation(2), expires_at: at(30 * DAY) };
-    add("TokenRefreshed".to_owned(), fact);
+    for (example, moved) in [("", None), (" from another address", Some(AddressMark(30_065_000_007)))] {
+        let fact = Fact::TokenRefreshed {
+            session: session(1),
+            generation: Generation(2),
+            expires_at: at(30 * DAY),
+            moved,
+        };
+        add(format!("TokenRefreshed{example}"), fact);
+    }
     for (example, answer_possible_at) in [("", None), (" after an outage", Some(at(12)))] {
         let fact = Fact::TokenRefreshRetried {
             session: session(1),

@@ -14,9 +14,9 @@ use counterfoil_domain::user_account::{
     UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AccountId, AuthenticatorId, ChallengeNonce, Channel, Client, ClientChange, ClientMark, DeviceName,
-    EmailAddress, FullName, Generation, Identifier, OtpCode, PhoneNumber, Reason, RecoveryBatchId,
-    RecoveryCode, Role, SessionId, TimeStep, UserAgent,
+    AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Channel, Client, ClientChange, ClientMark,
+    DeviceName, EmailAddress, FullName, Generation, Identifier, OtpCode, PhoneNumber, Reason,
+    RecoveryBatchId, RecoveryCode, Role, SessionId, TimeStep, UserAgent,
 };
 use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 use uuid::Uuid;
@@ -76,6 +76,11 @@ pub(crate) fn elsewhere() -> Client {
 /// The mark of a client of `session(s)`.
 pub(crate) fn mark(s: u8, client: &Client) -> ClientMark {
     KnownCodes.mark(session(s), client)
+}
+
+/// The mark of the address of a client of `session(s)`.
+pub(crate) fn address(s: u8, client: &Client) -> AddressMark {
+    KnownCodes.address(session(s), client, mark(s, client).network)
 }
 
 pub(crate) fn session(n: u8) -> SessionId {
@@ -164,6 +169,13 @@ impl ClientMarker for KnownCodes {
         ClientMark::of(client, |feature| {
             let bytes = session.0.as_bytes().iter().chain(feature);
             bytes.fold(0, |hash: u16, byte| hash.wrapping_mul(31).wrapping_add(u16::from(*byte)))
+        })
+    }
+
+    fn address(&self, session: SessionId, client: &Client, network: u16) -> AddressMark {
+        AddressMark::of(client, network, |host| {
+            let bytes = session.0.as_bytes().iter().chain(host);
+            bytes.fold(0, |hash: u32, byte| hash.wrapping_mul(31).wrapping_add(u32::from(*byte)))
         })
     }
 }
@@ -465,6 +477,7 @@ pub(crate) fn logged_in(seconds: i64, s: u8) -> UserAccountEvent {
         expires_at: at(seconds + 30 * DAY),
         ends_at: at(seconds + 90 * DAY),
         mark: Some(mark(s, &client())),
+        address: Some(address(s, &client())),
         // The first of the sessions is `session(1)` everywhere.
         seen: (s != 1).then(|| mark(1, &client())),
         unfamiliar: None,
@@ -480,8 +493,17 @@ pub(crate) fn token_refreshed(seconds: i64, s: u8, generation: u32, expires_at: 
         session: session(s),
         generation: Generation(generation),
         expires_at: at(expires_at),
+        moved: None,
     };
     event(seconds, fact)
+}
+
+/// The refresh of `session(s)`, when it came from another address than what came before.
+pub(crate) fn moved_to(client: Client, s: u8, mut refreshed: UserAccountEvent) -> UserAccountEvent {
+    if let Fact::TokenRefreshed { moved, .. } = &mut refreshed.fact {
+        *moved = Some(address(s, &client));
+    }
+    from(client, refreshed)
 }
 
 pub(crate) fn token_refresh_retried(

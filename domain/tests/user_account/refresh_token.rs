@@ -288,17 +288,24 @@ fn a_change_of_client_is_on_record_with_the_refresh_it_came_with() {
     for (change, client) in other_clients() {
         let mut command = refresh_token(DAY, 1, 1);
         command.client = client.clone();
-        given(signed_in()).when(command.into()).then_expect_events(vec![
-            client_changed(DAY, 1, change, client.clone()),
-            from(client, token_refreshed(DAY, 1, 2, 31 * DAY)),
-        ]);
+        let refreshed = token_refreshed(DAY, 1, 2, 31 * DAY);
+        let refreshed = match change {
+            ClientChange::Device => from(client.clone(), refreshed),
+            ClientChange::Network | ClientChange::DeviceAndNetwork => moved_to(client.clone(), 1, refreshed),
+        };
+        given(signed_in())
+            .when(command.into())
+            .then_expect_events(vec![client_changed(DAY, 1, change, client), refreshed]);
     }
 }
 
 #[test]
 fn a_change_of_client_is_on_record_once_and_again_on_the_way_back() {
     let moved = || {
-        vec![client_changed(DAY, 1, ClientChange::Network, elsewhere()), token_refreshed(DAY, 1, 2, 31 * DAY)]
+        vec![
+            client_changed(DAY, 1, ClientChange::Network, elsewhere()),
+            moved_to(elsewhere(), 1, token_refreshed(DAY, 1, 2, 31 * DAY)),
+        ]
     };
     let mut from_there = refresh_token(2 * DAY, 1, 2);
     from_there.client = elsewhere();
@@ -308,8 +315,27 @@ fn a_change_of_client_is_on_record_once_and_again_on_the_way_back() {
         .then_expect_events(vec![from(elsewhere(), token_refreshed(2 * DAY, 1, 3, 32 * DAY))]);
     given(signed_in()).and(moved()).when(refresh_token(2 * DAY, 1, 2).into()).then_expect_events(vec![
         client_changed(2 * DAY, 1, ClientChange::Network, client()),
-        token_refreshed(2 * DAY, 1, 3, 32 * DAY),
+        moved_to(client(), 1, token_refreshed(2 * DAY, 1, 3, 32 * DAY)),
     ]);
+}
+
+/// Within one network too, and once: where the session is now is known from then on.
+#[test]
+fn a_refresh_from_another_address_says_that_the_session_moved() {
+    let next_door = || Client { ip: "192.0.2.8".parse().expect("an address"), ..client() };
+    assert_eq!(mark(1, &next_door()), mark(1, &client()), "one network");
+    let moved = || moved_to(next_door(), 1, token_refreshed(DAY, 1, 2, 31 * DAY));
+    let refresh =
+        |seconds, generation, client| RefreshToken { client, ..refresh_token(seconds, 1, generation) };
+    given(signed_in()).when(refresh(DAY, 1, next_door()).into()).then_expect_events(vec![moved()]);
+    given(signed_in())
+        .and(vec![moved()])
+        .when(refresh(2 * DAY, 2, next_door()).into())
+        .then_expect_events(vec![from(next_door(), token_refreshed(2 * DAY, 1, 3, 32 * DAY))]);
+    given(signed_in())
+        .and(vec![moved()])
+        .when(refresh(2 * DAY, 2, client()).into())
+        .then_expect_events(vec![moved_to(client(), 1, token_refreshed(2 * DAY, 1, 3, 32 * DAY))]);
 }
 
 #[test]
@@ -359,14 +385,14 @@ fn the_answer_to_a_token_from_elsewhere_is_that_to_a_spent_one() {
 #[test]
 fn a_session_from_before_clients_were_marked_is_bound_to_none() {
     let mut history = signed_in();
-    if let Fact::LoggedIn { mark, .. } = &mut history[2].fact {
-        *mark = None;
+    if let Fact::LoggedIn { mark, address, .. } = &mut history[2].fact {
+        (*mark, *address) = (None, None);
     }
     let mut command = refresh_token(DAY, 1, 1);
     command.client = elsewhere();
     given_under(bound(Binding::DeviceAndIp), history)
         .when(command.into())
-        .then_expect_events(vec![from(elsewhere(), token_refreshed(DAY, 1, 2, 31 * DAY))]);
+        .then_expect_events(vec![moved_to(elsewhere(), 1, token_refreshed(DAY, 1, 2, 31 * DAY))]);
 }
 
 #[test]

@@ -10,8 +10,9 @@ use crate::fixtures::*;
 /// A sign-in by `session(s)` from that client, of an account whose first session was `session(1)`.
 fn logged_in_from(client: Client, seconds: i64, s: u8, change: Option<ClientChange>) -> UserAccountEvent {
     let mut event = logged_in(seconds, s);
-    if let Fact::LoggedIn { mark: its, seen, unfamiliar, .. } = &mut event.fact {
+    if let Fact::LoggedIn { mark: its, address: its_address, seen, unfamiliar, .. } = &mut event.fact {
         *its = Some(mark(s, &client));
+        *its_address = Some(address(s, &client));
         *seen = Some(mark(1, &client));
         *unfamiliar = change;
     }

@@ -66,7 +66,7 @@ impl Project for UserLoginChange {
                 ended_at: None,
                 end_reason: None,
             }),
-            Fact::TokenRefreshed { session, generation, expires_at } => Some(Self {
+            Fact::TokenRefreshed { session, generation, expires_at, moved: _ } => Some(Self {
                 generation: Some(*generation),
                 last_seen_at: Some(event.at),
                 expires_at: Some(*expires_at),

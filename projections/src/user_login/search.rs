@@ -1,7 +1,7 @@
 //! The device sessions of all accounts, as whoever looks after them searches through them.
 //!
-//! A page is found by going along an index from where the page before it ended, by the account, by the address, or by the
-//! time of sign-in, and stays where it is however many sessions begin meanwhile. What no index tells is looked for in the
+//! A page is found by going along an index from where the page before it ended, by the account, by the address that
+//! sessions were last used from or had at a time, or by the time of sign-in, and stays where it is however many sessions begin meanwhile. What no index tells is looked for in the
 //! sessions that come along, up to [`EXAMINED`] a page: it may then have fewer than were asked for, or none, with more
 //! to come.
 
@@ -25,6 +25,8 @@ pub const BY_SIGN_IN: &str = concat!(include_str!("search/by_sign_in.sql"), incl
 pub const BY_ACCOUNT: &str = concat!(include_str!("search/by_account.sql"), include_str!("search/page.sql"));
 /// As [`BY_SIGN_IN`].
 pub const BY_ADDRESS: &str = concat!(include_str!("search/by_address.sql"), include_str!("search/page.sql"));
+/// As [`BY_SIGN_IN`].
+pub const BY_STAY: &str = concat!(include_str!("search/by_stay.sql"), include_str!("search/page.sql"));
 
 /// The longest that a session lives (`sessions.absolute` goes no further).
 const LONGEST_SESSION: TimeDelta = TimeDelta::days(366);
@@ -34,7 +36,8 @@ const LONGEST_SESSION: TimeDelta = TimeDelta::days(366);
 pub struct Filter {
     /// Of that account.
     pub account: Option<AccountId>,
-    /// Last used from one of these addresses: the first and the last of them, of one family.
+    /// At one of these addresses, the first and the last of them, of one family: at the time of [`at`](Self::at); without
+    /// such a time, when they were last used.
     pub addresses: Option<(IpAddr, IpAddr)>,
     /// With this in the name of the device, in any case; in the `User-Agent` header of one without a name.
     pub device_name: Option<String>,
@@ -52,14 +55,16 @@ pub struct Filter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Path {
     Account(AccountId),
-    Address(IpAddr, IpAddr),
+    Address(IpAddr),
+    Stay(IpAddr, DateTime<Utc>),
     SignIn,
 }
 
 /// Where a page ends, and the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    signed_in_at: DateTime<Utc>,
+    /// That of the sign-in; where pages go along the stays, of the beginning of the stay.
+    time: DateTime<Utc>,
     session: SessionId,
     /// Where pages go along the addresses.
     address: Option<IpAddr>,
@@ -81,7 +86,8 @@ pub struct DeviceSession {
     /// The `User-Agent` header it last sent.
     #[schema(example = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")]
     pub user_agent: Option<String>,
-    /// The address it was last used from.
+    /// The address it was last used from: by its sign-in or a refresh. Where sessions of a time were asked for, the address
+    /// that it had then, if that is known.
     #[schema(value_type = Option<String>, example = "192.0.2.7")]
     pub ip_address: Option<IpAddr>,
     /// When it signed in.
@@ -101,10 +107,11 @@ pub struct DeviceSession {
 
 impl Filter {
     fn path(&self) -> Path {
-        match (self.account, self.addresses) {
-            (Some(account), _) => Path::Account(account),
-            (None, Some((first, last))) => Path::Address(first, last),
-            (None, None) => Path::SignIn,
+        match (self.account, self.addresses, self.at) {
+            (Some(account), _, _) => Path::Account(account),
+            (None, Some((_, last)), Some(at)) => Path::Stay(last, at),
+            (None, Some((_, last)), None) => Path::Address(last),
+            (None, None, _) => Path::SignIn,
         }
     }
 
@@ -113,7 +120,8 @@ impl Filter {
         let times = self.since.is_none() && self.until.is_none();
         let path_tells = match path {
             Path::Account(_) => times && self.addresses.is_none(),
-            Path::Address(..) => times,
+            Path::Address(_) => times,
+            Path::Stay(..) => false,
             Path::SignIn => true,
         };
         path_tells && self.at.is_none() && self.active.is_none() && self.device_name.is_none()
@@ -126,31 +134,37 @@ impl Filter {
             (self.since.unwrap_or(DateTime::UNIX_EPOCH), self.until.unwrap_or(END_OF_TIME));
         if let Some(at) = self.at {
             since = since.max(at.checked_sub_signed(LONGEST_SESSION).unwrap_or(since));
-            until = until.min(at.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(until));
+            until = until.min(just_after(at));
         }
         (since, until)
     }
 
     /// Before what the first page begins.
     fn start(&self) -> Position {
-        let address = if let Path::Address(_, last) = self.path() { Some(last) } else { None };
-        let (signed_in_at, session) = match self.path() {
-            Path::SignIn => (self.signed_in().1, Uuid::nil()),
-            Path::Account(_) | Path::Address(..) => (END_OF_TIME, Uuid::max()),
+        let (time, session, address) = match self.path() {
+            Path::SignIn => (self.signed_in().1, Uuid::nil(), None),
+            Path::Account(_) => (END_OF_TIME, Uuid::max(), None),
+            Path::Address(last) => (END_OF_TIME, Uuid::max(), Some(last)),
+            Path::Stay(last, at) => (just_after(at), Uuid::nil(), Some(last)),
         };
-        Position { signed_in_at, session: SessionId(session), address }
+        Position { time, session: SessionId(session), address }
     }
 }
 
 impl Position {
     /// Whether it is one of pages that a filter has.
     pub fn is_of(&self, filter: &Filter) -> bool {
-        self.address.is_some() == matches!(filter.path(), Path::Address(..))
+        self.address.is_some() == matches!(filter.path(), Path::Address(_) | Path::Stay(..))
     }
 }
 
+/// The first time after that one that the database tells from it.
+fn just_after(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(END_OF_TIME).min(END_OF_TIME)
+}
+
 /// The sessions that match, after a position: by the address where addresses are asked for and no account, then the last
-/// that signed in first.
+/// that signed in, or came there, first.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -162,7 +176,7 @@ pub async fn search(
     now: DateTime<Utc>,
 ) -> Result<Page<DeviceSession, Position>, tokio_postgres::Error> {
     let path = filter.path();
-    let Position { signed_in_at, session, address } = after.unwrap_or_else(|| filter.start());
+    let Position { time, session, address } = after.unwrap_or_else(|| filter.start());
     let more_than = i64::from(limit) + 1;
     let examined = if filter.is_told_by(path) { more_than } else { EXAMINED };
     let name = filter.device_name.as_deref().map(pattern);
@@ -179,7 +193,7 @@ pub async fn search(
         &first,
         &last,
         &examined,
-        &signed_in_at,
+        &time,
         &session.0,
     ];
     let sql = match &path {
@@ -188,14 +202,18 @@ pub async fn search(
             parameters.push(&account.0);
             BY_ACCOUNT
         }
-        Path::Address(..) => {
+        Path::Address(_) => {
             parameters.push(&address);
             BY_ADDRESS
+        }
+        Path::Stay(..) => {
+            parameters.push(&address);
+            BY_STAY
         }
     };
     let rows = client.query(&client.prepare_cached(sql).await?, &parameters).await?;
     let position = |row: &Row, prefix: &str| Position {
-        signed_in_at: row.get(&*format!("{prefix}signed_in_at")),
+        time: row.get(&*format!("{prefix}place")),
         session: SessionId(row.get(&*format!("{prefix}session_id"))),
         address: address.and_then(|_| row.get(&*format!("{prefix}ip_address"))),
     };

@@ -15,8 +15,9 @@ use counterfoil_domain::user_account::{
     UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AccountId, AuthenticatorId, ChallengeNonce, Channel, Client, ClientMark, EmailAddress, Generation,
-    Identifier, OtpCode, PhoneNumber, RecoveryBatchId, RecoveryCode, SecondFactorCode, SessionId, TimeStep,
+    AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Channel, Client, ClientMark, EmailAddress,
+    Generation, Identifier, OtpCode, PhoneNumber, RecoveryBatchId, RecoveryCode, SecondFactorCode, SessionId,
+    TimeStep,
 };
 use uuid::Uuid;
 
@@ -40,6 +41,8 @@ pub(super) struct OnRecord {
     marks: Vec<(SessionId, ClientMark)>,
     /// The session whose token came along from its own device, and which ended with the sign-in.
     replaced: Option<SessionId>,
+    /// The mark of its address.
+    address: Option<AddressMark>,
     /// What the code of a second factor was, whether or not it had been used.
     proof: Option<SecondFactorProof>,
     /// When the command that this one repeats could first be answered, where an outage kept it from being answered at once.
@@ -83,6 +86,11 @@ impl ClientMarker for OnRecord {
 
     fn is_on_device_of(&self, session: &Session, _: &Client) -> bool {
         self.replaced == Some(session.id)
+    }
+
+    /// As for the mark.
+    fn address(&self, _: SessionId, _: &Client, _: u16) -> AddressMark {
+        self.address.unwrap_or(AddressMark(0))
     }
 }
 
@@ -163,7 +171,7 @@ pub(super) fn of(
         }
         Fact::IdentifierRequested { channel, nonce, .. } => asked.code_to_add(*channel, *nonce),
         Fact::OtpRejected { purpose, reason, asker, .. } => asked.rejected_code(*purpose, *reason, *asker),
-        Fact::LoggedIn { session, channel, mark, seen, language, asker, test, .. } => {
+        Fact::LoggedIn { session, channel, mark, address, seen, language, asker, test, .. } => {
             let first = recorded.member().and_then(|member| member.first_session);
             let marks = [mark.map(|mark| (*session, mark)), first.zip(*seen)];
             let replaced = asked.replaced();
@@ -178,7 +186,8 @@ pub(super) fn of(
                 test: *test,
             };
             let marks = marks.into_iter().flatten().collect();
-            let on_record = OnRecord { right: true, marks, replaced, ..OnRecord::default() };
+            let on_record =
+                OnRecord { right: true, marks, replaced, address: *address, ..OnRecord::default() };
             Replay::Command { command: command.into(), on_record }
         }
         Fact::IdentifierAdded { channel } | Fact::IdentifierReplaced { channel } => {
@@ -398,9 +407,14 @@ impl Asked<'_> {
         let generation = presented(newest);
         let generation = rehearsed.map_or(generation, |own| as_old(generation, newest, own.generation));
         let mark = changed.or(recorded.and_then(|session| session.mark));
+        let moved = self.commit.iter().find_map(|event| {
+            let Fact::TokenRefreshed { moved, .. } = event.fact else { return None };
+            moved
+        });
+        let address = moved.or(recorded.and_then(|session| session.address));
         let command = RefreshToken { at: self.at, session: name, generation, client: nowhere() };
         let marks = mark.map(|mark| (name, mark)).into_iter().collect();
-        let on_record = OnRecord { marks, answer_possible_at, ..OnRecord::default() };
+        let on_record = OnRecord { marks, address, answer_possible_at, ..OnRecord::default() };
         Replay::Command { command: command.into(), on_record }
     }
 

@@ -66,7 +66,9 @@ impl Form for Ending {
 pub const GET: Told = Told {
     id: "deviceSessions",
     summary: "Search through the device sessions of everybody",
-    details: "`at` finds who was signed in at that time. A page may have fewer items than asked for, or \
+    details: "`at` finds who was signed in at that time, each with the address that it had then. `ip_address`, an address \
+        or a network, is compared with that address; without `at`, with the address that a session was last used from (by its \
+        sign-in or a refresh), and with none that it had before. A page may have fewer items than asked for, or \
         none, and not be the last.",
     ..Told::NOTHING
 };

@@ -32,14 +32,17 @@ impl RefreshToken {
         let at = state.time_of(self.at);
         let session = state.live_session(self.session, at).ok_or(Refusal::SpentToken)?;
         let event = |fact| UserAccountEvent { at, fact, person: None, client: Some(self.client.clone()) };
+        let mark = services.clients.mark(session.id, &self.client);
         let rotates = policy.rotation == Rotation::On;
         // A child that has been used has a child of its own, and this generation is then no longer the newest's parent.
         let is_parent = rotates && self.generation.next() == session.generation;
         let fact = if self.generation == session.generation {
+            let address = services.clients.address(session.id, &self.client, mark.network);
             Fact::TokenRefreshed {
                 session: session.id,
                 generation: if rotates { session.generation.next() } else { session.generation },
                 expires_at: session.ends_at.min(at + policy.session_idle),
+                moved: Some(address).filter(|_| session.address != Some(address)),
             }
         } else if is_parent
             && let Some(answer_possible_at) = services.repeatable_since(session.last_used_at, at)
@@ -60,7 +63,6 @@ impl RefreshToken {
             return Ok(vec![event(reuse), session.ended(at, SignOutReason::TokenReuse, &self.client)]);
         };
 
-        let mark = services.clients.mark(session.id, &self.client);
         let change = session.mark.and_then(|earlier| mark.change_from(earlier));
         let changed = change.map(|change| event(Fact::ClientChanged { session: session.id, change, mark }));
         if change.is_some_and(|change| policy.binding.forbids(change)) {

@@ -132,6 +132,7 @@ impl VerifyOtp {
         events.extend(evicted.map(|session| session.ended(at, SignOutReason::DeviceLimit, &self.client)));
         let ends_at = at + policy.session_absolute;
         let mark = |session| services.clients.mark(session, &self.client);
+        let its_mark = mark(self.session);
         let (seen, unfamiliar) = state.unfamiliar(mark).unzip();
         let logged_in = Fact::LoggedIn {
             session: self.session,
@@ -139,7 +140,8 @@ impl VerifyOtp {
             generation: Generation::FIRST,
             expires_at: ends_at.min(at + policy.session_idle),
             ends_at,
-            mark: Some(mark(self.session)),
+            mark: Some(its_mark),
+            address: Some(services.clients.address(self.session, &self.client, its_mark.network)),
             seen,
             // A device that has a token to show is no stranger, wherever it comes from.
             unfamiliar: unfamiliar.flatten().filter(|_| state.asker(self.shown) == Asker::Anybody),

@@ -19,9 +19,9 @@ use counterfoil_domain::user_account::{
     UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AccountId, AuthenticatorId, ChallengeNonce, Client, ClientMark, EmailAddress, FullName, Generation,
-    Identifier, OtpCode, PhoneNumber, RecoveryBatchId, RecoveryCode, Role, SecondFactorCode, SessionId,
-    TimeStep, UserAgent,
+    AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Client, ClientMark, EmailAddress, FullName,
+    Generation, Identifier, OtpCode, PhoneNumber, RecoveryBatchId, RecoveryCode, Role, SecondFactorCode,
+    SessionId, TimeStep, UserAgent,
 };
 use cqrs_es::Aggregate as _;
 use uuid::Uuid;
@@ -55,6 +55,10 @@ impl ClientMarker for KnownCodes {
             let bytes = session.0.as_bytes().iter().chain(feature);
             bytes.fold(1, |hash: u16, byte| hash.wrapping_mul(31).wrapping_add(u16::from(*byte)))
         })
+    }
+
+    fn address(&self, _: SessionId, client: &Client, network: u16) -> AddressMark {
+        AddressMark::of(client, network, |host| host.iter().map(|byte| u32::from(*byte)).sum())
     }
 }
 

@@ -45,19 +45,19 @@ async fn projections_200_says_how_far_each_has_come() {
     let admin = app.admin(ADMIN).await;
     app.api.sign_in(PHONE).await;
     let items = all(&app, &admin, LIST).await;
-    let names = ["profiles", "user_logins", "revoked_tokens", "login_history", "statistics"];
+    let names = ["profiles", "user_logins", "revoked_tokens", "stays", "login_history", "statistics"];
     assert_eq!(each(&items, "name"), names);
     let expected = json!({"name": "user_logins", "state": "current", "position": null, "behind": 0,
         "seconds_behind": 0.0, "rows": 2, "format": 1, "rebuild": null});
     assert_eq!(items[1], expected);
     // Nobody numbers events here, let alone follows them.
     let events: i64 = app.database.value("SELECT count(*) FROM events").await;
-    for follower in &items[3..] {
+    for follower in &items[4..] {
         assert_eq!((&follower["position"], &follower["behind"]), (&json!(0), &json!(events)));
         assert!(follower["seconds_behind"].as_f64().unwrap() > 0.0, "{follower}");
     }
     follow_ledger(&app).await;
-    for follower in &all(&app, &admin, LIST).await[3..] {
+    for follower in &all(&app, &admin, LIST).await[4..] {
         assert_eq!((&follower["position"], &follower["behind"]), (&json!(events), &json!(0)));
         assert_eq!(follower["seconds_behind"], 0.0);
     }
@@ -151,7 +151,7 @@ async fn rebuild_409_says_what_to_do_where_the_servers_role_does_not_own_the_tab
     }
     assert!(!events_of(&app, &admin).await.contains(&"RebuildOrdered".to_owned()));
     // It tells of them all the same, and counts messages.
-    assert_eq!(all(&server, &admin, LIST).await.len(), 5);
+    assert_eq!(all(&server, &admin, LIST).await.len(), 6);
     server.api.get("/admin/stats/", &admin.access).await.ok();
     server.state.prune().await;
     // The administrator's code, and that he has an authenticator.
