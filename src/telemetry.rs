@@ -1,5 +1,6 @@
 //! Logs, which hold nothing personal and no secret, and how metrics are gathered.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -43,7 +44,10 @@ pub async fn keep(metrics: PrometheusHandle) {
 /// When it was done before.
 pub fn init(settings: &Settings) -> Result<(), TryInitError> {
     let ours = Targets::new().with_target("counterfoil", LevelFilter::TRACE).with_default(LevelFilter::WARN);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    // Colours are for people: not for a file, and not where they are not wanted (no-color.org).
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colours = std::io::stderr().is_terminal() && !unwanted;
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let lines = if settings.log_json {
         lines.json().with_current_span(true).with_span_list(false).boxed()
     } else {

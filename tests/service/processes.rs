@@ -1,12 +1,13 @@
 //! A server process of its own, with a database of its own: killed, stopped and started again.
 
 use std::ffi::OsStr;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -410,4 +411,26 @@ fn a_command_in_a_folder_without_a_service_says_so_and_makes_nothing() {
         said_by(&["keys", "guard", "guard.json"], &[]).contains("nothing is configured here: keyring.file")
     );
     assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn lines_of_text_that_no_terminal_reads_have_no_colours() {
+    let folder = Folder::new("colours");
+    let mut server = Node::command(&folder.0, &[("COUNTERFOIL__LOG__FORMAT", "text")]);
+    server.arg("serve").stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut process = server.spawn().unwrap();
+    let lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut said = Vec::new();
+    for line in lines {
+        let listening = line.contains("listening");
+        said.push(line);
+        if listening {
+            break;
+        }
+    }
+    let pid = rustix::process::Pid::from_child(&process);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(process.wait().unwrap().success());
+    assert!(said.last().is_some_and(|line| line.contains("INFO") && line.contains("listening")), "{said:?}");
+    assert!(!said.iter().any(|line| line.contains('\u{1b}')), "{said:?}");
 }
