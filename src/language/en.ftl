@@ -83,6 +83,7 @@ address_malformed = Give an IP address, or a network as in 192.0.2.0/24.
 state_unknown = There is no such state. There are active and suspended.
 position_malformed = This must be a position, a number from 0.
 format_unknown = There is no such format. There are json, ndjson and csv.
+bom_unknown = Say 1 for a byte order mark, or 0.
 type_unknown = There is no event of that name. Put commas between several.
 field_one_time = Give either a time or a step.
 limit_out_of_range = This must be a number from 1 to 200.
@@ -131,7 +132,7 @@ message_new_device = { $app }: a new sign-in on { $device ->
        *[other] : { $link }
     }
     .subject = { $app }: a new sign-in
-message_identifier_added = { $app }: another phone number or e-mail address was added to your account, { $time }. If it was not you, sign out everywhere and remove it.
+message_identifier_added = { $app }: another phone number or e-mail address was added to your account, { $time }. If it was not you, sign out everywhere and contact us.
     .subject = { $app }: a phone number or e-mail address was added
 message_identifier_replaced = { $app }: you now sign in with another phone number or e-mail address instead of this one, { $time }. If it was not you, contact us.
     .subject = { $app }: your phone number or e-mail address was replaced
