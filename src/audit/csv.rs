@@ -27,6 +27,9 @@ pub const HEADINGS: [&str; 19] = [
     "leaf",
 ];
 
+/// What a file of CSV begins with for spreadsheets to know that it is UTF-8.
+pub const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// The line of headings.
 pub fn headings() -> Vec<u8> {
     let mut writer = writer();

@@ -35,12 +35,22 @@ pub struct Filter {
     pub until: Option<DateTime<Utc>>,
 }
 
+/// In which order records are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// In that of the log.
+    OldestFirst,
+    /// The other way round, for people who look for what happened last.
+    NewestFirst,
+}
+
 /// Records that match, page by page.
 #[derive(Clone, Debug)]
 pub struct Pages {
     journal: Journal,
     filter: Filter,
-    /// After which position the next page begins, and up to which one there are pages.
+    order: Order,
+    /// After which position there are pages still, and up to which one.
     pub positions: Range<i64>,
     left: u64,
 }
@@ -48,7 +58,13 @@ pub struct Pages {
 impl Pages {
     /// Those after the range's start, up to its end, at most so many.
     pub fn new(journal: Journal, filter: Filter, positions: Range<i64>, most: u64) -> Self {
-        Self { journal, filter, positions, left: most }
+        Self { journal, filter, order: Order::OldestFirst, positions, left: most }
+    }
+
+    /// The same records in that order.
+    #[must_use]
+    pub fn ordered(self, order: Order) -> Self {
+        Self { order, ..self }
     }
 
     /// The next page, of 1,000 records or fewer; none at the end.
@@ -66,9 +82,12 @@ impl Pages {
     pub async fn next_sealed(&mut self) -> Result<Option<Sealed>, JournalError> {
         let limit = i64::try_from(self.left).unwrap_or(i64::MAX).min(PAGE);
         let Range { start, end } = self.positions;
-        let page = sealed_page(&self.journal, &self.filter, start, end, limit).await?;
+        let page = sealed_page(&self.journal, &self.filter, self.order, start..end, limit).await?;
         let Some(last) = page.rows.last() else { return Ok(None) };
-        self.positions.start = last.get("seq");
+        match self.order {
+            Order::OldestFirst => self.positions.start = last.get("seq"),
+            Order::NewestFirst => self.positions.end = last.get::<_, i64>("seq") - 1,
+        }
         self.left -= page.rows.len() as u64;
         Ok(Some(page))
     }
@@ -109,18 +128,18 @@ pub async fn page(
     up_to: i64,
     limit: i64,
 ) -> Result<Vec<Record>, JournalError> {
-    Ok(sealed_page(journal, filter, after, up_to, limit).await?.open())
+    Ok(sealed_page(journal, filter, Order::OldestFirst, after..up_to, limit).await?.open())
 }
 
 async fn sealed_page(
     journal: &Journal,
     filter: &Filter,
-    after: i64,
-    up_to: i64,
+    order: Order,
+    positions: Range<i64>,
     limit: i64,
 ) -> Result<Sealed, JournalError> {
     let mut connection = journal.database().connection().await?;
-    let Some((after, up_to)) = within(&connection, filter, after, up_to).await? else {
+    let Some((after, up_to)) = within(&connection, filter, positions.start, positions.end).await? else {
         return Ok(Sealed::default());
     };
     let Filter { account, types, since, until } = filter;
@@ -141,7 +160,10 @@ async fn sealed_page(
     };
     // Events and keys as of one moment.
     let page = connection.transaction().await?;
-    let statement = page.prepare_cached(sql).await?;
+    let statement = match order {
+        Order::OldestFirst => page.prepare_cached(sql).await?,
+        Order::NewestFirst => page.prepare_cached(&descending(sql)).await?,
+    };
     let rows = page.query(&statement, &parameters).await?;
     let mut accounts: Vec<Uuid> = rows.iter().map(|row| row.get("account_id")).collect();
     accounts.sort_unstable();
@@ -149,6 +171,15 @@ async fn sealed_page(
     let keys = streams::keys(&page, journal.personal_data(), &accounts).await?;
     page.commit().await?;
     Ok(Sealed { rows, keys })
+}
+
+/// A statement of a page, the other way round: each of its orders stands in a line of its own.
+fn descending(sql: &str) -> String {
+    let turned = |line: &str| {
+        let order = if line.trim_start().starts_with("ORDER BY") { " DESC" } else { "" };
+        format!("{line}{order}\n")
+    };
+    sql.lines().map(turned).collect()
 }
 
 /// The bounds, brought together around the times that are asked for; none where there is nothing of these.

@@ -18,7 +18,7 @@ use tokio_postgres::{Error, IsolationLevel};
 
 pub use changes::Change;
 use log::PAGE;
-pub use log::{Filter, Pages, Sealed, end, page};
+pub use log::{Filter, Order, Pages, Sealed, end, page};
 pub use record::Record;
 pub use standing::{Counted, Event, Factor, PendingCode, SignedIn, Standing, Step, standing_at, steps};
 pub use verify::{Place, Progress, Verified, verify};

@@ -26,7 +26,7 @@ use crate::journal::{Journal, JournalError, Leaf};
 pub struct Progress {
     /// Done.
     pub done: u64,
-    /// Of how many, as far as that is known at the beginning.
+    /// Of how many.
     pub of: u64,
 }
 
@@ -102,7 +102,8 @@ pub async fn verify(
     let mut connection = journal.database().connection().await?;
     let snapshot = snapshot(&mut connection).await?;
     let last: i64 = snapshot.query_one("SELECT seq FROM sequencer", &[]).await?.get(0);
-    let of = u64::try_from(last).unwrap_or_default() * 2;
+    let rows = snapshot.query_one(include_str!("sql/rows.sql"), &[]).await?;
+    let of = u64::try_from(rows.get::<_, i64>(0)).unwrap_or_default();
     let mut found = Verified::default();
     let mut done = Progress { done: 0, of };
     let mut step = |rows: usize| {

@@ -11,16 +11,16 @@ use serde::Serialize;
 
 use super::rehearse::Rehearse;
 use super::{Failure, accounts, output, setup};
-use crate::audit::{self, Change, Filter, Pages, Record, Standing, Step, csv};
+use crate::audit::{self, Change, Filter, Order, Pages, Record, Standing, Step, csv};
 use crate::journal::Journal;
 use crate::settings::{Settings, Sources};
 
 /// How many events a table or a JSON document has where nothing is said.
-const USUAL: u64 = 100;
+const USUAL: usize = 100;
 
 #[derive(Debug, Subcommand)]
 pub enum Audit {
-    /// Print events in the order of the log.
+    /// Print events: as a table the newest first, in the other forms in the order of the log.
     Events(Events),
     /// Replay an account event by event: each with what it changed.
     Replay {
@@ -70,11 +70,14 @@ pub struct Events {
     /// After that position in the log.
     #[arg(long, value_name = "POSITION", default_value_t = 0)]
     after: i64,
-    /// How many at most; 100 for a table and JSON, all for CSV and NDJSON.
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
+    /// Without `--limit` or `--all`, 100 events as a table or as JSON, and all as CSV or NDJSON.
+    #[command(flatten)]
+    extent: output::Extent,
     #[command(flatten)]
     form: Form,
+    /// With a byte order mark before the CSV, by which spreadsheets know that it is UTF-8.
+    #[arg(long, requires = "csv")]
+    bom: bool,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -114,35 +117,53 @@ impl Events {
             Some(account) => Some(accounts::named(journal, settings, account).await?),
             None => None,
         };
-        let filter = Filter { account, types: self.types, since: self.since, until: self.until };
-        let long = self.form.csv || self.form.ndjson;
-        let most = self.limit.unwrap_or(if long { u64::MAX } else { USUAL });
+        let filter = Filter { account, types: self.types.clone(), since: self.since, until: self.until };
         let end = audit::end(journal).await?;
-        let mut pages = Pages::new(journal.clone(), filter, self.after..end, most);
-        let mut all = Vec::new();
+        let long = self.form.csv || self.form.ndjson;
+        let most = self.extent.most(USUAL, long);
+        if long {
+            let most = u64::try_from(most).unwrap_or(u64::MAX);
+            return self.export(Pages::new(journal.clone(), filter, self.after..end, most)).await;
+        }
+        // One more tells whether there are more.
+        let one_more = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+        let order = if self.form.json { Order::OldestFirst } else { Order::NewestFirst };
+        let mut pages = Pages::new(journal.clone(), filter, self.after..end, one_more).ordered(order);
+        let mut items = Vec::new();
+        while let Some(page) = pages.next().await? {
+            items.extend(page);
+        }
+        let is_cut = items.len() > most;
+        items.truncate(most);
+        let next = items.last().filter(|_| is_cut).map(|last| last.position);
+        let part = output::Part { items, next };
+        if self.form.json {
+            output::json(&part)?;
+        } else {
+            let headings = ["#", "time", "account", "event", "details", "address", "device"];
+            output::table(&headings, part.items.iter().map(cells))?;
+        }
+        output::say_where_it_ends(&part);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Writes records as they are read, in the order of the log.
+    async fn export(&self, mut pages: Pages) -> Result<ExitCode, Failure> {
+        let end = pages.positions.end;
         let mut report = output::ProgressReport::counting("positions", "events");
         if self.form.csv {
-            output::bytes(&csv::headings())?;
+            let mark = if self.bom { csv::BYTE_ORDER_MARK } else { "" };
+            output::csv(&[mark.as_bytes(), &csv::headings()].concat())?;
         }
         while let Some(page) = pages.next().await? {
             if self.form.csv {
-                output::bytes(&csv::lines(&page))?;
-            } else if self.form.ndjson {
-                output::text(&lines(&page)?)?;
+                output::csv(&csv::lines(&page))?;
             } else {
-                all.extend(page);
+                output::text(&output::json_escaped(&lines(&page)?))?;
             }
-            if long {
-                report.count(pages.positions.start.try_into()?, end.try_into()?, "");
-            }
+            report.count(pages.positions.start.try_into()?, end.try_into()?, "");
         }
         report.finish();
-        if self.form.json {
-            output::json(&all)?;
-        } else if !long {
-            let headings = ["#", "time", "account", "event", "details", "address", "device"];
-            output::table(&headings, all.iter().map(cells))?;
-        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -8,7 +8,7 @@ use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::audit::csv::safe;
+use crate::audit::csv::{BYTE_ORDER_MARK, safe};
 use crate::rebuild::{Progress, Unit};
 
 /// Writes text.
@@ -28,7 +28,46 @@ pub fn bytes(bytes: &[u8]) -> io::Result<()> {
 
 /// Writes a value as one JSON document.
 pub fn json(value: &impl Serialize) -> io::Result<()> {
-    text(&(serde_json::to_string_pretty(value)? + "\n"))
+    text(&(json_escaped(&serde_json::to_string_pretty(value)?) + "\n"))
+}
+
+/// Writes lines of CSV: as they are into a file or a pipe, and to a terminal without what would control it.
+pub fn csv(lines: &[u8]) -> io::Result<()> {
+    if io::stdout().is_terminal() {
+        let lines = String::from_utf8_lossy(lines).replace('\r', "");
+        text(&escaped(&lines))
+    } else {
+        bytes(lines)
+    }
+}
+
+/// Whether a terminal would obey a character instead of showing it: a control character but the end of a line, or one that
+/// changes the direction of text (Unicode bidirectional algorithm, UAX #9), hides it, or separates lines. The joiners that
+/// Persian is written with are none of these.
+fn controls_terminal(c: char) -> bool {
+    let unseen = matches!(
+        c,
+        '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    );
+    unseen || c.is_control() && c != '\n'
+}
+
+/// A text with every character that a terminal would obey as its code point: `\u{202e}`.
+fn escaped(text: &str) -> String {
+    let one = |c: char| if controls_terminal(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    text.chars().map(one).collect()
+}
+
+/// A JSON document with every character that a terminal would obey as JSON writes it: `\u202e`. Such characters stand in
+/// strings only, so that it is the same document.
+pub fn json_escaped(document: &str) -> String {
+    let mut units = [0; 2];
+    let one = |c: char| match controls_terminal(c) {
+        false => c.to_string(),
+        true => c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+    };
+    document.chars().map(one).collect()
 }
 
 /// Writes a table with a line of headings.
@@ -40,7 +79,7 @@ pub fn table<R: IntoIterator<Item = String>>(
     table.load_style(comfy_table::TableStyle::default());
     table.set_header(headings.to_vec());
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.into_iter().map(|cell| escaped(&cell)));
     }
     text(&format!("{table}\n"))
 }
@@ -51,12 +90,74 @@ pub struct Form {
     /// As JSON.
     #[arg(long)]
     json: bool,
-    /// As CSV (RFC 4180).
+    /// As CSV (RFC 4180): the whole list, unless `--limit` is given.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
+    /// With a byte order mark before the CSV, by which spreadsheets know that it is UTF-8.
+    #[arg(long, requires = "csv")]
+    bom: bool,
+}
+
+/// How much of a list is written.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Extent {
+    /// How many at most.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// The whole list.
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+}
+
+impl Extent {
+    /// How many items are written, where nothing is said: so many, or all of them in a form that is read as a whole.
+    pub fn most(self, usual: usize, is_whole: bool) -> usize {
+        match self.limit {
+            Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+            None if self.all || is_whole => usize::MAX,
+            None => usual,
+        }
+    }
+}
+
+/// A part of a list, and where it goes on.
+#[derive(Debug, Serialize)]
+pub struct Part<T, N> {
+    /// The items.
+    pub items: Vec<T>,
+    /// What names the place after them; none at the end of the list.
+    pub next: Option<N>,
+}
+
+/// Says on standard error that a list goes on after what was written, where it does.
+pub fn say_where_it_ends<T, N>(part: &Part<T, N>) {
+    if part.next.is_some() {
+        drop(writeln!(io::stderr(), "{} of more; --limit N or --all prints more", part.items.len()));
+    }
 }
 
 impl Form {
+    /// Whether the list is to be written as a whole where nothing else is said.
+    pub fn is_whole(self) -> bool {
+        self.csv
+    }
+
+    /// Writes a part of a list as [`list`](Self::list) does, and says where it ends.
+    pub fn part<T: Serialize, N: Serialize, const C: usize>(
+        self,
+        headings: [&str; C],
+        part: &Part<T, N>,
+        cells: impl Fn(&T) -> [String; C],
+    ) -> io::Result<()> {
+        if self.json {
+            json(part)?;
+        } else {
+            self.list(headings, &part.items, cells)?;
+        }
+        say_where_it_ends(part);
+        Ok(())
+    }
+
     /// Writes a list, a row of cells for each item where it is no JSON.
     pub fn list<T: Serialize, const N: usize>(
         self,
@@ -70,13 +171,14 @@ impl Form {
         if !self.csv {
             return table(&headings, items.iter().map(cells));
         }
-        let mut writer = csv::Writer::from_writer(Vec::new());
+        let start = if self.bom { BYTE_ORDER_MARK.as_bytes() } else { b"" };
+        let mut writer = ::csv::Writer::from_writer(start.to_vec());
         writer.write_record(headings)?;
         for item in items {
             writer.write_record(cells(item).map(safe))?;
         }
-        let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
-        text(&String::from_utf8_lossy(&bytes))
+        let bytes = writer.into_inner().map_err(::csv::IntoInnerError::into_error)?;
+        csv(&bytes)
     }
 }
 
@@ -88,7 +190,7 @@ pub fn time(time: Option<DateTime<Utc>>) -> String {
 /// Writes what went wrong.
 pub fn error(message: &str) {
     // Where even this cannot be written there is nobody to tell.
-    drop(writeln!(io::stderr(), "counterfoil: {message}"));
+    drop(writeln!(io::stderr(), "counterfoil: {}", escaped(message)));
 }
 
 /// Shows how far long work has come: a bar on a terminal, a line now and then elsewhere.
@@ -147,5 +249,36 @@ impl ProgressReport {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escaped, json_escaped};
+
+    #[test]
+    fn what_a_terminal_would_obey_is_written_as_its_code_point_and_names_stay_as_they_are() {
+        for (text, written) in [
+            ("a\u{1b}[31mb", "a\\u{1b}[31mb"),
+            ("a\u{7}\u{9b}b", "a\\u{7}\\u{9b}b"),
+            ("a\rb\tc", "a\\u{d}b\\u{9}c"),
+            ("abc\u{202e}fdp.exe", "abc\\u{202e}fdp.exe"),
+            ("\u{2066}x\u{2069}", "\\u{2066}x\\u{2069}"),
+            ("a\u{200f}b\u{feff}", "a\\u{200f}b\\u{feff}"),
+            ("a\u{e0041}b\u{2028}", "a\\u{e0041}b\\u{2028}"),
+            ("one\ntwo", "one\ntwo"),
+            ("علی\u{200c}رضا Ada é 👩\u{200d}👧", "علی\u{200c}رضا Ada é 👩\u{200d}👧"),
+        ] {
+            assert_eq!(escaped(text), written);
+        }
+    }
+
+    #[test]
+    fn a_json_document_stays_the_same_document() {
+        let value = serde_json::json!({"name": "a\u{202e}\u{e0041}\u{9b}\u{7f}\n\u{1b}ی", "n": 1});
+        let document = serde_json::to_string_pretty(&value).expect("is JSON");
+        let written = json_escaped(&document);
+        assert!(!written.chars().any(super::controls_terminal), "{written:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&written).expect("is JSON"), value);
     }
 }

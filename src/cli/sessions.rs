@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use chrono::{DateTime, FixedOffset};
 use clap::{Args, Subcommand};
 use counterfoil_domain::values::{DeviceName, Reason, SessionId};
-use counterfoil_projections::user_login::search::{self, DeviceSession, Filter};
+use counterfoil_projections::user_login::search::{self, DeviceSession, Filter, Position};
 use ipnet::IpNet;
 use uuid::Uuid;
 
@@ -16,9 +16,16 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::network;
 use crate::settings::Settings;
 
+/// As which list cursors name it, over HTTP as well.
+const LIST: &str = "device-sessions";
+
+/// How many sessions are printed where nothing is said.
+const USUAL: usize = 50;
+
 #[derive(Debug, Subcommand)]
 pub enum Sessions {
-    /// Print device sessions, the last that signed in first; with an address, by the address.
+    /// Print device sessions, the last that signed in first; with an address, by the address. Without `--limit` or `--all`,
+    /// 50 of them, and all as CSV.
     List(List),
     /// End a session.
     End {
@@ -54,9 +61,11 @@ pub struct List {
     /// Signed in before.
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<FixedOffset>>,
-    /// How many at most.
-    #[arg(long, default_value_t = 50)]
-    limit: usize,
+    /// After which session the list goes on: `next` of the JSON before it.
+    #[arg(long)]
+    cursor: Option<String>,
+    #[command(flatten)]
+    extent: output::Extent,
     #[command(flatten)]
     form: output::Form,
 }
@@ -92,7 +101,7 @@ impl List {
             "ended",
             "reason",
         ];
-        form.list(headings, &sessions, |session| {
+        form.part(headings, &sessions, |session| {
             [
                 session.id.to_string(),
                 session.account_id.to_string(),
@@ -108,7 +117,11 @@ impl List {
         Ok(())
     }
 
-    async fn find(self, settings: &Settings, state: &State) -> Result<Vec<DeviceSession>, Failure> {
+    async fn find(
+        self,
+        settings: &Settings,
+        state: &State,
+    ) -> Result<output::Part<DeviceSession, String>, Failure> {
         let account = match &self.account {
             Some(text) => Some(accounts::named(state.accounts.journal(), settings, text).await?),
             None => None,
@@ -123,16 +136,20 @@ impl List {
             until: self.until.map(|time| time.to_utc()),
         };
         let (db, now) = (state.database.connection().await?, SystemClock.now());
-        let (mut sessions, mut after) = (Vec::new(), None);
-        while sessions.len() < self.limit {
-            let missing = u8::try_from(self.limit - sessions.len()).unwrap_or(u8::MAX);
-            let page = search::search(&db, &filter, after, missing, now).await?;
-            sessions.extend(page.items);
-            after = page.next;
-            if after.is_none() {
+        let cursor = self.cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose();
+        let cursor = cursor.ok().filter(|cursor| cursor.is_none_or(|after: Position| after.is_of(&filter)));
+        let mut next = cursor.ok_or("--cursor is not of this list")?;
+        let most = self.extent.most(USUAL, self.form.is_whole());
+        let mut items = Vec::new();
+        while items.len() < most {
+            let missing = u8::try_from(most - items.len()).unwrap_or(u8::MAX);
+            let page = search::search(&db, &filter, next, missing, now).await?;
+            items.extend(page.items);
+            next = page.next;
+            if next.is_none() {
                 break;
             }
         }
-        Ok(sessions)
+        Ok(output::Part { items, next: next.map(|next| state.cursors.write(LIST, &next)) })
     }
 }

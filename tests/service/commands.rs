@@ -119,11 +119,11 @@ async fn sessions_are_listed_for_people_programs_and_spreadsheets_and_ended() {
     let device = app.api.post("/accounts/verify/", body).await.signed_in();
     app.api.sign_in("+989121234568").await;
 
-    let list = json_of(&app, &["sessions", "list", "--account", PHONE, "--json"]);
+    let list = json_of(&app, &["sessions", "list", "--account", PHONE, "--json"])["items"].take();
     let id = list[0]["id"].as_str().unwrap();
     assert_eq!((list.as_array().unwrap().len(), &list[0]["account_id"]), (1, &device.user["id"]));
-    assert_eq!(json_of(&app, &["sessions", "list", "--limit", "1", "--json"]).as_array().unwrap().len(), 1);
-    assert_eq!(json_of(&app, &["sessions", "list", "--address", "10.0.0.0/8", "--json"]), json!([]));
+    let none = json_of(&app, &["sessions", "list", "--address", "10.0.0.0/8", "--json"]);
+    assert_eq!(none, json!({"items": [], "next": null}));
     assert!(done(&app, &["sessions", "list", "--device", "quoted"]).contains(id));
     let csv = done(&app, &["sessions", "list", "--address", "127.0.0.1", "--device", "quoted", "--csv"]);
     let lines: Vec<&str> = csv.lines().collect();
@@ -135,8 +135,93 @@ async fn sessions_are_listed_for_people_programs_and_spreadsheets_and_ended() {
     fails(&app, &["sessions", "list", "--at", "noon"], 2, "--at");
     done(&app, &["sessions", "end", id, "--reason", "stolen"]);
     is_signed_out(&app, &device).await;
-    let ended = json_of(&app, &["sessions", "list", "--active", "false", "--json"]);
+    let ended = json_of(&app, &["sessions", "list", "--active", "false", "--json"])["items"].take();
     assert_eq!((&ended[0]["id"], &ended[0]["end_reason"]), (&json!(id), &json!("ended_by_admin")));
     let list = app.api.request(Method::GET, "/accounts/devices/").bearer_auth(&device.access);
     Api::send(list).await.is_problem(401, "invalid_access_token");
+}
+
+/// Signs in as many accounts as that, each later than the one before; returns their ids, the newest first.
+async fn signed_in(app: &TestApp, count: u32) -> Vec<String> {
+    let mut accounts = Vec::new();
+    for n in 0..count {
+        let device = app.api.sign_in(&format!("+98912123{:04}", 5000 + n)).await;
+        accounts.insert(0, device.account().to_string());
+        app.wait(1);
+    }
+    accounts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_is_cut_says_so_and_goes_on_where_it_ended() {
+    let app = TestApp::start().await;
+    let accounts = signed_in(&app, 52).await;
+    let shown_by = |arguments: &[&str]| {
+        let output = counterfoil(&app, &[&["sessions", "list"], arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+        let [said, shown] = [output.stderr, output.stdout].map(|text| String::from_utf8(text).unwrap());
+        let shown: Vec<String> = accounts.iter().filter(|id| shown.contains(*id)).cloned().collect();
+        (shown, said)
+    };
+    let cut = "50 of more; --limit N or --all prints more";
+    let (shown, said) = shown_by(&[]);
+    assert!(shown == accounts[..50] && said.contains(cut), "{} {said}", shown.len());
+    let (shown, said) = shown_by(&["--limit", "3"]);
+    assert!(shown == accounts[..3] && said.contains("3 of more"), "{shown:?} {said}");
+    for whole in [&["--all"][..], &["--csv"], &["--limit", "52"], &["--json", "--all"]] {
+        let (shown, said) = shown_by(whole);
+        assert!(shown == accounts && said.is_empty(), "{whole:?}: {} {said}", shown.len());
+    }
+    let (shown, said) = shown_by(&["--csv", "--limit", "50"]);
+    assert!(shown == accounts[..50] && said.contains(cut), "{said}");
+
+    let mut found = Vec::new();
+    let mut cursor = None;
+    loop {
+        let mut arguments = vec!["sessions", "list", "--json", "--limit", "20"];
+        let after: Option<String> = cursor.take();
+        arguments.extend(after.iter().flat_map(|after| ["--cursor", after.as_str()]));
+        let page = json_of(&app, &arguments);
+        found.extend(page["items"].as_array().unwrap().iter().map(|item| item["account_id"].clone()));
+        match page["next"].as_str() {
+            Some(next) => cursor = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    assert_eq!(found, accounts);
+    fails(&app, &["sessions", "list", "--cursor", "x"], 1, "--cursor");
+    fails(&app, &["sessions", "list", "--limit", "0"], 2, "--limit");
+    fails(&app, &["sessions", "list", "--limit", "1", "--all"], 2, "--all");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_control_a_terminal_is_escaped_in_every_output() {
+    let app = TestApp::start().await;
+    let agent = "Evil\u{202e}exe.\u{2066}\u{9b}31m\u{200f}";
+    let login = app.api.request(Method::POST, "/accounts/login/").header("User-Agent", agent.as_bytes());
+    let code = Api::send(login.json(&json!({"phone_number": PHONE}))).await.code();
+    let verify = app.api.request(Method::POST, "/accounts/verify/").header("User-Agent", agent.as_bytes());
+    let device = Api::send(verify.json(&json!({"phone_number": PHONE, "code": code}))).await.signed_in();
+    for arguments in [
+        &["sessions", "list"][..],
+        &["sessions", "list", "--json"],
+        &["accounts", "show", PHONE],
+        &["accounts", "show", PHONE, "--json"],
+        &["accounts", "history", PHONE],
+        &["audit", "replay", PHONE],
+        &["audit", "replay", PHONE, "--json"],
+        &["audit", "at", PHONE, "2100-01-01T00:00:00Z"],
+        &["audit", "events"],
+        &["audit", "events", "--ndjson"],
+    ] {
+        let printed = done(&app, arguments);
+        let obeyed = |c: char| agent.contains(c) && !c.is_ascii();
+        assert!(!printed.contains(obeyed), "{arguments:?}: {printed:?}");
+    }
+    let listed = json_of(&app, &["sessions", "list", "--json"]);
+    let (listed, kept) = (&listed["items"][0], agent.replace('\u{9b}', ""));
+    assert_eq!(
+        (&listed["account_id"], listed["user_agent"].as_str()),
+        (&device.user["id"], Some(kept.as_str()))
+    );
 }

@@ -114,6 +114,7 @@ pub struct Wanted {
     sought: Sought,
     limit: Option<u64>,
     format: Option<Format>,
+    bom: Option<Mark>,
 }
 
 impl Form for Wanted {
@@ -121,7 +122,23 @@ impl Form for Wanted {
         let sought = Sought::read(fields);
         let limit = limit(fields);
         let format = fields.optional("format", Format::parse);
-        Some(Self { sought: sought?, limit: limit?.map(|limit| limit.0.into()), format: format? })
+        let bom = fields.optional("bom", Mark::parse);
+        Some(Self { sought: sought?, limit: limit?.map(|limit| limit.0.into()), format: format?, bom: bom? })
+    }
+}
+
+/// Whether CSV begins with a byte order mark, by which spreadsheets know that it is UTF-8: `1`, or `0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(value_type = u8, minimum = 0, maximum = 1, example = 1)]
+struct Mark(bool);
+
+impl Mark {
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "1" => Ok(Self(true)),
+            "0" => Ok(Self(false)),
+            _ => Err(Wrong("bom_unknown")),
+        }
     }
 }
 
@@ -191,11 +208,11 @@ pub async fn get(
 ) -> Result<Sent<Log>, Problem> {
     let format = staff.asked.0.format.unwrap_or_else(|| Format::accepted(&request));
     let named = staff.asked.0.sought.reason.take();
-    let what = |Query(Wanted { sought, limit, format: _ }): &Query<Wanted>| {
+    let what = |Query(Wanted { sought, limit, format: _, bom: _ }): &Query<Wanted>| {
         let limit = limit.map(|limit| format!(" limit={limit}")).unwrap_or_default();
         format!("events format={}{sought}{limit}", format.name())
     };
-    let Query(Wanted { sought, limit, format: _ }) = on_record(&state, staff, named, what).await?;
+    let Query(Wanted { sought, limit, format: _, bom }) = on_record(&state, staff, named, what).await?;
     let after = sought.after.unwrap_or(0);
     let journal = state.accounts.journal().clone();
     let end = audit::end(&journal).await.map_err(|error| problem(&error))?;
@@ -207,7 +224,9 @@ pub async fn get(
         }
         Format::Csv => {
             let pages = pages(limit.unwrap_or(u64::MAX));
-            Ok(whole(pages, "text/csv; charset=utf-8; header=present", csv::headings(), csv::lines))
+            let mark = if bom == Some(Mark(true)) { csv::BYTE_ORDER_MARK } else { "" };
+            let first = [mark.as_bytes(), &csv::headings()].concat();
+            Ok(whole(pages, "text/csv; charset=utf-8; header=present", first, csv::lines))
         }
     }
 }
@@ -245,7 +264,11 @@ fn whole(
     });
     let first = stream::iter([Ok(Bytes::from(first))]);
     let body = first.chain(written.try_buffered(OPENED_AT_ONCE));
-    Sent::new(HttpResponse::Ok().content_type(media_type).streaming(body))
+    let mut answer = HttpResponse::Ok();
+    if media_type.starts_with("text/csv") {
+        answer.insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"events.csv\""));
+    }
+    Sent::new(answer.content_type(media_type).streaming(body))
 }
 
 pub(super) fn lines(records: &[Record]) -> Vec<u8> {

@@ -39,9 +39,13 @@ async fn events_are_printed_as_a_table_as_json_as_csv_and_by_the_line() {
     let (_, json, _) = audit(&app, &["events", "--after", "3", "--limit", "2", "--json"]);
     let json: Value = serde_json::from_str(&json).unwrap();
     let positions: Vec<i64> =
-        json.as_array().unwrap().iter().map(|event| event["position"].as_i64().unwrap()).collect();
-    assert_eq!(positions, [4, 5]);
-    assert_eq!(json[1]["person"]["identifier"]["phone"], "+989121234561");
+        json["items"].as_array().unwrap().iter().map(|event| event["position"].as_i64().unwrap()).collect();
+    assert_eq!((positions, json["next"].as_i64()), (vec![4, 5], Some(5)));
+    assert_eq!(json["items"][1]["person"]["identifier"]["phone"], "+989121234561");
+    let (_, rest, said) = audit(&app, &["events", "--after", "5", "--json"]);
+    let rest: Value = serde_json::from_str(&rest).unwrap();
+    assert_eq!((rest["items"].as_array().unwrap().len(), rest["next"].is_null()), (15, true));
+    assert_eq!(said, "");
 
     let (_, lines, progress) = audit(&app, &["events", "--ndjson"]);
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -49,11 +53,44 @@ async fn events_are_printed_as_a_table_as_json_as_csv_and_by_the_line() {
     assert!(progress.contains("20 of 20"), "{progress}");
 
     let (_, csv, _) = audit(&app, &["events", "--csv", "--limit", "5"]);
-    assert_eq!(csv.lines().count(), 6);
+    assert!(csv.lines().count() == 6 && csv.starts_with("position,"), "{csv}");
+    assert!(audit(&app, &["events", "--csv", "--bom"]).1.starts_with("\u{feff}position,"));
+    assert_eq!(audit(&app, &["events", "--bom"]).0, Some(2));
     let (status, _, said) = audit(&app, &["events", "--account", "+989121239999"]);
     assert_eq!((status, said.contains("nobody is known")), (Some(1), true), "{said}");
     assert_eq!(audit(&app, &["events", "--since", "yesterday"]).0, Some(2));
     assert_eq!(audit(&app, &["events", "--csv", "--json"]).0, Some(2));
+}
+
+#[tokio::test]
+async fn a_table_of_events_has_the_newest_first_and_says_where_it_is_cut() {
+    let (app, _) = some_log().await;
+    let numbers = |arguments: &[&str]| {
+        let (_, table, said) = audit(&app, &[&["events"], arguments].concat());
+        let first =
+            |line: &str| line.trim_matches(['│', '|', ' ']).split_whitespace().next()?.parse::<i64>().ok();
+        (table.lines().filter_map(first).collect::<Vec<i64>>(), said)
+    };
+    let all: Vec<i64> = (1..=20).rev().collect();
+    assert_eq!(numbers(&[]), (all.clone(), String::new()));
+    let (shown, said) = numbers(&["--limit", "3"]);
+    assert!(shown == [20, 19, 18] && said.contains("3 of more; --limit N or --all prints more"), "{said}");
+    assert_eq!(numbers(&["--limit", "20"]), (all, String::new()));
+    let signed_in = numbers(&["--type", "LoggedIn,UserRegistered"]).0;
+    assert!(signed_in.len() == 10 && signed_in.is_sorted_by(|a, b| a > b), "{signed_in:?}");
+    let of_one = numbers(&["--account", "+989121234561", "--after", "1"]).0;
+    assert!(of_one.len() > 2 && of_one.is_sorted_by(|a, b| a > b), "{of_one:?}");
+}
+
+#[tokio::test]
+async fn verify_counts_up_to_what_there_is_while_events_wait_for_their_numbers() {
+    let (app, client) = some_log().await;
+    client
+        .batch_execute("DELETE FROM ledger; DELETE FROM ledger_spans; UPDATE sequencer SET seq = 0")
+        .await
+        .unwrap();
+    let (_, _, progress) = audit(&app, &["verify"]);
+    assert!(progress.contains("20 of 20") && !progress.contains("of 0"), "{progress}");
 }
 
 #[tokio::test]

@@ -61,6 +61,14 @@ async fn the_whole_log_comes_by_the_line_and_as_a_table() {
     }
     let answer = read(&app, &auditor, "/audit/events/?format=csv&type=OtpRequested").await;
     assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"events.csv\""));
+    for (mark, start) in [("", "position,"), ("&bom=0", "position,"), ("&bom=1", "\u{feff}position,")] {
+        let path = format!("/audit/events/?format=csv{mark}");
+        let request = app.api.request(Method::GET, &path).bearer_auth(&auditor.access);
+        let answer = request.header("X-Audit-Reason", "a spreadsheet").send().await.unwrap();
+        assert!(answer.bytes().await.unwrap().starts_with(start.as_bytes()), "{path}");
+    }
+    read(&app, &auditor, "/audit/events/?format=csv&bom=yes").await.is_problem(400, "invalid_fields");
     assert_eq!(answer.text.matches("\r\n").count(), 4);
     assert!(answer.text.contains("'+989121234561"));
 }
