@@ -35,6 +35,7 @@ use crate::projections::Rebuilds;
 use crate::reads::{Profiles, Revocations};
 use crate::second_factors::SecondFactors;
 use crate::session_links::SessionLinks;
+use crate::session_uses::{SessionUses, WRITE_EVERY};
 use crate::settings::{DatabaseUrl, HttpPolicy, Settings};
 use crate::supervise::restarted;
 use crate::telemetry;
@@ -77,6 +78,7 @@ pub struct State {
     profiles: Group<Profiles>,
     ended: Arc<EndedSessions>,
     revocations: Group<Revocations>,
+    uses: Arc<SessionUses>,
 }
 
 impl fmt::Debug for State {
@@ -141,7 +143,8 @@ impl State {
         let accounts = self.accounts.on_this_thread(self.database.on_this_thread());
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         let (ended, http, cursors) = (self.ended.clone(), self.http.clone(), self.cursors.clone());
-        Self::over(accounts, clock, ended, http, cursors, self.second_factors.clone(), metrics)
+        let over = Self::over(accounts, clock, ended, http, cursors, self.second_factors.clone(), metrics);
+        Self { uses: self.uses.clone(), ..over }
     }
 
     fn over(
@@ -165,6 +168,7 @@ impl State {
             metrics,
             profiles: Group::start(Profiles, database.clone(), READERS, WAITING_AT_MOST),
             revocations: Group::start(Revocations, database.clone(), READERS, WAITING_AT_MOST),
+            uses: Arc::default(),
             database,
         }
     }
@@ -213,6 +217,19 @@ impl State {
         in_time(self.revocations.ask((token.account, token.session))).await
     }
 
+    /// Notes that an access token was used now.
+    pub fn note_use(&self, token: &Token) {
+        self.uses.note(token.account, token.session, self.clock.now());
+    }
+
+    /// Writes the uses of access tokens that were noted since the last time.
+    pub async fn write_uses(&self) {
+        match self.uses.write(&self.database).await {
+            Ok(sessions) => tracing::debug!(sessions, "wrote when sessions were last used"),
+            Err(error) => tracing::warn!(%error, "it cannot be written when sessions were last used"),
+        }
+    }
+
     /// The token of a text, of either kind, that works now.
     ///
     /// # Errors
@@ -223,7 +240,13 @@ impl State {
         let kind = Tokens::kind_of(text).ok_or(Problem::InvalidToken)?;
         let token = self.tokens.open(kind, text, now).map_err(|_| Problem::InvalidToken)?;
         let works = match kind {
-            Kind::Access => !self.is_revoked(&token).await?,
+            Kind::Access => {
+                let works = !self.is_revoked(&token).await?;
+                if works {
+                    self.note_use(&token);
+                }
+                works
+            }
             Kind::Refresh => {
                 let Token { account, session, generation, .. } = token;
                 let query =
@@ -344,6 +367,16 @@ impl Application {
             let courier = courier.clone();
             move || courier.clone().run()
         }));
+        let state = self.state.clone();
+        let writing = tokio::spawn(restarted("the uses of sessions", move || {
+            let state = state.clone();
+            async move {
+                loop {
+                    tokio::time::sleep(WRITE_EVERY).await;
+                    state.write_uses().await;
+                }
+            }
+        }));
         let upkeep = tokio::spawn(telemetry::keep(self.state.metrics.clone()));
         let operators = self.operators.map(|(_, server)| {
             let handle = server.handle();
@@ -355,6 +388,8 @@ impl Application {
             operators.stop(false).await;
         }
         upkeep.abort();
+        writing.abort();
+        self.state.write_uses().await;
         courier.stop().await;
         carrying.abort();
         exchanging.abort();

@@ -33,6 +33,7 @@ pub mod rebuild;
 mod response_delay;
 pub mod second_factors;
 pub mod session_links;
+mod session_uses;
 pub mod settings;
 mod supervise;
 pub mod telemetry;

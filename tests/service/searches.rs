@@ -24,6 +24,8 @@ async fn filled(app: &TestApp) -> Client {
                 CASE WHEN n % 2 = 0 THEN 'signed_out' END
            FROM (SELECT n, timestamptz '2026-01-01T00:00:00Z' + n * interval '10 seconds' AS t
                    FROM generate_series(1, 100000) AS n) AS sessions;
+         INSERT INTO session_uses (account_id, session_id, used_at)
+         SELECT account_id, session_id, signed_in_at FROM user_logins;
          INSERT INTO stays (account_id, session_id, since, ip_address)
          SELECT account_id, session_id, signed_in_at, ip_address FROM user_logins
           UNION ALL
@@ -116,6 +118,9 @@ async fn each_filter_goes_along_its_index() {
         let is_used = scans.iter().any(|scan| plan.contains(scan)) && !plan.contains("Seq Scan");
         assert!(is_used, "{index}:\n{plan}");
     }
+    let devices =
+        plan(&db, include_str!("../../projections/src/user_login/active.sql"), &[account, now]).await;
+    assert!(devices.contains("session_uses_pkey") && !devices.contains("Seq Scan"), "{devices}");
     let plan = plan(&db, include_str!("../../projections/src/user_login/account_of.sql"), &[nobody]).await;
     assert!(plan.contains("user_logins_session_id_idx"), "{plan}");
 }

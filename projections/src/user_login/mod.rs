@@ -134,7 +134,7 @@ pub struct Device {
     pub ip_address: Option<IpAddr>,
     /// When it signed in.
     pub signed_in_at: DateTime<Utc>,
-    /// When it was last refreshed, or signed in.
+    /// When it signed in, was last refreshed, or an access token of it was last used, up to a minute ago.
     pub last_seen_at: DateTime<Utc>,
     /// When it is signed out unless it is refreshed.
     pub expires_at: DateTime<Utc>,
@@ -165,6 +165,22 @@ pub async fn active(
         }
     });
     Ok(devices.collect())
+}
+
+/// Notes when sessions were last used, given in the order of accounts and sessions. An earlier time changes nothing.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_uses(
+    client: &impl GenericClient,
+    uses: &[((AccountId, SessionId), DateTime<Utc>)],
+) -> Result<(), tokio_postgres::Error> {
+    let accounts: Vec<Uuid> = uses.iter().map(|((account, _), _)| account.0).collect();
+    let sessions: Vec<Uuid> = uses.iter().map(|((_, session), _)| session.0).collect();
+    let times: Vec<DateTime<Utc>> = uses.iter().map(|(_, at)| *at).collect();
+    let statement = client.prepare_cached(include_str!("note_uses.sql")).await?;
+    client.execute(&statement, &[&accounts, &sessions, &times]).await?;
+    Ok(())
 }
 
 /// Whether a refresh token of that session and generation would be taken now.

@@ -92,7 +92,7 @@ pub struct DeviceSession {
     pub ip_address: Option<IpAddr>,
     /// When it signed in.
     pub signed_in_at: DateTime<Utc>,
-    /// When it was last refreshed, or signed in.
+    /// When it signed in, was last refreshed, or an access token of it was last used, up to a minute ago.
     pub last_seen_at: DateTime<Utc>,
     /// When it is signed out unless it is refreshed, or was.
     pub expires_at: DateTime<Utc>,

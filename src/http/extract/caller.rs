@@ -39,6 +39,7 @@ impl FromRequest for Caller {
             if state.is_revoked(&token).await? {
                 return Err(Problem::InvalidAccessToken);
             }
+            state.note_use(&token);
             Ok(Self { token })
         }
         .boxed_local()

@@ -1,9 +1,10 @@
 //! GET `/accounts/devices/`, PATCH and DELETE `/accounts/devices/{id}/`
 
+use counterfoil::clock::Clock as _;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, SignedIn, TestApp};
+use crate::support::{Answer, Api, Mood, SignedIn, TestApp};
 
 const DEVICES: &str = "/accounts/devices/";
 const PHONE: &str = "+989121234567";
@@ -133,6 +134,70 @@ async fn devices_200_shows_what_was_last_used() {
     let listed = &devices(&app, &device).await[0];
     assert_eq!((&listed["user_agent"], &listed["device_name"]), (&json!("curl/8.5.0"), &json!("curl")));
     assert!(listed["last_seen_at"].as_str().unwrap() > listed["signed_in_at"].as_str().unwrap());
+}
+
+/// By one row that is written now and then, whatever the number of requests and nodes; neither by an event, nor in a read
+/// model, which stays what the log comes to.
+#[tokio::test]
+async fn a_device_that_only_uses_its_access_token_was_seen_within_a_minute() {
+    let app = TestApp::start().await;
+    let (node, _proxy) = app.beside(&[]).await;
+    let device = sign_in(&app, PHONE, Some(CHROME), None).await;
+    let counts = async || {
+        let sql = "SELECT (SELECT count(*) FROM events) || ' ' || (SELECT count(*) FROM session_uses)";
+        app.database.value::<String>(sql).await
+    };
+    let before = app.clock.now();
+    app.wait(300);
+    for api in [&app.api, &node.api, &app.api] {
+        app.wait(1);
+        api.profile(&device.access).await.ok();
+        api.token_verify(&device.access).await.ok();
+    }
+    assert_eq!(counts().await, "3 0", "a request writes nothing");
+    // The later use is told, whichever node writes first.
+    app.state.write_uses().await;
+    node.state.write_uses().await;
+    assert_eq!(counts().await, "3 1");
+    let seen = app.clock.now();
+    let listed = devices(&app, &device).await;
+    assert_eq!(listed[0]["last_seen_at"], json!(seen));
+    assert_eq!(listed[0]["signed_in_at"], json!(before));
+
+    let admin = app.admin(OTHER_PHONE).await;
+    let path = format!("/admin/device-sessions/?account_id={}", device.account());
+    assert_eq!(app.api.get(&path, &admin.access).await.ok()["items"][0]["last_seen_at"], json!(seen));
+    let (models, now) = (counterfoil_projections::ALL, app.clock.now());
+    let checked = counterfoil::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
+    assert!(checked.iter().all(|model| model.differing == 0), "{checked:?}");
+
+    // A refresh is later again, and what was written before it does not take it back.
+    app.wait(10);
+    let refreshed = app.api.refresh(&device.refresh).await.ok();
+    app.state.write_uses().await;
+    let device = SignedIn { access: refreshed["access_token"].as_str().unwrap().to_owned(), ..device };
+    assert_eq!(devices(&app, &device).await[0]["last_seen_at"], json!(app.clock.now()));
+}
+
+/// What one node cannot write while the database is away, it writes later.
+#[tokio::test]
+async fn uses_that_cannot_be_written_are_written_later() {
+    let app = TestApp::start().await;
+    let (node, proxy) = app.beside(&[]).await;
+    let device = sign_in(&app, PHONE, None, None).await;
+    app.wait(60);
+    node.api.profile(&device.access).await.ok();
+    let seen = app.clock.now();
+    proxy.set(Mood::Away).await;
+    node.state.write_uses().await;
+    let listed = devices(&app, &device).await;
+    assert_eq!(listed[0]["last_seen_at"], listed[0]["signed_in_at"]);
+    proxy.set(Mood::Well).await;
+    // A connection from before may have to be given up first.
+    for _ in 0..3 {
+        node.state.write_uses().await;
+    }
+    assert_eq!(devices(&app, &device).await[0]["last_seen_at"], json!(seen));
 }
 
 #[tokio::test]

@@ -6,7 +6,13 @@ SELECT edge.nth AS examined, edge.place AS edge_place, edge.session_id AS edge_s
        edge.ip_address AS edge_ip_address, page.*
   FROM (SELECT * FROM examined ORDER BY nth DESC LIMIT 1) AS edge
   LEFT JOIN (SELECT nth, place, account_id, session_id, channel, device_name, user_agent, held_address AS ip_address,
-                    signed_in_at, last_seen_at, expires_at, ended_at, end_reason,
+                    signed_in_at,
+                    greatest(last_seen_at,
+                             (SELECT used_at
+                                FROM session_uses
+                               WHERE account_id = sessions.account_id AND session_id = sessions.session_id))
+                        AS last_seen_at,
+                    expires_at, ended_at, end_reason,
                     $4::timestamptz < least(expires_at, ended_at) AS is_active
                FROM (SELECT examined.*,
                             CASE WHEN $2::timestamptz IS NULL THEN ip_address
