@@ -20,6 +20,7 @@ pub mod keyring;
 mod lanes;
 pub mod language;
 pub mod limits;
+mod line_rate;
 pub mod migrations;
 mod network;
 mod notices;

@@ -1,14 +1,21 @@
 //! Logs, which hold nothing personal and no secret, and how metrics are gathered.
 
+use std::fmt::{Debug, Write as _};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::IsTerminal as _;
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets};
+use tracing_subscriber::layer::{Context, Filter, SubscriberExt as _};
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
+use crate::http;
+use crate::line_rate::LineRate;
 use crate::settings::Settings;
 
 /// The upper bounds of the buckets of times, in seconds. They are the same on every node and in every version, so that
@@ -19,7 +26,7 @@ const SECONDS: [f64; 16] =
 /// The upper bounds of the buckets of counts.
 const COUNTS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
-/// How often what was recorded is put into its buckets.
+/// How often what was recorded is put into its buckets, and what was left out of the log is counted in it.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// A recorder of metrics for Prometheus, with histograms of fixed buckets.
@@ -29,11 +36,61 @@ pub fn prometheus() -> PrometheusBuilder {
     builder.and_then(|builder| builder.set_buckets_for_metric(times, &SECONDS)).expect("there are buckets")
 }
 
-/// Keeps what a recorder holds small while it is not read: without, every sample since the last reading is held.
+/// Keeps what a recorder holds small while it is not read: without, every sample since the last reading is held. Logs how many
+/// lines were left out.
 pub async fn keep(metrics: PrometheusHandle) {
     loop {
         tokio::time::sleep(UPKEEP_EVERY).await;
         metrics.run_upkeep();
+        http::log_left_out();
+        for (line, left_out) in WARNINGS.take_left_out(Instant::now()) {
+            tracing::info!(line = line.message, left_out, "lines were left out");
+        }
+    }
+}
+
+/// Warnings and errors, each once a second: an outage says the same of every request.
+static WARNINGS: LazyLock<LineRate<Line>> = LazyLock::new(|| LineRate::new(1));
+
+/// A warning or an error, whatever its error is in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Line {
+    message: String,
+    fields: u64,
+}
+
+impl Line {
+    fn of(event: &Event<'_>) -> Self {
+        let mut line = Self::default();
+        event.record(&mut line);
+        line
+    }
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        match field.name() {
+            "message" => drop(write!(self.message, "{value:?}")),
+            "error" => {}
+            name => {
+                let mut hasher = DefaultHasher::new();
+                (self.fields, name, format!("{value:?}")).hash(&mut hasher);
+                self.fields = hasher.finish();
+            }
+        }
+    }
+}
+
+/// Leaves out a warning or an error that was written within the second.
+struct NotRepeated;
+
+impl<S> Filter<S> for NotRepeated {
+    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        true
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+        *event.metadata().level() > Level::WARN || WARNINGS.admit(Line::of(event), Instant::now())
     }
 }
 
@@ -54,7 +111,7 @@ pub fn init(settings: &Settings) -> Result<(), TryInitError> {
         lines.boxed()
     };
     let filter = EnvFilter::builder().parse_lossy(&settings.log_filter);
-    tracing_subscriber::registry().with(lines.with_filter(ours)).with(filter).try_init()?;
+    tracing_subscriber::registry().with(lines.with_filter(ours.and(NotRepeated))).with(filter).try_init()?;
     // The payload of a panic may quote a value; the place says enough to find it.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -65,6 +122,46 @@ pub fn init(settings: &Settings) -> Result<(), TryInitError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::{Layer as _, fmt};
+
+    /// What was written.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_warning_is_written_once_a_second_whatever_its_error_and_others_are_written_as_well() {
+        let written = Written::default();
+        let writer = written.clone();
+        let lines = fmt::layer().with_writer(move || writer.clone()).with_filter(super::NotRepeated);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            for n in 0..100 {
+                tracing::error!(error = n, "a test is away");
+                tracing::warn!(alarm = "a test", subject = n, "a test alarm");
+                tracing::info!(n, "answered in a test");
+            }
+        });
+        let written = written.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&written);
+        let count = |message: &str| text.matches(message).count();
+        // The second may end meanwhile.
+        assert!((1..=3).contains(&count("a test is away")), "{text}");
+        assert_eq!((count("a test alarm"), count("answered in a test")), (100, 100));
+    }
+
     #[test]
     fn histograms_have_the_same_buckets_everywhere_so_that_nodes_can_be_added_up() {
         let recorder = super::prometheus().build_recorder();

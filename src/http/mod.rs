@@ -21,7 +21,7 @@ use actix_web::web::{self, ServiceConfig};
 pub use admin::Cursors;
 pub use cors::cors;
 pub use extract::{ForwardedHeader, Proxies, bearer};
-pub use observe::{observe, request_id};
+pub use observe::{log_left_out, observe, request_id};
 pub use problem::Problem;
 
 use crate::session_links;

@@ -1,6 +1,7 @@
 //! Around every request: its id, its log line, its metrics, the headers of every answer, the language of problems.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use actix_cors::CorsError;
@@ -19,6 +20,7 @@ use super::{Problem, cookies};
 use crate::app::State;
 use crate::entropy;
 use crate::language::Language;
+use crate::line_rate::LineRate;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -30,6 +32,16 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
+
+/// Lines of answers that were no success, by route and status: one client could fill the disk with them.
+static REFUSALS: LazyLock<LineRate<(String, u16)>> = LazyLock::new(|| LineRate::new(10));
+
+/// Logs how many such lines were left out.
+pub fn log_left_out() {
+    for ((route, status), left_out) in REFUSALS.take_left_out(Instant::now()) {
+        tracing::info!(route, status, left_out, "answers were not logged one by one");
+    }
+}
 
 #[derive(Clone)]
 struct RequestId(String);
@@ -73,7 +85,9 @@ pub async fn observe(
     metrics::counter!("counterfoil_http_requests_total", &labels).increment(1);
     metrics::histogram!("counterfoil_http_request_seconds", &labels[..2]).record(elapsed.as_secs_f64());
     let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-    span.in_scope(|| tracing::info!(status, elapsed_us, "answered"));
+    if status < 400 || REFUSALS.admit((labels[1].1.clone(), status), Instant::now()) {
+        span.in_scope(|| tracing::info!(status, elapsed_us, "answered"));
+    }
     Ok(answered?)
 }
 

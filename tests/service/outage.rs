@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, Mood, TestApp};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::{Answer, Api, Mood, Node, Proxy, TestApp, TestDatabase};
 
 const PHONE: &str = "+989121234567";
 
@@ -30,10 +33,7 @@ async fn while_the_database_is_away_the_answer_is_503_and_it_comes_back_by_itsel
             let asked = Instant::now();
             is_away(&app.api.token_verify(&device.access).await, asked);
         }
-        assert_eq!(
-            crate::support::Api::send(app.api.request(reqwest::Method::GET, "/healthz")).await.status,
-            200
-        );
+        assert_eq!(Api::send(app.api.request(Method::GET, "/healthz")).await.status, 200);
         proxy.set(Mood::Well).await;
         let back = Instant::now();
         while app.api.profile(&device.access).await.status != 200 {
@@ -85,4 +85,49 @@ async fn a_refresh_whose_commit_was_in_doubt_gives_the_next_generation() {
     }
     let generation: i64 = app.database.value("SELECT generation FROM user_logins").await;
     assert_eq!(generation, 42);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_and_thousands_of_bad_requests_leave_few_lines_and_their_number_in_the_log() {
+    let database = TestDatabase::new();
+    let proxy = Proxy::start(&database.url).await;
+    let url = proxy.url_of(&database.name);
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(&database.name);
+    let node = Node::start(&folder, &[("DATABASE_URL", &url.0)]);
+    let fields = |line: &String| serde_json::from_str::<Value>(line).unwrap();
+    let bad = 3_000;
+    for _ in 0..bad / 100 {
+        let login =
+            || node.api.request(Method::POST, "/accounts/login/").body("{}").header("content-type", "x/y");
+        let sent = (0..100).map(|_| Api::send(login()));
+        for answer in futures_util::future::join_all(sent).await {
+            answer.is_problem(415, "unsupported_media_type");
+        }
+    }
+    let length: usize = node.said().iter().map(String::len).sum();
+    assert!(length < 100_000, "{length} bytes");
+    let told = async || {
+        let lines: Vec<Value> = node.said().iter().map(fields).collect();
+        let written = lines.iter().filter(|line| line["fields"]["status"] == 415 && line["span"].is_object());
+        let left_out = lines.iter().filter(|line| line["fields"]["status"] == 415);
+        let left_out = left_out.filter_map(|line| line["fields"]["left_out"].as_u64());
+        written.count() as u64 + left_out.sum::<u64>()
+    };
+    while told().await < bad {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    let before = node.said().len();
+    proxy.set(Mood::Away).await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        Api::send(node.api.request(Method::GET, "/readyz")).await.is_problem(503, "unavailable");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let seconds = began.elapsed().as_secs() + 1;
+    let lines: Vec<Value> = node.said()[before..].iter().map(fields).collect();
+    let errors = lines.iter().filter(|line| line["level"] == "ERROR").count() as u64;
+    assert!((1..=seconds + 1).contains(&errors), "{errors} in {seconds} s: {lines:#?}");
+    drop(node);
+    std::fs::remove_dir_all(&folder).unwrap();
 }
