@@ -11,6 +11,7 @@
 
 mod attack;
 mod bare;
+mod beside;
 mod client;
 mod cpu;
 mod delivery;
@@ -40,6 +41,9 @@ pub struct Options {
     /// Only the measurements whose name contains this.
     #[arg(long)]
     only: Option<String>,
+    /// Only what a refresh costs this build and another, whose `counterfoil` this is. Can be given several times.
+    #[arg(long, value_name = "FILE")]
+    beside: Vec<PathBuf>,
     /// Keeps the database of the figure `scale`, and goes on with the one that is there.
     #[arg(long)]
     keep: bool,

@@ -41,6 +41,11 @@ impl Report {
         self.lines.push([key.to_owned(), String::new(), String::new(), String::new(), format!("{value:.3}")]);
     }
 
+    /// A figure that was noted.
+    pub fn value(&self, key: &str) -> f64 {
+        self.figures[key]
+    }
+
     /// Prints the table, and writes the object where one is wanted.
     pub fn finish(&self, json: Option<&Path>) {
         let mut table = Table::new();

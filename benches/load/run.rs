@@ -13,7 +13,7 @@ use super::client::{self, Measured, complete, drive};
 use super::report::Report;
 use super::scenario::{Refresh, Same, SignIn, Tokens};
 use super::service::Service;
-use super::{attack, cpu, delivery, growth, limits, pgbench, scale};
+use super::{attack, beside, cpu, delivery, growth, limits, pgbench, scale};
 
 /// A run, and what it has found so far.
 pub struct Bench {
@@ -47,12 +47,14 @@ pub fn run(options: &Options) {
         plain: BTreeMap::new(),
         report: Report::default(),
     };
-    if bench.wanted(scale::NAME) {
+    if !options.beside.is_empty() {
+        beside::measure(&mut bench, &options.beside);
+    } else if bench.wanted(scale::NAME) {
         let people = if options.quick { 10_000 } else { 1_000_000 };
         scale::measure(&mut bench, people, options.keep);
     }
     // It needs nothing of the others, which begin with many sign-ins.
-    if options.only.as_deref() != Some(scale::NAME) {
+    if options.beside.is_empty() && options.only.as_deref() != Some(scale::NAME) {
         bench.all(
             if options.quick { 10_000 } else { 100_000 },
             if options.quick { 200_000 } else { 2_000_000 },

@@ -21,8 +21,13 @@ impl Service {
 
     /// With some settings in its environment.
     pub fn with(folder: &Path, database: &str, settings: &[(&str, &str)]) -> Self {
+        Self::of(Path::new(env!("CARGO_BIN_EXE_counterfoil")), folder, database, settings)
+    }
+
+    /// The same of another build.
+    pub fn of(binary: &Path, folder: &Path, database: &str, settings: &[(&str, &str)]) -> Self {
         let began = Instant::now();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
+        let mut process = Command::new(binary)
             .arg("serve")
             .current_dir(folder)
             .env("DATABASE_URL", database)
