@@ -177,8 +177,18 @@ fn region(setting: &str, code: &str) -> Result<Region, SettingsError> {
 /// Whether a setting of a gateway, named without its section, may be shown. Those that are not known to hold no secret
 /// may not.
 pub(crate) fn shown_in_full(setting: &str) -> bool {
-    ["kind", "account_sid", "messaging_service_sid", "from", "sender", "template", "server", "tls"]
-        .contains(&setting)
+    [
+        "kind",
+        "account_sid",
+        "messaging_service_sid",
+        "from",
+        "sender",
+        "template",
+        "server",
+        "tls",
+        "ehlo_name",
+    ]
+    .contains(&setting)
 }
 
 #[cfg(test)]
@@ -299,6 +309,8 @@ mod tests {
             (mail("server = \"smtp.example:25\"\ntls = \"none\""), "gateways.m: `tls`"),
             (mail("server = \"smtp.example:25\"\ntls = \"perhaps\""), "gateways.m: unknown variant"),
             (mail("server = \"smtp.example:25\"\nusername = \"hush\""), "gateways.m: `username` and"),
+            (format!("{SMTP}ehlo_name = \"hush\""), "gateways.m: `ehlo_name` is not"),
+            (format!("{SMTP}ehlo_name = \"a..example\""), "gateways.m: `ehlo_name` is not"),
             (SMTP.replace("a@b.example", "hush"), "gateways.m: `from` is no e-mail address"),
         ] {
             let error = read(&toml).expect_err(&toml).to_string();

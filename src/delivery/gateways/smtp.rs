@@ -26,6 +26,9 @@ use crate::network::is_this_machine;
 const CONNECTED_WITHIN: Duration = Duration::from_secs(3);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
+/// How much of a server's answer is told, in characters.
+const LONGEST_ANSWER: usize = 200;
+
 /// How many connections wait for the next message.
 const IDLE_AT_MOST: usize = 4;
 
@@ -36,6 +39,9 @@ pub(in crate::delivery) struct SmtpSettings {
     #[serde(default)]
     tls: Tls,
     from: Sender,
+    /// The name that the service gives for itself (RFC 5321, section 4.1.1.1); without one, the sender's domain. A host's own
+    /// name is often short, and many servers refuse what is no full domain name.
+    ehlo_name: Option<HostName>,
     username: Option<String>,
     password: Option<Secret>,
 }
@@ -67,6 +73,24 @@ impl TryFrom<String> for Server {
         let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
         let (host, port) = parts.filter(|(host, _)| !host.is_empty()).ok_or("`server` is host:port")?;
         Ok(Self { host: host.trim_matches(['[', ']']).to_owned(), port })
+    }
+}
+
+/// A full domain name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct HostName(String);
+
+impl TryFrom<String> for HostName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_label = |label: &str| {
+            let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(fits)
+        };
+        let is_full = text.contains('.') && text.len() <= 253 && text.split('.').all(is_label);
+        if is_full { Ok(Self(text)) } else { Err("`ehlo_name` is not a full name such as auth.example") }
     }
 }
 
@@ -116,11 +140,13 @@ impl Smtp {
     pub fn new(settings: SmtpSettings, clock: Arc<dyn Clock>) -> Result<Self, SmtpError> {
         let login = settings.username.clone().zip(settings.password.clone());
         let host = settings.server.host.clone();
+        let name = settings.ehlo_name.clone().map(|HostName(name)| name);
+        let name = name.unwrap_or_else(|| settings.from.0.email.domain().to_owned());
         let encryption = (settings.tls != Tls::None).then(|| TlsParameters::new(host)).transpose()?;
         Ok(Self {
             encryption,
             credentials: login.map(|(name, password)| Credentials::new(name, password.0.clone())),
-            hello: ClientId::default(),
+            hello: ClientId::Domain(name),
             idle: Mutex::default(),
             settings,
             clock,
@@ -220,21 +246,47 @@ impl Gateway for Smtp {
 /// What an answer to a step says of the message, unless the step named the recipient: 4xx, or none, that the server is
 /// to be asked again; 5xx that it does not take messages from us.
 fn refused(step: &str, error: &SmtpError) -> NotAccepted {
+    let answer = answer_without_personal_data(step, error);
     match error.status() {
-        Some(code) if error.is_permanent() => NotAccepted::Refused { reason: format!("smtp {step} {code}") },
-        Some(code) => NotAccepted::Unavailable { reason: format!("smtp {step} {code}"), retry_after: None },
+        Some(code) if error.is_permanent() => {
+            NotAccepted::Refused { reason: format!("smtp {step} {code}{answer}") }
+        }
+        Some(code) => {
+            NotAccepted::Unavailable { reason: format!("smtp {step} {code}{answer}"), retry_after: None }
+        }
         None => NotAccepted::Unavailable { reason: format!("smtp {step} broke off"), retry_after: None },
     }
+}
+
+/// The text of a server's answer, after its code.
+fn text_of(error: &SmtpError) -> String {
+    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+}
+
+/// What can be told of a server's answer, with a space before it. A new connection has carried no name of a person, so that
+/// all of the text is told; later, the enhanced status code (RFC 3463) alone, since the rest may quote the recipient or the message.
+fn answer_without_personal_data(step: &str, error: &SmtpError) -> String {
+    let text = text_of(error);
+    let told: String = if matches!(step, "connect" | "starttls") {
+        text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(LONGEST_ANSWER).collect()
+    } else {
+        let first = text.split(' ').next().unwrap_or_default();
+        let numbers: Vec<&str> = first.split('.').collect();
+        let is_number =
+            |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        if numbers.len() == 3 && numbers.iter().all(is_number) { first.to_owned() } else { String::new() }
+    };
+    if told.is_empty() { told } else { format!(" {}", told.trim()) }
 }
 
 /// What an answer to the recipient says. Where it has an enhanced code (RFC 3463) that speaks of policy, `x.7.x`, it is
 /// we who are not welcome.
 fn recipient_refused(error: &SmtpError) -> NotAccepted {
-    let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    let policy = text.starts_with("5.7.");
+    let policy = text_of(error).starts_with("5.7.");
     match error.status().map(u16::from) {
         Some(code @ (550..=553)) if !policy => {
-            NotAccepted::Undeliverable { reason: format!("smtp rcpt {code}") }
+            let answer = answer_without_personal_data("rcpt", error);
+            NotAccepted::Undeliverable { reason: format!("smtp rcpt {code}{answer}") }
         }
         _ => refused("rcpt", error),
     }

@@ -84,6 +84,7 @@ struct MailServer {
     address: String,
     letters: Arc<Mutex<Vec<Letter>>>,
     connections: Arc<Mutex<usize>>,
+    hellos: Arc<Mutex<Vec<String>>>,
 }
 
 impl MailServer {
@@ -94,11 +95,17 @@ impl MailServer {
         let address = listener.local_addr().unwrap().to_string();
         let answers: BTreeMap<_, _> = answers.iter().copied().collect();
         let (letters, connections) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
-        let server = Self { address, letters: letters.clone(), connections: connections.clone() };
+        let hellos = Arc::<Mutex<Vec<String>>>::default();
+        let server = Self {
+            address,
+            letters: letters.clone(),
+            connections: connections.clone(),
+            hellos: hellos.clone(),
+        };
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 *connections.lock().unwrap() += 1;
-                tokio::spawn(converse(stream, answers.clone(), letters.clone()));
+                tokio::spawn(converse(stream, answers.clone(), letters.clone(), hellos.clone()));
             }
         });
         server
@@ -123,6 +130,7 @@ async fn converse(
     stream: TcpStream,
     answers: BTreeMap<&'static str, &'static str>,
     letters: Arc<Mutex<Vec<Letter>>>,
+    hellos: Arc<Mutex<Vec<String>>>,
 ) -> Option<()> {
     let (read, mut write) = stream.into_split();
     let (mut lines, mut letter, mut late) = (BufReader::new(read).lines(), Letter::default(), true);
@@ -155,7 +163,15 @@ async fn converse(
         step = line.split([' ', ':']).next().unwrap().to_owned();
         let argument = line.split_once(':').map(|(_, address)| address.trim_matches(['<', '>']).to_owned());
         usual = match step.as_str() {
-            "EHLO" => "250-mail.example\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME".to_owned(),
+            "EHLO" => {
+                let name = line.strip_prefix("EHLO ")?;
+                hellos.lock().unwrap().push(name.to_owned());
+                if name.contains('.') {
+                    "250-mail.example\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME".to_owned()
+                } else {
+                    "504 5.5.2 a full host name is needed".to_owned()
+                }
+            }
             "AUTH" => {
                 let login = format!("AUTH PLAIN {}", STANDARD.encode(format!("\0app\0{SECRET}")));
                 if line == login { "235 2.7.0 hello app" } else { "535 5.7.8 not you, app" }.to_owned()
@@ -215,24 +231,24 @@ async fn lines_that_begin_with_a_dot_arrive_with_it() {
 #[tokio::test]
 async fn an_answer_means_what_its_step_makes_of_it() {
     for (step, answer, outcome, reason) in [
-        ("connect", "421 4.3.2 too busy", "unavailable", "smtp connect 421"),
-        ("connect", "554 5.7.1 go away", "refused", "smtp connect 554"),
+        ("connect", "421 4.3.2 too busy", "unavailable", "smtp connect 421 4.3.2 too busy"),
+        ("connect", "554 5.7.1 go away", "refused", "smtp connect 554 5.7.1 go away"),
         ("connect", "", "unavailable", "smtp connect broke off"),
         ("connect", "SSH-2.0-OpenSSH_9", "unavailable", "smtp connect broke off"),
-        ("EHLO", "502 5.5.1 no", "refused", "smtp connect 502"),
-        ("MAIL", "451 4.3.0 later", "unavailable", "smtp mail 451"),
-        ("MAIL", "550 5.1.8 no-reply@app.example is not known", "refused", "smtp mail 550"),
-        ("MAIL", "530 5.7.0 log in first", "refused", "smtp mail 530"),
-        ("RCPT", "451 4.7.1 ada@example.com is greylisted", "unavailable", "smtp rcpt 451"),
-        ("RCPT", "550 5.1.1 <ada@example.com> is not known", "undeliverable", "smtp rcpt 550"),
+        ("EHLO", "502 5.5.1 no", "refused", "smtp connect 502 5.5.1 no"),
+        ("MAIL", "451 4.3.0 later", "unavailable", "smtp mail 451 4.3.0"),
+        ("MAIL", "550 5.1.8 no-reply@app.example is not known", "refused", "smtp mail 550 5.1.8"),
+        ("MAIL", "530 5.7.0 log in first", "refused", "smtp mail 530 5.7.0"),
+        ("RCPT", "451 4.7.1 ada@example.com is greylisted", "unavailable", "smtp rcpt 451 4.7.1"),
+        ("RCPT", "550 5.1.1 <ada@example.com> is not known", "undeliverable", "smtp rcpt 550 5.1.1"),
         ("RCPT", "550 no such user ada@example.com", "undeliverable", "smtp rcpt 550"),
-        ("RCPT", "552 5.2.2 ada@example.com is full", "undeliverable", "smtp rcpt 552"),
-        ("RCPT", "550 5.7.1 ada@example.com does not want us", "refused", "smtp rcpt 550"),
-        ("RCPT", "554 5.7.1 relay access denied", "refused", "smtp rcpt 554"),
+        ("RCPT", "552 5.2.2 ada@example.com is full", "undeliverable", "smtp rcpt 552 5.2.2"),
+        ("RCPT", "550 5.7.1 ada@example.com does not want us", "refused", "smtp rcpt 550 5.7.1"),
+        ("RCPT", "554 5.7.1 relay access denied", "refused", "smtp rcpt 554 5.7.1"),
         ("RCPT", "", "unavailable", "smtp rcpt broke off"),
-        ("DATA", "452 4.3.1 no room", "unavailable", "smtp data 452"),
-        (".", "554 5.6.0 spam: 000042", "refused", "smtp message 554"),
-        (".", "451 4.3.0 later", "unavailable", "smtp message 451"),
+        ("DATA", "452 4.3.1 no room", "unavailable", "smtp data 452 4.3.1"),
+        (".", "554 5.6.0 spam: 000042", "refused", "smtp message 554 5.6.0"),
+        (".", "451 4.3.0 later", "unavailable", "smtp message 451 4.3.0"),
         (".", "", "unavailable", "smtp message broke off"),
     ] {
         let server = MailServer::start(&[(step, answer)]).await;
@@ -252,10 +268,10 @@ async fn the_server_is_shown_who_we_are_and_a_wrong_password_is_a_refusal() {
     let server = MailServer::start(&[]).await;
     server.sender(&login(SECRET)).send(&email(), &code()).await.unwrap();
     let answer = told(server.sender(&login("hush")).send(&email(), &code()).await);
-    assert_eq!(answer, ("refused", "smtp auth 535".to_owned(), None));
+    assert_eq!(answer, ("refused", "smtp auth 535 5.7.8".to_owned(), None));
     let busy = MailServer::start(&[("AUTH", "454 4.7.0 ask later")]).await;
     let answer = told(busy.sender(&login(SECRET)).send(&email(), &code()).await);
-    assert_eq!(answer, ("unavailable", "smtp auth 454".to_owned(), None));
+    assert_eq!(answer, ("unavailable", "smtp auth 454 4.7.0".to_owned(), None));
     let open = MailServer::start(&[("EHLO", "250 mail.example")]).await;
     let answer = told(open.sender(&login(SECRET)).send(&email(), &code()).await);
     assert_eq!(answer, ("refused", "smtp auth is not offered".to_owned(), None));
@@ -295,4 +311,18 @@ async fn a_connection_that_the_server_closed_meanwhile_is_replaced() {
         assert_eq!(server.letters().len(), letters);
     }
     assert_eq!(*server.connections.lock().unwrap(), 3);
+}
+
+#[tokio::test]
+async fn the_server_is_given_a_full_name_and_its_answer_to_another_is_told() {
+    let server = MailServer::start(&[]).await;
+    server.sender(PLAIN).send(&email(), &code()).await.unwrap();
+    let named = format!("{PLAIN}ehlo_name = \"auth.example\"\n");
+    server.sender(&named).send(&email(), &code()).await.unwrap();
+    assert_eq!(*server.hellos.lock().unwrap(), ["app.example", "auth.example"]);
+    let strict =
+        MailServer::start(&[("EHLO", "504 5.5.2 <app.example>: name rejected\u{1b}[31m\u{202e}")]).await;
+    let answer = told(strict.sender(PLAIN).send(&email(), &code()).await);
+    let reason = "smtp connect 504 5.5.2 <app.example>: name rejected[31m".to_owned();
+    assert_eq!(answer, ("refused", reason, None));
 }
