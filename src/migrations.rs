@@ -110,8 +110,7 @@ mod tests {
     #[test]
     fn every_file_is_a_migration_and_no_number_is_used_twice() {
         let versions: Vec<i64> = super::migrator().iter().map(|migration| migration.version).collect();
-        let expected: Vec<i64> = (1..).take(versions.len()).collect();
-        assert_eq!(versions, expected);
+        assert!(versions.is_sorted_by(|earlier, later| earlier < later), "{versions:?}");
         assert_eq!(versions.len(), super::Files::iter().count());
     }
 }

@@ -40,27 +40,3 @@ impl<T, P> Page<T, P> {
         Self { items: found.into_iter().take(place).map(read).collect(), next }
     }
 }
-
-/// The pattern (`LIKE`) of what has that text in it.
-pub(crate) fn pattern(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
-}
-
-#[cfg(test)]
-mod tests {
-    use super::pattern;
-
-    #[test]
-    fn what_means_something_in_a_pattern_means_itself() {
-        assert_eq!(pattern("Ada"), "%Ada%");
-        assert_eq!(pattern(r"100%_\"), r"%100\%\_\\%");
-    }
-}

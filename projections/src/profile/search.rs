@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Profile;
-use crate::search::{END_OF_TIME, EXAMINED, Page, pattern};
+use crate::search::{END_OF_TIME, EXAMINED, Page};
 
 /// The statements, each by the index that it goes along.
 pub const BY_JOIN: &str = concat!(include_str!("search/by_join.sql"), include_str!("search/page.sql"));
@@ -25,7 +25,7 @@ pub const BY_ACCOUNT: &str = concat!(include_str!("search/by_account.sql"), incl
 pub struct Filter {
     /// That one.
     pub account: Option<AccountId>,
-    /// With this in the name, in any case.
+    /// With these words in the name, in any order and spelling (`search_form` of the migrations).
     pub name: Option<FullName>,
     /// Suspended now, or not.
     pub suspended: Option<bool>,
@@ -63,7 +63,7 @@ pub async fn search(
     let Position { date_joined, account } = after.unwrap_or(first);
     let more_than = i64::from(limit) + 1;
     let examined = if filter.name.is_none() && filter.suspended.is_none() { more_than } else { EXAMINED };
-    let name = filter.name.as_ref().map(|name| pattern(name.as_str()));
+    let name = filter.name.as_ref().map(FullName::as_str);
     let mut parameters: Vec<&(dyn ToSql + Sync)> =
         vec![&more_than, &filter.suspended, &now, &name, &examined, &date_joined, &account.0];
     let sql = match (&filter.account, filter.suspended) {

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::device_kind;
-use crate::search::{END_OF_TIME, EXAMINED, Page, pattern};
+use crate::search::{END_OF_TIME, EXAMINED, Page};
 
 /// The statements, each by the index that it goes along.
 pub const BY_SIGN_IN: &str = concat!(include_str!("search/by_sign_in.sql"), include_str!("search/page.sql"));
@@ -39,7 +39,7 @@ pub struct Filter {
     /// At one of these addresses, the first and the last of them, of one family: at the time of [`at`](Self::at); without
     /// such a time, when they were last used.
     pub addresses: Option<(IpAddr, IpAddr)>,
-    /// With this in the name of the device, in any case; in the `User-Agent` header of one without a name.
+    /// With these words in the name of the device, in any order and spelling; in the `User-Agent` header of one without a name.
     pub device_name: Option<String>,
     /// Active now, or not.
     pub active: Option<bool>,
@@ -179,7 +179,7 @@ pub async fn search(
     let Position { time, session, address } = after.unwrap_or_else(|| filter.start());
     let more_than = i64::from(limit) + 1;
     let examined = if filter.is_told_by(path) { more_than } else { EXAMINED };
-    let name = filter.device_name.as_deref().map(pattern);
+    let name = filter.device_name.as_deref();
     let (since, until) = filter.signed_in();
     let (first, last) = filter.addresses.unzip();
     let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![

@@ -1,4 +1,4 @@
--- $1 how many, $2 whether they are suspended, $3 now, $4 a pattern of the name: of what was examined, those that match, each
+-- $1 how many, $2 whether they are suspended, $3 now, $4 words of the name: of what was examined, those that match, each
 -- beside the last that was examined and how many those were
 SELECT edge.nth AS examined, edge.date_joined AS edge_date_joined, edge.account_id AS edge_account_id, page.*
   FROM (SELECT * FROM examined ORDER BY nth DESC LIMIT 1) AS edge
@@ -7,7 +7,7 @@ SELECT edge.nth AS examined, edge.date_joined AS edge_date_joined, edge.account_
                     nullif(suspended_until, '9999-12-31T23:59:59Z') AS suspended_until
                FROM examined
               WHERE ($2::boolean IS NULL OR $2 = (NOT is_active AND suspended_until > $3))
-                AND ($4::text IS NULL OR fullname ILIKE $4)
+                AND ($4::text IS NULL OR search_form(fullname) LIKE ALL ((SELECT search_patterns($4))::text[]))
               ORDER BY nth
               LIMIT $1) AS page ON true
  ORDER BY page.nth

@@ -1,4 +1,4 @@
--- $1 how many, $2 a time at which they were active, $3 whether they are active now, $4 now, $5 a pattern of the device's name,
+-- $1 how many, $2 a time at which they were active, $3 whether they are active now, $4 now, $5 words of the device's name,
 -- $6 since, $7 until, $8, $9 the first and the last address: of what was examined, those that match, each beside the last
 -- that was examined and how many those were. The address of a session is the one that it had at $2; without such a time,
 -- the one that it was last used from.
@@ -27,7 +27,8 @@ SELECT edge.nth AS examined, edge.place AS edge_place, edge.session_id AS edge_s
               WHERE is_held AND signed_in_at >= $6::timestamptz AND signed_in_at < $7::timestamptz
                 AND ($2 IS NULL OR signed_in_at <= $2 AND $2 < least(expires_at, ended_at))
                 AND ($3::boolean IS NULL OR $3 = ($4 < least(expires_at, ended_at)))
-                AND ($5::text IS NULL OR coalesce(device_name, user_agent) ILIKE $5)
+                AND ($5::text IS NULL
+                     OR search_form(coalesce(device_name, user_agent)) LIKE ALL ((SELECT search_patterns($5))::text[]))
                 AND ($8::inet IS NULL OR held_address BETWEEN $8 AND $9::inet)
               ORDER BY nth
               LIMIT $1) AS page ON true

@@ -305,6 +305,52 @@ async fn accounts_200_tells_why_a_message_did_not_arrive_and_not_what_was_in_it(
 }
 
 #[tokio::test]
+async fn accounts_200_finds_a_name_in_every_spelling_and_order_of_its_words() {
+    let app = TestApp::start().await;
+    let admin = app.admin(ADMIN).await;
+    let names = [
+        "علي كريمي",
+        "علی کریمی",
+        "علی\u{200c}رضا مُحَمَّدي",
+        "José de la Cruz",
+        "Ａｄａ Lovelace",
+        "آدا ۱۲",
+        "100%_\\",
+    ];
+    let mut people = Vec::new();
+    for (n, name) in names.iter().enumerate() {
+        app.wait(1);
+        let device = app.api.sign_in(&format!("+98912123456{n}")).await;
+        app.api.rename(&device.access, name).await.ok();
+        people.push(device.user["id"].clone());
+    }
+    for (wanted, expected) in [
+        ("کریمی", &[1, 0][..]),
+        ("كريمي", &[1, 0]),
+        ("کریمی علی", &[1, 0]),
+        ("كريمى  على", &[1, 0]),
+        ("علی", &[2, 1, 0]),
+        ("علیرضا محمدی", &[2]),
+        ("رضا", &[2]),
+        ("jose CRUZ", &[3]),
+        ("cruz josé", &[3]),
+        ("ada", &[4]),
+        ("LOVELACE ada", &[4]),
+        ("ada hopper", &[]),
+        ("ادا", &[5]),
+        ("12 آدا", &[5]),
+        ("%", &[6]),
+        ("_\\", &[6]),
+        ("%a", &[]),
+    ] {
+        let query: String = form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
+        let found = each(&all(&app, &admin, &format!("/admin/accounts/?fullname={query}")).await, "id");
+        let expected: Vec<Value> = expected.iter().map(|n| people[*n].clone()).collect();
+        assert_eq!(found, expected, "{wanted}");
+    }
+}
+
+#[tokio::test]
 async fn accounts_200_finds_them_by_identifier_name_and_state() {
     let app = TestApp::start().await;
     let admin = app.admin(ADMIN).await;
