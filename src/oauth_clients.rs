@@ -1,14 +1,46 @@
 //! The services that may ask about tokens and end their sessions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
+use serde::Deserialize;
+
+/// What a client may do (RFC 6749, section 3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub enum ClientScope {
+    /// Ask what a token says and whether it works.
+    #[serde(rename = "tokens:introspect")]
+    IntrospectTokens,
+    /// End the session of a token.
+    #[serde(rename = "tokens:revoke")]
+    RevokeTokens,
+    /// Follow which sessions end.
+    #[serde(rename = "sessions:read")]
+    ReadSessions,
+}
+
+impl ClientScope {
+    /// Its name in the settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IntrospectTokens => "tokens:introspect",
+            Self::RevokeTokens => "tokens:revoke",
+            Self::ReadSessions => "sessions:read",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct OauthClient {
+    hash: [u8; 32],
+    scopes: BTreeSet<ClientScope>,
+}
 
 /// The configured clients of `/oauth`, each with the SHA-256 of its secret. A plain hash does for what a machine made of
 /// 32 random bytes; a secret that a person thought of would need a slow one.
 #[derive(Clone, Debug, Default)]
-pub struct OauthClients(BTreeMap<String, [u8; 32]>);
+pub struct OauthClients(BTreeMap<String, OauthClient>);
 
 /// A client that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,31 +57,34 @@ pub enum InvalidOauthClient {
 }
 
 impl OauthClients {
-    /// Clients of pairs of id and hash, the hash as 64 hexadecimal digits.
+    /// Clients by id, the hash of the secret (64 hexadecimal digits) and what the client may do.
     ///
     /// # Errors
     /// [`InvalidOauthClient`], the first there is.
-    pub fn new(clients: impl IntoIterator<Item = (String, String)>) -> Result<Self, InvalidOauthClient> {
-        let mut hashes = BTreeMap::new();
-        for (id, hash) in clients {
+    pub fn new(
+        clients: impl IntoIterator<Item = (String, String, BTreeSet<ClientScope>)>,
+    ) -> Result<Self, InvalidOauthClient> {
+        let mut known = BTreeMap::new();
+        for (id, hash, scopes) in clients {
             if id.is_empty() || id.chars().any(|c| c == ':' || c.is_control()) {
                 return Err(InvalidOauthClient::Id(id));
             }
             let Some(hash) = decoded(&hash).filter(|hash| *hash != hash_of("")) else {
                 return Err(InvalidOauthClient::Hash(id));
             };
-            if hashes.insert(id.clone(), hash).is_some() {
+            if known.insert(id.clone(), OauthClient { hash, scopes }).is_some() {
                 return Err(InvalidOauthClient::Twice(id));
             }
         }
-        Ok(Self(hashes))
+        Ok(Self(known))
     }
 
-    /// Whether a client of that id has that secret. Takes the same time for an id that nobody has.
-    pub fn authenticates(&self, id: &str, secret: &str) -> bool {
+    /// What the client of that id may do, if that is its secret. Takes the same time for an id that no client has.
+    pub fn authenticate(&self, id: &str, secret: &str) -> Option<&BTreeSet<ClientScope>> {
         let known = self.0.get(id);
-        let equal = verify_slices_are_equal(known.unwrap_or(&[0; 32]), &hash_of(secret)).is_ok();
-        known.is_some() && equal
+        let expected = known.map_or(&[0; 32], |client| &client.hash);
+        let equal = verify_slices_are_equal(expected, &hash_of(secret)).is_ok();
+        known.filter(|_| equal).map(|client| &client.scopes)
     }
 }
 
@@ -67,23 +102,24 @@ fn decoded(hex: &str) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{InvalidOauthClient, OauthClients};
+    use super::{ClientScope, InvalidOauthClient, OauthClients};
 
     /// What `printf %s secret | sha256sum` prints.
     const HASH: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
 
     fn clients(pairs: &[(&str, &str)]) -> Result<OauthClients, InvalidOauthClient> {
-        OauthClients::new(pairs.iter().map(|(id, hash)| ((*id).to_owned(), (*hash).to_owned())))
+        let scopes = || [ClientScope::IntrospectTokens].into();
+        OauthClients::new(pairs.iter().map(|(id, hash)| ((*id).to_owned(), (*hash).to_owned(), scopes())))
     }
 
     #[test]
     fn a_client_is_who_knows_the_secret_of_its_id() {
         let clients = clients(&[("orders", HASH)]).expect("valid");
-        assert!(clients.authenticates("orders", "secret"));
+        assert_eq!(clients.authenticate("orders", "secret"), Some(&[ClientScope::IntrospectTokens].into()));
         for (id, secret) in
             [("orders", "Secret"), ("orders", ""), ("other", "secret"), ("", ""), ("orders", HASH)]
         {
-            assert!(!clients.authenticates(id, secret), "{id} {secret}");
+            assert_eq!(clients.authenticate(id, secret), None, "{id} {secret}");
         }
     }
 

@@ -88,6 +88,8 @@ pub enum Problem {
     InvalidToken,
     /// No configured client of `/oauth` proved itself.
     InvalidClient,
+    /// The client of `/oauth` has not the scope.
+    UnauthorizedClient,
     /// A form without its token, or with two.
     MalformedForm,
     /// The service cannot answer now, and soon can.
@@ -235,6 +237,7 @@ impl Problem {
             Self::RebuildNeedsOwner => "rebuild_needs_owner",
             Self::InvalidToken => "invalid_token",
             Self::InvalidClient => "invalid_client",
+            Self::UnauthorizedClient => "unauthorized_client",
             Self::MalformedForm => "malformed_form",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal_error",
@@ -254,7 +257,10 @@ impl Problem {
             Self::Unauthenticated | Self::InvalidAccessToken | Self::InvalidClient => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::CrossSiteRequest | Self::Forbidden | Self::SecondFactorRequired => StatusCode::FORBIDDEN,
+            Self::CrossSiteRequest
+            | Self::UnauthorizedClient
+            | Self::Forbidden
+            | Self::SecondFactorRequired => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::CodeTooSoon(_) | Self::CodeQuotaSpent(_) | Self::NoPendingCode => {
@@ -277,7 +283,11 @@ impl Problem {
 
     /// The `error` that OAuth 2.0 clients look for (RFC 6749, section 5.2), where they are the ones who ask.
     fn oauth_error(&self) -> Option<&'static str> {
-        let of = [(Self::InvalidClient, "invalid_client"), (Self::MalformedForm, "invalid_request")];
+        let of = [
+            (Self::InvalidClient, "invalid_client"),
+            (Self::UnauthorizedClient, "unauthorized_client"),
+            (Self::MalformedForm, "invalid_request"),
+        ];
         of.into_iter().find(|(problem, _)| problem == self).map(|(_, error)| error)
     }
 
@@ -331,6 +341,7 @@ impl Problem {
             | Self::RebuildNeedsOwner
             | Self::InvalidToken
             | Self::InvalidClient
+            | Self::UnauthorizedClient
             | Self::MalformedForm
             | Self::Internal => None,
         }

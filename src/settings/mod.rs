@@ -24,7 +24,7 @@ use crate::keyring::KeyringSource;
 use crate::limits::{LimitPolicy, LimitStore, Rate};
 use crate::network::{self, is_this_machine};
 use crate::notices::NewDeviceNotice;
-use crate::oauth_clients::OauthClients;
+use crate::oauth_clients::{ClientScope, OauthClients};
 use crate::test_identifiers::TestIdentifiers;
 use crate::tokens::{ExtraClaims, TokenPolicy};
 
@@ -319,7 +319,10 @@ fn region(code: Option<&str>) -> Result<Option<Region>, SettingsError> {
 }
 
 fn oauth_clients(clients: Vec<RawOauthClient>) -> Result<OauthClients, SettingsError> {
-    let clients = OauthClients::new(clients.into_iter().map(|client| (client.id, client.secret_sha256)));
+    let clients = OauthClients::new(clients.into_iter().map(|client| {
+        let scopes = client.scopes.unwrap_or_else(|| [ClientScope::IntrospectTokens].into());
+        (client.id, client.secret_sha256, scopes)
+    }));
     clients.map_err(|error| invalid("oauth.clients", &error.to_string()))
 }
 

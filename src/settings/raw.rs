@@ -1,6 +1,6 @@
 //! The sections of the settings, as they are written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
@@ -11,6 +11,7 @@ use super::{Cookies, Profile};
 use crate::delivery::{RawDelivery, RawGateways};
 use crate::http::ForwardedHeader;
 use crate::notices::NewDeviceNotice;
+use crate::oauth_clients::ClientScope;
 
 macro_rules! raw_section {
     ($name:ident { $($field:ident: $type:ty),+ $(,)? }) => {
@@ -115,7 +116,7 @@ raw_section!(RawTokens {
     profile_claims: Words,
 });
 raw_section!(RawOauth { clients: Vec<RawOauthClient> });
-raw_section!(RawOauthClient { id: String, secret_sha256: String });
+raw_section!(RawOauthClient { id: String, secret_sha256: String, scopes: Option<BTreeSet<ClientScope>> });
 raw_section!(RawBrowsers { allowed_origins: Words, allowed_headers: Words, cookies: Cookies });
 raw_section!(RawLimits {
     shared: String,

@@ -56,6 +56,7 @@ def start(binary, folder):
         [[oauth.clients]]
         id = "{OAUTH_ID}"
         secret_sha256 = "{secret}"
+        scopes = ["tokens:introspect", "tokens:revoke", "sessions:read"]
         """
     )
     process = subprocess.Popen([binary, "serve"], cwd=folder, stderr=subprocess.PIPE, text=True)

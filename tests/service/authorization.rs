@@ -183,6 +183,7 @@ resend_after = 0
 [[oauth.clients]]
 id = \"orders\"
 secret_sha256 = \"HASH\"
+scopes = [\"tokens:introspect\", \"tokens:revoke\", \"sessions:read\"]
 ";
 
 /// A service, and how many people have joined it.

@@ -145,7 +145,10 @@ const SECRET: &str = "s3cret: with a colon";
 async fn with_client() -> TestApp {
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, SECRET.as_bytes());
     let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    TestApp::configured(&format!("[[oauth.clients]]\nid = \"orders\"\nsecret_sha256 = \"{hash}\"\n")).await
+    TestApp::configured(&format!(
+        "[[oauth.clients]]\nid = \"orders\"\nsecret_sha256 = \"{hash}\"\nscopes = [\"sessions:read\"]\n"
+    ))
+    .await
 }
 
 async fn is_served(service: &Api, token: &str) {

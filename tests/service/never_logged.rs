@@ -57,7 +57,7 @@ impl Talkative {
              public_url = \"https://auth.example\"\n\
              [delivery]\nphone = \"own\"\nemail = \"own\"\n\
              [gateways.own]\nkind = \"webhook\"\nurl = \"{}/messages\"\nsecret = \"{signing}\"\n\
-             [[oauth.clients]]\nid = \"orders\"\nsecret_sha256 = \"{hash}\"\n\
+             [[oauth.clients]]\nid = \"orders\"\nsecret_sha256 = \"{hash}\"\nscopes = [\"tokens:introspect\", \"tokens:revoke\", \"sessions:read\"]\n\
              [codes]\nresend_after = 0\n[sessions]\nrefresh_grace = 0\n",
             provider.url
         );

@@ -15,5 +15,5 @@ pub use client::{Peer, Shown, WantedLanguage, wanted_language};
 pub use forwarded::{ForwardedHeader, Proxies};
 pub use query::{Limit, Network, Page, Position, Query, USUAL, Wrong, limit};
 pub use reason::AUDIT_REASON;
-pub use service_client::{ServiceClient, TokenForm};
+pub use service_client::{IntrospectTokens, ReadSessions, RevokeTokens, ServiceClient, TokenForm};
 pub use staff::{Admin, Auditor, Staff, may};

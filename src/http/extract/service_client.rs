@@ -1,6 +1,7 @@
 //! Which service is asking, and what about: HTTP Basic and a form, as OAuth 2.0 has them.
 
 use std::future::{Ready, ready};
+use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
@@ -16,12 +17,39 @@ use super::body;
 use crate::app::State;
 use crate::http::Problem;
 use crate::http::document::{Described, Operation};
+use crate::oauth_clients::ClientScope;
 
-/// A configured client that has proved who it is, by HTTP Basic (RFC 6749, section 2.3.1).
+/// A scope that an endpoint asks for.
+pub trait NeededScope {
+    /// Which.
+    const SCOPE: ClientScope;
+}
+
+macro_rules! needed_scope {
+    ($($name:ident: $doc:literal),+) => {
+        $(
+            #[doc = $doc]
+            #[derive(Debug)]
+            pub enum $name {}
+
+            impl NeededScope for $name {
+                const SCOPE: ClientScope = ClientScope::$name;
+            }
+        )+
+    };
+}
+
+needed_scope!(
+    IntrospectTokens: "The scope to ask about tokens.",
+    RevokeTokens: "The scope to end the sessions of tokens.",
+    ReadSessions: "The scope to follow which sessions end."
+);
+
+/// A configured client that has proved who it is, by HTTP Basic (RFC 6749, section 2.3.1), and has the scope `S`.
 #[derive(Clone, Copy, Debug)]
-pub struct ServiceClient;
+pub struct ServiceClient<S>(PhantomData<S>);
 
-impl FromRequest for ServiceClient {
+impl<S: NeededScope> FromRequest for ServiceClient<S> {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
@@ -30,17 +58,21 @@ impl FromRequest for ServiceClient {
         let mut headers = request.headers().get_all(header::AUTHORIZATION);
         let (only, other) = (headers.next(), headers.next());
         let credentials = only.filter(|_| other.is_none()).and_then(|value| read_basic(value.to_str().ok()?));
-        let known = state
+        let scopes = state
             .zip(credentials)
-            .is_some_and(|(state, (id, secret))| state.http.oauth_clients.authenticates(&id, &secret));
-        ready(known.then_some(Self).ok_or(Problem::InvalidClient))
+            .and_then(|(state, (id, secret))| state.http.oauth_clients.authenticate(&id, &secret));
+        ready(match scopes {
+            None => Err(Problem::InvalidClient),
+            Some(scopes) if scopes.contains(&S::SCOPE) => Ok(Self(PhantomData)),
+            Some(_) => Err(Problem::UnauthorizedClient),
+        })
     }
 }
 
-impl Described for ServiceClient {
+impl<S: NeededScope> Described for ServiceClient<S> {
     fn describe(operation: &mut Operation) {
-        operation.security(SecurityRequirement::new("basic", [""; 0]));
-        operation.problems([Problem::InvalidClient]);
+        operation.security(SecurityRequirement::new("basic", [S::SCOPE.as_str()]));
+        operation.problems([Problem::InvalidClient, Problem::UnauthorizedClient]);
     }
 }
 

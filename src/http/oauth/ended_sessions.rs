@@ -20,7 +20,7 @@ use crate::app::State;
 use crate::ended_sessions::{Ended, EndedSessions};
 use crate::http::answer::Sent;
 use crate::http::document::{Described, Operation, Told};
-use crate::http::extract::ServiceClient;
+use crate::http::extract::{ReadSessions, ServiceClient};
 
 /// How often it is said that nothing else has ended.
 const BEAT: Duration = Duration::from_millis(100);
@@ -41,7 +41,7 @@ pub const GET: Told = Told {
     ..Told::NOTHING
 };
 
-pub async fn get(state: web::Data<State>, _: ServiceClient) -> Sent<Events> {
+pub async fn get(state: web::Data<State>, _: ServiceClient<ReadSessions>) -> Sent<Events> {
     let events = events(state.ended_sessions());
     Sent::new(HttpResponse::Ok().content_type("text/event-stream").streaming(events))
 }

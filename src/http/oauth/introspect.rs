@@ -8,7 +8,7 @@ use crate::app::State;
 use crate::http::Problem;
 use crate::http::answer::{self, Json, Sent};
 use crate::http::document::Told;
-use crate::http::extract::{ServiceClient, TokenForm};
+use crate::http::extract::{IntrospectTokens, ServiceClient, TokenForm};
 use crate::tokens::{ExtraClaims, Kind, Token, TokenPolicy};
 
 /// The answer.
@@ -81,7 +81,7 @@ pub const POST: Told = Told {
 
 pub async fn post(
     state: web::Data<State>,
-    _: ServiceClient,
+    _: ServiceClient<IntrospectTokens>,
     TokenForm(token): TokenForm,
 ) -> Result<Sent<Json<Introspection>>, Problem> {
     match state.working_token(&token).await {

@@ -7,7 +7,7 @@ use crate::app::State;
 use crate::http::Problem;
 use crate::http::answer::Sent;
 use crate::http::document::{Described, Operation, Told};
-use crate::http::extract::{Peer, ServiceClient, TokenForm};
+use crate::http::extract::{Peer, RevokeTokens, ServiceClient, TokenForm};
 use crate::tokens::Tokens;
 
 /// 200 without a body.
@@ -30,7 +30,7 @@ pub const POST: Told = Told {
 /// 200 as well for a token that is not valid: what was wanted is so (section 2.2).
 pub async fn post(
     state: web::Data<State>,
-    _: ServiceClient,
+    _: ServiceClient<RevokeTokens>,
     peer: Peer,
     TokenForm(token): TokenForm,
 ) -> Result<Sent<Revoked>, Problem> {

@@ -14,6 +14,7 @@ const SETTINGS: &str = "
 [[oauth.clients]]
 id = \"orders\"
 secret_sha256 = \"HASH\"
+scopes = [\"tokens:introspect\", \"tokens:revoke\", \"sessions:read\"]
 ";
 
 async fn start() -> TestApp {
@@ -127,4 +128,38 @@ async fn oauth_400_and_415_for_what_is_no_form_with_one_token() {
     let json = app.api.request(Method::POST, "/oauth/introspect");
     let json = json.basic_auth("orders", Some("s3cret%3Awith+a+colon")).json(&json!({"token": "a"}));
     Api::send(json).await.is_problem(415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn a_service_does_what_its_scopes_name_and_is_refused_the_rest() {
+    const ALL: [&str; 3] = ["tokens:introspect", "tokens:revoke", "sessions:read"];
+    for (scopes, allowed) in [
+        (None, &ALL[..1]),
+        (Some("[]"), &[]),
+        (Some("[\"tokens:revoke\"]"), &ALL[1..2]),
+        (Some("[\"sessions:read\"]"), &ALL[2..]),
+    ] {
+        let line = scopes.map(|scopes| format!("scopes = {scopes}")).unwrap_or_default();
+        let kept = SETTINGS.lines().filter(|line| !line.starts_with("scopes"));
+        let settings = kept.map(|line| format!("{line}\n")).collect::<String>() + &line;
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, SECRET.as_bytes());
+        let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let app = TestApp::configured(&settings.replace("HASH", &hash)).await;
+        let device = app.api.sign_in(PHONE).await;
+        for (path, scope) in [("/oauth/introspect", ALL[0]), ("/oauth/revoke", ALL[1])] {
+            let answer = ask(&app.api, path, &[("token", &device.access)]).await;
+            if allowed.contains(&scope) {
+                assert_eq!(answer.status, 200, "{scope}: {answer:?}");
+            } else {
+                answer.is_problem(403, "unauthorized_client");
+                assert_eq!(answer.json()["error"], "unauthorized_client");
+            }
+        }
+        let works = app.api.profile(&device.access).await.status == 200;
+        assert_eq!(works, !allowed.contains(&ALL[1]), "a refused service ends nothing: {scopes:?}");
+        let stream = app.api.request(Method::GET, "/oauth/ended-sessions/");
+        let stream = stream.basic_auth("orders", Some("s3cret%3Awith+a+colon")).send().await.unwrap();
+        let expected = if allowed.contains(&ALL[2]) { 200 } else { 403 };
+        assert_eq!(stream.status(), expected, "{scopes:?}");
+    }
 }

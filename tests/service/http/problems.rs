@@ -49,6 +49,7 @@ fn every() -> impl Iterator<Item = Problem> {
         RebuildNeedsOwner,
         InvalidToken,
         InvalidClient,
+        UnauthorizedClient,
         MalformedForm,
         Unavailable,
         Internal,
