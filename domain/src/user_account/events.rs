@@ -438,8 +438,8 @@ pub enum CodeRejected {
     /// It is the code, but the account is signed in on as many devices as it may be. Recorded once for each code,
     /// which goes on working: whoever has it may sign a device out and try again.
     DeviceLimit,
-    /// It is the code, but the account is suspended. Counted and answered as a wrong one, so that nobody learns it who
-    /// does not know the code.
+    /// It is the code, but the account is suspended, or was after the code had been sent. Counted and answered as a wrong
+    /// one, so that the suspension shows only to those who know the code.
     Suspended,
 }
 

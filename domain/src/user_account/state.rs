@@ -171,6 +171,9 @@ pub struct Challenge {
     pub wrong_tries: u8,
     /// Whether it is on record that the right code came and there was no place for another device.
     pub noted_no_place: bool,
+    /// Whether the account was suspended after the code was sent: it lets no one in, even once the suspension is over.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub precedes_suspension: bool,
 }
 
 /// A device that is signed in.
@@ -560,7 +563,12 @@ impl UserAccount {
             Fact::AccountSuspended { until, by: _ } => {
                 self.touch(at);
                 match std::mem::take(self) {
-                    Self::Active(Active { member, .. }) | Self::Suspended(Suspended { member, .. }) => {
+                    Self::Active(Active { mut member, .. })
+                    | Self::Suspended(Suspended { mut member, .. }) => {
+                        member.codes.suspend();
+                        if let Some(codes) = &mut member.known_codes {
+                            codes.suspend();
+                        }
                         *self = Self::Suspended(Suspended { member, until: *until });
                     }
                     other @ (Self::Unknown | Self::Pending(_)) => *self = other,
@@ -704,7 +712,7 @@ fn forget_all_but_the_last<T>(remembered: &mut Vec<T>) {
 
 impl Challenge {
     fn new(channel: Channel, nonce: ChallengeNonce, expires_at: DateTime<Utc>) -> Self {
-        Self { nonce, channel, expires_at, wrong_tries: 0, noted_no_place: false }
+        Self { nonce, channel, expires_at, wrong_tries: 0, noted_no_place: false, precedes_suspension: false }
     }
 
     fn redeemed(self, purpose: Purpose, at: DateTime<Utc>, session: Option<SessionId>) -> RedeemedCode {
@@ -750,6 +758,14 @@ impl Codes {
     fn lift(&mut self) {
         let (challenge, adding) = (self.challenge.take(), self.adding.take());
         *self = Self { challenge, adding, ..Self::default() };
+    }
+
+    /// What was sent before a suspension is tried as any other code, so that the suspension does not show, and is of no use.
+    fn suspend(&mut self) {
+        for pending in self.challenge.iter_mut().chain(&mut self.adding) {
+            pending.precedes_suspension = true;
+        }
+        self.redeemed = None;
     }
 
     fn note_sent(&mut self, at: DateTime<Utc>) {

@@ -78,6 +78,50 @@ fn it_can_be_used_again_once_it_is_reinstated() {
     given(history).when(verify_otp(90, code(2), 2).into()).then_expect_events(vec![logged_in(90, 2)]);
 }
 
+/// Nor is it of use when the suspension ends by itself, or when it is asked for again while the account is suspended.
+#[test]
+fn a_code_that_was_sent_before_the_suspension_is_refused_after_it() {
+    let before = [signed_in(), vec![otp_requested_again(50, 2)]].concat();
+    let ended = ended_by_admin(60, 1, SignOutReason::Suspended, 10 + 30 * DAY);
+    let reinstated =
+        [before.clone(), vec![ended.clone(), account_suspended(60, None), account_reinstated(70)]].concat();
+    let expired = [before, vec![ended, account_suspended(60, Some(70))]].concat();
+    for history in [reinstated, expired] {
+        given(history.clone())
+            .when(verify_otp(80, code(2), 2).into())
+            .then_expect_events(vec![otp_rejected(80, CodeRejected::Suspended, 4, None)]);
+        given(history.clone())
+            .when(verify_otp(80, wrong_code(), 2).into())
+            .then_expect_events(vec![otp_wrong(80, 4)]);
+        given(history.clone()).when(resend_otp(110, 3).into()).then_expect_events(vec![otp_resent(
+            110,
+            3,
+            110 + 5 * MINUTE,
+        )]);
+        let again = [history, vec![otp_resent(110, 3, 110 + 5 * MINUTE)]].concat();
+        given(again.clone())
+            .when(verify_otp(111, code(2), 2).into())
+            .then_expect_events(vec![otp_wrong(111, 4)]);
+        given(again).when(verify_otp(111, code(3), 2).into()).then_expect_events(vec![logged_in(111, 2)]);
+    }
+}
+
+/// Who asked for the code was signed in then, and need not be the person who is signed in now.
+#[test]
+fn a_code_for_another_identifier_from_before_the_suspension_adds_nothing_after_it() {
+    let history = vec![
+        identifier_requested(50, email(), 2),
+        ended_by_admin(60, 1, SignOutReason::Suspended, 10 + 30 * DAY),
+        account_suspended(60, None),
+        account_reinstated(70),
+        otp_requested_again(80, 3),
+        logged_in(90, 2),
+    ];
+    given([signed_in(), history].concat())
+        .when(verify_identifier(100, 2, email(), adding_code(2)).into())
+        .then_expect_events(vec![adding_rejected(100, CodeRejected::Suspended, 4, None)]);
+}
+
 #[test]
 fn what_changes_nothing_is_no_event() {
     given(suspended(Some(300))).when(suspend_account(70, Some(300)).into()).then_expect_events(vec![]);

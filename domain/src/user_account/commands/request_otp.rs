@@ -99,7 +99,8 @@ impl PendingCode<'_> {
         client: Client,
         test: bool,
     ) -> UserAccountEvent {
-        let (nonce, expires_at) = if self.challenge.expires_at - at >= policy.resend_same_code {
+        let lasts = self.challenge.expires_at - at >= policy.resend_same_code;
+        let (nonce, expires_at) = if lasts && !self.challenge.precedes_suspension {
             (self.challenge.nonce, self.challenge.expires_at)
         } else {
             (fresh, at + policy.code_lifetime)

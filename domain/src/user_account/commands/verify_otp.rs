@@ -48,12 +48,6 @@ impl VerifyOtp {
             Tried::Repeated(redeemed) => return self.repeated(at, redeemed, state, services),
             Tried::Rejected(fact) => return Ok(vec![self.rejected(at, fact)]),
         };
-        if state.is_suspended(at) {
-            let tries_left = policy.code_tries.saturating_sub(challenge.wrong_tries.saturating_add(1));
-            let (purpose, reason) = (Purpose::SignIn, CodeRejected::Suspended);
-            let fact = Fact::OtpRejected { purpose, reason, tries_left, until: None, asker };
-            return Ok(vec![self.rejected(at, fact)]);
-        }
         // Nobody has been let in, so the code is not used up, and its tries are as they were.
         let replaced = self.replaced(state, at, services);
         let others = state.live_sessions(at).count() - replaced.iter().count();
@@ -217,9 +211,12 @@ pub(super) fn try_code<'a>(
     if challenge.expires_at <= at {
         return rejected(CodeRejected::Expired, 0, None);
     }
+    let tries_left = policy.code_tries.saturating_sub(challenge.wrong_tries.saturating_add(1));
     if !matches {
-        let tries_left = policy.code_tries.saturating_sub(challenge.wrong_tries.saturating_add(1));
         return rejected(CodeRejected::Wrong, tries_left, None);
+    }
+    if state.is_suspended(at) || challenge.precedes_suspension {
+        return rejected(CodeRejected::Suspended, tries_left, None);
     }
     Ok(Tried::Right(challenge))
 }

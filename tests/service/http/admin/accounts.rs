@@ -85,6 +85,19 @@ async fn suspend_204_ends_every_session_and_no_code_lets_anybody_in_until_it_is_
 }
 
 #[tokio::test]
+async fn verify_400_for_a_code_from_before_a_suspension_once_the_account_is_reinstated() {
+    let app = TestApp::start().await;
+    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    app.wait(60);
+    let code = app.api.login(PHONE).await.code();
+    done(&app, &admin, &path(&device, "suspend/"), json!({"reason": "stolen phone"})).await;
+    done(&app, &admin, &path(&device, "reinstate/"), json!({})).await;
+    app.api.verify(PHONE, &code).await.is_problem(400, "invalid_code");
+    app.wait(60);
+    app.api.sign_in(PHONE).await;
+}
+
+#[tokio::test]
 async fn suspend_204_until_a_time_ends_by_itself() {
     let app = TestApp::start().await;
     let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
