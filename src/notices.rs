@@ -1,5 +1,7 @@
 //! What the owner of an account is told of what has happened to it.
 
+use std::net::IpAddr;
+
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::{CodeRejected, Fact, SecondFactorProof, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, ClientChange, EmailAddress, Identifier, PhoneNumber};
@@ -52,14 +54,12 @@ impl Notices {
         let at = event.at;
         match &event.fact {
             Fact::LoggedIn { session, unfamiliar: Some(change), .. } if self.new_device.wants(*change) => {
-                let client = event.client.as_ref()?;
-                let user_agent = client.user_agent.as_ref();
-                Some(Notice::NewDevice {
-                    device: user_agent.and_then(|user_agent| device_kind::of(user_agent.as_str())),
-                    address: client.ip,
-                    at,
-                    link: self.links.link(account, *session),
-                })
+                let (device, address) = whence(event)?;
+                Some(Notice::NewDevice { device, address, at, link: self.links.link(account, *session) })
+            }
+            Fact::TokenReuseDetected { .. } => {
+                let (device, address) = whence(event)?;
+                Some(Notice::TokenReused { device, address, at })
             }
             Fact::OtpRejected { reason: CodeRejected::Locked, .. } => Some(Notice::AccountLocked { at }),
             Fact::IdentifierAdded { .. } => Some(Notice::IdentifierAdded { at }),
@@ -83,7 +83,6 @@ impl Notices {
             | Fact::SignInRepeated { .. }
             | Fact::TokenRefreshRetried { .. }
             | Fact::ClientChanged { .. }
-            | Fact::TokenReuseDetected { .. }
             | Fact::LoggedOut { .. }
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
@@ -107,4 +106,11 @@ impl Notices {
         let identifiers = phone.map(Identifier::Phone).into_iter().chain(email.map(Identifier::Email));
         identifiers.map(|to| Letter { to, about: About::Notice(notice.clone()) }).collect()
     }
+}
+
+/// The kind of device, where it is known, and the address that an event came from.
+fn whence(event: &UserAccountEvent) -> Option<(Option<String>, IpAddr)> {
+    let client = event.client.as_ref()?;
+    let user_agent = client.user_agent.as_ref();
+    Some((user_agent.and_then(|user_agent| device_kind::of(user_agent.as_str())), client.ip))
 }

@@ -52,6 +52,15 @@ pub enum Notice {
         /// By which it is ended, where the service knows under which URL it can be reached.
         link: Option<String>,
     },
+    /// A refresh token that had been spent was presented again: there is a copy. Its device is signed out.
+    TokenReused {
+        /// What the device that presented it is called.
+        device: Option<String>,
+        /// The address it came from.
+        address: IpAddr,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// Another identifier signs in to the account from now on.
     IdentifierAdded {
         /// Since when.
@@ -89,6 +98,7 @@ impl Notice {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NewDevice { .. } => "new_device",
+            Self::TokenReused { .. } => "token_reused",
             Self::IdentifierAdded { .. } => "identifier_added",
             Self::IdentifierReplaced { .. } => "identifier_replaced",
             Self::SecondFactorEnrolled { .. } => "second_factor_enrolled",
@@ -125,8 +135,10 @@ impl Content {
         let code = Self::Code { purpose: Purpose::SignIn, code, expires_in };
         let codes = ["sign_in", "add_identifier"].map(|kind| (kind, code.clone()));
         let notices = [
-            Notice::NewDevice { device, address, at, link },
+            Notice::NewDevice { device: device.clone(), address, at, link },
             Notice::NewDevice { device: None, address, at, link: None },
+            Notice::TokenReused { device, address, at },
+            Notice::TokenReused { device: None, address, at },
             Notice::IdentifierAdded { at },
             Notice::IdentifierReplaced { at },
             Notice::SecondFactorEnrolled { at },
@@ -247,6 +259,11 @@ impl Texts {
                 values.set("place", address.to_string());
                 values.set("time", time(at));
                 values.set("link", known(link.clone().or_else(|| self.devices_url.clone())));
+            }
+            Content::Notice(Notice::TokenReused { device, address, at }) => {
+                values.set("device", known(device.as_deref().and_then(plain)));
+                values.set("place", address.to_string());
+                values.set("time", time(at));
             }
             Content::Notice(
                 Notice::IdentifierAdded { at }
@@ -415,6 +432,11 @@ mod tests {
                 address: std::net::Ipv4Addr::LOCALHOST.into(),
                 at,
                 link: None,
+            },
+            Notice::TokenReused {
+                device: Some("Chrome on Windows".to_owned()),
+                address: std::net::Ipv4Addr::LOCALHOST.into(),
+                at,
             },
             Notice::IdentifierAdded { at },
             Notice::IdentifierReplaced { at },

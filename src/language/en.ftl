@@ -134,6 +134,11 @@ message_new_device = { $app }: a new sign-in on { $device ->
        *[other] : { $link }
     }
     .subject = { $app }: a new sign-in
+message_token_reused = { $app }: we signed a device out, as a copy of its sign-in was used from { $device ->
+        [unknown] a device
+       *[other] { $device }
+    }, { $place }, { $time }. If unsure, sign out everywhere.
+    .subject = { $app }: a device was signed out
 message_identifier_added = { $app }: another phone number or e-mail address was added to your account, { $time }. If it was not you, sign out everywhere and contact us.
     .subject = { $app }: a phone number or e-mail address was added
 message_identifier_replaced = { $app }: you now sign in with another phone number or e-mail address instead of this one, { $time }. If it was not you, contact us.

@@ -407,6 +407,28 @@ async fn the_owner_is_told_of_a_strange_sign_in_and_ends_it_by_the_link() {
 }
 
 #[tokio::test]
+async fn the_owner_is_told_from_where_a_spent_refresh_token_was_presented() {
+    let provider = accepting();
+    let app = TestApp::with(&by_webhook(&provider.url, &provider.url)).await;
+    app.api.login(PHONE).await.ok();
+    let code = messages(&provider, 1).await[0]["code"].as_str().unwrap().to_owned();
+    let device = app.api.verify(PHONE, &code).await.signed_in();
+    app.api.refresh(&device.refresh).await.ok();
+    app.wait(60);
+    let chrome = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36";
+    for _ in 0..2 {
+        let refresh = app.api.request(Method::POST, "/accounts/refresh/").header("user-agent", chrome);
+        let refused = Api::send(refresh.json(&json!({"refresh_token": device.refresh}))).await;
+        refused.is_problem(400, "invalid_token");
+    }
+    settled(&app, "sent", 2).await;
+    let notice = messages(&provider, 2).await.pop().unwrap();
+    assert_eq!((&notice["kind"], &notice["to"]), (&json!("token_reused"), &json!(PHONE)));
+    let text = notice["text"].as_str().unwrap();
+    assert!(text.contains("Chrome on Windows") && text.contains("127.0.0.1"), "{text}");
+}
+
+#[tokio::test]
 async fn an_address_for_tests_has_its_code_gets_no_message_and_is_flagged() {
     let provider = accepting();
     let toml = format!(
