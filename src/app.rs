@@ -12,7 +12,8 @@ use chrono::TimeDelta;
 use counterfoil_domain::user_account::Services;
 use counterfoil_domain::values::AccountId;
 use counterfoil_projections::profile::Profile;
-use counterfoil_projections::{revoked_token, user_login};
+use counterfoil_projections::revoked_token::{self, LONGEST_ACCESS_LIFETIME};
+use counterfoil_projections::user_login;
 use deadpool_postgres::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -53,6 +54,9 @@ const DRAIN_SECONDS: u64 = 20;
 
 /// For how long it can be told what became of a message.
 const MESSAGES_KEPT: TimeDelta = TimeDelta::days(30);
+
+/// How many rows that have expired one statement deletes.
+const PRUNED_AT_ONCE: i64 = 5_000;
 
 /// How long a request's head may take.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
@@ -103,7 +107,8 @@ impl State {
         let database = Database::new(&database.0, settings.connections)?;
         let tokens = Tokens::new(keyring, settings.tokens.clone());
         let journal = Journal::new(database.clone(), PersonalData::new(keyring), clock.clone());
-        let ended = EndedSessions::follow(database.clone(), clock.clone());
+        let kept_for = settings.tokens.access_lifetime + LEEWAY;
+        let ended = EndedSessions::follow(database.clone(), clock.clone(), kept_for);
         let codes = OtpCodes::new(keyring, settings.test_identifiers.clone(), clock.clone());
         let notices = Notices {
             new_device: settings.new_device_notice,
@@ -260,17 +265,36 @@ impl State {
     /// Forgets what has expired, and counts what is to be forgotten. Called now and then; missing it once does no harm.
     pub async fn prune(&self) {
         let now = self.clock.now() - LEEWAY * 2;
-        self.ended.prune(now);
-        let pruned = self.query(async |db| {
-            let revoked = revoked_token::prune(db, now).await?;
+        let counted = self.query(async |db| {
             let statement = db.prepare_cached(include_str!("limits/sql/prune.sql")).await?;
             let counters = db.execute(&statement, &[&now]).await?;
             outbox::expire(db, now).await?;
             outcomes::count(db).await?;
-            Ok((revoked, outbox::prune(db, now - MESSAGES_KEPT).await?, counters))
+            Ok(counters)
         });
-        if let Ok((sessions, messages, meters)) = pruned.await {
-            tracing::debug!(sessions, messages, meters, "forgot what has expired");
+        let counters = counted.await.unwrap_or_default();
+        let ended_before = now - LONGEST_ACCESS_LIFETIME;
+        let page = |db: Client| async move { revoked_token::prune(&db, ended_before, PRUNED_AT_ONCE).await };
+        let sessions = self.prune_in_pages(page).await;
+        let expired_by = now - MESSAGES_KEPT;
+        let page = |db: Client| async move { outbox::prune(&db, expired_by, PRUNED_AT_ONCE).await };
+        let messages = self.prune_in_pages(page).await;
+        tracing::debug!(sessions, messages, counters, "forgot what has expired");
+    }
+
+    /// Deletes page after page until one is not full, so that no backlog is too long for one statement; returns how many rows.
+    async fn prune_in_pages<F>(&self, page: impl Fn(Client) -> F) -> u64
+    where
+        F: Future<Output = Result<u64, tokio_postgres::Error>>,
+    {
+        let mut pruned = 0;
+        loop {
+            let deleted = in_time(async { Ok(page(self.database.connection().await?).await?) }).await;
+            let rows = deleted.unwrap_or_default();
+            pruned += rows;
+            if rows < PRUNED_AT_ONCE.unsigned_abs() {
+                return pruned;
+            }
         }
     }
 }

@@ -36,7 +36,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpRequest, web};
-use counterfoil_projections::revoked_token;
+use counterfoil_projections::revoked_token::{self, LONGEST_ACCESS_LIFETIME};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
@@ -44,7 +44,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::database::{Database, DatabaseError};
 use crate::ended_sessions::EndedSessions;
 use crate::http::{Problem, bearer};
-use crate::tokens::{AccessKeys, ExtraClaims, Token};
+use crate::tokens::{AccessKeys, ExtraClaims, LEEWAY, Token};
 
 /// How many connections ask about single sessions when the feed has fallen silent.
 const CONNECTIONS: usize = 2;
@@ -80,7 +80,8 @@ impl Guard {
     /// When the URL is malformed.
     pub fn following(keys: AccessKeys, url: &str) -> Result<Self, DatabaseError> {
         let (database, clock) = (Database::new(url, CONNECTIONS)?, Arc::new(SystemClock));
-        let ended = EndedSessions::follow(database.clone(), clock.clone());
+        let kept_for = LONGEST_ACCESS_LIFETIME + LEEWAY;
+        let ended = EndedSessions::follow(database.clone(), clock.clone(), kept_for);
         Ok(Self { keys, feed: Some(Feed { ended, database: Some(database) }), clock })
     }
 
@@ -95,8 +96,9 @@ impl Guard {
         id: &str,
         secret: &str,
     ) -> Result<Self, FollowStreamError> {
-        let ended = stream::follow(url, id, secret)?;
-        Ok(Self { keys, feed: Some(Feed { ended, database: None }), clock: Arc::new(SystemClock) })
+        let clock = Arc::new(SystemClock);
+        let ended = stream::follow(url, id, secret, clock.clone())?;
+        Ok(Self { keys, feed: Some(Feed { ended, database: None }), clock })
     }
 
     /// The same guard by another clock.

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{ReleaseIdentifier, RequestOtp, ResendOtp, VerifyOtp};
 use counterfoil_domain::user_account::{Passed, Refusal, UserAccount, UserAccountCommand, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Client, Role};
+use counterfoil_projections::revoked_token::Revoked;
 use cqrs_es::Aggregate as _;
 use cqrs_es::event_sink::EventSink;
 use tokio::sync::OwnedMutexGuard;
@@ -143,7 +144,7 @@ impl Accounts {
                 answer.given();
                 for event in &events {
                     if let Some((session, expires_at)) = event.ended_session() {
-                        self.ended.insert(session, expires_at);
+                        self.ended.insert(Revoked { session, revoked_at: event.at, expires_at });
                     }
                 }
                 if wakes {

@@ -238,13 +238,13 @@ pub async fn expire(db: &Client, expired_by: DateTime<Utc>) -> Result<u64, Error
     db.execute(&statement, &[&expired_by]).await
 }
 
-/// Forgets settled messages that had expired by then.
+/// Forgets settled messages that had expired by then, `limit` at most; returns how many.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn prune(db: &Client, expired_by: DateTime<Utc>) -> Result<u64, Error> {
+pub async fn prune(db: &Client, expired_by: DateTime<Utc>, limit: i64) -> Result<u64, Error> {
     let statement = db.prepare_cached(include_str!("sql/prune.sql")).await?;
-    db.execute(&statement, &[&expired_by]).await
+    db.execute(&statement, &[&expired_by, &limit]).await
 }
 
 /// A message and what became of it.

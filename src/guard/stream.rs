@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use counterfoil_domain::values::SessionId;
+use counterfoil_projections::revoked_token::LONGEST_ACCESS_LIFETIME;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Request, RequestBuilder, Url};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::ended_sessions::EndedSessions;
 use crate::network::is_this_machine;
 use crate::supervise::restarted;
+use crate::tokens::LEEWAY;
 
 /// How long a connection may be silent, several times as long as the stream ever is.
 const SILENT_FOR: Duration = Duration::from_secs(2);
@@ -40,7 +43,12 @@ enum Event {
 }
 
 /// The ended sessions of the service at that URL, followed for as long as the value lives.
-pub(super) fn follow(url: &str, id: &str, secret: &str) -> Result<Arc<EndedSessions>, FollowStreamError> {
+pub(super) fn follow(
+    url: &str,
+    id: &str,
+    secret: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<EndedSessions>, FollowStreamError> {
     let url = format!("{}/oauth/ended-sessions/", url.trim_end_matches('/'));
     let url: Url = url.parse().map_err(|_| FollowStreamError::Url)?;
     match (url.scheme(), url.host_str()) {
@@ -54,19 +62,24 @@ pub(super) fn follow(url: &str, id: &str, secret: &str) -> Result<Arc<EndedSessi
     // Form-encoded before they are joined (RFC 6749, section 2.3.1).
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let request = client.get(url).basic_auth(encoded(id), Some(encoded(secret))).build()?;
-    let ended = Arc::<EndedSessions>::default();
+    let ended = Arc::new(EndedSessions::new(LONGEST_ACCESS_LIFETIME + LEEWAY));
     let weak = Arc::downgrade(&ended);
     tokio::spawn(restarted("the stream of ended sessions", move || {
         let (client, request) = (client.clone(), request.try_clone());
-        keep_reading(weak.clone(), client, request)
+        keep_reading(weak.clone(), client, request, clock.clone())
     }));
     Ok(ended)
 }
 
-async fn keep_reading(ended: Weak<EndedSessions>, client: Client, request: Option<Request>) {
+async fn keep_reading(
+    ended: Weak<EndedSessions>,
+    client: Client,
+    request: Option<Request>,
+    clock: Arc<dyn Clock>,
+) {
     while ended.strong_count() > 0 {
         let Some(request) = request.as_ref().and_then(Request::try_clone) else { return };
-        if let Err(error) = read(&ended, RequestBuilder::from_parts(client.clone(), request)).await {
+        if let Err(error) = read(&ended, RequestBuilder::from_parts(client.clone(), request), &*clock).await {
             tracing::warn!(error = %error.without_url(), "the stream of ended sessions is cut");
         }
         tokio::time::sleep(AGAIN_AFTER).await;
@@ -74,7 +87,11 @@ async fn keep_reading(ended: Weak<EndedSessions>, client: Client, request: Optio
 }
 
 /// Reads the stream to its end.
-async fn read(ended: &Weak<EndedSessions>, request: RequestBuilder) -> Result<(), reqwest::Error> {
+async fn read(
+    ended: &Weak<EndedSessions>,
+    request: RequestBuilder,
+    clock: &dyn Clock,
+) -> Result<(), reqwest::Error> {
     let mut answer = request.send().await?.error_for_status()?;
     let mut text = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
@@ -89,6 +106,7 @@ async fn read(ended: &Weak<EndedSessions>, request: RequestBuilder) -> Result<()
                 }
                 Ok(Event::Current { age_ms }) => {
                     ended.learn([], Instant::now().checked_sub(Duration::from_millis(age_ms)));
+                    ended.prune_when_due(clock.now());
                 }
                 // Of a later version.
                 Err(_) => {}

@@ -14,6 +14,7 @@ use chrono::TimeDelta;
 use config::ConfigError;
 use counterfoil_domain::user_account::{InvalidPolicy, Policy};
 use counterfoil_domain::values::{EmailAddress, Identifier, OtpCode, PhoneNumber, Region};
+use counterfoil_projections::revoked_token::LONGEST_ACCESS_LIFETIME;
 use serde::Deserialize;
 use serde::de::IntoDeserializer as _;
 
@@ -232,7 +233,7 @@ impl Sources {
             metrics: development && metrics_listen.is_none(),
         };
         let access_lifetime = seconds(raw.tokens.access_lifetime);
-        if !(30..=3600).contains(&raw.tokens.access_lifetime) {
+        if access_lifetime < TimeDelta::seconds(30) || access_lifetime > LONGEST_ACCESS_LIFETIME {
             return Err(invalid("tokens.access_lifetime", "must be 30 to 3600 seconds"));
         }
         if raw.server.workers > 1024 {

@@ -79,7 +79,7 @@ pub struct TokenPolicy {
     pub issuer: String,
     /// The `aud` claim.
     pub audience: String,
-    /// How long an access token works.
+    /// How long an access token works, those included that were made while the setting was longer.
     pub access_lifetime: TimeDelta,
 }
 
@@ -223,13 +223,17 @@ impl Tokens {
             return Err(InvalidToken);
         }
         let Keys { seals, signatures, known, .. } = &**self.keys.load();
-        let TokenPolicy { issuer, audience, access_lifetime: _ } = &self.policy;
+        let TokenPolicy { issuer, audience, access_lifetime } = &self.policy;
         let name = hash(text);
         let token = match known.get(&name) {
             Some(token) => token,
             None => {
                 let jwt = seals.open(kind, text)?;
-                let token = signatures.verify(kind, &jwt)?.check(kind, issuer, audience)?;
+                let mut token = signatures.verify(kind, &jwt)?.check(kind, issuer, audience)?;
+                if kind == Kind::Access {
+                    // One made while the lifetime was longer: ended sessions are remembered for as long as it is now.
+                    token.expires_at = token.expires_at.min(token.issued_at + *access_lifetime);
+                }
                 known.insert(name, token);
                 token
             }

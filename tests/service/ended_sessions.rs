@@ -3,9 +3,16 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use counterfoil::ended_sessions::TRUSTED_FOR;
+use chrono::TimeDelta;
+use counterfoil::clock::{Clock as _, SystemClock};
+use counterfoil::ended_sessions::{EndedSessions, TRUSTED_FOR};
+use counterfoil::entropy;
+use counterfoil_domain::values::SessionId;
+use counterfoil_projections::revoked_token::Revoked;
+use reqwest::Method;
+use uuid::Uuid;
 
-use crate::support::{Mood, Node, TestApp, TestDatabase};
+use crate::support::{Api, Mood, Node, TestApp, TestDatabase};
 
 const PHONE: &str = "+989121234567";
 
@@ -61,4 +68,115 @@ async fn a_node_that_has_lost_its_feed_asks_the_database_and_one_that_cannot_ans
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("it did not recover within 5 seconds");
+}
+
+/// Ends so many sessions of strangers, evenly over a time until now, by one statement.
+async fn end_strangers(database: &TestDatabase, sessions: u32, over: TimeDelta) {
+    let sql = format!(
+        "INSERT INTO revoked_tokens (account_id, session_id, revoked_at, expires_at)
+         SELECT gen_random_uuid(), gen_random_uuid(), at, at + interval '30 days'
+           FROM (SELECT now() - n * interval '{} us' AS at FROM generate_series(0, {} - 1) AS n) AS ends",
+        over.num_microseconds().unwrap() / i64::from(sessions),
+        sessions
+    );
+    database.connect().await.execute(&sql, &[]).await.unwrap();
+}
+
+/// Waits until a node knows of so many ended sessions.
+async fn until_it_knows(node: &TestApp, sessions: usize) {
+    let began = Instant::now();
+    while node.state.ended_sessions().len() != sessions {
+        let known = node.state.ended_sessions().len();
+        assert!(began.elapsed() < Duration::from_secs(20), "it knows of {known}, not {sessions}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// `COUNTERFOIL_ENDED_SESSIONS=10000000` measures it with ten million, which takes minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_starts_at_once_beside_millions_of_ended_sessions_and_reads_those_that_tokens_can_name() {
+    let sessions = std::env::var("COUNTERFOIL_ENDED_SESSIONS").map_or(200_000, |it| it.parse().unwrap());
+    let database = TestDatabase::new();
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("many-ended-sessions");
+    let environment = [("DATABASE_URL", database.url.0.as_str())];
+    let alone = Node::start(&folder, &environment);
+    let device = alone.api.sign_in(PHONE).await;
+    let memory_alone = alone.memory_mib();
+    assert!(alone.stop());
+    end_strangers(&database, sessions, TimeDelta::days(30)).await;
+    let end = "INSERT INTO revoked_tokens (account_id, session_id, revoked_at, expires_at)
+               SELECT account_id, session_id, now(), now() + interval '30 days' FROM user_logins";
+    database.connect().await.execute(end, &[]).await.unwrap();
+
+    // Ten minutes, and half a minute for clocks that differ.
+    let count = "SELECT count(*) FROM revoked_tokens WHERE revoked_at > now() - interval '630 s'";
+    let at_most = database.value::<i64>(count).await;
+    let began = Instant::now();
+    let node = Node::start(&folder, &environment);
+    Api::send(node.api.request(Method::GET, "/readyz")).await.ok();
+    let ready = began.elapsed();
+    node.api.profile(&device.access).await.is_problem(401, "invalid_access_token");
+    let known = loop {
+        if let Some(known) = node.metric("counterfoil_ended_sessions").await.filter(|known| *known > 0.0) {
+            break known;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "the feed is never complete");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let at_least = database.value::<i64>(count).await;
+    let (complete, memory) = (began.elapsed(), node.memory_mib());
+    eprintln!(
+        "{sessions} ended: ready in {ready:?}, {known} known in {complete:?}, {memory} MiB, {memory_alone} alone"
+    );
+    let bounds = [at_least, at_most].map(|count| f64::from(u32::try_from(count).unwrap()));
+    assert!(bounds[0] <= known && known <= bounds[1], "{bounds:?}: {known}");
+    assert!(ready < Duration::from_secs(3), "ready in {ready:?}");
+    assert!(memory < memory_alone + 20, "{memory} MiB, {memory_alone} before");
+}
+
+#[tokio::test]
+async fn more_ended_sessions_than_a_page_has_are_read_whole_at_start_and_while_a_node_runs() {
+    let app = TestApp::start().await;
+    end_strangers(&app.database, 25_000, TimeDelta::minutes(5)).await;
+    until_it_knows(&app, 25_000).await;
+    let (there, _proxy) = app.beside(&[]).await;
+    until_it_knows(&there, 25_000).await;
+    let device = app.api.sign_in(PHONE).await;
+    assert_eq!(app.api.logout(&device.refresh).await.status, 204);
+    until_it_knows(&there, 25_001).await;
+}
+
+#[tokio::test]
+async fn a_backlog_of_ended_sessions_is_pruned_page_by_page_and_those_that_tokens_can_name_are_kept() {
+    let app = TestApp::start().await;
+    end_strangers(&app.database, 24_000, TimeDelta::hours(2)).await;
+    app.state.prune().await;
+    let left = app.database.value::<i64>("SELECT count(*) FROM revoked_tokens").await;
+    // An hour and a minute of the two hours; the insertion itself takes a while.
+    assert!((12_180..12_220).contains(&left), "{left}");
+}
+
+#[test]
+fn a_node_forgets_an_ended_session_when_no_access_token_can_name_it() {
+    let (now, session) = (SystemClock.now(), SessionId(Uuid::from_bytes(entropy::bytes())));
+    let ended = EndedSessions::new(TimeDelta::minutes(10));
+    ended.insert(Revoked { session, revoked_at: now, expires_at: now + TimeDelta::days(30) });
+    ended.prune(now + TimeDelta::seconds(599));
+    assert_eq!((ended.contains(session), ended.len()), (Some(true), 1));
+    ended.prune(now + TimeDelta::seconds(600));
+    assert_eq!((ended.contains(session), ended.len()), (None, 0));
+}
+
+#[tokio::test]
+async fn a_shorter_lifetime_holds_for_access_tokens_that_were_made_while_it_was_longer() {
+    let before = TestApp::with(&[("tokens.access_lifetime", "3600")]).await;
+    let (after, _proxy) = before.beside(&[("tokens.access_lifetime", "60")]).await;
+    let device = before.api.sign_in(PHONE).await;
+    before.wait(59);
+    for node in [&before, &after] {
+        node.api.profile(&device.access).await.ok();
+    }
+    before.wait(1);
+    before.api.profile(&device.access).await.ok();
+    after.api.profile(&device.access).await.is_problem(401, "invalid_access_token");
 }

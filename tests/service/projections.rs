@@ -147,9 +147,15 @@ async fn what_has_expired_is_forgotten_and_is_no_difference() {
     };
     app.state.prune().await;
     assert_eq!(kept().await, "31/10");
-    app.wait(29 * 24 * 3600);
+    app.wait(3600);
     app.state.prune().await;
     assert_eq!(kept().await, "31/10");
+    app.wait(120);
+    app.state.prune().await;
+    assert_eq!(kept().await, "31/0");
+    app.wait(29 * 24 * 3600);
+    app.state.prune().await;
+    assert_eq!(kept().await, "31/0");
     app.wait(2 * 24 * 3600);
     app.state.prune().await;
     assert_eq!(kept().await, "0/0");

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::UserAccountEvent;
 use counterfoil_domain::values::{AccountId, SessionId};
 use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::ReadModel;
@@ -22,12 +23,13 @@ pub const READ_MODEL: ReadModel = ReadModel {
 /// On which channel every commit that ends a session says so.
 pub const CHANNEL: &str = "counterfoil_ended";
 
-/// A snapshot that knows nothing.
-const NOTHING_SEEN: &str = "1:1:";
+/// The longest lifetime of an access token that can be set: for so long after its end a session matters to any node,
+/// whatever the lifetime is that its own settings say.
+pub const LONGEST_ACCESS_LIFETIME: TimeDelta = TimeDelta::hours(1);
 
 table! {
-    /// A session all of whose tokens are refused, until they have expired anyway.
-    RevokedTokenChange of "revoked_tokens", kept "expires_at > $1",
+    /// A session that ended before its time. Its access tokens are refused until all of them have expired.
+    RevokedTokenChange of "revoked_tokens", kept "revoked_at > $1 - interval '1 hour'",
     key { account_id: AccountId = "uuid", session_id: SessionId = "uuid" }
     columns {
         revoked_at: DateTime<Utc> = "timestamptz",
@@ -58,39 +60,78 @@ pub async fn revoked(
     Ok(rows.iter().map(|row| SessionId(row.get(0))).collect())
 }
 
-/// A session whose tokens are refused.
+/// A session that ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revoked {
-    /// The session.
+    /// The id of the session.
     pub session: SessionId,
-    /// When the last of its tokens has expired anyway.
+    /// When it ended.
+    pub revoked_at: DateTime<Utc>,
+    /// When it would have ended by itself.
     pub expires_at: DateTime<Utc>,
 }
 
-/// The sessions that were ended since a snapshot, all where there is none, and the snapshot to ask by next. One whose
-/// tokens have expired may be left out.
+/// Ended sessions, and the snapshot of the database in which they were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevokedPage {
+    /// As many as were asked for, where there are more.
+    pub sessions: Vec<Revoked>,
+    /// The snapshot, as text, by which [`since`] tells what is new.
+    pub seen: String,
+}
+
+impl RevokedPage {
+    fn from_rows(rows: &[Row]) -> Self {
+        let seen = rows.first().map_or_else(String::new, |row| row.get("seen"));
+        let revoked = |row: &Row| {
+            let session: Option<Uuid> = row.get("session_id");
+            let session = SessionId(session?);
+            Some(Revoked { session, revoked_at: row.get("revoked_at"), expires_at: row.get("expires_at") })
+        };
+        Self { sessions: rows.iter().filter_map(revoked).collect(), seen }
+    }
+}
+
+/// Returns the sessions whose ends were committed since a snapshot, `limit` at most. Those that ended before `ended_after` are
+/// left out.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn since(
     client: &impl GenericClient,
-    seen: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<(Vec<Revoked>, String), tokio_postgres::Error> {
+    seen: &str,
+    ended_after: DateTime<Utc>,
+    limit: i64,
+) -> Result<RevokedPage, tokio_postgres::Error> {
     let statement = client.prepare_cached(include_str!("since.sql")).await?;
-    let rows = client.query(&statement, &[&seen.unwrap_or(NOTHING_SEEN), &now]).await?;
-    let seen = rows.first().map_or(NOTHING_SEEN.to_owned(), |row| row.get("seen"));
-    let revoked = rows.iter().filter_map(|row| {
-        let session: Option<Uuid> = row.get("session_id");
-        Some(Revoked { session: SessionId(session?), expires_at: row.get("expires_at") })
-    });
-    Ok((revoked.collect(), seen))
+    let rows = client.query(&statement, &[&seen, &ended_after, &limit]).await?;
+    Ok(RevokedPage::from_rows(&rows))
 }
 
-/// Forgets the sessions whose tokens have all expired; the number of them.
+/// Returns the sessions that ended later than a place in their order, which is the time of their end and their id; `limit` at
+/// most.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn prune(client: &impl GenericClient, now: DateTime<Utc>) -> Result<u64, tokio_postgres::Error> {
-    client.execute(&client.prepare_cached(include_str!("prune.sql")).await?, &[&now]).await
+pub async fn page(
+    client: &impl GenericClient,
+    (ended_after, session): (DateTime<Utc>, SessionId),
+    limit: i64,
+) -> Result<RevokedPage, tokio_postgres::Error> {
+    let statement = client.prepare_cached(include_str!("page.sql")).await?;
+    let rows = client.query(&statement, &[&ended_after, &session.0, &limit]).await?;
+    Ok(RevokedPage::from_rows(&rows))
+}
+
+/// Forgets sessions that ended before a time, `limit` at most; returns how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn prune(
+    client: &impl GenericClient,
+    ended_before: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, tokio_postgres::Error> {
+    let statement = client.prepare_cached(include_str!("prune.sql")).await?;
+    client.execute(&statement, &[&ended_before, &limit]).await
 }

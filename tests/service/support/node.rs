@@ -52,6 +52,19 @@ impl Node {
         Self { api: Api::new(address), process, said }
     }
 
+    /// The memory that the process holds now, in MiB.
+    pub fn memory_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
+    /// The value of a metric without labels; none while the process has not set it.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let metrics = Api::send(self.api.request(reqwest::Method::GET, "/metrics")).await.text;
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
     /// The lines that the process has written so far, to either of its outputs.
     pub fn said(&self) -> Vec<String> {
         self.said.lock().unwrap().clone()
