@@ -60,7 +60,7 @@ async fn every_event_gets_a_number_without_a_gap_and_in_its_streams_order() {
 
 #[tokio::test]
 async fn a_transaction_that_somebody_holds_open_neither_stalls_the_ledger_nor_makes_it_skip() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(&[("sessions.refreshes_per_minute", "1000000")]).await;
     let (sequencer, mut stranger) = (sequencer(&app), app.database.connect().await);
     some_events(&app, 0).await;
     // An event of the stranger's own, which becomes visible long after younger ones.
