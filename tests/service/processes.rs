@@ -20,7 +20,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 
-use crate::support::{Api, Node};
+use crate::support::{Api, Node, TestDatabase};
 
 const ROUNDS: u32 = 20;
 const CLIENTS: u32 = 8;
@@ -197,6 +197,19 @@ async fn killed_twenty_times_under_load_it_has_kept_all_it_acknowledged_and_noth
     assert!(check.status.success(), "{check:?}");
     let checked: Value = serde_json::from_slice(&check.stdout).unwrap();
     assert!(checked[1]["rows"].as_i64().unwrap() >= i64::from(ROUNDS), "{checked}");
+}
+
+/// What a node has seen of access tokens in use, it writes now and then; and before it goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_loses_no_use_of_a_session() {
+    let (folder, database) = (Folder::new("stopped-after-use"), TestDatabase::new());
+    let node = Node::start(&folder.0, &[("DATABASE_URL", &database.url.0)]);
+    let device = node.api.sign_in("+989121234567").await;
+    node.api.profile(&device.access).await.ok();
+    assert!(node.stop());
+    let used = "SELECT count(*) FROM session_uses JOIN user_logins USING (account_id, session_id)
+                 WHERE used_at >= last_seen_at";
+    assert_eq!(database.value::<i64>(used).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
