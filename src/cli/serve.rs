@@ -27,7 +27,7 @@ const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
 const REVIVE_EVERY: Duration = Duration::from_millis(500);
 
 /// How far the ledger may be behind the commits.
-const LEDGER_EVERY: Duration = Duration::from_millis(100);
+const LEDGER_EVERY: Duration = Duration::from_millis(250);
 
 /// Run the service until it is told to stop; then answer what has begun, and stop a private database last.
 #[derive(Debug, Args)]
