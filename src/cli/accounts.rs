@@ -36,7 +36,8 @@ pub enum Accounts {
         #[command(flatten)]
         form: output::Form,
     },
-    /// Print an account as it stands, with its roles, the devices that are signed in, and what became of its messages.
+    /// Print an account as it stands, with its roles, the devices that are signed in, and what became of its messages. Of an
+    /// account that was never signed in to, what became of its messages.
     Show {
         /// A phone number, an e-mail address, or the account's id.
         account: String,
@@ -172,16 +173,17 @@ fn history(settings: &Settings, account: &str, json: bool) -> Result<(), Failure
     Ok(())
 }
 
-async fn found(journal: &Journal, account: AccountId) -> Result<Account, Failure> {
+async fn found(journal: &Journal, account: AccountId) -> Result<Option<Account>, Failure> {
     let db = journal.database().connection().await?;
     let filter = search::Filter { account: Some(account), ..search::Filter::default() };
     let mut page = search::search(&db, &filter, None, 1, SystemClock.now()).await?;
-    page.items.pop().ok_or_else(|| "nobody has joined by that account".into())
+    Ok(page.items.pop())
 }
 
 fn find(settings: &Settings, account: &str, form: output::Form) -> Result<(), Failure> {
     let found = setup::with_journal(settings, async |journal| {
-        found(journal, named(journal, settings, account).await?).await
+        let account = found(journal, named(journal, settings, account).await?).await?;
+        account.ok_or_else(|| NOT_JOINED.into())
     })?;
     let headings = ["id", "phone number", "e-mail address", "name", "joined", "last sign-in", "state"];
     form.list(headings, &[found], |account| {
@@ -208,6 +210,17 @@ fn state(account: &Account) -> String {
     }
 }
 
+/// Why an account is not found that has asked for codes only.
+const NOT_JOINED: &str =
+    "the account was never signed in to; `accounts show` prints what became of its codes";
+
+/// An account that has asked for codes and was never signed in to.
+#[derive(Serialize)]
+struct Newcomer {
+    id: AccountId,
+    messages: Vec<Delivery>,
+}
+
 /// An account as it stands.
 #[derive(Serialize)]
 struct Detail {
@@ -223,15 +236,30 @@ fn show(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
     let detail = setup::with_service(settings, async |service| {
         let journal = service.accounts.journal();
         let id = named(journal, settings, account).await?;
-        let account = found(journal, id).await?;
+        let Some(account) = found(journal, id).await? else {
+            let messages = outbox::of_account(&service.database.connection().await?, id).await?;
+            return Ok(Err(Newcomer { id, messages }));
+        };
         let standing = service.accounts.standing(id).await?;
         let roles = standing.member().map(|member| member.roles.clone()).unwrap_or_default();
         let second_factor = standing.authenticator().is_some();
         let db = service.database.connection().await?;
         let devices = user_login::active(&db, id, SystemClock.now()).await?;
         let messages = outbox::of_account(&db, id).await?;
-        Ok(Detail { account, roles, second_factor, devices, messages })
+        Ok(Ok(Detail { account, roles, second_factor, devices, messages }))
     })?;
+    let detail = match detail {
+        Ok(detail) => detail,
+        Err(newcomer) if newcomer.messages.is_empty() => {
+            return Err("no messages went to that account".into());
+        }
+        Err(newcomer) if json => return Ok(output::json(&newcomer)?),
+        Err(Newcomer { id, messages }) => {
+            let facts = [("id", id.to_string()), ("state", "never signed in to".to_owned())];
+            output::table(&["account", ""], facts.map(|(name, value)| [name.to_owned(), value]))?;
+            return message_table(messages);
+        }
+    };
     if json {
         output::json(&detail)?;
         return Ok(());
@@ -263,6 +291,11 @@ fn show(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
         ]
     });
     output::table(&headings, rows)?;
+    message_table(messages)
+}
+
+/// Prints what became of messages, the newest first.
+fn message_table(messages: Vec<Delivery>) -> Result<(), Failure> {
     let headings = ["message", "channel", "asked for", "state", "gateway", "tries", "reason"];
     let rows = messages.into_iter().map(|message| {
         [

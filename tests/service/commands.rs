@@ -225,3 +225,19 @@ async fn what_would_control_a_terminal_is_escaped_in_every_output() {
         (&device.user["id"], Some(kept.as_str()))
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_a_code_is_shown_before_its_account_was_ever_signed_in_to() {
+    let app = TestApp::start().await;
+    app.api.login(PHONE).await.ok();
+    let shown = done(&app, &["accounts", "show", PHONE]);
+    assert!(
+        shown.contains("never signed in to") && shown.contains("sign_in") && shown.contains("sent"),
+        "{shown}"
+    );
+    let shown = json_of(&app, &["accounts", "show", PHONE, "--json"]);
+    let message = &shown["messages"][0];
+    assert_eq!((&message["kind"], &message["state"]), (&json!("sign_in"), &json!("sent")));
+    fails(&app, &["accounts", "find", PHONE], 1, "never signed in to");
+    fails(&app, &["accounts", "show", &uuid::Uuid::nil().to_string()], 1, "no messages");
+}
