@@ -231,6 +231,7 @@ pub fn lack(refusal: Refusal) -> Option<Lack> {
         | Refusal::IdentifierTaken
         | Refusal::UnknownAccount
         | Refusal::OwnAccount
+        | Refusal::ProofNotFresh
         | Refusal::NoSecondFactor
         | Refusal::SessionEnded => None,
     }

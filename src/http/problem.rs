@@ -76,6 +76,8 @@ pub enum Problem {
     Forbidden,
     /// It takes the second factor, passed in this session and lately enough.
     SecondFactorRequired,
+    /// It takes a sign-in or the second factor, lately enough in this session.
+    FreshProofRequired,
     /// The account has no second factor to prove or renew.
     NoSecondFactor,
     /// Staff may not do that to their own account.
@@ -151,6 +153,7 @@ impl Problem {
             Refusal::OwnAccount => Self::OwnAccount,
             Refusal::RoleMissing => Self::Forbidden,
             Refusal::SecondFactorMissing => Self::SecondFactorRequired,
+            Refusal::ProofNotFresh => Self::FreshProofRequired,
             Refusal::NoSecondFactor => Self::NoSecondFactor,
             Refusal::SpentToken => Self::InvalidToken,
             Refusal::SessionEnded => Self::InvalidAccessToken,
@@ -231,6 +234,7 @@ impl Problem {
             Self::IdentifierTaken => "identifier_taken",
             Self::Forbidden => "forbidden",
             Self::SecondFactorRequired => "second_factor_required",
+            Self::FreshProofRequired => "fresh_proof_required",
             Self::NoSecondFactor => "no_second_factor",
             Self::OwnAccount => "own_account",
             Self::RebuildRunning => "rebuild_running",
@@ -254,9 +258,10 @@ impl Problem {
             | Self::InvalidCode
             | Self::InvalidToken
             | Self::MalformedForm => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated | Self::InvalidAccessToken | Self::InvalidClient => {
-                StatusCode::UNAUTHORIZED
-            }
+            Self::Unauthenticated
+            | Self::InvalidAccessToken
+            | Self::FreshProofRequired
+            | Self::InvalidClient => StatusCode::UNAUTHORIZED,
             Self::CrossSiteRequest
             | Self::UnauthorizedClient
             | Self::Forbidden
@@ -300,6 +305,7 @@ impl Problem {
             (Self::InvalidClient, r#"Basic realm="oauth", charset="UTF-8""#),
             (Self::Forbidden, r#"Bearer error="insufficient_scope""#),
             (Self::SecondFactorRequired, r#"Bearer error="insufficient_user_authentication""#),
+            (Self::FreshProofRequired, r#"Bearer error="insufficient_user_authentication", max_age=600"#),
         ];
         of.into_iter().find(|(problem, _)| problem == self).map(|(_, challenge)| challenge)
     }
@@ -335,6 +341,7 @@ impl Problem {
             | Self::IdentifierTaken
             | Self::Forbidden
             | Self::SecondFactorRequired
+            | Self::FreshProofRequired
             | Self::NoSecondFactor
             | Self::OwnAccount
             | Self::RebuildRunning

@@ -23,6 +23,8 @@ pub struct Policy {
     pub wrong_codes_per_hour: usize,
     /// How many wrong codes in a row lock the account (NIST SP 800-63B-4, section 3.2.2: at most 100).
     pub wrong_codes_in_a_row: u32,
+    /// How long a proof of the person (a sign-in, or the second factor) lets a session change by what the account is found.
+    pub proof_lasts: TimeDelta,
     /// How long a session lives without being refreshed.
     pub session_idle: TimeDelta,
     /// How long a session lives however often it is refreshed.
@@ -109,6 +111,7 @@ impl Default for Policy {
             codes_per_day: 10,
             wrong_codes_per_hour: 10,
             wrong_codes_in_a_row: 100,
+            proof_lasts: TimeDelta::minutes(10),
             session_idle: TimeDelta::days(30),
             session_absolute: TimeDelta::days(90),
             refresh_grace: TimeDelta::seconds(60),

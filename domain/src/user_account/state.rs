@@ -195,6 +195,8 @@ pub struct Session {
     /// From which address it was last refreshed, or signed in; none where that was not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<AddressMark>,
+    /// When its person was last proved to be there: at sign-in, or by the second factor.
+    pub proved_at: DateTime<Utc>,
     /// When the second factor was last passed in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor_at: Option<DateTime<Utc>>,
@@ -451,6 +453,7 @@ impl UserAccount {
                     ends_at: *ends_at,
                     mark: *mark,
                     address: *address,
+                    proved_at: at,
                     second_factor_at: None,
                     retry_recorded: false,
                     refresh_burst: None,
@@ -598,7 +601,10 @@ impl UserAccount {
                 if let Some(factor) = self.second_factor_mut() {
                     factor.pass(*proof);
                 }
-                self.change_session(*session, |session| session.second_factor_at = Some(at));
+                self.change_session(*session, |session| {
+                    session.second_factor_at = Some(at);
+                    session.proved_at = at;
+                });
             }
             Fact::SecondFactorRejected { session: _, reason, until } => {
                 self.touch(at);

@@ -2,7 +2,7 @@
 
 use counterfoil_domain::user_account::commands::RequestOtp;
 use counterfoil_domain::user_account::{
-    CodeAsked, CodeRefused, CodeSent, Purpose, Refusal, SignOutReason, UserAccountEvent,
+    CodeAsked, CodeRefused, CodeSent, Policy, Purpose, Refusal, SignOutReason, UserAccountEvent,
 };
 
 use crate::fixtures::*;
@@ -16,6 +16,28 @@ fn wanted(seconds: i64, n: u8) -> RequestOtp {
 fn ten_wanted() -> Vec<UserAccountEvent> {
     let requested = (1..=10).map(|n| identifier_requested(i64::from(n) * HOUR, email(), n));
     signed_in().into_iter().chain(requested).collect()
+}
+
+/// Where a proof lasts for longer than it takes to ask for so many.
+fn lasting() -> Policy {
+    Policy { proof_lasts: chrono::TimeDelta::days(2), ..Policy::default() }
+}
+
+#[test]
+fn a_session_that_was_proved_more_than_ten_minutes_ago_asks_for_nothing() {
+    let late = 10 + 10 * MINUTE;
+    given(signed_in())
+        .when(add_identifier(late, 1, email(), 2).into())
+        .then_expect_events(vec![identifier_requested(late, email(), 2)]);
+    for identifier in [email(), new_phone(), phone()] {
+        given(signed_in())
+            .when(add_identifier(late + 1, 1, identifier, 2).into())
+            .then_expect_error(Refusal::ProofNotFresh);
+    }
+    let refreshed = vec![token_refreshed(late, 1, 2, late + 30 * DAY)];
+    given([signed_in(), refreshed].concat())
+        .when(add_identifier(late + 1, 1, email(), 2).into())
+        .then_expect_error(Refusal::ProofNotFresh);
 }
 
 #[test]
@@ -66,10 +88,10 @@ fn within_a_minute_of_the_last_it_is_refused_on_record_once() {
 #[test]
 fn the_eleventh_in_24_hours_is_refused() {
     let refused = refused_asking(CodeAsked::ToAdd, email(), 11 * HOUR, CodeRefused::QuotaSpent, HOUR + DAY);
-    given(ten_wanted())
+    given_under(lasting(), ten_wanted())
         .when(add_identifier(11 * HOUR, 1, email(), 11).into())
         .then_expect_events(vec![refused]);
-    given(ten_wanted())
+    given_under(lasting(), ten_wanted())
         .when(add_identifier(HOUR + DAY, 1, email(), 11).into())
         .then_expect_events(vec![identifier_requested(HOUR + DAY, email(), 11)]);
 }

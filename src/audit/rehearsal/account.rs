@@ -251,6 +251,7 @@ impl Rehearsal {
                 end.map_or("not_signed_in", |end| end.why)
             }),
             Refusal::SecondFactorMissing | Refusal::NoSecondFactor => "second_factor_missing",
+            Refusal::ProofNotFresh => "proof_not_fresh",
             Refusal::UnknownDevice | Refusal::SessionEnded => "session_ended",
             Refusal::IdentifierTaken
             | Refusal::UnknownAccount

@@ -37,8 +37,10 @@ impl Form for Proof {
 pub const POST: Told = Told {
     id: "addIdentifier",
     summary: "Ask for a code to another number or address",
-    details: "Whether somebody else has it already is told to nobody but who proves that it is his.",
+    details: "Whether another account has it already is told only to those who prove that it is theirs. It takes a \
+        sign-in, or the second factor, within ten minutes in this session.",
     problems: &[
+        Problem::FreshProofRequired,
         Problem::CodeTooSoon(A_MINUTE),
         Problem::CodeQuotaSpent(A_MINUTE),
         Problem::TooManyTries(A_MINUTE),

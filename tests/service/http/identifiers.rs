@@ -95,6 +95,30 @@ async fn identifiers_200_replaces_the_number_and_signs_every_other_device_out() 
 }
 
 #[tokio::test]
+async fn identifiers_401_for_a_token_whose_session_was_proved_more_than_ten_minutes_ago() {
+    let app = TestApp::with(&[("tokens.access_lifetime", "3600")]).await;
+    let device = sign_in(&app, &phone(PHONE)).await;
+    app.wait(10 * 60);
+    let code = app.api.add_identifier(&device.access, &email()).await.code();
+    app.wait(60);
+    let refreshed = app.api.refresh(&device.refresh).await.ok();
+    let written = count(&app, "events").await;
+    for access in [device.access.as_str(), refreshed["access_token"].as_str().unwrap()] {
+        for identifier in [phone(NEW_PHONE), email()] {
+            let refused = app.api.add_identifier(access, &identifier).await;
+            refused.is_problem(401, "fresh_proof_required");
+            let challenge = r#"Bearer error="insufficient_user_authentication", max_age=600"#;
+            assert_eq!(refused.header("www-authenticate"), Some(challenge));
+        }
+    }
+    assert_eq!(count(&app, "events").await, written);
+    // A code that was asked for in time is redeemed in its own, and a new sign-in is proof.
+    app.api.verify_identifier(&device.access, &email(), &code).await.ok();
+    let again = sign_in(&app, &phone(PHONE)).await;
+    add(&app, &again, &phone(NEW_PHONE)).await.ok();
+}
+
+#[tokio::test]
 async fn a_replacement_tells_the_former_number_in_what_is_sealed_of_the_event() {
     let app = TestApp::start().await;
     let device = sign_in(&app, &phone(PHONE)).await;

@@ -43,6 +43,7 @@ fn every() -> impl Iterator<Item = Problem> {
         IdentifierTaken,
         Forbidden,
         SecondFactorRequired,
+        FreshProofRequired,
         NoSecondFactor,
         OwnAccount,
         RebuildRunning,

@@ -7,7 +7,7 @@ use crate::user_account::{Asker, CodeAsked, Fact, Person, Policy, Refusal, UserA
 use crate::values::{ChallengeNonce, Client, Identifier, SessionId};
 
 /// Let a code go to an identifier that is to become the account's: beside the one of the other kind, or in the place of
-/// the one of the same. Whether one can go there, the account whose it is or may become says
+/// the one of the same. A copied access token is not enough: the session has to be proved lately. Whether one can go there, the account whose it is or may become says
 /// ([`RequestOtp`](super::RequestOtp)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddIdentifier {
@@ -32,7 +32,10 @@ impl AddIdentifier {
         policy: &Policy,
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
-        state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
+        let session = state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
+        if at - session.proved_at > policy.proof_lasts {
+            return Err(Refusal::ProofNotFresh);
+        }
         if self.former.as_ref() == Some(&self.identifier) {
             return Err(Refusal::IdentifierTaken);
         }
