@@ -16,6 +16,7 @@ use counterfoil_projections::revoked_token::{self, LONGEST_ACCESS_LIFETIME};
 use counterfoil_projections::user_login;
 use deadpool_postgres::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::accounts::{Accounts, AccountsError};
 use crate::audit::feed::Feed;
@@ -27,12 +28,13 @@ use crate::ended_sessions::EndedSessions;
 use crate::group::Group;
 use crate::http::{self, Cursors, Problem};
 use crate::journal::Journal;
-use crate::keyring::Keyring;
+use crate::keyring::{self, Keyring, KeyringSource};
 use crate::limits::Limits;
 use crate::notices::Notices;
 use crate::otp::OtpCodes;
 use crate::personal_data::PersonalData;
 use crate::projections::Rebuilds;
+use crate::readiness::{NotReady, Readiness};
 use crate::reads::{Profiles, Revocations};
 use crate::second_factors::SecondFactors;
 use crate::session_links::SessionLinks;
@@ -57,6 +59,12 @@ const MESSAGES_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// How many rows that have expired one statement deletes.
 const PRUNED_AT_ONCE: i64 = 5_000;
+
+/// How often what has expired is forgotten.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
+
+/// How often a node asks itself whether it is ready.
+const READINESS_EVERY: Duration = Duration::from_secs(2);
 
 /// How long a request's head may take.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
@@ -83,6 +91,9 @@ pub struct State {
     ended: Arc<EndedSessions>,
     revocations: Group<Revocations>,
     uses: Arc<SessionUses>,
+    readiness: Arc<Readiness>,
+    /// The keyring that the service began with, and where its successors come from, if anywhere.
+    keyring: Option<(KeyringSource, Keyring)>,
 }
 
 impl fmt::Debug for State {
@@ -140,7 +151,8 @@ impl State {
         accounts.use_claims(Arc::new(settings.claims.clone()));
         let http = Arc::new(settings.http.clone());
         let cursors = Cursors::new(keyring);
-        Ok(Self::over(accounts, clock, ended, http, cursors, second_factors, metrics))
+        let state = Self::over(accounts, clock, ended, http, cursors, second_factors, metrics);
+        Ok(Self { keyring: settings.keyring.clone().map(|source| (source, keyring.clone())), ..state })
     }
 
     /// The same state, with connections of its own that work on the present runtime.
@@ -149,7 +161,7 @@ impl State {
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
         let (ended, http, cursors) = (self.ended.clone(), self.http.clone(), self.cursors.clone());
         let over = Self::over(accounts, clock, ended, http, cursors, self.second_factors.clone(), metrics);
-        Self { uses: self.uses.clone(), ..over }
+        Self { uses: self.uses.clone(), readiness: self.readiness.clone(), ..over }
     }
 
     fn over(
@@ -174,6 +186,8 @@ impl State {
             profiles: Group::start(Profiles, database.clone(), READERS, WAITING_AT_MOST),
             revocations: Group::start(Revocations, database.clone(), READERS, WAITING_AT_MOST),
             uses: Arc::default(),
+            readiness: Arc::default(),
+            keyring: None,
             database,
         }
     }
@@ -260,6 +274,37 @@ impl State {
             }
         };
         works.then_some(token).ok_or(Problem::InvalidToken)
+    }
+
+    /// Whether requests can be answered.
+    ///
+    /// # Errors
+    /// [`Problem::Unavailable`] when they cannot; the log has the reason.
+    pub async fn check_readiness(&self) -> Result<(), Problem> {
+        let checked = self.readiness_in_time().await;
+        checked.map_err(|error| {
+            tracing::warn!(%error, "not ready");
+            Problem::Unavailable
+        })
+    }
+
+    /// Asks whether it is ready, and looks for another server where this one takes no writes.
+    async fn readiness_in_time(&self) -> Result<(), NotReady> {
+        let late = |_| Err(DatabaseError::Unavailable("no answer in time".to_owned()).into());
+        let checking = self.readiness.check(&self.database);
+        let checked = tokio::time::timeout(READ_WITHIN, checking).await.unwrap_or_else(late);
+        if let Err(NotReady::ReadOnly) = checked {
+            self.database.renew();
+        }
+        checked
+    }
+
+    async fn watch_readiness(&self) {
+        loop {
+            let is_ready = self.readiness_in_time().await.is_ok();
+            metrics::gauge!("counterfoil_ready").set(if is_ready { 1.0 } else { 0.0 });
+            tokio::time::sleep(READINESS_EVERY).await;
+        }
     }
 
     /// Forgets what has expired, and counts what is to be forgotten. Called now and then; missing it once does no harm.
@@ -376,15 +421,56 @@ impl Application {
         self.server.handle()
     }
 
-    /// Serves, and sends messages, until it is stopped.
+    /// Runs the service until it is stopped: all that [`serve`](Self::serve) does, and what keeps the log. It gives events their
+    /// numbers, brings read models along, forgets what has expired, and takes a new keyring when there is one where
+    /// `settings.keyring` says (and on `SIGHUP`).
     ///
     /// # Errors
     /// When the server fails.
     pub async fn run(self) -> std::io::Result<()> {
         let journal = self.state.accounts.journal().clone();
+        let mut beside = vec![tokio::spawn(restarted("the log", move || {
+            let journal = journal.clone();
+            async move { journal.keep_log().await }
+        }))];
+        let state = self.state.clone();
+        beside.push(tokio::spawn(restarted("housekeeping", move || {
+            let state = state.clone();
+            async move {
+                loop {
+                    tokio::time::sleep(HOUSEKEEPING_EVERY).await;
+                    state.prune().await;
+                }
+            }
+        })));
+        if let Some((source, keyring)) = self.state.keyring.clone() {
+            let (accounts, hangup) = (self.state.accounts.clone(), signal(SignalKind::hangup())?);
+            beside.push(tokio::spawn(async move {
+                keyring::follow(source, keyring, hangup, move |new| accounts.use_keyring(new)).await;
+            }));
+        }
+        let served = self.serve().await;
+        for task in beside {
+            task.abort();
+        }
+        served
+    }
+
+    /// Answers requests and sends messages until it is stopped, and leaves the log to other nodes. Unless one of them keeps it,
+    /// this node says within seconds that it is not ready.
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub async fn serve(self) -> std::io::Result<()> {
+        let journal = self.state.accounts.journal().clone();
         let exchanging = tokio::spawn(restarted("the exchange of outages", move || {
             let journal = journal.clone();
             async move { journal.outages().exchange(journal.database()).await }
+        }));
+        let state = self.state.clone();
+        let watching = tokio::spawn(restarted("the watch over readiness", move || {
+            let state = state.clone();
+            async move { state.watch_readiness().await }
         }));
         let courier = self.state.accounts.courier().clone();
         let carrying = tokio::spawn(restarted("the courier", {
@@ -411,12 +497,12 @@ impl Application {
         if let Some(operators) = operators {
             operators.stop(false).await;
         }
-        upkeep.abort();
         writing.abort();
         self.state.write_uses().await;
         courier.stop().await;
-        carrying.abort();
-        exchanging.abort();
+        for task in [carrying, watching, exchanging, upkeep] {
+            task.abort();
+        }
         served
     }
 }

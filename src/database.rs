@@ -5,10 +5,11 @@ mod target;
 
 use std::error::Error as _;
 use std::fmt;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
 };
 use sqlx::postgres::PgPoolOptions;
 use tokio_postgres::Config;
@@ -19,6 +20,9 @@ pub use target::Target;
 
 /// How long anything waits for a connection: short, so that a caller hears of an outage within the second.
 const CONNECT_WITHIN: Duration = Duration::from_millis(700);
+
+/// How many connections the small pool has, through which postgres-es reads.
+const READERS: u32 = 2;
 
 /// How long one statement may take on the server.
 const STATEMENT_WITHIN: Duration = Duration::from_secs(5);
@@ -93,6 +97,17 @@ pub struct Database {
     pool: Pool,
     reader: sqlx::PgPool,
     connections: usize,
+    renewed: Renewed,
+}
+
+/// The time before which connections were made that are not to be used any more. All pools of a database share it.
+#[derive(Clone, Debug, Default)]
+struct Renewed(Arc<RwLock<Option<Instant>>>);
+
+impl Renewed {
+    fn has_passed(&self, made: Instant) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_some_and(|renewed| made < renewed)
+    }
 }
 
 impl fmt::Debug for Database {
@@ -108,20 +123,25 @@ impl Database {
     /// As [`Target::parse`].
     pub fn new(url: &str, connections: usize) -> Result<Self, DatabaseError> {
         let target = Target::parse(url)?;
-        let needs_writes = target.needs_writes();
+        let renewed = Renewed::default();
         let reader = PgPoolOptions::new()
-            .max_connections(2)
+            .max_connections(READERS)
             .acquire_timeout(CONNECT_WITHIN)
-            .test_before_acquire(!needs_writes)
-            .before_acquire(move |connection, _| {
-                Box::pin(async move {
-                    let read_only =
-                        sqlx::query_scalar("SELECT current_setting('transaction_read_only') = 'on'");
-                    Ok(!(needs_writes && read_only.fetch_one(connection).await?))
-                })
+            .before_acquire({
+                let renewed = renewed.clone();
+                move |_, connection| {
+                    let made = Instant::now().checked_sub(connection.age);
+                    let passed = made.is_some_and(|made| renewed.has_passed(made));
+                    Box::pin(async move { Ok(!passed) })
+                }
             })
             .connect_lazy_with(target.sqlx_options_of_first());
-        Ok(Self { pool: pool(&target, connections), target, reader, connections })
+        Ok(Self { pool: pool(&target, &renewed, connections), target, reader, connections, renewed })
+    }
+
+    /// From now on no connection is used that was made before: the server that they lead to is not the one any more.
+    pub fn renew(&self) {
+        *self.renewed.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// The same database, through a pool of its own: a connection works on the runtime it was made on.
@@ -131,7 +151,7 @@ impl Database {
 
     /// The same database, through a pool of its own of so many connections.
     pub fn with_connections(&self, connections: usize) -> Self {
-        Self { pool: pool(&self.target, connections), connections, ..self.clone() }
+        Self { pool: pool(&self.target, &self.renewed, connections), connections, ..self.clone() }
     }
 
     /// A connection, for one statement or transaction.
@@ -151,6 +171,22 @@ impl Database {
         Ok(&self.reader)
     }
 
+    /// Asks the server by the small pool, unless all of its connections are in use.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`] when it does not answer.
+    pub async fn ask_reader(&self) -> Result<(), DatabaseError> {
+        let unavailable = |error: sqlx::Error| DatabaseError::Unavailable(error.to_string());
+        let (made, idle) = (self.reader.size(), self.reader.num_idle());
+        let asked = match (made, idle) {
+            (READERS.., 0) => return Ok(()),
+            (_, 0) => self.reader().await?.acquire().await,
+            // One that was made before is asked whether it answers before it is given away.
+            (_, _) => self.reader.acquire().await,
+        };
+        asked.map(drop).map_err(unavailable)
+    }
+
     /// Closes every connection, the ones in use when they come back.
     pub async fn close(&self) {
         self.pool.close();
@@ -158,13 +194,18 @@ impl Database {
     }
 }
 
-fn pool(target: &Target, connections: usize) -> Pool {
+fn pool(target: &Target, renewed: &Renewed, connections: usize) -> Pool {
+    let renewed = renewed.clone();
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     Pool::builder(Manager::from_connect(Config::new(), target.clone(), recycling))
         .max_size(connections)
         // The connection used last has its plans at hand, and so has the processor.
         .queue_mode(QueueMode::Lifo)
         .runtime(Runtime::Tokio1)
+        .pre_recycle(Hook::sync_fn(move |_, connection| {
+            let passed = renewed.has_passed(connection.created);
+            if passed { Err(HookError::message("another server is to be looked for")) } else { Ok(()) }
+        }))
         .wait_timeout(Some(CONNECT_WITHIN))
         .create_timeout(Some(CONNECT_WITHIN))
         .recycle_timeout(Some(CONNECT_WITHIN))

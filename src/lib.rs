@@ -29,6 +29,7 @@ pub mod otp;
 pub mod personal_data;
 pub mod private_postgres;
 pub mod projections;
+pub mod readiness;
 mod reads;
 pub mod rebuild;
 mod response_delay;

@@ -6,28 +6,19 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
 
 use super::{Failure, setup};
 use crate::app::{Application, State};
 use crate::clock::SystemClock;
 use crate::database::{Database, DatabaseError};
 use crate::delivery::Gateways;
-use crate::journal::Journal;
-use crate::journal::sequencer::{Sequenced, Sequencer};
-use crate::keyring;
 use crate::migrations;
 use crate::private_postgres::PrivatePostgres;
 use crate::settings::{DatabaseUrl, Profile, Settings};
-use crate::supervise::restarted;
 use crate::telemetry;
 
-/// How often what has expired is forgotten, and a private database is looked after.
-const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
+/// How often a private database is looked after.
 const REVIVE_EVERY: Duration = Duration::from_millis(500);
-
-/// How far the ledger may be behind the commits.
-const LEDGER_EVERY: Duration = Duration::from_millis(250);
 
 /// Run the service until it is told to stop; then answer what has begun, and stop a private database last.
 #[derive(Debug, Args)]
@@ -77,17 +68,17 @@ async fn serve(
 ) -> Result<(), Failure> {
     // Before anything that takes time, so that a stop is never missed.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let hangup = signal(SignalKind::hangup())?;
+    let _hangup = signal(SignalKind::hangup())?;
     if settings.profile == Profile::Development {
         let owner = settings.migration.as_ref().unwrap_or(url);
         migrations::migrate(&owner.0, settings.server_role()?.as_deref()).await?;
     }
     let keyring = setup::server_keyring(settings).await?;
+    let settings = &Settings { keyring: Some(setup::keyring_source(settings)), ..settings.clone() };
     let metrics = telemetry::prometheus().install_recorder()?;
     let gateways = Gateways::new(&settings.delivery, [], Arc::new(SystemClock))?;
     let state = State::new(settings, url, &keyring, gateways, Arc::new(SystemClock), metrics)?;
-    let (database, accounts) = (state.database.clone(), state.accounts.clone());
-    let journal = accounts.journal().clone();
+    let database = state.database.clone();
     let application = Application::build(settings, state)?;
     for until in settings.test_identifiers.ends() {
         tracing::warn!(%until, "an identifier is listed for tests: whoever knows its code signs in by it");
@@ -100,20 +91,8 @@ async fn serve(
         tracing::warn!("the server's database role could alter the log; see database.migration_url");
     }
 
-    let (handle, state) = (application.handle(), application.state());
-    let feed = application.feed();
+    let (handle, feed) = (application.handle(), application.feed());
     let server = tokio::spawn(application.run());
-    let housekeeping = tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(HOUSEKEEPING_EVERY).await;
-            state.prune().await;
-        }
-    });
-    let source = setup::keyring_source(settings);
-    let keys = tokio::spawn(keyring::follow(source, keyring, hangup, move |new| accounts.use_keyring(new)));
-    let ledger = (database.clone(), journal);
-    let ledger =
-        tokio::spawn(restarted("the ledger", move || keep_ledger(ledger.0.clone(), ledger.1.clone())));
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -122,9 +101,6 @@ async fn serve(
     tracing::info!("stopping");
     feed.stop();
     handle.stop(true).await;
-    housekeeping.abort();
-    keys.abort();
-    ledger.abort();
     server.await??;
     database.close().await;
     tracing::info!("stopped");
@@ -133,33 +109,6 @@ async fn serve(
 
 async fn could_alter_events(database: &Database) -> Result<bool, DatabaseError> {
     Ok(migrations::could_alter_events(&database.connection().await?).await?)
-}
-
-/// Numbers events and brings followers up, for as long as the service runs. A read model that is far behind does not hold up
-/// the numbers, which auditors wait for.
-async fn keep_ledger(database: Database, journal: Journal) {
-    let (sequencer, looked) = (Sequencer::new(database), Notify::new());
-    tokio::join!(number(&sequencer, &looked), follow(&journal, &looked));
-}
-
-async fn number(sequencer: &Sequencer, looked: &Notify) {
-    loop {
-        match sequencer.look().await {
-            Ok(Sequenced::Numbered(_)) => looked.notify_one(),
-            Ok(Sequenced::NotOurs | Sequenced::Standby) => {}
-            Err(error) => tracing::error!(%error, "the order of the log cannot be told"),
-        }
-        tokio::time::sleep(LEDGER_EVERY).await;
-    }
-}
-
-async fn follow(journal: &Journal, looked: &Notify) {
-    loop {
-        looked.notified().await;
-        if let Err(error) = journal.follow().await {
-            tracing::error!(%error, "a read model cannot follow the ledger");
-        }
-    }
 }
 
 /// Starts a private database again when it has died. Without one, waits for ever.

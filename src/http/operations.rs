@@ -8,7 +8,6 @@ use super::Problem;
 use super::answer::{self, Json, Sent};
 use super::document::{Described, Operation, Told};
 use crate::app::State;
-use crate::migrations;
 
 /// Where the service tells operators how it is.
 pub const HEALTHZ_PATH: &str = "/healthz";
@@ -34,14 +33,15 @@ pub async fn healthz() -> Sent<Json<Condition>> {
 pub const READYZ: Told = Told {
     id: "readyz",
     summary: "Whether requests can be answered",
-    details: "The database answers and its schema is the one that this version needs.",
+    details: "The database answers by every way that requests take, takes writes, and has the schema that this version needs; \
+              the log is numbered, and its read models follow.",
     problems: &[Problem::Unavailable],
     ..Told::NOTHING
 };
 
 pub async fn readyz(state: web::Data<State>) -> Result<Sent<Json<Condition>>, Problem> {
-    let current = state.query(async |db| migrations::are_current(db).await).await?;
-    current.then(|| answer::json(Condition { status: "ready" })).ok_or(Problem::Unavailable)
+    state.check_readiness().await?;
+    Ok(answer::json(Condition { status: "ready" }))
 }
 
 /// The form of metrics.

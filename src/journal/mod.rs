@@ -12,6 +12,7 @@
 mod append;
 mod commit;
 pub(crate) mod follower;
+mod keeper;
 pub(crate) mod leaf;
 mod load;
 mod outages;

@@ -198,6 +198,7 @@ impl World {
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, SECRET.as_bytes());
         let hash = hash.as_ref().iter().fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
         let app = TestApp::configured(&SETTINGS.replace("HASH", &hash)).await;
+        app.keep_log();
         let database = app.database.connect().await;
         Self { app, database, joined: 0 }
     }

@@ -28,6 +28,7 @@ mod population;
 mod processes;
 mod projections;
 mod races;
+mod readiness;
 mod readme;
 mod refreshes;
 mod replication;

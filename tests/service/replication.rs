@@ -89,8 +89,12 @@ async fn refreshed(node: &Node, token: &str) -> String {
     }
 }
 
-async fn ready(node: &Node) -> bool {
-    Api::send(node.api.request(Method::GET, "/readyz")).await.status == 200
+async fn until_ready(node: &Node) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while Api::send(node.api.request(Method::GET, "/readyz")).await.status != 200 {
+        assert!(Instant::now() < deadline, "the node does not become ready");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn sign_in(node: &Node, prefix: &str) -> Vec<SignedIn> {
@@ -128,7 +132,7 @@ async fn a_service_with_one_url_for_both_servers_lives_through_a_hung_standby_a_
     for token in &mut tokens {
         *token = refreshed(&node, token).await;
     }
-    assert!(ready(&node).await);
+    until_ready(&node).await;
     let standby = pair.standby.url();
     let ends = "SELECT count(*) FROM events WHERE event_type IN ('TokenReuseDetected', 'LoggedOut')";
     assert_eq!(value::<i64>(&standby, ends).await, 0, "no client was signed out");

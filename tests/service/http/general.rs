@@ -378,6 +378,7 @@ async fn answers_of_all_kinds(app: &TestApp, with: impl Fn(RequestBuilder) -> Re
 #[tokio::test]
 async fn every_answer_has_the_headers_of_every_answer() {
     let app = TestApp::start().await;
+    app.keep_log();
     let answers = answers_of_all_kinds(&app, |request| request).await;
     for answer in &answers {
         for (name, value) in [
@@ -407,6 +408,7 @@ async fn every_problem_is_one_of_rfc_9457_in_the_language_asked_for() {
         [("fa-IR,fa;q=0.9,en;q=0.8", "fa"), ("en-GB", "en"), ("de", "en"), ("*;;q=, x-y-z-1,", "en")]
     {
         let app = TestApp::start().await;
+        app.keep_log();
         let with = |request: RequestBuilder| request.header("accept-language", wanted);
         let is_persian = |text: &Value| text.as_str().unwrap().chars().any(|c| matches!(c, 'ا'..='ی'));
         let answers = answers_of_all_kinds(&app, with).await;

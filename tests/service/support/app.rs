@@ -106,9 +106,16 @@ impl TestApp {
         let application = Application::build(&settings, state).unwrap();
         let (address, handle, state) = (application.address(), application.handle(), application.state());
         let operators = application.metrics_address().map(Api::new);
-        tokio::spawn(application.run());
+        tokio::spawn(application.serve());
         let authenticators = Arc::default();
         Self { api: Api::new(address), clock, keyring, database, state, operators, authenticators, handle }
+    }
+
+    /// Numbers the log and brings its read models along from here on, as a server process does. Tests that do not ask for it
+    /// number by themselves, when it suits them.
+    pub fn keep_log(&self) {
+        let journal = self.journal();
+        tokio::spawn(async move { journal.keep_log().await });
     }
 
     /// Moves the service's time on.

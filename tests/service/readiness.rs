@@ -1,0 +1,95 @@
+//! When a node says that it is ready, and all that a program runs which embeds the service.
+
+use std::time::{Duration, Instant};
+
+use counterfoil::app::{Application, State};
+use counterfoil::delivery::Gateways;
+use counterfoil::settings::Sources;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use reqwest::Method;
+
+use crate::support::{Answer, Api, Mood, TestApp};
+
+const PHONE: &str = "+989121234567";
+
+async fn readyz(api: &Api) -> Answer {
+    Api::send(api.request(Method::GET, "/readyz")).await
+}
+
+async fn until_ready(api: &Api) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while readyz(api).await.status != 200 {
+        assert!(Instant::now() < deadline, "it does not become ready");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_runs_the_service_has_the_log_numbered_and_its_read_models_brought_along() {
+    let app = TestApp::start().await;
+    let flags =
+        [("server.listen", "127.0.0.1:0"), ("server.workers", "1"), ("identifiers.default_region", "IR")];
+    let flags = flags.into_iter().map(|(key, value)| (key, value.to_owned()));
+    let settings = Sources::read(None, std::iter::empty(), flags).unwrap().check().unwrap();
+    let metrics = PrometheusBuilder::new().build_recorder().handle();
+    let gateways = Gateways::new(&settings.delivery, [], app.clock.clone()).unwrap();
+    let state =
+        State::new(&settings, &app.database.url, &app.keyring, gateways, app.clock.clone(), metrics).unwrap();
+    let embedded = Application::build(&settings, state).unwrap();
+    let (api, handle) = (Api::new(embedded.address()), embedded.handle());
+    let running = tokio::spawn(embedded.run());
+
+    let device = api.sign_in(PHONE).await;
+    api.refresh(&device.refresh).await.ok();
+    let followed = "SELECT count(*) > 0 AND count(*) = (SELECT count(*) FROM events)
+                      AND count(*) = (SELECT min(seq) FROM followers) FROM ledger";
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !app.database.value::<bool>(followed).await {
+        assert!(Instant::now() < deadline, "the log is not followed to its end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    readyz(&api).await.ok();
+    handle.stop(true).await;
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_node_is_not_ready_while_events_wait_for_their_number() {
+    let app = TestApp::start().await;
+    app.api.sign_in(PHONE).await;
+    let database = app.database.connect().await;
+    database.batch_execute("UPDATE events SET recorded_at = recorded_at - interval '6 s'").await.unwrap();
+    readyz(&app.api).await.is_problem(503, "unavailable");
+    app.keep_log();
+    until_ready(&app.api).await;
+}
+
+#[tokio::test]
+async fn a_node_is_not_ready_while_its_server_takes_no_writes_and_then_looks_for_another() {
+    let app = TestApp::start().await;
+    app.keep_log();
+    until_ready(&app.api).await;
+    let (database, name) = (app.database.connect().await, &app.database.name);
+    let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    database.batch_execute(&set).await.unwrap();
+    app.state.database.renew();
+    readyz(&app.api).await.is_problem(503, "unavailable");
+    let reset =
+        format!("SET transaction_read_only = off; ALTER DATABASE {name} RESET default_transaction_read_only");
+    database.batch_execute(&reset).await.unwrap();
+    // The sessions so far stay as they are.
+    until_ready(&app.api).await;
+    app.api.sign_in(PHONE).await;
+}
+
+#[tokio::test]
+async fn a_node_is_not_ready_while_its_database_is_away() {
+    let (app, proxy) = TestApp::behind_proxy().await;
+    readyz(&app.api).await.ok();
+    for mood in [Mood::Away, Mood::Silent] {
+        proxy.set(mood).await;
+        readyz(&app.api).await.is_problem(503, "unavailable");
+        proxy.set(Mood::Well).await;
+        until_ready(&app.api).await;
+    }
+}
