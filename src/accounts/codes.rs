@@ -12,6 +12,7 @@ use counterfoil_domain::user_account::{
 use counterfoil_domain::values::{FullName, Identifier, OtpCode};
 use counterfoil_projections::profile::Profile;
 
+use super::commit::until_available;
 use super::staff::Intervening;
 use super::{Accounts, AccountsError, CodeOnItsWay, Origin, SignedIn, accepted, outcome};
 use crate::delivery::Route;
@@ -111,7 +112,8 @@ impl Accounts {
     /// the place of the former one that it has of that kind.
     ///
     /// The account puts on record that it wants the identifier; then the account whose it is, or may become, sends the
-    /// code, as it would one to sign in there: whoever asks, a number gets no more codes than it may.
+    /// code, as it would one to sign in there: a number gets no more codes than it may. Where it would refuse,
+    /// the former asks for nothing: its pending code goes on working, and nothing is counted.
     ///
     /// # Errors
     /// [`AccountsError`]; refused when the account may ask for no code now or the identifier may get none, when the
@@ -143,8 +145,15 @@ impl Accounts {
             test: self.courier.codes().is_test(&identifier),
         };
         let send = async {
-            let done = self.execute(Address::Account(token.account), &origin, at, wanted.into()).await?;
-            accepted(&done.events)?;
+            // Requests of one account one after another, so that what is found here still holds for the second of two taps.
+            let turn = [b"adds".as_slice(), token.account.0.as_bytes()].concat();
+            let _turn = self.lanes.enter(turn).await;
+            let address = Address::Identifier(identifier.clone());
+            let is_own = wanted.former.as_ref() == Some(&identifier);
+            if is_own || !self.would_refuse(&address, at, command.clone().into()).await? {
+                let done = self.execute(Address::Account(token.account), &origin, at, wanted.into()).await?;
+                accepted(&done.events)?;
+            }
             self.send_code(&identifier, &origin, at, command.into()).await
         };
         self.counting_codes(&identifier, &origin, Decisions::Two, send).await
@@ -240,13 +249,29 @@ impl Accounts {
         with_response_delay(self.period_of(Decisions::One), work, Result::is_err).await
     }
 
+    /// Whether the account of that address, as it stands, refuses to send a code.
+    async fn would_refuse(
+        &self,
+        address: &Address,
+        at: DateTime<Utc>,
+        command: UserAccountCommand,
+    ) -> Result<bool, AccountsError> {
+        let loaded = until_available(|| self.journal.load_anew(address, at)).await?;
+        Ok(match self.decide(&loaded, command).await {
+            Ok((events, _)) => accepted(&events).is_err(),
+            Err(_) => true,
+        })
+    }
+
     /// The period that responses about an identifier wait for, as long as the slowest path of the operation.
     fn period_of(&self, decisions: Decisions) -> Duration {
         // A decision on what is remembered may be taken again on what is loaded.
         let (load, append) = (self.journal.load_times(), self.journal.append_times());
         let each = [load, load, append];
         let decided = each.iter().cycle().take(each.len() * decisions as usize).copied();
-        period(decided.chain(self.limits.count_times()))
+        // Where another account decides, it is asked before.
+        let asked = matches!(decisions, Decisions::Two).then_some(load);
+        period(decided.chain(asked).chain(self.limits.count_times()))
     }
 
     /// Sends a code or refuses to.

@@ -190,7 +190,7 @@ impl Accounts {
     }
 
     /// The events of a command and the state they come to; no state when there are none.
-    async fn decide(
+    pub(super) async fn decide(
         &self,
         loaded: &Loaded,
         command: UserAccountCommand,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::{
-    Challenge, Codes, Fact, Person, SecondFactor, Session, UserAccount, UserAccountEvent,
+    Challenge, Codes, Counters, Fact, Person, SecondFactor, Session, UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AccountId, AuthenticatorId, Channel, Client, Generation, LanguageTag, Role, TimeStep,
@@ -278,13 +278,14 @@ fn counted(codes: &Codes, at: DateTime<Utc>) -> Counted {
             wrong_tries: code.wrong_tries,
         })
     };
+    let sum = |count: &dyn Fn(&Counters) -> usize| count(&codes.phone) + count(&codes.email);
     Counted {
         pending: pending(&codes.challenge),
         pending_to_add: pending(&codes.adding),
-        sent_in_a_day: within(&codes.sent, TimeDelta::hours(24), at),
+        sent_in_a_day: sum(&|of| within(&of.sent, TimeDelta::hours(24), at)),
         sent_elsewhere_in_a_day: within(&codes.sent_elsewhere, TimeDelta::hours(24), at),
-        wrong_in_an_hour: within(&codes.wrong.lately, TimeDelta::hours(1), at),
-        wrong_in_a_row: codes.wrong.in_a_row,
+        wrong_in_an_hour: sum(&|of| within(&of.wrong.lately, TimeDelta::hours(1), at)),
+        wrong_in_a_row: codes.phone.wrong.in_a_row + codes.email.wrong.in_a_row,
     }
 }
 

@@ -134,6 +134,8 @@ pub enum Fact {
         purpose: Purpose,
         /// Why.
         reason: CodeRejected,
+        /// Where the code would have gone.
+        channel: Channel,
         /// How many more tries the challenge has; none for a challenge that is gone.
         tries_left: u8,
         /// For a rejection without a look at the code: when trying again can succeed, or, under a lock, when the

@@ -23,7 +23,7 @@ pub use outcome::{CodeSent, SessionTokens};
 pub use policy::{Binding, DeviceLimitPolicy, InvalidPolicy, Policy, Rotation};
 pub use second_factor::{Enrolled, Offer, Passed, SecondFactor};
 pub use state::{
-    Active, Challenge, Codes, Denial, Member, Pending, RedeemedCode, RefreshBurst, Session, Suspended,
-    UserAccount,
+    Active, Challenge, Codes, Counters, Denial, Member, Pending, RedeemedCode, RefreshBurst, Session,
+    Suspended, UserAccount,
 };
 pub use wrong_codes::WrongCodes;

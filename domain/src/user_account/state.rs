@@ -125,21 +125,39 @@ pub struct Codes {
     /// The code that can be redeemed to add an identifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adding: Option<Challenge>,
-    /// When codes were sent to the account's identifiers, over the last 24 hours.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sent: Vec<DateTime<Utc>>,
     /// When codes were sent to identifiers that it wants, over the last 24 hours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sent_elsewhere: Vec<DateTime<Utc>>,
+    /// What is counted for phone numbers.
+    #[serde(default, skip_serializing_if = "Counters::are_zero")]
+    pub phone: Counters,
+    /// What is counted for e-mail addresses.
+    #[serde(default, skip_serializing_if = "Counters::are_zero")]
+    pub email: Counters,
+    /// The code that was redeemed last, until what came of it is used: its caller may not have been answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redeemed: Option<RedeemedCode>,
+}
+
+/// What is counted for one kind of identifier: codes sent to it do not make the other wait, and wrong codes for it do not
+/// lock the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// When codes were sent to the account's identifier, over the last 24 hours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<DateTime<Utc>>,
     /// The wrong codes that were tried.
     #[serde(default, skip_serializing_if = "WrongCodes::are_none")]
     pub wrong: WrongCodes,
     /// The last refusal to send on record, until its window ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noted_refusal: Option<(CodeRefused, DateTime<Utc>)>,
-    /// The code that was redeemed last, until what came of it is used: its caller may not have been answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub redeemed: Option<RedeemedCode>,
+}
+
+impl Counters {
+    fn are_zero(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A code that was redeemed.
@@ -378,7 +396,7 @@ impl UserAccount {
                     }
                     Purpose::AddIdentifier => {}
                 }
-                codes.note_sent(at);
+                codes.of_mut(*channel).note_sent(at);
             }
             Fact::OtpResent {
                 channel,
@@ -393,13 +411,14 @@ impl UserAccount {
                 let wrong_tries = codes.challenge.as_ref().map_or(0, |pending| pending.wrong_tries);
                 let challenge = Challenge::new(*channel, *nonce, *expires_at);
                 codes.challenge = Some(Challenge { wrong_tries, ..challenge });
-                codes.note_sent(at);
+                codes.of_mut(*channel).note_sent(at);
             }
-            Fact::OtpRequestRefused { reason, until, asked: _, channel: _, asker } => {
-                self.touch_of(at, *asker).noted_refusal = Some((*reason, *until));
+            Fact::OtpRequestRefused { reason, until, asked: _, channel, asker } => {
+                self.touch_of(at, *asker).of_mut(*channel).noted_refusal = Some((*reason, *until));
             }
-            Fact::OtpRejected { purpose, reason, tries_left, until, asker } => {
-                self.touch_of(at, *asker).note_rejected(at, *purpose, *reason, *tries_left, *until);
+            Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker } => {
+                let codes = self.touch_of(at, *asker);
+                codes.note_rejected(at, *purpose, *reason, *channel, *tries_left, *until);
             }
             Fact::UserRegistered { channel } => {
                 let codes = std::mem::take(self.touch(at));
@@ -421,7 +440,7 @@ impl UserAccount {
             }
             Fact::LoggedIn {
                 session,
-                channel: _,
+                channel,
                 generation,
                 expires_at,
                 ends_at,
@@ -433,14 +452,16 @@ impl UserAccount {
                 asker,
                 test: _,
             } => {
-                let redeemed = self.touch_of(at, *asker).challenge.take();
-                let redeemed = redeemed.map(|code| code.redeemed(Purpose::SignIn, at, Some(*session)));
-                self.touch_of(at, *asker).redeemed = redeemed;
-                self.touch(at).redeem();
+                let codes = self.touch_of(at, *asker);
+                let redeemed = codes.challenge.take();
+                codes.redeemed = redeemed.map(|code| code.redeemed(Purpose::SignIn, at, Some(*session)));
+                // It says nothing of who guesses otherwise, or at the other identifier.
+                codes.of_mut(*channel).wrong = WrongCodes::default();
+                self.touch(at).challenge = None;
                 self.reinstate();
                 let Self::Active(Active { member, sessions }) = self else { return };
                 if let Some(codes) = &mut member.known_codes {
-                    codes.redeem();
+                    codes.challenge = None;
                 }
                 let expired = sessions.extract_if(.., |other| !other.is_live(at));
                 member.known_devices.extend(expired.map(|session| session.id));
@@ -527,7 +548,7 @@ impl UserAccount {
                 let codes = self.touch(at);
                 codes.adding = Some(Challenge::new(*channel, *nonce, *expires_at));
                 note(&mut codes.sent_elsewhere, at);
-                codes.noted_refusal = None;
+                codes.of_mut(*channel).noted_refusal = None;
             }
             Fact::IdentifierAdded { channel } => {
                 self.touch(at).redeem_adding(at);
@@ -732,6 +753,13 @@ fn note(sent: &mut Vec<DateTime<Utc>>, at: DateTime<Utc>) {
     sent.push(at);
 }
 
+impl Counters {
+    fn note_sent(&mut self, at: DateTime<Utc>) {
+        note(&mut self.sent, at);
+        self.noted_refusal = None;
+    }
+}
+
 impl Codes {
     /// The code that can be redeemed for a purpose.
     pub fn pending(&self, purpose: Purpose) -> Option<&Challenge> {
@@ -748,10 +776,19 @@ impl Codes {
         }
     }
 
-    /// The right code came: nothing is pending any more, and nothing is held against anybody.
-    fn redeem(&mut self) {
-        self.challenge = None;
-        self.wrong = WrongCodes::default();
+    /// What is counted for a kind of identifier.
+    pub fn of(&self, channel: Channel) -> &Counters {
+        match channel {
+            Channel::Phone => &self.phone,
+            Channel::Email => &self.email,
+        }
+    }
+
+    fn of_mut(&mut self, channel: Channel) -> &mut Counters {
+        match channel {
+            Channel::Phone => &mut self.phone,
+            Channel::Email => &mut self.email,
+        }
     }
 
     /// The right code to add an identifier came.
@@ -774,16 +811,12 @@ impl Codes {
         self.redeemed = None;
     }
 
-    fn note_sent(&mut self, at: DateTime<Utc>) {
-        note(&mut self.sent, at);
-        self.noted_refusal = None;
-    }
-
     fn note_rejected(
         &mut self,
         at: DateTime<Utc>,
         purpose: Purpose,
         reason: CodeRejected,
+        channel: Channel,
         tries_left: u8,
         until: Option<DateTime<Utc>>,
     ) {
@@ -797,10 +830,12 @@ impl Codes {
                     *pending = None;
                 }
                 self.redeemed = None;
-                self.wrong.note(at);
+                self.of_mut(channel).wrong.note(at);
             }
             CodeRejected::Expired => *pending = None,
-            CodeRejected::Paused | CodeRejected::Locked => self.wrong.noted_until = until,
+            CodeRejected::Paused | CodeRejected::Locked => {
+                self.of_mut(channel).wrong.noted_until = until;
+            }
             CodeRejected::DeviceLimit => {
                 if let Some(challenge) = pending {
                     challenge.noted_no_place = true;

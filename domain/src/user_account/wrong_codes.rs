@@ -3,7 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{CodeRefused, CodeRejected, Policy};
+use super::{Asker, CodeRefused, CodeRejected, Codes, Policy, UserAccount};
+use crate::values::Channel;
 
 /// The wrong codes that were tried since the last right one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +43,12 @@ impl WrongCodes {
     /// Whether they bar the account from trying and asking, and when that is worth another look.
     pub(super) fn barred(&self, now: DateTime<Utc>, policy: &Policy) -> Option<(Bar, DateTime<Utc>)> {
         if self.in_a_row >= policy.wrong_codes_in_a_row {
-            return Some((Bar::Locked, now + TimeDelta::hours(24)));
+            return Some(locked(now));
         }
+        self.paused(now, policy)
+    }
+
+    fn paused(&self, now: DateTime<Utc>, policy: &Policy) -> Option<(Bar, DateTime<Utc>)> {
         let pause_ends = *self.lately.last()? + TimeDelta::hours(1);
         (self.lately.len() >= policy.wrong_codes_per_hour && now < pause_ends)
             .then_some((Bar::Paused, pause_ends))
@@ -52,6 +57,42 @@ impl WrongCodes {
     /// Until when a refusal to look at a code need not be put on record again.
     pub(super) fn noted(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.noted_until.filter(|window| now < *window)
+    }
+}
+
+fn locked(now: DateTime<Utc>) -> (Bar, DateTime<Utc>) {
+    (Bar::Locked, now + TimeDelta::hours(24))
+}
+
+impl UserAccount {
+    /// Whether wrong codes for a kind of identifier bar who asks until they are lifted.
+    pub fn is_locked(&self, asker: Asker, channel: Channel, now: DateTime<Utc>, policy: &Policy) -> bool {
+        self.barred(asker, channel, now, policy).is_some_and(|(bar, _)| bar == Bar::Locked)
+    }
+
+    /// Whether wrong codes bar who asks from codes of a kind of identifier, and when that is worth another look.
+    ///
+    /// All wrong codes for that kind have one ceiling, by strangers and known devices alike. The last tenth of it is kept for known devices,
+    /// where there can be any: who has no token to show cannot use up their tries.
+    pub(super) fn barred(
+        &self,
+        asker: Asker,
+        channel: Channel,
+        now: DateTime<Utc>,
+        policy: &Policy,
+    ) -> Option<(Bar, DateTime<Utc>)> {
+        let wrong = |codes: Option<&Codes>| codes.map_or(0, |codes| codes.of(channel).wrong.in_a_row);
+        let ceiling = policy.wrong_codes_in_a_row;
+        let Some(member) = self.member() else {
+            return self.codes()?.of(channel).wrong.barred(now, policy);
+        };
+        let of_strangers = wrong(self.codes());
+        let is_used_up = of_strangers + wrong(member.known_codes.as_deref()) >= ceiling;
+        let kept = ceiling.div_ceil(10).min(ceiling - 1);
+        if is_used_up || (asker == Asker::Anybody && of_strangers >= ceiling - kept) {
+            return Some(locked(now));
+        }
+        self.codes_of(asker)?.of(channel).wrong.paused(now, policy)
     }
 }
 

@@ -143,7 +143,8 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             for asker in every!(Asker: Anybody, KnownDevice) {
                 let by = if asker == Asker::KnownDevice { " KnownDevice" } else { "" };
                 let to_add = if purpose == Purpose::AddIdentifier { " AddIdentifier" } else { "" };
-                let fact = Fact::OtpRejected { purpose, reason, tries_left, until, asker };
+                let channel = Channel::Phone;
+                let fact = Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker };
                 add(format!("OtpRejected {reason:?}{to_add}{by}"), fact);
             }
         }

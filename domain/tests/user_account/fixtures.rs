@@ -436,9 +436,9 @@ pub(crate) fn otp_rejected(
     tries_left: u8,
     until: Option<i64>,
 ) -> UserAccountEvent {
-    let (purpose, until, asker) = (Purpose::SignIn, until.map(at), Asker::Anybody);
-    let fact = Fact::OtpRejected { purpose, reason, tries_left, until, asker };
-    event(seconds, fact)
+    let (purpose, channel) = (Purpose::SignIn, Channel::Phone);
+    let (until, asker) = (until.map(at), Asker::Anybody);
+    event(seconds, Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker })
 }
 
 pub(crate) fn otp_wrong(seconds: i64, tries_left: u8) -> UserAccountEvent {
@@ -638,8 +638,19 @@ pub(crate) fn identifier_requested(seconds: i64, identifier: Identifier, n: u8) 
     event_of(identifier, seconds, fact)
 }
 
-/// A wrong code for an identifier that is wanted.
+/// A wrong code for an address that is wanted.
 pub(crate) fn adding_rejected(
+    seconds: i64,
+    reason: CodeRejected,
+    tries_left: u8,
+    until: Option<i64>,
+) -> UserAccountEvent {
+    adding_rejected_of(Channel::Email, seconds, reason, tries_left, until)
+}
+
+/// A wrong code for an identifier of that kind that is wanted.
+pub(crate) fn adding_rejected_of(
+    channel: Channel,
     seconds: i64,
     reason: CodeRejected,
     tries_left: u8,
@@ -647,7 +658,7 @@ pub(crate) fn adding_rejected(
 ) -> UserAccountEvent {
     let purpose = Purpose::AddIdentifier;
     let (until, asker) = (until.map(at), Asker::Anybody);
-    event(seconds, Fact::OtpRejected { purpose, reason, tries_left, until, asker })
+    event(seconds, Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker })
 }
 
 pub(crate) fn identifier_added(seconds: i64, identifier: Identifier) -> UserAccountEvent {

@@ -2,9 +2,10 @@
 
 use counterfoil_domain::user_account::commands::{RequestOtp, ResendOtp, VerifyOtp};
 use counterfoil_domain::user_account::{
-    Asker, CodeRefused, CodeRejected, Fact, Refusal, SignOutReason, UserAccountEvent,
+    Asker, CodeRefused, CodeRejected, Fact, Refusal, SignOutReason, UserAccount, UserAccountEvent,
 };
-use counterfoil_domain::values::SessionId;
+use counterfoil_domain::values::{Channel, SessionId};
+use cqrs_es::Aggregate as _;
 
 use crate::fixtures::*;
 
@@ -161,4 +162,68 @@ fn a_sign_in_voids_every_pending_code() {
     ]
     .concat();
     given(history).when(redeem(130, 4, 3, session(1)).into()).then_expect_error(Refusal::InvalidCode);
+}
+
+/// Wrong codes from strangers, five an hour from the day on.
+fn guessed_by_strangers(day: i64, times: i64) -> Vec<UserAccountEvent> {
+    let wrong = |nth: i64| {
+        let hour = day * DAY + nth / 5 * HOUR;
+        let wrong = otp_wrong(hour + 1 + nth % 5, 4 - u8::try_from(nth % 5).expect("small"));
+        if nth % 5 == 0 { vec![otp_requested_again(hour, 3), wrong] } else { vec![wrong] }
+    };
+    (0..times).flat_map(wrong).collect()
+}
+
+#[test]
+fn a_success_resets_the_counters_of_its_own_channel_and_requester_only() {
+    let guessed = [signed_in(), guessed_by_strangers(1, 9)].concat();
+    let (ask, now) = (known(otp_requested_again(DAY + HOUR + 10, 4)), DAY + HOUR + 11);
+    let by_known_device = [guessed.clone(), vec![ask, known(logged_in(now, 2))]].concat();
+    let mut by_email = logged_in(now, 2);
+    if let Fact::LoggedIn { channel, .. } = &mut by_email.fact {
+        *channel = Channel::Email;
+    }
+    let by_email = [guessed.clone(), vec![by_email]].concat();
+    let by_phone = [guessed, vec![logged_in(now, 2)]].concat();
+    for (history, left) in [(by_known_device, 9), (by_email, 9), (by_phone, 0)] {
+        let mut account = UserAccount::default();
+        history.into_iter().for_each(|event| account.apply(event));
+        let codes = account.codes().expect("it has codes");
+        assert_eq!(codes.phone.wrong.in_a_row, left);
+    }
+}
+
+#[test]
+fn wrong_codes_of_strangers_and_known_devices_have_one_ceiling_of_a_hundred() {
+    let of_strangers = [signed_in(), guessed_by_strangers(1, 90)].concat();
+    let now = 3 * DAY;
+    // Strangers are shut out, and a known device is not.
+    given(of_strangers.clone())
+        .when(request_otp(now, 5).into())
+        .then_expect_events(vec![otp_request_refused(now, CodeRefused::Locked, now + DAY)]);
+    let wrong = |nth: i64| {
+        let hour = now + nth / 5 * HOUR;
+        let asked = known(otp_requested_again(hour, 4));
+        let wrong = known(otp_wrong(hour + 1 + nth % 5, 4 - u8::try_from(nth % 5).expect("small")));
+        if nth % 5 == 0 { vec![asked, wrong] } else { vec![wrong] }
+    };
+    for (times, is_let_in) in [(9, true), (10, false)] {
+        let history = [of_strangers.clone(), (0..times).flat_map(wrong).collect()].concat();
+        let later = now + 5 * HOUR;
+        let outcome = if is_let_in {
+            otp_requested_again(later, 6)
+        } else {
+            otp_request_refused(later, CodeRefused::Locked, later + DAY)
+        };
+        given(history).when(ask(later, 6, session(1)).into()).then_expect_events(vec![known(outcome)]);
+    }
+}
+
+#[test]
+fn a_lock_of_the_number_leaves_the_address_open() {
+    let history = [signed_in(), guessed_by_strangers(1, 90)].concat();
+    let now = 3 * DAY;
+    let by_email = RequestOtp { identifier: email(), ..request_otp(now, 5) };
+    let asked = given(history).when(by_email.into()).inspect_result().expect("the address gets a code");
+    assert!(matches!(asked[0].fact, Fact::OtpRequested { channel: Channel::Email, .. }), "{asked:?}");
 }

@@ -267,8 +267,22 @@ fn ended_by_replacement(fact: &Fact) -> bool {
     matches!(fact, Fact::LoggedOut { reason: SignOutReason::IdentifierReplaced, .. })
 }
 
-fn is_wrong(fact: &Fact) -> bool {
-    wrong_for(fact).is_some()
+/// Where a code went.
+fn sent_to(fact: &Fact) -> Option<Channel> {
+    let (Fact::OtpRequested { channel, .. } | Fact::OtpResent { channel, .. }) = fact else { return None };
+    Some(*channel)
+}
+
+/// For which kind of identifier a code was wrong.
+fn wrong_to(fact: &Fact) -> Option<Channel> {
+    let Fact::OtpRejected { reason: CodeRejected::Wrong, channel, .. } = fact else { return None };
+    Some(*channel)
+}
+
+/// Where the code had gone that signed a device in.
+fn signed_in_by(fact: &Fact) -> Option<Channel> {
+    let Fact::LoggedIn { channel, .. } = fact else { return None };
+    Some(*channel)
 }
 
 /// What a wrong code was presented for.
@@ -431,20 +445,25 @@ proptest! {
         for (_, _, account) in history.folds() {
             prop_assert!(account.sessions().len() <= policy.device_limit);
             let codes = account.codes().expect("something has happened");
-            prop_assert!(codes.sent.len() <= policy.codes_per_day);
             prop_assert!(codes.sent_elsewhere.len() <= policy.codes_per_day);
-            prop_assert!(codes.wrong.lately.len() <= policy.wrong_codes_per_hour);
-            prop_assert!(codes.wrong.in_a_row <= policy.wrong_codes_in_a_row);
+            for channel in Channel::ALL {
+                let counters = codes.of(channel);
+                prop_assert!(counters.sent.len() <= policy.codes_per_day);
+                prop_assert!(counters.wrong.lately.len() <= policy.wrong_codes_per_hour);
+                prop_assert!(counters.wrong.in_a_row <= policy.wrong_codes_in_a_row);
+            }
         }
     }
 
     #[test]
     fn no_more_codes_are_sent_than_the_policy_allows(steps in histories()) {
         let history = History::of(steps);
-        for sent in [history.times(sends), history.times(asks)] {
-            for pair in sent.windows(2) {
-                prop_assert!(pair[1] - pair[0] >= history.policy.resend_after);
-            }
+        let to = |channel| history.times(|fact| sends(fact) && sent_to(fact) == Some(channel));
+        let [to_phone, to_email] = Channel::ALL.map(to);
+        for pair in to_phone.windows(2).chain(to_email.windows(2)) {
+            prop_assert!(pair[1] - pair[0] >= history.policy.resend_after);
+        }
+        for sent in [to_phone, to_email, history.times(asks)] {
             for more_than_a_day_s in sent.windows(history.policy.codes_per_day + 1) {
                 let (first, last) = (more_than_a_day_s[0], more_than_a_day_s[history.policy.codes_per_day]);
                 prop_assert!(last - first >= TimeDelta::hours(24));
@@ -476,11 +495,15 @@ proptest! {
     fn wrong_tries_without_a_right_one_come_no_faster_than_the_policy_allows(steps in histories()) {
         let history = History::of(steps);
         let limit = history.policy.wrong_codes_per_hour;
-        for since_right in history.events.split(|event| began(event).is_some()) {
-            let wrong: Vec<_> = since_right.iter().filter(|event| is_wrong(&event.fact)).collect();
-            for more_than_an_hour_s in wrong.windows(limit + 1) {
+        for channel in Channel::ALL {
+            let since_right = history.events.split(|event| signed_in_by(&event.fact) == Some(channel));
+            let wrong = since_right.map(|events| {
+                let of = |event: &&UserAccountEvent| wrong_to(&event.fact) == Some(channel);
+                events.iter().filter(of).collect::<Vec<_>>()
+            });
+            for wrong in wrong { for more_than_an_hour_s in wrong.windows(limit + 1) {
                 prop_assert!(more_than_an_hour_s[limit].at - more_than_an_hour_s[0].at >= TimeDelta::hours(1));
-            }
+            } }
         }
     }
 

@@ -90,7 +90,7 @@ fn a_code_works_once() {
 fn a_code_is_for_the_identifier_it_went_to() {
     given(asked(new_phone()))
         .when(verify_identifier(70, 1, other_phone(), adding_code(2)).into())
-        .then_expect_events(vec![adding_rejected(70, CodeRejected::Wrong, 4, None)]);
+        .then_expect_events(vec![adding_rejected_of(Channel::Phone, 70, CodeRejected::Wrong, 4, None)]);
     given(asked(email()))
         .when(verify_identifier(70, 1, new_phone(), adding_code(2)).into())
         .then_expect_error(Refusal::InvalidCode);
@@ -100,7 +100,7 @@ fn a_code_is_for_the_identifier_it_went_to() {
 fn a_code_is_for_its_purpose() {
     given(asked(new_phone()))
         .when(verify_identifier(70, 1, new_phone(), code(2)).into())
-        .then_expect_events(vec![adding_rejected(70, CodeRejected::Wrong, 4, None)]);
+        .then_expect_events(vec![adding_rejected_of(Channel::Phone, 70, CodeRejected::Wrong, 4, None)]);
     given(signed_in())
         .and(vec![otp_requested_again(60, 2)])
         .when(verify_identifier(70, 1, phone(), code(2)).into())
@@ -134,30 +134,32 @@ fn five_wrong_codes_are_looked_at_and_the_code_to_sign_in_is_untouched_by_them()
 }
 
 #[test]
-fn wrong_codes_of_both_purposes_pause_the_account_together() {
-    let wrong =
-        (1..=5).flat_map(|n| [adding_rejected(60 + n, CodeRejected::Wrong, 4, None), otp_wrong(60 + n, 4)]);
-    let history = || asked(email()).into_iter().chain(wrong.clone()).collect::<Vec<_>>();
+fn wrong_codes_of_both_purposes_pause_their_kind_of_identifier_together() {
+    let wrong = (1..=5).flat_map(|n| {
+        [adding_rejected_of(Channel::Phone, 60 + n, CodeRejected::Wrong, 4, None), otp_wrong(60 + n, 4)]
+    });
+    let history = || asked(new_phone()).into_iter().chain(wrong.clone()).collect::<Vec<_>>();
     let until = HOUR + 65;
-    let paused = adding_rejected(70, CodeRejected::Paused, 0, Some(until));
+    let paused = adding_rejected_of(Channel::Phone, 70, CodeRejected::Paused, 0, Some(until));
     given(history())
-        .when(verify_identifier(70, 1, email(), adding_code(2)).into())
+        .when(verify_identifier(70, 1, new_phone(), adding_code(2)).into())
         .then_expect_events(vec![paused.clone()]);
     given(history())
         .and(vec![paused])
-        .when(verify_identifier(71, 1, email(), adding_code(2)).into())
+        .when(verify_identifier(71, 1, new_phone(), adding_code(2)).into())
         .then_expect_error(Refusal::TooManyTries { until: at(until) });
 }
 
 #[test]
 fn the_right_code_resets_no_count_of_wrong_ones() {
     let wrong = |seconds: i64, n: i64| {
-        (1..=n).map(move |nth| adding_rejected(seconds + nth, CodeRejected::Wrong, 4, None))
+        (1..=n)
+            .map(move |nth| adding_rejected_of(Channel::Phone, seconds + nth, CodeRejected::Wrong, 4, None))
     };
-    let history: Vec<_> = asked(email())
+    let history: Vec<_> = asked(new_phone())
         .into_iter()
         .chain(wrong(60, 5))
-        .chain([identifier_added(70, email())])
+        .chain([identifier_replaced(70, new_phone())])
         .chain((1..=5).map(|nth| otp_wrong(70 + nth, 4)))
         .collect();
     given(history).when(verify_otp(80, code(3), 2).into()).then_expect_events(vec![otp_rejected(

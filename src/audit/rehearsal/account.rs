@@ -228,21 +228,25 @@ impl Rehearsal {
     /// Why the rehearsal refuses without a record.
     fn reason(&self, refusal: Refusal, last: &UserAccountEvent) -> &'static str {
         let codes = self.rehearsed.account.codes_of(request::asker(last));
+        let counters = codes.map(|codes| codes.of(request::channel(last)));
         match refusal {
             Refusal::CodeTooSoon { .. } => "too_soon",
             Refusal::CodeQuotaSpent { .. } => {
-                let noted = codes.and_then(|codes| codes.noted_refusal);
+                let noted = counters.and_then(|counters| counters.noted_refusal);
                 noted.map_or("quota_spent", |(reason, _)| refusal_name(reason))
             }
             Refusal::NoPendingCode | Refusal::InvalidCode => "no_code",
             Refusal::TooManyTries { .. } => {
-                let factor = self.rehearsed.account.member().and_then(|member| member.second_factor.as_ref());
-                let wrong = match is_of_second_factor(last) {
-                    true => factor.map(|factor| &factor.wrong),
-                    false => codes.map(|codes| &codes.wrong),
+                let account = &self.rehearsed.account;
+                let factor = account.member().and_then(|member| member.second_factor.as_ref());
+                let ceiling = self.proposal.wrong_codes_in_a_row;
+                let is_locked = if is_of_second_factor(last) {
+                    factor.is_some_and(|factor| factor.wrong.in_a_row >= ceiling)
+                } else {
+                    let (asker, channel) = (request::asker(last), request::channel(last));
+                    account.is_locked(asker, channel, last.at, &self.proposal)
                 };
-                let in_a_row = wrong.map_or(0, |wrong| wrong.in_a_row);
-                if in_a_row >= self.proposal.wrong_codes_in_a_row { "locked" } else { "paused" }
+                if is_locked { "locked" } else { "paused" }
             }
             Refusal::DeviceLimitReached => "device_limit",
             Refusal::TooManyRefreshes { .. } => "too_many_refreshes",

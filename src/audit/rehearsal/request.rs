@@ -129,6 +129,22 @@ pub(super) fn asker(event: &UserAccountEvent) -> Asker {
     Asker::Anybody
 }
 
+/// For which kind of identifier the code was or would have been.
+pub(super) fn channel(event: &UserAccountEvent) -> Channel {
+    if let Fact::OtpRequested { channel, .. }
+    | Fact::OtpResent { channel, .. }
+    | Fact::OtpRequestRefused { channel, .. }
+    | Fact::OtpRejected { channel, .. }
+    | Fact::LoggedIn { channel, .. }
+    | Fact::IdentifierRequested { channel, .. }
+    | Fact::IdentifierAdded { channel }
+    | Fact::IdentifierReplaced { channel } = event.fact
+    {
+        return channel;
+    }
+    Channel::Phone
+}
+
 /// The session whose refresh token came.
 pub(super) fn session(event: &UserAccountEvent) -> Option<SessionId> {
     let (Fact::SignInRepeated { session, .. }
@@ -170,14 +186,16 @@ pub(super) fn of(
             asked.refused_code(*how, *channel, *asker)
         }
         Fact::IdentifierRequested { channel, nonce, .. } => asked.code_to_add(*channel, *nonce),
-        Fact::OtpRejected { purpose, reason, asker, .. } => asked.rejected_code(*purpose, *reason, *asker),
+        Fact::OtpRejected { purpose, reason, channel, asker, .. } => {
+            asked.rejected_code(*purpose, *reason, *channel, *asker)
+        }
         Fact::LoggedIn { session, channel, mark, address, seen, language, asker, test, .. } => {
             let first = recorded.member().and_then(|member| member.first_session);
             let marks = [mark.map(|mark| (*session, mark)), first.zip(*seen)];
             let replaced = asked.replaced();
             let command = VerifyOtp {
                 at,
-                identifier: somebody(*channel),
+                identifier: placeholder(*channel),
                 code: OtpCode::from_number(0),
                 session: *session,
                 client: nowhere(),
@@ -274,7 +292,13 @@ impl Asked<'_> {
     }
 
     /// A code that did nothing.
-    fn rejected_code(&self, purpose: Purpose, reason: CodeRejected, asker: Asker) -> Replay {
+    fn rejected_code(
+        &self,
+        purpose: Purpose,
+        reason: CodeRejected,
+        channel: Channel,
+        asker: Asker,
+    ) -> Replay {
         // Of a code that was not looked at nobody knows whether it was right.
         let right = matches!(reason, CodeRejected::DeviceLimit | CodeRejected::Suspended);
         // A wrong code is on record where one is pending, or where the one redeemed last could be presented again.
@@ -287,7 +311,7 @@ impl Asked<'_> {
             Purpose::SignIn => {
                 let command = VerifyOtp {
                     at: self.at,
-                    identifier: somebody(self.usual_channel(asker)),
+                    identifier: placeholder(channel),
                     code: OtpCode::from_number(0),
                     session: session_of_code(self.recorded, asker),
                     client: nowhere(),
@@ -297,16 +321,9 @@ impl Asked<'_> {
                 };
                 Replay::Command { command: command.into(), on_record }
             }
-            Purpose::AddIdentifier => {
-                let codes = self.recorded.codes();
-                let adding = codes.and_then(|codes| codes.adding.as_ref()).map(|code| code.channel);
-                let redeemed = codes.and_then(|codes| codes.redeemed.as_ref()).map(|code| code.channel);
-                let channel = adding.or(redeemed).unwrap_or(Channel::Phone);
-                self.in_the_name_of(self.some_session(None), |session| Replay::Command {
-                    command: verify_identifier(self.at, session, channel).into(),
-                    on_record,
-                })
-            }
+            Purpose::AddIdentifier => self.in_the_name_of(self.some_session(None), |session| {
+                Replay::Command { command: verify_identifier(self.at, session, channel).into(), on_record }
+            }),
         }
     }
 
@@ -366,7 +383,7 @@ impl Asked<'_> {
     ) -> RequestOtp {
         RequestOtp {
             at: self.at,
-            identifier: somebody(channel),
+            identifier: placeholder(channel),
             purpose,
             fullname: None,
             nonce,
@@ -377,13 +394,13 @@ impl Asked<'_> {
     }
 
     fn code_again(&self, channel: Channel, nonce: ChallengeNonce, asker: Asker, test: bool) -> ResendOtp {
-        let (identifier, client, shown) = (somebody(channel), nowhere(), self.shown(asker));
+        let (identifier, client, shown) = (placeholder(channel), nowhere(), self.shown(asker));
         ResendOtp { at: self.at, identifier, nonce, client, shown, test }
     }
 
     fn code_to_add(&self, channel: Channel, nonce: ChallengeNonce) -> Replay {
         self.in_the_name_of(self.some_session(None), |session| {
-            let (identifier, client) = (somebody(channel), nowhere());
+            let (identifier, client) = (placeholder(channel), nowhere());
             let command = AddIdentifier { at: self.at, session, identifier, former: None, nonce, client };
             Replay::Command { command: command.into(), on_record: OnRecord::default() }
         })
@@ -484,17 +501,6 @@ impl Asked<'_> {
         let mut known = live.chain(member.known_devices.iter().copied()).map(self.named);
         known.find(|session| self.rehearsed.asker(Some(*session)) == Asker::KnownDevice)
     }
-
-    /// By which way the code that was tried had gone, or one would have.
-    fn usual_channel(&self, asker: Asker) -> Channel {
-        let pending = |account: &UserAccount| {
-            let codes = account.codes_of(asker)?;
-            let pending = codes.challenge.as_ref().map(|code| code.channel);
-            pending.or_else(|| codes.redeemed.as_ref().map(|code| code.channel))
-        };
-        let own = || self.recorded.member()?.identifiers.first().copied();
-        pending(self.recorded).or_else(|| pending(self.rehearsed)).or_else(own).unwrap_or(Channel::Phone)
-    }
 }
 
 /// The generation of a token that is as old as the one that was presented. Where tokens are not rotated all that were given
@@ -507,12 +513,12 @@ fn as_old(presented: Generation, newest: Generation, own: Generation) -> Generat
 }
 
 fn verify_identifier(at: DateTime<Utc>, session: SessionId, channel: Channel) -> VerifyIdentifier {
-    let (identifier, code) = (somebody(channel), OtpCode::from_number(0));
+    let (identifier, code) = (placeholder(channel), OtpCode::from_number(0));
     VerifyIdentifier { at, session, identifier, former: None, code, client: nowhere() }
 }
 
 /// An identifier of that kind. Which one no decision asks, and who it was is no business of a rehearsal.
-fn somebody(channel: Channel) -> Identifier {
+fn placeholder(channel: Channel) -> Identifier {
     static PHONE: LazyLock<Identifier> = LazyLock::new(|| {
         Identifier::Phone(PhoneNumber::parse("+12015550123", None).expect("a number for examples"))
     });

@@ -258,31 +258,31 @@ async fn identifiers_429_after_too_many_wrong_codes_of_either_purpose() {
     let app = TestApp::with(&[("codes.wrong_per_hour", "4")]).await;
     let device = sign_in(&app, &phone(PHONE)).await;
     app.wait(60);
-    let codes =
-        [app.api.login(PHONE).await.code(), app.api.add_identifier(&device.access, &email()).await.code()];
+    let adding = app.api.add_identifier(&device.access, &phone(NEW_PHONE)).await.code();
+    let codes = [app.api.login(PHONE).await.code(), adding];
     for _ in 0..2 {
         app.api.verify(PHONE, &wrong(&codes[0])).await.is_problem(400, "invalid_code");
-        let answer = app.api.verify_identifier(&device.access, &email(), &wrong(&codes[1])).await;
+        let answer = app.api.verify_identifier(&device.access, &phone(NEW_PHONE), &wrong(&codes[1])).await;
         answer.is_problem(400, "invalid_code");
     }
     for _ in 0..2 {
-        let answer = app.api.verify_identifier(&device.access, &email(), &codes[1]).await;
+        let answer = app.api.verify_identifier(&device.access, &phone(NEW_PHONE), &codes[1]).await;
         answer.is_problem(429, "too_many_tries");
         assert_eq!(answer.retry_after(), Some(3600));
     }
     app.api.verify(PHONE, &codes[0]).await.is_problem(429, "too_many_tries");
     app.wait(60);
-    app.api.add_identifier(&device.access, &email()).await.is_problem(406, "code_quota_spent");
+    app.api.add_identifier(&device.access, &phone(NEW_PHONE)).await.is_problem(406, "code_quota_spent");
 }
 
 #[tokio::test]
-async fn identifiers_406_within_a_minute_of_the_last_to_whichever() {
+async fn identifiers_406_within_a_minute_of_the_last_to_the_same() {
     let app = TestApp::start().await;
     let device = sign_in(&app, &phone(PHONE)).await;
     let code = app.api.add_identifier(&device.access, &email()).await.code();
-    for identifier in [email(), phone(NEW_PHONE)] {
+    for _ in 0..2 {
         app.wait(10);
-        app.api.add_identifier(&device.access, &identifier).await.is_problem(406, "code_too_soon");
+        app.api.add_identifier(&device.access, &email()).await.is_problem(406, "code_too_soon");
     }
     app.api.verify_identifier(&device.access, &email(), &code).await.ok();
 }
@@ -427,4 +427,40 @@ async fn the_read_models_and_the_states_are_what_the_log_comes_to() {
     }
     // Four numbers and four addresses.
     assert_eq!(count(&app, "identifiers").await, 8);
+}
+
+#[tokio::test]
+async fn a_mistyped_number_does_not_hold_up_the_right_one() {
+    let app = TestApp::start().await;
+    let device = sign_in(&app, &phone(PHONE)).await;
+    app.api.add_identifier(&device.access, &phone("+989121234586")).await.ok();
+    let code = app.api.add_identifier(&device.access, &phone(NEW_PHONE)).await.code();
+    // The same number again has to wait, and its code goes on working.
+    let again = app.api.add_identifier(&device.access, &phone(NEW_PHONE)).await;
+    again.is_problem(406, "code_too_soon");
+    app.api.verify_identifier(&device.access, &phone(NEW_PHONE), &code).await.ok();
+}
+
+#[tokio::test]
+async fn two_taps_at_once_leave_the_code_that_was_sent_working() {
+    let app = TestApp::start().await;
+    let device = sign_in(&app, &phone(PHONE)).await;
+    let ask = async || app.api.add_identifier(&device.access, &email()).await;
+    let mut answers = [ask(), ask()].map(Box::pin);
+    let [first, second] = &mut answers;
+    let (first, second) = tokio::join!(first, second);
+    let (sent, refused) = if first.status == StatusCode::OK { (first, second) } else { (second, first) };
+    refused.is_problem(406, "code_too_soon");
+    app.api.verify_identifier(&device.access, &email(), &sent.code()).await.ok();
+}
+
+#[tokio::test]
+async fn a_code_to_the_number_does_not_make_the_address_wait() {
+    let app = TestApp::start().await;
+    let device = sign_in(&app, &phone(PHONE)).await;
+    add(&app, &device, &email()).await.ok();
+    app.wait(60);
+    for identifier in [phone(PHONE), email()] {
+        app.api.post("/accounts/login/", identifier).await.ok();
+    }
 }

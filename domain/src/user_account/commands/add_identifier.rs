@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
-use super::request_otp::refuse;
+use super::request_otp::{refuse, within_quota};
 use crate::user_account::{Asker, CodeAsked, Fact, Person, Policy, Refusal, UserAccount, UserAccountEvent};
 use crate::values::{ChallengeNonce, Client, Identifier, SessionId};
 
 /// Let a code go to an identifier that is to become the account's: beside the one of the other kind, or in the place of
-/// the one of the same. A copied access token is not enough: the session has to be proved lately. Whether one can go there, the account whose it is or may become says
-/// ([`RequestOtp`](super::RequestOtp)).
+/// the one of the same. A copied access token is not enough: the session has to be proved lately. Whether one can go there,
+/// the account whose it is or may become says ([`RequestOtp`](super::RequestOtp)): the wait between two codes belongs to
+/// the identifier, so that a mistyped one does not hold up the right one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddIdentifier {
     /// The time.
@@ -39,8 +40,12 @@ impl AddIdentifier {
         if self.former.as_ref() == Some(&self.identifier) {
             return Err(Refusal::IdentifierTaken);
         }
-        let codes = state.codes();
-        let may_ask = codes.map_or(Ok(()), |codes| codes.may_follow(&codes.sent_elsewhere, at, policy));
+        let channel = self.identifier.channel();
+        let barred = state.barred(Asker::Anybody, channel, at, policy);
+        let may_ask = barred.map_or_else(
+            || within_quota(state.codes().map_or(&[], |codes| &codes.sent_elsewhere), at, policy),
+            |(bar, until)| Err((bar.into(), until)),
+        );
         if let Err(refused) = may_ask {
             let asked = CodeAsked::ToAdd;
             return refuse(state, Asker::Anybody, refused, at, asked, self.identifier, self.client);
@@ -48,7 +53,7 @@ impl AddIdentifier {
         Ok(vec![UserAccountEvent {
             at,
             fact: Fact::IdentifierRequested {
-                channel: self.identifier.channel(),
+                channel,
                 nonce: self.nonce,
                 expires_at: at + policy.code_lifetime,
             },

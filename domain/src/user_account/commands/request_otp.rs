@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::user_account::{
-    Asker, Challenge, CodeAsked, CodeRefused, Codes, Fact, Person, Policy, Purpose, Refusal, Services,
-    UserAccount, UserAccountEvent,
+    Asker, Challenge, CodeAsked, CodeRefused, Fact, Person, Policy, Purpose, Refusal, Services, UserAccount,
+    UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Channel, Client, FullName, Identifier, SessionId};
 
@@ -51,7 +51,7 @@ impl RequestOtp {
                 self.test,
             )]);
         }
-        if let Err(refused) = may_send(state.codes_of(asker), at, policy) {
+        if let Err(refused) = may_send(state, asker, self.identifier.channel(), at, policy) {
             let asked = match self.purpose {
                 Purpose::SignIn => CodeAsked::ToSignIn,
                 Purpose::AddIdentifier => CodeAsked::ForAnother,
@@ -128,43 +128,45 @@ pub(super) fn unanswered_code<'a>(
     services: &Services,
 ) -> Option<PendingCode<'a>> {
     let codes = state.codes_of(asker)?;
-    let Err((CodeRefused::TooSoon, _)) = may_send(Some(codes), at, &services.policy) else { return None };
+    let Err((CodeRefused::TooSoon, _)) = may_send(state, asker, channel, at, &services.policy) else {
+        return None;
+    };
     let challenge = codes.challenge_at(at, channel)?;
-    let answer_possible_at = Some(services.unanswered_until(*codes.sent.last()?, at)?);
+    let answer_possible_at = Some(services.unanswered_until(*codes.of(channel).sent.last()?, at)?);
     Some(PendingCode { challenge, asker, answer_possible_at })
 }
 
-/// Whether another code may go out; if not, why and until when. Asking and asking again are bound by the same.
+/// Whether another code may go out to that kind of identifier; if not, why and until when. Asking and asking again are
+/// bound by the same.
 pub(super) fn may_send(
-    codes: Option<&Codes>,
+    state: &UserAccount,
+    asker: Asker,
+    channel: Channel,
     now: DateTime<Utc>,
     policy: &Policy,
 ) -> Result<(), (CodeRefused, DateTime<Utc>)> {
-    let Some(codes) = codes else { return Ok(()) };
-    codes.may_follow(&codes.sent, now, policy)
+    if let Some((bar, until)) = state.barred(asker, channel, now, policy) {
+        return Err((bar.into(), until));
+    }
+    let sent = state.codes_of(asker).map_or(&[][..], |codes| &codes.of(channel).sent);
+    let again = sent.last().map(|last| *last + policy.resend_after);
+    if let Some(again) = again.filter(|again| now < *again) {
+        return Err((CodeRefused::TooSoon, again));
+    }
+    within_quota(sent, now, policy)
 }
 
-impl Codes {
-    /// Whether another code may follow those that were sent; if not, why and until when.
-    pub(super) fn may_follow(
-        &self,
-        sent: &[DateTime<Utc>],
-        now: DateTime<Utc>,
-        policy: &Policy,
-    ) -> Result<(), (CodeRefused, DateTime<Utc>)> {
-        if let Some((bar, until)) = self.wrong.barred(now, policy) {
-            return Err((bar.into(), until));
-        }
-        if let Some(again) = sent.last().map(|last| *last + policy.resend_after).filter(|again| now < *again)
-        {
-            return Err((CodeRefused::TooSoon, again));
-        }
-        let day = TimeDelta::hours(24);
-        let mut recent = sent.iter().rev().filter(|sent| now - **sent < day);
-        if let Some(oldest) = recent.nth(policy.codes_per_day - 1) {
-            return Err((CodeRefused::QuotaSpent, *oldest + day));
-        }
-        Ok(())
+/// Whether another code may follow those that were sent within 24 hours; if not, why and until when.
+pub(super) fn within_quota(
+    sent: &[DateTime<Utc>],
+    now: DateTime<Utc>,
+    policy: &Policy,
+) -> Result<(), (CodeRefused, DateTime<Utc>)> {
+    let day = TimeDelta::hours(24);
+    let mut recent = sent.iter().rev().filter(|sent| now - **sent < day);
+    match recent.nth(policy.codes_per_day - 1) {
+        Some(oldest) => Err((CodeRefused::QuotaSpent, *oldest + day)),
+        None => Ok(()),
     }
 }
 
@@ -178,7 +180,7 @@ pub(super) fn refuse(
     identifier: Identifier,
     client: Client,
 ) -> Result<Vec<UserAccountEvent>, Refusal> {
-    let noted = state.codes_of(asker).and_then(|codes| codes.noted_refusal);
+    let noted = state.codes_of(asker).and_then(|codes| codes.of(identifier.channel()).noted_refusal);
     if noted.is_some_and(|(on_record, window)| on_record == reason && at < window) {
         return Err(reason.refusal(until));
     }

@@ -44,7 +44,7 @@ impl ResendOtp {
             None => PendingCode { challenge, asker, answer_possible_at: None },
         };
         if pending.answer_possible_at.is_none()
-            && let Err(refused) = may_send(state.codes_of(asker), at, policy)
+            && let Err(refused) = may_send(state, asker, channel, at, policy)
         {
             return refuse(state, asker, refused, at, CodeAsked::Again, self.identifier, self.client);
         }

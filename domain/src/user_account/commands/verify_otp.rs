@@ -58,6 +58,7 @@ impl VerifyOtp {
             let fact = Fact::OtpRejected {
                 purpose: Purpose::SignIn,
                 reason: CodeRejected::DeviceLimit,
+                channel: self.identifier.channel(),
                 tries_left: policy.code_tries.saturating_sub(challenge.wrong_tries),
                 until: None,
                 asker,
@@ -173,14 +174,13 @@ pub(super) fn try_code<'a>(
     services: &Services,
 ) -> Result<Tried<'a>, Refusal> {
     let policy = &services.policy;
-    let codes = state.codes_of(asker);
-    let challenge = codes
-        .and_then(|codes| codes.pending(purpose))
-        .filter(|challenge| challenge.channel == identifier.channel());
+    let (codes, channel) = (state.codes_of(asker), identifier.channel());
+    let challenge =
+        codes.and_then(|codes| codes.pending(purpose)).filter(|challenge| challenge.channel == channel);
 
     let redeemed = codes.and_then(|codes| codes.redeemed.as_ref()).filter(|redeemed| {
         redeemed.purpose == purpose
-            && redeemed.channel == identifier.channel()
+            && redeemed.channel == channel
             && services.unanswered_until(redeemed.at, at).is_some()
     });
 
@@ -191,11 +191,10 @@ pub(super) fn try_code<'a>(
     let matches = services.codes.matches(&nonce, identifier, purpose, code);
 
     let rejected = |reason, tries_left, until| {
-        Ok(Tried::Rejected(Fact::OtpRejected { purpose, reason, tries_left, until, asker }))
+        Ok(Tried::Rejected(Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker }))
     };
-    let wrong = codes.map(|codes| &codes.wrong);
-    if let Some((bar, until)) = wrong.and_then(|wrong| wrong.barred(at, policy)) {
-        if let Some(until) = wrong.and_then(|wrong| wrong.noted(at)) {
+    if let Some((bar, until)) = state.barred(asker, channel, at, policy) {
+        if let Some(until) = codes.and_then(|codes| codes.of(channel).wrong.noted(at)) {
             return Err(Refusal::TooManyTries { until });
         }
         return rejected(bar.into(), 0, Some(until));
