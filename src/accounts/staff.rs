@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
     ChangeRoles, DenyAccess, EndSession, Intervention, OrderRebuild, ReadAudit, ReinstateAccount,
-    RemoveSecondFactor, SignOutAccount, SuspendAccount,
+    RemoveSecondFactor, SignOutAccount, SuspendAccount, UnlockAccount,
 };
 use counterfoil_domain::user_account::{Actor, Lack, Refusal, UserAccount, UserAccountCommand};
 use counterfoil_domain::values::{AccountId, Client, Reason, Role, SessionId};
@@ -103,6 +103,14 @@ impl Accounts {
     /// [`AccountsError`]; refused when nobody has joined by that account.
     pub async fn sign_out(&self, account: AccountId, who: Intervening) -> Result<(), AccountsError> {
         self.intervene(account, who, |intervention| SignOutAccount { intervention }.into()).await
+    }
+
+    /// Lifts what wrong codes and many codes have set against an account.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when no person has joined by that account, or it is the administrator's own.
+    pub async fn unlock(&self, account: AccountId, who: Intervening) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| UnlockAccount { account, intervention }.into()).await
     }
 
     /// Ends a session of an account. Ending it again changes nothing.

@@ -80,6 +80,7 @@ fn table() -> Vec<Resource> {
         at("/admin/accounts/{id}/suspend/", [on(POST, all_accounts::suspend, all_accounts::SUSPEND)]),
         at("/admin/accounts/{id}/reinstate/", [on(POST, all_accounts::reinstate, all_accounts::REINSTATE)]),
         at("/admin/accounts/{id}/sign-out/", [on(POST, all_accounts::sign_out, all_accounts::SIGN_OUT)]),
+        at("/admin/accounts/{id}/unlock/", [on(POST, all_accounts::unlock, all_accounts::UNLOCK)]),
         at("/admin/accounts/{id}/roles/", [on(POST, all_accounts::change_roles, all_accounts::CHANGE_ROLES)]),
         at("/admin/projections/", [on(GET, projections::get, projections::GET)]),
         at("/admin/projections/{name}/rebuild/", [on(POST, projections::rebuild, projections::REBUILD)]),

@@ -197,6 +197,25 @@ pub async fn sign_out(
     Ok(answer::no_content())
 }
 
+pub const UNLOCK: Told = Told {
+    id: "unlockAccount",
+    summary: "Lift the lock that wrong codes set",
+    details: "Codes are sent to the account and looked at again, as if none had been. An administrator does not unlock their own account.",
+    problems: &[Problem::OwnAccount],
+    ..Told::NOTHING
+};
+
+pub async fn unlock(
+    state: web::Data<State>,
+    staff: Staff<Admin, Body<Why>>,
+    account: web::Path<String>,
+) -> Result<Sent<NoContent>, Problem> {
+    let ((), who) = staff.intervening(|Body(why)| ((), why.reason));
+    let unlocked = state.accounts.unlock(AccountId(id(&account)?), who).await;
+    unlocked.map_err(|error| state.problem(&error))?;
+    Ok(answer::no_content())
+}
+
 #[derive(Debug)]
 pub struct Roles {
     roles: BTreeSet<Role>,

@@ -28,6 +28,7 @@ mod resend_otp;
 mod revoke_device;
 mod sign_out_account;
 mod suspend_account;
+mod unlock_account;
 mod update_profile;
 mod verify_identifier;
 mod verify_otp;
@@ -57,6 +58,7 @@ pub use resend_otp::ResendOtp;
 pub use revoke_device::RevokeDevice;
 pub use sign_out_account::SignOutAccount;
 pub use suspend_account::SuspendAccount;
+pub use unlock_account::UnlockAccount;
 pub use update_profile::UpdateProfile;
 pub use verify_identifier::VerifyIdentifier;
 pub use verify_otp::VerifyOtp;
@@ -105,6 +107,8 @@ pub enum UserAccountCommand {
     ReinstateAccount(ReinstateAccount),
     /// End all sessions of somebody's account.
     SignOutAccount(SignOutAccount),
+    /// Lift what wrong codes have set against another person's account.
+    UnlockAccount(UnlockAccount),
     /// End a session of somebody's account.
     EndSession(EndSession),
     /// Show an authenticator, which may become the second factor.
@@ -150,6 +154,7 @@ impl UserAccountCommand {
             Self::SuspendAccount(command) => command.decide(state),
             Self::ReinstateAccount(command) => command.decide(state),
             Self::SignOutAccount(command) => command.decide(state),
+            Self::UnlockAccount(command) => command.decide(state),
             Self::EndSession(command) => Ok(command.decide(state)),
             Self::OfferSecondFactor(command) => command.decide(state),
             Self::EnrolSecondFactor(command) => command.decide(state, services),
@@ -191,6 +196,7 @@ into_command!(
     SuspendAccount,
     ReinstateAccount,
     SignOutAccount,
+    UnlockAccount,
     EndSession,
     OfferSecondFactor,
     EnrolSecondFactor,

@@ -33,6 +33,7 @@ async fn everything_that_asks_for_a_reason_takes_it_from_the_body_the_query_or_a
         ("suspend/", json!({})),
         ("reinstate/", json!({})),
         ("sign-out/", json!({})),
+        ("unlock/", json!({})),
         ("roles/", json!({"roles": ["auditor"]})),
     ] {
         let request = app.api.request(Method::POST, &path(&device, &format!("{act}?reason=unused")));
@@ -251,6 +252,7 @@ async fn accounts_404_where_nobody_has_joined() {
             ("suspend", json!({"reason": "x"})),
             ("reinstate", json!({})),
             ("sign-out", json!({})),
+            ("unlock", json!({})),
             ("roles", json!({"roles": ["admin"]})),
         ] {
             let answer = ask(&app, &admin, &format!("/admin/accounts/{id}/{what}/"), body).await;
@@ -462,4 +464,22 @@ async fn accounts_400_names_the_filter_that_is_wrong() {
         let answer = app.api.get(&format!("/admin/accounts/?{query}"), &admin.access).await;
         answer.refuses_fields(&fields);
     }
+}
+
+#[tokio::test]
+async fn unlock_204_lets_a_locked_person_sign_in_and_nobody_unlocks_their_own_account() {
+    let app = TestApp::with(&[("codes.wrong_in_a_row", "3"), ("codes.tries", "5")]).await;
+    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    app.wait(60);
+    let code = app.api.login(PHONE).await.code();
+    let wrong = if code == "000000" { "000001" } else { "000000" };
+    for _ in 0..2 {
+        app.api.verify(PHONE, wrong).await.is_problem(400, "invalid_code");
+    }
+    app.api.verify(PHONE, &code).await.is_problem(429, "too_many_tries");
+    done(&app, &admin, &path(&device, "unlock/"), json!({"reason": "seen in person"})).await;
+    app.api.login(PHONE).await.ok();
+    let by = "SELECT payload->'fact'->'LimitsLifted'->'by'->>'account' FROM events WHERE event_type = 'LimitsLifted'";
+    assert_eq!(app.database.value::<String>(by).await, admin.account().to_string());
+    ask(&app, &admin, &path(&admin, "unlock/"), json!({})).await.is_problem(409, "own_account");
 }
