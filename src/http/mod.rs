@@ -9,6 +9,7 @@ mod cors;
 mod docs;
 mod document;
 mod extract;
+mod held_body;
 mod key_set;
 mod oauth;
 mod observe;

@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::extract::wanted_language;
+use super::held_body::{RequestBody, response_body};
 use super::{Problem, cookies};
 use crate::app::State;
 use crate::entropy;
@@ -54,7 +55,7 @@ pub fn request_id(request: &HttpRequest) -> String {
 /// The middleware. A log line names the route and never the path, the query, the address or a header: those are the
 /// client's words.
 pub async fn observe(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
@@ -65,6 +66,7 @@ pub async fn observe(
     let span = tracing::info_span!("request", request_id = %id, %method, %route);
 
     let language = wanted_language(request.request());
+    let request_body = RequestBody::hold(&mut request);
     let answering = async move { next.call(request).await }.instrument(span.clone());
     let answered = match AssertUnwindSafe(answering).catch_unwind().await {
         Ok(answered) => {
@@ -74,7 +76,7 @@ pub async fn observe(
                 response = response.into_response(rendered);
             }
             complete(response.headers_mut(), &id);
-            Ok(response)
+            Ok(response.map_body(|_, body| response_body(body, request_body)))
         }
         Err(_) => Err(LastResort { id, language }),
     };

@@ -1,11 +1,12 @@
 //! The rules that hold for every endpoint.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
 use crate::support::{Answer, Api, TestApp};
@@ -240,6 +241,34 @@ async fn a_chunked_body_over_16_kib_is_413() {
         let answer =
             app.api.send_raw(format!("{head}{}2\r\n{{}}\r\n0\r\n\r\n", chunk.repeat(3)).as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("invalid_fields"), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_connection_is_closed_after_a_413_and_the_rest_of_the_body_is_not_read() {
+    let app = TestApp::start().await;
+    for framing in ["transfer-encoding: chunked", "content-length: 1073741824"] {
+        let mut stream = tokio::net::TcpStream::connect(app.api.address()).await.unwrap();
+        let head = format!(
+            "POST /accounts/login/ HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{framing}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (mut reading, mut writing) = stream.into_split();
+        let began = Instant::now();
+        // Without an end, and slowly.
+        let sending = tokio::spawn(async move {
+            let chunk = format!("1000\r\n{}\r\n", " ".repeat(0x1000));
+            while writing.write_all(chunk.as_bytes()).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let mut answer = Vec::new();
+        // Closing with bytes unread resets the connection.
+        drop(tokio::time::timeout(Duration::from_secs(20), reading.read_to_end(&mut answer)).await.unwrap());
+        let answer = String::from_utf8_lossy(&answer).to_lowercase();
+        assert!(answer.starts_with("http/1.1 413 ") && answer.contains("connection: close"), "{answer}");
+        tokio::time::timeout(Duration::from_secs(10), sending).await.expect("nothing more is taken").unwrap();
+        assert!(began.elapsed() < Duration::from_secs(10), "{framing}: after {:?}", began.elapsed());
     }
 }
 
