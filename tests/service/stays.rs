@@ -184,7 +184,9 @@ fn by_command(app: &TestApp, arguments: &[&str]) -> Found {
         .unwrap();
     std::fs::remove_file(keyring).unwrap();
     assert!(output.status.success(), "{output:?}");
-    found(&serde_json::from_slice::<Vec<Value>>(&output.stdout).unwrap())
+    let list: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(list["next"], Value::Null, "the list is complete");
+    found(list["items"].as_array().unwrap())
 }
 
 fn proxied() -> Vec<(&'static str, &'static str)> {
