@@ -101,7 +101,7 @@ fn age(url: &str, folder: &std::path::Path, device: &Tokens, events: u32) -> Tok
             assert!(journal.append(&Arc::new(commit)).await.unwrap().is_committed());
         }
         let session = SessionTokens { session: token.session, generation, issued_at: now, expires_at };
-        let issued = tokens.issue(token.account, &session, ExtraClaims::default());
+        let issued = tokens.issue(token.account, &session, ExtraClaims::default(), now);
         journal.database().close().await;
         Tokens { access: issued.access, refresh: issued.refresh }
     })

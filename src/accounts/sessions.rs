@@ -153,6 +153,6 @@ impl Accounts {
             tracing::error!(%error, "a token goes without its extra claims");
             ExtraClaims::default()
         });
-        Ok(self.tokens.issue(account, session, extra))
+        Ok(self.tokens.issue(account, session, extra, self.clock.now()))
     }
 }

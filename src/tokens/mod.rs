@@ -184,24 +184,34 @@ impl Tokens {
         &self.policy
     }
 
-    /// Makes the tokens of a session's generation. Asked twice for one generation, it gives tokens of equal claims, but for
-    /// the extra ones of the access token, which are as they are given.
-    pub fn issue(&self, account: AccountId, session: &SessionTokens, extra: ExtraClaims) -> IssuedTokens {
-        let access_expires_at = session.expires_at.min(session.issued_at + self.policy.access_lifetime);
+    /// Makes the tokens of a session's generation at `now`. Asked twice for one generation, it gives tokens of equal claims, but
+    /// for the extra ones of the access token, which are as they are given.
+    ///
+    /// The time of an account runs ahead where a node with a fast clock has changed it. No token is issued in the future all the
+    /// same, since every node would refuse it until then.
+    pub fn issue(
+        &self,
+        account: AccountId,
+        session: &SessionTokens,
+        extra: ExtraClaims,
+        now: DateTime<Utc>,
+    ) -> IssuedTokens {
+        let issued_at = session.issued_at.min(now);
+        let access_expires_at = session.expires_at.min(issued_at + self.policy.access_lifetime);
         // As they will be read: times in tokens are whole seconds.
         let token = |kind, expires_at: DateTime<Utc>| Token {
             kind,
             account,
             session: session.session,
             generation: session.generation,
-            issued_at: session.issued_at.trunc_subsecs(0),
+            issued_at: issued_at.trunc_subsecs(0),
             expires_at: expires_at.trunc_subsecs(0),
         };
         IssuedTokens {
             access: self.mint(token(Kind::Access, access_expires_at), extra),
             refresh: self.mint(token(Kind::Refresh, session.expires_at), ExtraClaims::default()),
-            access_lifetime: access_expires_at - session.issued_at,
-            refresh_lifetime: session.expires_at - session.issued_at,
+            access_lifetime: access_expires_at - issued_at,
+            refresh_lifetime: session.expires_at - issued_at,
         }
     }
 

@@ -39,6 +39,7 @@ fn issue(tokens: &Tokens) -> IssuedTokens {
             expires_at: now() + TimeDelta::days(30),
         },
         ExtraClaims::default(),
+        now(),
     )
 }
 
@@ -56,7 +57,7 @@ fn an_access_token_carries_extra_claims_and_others_read_them() {
     };
     let account = entropy::account_id(now());
     let issued =
-        tokens.issue(account, &session(1), extra(members(r#"{"tenant":"acme","n":[1,{"a":null}]}"#)));
+        tokens.issue(account, &session(1), extra(members(r#"{"tenant":"acme","n":[1,{"a":null}]}"#)), now());
     let export = AccessKeys::export(&keyring, &policy()).expect("exports");
     let (_, read) =
         AccessKeys::parse(export.as_bytes()).expect("parses").open(&issued.access, now()).expect("opens");
@@ -66,7 +67,7 @@ fn an_access_token_carries_extra_claims_and_others_read_them() {
         assert_eq!(value, serde_json::json!({"tenant": "acme", "n": [1, {"a": null}]}));
         assert!(read.read::<Vec<u8>>().is_none());
     }
-    let plain = tokens.issue(account, &session(2), extra(members("{}")));
+    let plain = tokens.issue(account, &session(2), extra(members("{}")), now());
     assert!(tokens.extra_claims(&plain.access).expect("opens").is_empty());
     assert!(plain.access.len() < issued.access.len());
     assert!(tokens.extra_claims(&issued.refresh).is_err(), "a refresh token is no access token");

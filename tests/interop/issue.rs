@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             issued_at: now,
             expires_at: now + TimeDelta::days(30),
         };
-        let issued = tokens.issue(account, &session, ExtraClaims::default());
+        let issued = tokens.issue(account, &session, ExtraClaims::default(), now);
         let access_expires_at = session.issued_at + policy.access_lifetime;
         [
             json!({ "token": issued.access, "claims": claims(&policy, account, &session, "access", access_expires_at) }),

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::SubsecRound as _;
 use counterfoil::clock::Clock as _;
 use counterfoil::tokens::{Kind, Token};
 use futures_util::future::join_all;
@@ -85,4 +86,19 @@ async fn a_refresh_whose_answer_was_lost_is_given_again_and_one_that_comes_late_
     }
     let reuse = "SELECT count(*) FROM events WHERE event_type = 'TokenReuseDetected'";
     assert_eq!(one.database.value::<i64>(reuse).await, i64::from(rounds()));
+}
+
+#[tokio::test]
+async fn an_account_whose_time_runs_ahead_gets_tokens_that_work_at_once() {
+    let app = TestApp::start().await;
+    let device = app.api.sign_in(&phone(0)).await;
+    // A node whose clock is five minutes fast changes the account; then one with the right time goes on.
+    app.wait(300);
+    app.api.rename(&device.access, "Ada").await.ok();
+    app.wait(-300);
+    let refreshed = app.api.refresh(&device.refresh).await;
+    let tokens = refreshed.ok();
+    app.api.profile(tokens["access_token"].as_str().unwrap()).await.ok();
+    assert_eq!(opened(&app, &refresh_token(&refreshed)).issued_at, app.clock.now().trunc_subsecs(0));
+    app.api.refresh(&refresh_token(&refreshed)).await.ok();
 }
