@@ -30,7 +30,7 @@ pub struct SessionUses {
 }
 
 impl SessionUses {
-    /// Notes a use.
+    /// Notes that a session's access token was used at that time.
     pub fn note(&self, account: AccountId, session: SessionId, at: DateTime<Utc>) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() < KEPT || seen.contains_key(&(account, session)) {

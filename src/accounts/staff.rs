@@ -23,7 +23,7 @@ pub enum Intervener {
     Operator,
     /// An administrator, by an access token.
     Administrator {
-        /// The token.
+        /// The access token that came with the request.
         token: Token,
         /// The method and route of the request, for the record of a denial.
         action: String,

@@ -24,9 +24,9 @@ use crate::journal::{Journal, JournalError, Leaf};
 /// How far a verification has come: events and numbers looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Done.
+    /// How many events and numbers have been looked at.
     pub done: u64,
-    /// Of how many.
+    /// How many there are to look at.
     pub of: u64,
 }
 

@@ -123,7 +123,7 @@ impl Extent {
 /// A part of a list, and where it goes on.
 #[derive(Debug, Serialize)]
 pub struct Part<T, N> {
-    /// The items.
+    /// The items of this part, in the list's order.
     pub items: Vec<T>,
     /// What names the place after them; none at the end of the list.
     pub next: Option<N>,

@@ -48,7 +48,7 @@ pub fn keyring_source(settings: &Settings) -> KeyringSource {
     settings.keyring.clone().unwrap_or_else(default)
 }
 
-/// The keys.
+/// Reads the keyring from where the settings say that it is.
 pub async fn keyring(settings: &Settings) -> Result<Keyring, Failure> {
     let source = keyring_source(settings);
     if let KeyringSource::File(path) = &source

@@ -47,7 +47,7 @@ pub enum Notice {
         device: Option<String>,
         /// The address it came from.
         address: IpAddr,
-        /// When.
+        /// The time at which it happened.
         at: DateTime<Utc>,
         /// By which it is ended, where the service knows under which URL it can be reached.
         link: Option<String>,
@@ -58,7 +58,7 @@ pub enum Notice {
         device: Option<String>,
         /// The address it came from.
         address: IpAddr,
-        /// When.
+        /// The time at which it happened.
         at: DateTime<Utc>,
     },
     /// Another identifier signs in to the account from now on.
@@ -83,7 +83,7 @@ pub enum Notice {
     },
     /// A recovery code stood in for the second factor.
     RecoveryCodeUsed {
-        /// When.
+        /// The time at which it happened.
         at: DateTime<Utc>,
     },
     /// No stranger's code is looked at any more, since too many wrong ones were tried.

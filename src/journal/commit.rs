@@ -43,7 +43,7 @@ pub struct Commit {
 /// Another account at a version, which a commit builds on as it builds on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authority {
-    /// The account.
+    /// The account that the commit also builds on.
     pub account: AccountId,
     /// How many events it had.
     pub version: i64,

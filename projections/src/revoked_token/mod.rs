@@ -65,7 +65,7 @@ pub async fn revoked(
 pub struct Revoked {
     /// The id of the session.
     pub session: SessionId,
-    /// When it ended.
+    /// The time at which the session ended.
     pub revoked_at: DateTime<Utc>,
     /// When it would have ended by itself.
     pub expires_at: DateTime<Utc>,

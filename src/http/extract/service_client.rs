@@ -21,7 +21,7 @@ use crate::oauth_clients::ClientScope;
 
 /// A scope that an endpoint asks for.
 pub trait NeededScope {
-    /// Which.
+    /// The scope that the client must have.
     const SCOPE: ClientScope;
 }
 

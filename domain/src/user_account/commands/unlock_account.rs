@@ -9,7 +9,7 @@ use crate::values::AccountId;
 pub struct UnlockAccount {
     /// The account: administrators do not give themselves more tries.
     pub account: AccountId,
-    /// Who unlocks it.
+    /// The member of staff who unlocks it, and their reason.
     pub intervention: Intervention,
 }
 
