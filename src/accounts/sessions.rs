@@ -8,7 +8,8 @@ use counterfoil_domain::user_account::commands::{
 use counterfoil_domain::values::{AccountId, DeviceName, FullName, SessionId};
 use counterfoil_projections::profile::Profile;
 
-use super::{Accounts, AccountsError, Origin, outcome};
+use super::commit::{late, until_available};
+use super::{Accounts, AccountsError, Origin, TIME_LIMIT, outcome};
 use crate::journal::Address;
 use crate::tokens::{ExtraClaims, IssuedTokens, Kind, Token};
 
@@ -131,6 +132,26 @@ impl Accounts {
         let session = token.session;
         let command = |at, client| UpdateProfile { at, session, fullname, client }.into();
         Ok(self.carry_out(token.account, &origin, command).await?.profile)
+    }
+
+    /// Checks that the session of an access token was proved lately enough for what a copied token must not do. To be asked
+    /// before anything is looked at, counted or sent; the command that follows checks it again.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when it was not, or has ended meanwhile.
+    pub async fn require_fresh_proof(&self, token: Token) -> Result<(), AccountsError> {
+        let (at, address) = (self.clock.now(), Address::Account(token.account));
+        let policy = &self.services.policy;
+        let check = async {
+            let remembered = until_available(|| self.journal.load(&address, at)).await?;
+            if remembered.head.state.require_fresh_proof(token.session, at, policy).is_ok() {
+                return Ok(());
+            }
+            // Nothing is refused on memory alone: another node may have seen the proof.
+            let loaded = until_available(|| self.journal.load_anew(&address, at)).await?;
+            Ok(loaded.head.state.require_fresh_proof(token.session, at, policy)?)
+        };
+        tokio::time::timeout(TIME_LIMIT, check).await.unwrap_or_else(|_| Err(late().into()))
     }
 
     /// Makes tokens. Where that fails, the session has its generation all the same: the same refresh token gives the tokens

@@ -4,6 +4,7 @@ mod aggregate;
 pub mod commands;
 mod error;
 mod events;
+mod fresh_proof;
 mod outcome;
 mod policy;
 mod second_factor;

@@ -1,13 +1,13 @@
 //! Add or replace the phone number or e-mail address: ask for a code to the new one, and redeem it.
 
 use actix_web::web;
-use counterfoil_domain::values::{Identifier, OtpCode};
+use counterfoil_domain::values::{AccountId, Identifier, OtpCode};
 use counterfoil_projections::profile::Profile;
 
 use crate::app::State;
 use crate::http::answer::{CodeSent, Json, Sent};
 use crate::http::document::Told;
-use crate::http::extract::{Body, Caller, Fields, Form, Peer, WantedLanguage, read_identifier};
+use crate::http::extract::{Body, Caller, Fields, Form, Peer, ProvedCaller, WantedLanguage, read_identifier};
 use crate::http::problem::A_MINUTE;
 use crate::http::{Problem, answer};
 
@@ -38,9 +38,8 @@ pub const POST: Told = Told {
     id: "addIdentifier",
     summary: "Ask for a code to another number or address",
     details: "Whether another account has it already is told only to those who prove that it is theirs. It takes a \
-        sign-in, or the second factor, within ten minutes in this session.",
+        sign-in, or the second factor, within ten minutes in this session, which is asked for before the body is looked at.",
     problems: &[
-        Problem::FreshProofRequired,
         Problem::CodeTooSoon(A_MINUTE),
         Problem::CodeQuotaSpent(A_MINUTE),
         Problem::TooManyTries(A_MINUTE),
@@ -52,13 +51,12 @@ pub const POST: Told = Told {
 
 pub async fn post(
     state: web::Data<State>,
-    caller: Caller,
     peer: Peer,
     WantedLanguage(language): WantedLanguage,
-    Body(Wanted { identifier }): Body<Wanted>,
+    ProvedCaller { token, asked: Body(Wanted { identifier }) }: ProvedCaller<Body<Wanted>>,
 ) -> Result<Sent<Json<CodeSent>>, Problem> {
-    let former = former(&state, &caller, &identifier).await?;
-    let code = state.accounts.add_identifier(caller.token, identifier, former, peer.into()).await;
+    let former = former(&state, token.account, &identifier).await?;
+    let code = state.accounts.add_identifier(token, identifier, former, peer.into()).await;
     Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
 }
 
@@ -83,7 +81,7 @@ pub async fn verify(
     Body(Proof { identifier, code }): Body<Proof>,
 ) -> Result<Sent<Json<Profile>>, Problem> {
     let account = caller.token.account;
-    let former = former(&state, &caller, &identifier).await?;
+    let former = former(&state, account, &identifier).await?;
     let proved = state.accounts.verify_identifier(caller.token, identifier, former, code, peer.into()).await;
     let profile = match proved.map_err(|error| state.problem(&error))? {
         Some(profile) => profile,
@@ -95,9 +93,9 @@ pub async fn verify(
 /// What the caller has of the same kind. The profile is written with the log, and as current.
 async fn former(
     state: &State,
-    caller: &Caller,
+    account: AccountId,
     identifier: &Identifier,
 ) -> Result<Option<Identifier>, Problem> {
-    let profile = state.profile(caller.token.account).await?;
+    let profile = state.profile(account).await?;
     Ok(profile.and_then(|profile| profile.identifier(identifier.channel())))
 }

@@ -4,6 +4,7 @@ mod body;
 mod caller;
 mod client;
 mod forwarded;
+mod proved_caller;
 mod query;
 mod reason;
 mod service_client;
@@ -13,6 +14,7 @@ pub use body::{Body, Complaint, Fields, Form, Presented, read_any_identifier, re
 pub use caller::{Caller, access_token, bearer, is_our_page, refresh_cookie};
 pub use client::{Peer, Shown, WantedLanguage, wanted_language};
 pub use forwarded::{ForwardedHeader, Proxies};
+pub use proved_caller::ProvedCaller;
 pub use query::{Limit, Network, Page, Position, Query, USUAL, Wrong, limit};
 pub use reason::AUDIT_REASON;
 pub use service_client::{IntrospectTokens, ReadSessions, RevokeTokens, ServiceClient, TokenForm};

@@ -119,6 +119,28 @@ async fn identifiers_401_for_a_token_whose_session_was_proved_more_than_ten_minu
 }
 
 #[tokio::test]
+async fn identifiers_401_comes_before_whatever_would_tell_or_cost_something() {
+    let app = TestApp::with(&[("tokens.access_lifetime", "3600"), ("limits.shared", "on")]).await;
+    let device = sign_in(&app, &phone(PHONE)).await;
+    app.wait(11 * 60);
+    app.api.login(NEW_PHONE).await.ok();
+    let written = count(&app, "events").await;
+    let ask = async |body: Value| app.api.add_identifier(&device.access, &body).await;
+    // The number that has to wait, one that has not, the account's own, and what is no request at all; more often than an
+    // address may ask for codes.
+    for body in [phone(NEW_PHONE), email(), phone(PHONE), json!({}), json!({"email": "ada@"})] {
+        for _ in 0..2 {
+            ask(body.clone()).await.is_problem(401, "fresh_proof_required");
+        }
+    }
+    assert_eq!(count(&app, "events").await, written);
+    for n in 0..4 {
+        app.api.login(&format!("+9891312345{n:02}")).await.ok();
+    }
+    app.api.login("+989131234599").await.is_problem(429, "too_many_requests");
+}
+
+#[tokio::test]
 async fn a_replacement_tells_the_former_number_in_what_is_sealed_of_the_event() {
     let app = TestApp::start().await;
     let device = sign_in(&app, &phone(PHONE)).await;

@@ -33,10 +33,7 @@ impl AddIdentifier {
         policy: &Policy,
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
-        let session = state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
-        if at - session.proved_at > policy.proof_lasts {
-            return Err(Refusal::ProofNotFresh);
-        }
+        state.require_fresh_proof(self.session, at, policy)?;
         if self.former.as_ref() == Some(&self.identifier) {
             return Err(Refusal::IdentifierTaken);
         }
