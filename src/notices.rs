@@ -64,6 +64,7 @@ impl Notices {
             Fact::OtpRejected { reason: CodeRejected::Locked, .. } => Some(Notice::AccountLocked { at }),
             Fact::IdentifierAdded { .. } => Some(Notice::IdentifierAdded { at }),
             Fact::IdentifierReplaced { .. } => Some(Notice::IdentifierReplaced { at }),
+            Fact::IdentifierRemoved { .. } => Some(Notice::IdentifierRemoved { at }),
             Fact::SecondFactorEnrolled { .. } => Some(Notice::SecondFactorEnrolled { at }),
             Fact::SecondFactorRemoved { .. } => Some(Notice::SecondFactorRemoved { at }),
             Fact::SecondFactorPassed { proof: SecondFactorProof::RecoveryCode { .. }, .. } => {

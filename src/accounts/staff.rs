@@ -237,6 +237,8 @@ pub fn lack(refusal: Refusal) -> Option<Lack> {
         | Refusal::UnknownDevice
         | Refusal::SpentToken
         | Refusal::IdentifierTaken
+        | Refusal::UnknownIdentifier
+        | Refusal::LastIdentifier
         | Refusal::UnknownAccount
         | Refusal::OwnAccount
         | Refusal::ProofNotFresh

@@ -71,6 +71,11 @@ pub enum Notice {
         /// Since when.
         at: DateTime<Utc>,
     },
+    /// One of the account's identifiers was removed, and signs in to it no more.
+    IdentifierRemoved {
+        /// Since when.
+        at: DateTime<Utc>,
+    },
     /// The account has a second factor, or another one.
     SecondFactorEnrolled {
         /// Since when.
@@ -101,6 +106,7 @@ impl Notice {
             Self::TokenReused { .. } => "token_reused",
             Self::IdentifierAdded { .. } => "identifier_added",
             Self::IdentifierReplaced { .. } => "identifier_replaced",
+            Self::IdentifierRemoved { .. } => "identifier_removed",
             Self::SecondFactorEnrolled { .. } => "second_factor_enrolled",
             Self::SecondFactorRemoved { .. } => "second_factor_removed",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
@@ -141,6 +147,7 @@ impl Content {
             Notice::TokenReused { device: None, address, at },
             Notice::IdentifierAdded { at },
             Notice::IdentifierReplaced { at },
+            Notice::IdentifierRemoved { at },
             Notice::SecondFactorEnrolled { at },
             Notice::SecondFactorRemoved { at },
             Notice::RecoveryCodeUsed { at },
@@ -268,6 +275,7 @@ impl Texts {
             Content::Notice(
                 Notice::IdentifierAdded { at }
                 | Notice::IdentifierReplaced { at }
+                | Notice::IdentifierRemoved { at }
                 | Notice::SecondFactorEnrolled { at }
                 | Notice::SecondFactorRemoved { at }
                 | Notice::RecoveryCodeUsed { at }
@@ -440,6 +448,7 @@ mod tests {
             },
             Notice::IdentifierAdded { at },
             Notice::IdentifierReplaced { at },
+            Notice::IdentifierRemoved { at },
             Notice::SecondFactorEnrolled { at },
             Notice::SecondFactorRemoved { at },
             Notice::RecoveryCodeUsed { at },

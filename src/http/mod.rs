@@ -60,6 +60,7 @@ fn table() -> Vec<Resource> {
         ),
         at("/accounts/identifiers/", [on(POST, identifiers::post, identifiers::POST)]),
         at("/accounts/identifiers/verify/", [on(POST, identifiers::verify, identifiers::VERIFY)]),
+        at("/accounts/identifiers/{identifier}/", [on(DELETE, identifiers::delete, identifiers::DELETE)]),
         at(
             format!("{}/{{link}}", session_links::PATH),
             [on(GET, disown::get, disown::GET), on(POST, disown::post, disown::POST)],

@@ -72,6 +72,8 @@ pub enum Problem {
     DeviceLimitReached,
     /// An account has the identifier.
     IdentifierTaken,
+    /// The account has no other identifier.
+    LastIdentifier,
     /// The caller's roles do not let him do that.
     Forbidden,
     /// It takes the second factor, passed in this session and lately enough.
@@ -149,7 +151,8 @@ impl Problem {
             Refusal::TooManyRefreshes { until } => Self::TooManyRequests(wait(until)),
             Refusal::DeviceLimitReached => Self::DeviceLimitReached,
             Refusal::IdentifierTaken => Self::IdentifierTaken,
-            Refusal::UnknownDevice | Refusal::UnknownAccount => Self::NotFound,
+            Refusal::LastIdentifier => Self::LastIdentifier,
+            Refusal::UnknownDevice | Refusal::UnknownIdentifier | Refusal::UnknownAccount => Self::NotFound,
             Refusal::OwnAccount => Self::OwnAccount,
             Refusal::RoleMissing => Self::Forbidden,
             Refusal::SecondFactorMissing => Self::SecondFactorRequired,
@@ -232,6 +235,7 @@ impl Problem {
             Self::NoPendingCode => "no_pending_code",
             Self::DeviceLimitReached => "device_limit_reached",
             Self::IdentifierTaken => "identifier_taken",
+            Self::LastIdentifier => "last_identifier",
             Self::Forbidden => "forbidden",
             Self::SecondFactorRequired => "second_factor_required",
             Self::FreshProofRequired => "fresh_proof_required",
@@ -274,6 +278,7 @@ impl Problem {
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::DeviceLimitReached
             | Self::IdentifierTaken
+            | Self::LastIdentifier
             | Self::NoSecondFactor
             | Self::OwnAccount
             | Self::RebuildRunning
@@ -339,6 +344,7 @@ impl Problem {
             | Self::NoPendingCode
             | Self::DeviceLimitReached
             | Self::IdentifierTaken
+            | Self::LastIdentifier
             | Self::Forbidden
             | Self::SecondFactorRequired
             | Self::FreshProofRequired

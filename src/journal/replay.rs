@@ -1,13 +1,14 @@
 //! Reading streams back, by postgres-es: what an auditor replays, and what a state of a former format is made from.
 
-use counterfoil_domain::user_account::{UserAccount, UserAccountEvent};
+use counterfoil_domain::user_account::{HeldIdentifiers, UserAccount, UserAccountEvent};
 use counterfoil_domain::values::AccountId;
 use cqrs_es::EventStore as _;
 use cqrs_es::persist::PersistedEventStore;
 use postgres_es::PostgresEventRepository;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Journal, JournalError};
+use super::{Head, Journal, JournalError};
 use crate::database::{Database, DatabaseError};
 use crate::personal_data::WrappedKey;
 
@@ -68,6 +69,30 @@ impl Journal {
             events.push((sequence, event));
         }
         Ok(events)
+    }
+
+    /// The events by which an account, as it stood at that head, came to its identifiers, with what can still be opened of
+    /// their personal parts.
+    ///
+    /// # Errors
+    /// [`JournalError`] when they cannot be read.
+    pub async fn identifier_events(&self, head: &Head) -> Result<Vec<UserAccountEvent>, JournalError> {
+        let connection = self.database.connection().await?;
+        let statement = connection.prepare_cached(include_str!("sql/identifier_events.sql")).await?;
+        let (account, names) = (head.account.to_string(), HeldIdentifiers::EVENTS);
+        let rows = connection.query(&statement, &[&account, &names.as_slice(), &head.version]).await?;
+        let read = |row: &Row| {
+            let mut event: UserAccountEvent = serde_json::from_str(row.get("payload")).ok()?;
+            if let Some(personal) = row.get::<_, Option<&[u8]>>("personal") {
+                head.keys.reveal_event(row.get("sequence"), &mut event, personal);
+            }
+            Some(event)
+        };
+        let unreadable = || JournalError::Unreadable {
+            account: head.account,
+            reason: "an event of an identifier is not one".to_owned(),
+        };
+        rows.iter().map(|row| read(row).ok_or_else(unreadable)).collect()
     }
 
     /// The account that has an identifier, if any.

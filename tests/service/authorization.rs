@@ -128,6 +128,7 @@ fn path(route: &str, of: &Person) -> String {
     let id = if route.contains("/accounts/{id}") { of.device.account().0 } else { of.session };
     let name = if of.link == NOBODYS { NOBODYS } else { "statistics" };
     let path = route.replace("{id}", &id.to_string()).replace("{link}", &of.link).replace("{name}", name);
+    let path = path.replace("{identifier}", &of.number);
     format!("{path}/")
 }
 
@@ -317,7 +318,8 @@ fn what_names_something_is_tried_with_what_is_another_s_and_what_is_nobody_s() {
         assert!(objects.entry(line.operation()).or_default().insert(line.object), "{:?}", line.operation());
     }
     for ((method, route), objects) in objects {
-        let foreign = if route.contains("{id}") { "another's" } else { "presented" };
+        let names_owner = ["{id}", "{identifier}"].iter().any(|name| route.contains(name));
+        let foreign = if names_owner { "another's" } else { "presented" };
         if route.contains('{') {
             assert!(objects.contains(foreign) && objects.contains("unknown"), "{method} {route}");
         }

@@ -2,6 +2,7 @@
 
 use counterfoil_domain::user_account::UserAccountEvent;
 use counterfoil_domain::values::{AccountId, Identifier, PhoneNumber};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Api, SignedIn, TestApp};
@@ -201,6 +202,37 @@ async fn a_number_that_is_signed_up_with_and_taken_at_once_is_one_account_s() {
             assert_eq!(owner(&here, number).await, Some(account(&somebody)));
             assert_eq!(here.api.profile(&device.access).await.ok(), device.user);
         }
+    }
+    holds_together(&here).await;
+}
+
+#[tokio::test]
+async fn of_two_nodes_that_remove_both_identifiers_at_once_one_leaves_one() {
+    let here = TestApp::start().await;
+    let (there, _proxy) = here.beside(&[]).await;
+    for round in 0..ROUNDS {
+        let (number, address) = (&format!("+98912123{round:04}"), &format!("ada{round}@example.com"));
+        let device = here.api.sign_in(number).await;
+        let email = json!({"email": address});
+        let code = here.api.add_identifier(&device.access, &email).await.code();
+        here.api.verify_identifier(&device.access, &email, &code).await.ok();
+        // Both nodes remember the account with both.
+        there.api.profile(&device.access).await.ok();
+        let remove = async |api: &Api, identifier: &str| {
+            let path = format!("/accounts/identifiers/{identifier}/");
+            let request = || api.request(Method::DELETE, &path).bearer_auth(&device.access);
+            until_answered(async || Api::send(request()).await).await
+        };
+        let answers = tokio::join!(remove(&here.api, number), remove(&there.api, address));
+        let answers = [answers.0, answers.1];
+        let removed = usize::from(answers[1].status == 204);
+        assert_eq!(answers[removed].status, 204);
+        answers[1 - removed].is_problem(409, "last_identifier");
+        let profile = here.api.profile(&device.access).await.ok();
+        let left = [&profile["phone_number"], &profile["email"]];
+        assert_eq!((left[removed].is_null(), left[1 - removed].is_null()), (true, false));
+        let events = history(&here, account(&device)).await;
+        assert_eq!(events.iter().filter(|event| event.let_go().is_some()).count(), 1);
     }
     holds_together(&here).await;
 }

@@ -50,6 +50,12 @@ pub enum Refusal {
     /// The code is right, and another account has the identifier, or this one has it already.
     #[error("an account has that identifier")]
     IdentifierTaken,
+    /// The account does not have that identifier.
+    #[error("the account does not have that identifier")]
+    UnknownIdentifier,
+    /// The account has no other identifier.
+    #[error("the account has no other identifier")]
+    LastIdentifier,
     /// Nobody has joined by that account.
     #[error("there is no such account")]
     UnknownAccount,

@@ -41,7 +41,7 @@ pub struct Person {
     /// The number or address that was used or proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifier: Option<Identifier>,
-    /// The number or address that it took the place of.
+    /// The number or address that it took the place of, or that was removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<Identifier>,
     /// The name given.
@@ -290,6 +290,11 @@ pub enum Fact {
         /// The kind of both.
         channel: Channel,
     },
+    /// An identifier was removed: it finds the account no more, and nothing takes its place.
+    IdentifierRemoved {
+        /// Its kind.
+        channel: Channel,
+    },
     /// Another account proved the identifier that nobody had proved here: it finds this account no more.
     IdentifierReleased {
         /// Its kind.
@@ -523,6 +528,8 @@ pub enum SignOutReason {
     ClientChanged,
     /// The person replaced his number or address from another device.
     IdentifierReplaced,
+    /// The person removed a number or an address from another device.
+    IdentifierRemoved,
     /// The person said, by the link that he was sent, that it was not he who had signed in.
     Disowned,
     /// Staff ended it.
@@ -543,6 +550,7 @@ impl SignOutReason {
             Self::SignedOutEverywhere => "signed_out_everywhere",
             Self::ClientChanged => "client_changed",
             Self::IdentifierReplaced => "identifier_replaced",
+            Self::IdentifierRemoved => "identifier_removed",
             Self::Disowned => "disowned",
             Self::EndedByAdmin => "ended_by_admin",
             Self::Suspended => "suspended",
@@ -558,6 +566,7 @@ impl SignOutReason {
             | Self::SignedOutEverywhere
             | Self::ClientChanged
             | Self::IdentifierReplaced
+            | Self::IdentifierRemoved
             | Self::Disowned
             | Self::EndedByAdmin
             | Self::Suspended => false,
@@ -593,7 +602,10 @@ impl UserAccountEvent {
 
     /// The kind of identifier that finds the account no more, or no more by the one it had.
     pub fn let_go(&self) -> Option<Channel> {
-        let (Fact::IdentifierReplaced { channel } | Fact::IdentifierReleased { channel }) = self.fact else {
+        let (Fact::IdentifierReplaced { channel }
+        | Fact::IdentifierRemoved { channel }
+        | Fact::IdentifierReleased { channel }) = self.fact
+        else {
             return None;
         };
         Some(channel)

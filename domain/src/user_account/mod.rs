@@ -5,6 +5,7 @@ pub mod commands;
 mod error;
 mod events;
 mod fresh_proof;
+mod identifiers;
 mod outcome;
 mod policy;
 mod second_factor;
@@ -20,6 +21,7 @@ pub use events::{
     Actor, CodeAsked, CodeRefused, CodeRejected, Fact, FactorRejected, Lack, Person, SecondFactorProof,
     SignOutReason, UserAccountEvent,
 };
+pub use identifiers::HeldIdentifiers;
 pub use outcome::{CodeSent, SessionTokens};
 pub use policy::{Binding, DeviceLimitPolicy, InvalidPolicy, Policy, Rotation};
 pub use second_factor::{Enrolled, Offer, Passed, SecondFactor};

@@ -558,16 +558,21 @@ impl UserAccount {
                     member.identifiers.push(*channel);
                 }
             }
-            Fact::IdentifierReplaced { channel: _ } | Fact::IdentifierReleased { channel: _ } => {
+            Fact::IdentifierReplaced { channel }
+            | Fact::IdentifierRemoved { channel }
+            | Fact::IdentifierReleased { channel } => {
                 let codes = self.touch(at);
                 if matches!(event.fact, Fact::IdentifierReplaced { .. }) {
                     codes.redeem_adding(at);
                 }
                 (codes.challenge, codes.adding) = (None, None);
                 if let Some(member) = self.member_mut() {
-                    // Whoever held one of them may be why the identifier was replaced.
+                    // The holder of one of them may be why the identifier was replaced or removed.
                     member.known_devices.clear();
                     member.known_codes = None;
+                    if matches!(event.fact, Fact::IdentifierRemoved { .. }) {
+                        member.identifiers.retain(|kept| kept != channel);
+                    }
                 }
                 match self {
                     Self::Pending(Pending { identifiers_let_go, .. })

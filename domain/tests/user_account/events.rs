@@ -184,7 +184,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         add(format!("ClientChanged {change:?}"), Fact::ClientChanged { session: session(1), change, mark });
     }
     for reason in every!(SignOutReason: SignedOut, DeviceLimit, SignedInAgain, TokenReuse, DeviceRevoked, SignedOutEverywhere,
-        ClientChanged, IdentifierReplaced, Disowned, EndedByAdmin, Suspended)
+        ClientChanged, IdentifierReplaced, IdentifierRemoved, Disowned, EndedByAdmin, Suspended)
     {
         let fact = Fact::LoggedOut { session: session(1), reason, expires_at: at(30 * DAY), by: None };
         add(format!("LoggedOut {reason:?}"), fact);
@@ -248,6 +248,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         add(format!("IdentifierRequested {channel:?}"), fact);
         add(format!("IdentifierAdded {channel:?}"), Fact::IdentifierAdded { channel });
         add(format!("IdentifierReplaced {channel:?}"), Fact::IdentifierReplaced { channel });
+        add(format!("IdentifierRemoved {channel:?}"), Fact::IdentifierRemoved { channel });
         add(format!("IdentifierReleased {channel:?}"), Fact::IdentifierReleased { channel });
     }
     examples
@@ -343,7 +344,7 @@ fn adding_to_the_golden_file_changes_nothing_that_is_in_it() {
 fn the_names_of_events_are_these_and_all_different() {
     let names = every!(name of Fact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, UserRegistered,
         LoggedIn, SignInRepeated, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
-        ProfileUpdated, LimitsLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierReleased,
+        ProfileUpdated, LimitsLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierRemoved, IdentifierReleased,
         RolesChanged, AccountSuspended, AccountReinstated, SecondFactorOffered, SecondFactorEnrolled,
         SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved, AccessDenied, AuditRead,
         RebuildOrdered);

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
-    AddIdentifier, Intervention, Logout, LogoutAll, RefreshToken, ReleaseIdentifier, RenameDevice,
-    RequestOtp, ResendOtp, RevokeDevice, SuspendAccount, UpdateProfile, VerifyIdentifier, VerifyOtp,
+    AddIdentifier, Intervention, Logout, LogoutAll, RefreshToken, ReleaseIdentifier, RemoveIdentifier,
+    RenameDevice, RequestOtp, ResendOtp, RevokeDevice, SuspendAccount, UpdateProfile, VerifyIdentifier,
+    VerifyOtp,
 };
 use counterfoil_domain::user_account::{
     Actor, AnswerTimes, Asker, ClientMarker, CodeAsked, CodeRefused, CodeRejected, Fact, NoOutage,
@@ -344,6 +345,12 @@ pub(crate) fn release_identifier(seconds: i64) -> ReleaseIdentifier {
     ReleaseIdentifier { at: at(seconds), identifier: phone(), client: client() }
 }
 
+/// The request, in that session, to remove an identifier from an account that has [`phone`] and [`email`].
+pub(crate) fn remove_identifier(seconds: i64, s: u8, identifier: Identifier) -> RemoveIdentifier {
+    let held = [phone(), email()].into_iter().collect();
+    RemoveIdentifier { at: at(seconds), session: session(s), identifier, held, client: client() }
+}
+
 // Events, each as the decisions make it.
 
 /// An event that tells nothing of the person.
@@ -670,6 +677,12 @@ pub(crate) fn identifier_added(seconds: i64, identifier: Identifier) -> UserAcco
 pub(crate) fn identifier_replaced(seconds: i64, identifier: Identifier) -> UserAccountEvent {
     let fact = Fact::IdentifierReplaced { channel: identifier.channel() };
     let person = Person { identifier: Some(identifier), former: Some(phone()), ..Person::default() };
+    UserAccountEvent { person: Some(person), ..event(seconds, fact) }
+}
+
+pub(crate) fn identifier_removed(seconds: i64, identifier: Identifier) -> UserAccountEvent {
+    let fact = Fact::IdentifierRemoved { channel: identifier.channel() };
+    let person = Person { former: Some(identifier), ..Person::default() };
     UserAccountEvent { person: Some(person), ..event(seconds, fact) }
 }
 

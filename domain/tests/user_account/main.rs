@@ -18,6 +18,7 @@ mod order_rebuild;
 mod read_audit;
 mod refresh_token;
 mod release_identifier;
+mod remove_identifier;
 mod rename_device;
 mod request_otp;
 mod resend_otp;

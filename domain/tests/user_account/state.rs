@@ -5,11 +5,11 @@ use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
-    EndSession, ReinstateAccount, RequestOtp, ResendOtp, SignOutAccount, VerifyOtp,
+    EndSession, ReinstateAccount, RemoveIdentifier, RequestOtp, ResendOtp, SignOutAccount, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Binding, CodeRejected, DeviceLimitPolicy, Fact, Policy, Purpose, Refusal, Services, SignOutReason,
-    UserAccount, UserAccountCommand, UserAccountEvent,
+    Binding, CodeRejected, DeviceLimitPolicy, Fact, HeldIdentifiers, Policy, Purpose, Refusal, Services,
+    SignOutReason, UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Identifier, OtpCode, SessionId};
 use cqrs_es::Aggregate as _;
@@ -66,6 +66,10 @@ enum Step {
         session: Index,
         channel: Channel,
         right: bool,
+    },
+    Remove {
+        session: Index,
+        channel: Channel,
     },
     Release,
     Suspend {
@@ -150,6 +154,12 @@ impl History {
                 let mut command = verify_identifier(clock, n, new(channel), code);
                 command.session = self.session(session);
                 command.into()
+            }
+            Step::Remove { session, channel } => {
+                let held = HeldIdentifiers::after(&self.events);
+                let identifier = held.of(channel).cloned().unwrap_or_else(|| new(channel));
+                let command = remove_identifier(clock, n, identifier);
+                RemoveIdentifier { session: self.session(session), held, ..command }.into()
             }
             Step::Release => release_identifier(clock).into(),
             Step::Suspend { seconds } => {
@@ -263,8 +273,9 @@ fn asks(fact: &Fact) -> bool {
     matches!(fact, Fact::IdentifierRequested { .. })
 }
 
-fn ended_by_replacement(fact: &Fact) -> bool {
-    matches!(fact, Fact::LoggedOut { reason: SignOutReason::IdentifierReplaced, .. })
+fn ended_by_change(fact: &Fact) -> bool {
+    let reasons = [SignOutReason::IdentifierReplaced, SignOutReason::IdentifierRemoved];
+    matches!(fact, Fact::LoggedOut { reason, .. } if reasons.contains(reason))
 }
 
 /// Where a code went.
@@ -360,6 +371,7 @@ fn steps(right: f64) -> impl Strategy<Value = (i64, Step)> {
         3 => (any::<Index>(), channels()).prop_map(|(session, channel)| Step::Add { session, channel }),
         3 => (any::<Index>(), channels(), prop::bool::weighted(right))
             .prop_map(|(session, channel, right)| Step::VerifyAdded { session, channel, right }),
+        1 => (any::<Index>(), channels()).prop_map(|(session, channel)| Step::Remove { session, channel }),
         1 => Just(Step::Release),
         1 => prop::option::of(0..HOUR).prop_map(|seconds| Step::Suspend { seconds }),
         1 => Just(Step::Reinstate),
@@ -541,15 +553,19 @@ proptest! {
         let history = History::of(steps);
         let mut to_end = 0;
         for (before, event, after) in history.folds() {
-            if matches!(event.fact, Fact::IdentifierReplaced { .. }) {
+            if matches!(event.fact, Fact::IdentifierReplaced { .. } | Fact::IdentifierRemoved { .. }) {
                 to_end += before.live_sessions(event.at).count() - 1;
             }
-            to_end -= usize::from(ended_by_replacement(&event.fact));
+            to_end -= usize::from(ended_by_change(&event.fact));
             prop_assert!(after.identifiers_let_go() >= before.identifiers_let_go());
             prop_assert_eq!(event.let_go().is_some(), after.identifiers_let_go() > before.identifiers_let_go());
             if let Some(channel) = event.gained() {
                 prop_assert!(after.has(channel));
                 prop_assert_eq!(before.has(channel), matches!(event.fact, Fact::IdentifierReplaced { .. }));
+            }
+            if let Fact::IdentifierRemoved { channel } = event.fact {
+                prop_assert!(before.has(channel) && !after.has(channel));
+                prop_assert!(after.member().is_some_and(|member| !member.identifiers.is_empty()));
             }
         }
         prop_assert_eq!(to_end, 0);

@@ -65,6 +65,7 @@ impl Project for LoginHistoryChange {
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
+            | Fact::IdentifierRemoved { .. }
             | Fact::IdentifierReleased { .. }
             | Fact::LimitsLifted { .. }
             | Fact::SecondFactorRemoved { .. }

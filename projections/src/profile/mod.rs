@@ -67,11 +67,13 @@ impl Project for ProfileChange {
             }),
             Fact::AccountReinstated { .. } => Some(Self { is_active: Some(true), ..profile }),
             Fact::IdentifierAdded { .. } | Fact::IdentifierReplaced { .. } => Some(profile.known_by(event)),
-            // Nobody has joined by this row, and its number or address is somebody else's.
-            Fact::IdentifierReleased { channel: Channel::Phone } => {
+            // A change sets a column, and cannot empty it.
+            Fact::IdentifierRemoved { channel: Channel::Phone }
+            | Fact::IdentifierReleased { channel: Channel::Phone } => {
                 Some(Self { phone_number: Some(String::new()), ..profile })
             }
-            Fact::IdentifierReleased { channel: Channel::Email } => {
+            Fact::IdentifierRemoved { channel: Channel::Email }
+            | Fact::IdentifierReleased { channel: Channel::Email } => {
                 Some(Self { email: Some(String::new()), ..profile })
             }
             Fact::ProfileUpdated {} => Some(Self { fullname: fullname(), ..profile }),
@@ -155,11 +157,12 @@ impl Profile {
     /// Reads a row of `profiles`; `None` where nobody has joined by it.
     pub fn of(row: &Row) -> Option<Self> {
         let date_joined = row.get::<_, Option<_>>("date_joined")?;
+        let text = |column| row.get::<_, Option<String>>(column).filter(|text| !text.is_empty());
         Some(Self {
             id: AccountId(row.get("account_id")),
-            phone_number: row.get("phone_number"),
-            email: row.get("email"),
-            fullname: row.get::<_, Option<String>>("fullname").filter(|name| !name.is_empty()),
+            phone_number: text("phone_number"),
+            email: text("email"),
+            fullname: text("fullname"),
             is_active: row.get("is_active"),
             date_joined,
             last_login: row.get("last_login"),

@@ -26,7 +26,7 @@ pub const FORMAT: i32 = 1;
 pub const TABLES: [&str; 2] = [NAME, "statistics_devices"];
 
 /// The events that are not counted.
-pub const PASSED_OVER: [&str; 19] = [
+pub const PASSED_OVER: [&str; 20] = [
     "ClientChanged",
     "LoggedOut",
     "DeviceRenamed",
@@ -35,6 +35,7 @@ pub const PASSED_OVER: [&str; 19] = [
     "IdentifierRequested",
     "IdentifierAdded",
     "IdentifierReplaced",
+    "IdentifierRemoved",
     "IdentifierReleased",
     "RolesChanged",
     "AccountSuspended",
@@ -218,6 +219,7 @@ impl Counts {
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
+            | Fact::IdentifierRemoved { .. }
             | Fact::IdentifierReleased { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }

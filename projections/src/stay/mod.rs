@@ -56,6 +56,7 @@ impl Project for StayChange {
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
+            | Fact::IdentifierRemoved { .. }
             | Fact::IdentifierReleased { .. } => return None,
         };
         let ip_address = event.client.as_ref().map(|client| client.ip);

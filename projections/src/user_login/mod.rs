@@ -113,6 +113,7 @@ impl Project for UserLoginChange {
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
+            | Fact::IdentifierRemoved { .. }
             | Fact::IdentifierReleased { .. } => None,
         }
     }

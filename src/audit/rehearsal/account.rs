@@ -258,6 +258,8 @@ impl Rehearsal {
             Refusal::ProofNotFresh => "proof_not_fresh",
             Refusal::UnknownDevice | Refusal::SessionEnded => "session_ended",
             Refusal::IdentifierTaken
+            | Refusal::UnknownIdentifier
+            | Refusal::LastIdentifier
             | Refusal::UnknownAccount
             | Refusal::OwnAccount
             | Refusal::RoleMissing => "not_signed_in",
@@ -310,6 +312,7 @@ fn request_of(last: &UserAccountEvent) -> Request {
         | Fact::IdentifierRequested { .. }
         | Fact::IdentifierAdded { .. }
         | Fact::IdentifierReplaced { .. }
+        | Fact::IdentifierRemoved { .. }
         | Fact::IdentifierReleased { .. }
         | Fact::RolesChanged { .. }
         | Fact::AccountSuspended { .. }

@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
     AddIdentifier, DisownSession, EndSession, EnrolSecondFactor, Intervention, Logout, LogoutAll,
-    PassSecondFactor, RefreshToken, RequestOtp, ResendOtp, RevokeDevice, SignOutAccount, SuspendAccount,
-    VerifyIdentifier, VerifyOtp,
+    PassSecondFactor, RefreshToken, RemoveIdentifier, RequestOtp, ResendOtp, RevokeDevice, SignOutAccount,
+    SuspendAccount, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
     Actor, AnswerTimes, Asker, ClientMarker, CodeAsked, CodeRejected, Fact, FactorRejected, OtpMatcher,
@@ -138,7 +138,8 @@ pub(super) fn channel(event: &UserAccountEvent) -> Channel {
     | Fact::LoggedIn { channel, .. }
     | Fact::IdentifierRequested { channel, .. }
     | Fact::IdentifierAdded { channel }
-    | Fact::IdentifierReplaced { channel } = event.fact
+    | Fact::IdentifierReplaced { channel }
+    | Fact::IdentifierRemoved { channel } = event.fact
     {
         return channel;
     }
@@ -211,6 +212,10 @@ pub(super) fn of(
         Fact::IdentifierAdded { channel } | Fact::IdentifierReplaced { channel } => {
             let caller = asked.some_session(None);
             asked.in_the_name_of(caller, |session| again(verify_identifier(at, session, *channel)))
+        }
+        Fact::IdentifierRemoved { channel } => {
+            let caller = asked.some_session(None);
+            asked.in_the_name_of(caller, |session| again(remove_identifier(at, session, *channel)))
         }
         Fact::SignInRepeated { session, .. } => {
             asked.in_the_name_of(asked.live(*session), |_| Replay::AsItWas)
@@ -360,6 +365,11 @@ impl Asked<'_> {
                 let Fact::IdentifierReplaced { channel } = first.fact else { return Replay::AsItWas };
                 let caller = self.kept().and_then(|kept| self.live(kept));
                 self.in_the_name_of(caller, |session| again(verify_identifier(at, session, channel)))
+            }
+            SignOutReason::IdentifierRemoved => {
+                let Fact::IdentifierRemoved { channel } = first.fact else { return Replay::AsItWas };
+                let caller = self.kept().and_then(|kept| self.live(kept));
+                self.in_the_name_of(caller, |session| again(remove_identifier(at, session, channel)))
             }
             SignOutReason::TokenReuse => {
                 let Fact::TokenReuseDetected { presented, .. } = first.fact else { return Replay::AsItWas };
@@ -515,6 +525,12 @@ fn as_old(presented: Generation, newest: Generation, own: Generation) -> Generat
 fn verify_identifier(at: DateTime<Utc>, session: SessionId, channel: Channel) -> VerifyIdentifier {
     let (identifier, code) = (placeholder(channel), OtpCode::from_number(0));
     VerifyIdentifier { at, session, identifier, former: None, code, client: nowhere() }
+}
+
+fn remove_identifier(at: DateTime<Utc>, session: SessionId, channel: Channel) -> RemoveIdentifier {
+    let (identifier, client) = (placeholder(channel), nowhere());
+    let held = [identifier.clone()].into_iter().collect();
+    RemoveIdentifier { at, session, identifier, held, client }
 }
 
 /// An identifier of that kind. Which one no decision asks, and who it was is no business of a rehearsal.

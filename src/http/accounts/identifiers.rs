@@ -1,11 +1,11 @@
-//! Add or replace the phone number or e-mail address: ask for a code to the new one, and redeem it.
+//! Add or replace the phone number or e-mail address: ask for a code to the new one, and redeem it. Remove one of them.
 
 use actix_web::web;
-use counterfoil_domain::values::{AccountId, Identifier, OtpCode};
+use counterfoil_domain::values::{AccountId, EmailAddress, Identifier, OtpCode, PhoneNumber};
 use counterfoil_projections::profile::Profile;
 
 use crate::app::State;
-use crate::http::answer::{CodeSent, Json, Sent};
+use crate::http::answer::{CodeSent, Json, NoContent, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer, ProvedCaller, WantedLanguage, read_identifier};
 use crate::http::problem::A_MINUTE;
@@ -88,6 +88,35 @@ pub async fn verify(
         None => state.profile(account).await?.ok_or(Problem::InvalidAccessToken)?,
     };
     Ok(answer::json(profile))
+}
+
+pub const DELETE: Told = Told {
+    id: "removeIdentifier",
+    summary: "Remove the number or the address",
+    details: "In any spelling, percent-encoded; never the last one. It takes a sign-in, or the second factor, within ten \
+        minutes in this session, and signs the other devices out.",
+    problems: &[Problem::FreshProofRequired, Problem::LastIdentifier],
+    ..Told::NOTHING
+};
+
+pub async fn delete(
+    state: web::Data<State>,
+    caller: Caller,
+    peer: Peer,
+    identifier: web::Path<String>,
+) -> Result<Sent<NoContent>, Problem> {
+    let identifier = parse_identifier(&identifier, &state).ok_or(Problem::NotFound)?;
+    let removed = state.accounts.remove_identifier(caller.token, identifier, peer.into()).await;
+    removed.map_err(|error| state.problem(&error))?;
+    Ok(answer::no_content())
+}
+
+/// The identifier that stands in a path. A text that cannot be one belongs to no account.
+fn parse_identifier(text: &str, state: &State) -> Option<Identifier> {
+    if text.contains('@') {
+        return EmailAddress::parse(text).ok().map(Identifier::Email);
+    }
+    PhoneNumber::parse(text, state.http.default_region).ok().map(Identifier::Phone)
 }
 
 /// What the caller has of the same kind. The profile is written with the log, and as current.

@@ -7,6 +7,7 @@ mod devices;
 mod document;
 mod general;
 mod history;
+mod identifier_removal;
 mod identifiers;
 mod key_set;
 mod login;

@@ -41,6 +41,7 @@ fn every() -> impl Iterator<Item = Problem> {
         NoPendingCode,
         DeviceLimitReached,
         IdentifierTaken,
+        LastIdentifier,
         Forbidden,
         SecondFactorRequired,
         FreshProofRequired,

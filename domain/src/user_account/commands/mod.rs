@@ -20,6 +20,7 @@ mod read_audit;
 mod refresh_token;
 mod reinstate_account;
 mod release_identifier;
+mod remove_identifier;
 mod remove_second_factor;
 mod rename_device;
 mod renew_recovery_codes;
@@ -50,6 +51,7 @@ pub use read_audit::ReadAudit;
 pub use refresh_token::RefreshToken;
 pub use reinstate_account::ReinstateAccount;
 pub use release_identifier::ReleaseIdentifier;
+pub use remove_identifier::RemoveIdentifier;
 pub use remove_second_factor::RemoveSecondFactor;
 pub use rename_device::RenameDevice;
 pub use renew_recovery_codes::RenewRecoveryCodes;
@@ -97,6 +99,8 @@ pub enum UserAccountCommand {
     AddIdentifier(AddIdentifier),
     /// Make an identifier the account's.
     VerifyIdentifier(VerifyIdentifier),
+    /// Take an identifier from the account.
+    RemoveIdentifier(RemoveIdentifier),
     /// Let an identifier go that nobody has proved.
     ReleaseIdentifier(ReleaseIdentifier),
     /// Give an account other roles.
@@ -149,6 +153,7 @@ impl UserAccountCommand {
             Self::UpdateProfile(command) => command.decide(state),
             Self::AddIdentifier(command) => command.decide(state, &services.policy),
             Self::VerifyIdentifier(command) => command.decide(state, services),
+            Self::RemoveIdentifier(command) => command.decide(state, &services.policy),
             Self::ReleaseIdentifier(command) => command.decide(state),
             Self::ChangeRoles(command) => command.decide(state),
             Self::SuspendAccount(command) => command.decide(state),
@@ -191,6 +196,7 @@ into_command!(
     UpdateProfile,
     AddIdentifier,
     VerifyIdentifier,
+    RemoveIdentifier,
     ReleaseIdentifier,
     ChangeRoles,
     SuspendAccount,
