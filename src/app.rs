@@ -85,6 +85,7 @@ pub struct State {
     pub cursors: Cursors,
     /// What staff prove that they are with.
     pub second_factors: SecondFactors,
+    client_marks: ClientMarks,
     /// The metrics so far.
     pub metrics: PrometheusHandle,
     profiles: Group<Profiles>,
@@ -94,6 +95,13 @@ pub struct State {
     readiness: Arc<Readiness>,
     /// The keyring that the service began with, and where its successors come from, if anywhere.
     keyring: Option<(KeyringSource, Keyring)>,
+}
+
+/// What works under keys of the keyring and is not the write side's.
+struct Keyed {
+    cursors: Cursors,
+    second_factors: SecondFactors,
+    client_marks: ClientMarks,
 }
 
 impl fmt::Debug for State {
@@ -126,9 +134,10 @@ impl State {
             links: SessionLinks::new(keyring, settings.http.public_url.clone()),
         };
         let second_factors = SecondFactors::new(keyring, settings.delivery.texts.app_name());
+        let client_marks = ClientMarks::new(keyring);
         let services = Services {
             codes: Arc::new(codes.clone()),
-            clients: Arc::new(ClientMarks::new(keyring)),
+            clients: Arc::new(client_marks.clone()),
             second_factors: Arc::new(second_factors.clone()),
             answers: Arc::new(journal.outages().clone()),
             policy: Arc::new(settings.policy.clone()),
@@ -150,8 +159,8 @@ impl State {
                 .within(limits);
         accounts.use_claims(Arc::new(settings.claims.clone()));
         let http = Arc::new(settings.http.clone());
-        let cursors = Cursors::new(keyring);
-        let state = Self::over(accounts, clock, ended, http, cursors, second_factors, metrics);
+        let keyed = Keyed { cursors: Cursors::new(keyring), second_factors, client_marks };
+        let state = Self::over(accounts, clock, ended, http, keyed, metrics);
         Ok(Self { keyring: settings.keyring.clone().map(|source| (source, keyring.clone())), ..state })
     }
 
@@ -159,8 +168,13 @@ impl State {
     fn on_this_thread(&self) -> Self {
         let accounts = self.accounts.on_this_thread(self.database.on_this_thread());
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
-        let (ended, http, cursors) = (self.ended.clone(), self.http.clone(), self.cursors.clone());
-        let over = Self::over(accounts, clock, ended, http, cursors, self.second_factors.clone(), metrics);
+        let (ended, http) = (self.ended.clone(), self.http.clone());
+        let keyed = Keyed {
+            cursors: self.cursors.clone(),
+            second_factors: self.second_factors.clone(),
+            client_marks: self.client_marks.clone(),
+        };
+        let over = Self::over(accounts, clock, ended, http, keyed, metrics);
         Self { uses: self.uses.clone(), readiness: self.readiness.clone(), ..over }
     }
 
@@ -169,10 +183,10 @@ impl State {
         clock: Arc<dyn Clock>,
         ended: Arc<EndedSessions>,
         http: Arc<HttpPolicy>,
-        cursors: Cursors,
-        second_factors: SecondFactors,
+        keyed: Keyed,
         metrics: PrometheusHandle,
     ) -> Self {
+        let Keyed { cursors, second_factors, client_marks } = keyed;
         let database = accounts.journal().database().clone();
         Self {
             ended,
@@ -182,6 +196,7 @@ impl State {
             http,
             cursors,
             second_factors,
+            client_marks,
             metrics,
             profiles: Group::start(Profiles, database.clone(), READERS, WAITING_AT_MOST),
             revocations: Group::start(Revocations, database.clone(), READERS, WAITING_AT_MOST),
@@ -190,6 +205,14 @@ impl State {
             keyring: None,
             database,
         }
+    }
+
+    /// Goes on with another keyring's keys, on every thread.
+    pub fn use_keyring(&self, keyring: &Keyring) {
+        self.accounts.use_keyring(keyring);
+        self.cursors.use_keyring(keyring);
+        self.second_factors.use_keyring(keyring);
+        self.client_marks.use_keyring(keyring);
     }
 
     /// The answer to an error of the write side, now.
@@ -444,9 +467,9 @@ impl Application {
             }
         })));
         if let Some((source, keyring)) = self.state.keyring.clone() {
-            let (accounts, hangup) = (self.state.accounts.clone(), signal(SignalKind::hangup())?);
+            let (state, hangup) = (self.state.clone(), signal(SignalKind::hangup())?);
             beside.push(tokio::spawn(async move {
-                keyring::follow(source, keyring, hangup, move |new| accounts.use_keyring(new)).await;
+                keyring::follow(source, keyring, hangup, move |new| state.use_keyring(new)).await;
             }));
         }
         let served = self.serve().await;

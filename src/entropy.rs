@@ -2,7 +2,7 @@
 
 use aws_lc_rs::rand;
 use chrono::{DateTime, Utc};
-use counterfoil_domain::values::{AccountId, AuthenticatorId, ChallengeNonce, RecoveryBatchId, SessionId};
+use counterfoil_domain::values::{AccountId, ChallengeNonce, SessionId};
 use uuid::{Builder, Uuid};
 
 /// `N` random bytes.
@@ -23,16 +23,6 @@ pub fn account_id(now: DateTime<Utc>) -> AccountId {
 /// A new session's id.
 pub fn session_id(now: DateTime<Utc>) -> SessionId {
     SessionId(uuid_v7(now))
-}
-
-/// A new authenticator's id.
-pub fn authenticator_id(now: DateTime<Utc>) -> AuthenticatorId {
-    AuthenticatorId(uuid_v7(now))
-}
-
-/// The id of a new batch of recovery codes.
-pub fn recovery_batch_id(now: DateTime<Utc>) -> RecoveryBatchId {
-    RecoveryBatchId(uuid_v7(now))
 }
 
 /// A new challenge's nonce.

@@ -21,6 +21,7 @@ mod lanes;
 pub mod language;
 pub mod limits;
 mod line_rate;
+pub mod links;
 pub mod migrations;
 mod network;
 mod notices;

@@ -4,7 +4,8 @@
 //! An authenticator's secret is `HMAC-SHA-256(key, authenticator)`, cut to the 160 bits that RFC 4226, section 4, asks for, and
 //! its codes are those of RFC 6238 with the numbers that every app takes: SHA-1, six digits, half a minute. A recovery code is
 //! 80 bits of `HMAC-SHA-256(key, batch ‖ number)`. The log has the ids and the keyring the key: neither alone tells any of them.
-//! The keys are derived from that of lookups, which stays, because what people keep in their apps has to.
+//! An id ends in four bytes that stand for the key's name ([`MacKey::tag`]): what people keep in their apps and drawers cannot be
+//! made anew when another key becomes active, so each is derived with the key that it began with, as long as that is kept.
 
 use std::fmt;
 
@@ -15,8 +16,10 @@ use counterfoil_domain::values::{AuthenticatorId, OtpCode, RecoveryBatchId, Reco
 use qrcode::QrCode;
 use qrcode::render::svg;
 use totp_rs::{Builder, Secret, Totp};
+use uuid::Uuid;
 
-use crate::keyring::{Keyring, Purpose};
+use crate::entropy;
+use crate::keyring::{Keyring, MacKey, MacKeyRing, MacKeys, Purpose};
 
 /// How many bytes an authenticator's secret has.
 const SECRET: usize = 20;
@@ -27,8 +30,8 @@ const RECOVERY_CODE: usize = 10;
 /// Derives secrets and recovery codes.
 #[derive(Clone)]
 pub struct SecondFactors {
-    authenticators: hmac::Key,
-    recovery_codes: hmac::Key,
+    authenticators: MacKeys,
+    recovery_codes: MacKeys,
     issuer: String,
 }
 
@@ -55,50 +58,80 @@ impl fmt::Debug for Enrolment {
 }
 
 impl SecondFactors {
-    /// Second factors under the keyring's lookup key, for a service that calls itself that.
+    /// Second factors under the keyring's keys, for a service that calls itself that.
     pub fn new(keyring: &Keyring, app_name: &str) -> Self {
-        let key = |use_: &[u8]| {
-            hmac::Key::new(hmac::HMAC_SHA256, &*keyring.active(Purpose::Lookup).derive(&[use_]))
-        };
         Self {
-            authenticators: key(b"authenticator"),
-            recovery_codes: key(b"recovery code"),
+            authenticators: MacKeys::new(keyring, Purpose::SecondFactor, b"authenticator"),
+            recovery_codes: MacKeys::new(keyring, Purpose::RecoveryCode, b"recovery code"),
             // A colon ends the issuer in the URI.
             issuer: app_name.replace(':', " "),
         }
     }
 
+    /// Goes on with another keyring's keys, here and in every clone.
+    pub fn use_keyring(&self, keyring: &Keyring) {
+        self.authenticators.use_keyring(keyring);
+        self.recovery_codes.use_keyring(keyring);
+    }
+
+    /// The id of a new authenticator, whose secret is derived with the active key.
+    pub fn new_authenticator(&self, now: DateTime<Utc>) -> AuthenticatorId {
+        AuthenticatorId(naming(self.authenticators.load().active(), entropy::uuid_v7(now)))
+    }
+
+    /// The id of a new batch of recovery codes, derived with the active key.
+    pub fn new_recovery_batch(&self, now: DateTime<Utc>) -> RecoveryBatchId {
+        RecoveryBatchId(naming(self.recovery_codes.load().active(), entropy::uuid_v7(now)))
+    }
+
     /// What the person of an account enters into his app, which shows it under that name.
-    pub fn enrolment(&self, authenticator: AuthenticatorId, name: &str) -> Enrolment {
-        let totp = self.totp(authenticator, &name.replace(':', " "));
+    /// None where its key is gone.
+    pub fn enrolment(&self, authenticator: AuthenticatorId, name: &str) -> Option<Enrolment> {
+        let totp = self.totp(authenticator, &name.replace(':', " "))?;
         let uri = totp.to_url().expect("an account has a name, and no colon is in it");
         let code = QrCode::new(&uri).expect("a URI of a few hundred characters fits");
         let qr_code = code.render::<svg::Color<'_>>().min_dimensions(240, 240).build();
-        Enrolment { secret: totp.secret().to_base32(), uri, qr_code }
+        Some(Enrolment { secret: totp.secret().to_base32(), uri, qr_code })
     }
 
-    /// The recovery codes of a batch, in the order of their numbers.
-    pub fn recovery_codes(&self, batch: RecoveryBatchId) -> Vec<RecoveryCode> {
+    /// The recovery codes of a batch, in the order of their numbers; none where its key is gone.
+    pub fn recovery_codes(&self, batch: RecoveryBatchId) -> Option<Vec<RecoveryCode>> {
+        let keys = self.recovery_codes.load();
+        let key = key_of(&keys, batch.0)?.key();
         let code = |number: u8| {
-            let mac = hmac::sign(&self.recovery_codes, &[batch.0.as_bytes(), [number].as_slice()].concat());
+            let mac = hmac::sign(key, &[batch.0.as_bytes(), [number].as_slice()].concat());
             let text = Secret::from(mac.as_ref()[..RECOVERY_CODE].to_vec()).to_base32();
             RecoveryCode::parse(&text).expect("80 bits are 16 characters of Base32")
         };
-        (0..RecoveryBatchId::CODES).map(code).collect()
+        Some((0..RecoveryBatchId::CODES).map(code).collect())
     }
 
-    fn totp(&self, authenticator: AuthenticatorId, name: &str) -> Totp {
-        let mac = hmac::sign(&self.authenticators, authenticator.0.as_bytes());
+    fn totp(&self, authenticator: AuthenticatorId, name: &str) -> Option<Totp> {
+        let keys = self.authenticators.load();
+        let mac = hmac::sign(key_of(&keys, authenticator.0)?.key(), authenticator.0.as_bytes());
         let builder = Builder::new().with_secret(mac.as_ref()[..SECRET].to_vec());
         let builder = builder.with_issuer(Some(self.issuer.as_str())).with_account_name(name);
-        builder.build().expect("160 bits are enough, and no name has a colon")
+        Some(builder.build().expect("160 bits are enough, and no name has a colon"))
     }
+}
+
+/// A random id that ends in what stands for the key's name.
+fn naming(key: &MacKey, id: Uuid) -> Uuid {
+    let mut bytes = id.into_bytes();
+    bytes[12..].copy_from_slice(&key.tag());
+    Uuid::from_bytes(bytes)
+}
+
+/// The key that an id was made with, where it is still in the keyring.
+fn key_of(keys: &MacKeyRing, id: Uuid) -> Option<&MacKey> {
+    let (_, tag) = id.as_bytes().split_last_chunk()?;
+    keys.find_by_tag(*tag)
 }
 
 impl SecondFactorMatcher for SecondFactors {
     fn step(&self, authenticator: AuthenticatorId, code: &OtpCode, at: DateTime<Utc>) -> Option<TimeStep> {
         let time = u64::try_from(at.timestamp()).ok()?;
-        self.totp(authenticator, "").check(code.as_str(), time).map(TimeStep)
+        self.totp(authenticator, "")?.check(code.as_str(), time).map(TimeStep)
     }
 
     fn recovery_code(&self, batch: RecoveryBatchId, code: &RecoveryCode) -> Option<u8> {
@@ -107,7 +140,7 @@ impl SecondFactorMatcher for SecondFactors {
                 .is_ok()
         };
         // Every code is compared, whichever is right.
-        let numbered = (0_u8..).zip(self.recovery_codes(batch));
+        let numbered = (0_u8..).zip(self.recovery_codes(batch)?);
         numbered.fold(None, |found, (number, right)| if is(&right) { Some(number) } else { found })
     }
 }
@@ -116,7 +149,7 @@ impl SecondFactorMatcher for SecondFactors {
 mod tests {
     use super::SecondFactors;
     use crate::clock::{Clock as _, SystemClock};
-    use crate::{entropy, keyring::Keyring};
+    use crate::keyring::{Keyring, Purpose};
     use chrono::{DateTime, TimeDelta};
     use counterfoil_domain::user_account::SecondFactorMatcher as _;
     use counterfoil_domain::values::{OtpCode, TimeStep};
@@ -142,8 +175,8 @@ mod tests {
     #[test]
     fn a_code_is_good_in_its_half_minute_and_the_one_on_either_side() {
         let factors = SecondFactors::new(&Keyring::generate(), "Example: Staff");
-        let authenticator = entropy::authenticator_id(SystemClock.now());
-        let enrolment = factors.enrolment(authenticator, "+989121234567");
+        let authenticator = factors.new_authenticator(SystemClock.now());
+        let enrolment = factors.enrolment(authenticator, "+989121234567").expect("its key is there");
         assert!(enrolment.uri.starts_with("otpauth://totp/Example%20%20Staff:%2B989121234567?secret="));
         assert!(enrolment.qr_code.contains("<svg "));
 
@@ -155,7 +188,7 @@ mod tests {
         let step = Some(TimeStep(60_000_000));
         assert_eq!([at(-40), at(0), at(49)], [step; 3]);
         assert_eq!([at(-41), at(50)], [None; 2]);
-        let other = entropy::authenticator_id(SystemClock.now());
+        let other = factors.new_authenticator(SystemClock.now());
         assert_eq!(factors.step(other, &code, now), None);
     }
 
@@ -163,14 +196,39 @@ mod tests {
     fn recovery_codes_are_of_one_batch_and_one_key() {
         let keyring = Keyring::generate();
         let factors = SecondFactors::new(&keyring, "Example");
-        let batch = entropy::recovery_batch_id(SystemClock.now());
-        let codes = factors.recovery_codes(batch);
+        let batch = factors.new_recovery_batch(SystemClock.now());
+        let codes = factors.recovery_codes(batch).expect("their key is there");
         let again = SecondFactors::new(&keyring, "Another name");
         for (number, code) in (0..).zip(&codes) {
             assert_eq!(again.recovery_code(batch, code), Some(number));
-            assert_eq!(factors.recovery_code(entropy::recovery_batch_id(SystemClock.now()), code), None);
+            assert_eq!(factors.recovery_code(factors.new_recovery_batch(SystemClock.now()), code), None);
         }
         assert_eq!(codes.len(), 10);
         assert_eq!(SecondFactors::new(&Keyring::generate(), "").recovery_code(batch, &codes[0]), None);
+    }
+
+    #[test]
+    fn an_authenticator_and_recovery_codes_outlive_the_rotation_of_their_keys() {
+        let mut keyring = Keyring::generate();
+        let former =
+            [Purpose::SecondFactor, Purpose::RecoveryCode].map(|purpose| keyring.active(purpose).id.clone());
+        let factors = SecondFactors::new(&keyring, "Example");
+        let now = SystemClock.now();
+        let (authenticator, batch) = (factors.new_authenticator(now), factors.new_recovery_batch(now));
+        let secret = |id| factors.enrolment(id, "name").map(|enrolment| enrolment.secret);
+        let (kept, codes) = (secret(authenticator), factors.recovery_codes(batch));
+        assert!(kept.is_some() && codes.is_some());
+        for _ in 0..2 {
+            keyring.rotate(Purpose::SecondFactor, None).expect("the next step");
+            keyring.rotate(Purpose::RecoveryCode, None).expect("the next step");
+            factors.use_keyring(&keyring);
+            assert_eq!((secret(authenticator), factors.recovery_codes(batch)), (kept.clone(), codes.clone()));
+        }
+        let (newer, newer_batch) = (factors.new_authenticator(now), factors.new_recovery_batch(now));
+        keyring.retire(Purpose::SecondFactor, former[0].as_str()).expect("retires");
+        keyring.retire(Purpose::RecoveryCode, former[1].as_str()).expect("retires");
+        factors.use_keyring(&keyring);
+        assert_eq!((secret(authenticator), factors.recovery_codes(batch)), (None, None));
+        assert!(secret(newer).is_some() && factors.recovery_codes(newer_batch).is_some());
     }
 }

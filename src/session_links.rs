@@ -1,43 +1,36 @@
-//! Links by which the owner of an account ends a session that he did not begin.
+//! Links by which the owner of an account ends a session that they did not begin.
 //!
-//! `base64url(account ‖ session ‖ the first 12 bytes of HMAC-SHA-256(key, account ‖ session))`: whoever holds it can end that
-//! session and nothing else, which needs no more than one use. It is of no use once the session has ended.
+//! A link names the account and the session: its holder can end that session and nothing else, which needs no more than one
+//! use. It is of no use once the session has ended.
 
-use std::fmt;
-
-use aws_lc_rs::{constant_time, hmac};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use counterfoil_domain::values::{AccountId, SessionId};
 use uuid::Uuid;
 
-use crate::keyring::{Keyring, Purpose};
-
-/// How many bytes of the MAC are kept: a guess is right once in 2^96 tries, and each is a request.
-const MAC: usize = 12;
+use crate::keyring::Keyring;
+use crate::links::LinkTokens;
 
 /// The path of the page, before the token.
 pub const PATH: &str = "/accounts/devices/disown";
 
+/// The kind of these links.
+const KIND: &str = "disown";
+
 /// Makes links and reads them.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct SessionLinks {
-    key: hmac::Key,
+    tokens: LinkTokens,
     public_url: Option<String>,
 }
 
-impl fmt::Debug for SessionLinks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionLinks").field("public_url", &self.public_url).finish_non_exhaustive()
-    }
-}
-
 impl SessionLinks {
-    /// Links to the service at that URL; none are made where it is not known. The key is derived from that of lookups, which
-    /// stays: a link is good for as long as its session.
+    /// Links to the service at that URL; none are made where it is not known.
     pub fn new(keyring: &Keyring, public_url: Option<String>) -> Self {
-        let key = keyring.active(Purpose::Lookup).derive(&[b"disown"]);
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &*key), public_url }
+        Self { tokens: LinkTokens::new(keyring), public_url }
+    }
+
+    /// Goes on with another keyring's keys, here and in every clone.
+    pub fn use_keyring(&self, keyring: &Keyring) {
+        self.tokens.use_keyring(keyring);
     }
 
     /// The link that ends a session.
@@ -48,17 +41,13 @@ impl SessionLinks {
 
     /// The part of the link that says which session.
     pub fn token(&self, account: AccountId, session: SessionId) -> String {
-        let ids = [*account.0.as_bytes(), *session.0.as_bytes()].concat();
-        URL_SAFE_NO_PAD.encode([&ids, &hmac::sign(&self.key, &ids).as_ref()[..MAC]].concat())
+        self.tokens.write(KIND, &[*account.0.as_bytes(), *session.0.as_bytes()].concat())
     }
 
     /// The account and the session of a token; none where it is not one of ours.
     pub fn read(&self, token: &str) -> Option<(AccountId, SessionId)> {
-        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (ids, mac) = bytes.split_at_checked(32)?;
-        let right = hmac::sign(&self.key, ids);
-        constant_time::verify_slices_are_equal(&right.as_ref()[..MAC], mac).ok()?;
-        let (account, session) = ids.split_at(16);
+        let ids = self.tokens.read(KIND, token)?;
+        let (account, session) = ids.split_at_checked(16)?;
         let id = |bytes| Uuid::from_slice(bytes).ok();
         Some((AccountId(id(account)?), SessionId(id(session)?)))
     }

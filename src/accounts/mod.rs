@@ -162,6 +162,8 @@ impl Accounts {
         self.tokens.use_keyring(keyring);
         self.courier.codes().use_keyring(keyring);
         self.journal.personal_data().use_keyring(keyring);
+        self.notices.links.use_keyring(keyring);
+        self.limits.use_keyring(keyring);
     }
 
     /// Puts these claims into access tokens, instead of the settings'.

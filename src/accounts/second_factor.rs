@@ -6,27 +6,27 @@ use counterfoil_domain::user_account::commands::{
 use counterfoil_domain::values::{AuthenticatorId, OtpCode, RecoveryBatchId, SecondFactorCode};
 
 use super::{Accounts, AccountsError, Origin, accepted};
-use crate::entropy;
 use crate::tokens::Token;
 
 impl Accounts {
-    /// Offers an authenticator to the account of an access token; which one it is.
+    /// Offers a new authenticator to the account of an access token.
     ///
     /// # Errors
     /// [`AccountsError`]; refused when the account has no role, or has a second factor that was not passed lately.
     pub async fn offer_second_factor(
         &self,
         token: Token,
+        authenticator: AuthenticatorId,
         origin: Origin,
-    ) -> Result<AuthenticatorId, AccountsError> {
-        let (session, authenticator) = (token.session, entropy::authenticator_id(self.clock.now()));
+    ) -> Result<(), AccountsError> {
+        let session = token.session;
         let command = |at, client| OfferSecondFactor { at, session, authenticator, client }.into();
         self.carry_out(token.account, &origin, command).await?;
-        Ok(authenticator)
+        Ok(())
     }
 
-    /// Makes the authenticator that was offered the account's second factor, by a code of it; by which its recovery codes are
-    /// derived.
+    /// Makes the authenticator that was offered the account's second factor, by a code of it. Its recovery codes are
+    /// those of the batch.
     ///
     /// # Errors
     /// [`AccountsError`]; refused when nothing is offered, or that is not its code.
@@ -34,12 +34,13 @@ impl Accounts {
         &self,
         token: Token,
         code: OtpCode,
+        recovery: RecoveryBatchId,
         origin: Origin,
-    ) -> Result<RecoveryBatchId, AccountsError> {
-        let (session, recovery) = (token.session, entropy::recovery_batch_id(self.clock.now()));
+    ) -> Result<(), AccountsError> {
+        let session = token.session;
         let command = |at, client| EnrolSecondFactor { at, session, code, recovery, client }.into();
         accepted(&self.carry_out(token.account, &origin, command).await?.events)?;
-        Ok(recovery)
+        Ok(())
     }
 
     /// Passes the second factor in the session of an access token.
@@ -58,18 +59,19 @@ impl Accounts {
         Ok(())
     }
 
-    /// Puts new recovery codes in the place of those that the account of an access token has; by which they are derived.
+    /// Puts the recovery codes of a new batch in the place of those that the account of an access token has.
     ///
     /// # Errors
     /// [`AccountsError`]; refused when the second factor was not passed lately.
     pub async fn renew_recovery_codes(
         &self,
         token: Token,
+        recovery: RecoveryBatchId,
         origin: Origin,
-    ) -> Result<RecoveryBatchId, AccountsError> {
-        let (session, recovery) = (token.session, entropy::recovery_batch_id(self.clock.now()));
+    ) -> Result<(), AccountsError> {
+        let session = token.session;
         let command = |at, client| RenewRecoveryCodes { at, session, recovery, client }.into();
         self.carry_out(token.account, &origin, command).await?;
-        Ok(recovery)
+        Ok(())
     }
 }

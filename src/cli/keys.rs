@@ -69,7 +69,7 @@ impl Keys {
             Self::Guard { file } => guard(&sources()?.check()?, &file)?,
             Self::Rewrap => return rewrap(&sources()?.check()?),
             Self::New { file, algorithm } => Keyring::signing_access_by(algorithm).create(&file)?,
-            Self::List { file, json } => list(&Keyring::read(&file)?, json)?,
+            Self::List { file, json } => list(&Keyring::read_former(&file)?, json)?,
             Self::Rotate { file, purpose, algorithm } => {
                 let (rotated, fingerprint) = Keyring::change(&file, |keyring| {
                     let rotated = keyring.rotate(purpose, algorithm)?;
@@ -139,6 +139,7 @@ fn list(keyring: &Keyring, json: bool) -> Result<(), Failure> {
 /// What was done and what is next, for whoever rotates.
 fn next_step(purpose: Purpose, rotated: &Rotated, fingerprint: u32) -> String {
     match rotated {
+        Rotated::Begun(id) => format!("The {purpose} key {id} is the first of its purpose, and active.\n"),
         Rotated::Added(id) => format!(
             "The {purpose} key {id} is pending. When every node has read it (its metric \
              counterfoil_keyring_fingerprint is {fingerprint}), run this again to make it active.\n"
@@ -163,5 +164,13 @@ fn when_to_retire(purpose: Purpose) -> &'static str {
         Purpose::Code => "when the codes made with it have expired (codes.lifetime)",
         Purpose::Personal => "when `keys rewrap` has left no account's keys wrapped with it",
         Purpose::Lookup => "never",
+        Purpose::SecondFactor => {
+            "when every authenticator enrolled with it has been replaced: its codes are not taken any more after that"
+        }
+        Purpose::RecoveryCode => "when every batch of recovery codes made with it has been replaced",
+        Purpose::Link => "when the sessions that links made with it can end are over (sessions.absolute)",
+        Purpose::Cursor => "when no list that was begun before is read any more",
+        Purpose::Limit => "at once",
+        Purpose::Client => "when the sessions that were begun before have ended (sessions.absolute)",
     }
 }

@@ -18,15 +18,16 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`] when it cannot be read, can be read by others, or is no keyring.
     pub fn read(path: &Path) -> Result<Self, KeyringError> {
-        let mut file = File::open(path).map_err(of(path))?;
-        let metadata = file.metadata().map_err(of(path))?;
-        let groups = groups_of_this_process().map_err(of(path))?;
-        if !is_private(metadata.mode(), metadata.gid(), &groups) {
-            return Err(KeyringError::Exposed(path.to_owned()));
-        }
-        let mut text = Zeroizing::new(Vec::new());
-        file.read_to_end(&mut text).map_err(of(path))?;
-        Self::parse(&text)
+        Self::parse(&read_private(path)?)
+    }
+
+    /// The same, for a keyring that may have been made before there was one of the purposes: to be looked at or completed,
+    /// not to be served with.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_former(path: &Path) -> Result<Self, KeyringError> {
+        Self::parse_former(&read_private(path)?)
     }
 
     /// Writes the keyring to a new file, readable by its owner alone.
@@ -55,7 +56,7 @@ impl Keyring {
         let folder = File::open(path.parent().unwrap_or(Path::new("/"))).map_err(of(path))?;
         // The folder and not the file, since the file that was locked would not be the one that is there in the end.
         folder.lock().map_err(of(path))?;
-        let mut keyring = Self::read(path)?;
+        let mut keyring = Self::read_former(path)?;
         let changed = change(&mut keyring)?;
         keyring.replace(path, &folder)?;
         Ok(changed)
@@ -63,7 +64,7 @@ impl Keyring {
 
     fn replace(&self, path: &Path, folder: &File) -> Result<(), KeyringError> {
         // What could not be read back is not written.
-        Self::parse(&self.to_json()?)?;
+        Self::parse_former(&self.to_json()?)?;
         let owner = fs::metadata(path).map_err(of(path))?;
         let (draft, file) = self.draft(path)?;
         // The server reads it under its own user and group, which are not those of the administrator who rotates keys.
@@ -94,6 +95,19 @@ impl Keyring {
             }
         }
     }
+}
+
+/// The text of a file that is private.
+fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+    let mut file = File::open(path).map_err(of(path))?;
+    let metadata = file.metadata().map_err(of(path))?;
+    let groups = groups_of_this_process().map_err(of(path))?;
+    if !is_private(metadata.mode(), metadata.gid(), &groups) {
+        return Err(KeyringError::Exposed(path.to_owned()));
+    }
+    let mut text = Zeroizing::new(Vec::new());
+    file.read_to_end(&mut text).map_err(of(path))?;
+    Ok(text)
 }
 
 /// The groups whose rights this process has.

@@ -2,11 +2,12 @@
 //!
 //! Each key has one purpose. For each purpose one key is active, which makes what is new. A pending one opens what
 //! other nodes make with it already; retiring ones still open what is old. So a key can be replaced on several nodes,
-//! one after the other, and none of them meets what it cannot open. Keys for tokens, codes, lookups and personal data
-//! are independent, so that losing one loses one.
+//! one after the other, and none of them meets what it cannot open. Keys of different purposes are independent, so that
+//! losing one loses one, and each can be replaced without the others.
 
 mod check;
 mod file;
+mod mac;
 mod rotation;
 mod source;
 
@@ -26,6 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::entropy;
 
+pub use mac::{MacKey, MacKeyRing, MacKeys, key_tag};
 pub use rotation::{Rotated, RotationError};
 pub use source::{KeyringSource, follow};
 
@@ -49,11 +51,23 @@ pub enum Purpose {
     Lookup,
     /// Wraps the keys of accounts' personal data. 32 bytes.
     Personal,
+    /// The secrets of authenticators are derived with it. 32 bytes.
+    SecondFactor,
+    /// Recovery codes are derived with it. 32 bytes.
+    RecoveryCode,
+    /// Authenticates the links in messages. 32 bytes.
+    Link,
+    /// Authenticates the cursors of lists. 32 bytes.
+    Cursor,
+    /// Hashes the addresses and prefixes that limits are counted of. 32 bytes.
+    Limit,
+    /// Hashes the devices and networks that sessions are used from. 32 bytes.
+    Client,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::SealAccess,
         Self::SealRefresh,
         Self::SignAccess,
@@ -61,6 +75,12 @@ impl Purpose {
         Self::Code,
         Self::Lookup,
         Self::Personal,
+        Self::SecondFactor,
+        Self::RecoveryCode,
+        Self::Link,
+        Self::Cursor,
+        Self::Limit,
+        Self::Client,
     ];
 
     /// The algorithms that a key of this purpose can be for, the usual one first; none where it signs nothing.
@@ -68,7 +88,36 @@ impl Purpose {
         match self {
             Self::SignAccess => &[Algorithm::Eddsa, Algorithm::Hs256],
             Self::SignRefresh => &[Algorithm::Hs256],
-            Self::SealAccess | Self::SealRefresh | Self::Code | Self::Lookup | Self::Personal => &[],
+            Self::SealAccess
+            | Self::SealRefresh
+            | Self::Code
+            | Self::Lookup
+            | Self::Personal
+            | Self::SecondFactor
+            | Self::RecoveryCode
+            | Self::Link
+            | Self::Cursor
+            | Self::Limit
+            | Self::Client => &[],
+        }
+    }
+
+    /// Whether keyrings were made before there was this purpose. `keys rotate` gives them its first key.
+    fn came_later(self) -> bool {
+        match self {
+            Self::SealAccess
+            | Self::SealRefresh
+            | Self::SignAccess
+            | Self::SignRefresh
+            | Self::Code
+            | Self::Lookup
+            | Self::Personal => false,
+            Self::SecondFactor
+            | Self::RecoveryCode
+            | Self::Link
+            | Self::Cursor
+            | Self::Limit
+            | Self::Client => true,
         }
     }
 
@@ -278,6 +327,12 @@ pub enum KeyringError {
     /// A purpose has no key, or more than one, to make what is new with.
     #[error("the keyring needs exactly one active key for {0}")]
     NotOneActive(Purpose),
+    /// The keyring was made before there were these purposes.
+    #[error(
+        "the keyring has no key for {}: give it one for each by `counterfoil keys rotate FILE PURPOSE`",
+        .0.iter().map(Purpose::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    Lacking(Vec<Purpose>),
     /// A purpose has more than one key that waits to become active.
     #[error("the keyring has more than one pending key for {0}")]
     ManyPending(Purpose),
@@ -334,6 +389,13 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`] when it holds no complete set of strong keys, all different.
     fn parse(text: &[u8]) -> Result<Self, KeyringError> {
+        let keyring = Self::parse_former(text)?;
+        let lacking: Vec<Purpose> = keyring.lacking().collect();
+        if lacking.is_empty() { Ok(keyring) } else { Err(KeyringError::Lacking(lacking)) }
+    }
+
+    /// Reads a keyring that may lack the purposes that came later, to complete it. It cannot be served with.
+    fn parse_former(text: &[u8]) -> Result<Self, KeyringError> {
         let document: Document = serde_json::from_slice(text)?;
         if document.version != 1 {
             return Err(KeyringError::Malformed("its version is not 1"));
@@ -355,7 +417,8 @@ impl Keyring {
             }
         }
         let keyring = Self { keys };
-        for purpose in Purpose::ALL {
+        let lacking: Vec<Purpose> = keyring.lacking().collect();
+        for purpose in Purpose::ALL.into_iter().filter(|purpose| !lacking.contains(purpose)) {
             let count = |state| keyring.of(purpose).filter(|key| key.state == state).count();
             if count(KeyState::Active) != 1 {
                 return Err(KeyringError::NotOneActive(purpose));
@@ -365,6 +428,12 @@ impl Keyring {
             }
         }
         Ok(keyring)
+    }
+
+    /// The purposes that came later and have no key at all.
+    fn lacking(&self) -> impl Iterator<Item = Purpose> {
+        let lacks = |purpose: &Purpose| purpose.came_later() && self.of(*purpose).next().is_none();
+        Purpose::ALL.into_iter().filter(lacks)
     }
 
     fn document(&self) -> Document {
@@ -423,7 +492,7 @@ impl Keyring {
 
 #[cfg(test)]
 mod tests {
-    use super::{Algorithm, Keyring, KeyringError, Purpose};
+    use super::{Algorithm, Keyring, KeyringError, Purpose, Rotated};
 
     /// The keyring's JSON, to be altered.
     fn document() -> serde_json::Value {
@@ -493,6 +562,24 @@ mod tests {
         assert!(matches!(refused(&document), KeyringError::Weak(_)), "a key pair is no HMAC key");
         document["keys"][2]["algorithm"] = "none".into();
         assert!(matches!(refused(&document), KeyringError::Json { .. }));
+    }
+
+    #[test]
+    fn a_keyring_from_before_a_purpose_is_refused_with_what_to_run_and_completed_by_it() {
+        let mut document = document();
+        let later =
+            |key: &serde_json::Value| ["link", "limit"].contains(&key["purpose"].as_str().expect("text"));
+        document["keys"].as_array_mut().expect("keys").retain(|key| !later(key));
+        let refused = refused(&document).to_string();
+        assert!(refused.contains("no key for link, limit") && refused.contains("keys rotate"), "{refused}");
+
+        let text = document.to_string();
+        let mut keyring = Keyring::parse_former(text.as_bytes()).expect("may be completed");
+        for purpose in [Purpose::Link, Purpose::Limit] {
+            let first = keyring.rotate(purpose, None).expect("adds the first");
+            assert_eq!(first, Rotated::Begun(keyring.active(purpose).id.clone()));
+        }
+        assert_eq!(Keyring::parse(&keyring.to_json().expect("json")).expect("complete"), keyring);
     }
 
     #[test]

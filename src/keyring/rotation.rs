@@ -1,10 +1,13 @@
 //! How a key comes into use and goes out of it.
 
+use super::mac::key_tag;
 use super::{Algorithm, Key, KeyId, KeyState, Keyring, KeyringError, Purpose};
 
 /// What a step of a rotation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotated {
+    /// It added the first key of a purpose that the keyring was made before, at once the active one.
+    Begun(KeyId),
     /// It added a key that opens, and will make once every node has it.
     Added(KeyId),
     /// It made the pending key the active one.
@@ -40,7 +43,7 @@ pub enum RotationError {
 
 impl Keyring {
     /// Takes the next step of replacing the active key of a purpose: adds a pending key where there is none, and where
-    /// there is one makes it the active one, whose forerunner retires. Between the two every node must have read the
+    /// there is one makes it the active one, whose forerunner retires. The first key of a purpose is active at once. Between the two every node must have read the
     /// keyring, or it meets what it cannot open. A key is for the same algorithm as its forerunner, or for the one
     /// wanted.
     ///
@@ -50,11 +53,15 @@ impl Keyring {
         if purpose == Purpose::Lookup {
             return Err(RotationError::Lookup);
         }
+        if self.of(purpose).next().is_none() {
+            let algorithm = purpose.algorithm(wanted)?;
+            return Ok(Rotated::Begun(self.add(purpose, algorithm, KeyState::Active)));
+        }
         let former = self.active(purpose).clone();
         let pending = self.of(purpose).find(|key| key.state == KeyState::Pending);
         let Some(pending) = pending.cloned() else {
             let algorithm = purpose.algorithm(wanted.or(former.algorithm))?;
-            return Ok(Rotated::Added(self.add_pending(purpose, algorithm)));
+            return Ok(Rotated::Added(self.add(purpose, algorithm, KeyState::Pending)));
         };
         if wanted.is_some() && wanted != pending.algorithm {
             return Err(RotationError::OtherAlgorithm(purpose, pending.id));
@@ -80,9 +87,10 @@ impl Keyring {
         }
     }
 
-    fn add_pending(&mut self, purpose: Purpose, algorithm: Option<Algorithm>) -> KeyId {
-        let mut fresh = std::iter::repeat_with(|| Key::generate(purpose, algorithm, KeyState::Pending));
-        let key = fresh.find(|key| self.find(purpose, key.id.as_str()).is_none());
+    fn add(&mut self, purpose: Purpose, algorithm: Option<Algorithm>, state: KeyState) -> KeyId {
+        let mut fresh = std::iter::repeat_with(|| Key::generate(purpose, algorithm, state));
+        let is_free = |key: &Key| self.of(purpose).all(|other| key_tag(&other.id) != key_tag(&key.id));
+        let key = fresh.find(is_free);
         let key = key.expect("ids do not run out");
         let id = key.id.clone();
         self.keys.insert((purpose, id.clone()), key);

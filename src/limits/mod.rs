@@ -184,6 +184,13 @@ impl Limits {
         }))
     }
 
+    /// Goes on with another keyring's keys, on every thread.
+    pub fn use_keyring(&self, keyring: &Keyring) {
+        if let Some(inner) = &self.0 {
+            inner.subjects.use_keyring(keyring);
+        }
+    }
+
     /// How long the node has lately waited for the store; `None` without limits.
     pub fn count_times(&self) -> Option<&RoundTripTimes> {
         self.0.as_ref().map(|inner| &inner.seen.count_times)

@@ -7,20 +7,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use counterfoil_domain::values::Region;
 
-use crate::keyring::{Keyring, Purpose};
+use crate::keyring::{Keyring, MacKeys, Purpose};
 
 /// The subject of the meters that all share.
 pub(super) const SERVICE: &str = "service";
 
 /// Names subjects.
 #[derive(Clone, Debug)]
-pub(super) struct Subjects(hmac::Key);
+pub(super) struct Subjects(MacKeys);
 
 impl Subjects {
-    /// Under a key derived from the active lookup key.
+    /// Under the active limit key. Where another becomes active, addresses and prefixes are counted anew.
     pub(super) fn new(keyring: &Keyring) -> Self {
-        let key = keyring.active(Purpose::Lookup).derive(&[b"limits"]);
-        Self(hmac::Key::new(hmac::HMAC_SHA256, &*key))
+        Self(MacKeys::new(keyring, Purpose::Limit, b"limits"))
+    }
+
+    /// Goes on with another keyring's keys, here and in every clone.
+    pub(super) fn use_keyring(&self, keyring: &Keyring) {
+        self.0.use_keyring(keyring);
     }
 
     /// An address: an IPv4 address, or the /64 that an IPv6 address lies in, since one customer has all of it.
@@ -37,7 +41,7 @@ impl Subjects {
     }
 
     fn hash(&self, kind: &[u8], value: &[u8]) -> String {
-        let hash = hmac::sign(&self.0, &[kind, value].concat());
+        let hash = hmac::sign(self.0.load().active().key(), &[kind, value].concat());
         URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
     }
 }

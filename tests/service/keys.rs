@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use counterfoil::clock::Clock as _;
 use counterfoil::keyring::{Keyring, Purpose};
-use serde_json::Value;
+use counterfoil::session_links::{PATH, SessionLinks};
+use counterfoil_domain::values::{Role, SessionId};
+use reqwest::Method;
+use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Node, SignedIn, TestDatabase};
+use crate::support::{Answer, Api, Authenticator, Node, SignedIn, TestApp, TestDatabase};
 
 const CLIENTS: usize = 2;
 
@@ -94,7 +98,7 @@ impl Drop for Installation {
 
 /// The value of a metric, as it is printed.
 async fn metric(api: &Api, name: &str) -> Option<String> {
-    let metrics = Api::send(api.request(reqwest::Method::GET, "/metrics")).await.text;
+    let metrics = Api::send(api.request(Method::GET, "/metrics")).await.text;
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map(str::to_owned)
 }
@@ -217,6 +221,13 @@ async fn no_request_fails_while_every_key_is_replaced_on_two_nodes_and_then_noth
                 }
                 // On a node that has not unwrapped the account's keys before.
                 Purpose::Personal => drop(installation.start().api.profile(&old.access).await.ok()),
+                // Those have a test of their own.
+                Purpose::SecondFactor
+                | Purpose::RecoveryCode
+                | Purpose::Link
+                | Purpose::Cursor
+                | Purpose::Limit
+                | Purpose::Client => drop(node.api.profile(&old.access).await.ok()),
                 Purpose::Lookup => unreachable!("it is not rotated"),
             }
             succeeded(node.api.profile(&new.access).await);
@@ -231,6 +242,63 @@ async fn no_request_fails_while_every_key_is_replaced_on_two_nodes_and_then_noth
         requests += client.await.expect("no request fails");
     }
     assert!(requests > 500, "only {requests} requests: the load was no load");
+}
+
+#[tokio::test]
+async fn what_people_hold_outlives_the_replacement_of_its_key_and_ends_with_that_key() {
+    let app = TestApp::with(&[("sessions.binding", "device_and_ip"), ("limits.shared", "on")]).await;
+    let device = app.api.sign_in("+989121234567").await;
+    app.give_roles(&device, [Role::Admin]).await;
+    let (authenticator, recovery) = Authenticator::enrol(&app.api, &device, app.clock.now()).await;
+    let bound = app.api.sign_in("+989121234568").await;
+    let devices = app.api.get("/accounts/devices/", &bound.access).await.ok();
+    let session = SessionId(devices[0]["id"].as_str().unwrap().parse().unwrap());
+    let link = SessionLinks::new(&app.keyring, None).token(bound.account(), session);
+    let opened = async || Api::send(app.api.request(Method::GET, &format!("{PATH}/{link}"))).await;
+    let page = app.api.get("/admin/accounts/?limit=1", &device.access).await.ok();
+    let next = format!("/admin/accounts/?limit=1&cursor={}", page["next"].as_str().unwrap());
+    let verify = async |code: &str| {
+        app.api.post_as(&device, "/accounts/second-factor/verify/", json!({"code": code})).await
+    };
+
+    let mut keyring = app.keyring.clone();
+    let later = [
+        Purpose::SecondFactor,
+        Purpose::RecoveryCode,
+        Purpose::Link,
+        Purpose::Cursor,
+        Purpose::Limit,
+        Purpose::Client,
+    ];
+    let former = later.map(|purpose| keyring.active(purpose).id.clone());
+    let mut refresh = bound.refresh.clone();
+    for (step, recovery_code) in recovery.iter().enumerate().take(2) {
+        for purpose in later {
+            keyring.rotate(purpose, None).unwrap();
+        }
+        app.state.use_keyring(&keyring);
+        app.wait(60);
+        verify(&authenticator.code(app.clock.now())).await.ok();
+        verify(recovery_code).await.ok();
+        assert_eq!(opened().await.status, 200);
+        app.api.get(&next, &device.access).await.ok();
+        let tokens = app.api.refresh(&refresh).await.ok();
+        tokens["refresh_token"].as_str().unwrap().clone_into(&mut refresh);
+        app.api.sign_in(&format!("+98913000000{step}")).await;
+    }
+    let history = app.journal().history(bound.account()).await.unwrap();
+    let changed = history.iter().filter(|(_, event)| event.name() == "ClientChanged").count();
+    assert_eq!(changed, 0, "the client is the same under whichever key");
+
+    for (purpose, former) in later.into_iter().zip(&former) {
+        keyring.retire(purpose, former.as_str()).unwrap();
+    }
+    app.state.use_keyring(&keyring);
+    app.wait(60);
+    app.api.get(&next, &device.access).await.refuses_fields(&["cursor"]);
+    verify(&authenticator.code(app.clock.now())).await.is_problem(400, "invalid_code");
+    verify(&recovery[2]).await.is_problem(400, "invalid_code");
+    assert_eq!(opened().await.status, 404);
 }
 
 #[tokio::test]
@@ -290,6 +358,29 @@ fn a_command_that_fails_is_named_and_what_it_printed_is_not() {
     assert!(error_of("cat no-such-file").contains("keyring.command: cat: exit status: 1"));
     let error = error_of("echo {\"version\":\"5ECRE7\"}");
     assert!(error.contains("line 1") && !error.contains("5ECRE7"), "{error}");
+}
+
+#[test]
+fn a_keyring_from_before_a_purpose_is_refused_with_what_to_run() {
+    let installation = Installation::new("former");
+    let file = installation.folder.join(FILE);
+    let mut document: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    document["keys"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|key| key["purpose"] != "link" && key["purpose"] != "limit");
+    std::fs::write(&file, document.to_string()).unwrap();
+    let environment = [("DATABASE_URL", &*installation.database.url.0), ("COUNTERFOIL_KEYRING", FILE)];
+    let mut serve = Node::command(&installation.folder, &environment);
+    let output = serve.arg("serve").env("COUNTERFOIL_PROFILE", "development").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("no key for link, limit") && error.contains("keys rotate FILE"), "{error}");
+    assert!(!installation.run(&["list", FILE]).contains("link"));
+    for purpose in ["link", "limit"] {
+        assert!(installation.run(&["rotate", FILE, purpose]).contains("first of its purpose"));
+    }
+    installation.start();
 }
 
 #[test]

@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 use super::commands::UserAccountCommand;
 use super::{Policy, Refusal, Session, UserAccount, UserAccountEvent};
 use crate::values::{
-    AddressMark, AuthenticatorId, ChallengeNonce, Client, ClientMark, Identifier, OtpCode, RecoveryBatchId,
-    RecoveryCode, SessionId, TimeStep,
+    AddressMark, AuthenticatorId, ChallengeNonce, Client, ClientChange, ClientMark, Identifier, OtpCode,
+    RecoveryBatchId, RecoveryCode, SessionId, TimeStep,
 };
 
 /// What a code lets its bearer do. A code for one purpose is no code for another.
@@ -81,13 +81,48 @@ pub trait ClientMarker: Send + Sync {
     /// The mark of a client of that session. That of the same client of another session is another.
     fn mark(&self, session: SessionId, client: &Client) -> ClientMark;
 
+    /// The marks of the same client that were made while another key was in use and can still be made, because the key is
+    /// being replaced. Usually none.
+    fn former_marks(&self, _: SessionId, _: &Client) -> Vec<ClientMark> {
+        Vec::new()
+    }
+
+    /// The mark of a client, to be compared with an earlier one of that session: made with the key under which the two have
+    /// most in common.
+    fn mark_beside(&self, earlier: ClientMark, session: SessionId, client: &Client) -> ClientMark {
+        let mark = self.mark(session, client);
+        if mark == earlier {
+            return mark;
+        }
+        let alike = |mark: &ClientMark| match mark.change_from(earlier) {
+            None => 3,
+            Some(ClientChange::Network) => 2,
+            Some(ClientChange::Device) => 1,
+            Some(ClientChange::DeviceAndNetwork) => 0,
+        };
+        let former = self.former_marks(session, client).into_iter().max_by_key(alike);
+        former.filter(|former| alike(former) > alike(&mark)).unwrap_or(mark)
+    }
+
     /// Whether a client is on the device that a session was last used from, whatever its network. Not where that was not kept.
     fn is_on_device_of(&self, session: &Session, client: &Client) -> bool {
-        session.mark.is_some_and(|mark| mark.device == self.mark(session.id, client).device)
+        session.mark.is_some_and(|mark| mark.device == self.mark_beside(mark, session.id, client).device)
     }
 
     /// The mark of its address, whose network is marked already.
     fn address(&self, session: SessionId, client: &Client, network: u16) -> AddressMark;
+
+    /// The same, to be compared with an earlier one of that session: the earlier one where a former key makes it of the same
+    /// address.
+    fn address_beside(
+        &self,
+        _earlier: AddressMark,
+        session: SessionId,
+        client: &Client,
+        network: u16,
+    ) -> AddressMark {
+        self.address(session, client, network)
+    }
 }
 
 /// Tells whether codes of a second factor are right, without the domain ever holding the key they are derived with.

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::events::{CodeRefused, CodeRejected, Fact, UserAccountEvent};
 use super::second_factor::{Offer, SecondFactor};
 use super::wrong_codes::WrongCodes;
-use crate::user_account::{Asker, Purpose};
+use crate::user_account::{Asker, ClientMarker, Purpose};
 use crate::values::{
-    AddressMark, ChallengeNonce, Channel, ClientChange, ClientMark, Generation, LanguageTag, Role, SessionId,
+    AddressMark, ChallengeNonce, Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role,
+    SessionId,
 };
 
 /// An account.
@@ -330,12 +331,15 @@ impl UserAccount {
     /// session.
     pub fn unfamiliar(
         &self,
-        mark: impl FnOnce(SessionId) -> ClientMark,
+        clients: &dyn ClientMarker,
+        client: &Client,
     ) -> Option<(ClientMark, Option<ClientChange>)> {
         let Some(Member { first_session: Some(first), seen, .. }) = self.member() else { return None };
-        let mark = mark(*first);
-        let device = seen.iter().any(|seen| seen.device == mark.device);
-        let network = seen.iter().any(|seen| seen.network == mark.network);
+        let mark = clients.mark(*first, client);
+        let mut marks = clients.former_marks(*first, client);
+        marks.push(mark);
+        let device = seen.iter().any(|seen| marks.iter().any(|mark| seen.device == mark.device));
+        let network = seen.iter().any(|seen| marks.iter().any(|mark| seen.network == mark.network));
         let unfamiliar = match (device, network) {
             (true, true) => None,
             (false, true) => Some(ClientChange::Device),

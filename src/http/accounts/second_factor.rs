@@ -89,11 +89,12 @@ pub async fn post(
     caller: Caller,
     peer: Peer,
 ) -> Result<Sent<Json<Offered>>, Problem> {
-    let offered = state.accounts.offer_second_factor(caller.token, peer.into()).await;
-    let authenticator = offered.map_err(|error| state.problem(&error))?;
+    let authenticator = state.second_factors.new_authenticator(state.clock.now());
+    let offered = state.accounts.offer_second_factor(caller.token, authenticator, peer.into()).await;
+    offered.map_err(|error| state.problem(&error))?;
     let profile = state.profile(caller.token.account).await?.ok_or(Problem::InvalidAccessToken)?;
     let name = profile.email.or(profile.phone_number).ok_or(Problem::Internal)?;
-    let enrolment = state.second_factors.enrolment(authenticator, &name);
+    let enrolment = state.second_factors.enrolment(authenticator, &name).ok_or(Problem::Internal)?;
     let (secret, uri, qr_code) = (enrolment.secret, enrolment.uri, enrolment.qr_code);
     Ok(answer::json(Offered { secret, uri, qr_code }))
 }
@@ -112,8 +113,10 @@ pub async fn confirm(
     peer: Peer,
     Body(Confirmation { code }): Body<Confirmation>,
 ) -> Result<Sent<Json<RecoveryCodes>>, Problem> {
-    let enrolled = state.accounts.enrol_second_factor(caller.token, code, peer.into()).await;
-    Ok(recovery_codes(&state, enrolled.map_err(|error| state.problem(&error))?))
+    let batch = state.second_factors.new_recovery_batch(state.clock.now());
+    let enrolled = state.accounts.enrol_second_factor(caller.token, code, batch, peer.into()).await;
+    enrolled.map_err(|error| state.problem(&error))?;
+    recovery_codes(&state, batch)
 }
 
 pub const VERIFY: Told = Told {
@@ -150,8 +153,10 @@ pub async fn renew(
     caller: Caller,
     peer: Peer,
 ) -> Result<Sent<Json<RecoveryCodes>>, Problem> {
-    let renewed = state.accounts.renew_recovery_codes(caller.token, peer.into()).await;
-    Ok(recovery_codes(&state, renewed.map_err(|error| state.problem(&error))?))
+    let batch = state.second_factors.new_recovery_batch(state.clock.now());
+    let renewed = state.accounts.renew_recovery_codes(caller.token, batch, peer.into()).await;
+    renewed.map_err(|error| state.problem(&error))?;
+    recovery_codes(&state, batch)
 }
 
 async fn status(state: &State, token: Token) -> Result<Status, Problem> {
@@ -166,8 +171,8 @@ async fn status(state: &State, token: Token) -> Result<Status, Problem> {
     })
 }
 
-fn recovery_codes(state: &State, batch: RecoveryBatchId) -> Sent<Json<RecoveryCodes>> {
-    let codes = state.second_factors.recovery_codes(batch);
+fn recovery_codes(state: &State, batch: RecoveryBatchId) -> Result<Sent<Json<RecoveryCodes>>, Problem> {
+    let codes = state.second_factors.recovery_codes(batch).ok_or(Problem::Internal)?;
     let recovery_codes = codes.iter().map(RecoveryCode::grouped).collect();
-    answer::json(RecoveryCodes { recovery_codes })
+    Ok(answer::json(RecoveryCodes { recovery_codes }))
 }

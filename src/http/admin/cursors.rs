@@ -3,8 +3,6 @@
 //! `base64url(the first 16 bytes of HMAC-SHA-256(key, list ‖ 0 ‖ position) ‖ position)`. A cursor of one list is none of
 //! another. It gives access to nothing: whoever presents it is asked for his role as ever.
 
-use std::fmt;
-
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,34 +10,33 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::http::Problem;
-use crate::keyring::{Keyring, Purpose};
+use crate::keyring::{Keyring, MacKey, MacKeys, Purpose};
 
 /// How many bytes of the MAC are kept.
 const MAC: usize = 16;
 
 /// Makes cursors and reads them.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Cursors {
-    key: hmac::Key,
-}
-
-impl fmt::Debug for Cursors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cursors").finish_non_exhaustive()
-    }
+    keys: MacKeys,
 }
 
 impl Cursors {
-    /// Under a key that is derived from that of lookups, which stays: a page can be asked for after keys were rotated.
+    /// Cursors under the active cursor key. Those under the other keys of the keyring are read too, so that a list goes on
+    /// while keys are rotated. Which key made a cursor is not in it: its MAC is right under one of them.
     pub fn new(keyring: &Keyring) -> Self {
-        let key = keyring.active(Purpose::Lookup).derive(&[b"cursor"]);
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &*key) }
+        Self { keys: MacKeys::new(keyring, Purpose::Cursor, b"cursor") }
+    }
+
+    /// Goes on with another keyring's keys, here and in every clone.
+    pub fn use_keyring(&self, keyring: &Keyring) {
+        self.keys.use_keyring(keyring);
     }
 
     /// The cursor to a position in that list.
     pub fn write(&self, list: &str, position: &impl Serialize) -> String {
         let position = serde_json::to_vec(position).expect("times, addresses and ids are JSON");
-        URL_SAFE_NO_PAD.encode([&self.mac(list, &position)[..MAC], &position].concat())
+        URL_SAFE_NO_PAD.encode([&mac_of(self.keys.load().active(), list, &position)[..], &position].concat())
     }
 
     /// The position that a cursor of that list says.
@@ -52,21 +49,22 @@ impl Cursors {
 
     fn open<P: DeserializeOwned>(&self, list: &str, cursor: &str) -> Option<P> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let (mac, position) = bytes.split_at_checked(MAC)?;
-        constant_time::verify_slices_are_equal(&self.mac(list, position)[..MAC], mac).ok()?;
-        serde_json::from_slice(position).ok()
+        let (given, position) = bytes.split_at_checked(MAC)?;
+        let is_of = |key| constant_time::verify_slices_are_equal(&mac_of(key, list, position), given).is_ok();
+        self.keys.load().all().any(is_of).then(|| serde_json::from_slice(position).ok())?
     }
+}
 
-    fn mac(&self, list: &str, position: &[u8]) -> Vec<u8> {
-        hmac::sign(&self.key, &[list.as_bytes(), &[0], position].concat()).as_ref().to_vec()
-    }
+fn mac_of(key: &MacKey, list: &str, position: &[u8]) -> [u8; MAC] {
+    let tag = hmac::sign(key.key(), &[list.as_bytes(), &[0], position].concat());
+    std::array::from_fn(|byte| tag.as_ref()[byte])
 }
 
 #[cfg(test)]
 mod tests {
     use super::Cursors;
     use crate::http::Problem;
-    use crate::keyring::Keyring;
+    use crate::keyring::{Keyring, Purpose};
 
     #[test]
     fn a_cursor_is_read_as_it_was_written_and_no_other_is() {
@@ -83,5 +81,23 @@ mod tests {
             assert_eq!(read(&cursors, "list", str::from_utf8(&other).expect("text")), refused, "{at}");
             assert_eq!(read(&cursors, "list", &cursor[..at]), refused);
         }
+    }
+
+    #[test]
+    fn a_list_goes_on_while_its_key_is_replaced_and_no_longer() {
+        let mut keyring = Keyring::generate();
+        let former = keyring.active(Purpose::Cursor).id.clone();
+        let cursors = Cursors::new(&keyring);
+        let cursor = cursors.write("list", &7);
+        for _ in 0..2 {
+            keyring.rotate(Purpose::Cursor, None).expect("the next step");
+            cursors.use_keyring(&keyring);
+            assert_eq!(cursors.read("list", &cursor), Ok(7));
+        }
+        assert_ne!(cursors.write("list", &7), cursor);
+        keyring.retire(Purpose::Cursor, former.as_str()).expect("retires");
+        cursors.use_keyring(&keyring);
+        let refused = Err(Problem::invalid_field("cursor", "cursor_invalid"));
+        assert_eq!(cursors.read::<u8>("list", &cursor), refused);
     }
 }

@@ -33,14 +33,14 @@ async fn pending_active_and_retiring_keys_are_published_and_nothing_secret() {
         assert_eq!(answer.json()["keys"].as_array().unwrap().len(), [1, 2, 2][keys - 1]);
         assert_eq!(answer.header("cache-control"), Some("public, max-age=60"));
         keyring.rotate(Purpose::SignAccess, None).unwrap();
-        app.state.accounts.use_keyring(&keyring);
+        app.state.use_keyring(&keyring);
     }
 }
 
 #[tokio::test]
 async fn keys_of_hmac_are_not_published() {
     let app = TestApp::start().await;
-    app.state.accounts.use_keyring(&Keyring::signing_access_by(Algorithm::Hs256));
+    app.state.use_keyring(&Keyring::signing_access_by(Algorithm::Hs256));
     assert_eq!(key_set(&app).await.ok(), json!({"keys": []}));
     let device = app.api.sign_in("+989121234567").await;
     app.api.profile(&device.access).await.ok();

@@ -32,12 +32,19 @@ impl RefreshToken {
         let at = state.time_of(self.at);
         let session = state.live_session(self.session, at).ok_or(Refusal::SpentToken)?;
         let event = |fact| UserAccountEvent { at, fact, person: None, client: Some(self.client.clone()) };
-        let mark = services.clients.mark(session.id, &self.client);
+        let clients = &services.clients;
+        let mark = match session.mark {
+            Some(earlier) => clients.mark_beside(earlier, session.id, &self.client),
+            None => clients.mark(session.id, &self.client),
+        };
         let rotates = policy.rotation == Rotation::On;
         // A child that has been used has a child of its own, and this generation is then no longer the newest's parent.
         let is_parent = rotates && self.generation.next() == session.generation;
         let fact = if self.generation == session.generation {
-            let address = services.clients.address(session.id, &self.client, mark.network);
+            let address = match session.address {
+                Some(earlier) => clients.address_beside(earlier, session.id, &self.client, mark.network),
+                None => clients.address(session.id, &self.client, mark.network),
+            };
             Fact::TokenRefreshed {
                 session: session.id,
                 generation: if rotates { session.generation.next() } else { session.generation },

@@ -92,7 +92,8 @@ impl VerifyOtp {
         let session = redeemed.session.and_then(|session| state.live_session(session, at));
         let session = session.ok_or(Refusal::InvalidCode)?;
         let is_unused = session.generation == Generation::FIRST && session.last_used_at == redeemed.at;
-        let is_same_client = session.mark == Some(services.clients.mark(session.id, &self.client));
+        let is_same = |mark| services.clients.mark_beside(mark, session.id, &self.client) == mark;
+        let is_same_client = session.mark.is_some_and(is_same);
         let answer_possible_at =
             services.unanswered_until(redeemed.at, at).filter(|_| is_unused && is_same_client);
         let fact = Fact::SignInRepeated {
@@ -126,9 +127,8 @@ impl VerifyOtp {
         let evicted = over_the_limit(state, replaced, at, policy);
         events.extend(evicted.map(|session| session.ended(at, SignOutReason::DeviceLimit, &self.client)));
         let ends_at = at + policy.session_absolute;
-        let mark = |session| services.clients.mark(session, &self.client);
-        let its_mark = mark(self.session);
-        let (seen, unfamiliar) = state.unfamiliar(mark).unzip();
+        let its_mark = services.clients.mark(self.session, &self.client);
+        let (seen, unfamiliar) = state.unfamiliar(&*services.clients, &self.client).unzip();
         let logged_in = Fact::LoggedIn {
             session: self.session,
             channel,
