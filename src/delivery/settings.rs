@@ -117,6 +117,16 @@ impl DeliverySettings {
     }
 }
 
+impl DeliverySettings {
+    /// Whether any identifier of that kind is reached.
+    pub(crate) fn sends_to(&self, channel: Channel) -> bool {
+        match channel {
+            Channel::Phone => self.phone != RawRoute::None || !self.phone_in.is_empty(),
+            Channel::Email => self.email != RawRoute::None,
+        }
+    }
+}
+
 /// What the names of a route are checked against.
 struct Routes<'a> {
     gateways: &'a BTreeMap<String, GatewaySettings>,

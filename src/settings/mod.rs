@@ -13,7 +13,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use chrono::TimeDelta;
 use config::ConfigError;
 use counterfoil_domain::user_account::{InvalidPolicy, Policy};
-use counterfoil_domain::values::{EmailAddress, Identifier, OtpCode, PhoneNumber, Region};
+use counterfoil_domain::values::{Channel, EmailAddress, Identifier, OtpCode, PhoneNumber, Region};
 use counterfoil_projections::revoked_token::LONGEST_ACCESS_LIFETIME;
 use serde::Deserialize;
 use serde::de::IntoDeserializer as _;
@@ -179,6 +179,9 @@ impl Settings {
     }
 }
 
+/// What stands in the list of countries for all of them.
+const ALL_COUNTRIES: &str = "*";
+
 impl Sources {
     /// Checks everything.
     ///
@@ -217,6 +220,9 @@ impl Sources {
             }
             _ => return Err(invalid("limits.shared", "is `on` or `off`")),
         };
+        if !development {
+            require_budgets(&raw.limits, &delivery)?;
+        }
         let limits = limits(raw.limits)?;
         let default_region = region(raw.identifiers.default_region.as_deref())?;
         let may_test = development || raw.identifiers.allow_test_in_production;
@@ -435,6 +441,26 @@ fn proxies(trusted: Option<Words>, header: Option<ForwardedHeader>) -> Result<Pr
     }
 }
 
+/// Refuses settings for people that leave open where messages may go and how many a day: codes to premium numbers abroad
+/// cost money from the first hour on.
+fn require_budgets(raw: &RawLimits, delivery: &DeliverySettings) -> Result<(), SettingsError> {
+    if delivery.sends_to(Channel::Phone) {
+        if raw.countries.is_empty() {
+            let problem = "is missing: name the countries that get text messages, such as [\"IR\", \"DE\"], or [\"*\"] for all";
+            return Err(invalid("limits.countries", problem));
+        }
+        if raw.messages_per_day.is_none() {
+            let problem = "is missing: at most how many text messages may be sent in a day (UTC)? Write a number, such as 5000";
+            return Err(invalid("limits.messages_per_day", problem));
+        }
+    }
+    if delivery.sends_to(Channel::Email) && raw.emails_per_day.is_none() {
+        let problem = "is missing: at most how many e-mail messages may be sent in a day (UTC)? Write a number, such as 50000";
+        return Err(invalid("limits.emails_per_day", problem));
+    }
+    Ok(())
+}
+
 fn limits(raw: RawLimits) -> Result<(LimitPolicy, LimitStore), SettingsError> {
     let positive = |setting, value: u32| {
         // A rate of more than that is finer than the microseconds that it is kept in.
@@ -452,7 +478,14 @@ fn limits(raw: RawLimits) -> Result<(LimitPolicy, LimitStore), SettingsError> {
         _ => return Err(invalid("limits.store", "is `postgres` or `redis`")),
     };
     let mut countries = Vec::new();
-    for code in raw.countries.into_list() {
+    let mut listed = raw.countries.into_list();
+    if listed.iter().any(|code| code == ALL_COUNTRIES) {
+        if listed.len() > 1 {
+            return Err(invalid("limits.countries", "is [\"*\"] for all countries, or the codes of some"));
+        }
+        listed.clear();
+    }
+    for code in listed {
         let unknown =
             || invalid("limits.countries", &format!("{code:?} is not a two-letter code such as IR"));
         countries.push(Region::parse(&code).ok_or_else(unknown)?);

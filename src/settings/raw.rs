@@ -58,6 +58,14 @@ pub(crate) enum Words {
 }
 
 impl Words {
+    /// Whether there is no word.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::List(words) => words.is_empty(),
+            Self::Text(text) => text.trim().is_empty(),
+        }
+    }
+
     /// The words of a list, which a text separates by commas or white space.
     pub fn into_list(self) -> Vec<String> {
         self.split_at(|c| c == ',' || c.is_whitespace())

@@ -14,8 +14,9 @@ const PRODUCTION: [(&str, &str); 3] = [
     ("COUNTERFOIL_KEYRING", "keyring.json"),
 ];
 
-/// A gateway for people.
-const MAIL: [(&str, &str); 4] = [
+/// A gateway for people, and its daily budget.
+const MAIL: [(&str, &str); 5] = [
+    ("COUNTERFOIL__LIMITS__EMAILS_PER_DAY", "5000"),
     ("COUNTERFOIL__DELIVERY__EMAIL", "mail"),
     ("COUNTERFOIL__GATEWAYS__MAIL__KIND", "smtp"),
     ("COUNTERFOIL__GATEWAYS__MAIL__SERVER", "smtp.example:465"),
@@ -402,6 +403,51 @@ fn echo_and_limits_off_are_refused_outside_development() {
         assert!(error.contains(named), "{error}");
     }
     read(&[&PRODUCTION[..], &MAIL[..]].concat()).expect("one channel will do");
+}
+
+#[test]
+fn production_refuses_to_start_without_a_country_list_and_daily_budgets() {
+    const TEXTS: [(&str, &str); 5] = [
+        ("COUNTERFOIL__DELIVERY__PHONE", "sms"),
+        ("COUNTERFOIL__GATEWAYS__SMS__KIND", "twilio"),
+        ("COUNTERFOIL__GATEWAYS__SMS__ACCOUNT_SID", "AC1"),
+        ("COUNTERFOIL__GATEWAYS__SMS__AUTH_TOKEN", "secret"),
+        ("COUNTERFOIL__GATEWAYS__SMS__FROM", "+15005550006"),
+    ];
+    let production = [&PRODUCTION[..], &TEXTS[..], &MAIL[..]].concat();
+    let given = [
+        ("COUNTERFOIL__LIMITS__COUNTRIES", "IR"),
+        ("COUNTERFOIL__LIMITS__MESSAGES_PER_DAY", "5000"),
+        ("COUNTERFOIL__LIMITS__EMAILS_PER_DAY", "5000"),
+    ];
+    let with = |given: &[(&str, &str)]| {
+        let without_budgets = production.iter().filter(|(name, _)| !name.contains("LIMITS"));
+        read(&[&without_budgets.copied().collect::<Vec<_>>(), given].concat())
+    };
+    with(&given).expect("all are given");
+    for (missing, setting, says) in [
+        (0, "limits.countries: is missing", "[\"*\"] for all"),
+        (1, "limits.messages_per_day: is missing", "Write a number"),
+        (2, "limits.emails_per_day: is missing", "Write a number"),
+    ] {
+        let others: Vec<_> = (0..given.len()).filter(|n| *n != missing).map(|n| given[n]).collect();
+        let error = with(&others).expect_err(setting).to_string();
+        assert!(error.starts_with(setting) && error.contains(says), "{error}");
+    }
+
+    for all in ["*", "[\"*\"]"] {
+        let everywhere = with(&[&[("COUNTERFOIL__LIMITS__COUNTRIES", all)], &given[1..]].concat());
+        let (policy, _) = everywhere.expect(all).limits.expect("limits are on");
+        assert!(policy.countries.is_empty(), "all countries are a choice that can be made");
+    }
+    for unclear in ["*,IR", "[]", ""] {
+        let error = with(&[&[("COUNTERFOIL__LIMITS__COUNTRIES", unclear)], &given[1..]].concat());
+        let error = error.expect_err(unclear).to_string();
+        assert!(error.starts_with("limits.countries: "), "{error}");
+    }
+    // Where nothing goes to phone numbers, there is nothing to say about countries.
+    read(&[&PRODUCTION[..], &MAIL[..]].concat()).expect("e-mail alone needs its own budget alone");
+    read(&[]).expect("development needs neither");
 }
 
 #[test]

@@ -291,7 +291,7 @@ async fn a_database_that_dies_is_started_again() {
 }
 
 #[test]
-fn without_keys_or_a_database_production_says_what_is_missing() {
+fn without_keys_a_database_or_budgets_production_says_what_is_missing() {
     let folder = Folder::new("production");
     let refused = |environment: &[(&str, &str)]| {
         let output = Node::command(&folder.0, environment).arg("serve").output().unwrap();
@@ -302,7 +302,16 @@ fn without_keys_or_a_database_production_says_what_is_missing() {
     assert!(refused(&[production]).contains("database.url"));
     let database = ("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none");
     assert!(refused(&[production, database]).contains("keyring.file"));
-    assert!(refused(&[production, database, ("COUNTERFOIL_KEYRING", "k")]).contains("delivery.phone"));
+    let keyring = ("COUNTERFOIL_KEYRING", "k");
+    assert!(refused(&[production, database, keyring]).contains("delivery.phone"));
+    let gateway = [
+        ("COUNTERFOIL__DELIVERY__PHONE", "own"),
+        ("COUNTERFOIL__GATEWAYS__OWN__KIND", "kavenegar"),
+        ("COUNTERFOIL__GATEWAYS__OWN__API_KEY", "secret"),
+    ];
+    let limited = ("COUNTERFOIL__LIMITS__SHARED", "on");
+    let unlimited = refused(&[&[production, database, keyring, limited], &gateway[..]].concat());
+    assert!(unlimited.contains("limits.countries: is missing"), "{unlimited}");
     assert!(refused(&[("COUNTERFOIL_LISTEN", "0.0.0.0:0")]).contains("server.listen"));
     assert!(!Path::new(&folder.0).join(".counterfoil").exists(), "a refusal makes nothing");
 }
