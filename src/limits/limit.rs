@@ -10,8 +10,12 @@ use super::policy::{LimitPolicy, Rate};
 pub enum Limit {
     /// Codes asked for from an address.
     CodesPerAddress,
+    /// Codes asked for from a network: the /48 that an IPv6 address lies in.
+    CodesPerNetwork,
     /// Codes tried from an address.
     TriesPerAddress,
+    /// Codes tried from such a network.
+    TriesPerNetwork,
     /// The same while the whole service is being guessed at.
     SlowTriesPerAddress,
     /// Codes sent to the numbers of a prefix.
@@ -24,8 +28,14 @@ pub enum Limit {
     RedeemedPerPrefix,
     /// Text messages to a country.
     MessagesPerCountry,
-    /// Codes of the whole service.
+    /// Codes sent to a country within a minute.
+    CodesPerCountry,
+    /// Codes sent to a country within an hour.
+    HourlyCodesPerCountry,
+    /// Codes of the whole service within a minute.
     Codes,
+    /// Codes of the whole service within an hour.
+    HourlyCodes,
     /// Text messages of the whole service.
     Messages,
     /// What they cost.
@@ -43,16 +53,21 @@ pub(super) const UNLIMITED: i64 = i64::MAX;
 
 impl Limit {
     /// Every limit.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::CodesPerAddress,
+        Self::CodesPerNetwork,
         Self::TriesPerAddress,
+        Self::TriesPerNetwork,
         Self::SlowTriesPerAddress,
         Self::CodesPerPrefix,
         Self::StoppedPrefix,
         Self::SentPerPrefix,
         Self::RedeemedPerPrefix,
+        Self::CodesPerCountry,
+        Self::HourlyCodesPerCountry,
         Self::MessagesPerCountry,
         Self::Codes,
+        Self::HourlyCodes,
         Self::Messages,
         Self::Money,
         Self::Emails,
@@ -64,14 +79,19 @@ impl Limit {
     pub(super) fn place(self) -> &'static str {
         match self {
             Self::CodesPerAddress => "1/codes_per_address",
+            Self::CodesPerNetwork => "1/codes_per_network",
             Self::TriesPerAddress => "1/tries_per_address",
+            Self::TriesPerNetwork => "1/tries_per_network",
             Self::SlowTriesPerAddress => "1/slow_tries_per_address",
             Self::CodesPerPrefix => "2/codes_per_prefix",
             Self::StoppedPrefix => "2/stopped_prefix",
             Self::SentPerPrefix => "2/sent_per_prefix",
             Self::RedeemedPerPrefix => "2/redeemed_per_prefix",
+            Self::CodesPerCountry => "3/codes_per_country",
+            Self::HourlyCodesPerCountry => "3/hourly_codes_per_country",
             Self::MessagesPerCountry => "3/messages_per_country",
             Self::Codes => "4/codes",
+            Self::HourlyCodes => "4/hourly_codes",
             Self::Messages => "4/messages",
             Self::Money => "4/money",
             Self::Emails => "4/emails",
@@ -85,20 +105,50 @@ impl Limit {
         &self.place()[2..]
     }
 
+    /// Whether an alarm is raised when it is reached: the limits that many callers have to reach together.
+    pub(super) fn raises_alarm(self) -> bool {
+        match self {
+            Self::CodesPerCountry
+            | Self::HourlyCodesPerCountry
+            | Self::MessagesPerCountry
+            | Self::Codes
+            | Self::HourlyCodes
+            | Self::Messages
+            | Self::Money
+            | Self::Emails => true,
+            Self::CodesPerAddress
+            | Self::CodesPerNetwork
+            | Self::TriesPerAddress
+            | Self::TriesPerNetwork
+            | Self::SlowTriesPerAddress
+            | Self::CodesPerPrefix
+            | Self::StoppedPrefix
+            | Self::SentPerPrefix
+            | Self::RedeemedPerPrefix
+            | Self::WrongCodes
+            | Self::Alarm => false,
+        }
+    }
+
     /// Its rule, and the most that a meter of that subject may come to; none where no such limit is set.
     pub(super) fn rule(self, policy: &LimitPolicy, subject: &str) -> Option<(Rule, i64)> {
         let rate =
             |Rate { burst, per_minute }| (Rule::rate(MINUTE / i64::from(per_minute)), i64::from(burst));
         Some(match self {
             Self::CodesPerAddress => rate(policy.codes_per_address),
+            Self::CodesPerNetwork => rate(policy.codes_per_network),
             Self::TriesPerAddress => rate(policy.tries_per_address),
+            Self::TriesPerNetwork => rate(policy.tries_per_network),
             Self::SlowTriesPerAddress => (Rule::rate(MINUTE), 1),
             Self::CodesPerPrefix => (Rule::window(HOUR), policy.codes_per_prefix.into()),
             // Stopping is itself a limit: one an hour, so that whoever stops first is the one who says so.
             Self::StoppedPrefix | Self::Alarm => (Rule::rate(HOUR), 1),
             Self::SentPerPrefix | Self::RedeemedPerPrefix => (Rule { every: HOUR, slots: 25 }, UNLIMITED),
             Self::MessagesPerCountry => (Rule::DAILY, i64::from(*policy.messages_per_country.get(subject)?)),
-            Self::Codes => (Rule::window(MINUTE), policy.codes_per_minute?.into()),
+            Self::CodesPerCountry => (Rule::window(MINUTE), policy.country_codes_per_minute.into()),
+            Self::HourlyCodesPerCountry => (Rule::window(HOUR), policy.country_codes_per_hour.into()),
+            Self::Codes => (Rule::window(MINUTE), policy.codes_per_minute.into()),
+            Self::HourlyCodes => (Rule::window(HOUR), policy.codes_per_hour.into()),
             Self::Messages => (Rule::DAILY, policy.messages_per_day?.into()),
             Self::Money => {
                 (Rule::DAILY, i64::try_from(policy.money_per_day?.millionths()).unwrap_or(UNLIMITED))

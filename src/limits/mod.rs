@@ -205,7 +205,8 @@ impl Limits {
         let asked_at = inner.now();
         let limits = inner.code(identifier)?;
         let address = (Limit::CodesPerAddress, inner.subjects.address(ip), 1);
-        inner.count([&address].into_iter().chain(&limits)).await?;
+        let network = inner.subjects.network(ip).map(|network| (Limit::CodesPerNetwork, network, 1));
+        inner.count([&address].into_iter().chain(&network).chain(&limits)).await?;
         Ok(CountedCode(Some((inner.clone(), limits, asked_at))))
     }
 
@@ -217,6 +218,7 @@ impl Limits {
         let Some(inner) = &self.0 else { return Ok(()) };
         let address = inner.subjects.address(ip);
         let mut limits = vec![(Limit::TriesPerAddress, address.clone(), 1)];
+        limits.extend(inner.subjects.network(ip).map(|network| (Limit::TriesPerNetwork, network, 1)));
         if inner.now() < inner.seen.guessing_slowed_until.load(Ordering::Relaxed) {
             limits.insert(0, (Limit::SlowTriesPerAddress, address, 1));
         }
@@ -305,13 +307,18 @@ impl Inner {
                 vec![
                     (Limit::StoppedPrefix, prefix.clone(), 0),
                     (Limit::CodesPerPrefix, prefix, 1),
+                    (Limit::CodesPerCountry, country.clone(), 1),
+                    (Limit::HourlyCodesPerCountry, country.clone(), 1),
                     (Limit::MessagesPerCountry, country, 1),
                     service(Limit::Messages, 1),
                     service(Limit::Money, price),
                     service(Limit::Codes, 1),
+                    service(Limit::HourlyCodes, 1),
                 ]
             }
-            Identifier::Email(_) => vec![service(Limit::Emails, 1), service(Limit::Codes, 1)],
+            Identifier::Email(_) => {
+                vec![service(Limit::Emails, 1), service(Limit::Codes, 1), service(Limit::HourlyCodes, 1)]
+            }
         })
     }
 
@@ -334,8 +341,7 @@ impl Inner {
             Counted::Refused { entry, wait } => {
                 let (limit, subject, _) = limits[entry];
                 metrics::counter!("counterfoil_limits_refused_total", "limit" => limit.name()).increment(1);
-                if matches!(limit, Limit::MessagesPerCountry | Limit::Messages | Limit::Money | Limit::Emails)
-                {
+                if limit.raises_alarm() {
                     let (inner, name, subject) = (self.clone(), limit.name(), subject.clone());
                     // The caller does not wait for it.
                     tokio::spawn(async move { inner.raise(name, &subject).await });

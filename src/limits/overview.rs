@@ -72,13 +72,18 @@ impl Limits {
         })
     }
 
-    /// Lifts the limits of an address, as far as it has used them; how many meters that were.
+    /// Lifts the limits of an address and of the /48 that an IPv6 address lies in, as far as they have used them; how many
+    /// meters that were.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn lift_address(&self, ip: IpAddr) -> Result<usize, Unanswered> {
         let Some(inner) = &self.0 else { return Ok(0) };
-        inner.lift(&inner.subjects.address(ip)).await
+        let of_network = match inner.subjects.network(ip) {
+            Some(network) => inner.lift(&network).await?,
+            None => 0,
+        };
+        Ok(inner.lift(&inner.subjects.address(ip)).await? + of_network)
     }
 
     /// Lifts the limits of a prefix, such as `+98912123`.

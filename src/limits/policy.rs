@@ -21,14 +21,24 @@ pub struct LimitPolicy {
     pub codes_per_address: Rate,
     /// Codes tried from one address.
     pub tries_per_address: Rate,
+    /// Codes asked for from one /48 of IPv6.
+    pub codes_per_network: Rate,
+    /// Codes tried from one /48 of IPv6.
+    pub tries_per_network: Rate,
     /// Codes sent to the numbers of one prefix, in an hour.
     pub codes_per_prefix: u32,
     /// Where text messages are sent to; everywhere when empty.
     pub countries: Vec<Region>,
     /// Text messages to a country in a day (UTC), by its ISO 3166-1 alpha-2 code.
     pub messages_per_country: BTreeMap<String, u32>,
+    /// Codes sent to one country, in a minute.
+    pub country_codes_per_minute: u32,
+    /// Codes sent to one country, in an hour.
+    pub country_codes_per_hour: u32,
     /// Codes of the whole service, in a minute.
-    pub codes_per_minute: Option<u32>,
+    pub codes_per_minute: u32,
+    /// Codes of the whole service, in an hour.
+    pub codes_per_hour: u32,
     /// Text messages of the whole service, in a day (UTC).
     pub messages_per_day: Option<u32>,
     /// What they may cost in a day (UTC).

@@ -35,6 +35,15 @@ impl Subjects {
         }
     }
 
+    /// The /48 that an IPv6 address lies in, above the /64: what a provider gives one site, which is many networks /64
+    /// (RFC 6177). None for an IPv4 address.
+    pub(super) fn network(&self, ip: IpAddr) -> Option<String> {
+        match ip.to_canonical() {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(ip) => Some(self.hash(b"net6 ", &ip.octets()[..6])),
+        }
+    }
+
     /// The hash of a prefix, such as `+98912123`.
     pub(super) fn prefix(&self, prefix: &str) -> String {
         self.hash(b"prefix ", prefix.as_bytes())

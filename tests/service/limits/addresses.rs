@@ -96,6 +96,35 @@ async fn two_thousand_addresses_of_one_64_are_one() {
 }
 
 #[tokio::test]
+async fn sixty_networks_64_of_one_48_are_stopped_and_the_48_beside_it_is_served() {
+    on_both_stores(&[], async |[app, beside]| {
+        let network = |n: usize| format!("2001:db8:1:{:x}::1", n % 60);
+        let answers = together((0..300).map(|n: usize| {
+            let api = [&app.api, &beside.api][n % 2].clone();
+            async move { login_from(&api, &network(n), &number(n, 1)).await }
+        }))
+        .await;
+        assert_eq!((count(&answers, 200), count(&answers, 429)), (25, 275));
+        assert_eq!(login_from(&app.api, "2001:db8:2::1", &number(400, 1)).await.status, 200);
+        app.wait(60);
+        let answers = together((0..60).map(|n| {
+            let api = app.api.clone();
+            async move { login_from(&api, &network(n), &number(500 + n, 1)).await }
+        }))
+        .await;
+        assert_eq!((count(&answers, 200), count(&answers, 429)), (5, 55));
+
+        let tries = together((0..240).map(|n: usize| {
+            let api = [&app.api, &beside.api][n % 2].clone();
+            async move { verify_from(&api, &network(n), &number(1_000 + n, 1), "000000").await }
+        }))
+        .await;
+        assert_eq!((count(&tries, 400), count(&tries, 429)), (100, 140));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn many_logins_and_resends_of_one_number_at_once_send_one_message() {
     on_both_stores(&[("limits.codes_burst", "200")], async |[app, beside]| {
         let phone = number(1, 1);

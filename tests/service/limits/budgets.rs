@@ -45,6 +45,46 @@ async fn a_country_has_a_budget_of_its_own() {
 }
 
 #[tokio::test]
+async fn codes_over_many_prefixes_from_many_addresses_are_stopped_with_an_alarm() {
+    on_both_stores(&[], async |[app, beside]| {
+        // Each of 30 prefixes gets 19 codes and each of 114 addresses asks for five: no narrow limit is reached.
+        let answers = together((0..570).map(|n: usize| {
+            let api = [&app.api, &beside.api][n % 2].clone();
+            async move { login_from(&api, &address(n % 114), &number(n % 30, n / 30)).await }
+        }))
+        .await;
+        assert_eq!((count(&answers, 200), count(&answers, 429)), (100, 470));
+        assert_eq!(app.database.value::<i64>("SELECT count(*) FROM outbox").await, 100);
+        let alarms = "SELECT count(*) FROM alarms WHERE alarm = 'codes_per_country' AND subject = 'IR'";
+        comes_to(app, alarms, 1).await;
+        assert_eq!(
+            login_from(&app.api, "192.0.2.1", &german(1)).await.status,
+            200,
+            "another country is served"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_country_and_the_service_have_a_rate_an_hour_each() {
+    let settings = [("limits.country_codes_per_hour", "30"), ("limits.service_codes_per_hour", "40")];
+    on_both_stores(&settings, async |nodes| {
+        assert_eq!(swarm(nodes, (0..35).map(|n| number(n, 1))).await, [30, 5]);
+        nodes[0].wait(65);
+        assert_eq!(swarm(nodes, (50..55).map(|n| number(n, 1))).await, [0, 5]);
+        assert_eq!(swarm(nodes, (0..15).map(|n| german(n * 10_000))).await, [10, 5]);
+        for alarm in ["hourly_codes_per_country", "hourly_codes"] {
+            let alarms = format!("SELECT count(*) FROM alarms WHERE alarm = '{alarm}'");
+            comes_to(nodes[0], &alarms, 1).await;
+        }
+        nodes[0].wait(3_900);
+        assert_eq!(swarm(nodes, (100..135).map(|n| number(n, 1))).await, [30, 5]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn messages_go_only_to_the_countries_on_the_list() {
     on_both_stores(&[("limits.countries", "DE AT")], async |[app, _]| {
         login_from(&app.api, "192.0.2.1", &german(1)).await.ok();
