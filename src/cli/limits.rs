@@ -155,7 +155,7 @@ impl Subject {
         Ok(match self {
             Self::Address(ip) => limits.lift_address(*ip).await?,
             Self::Identifier(Identifier::Phone(number)) => limits.lift_prefix(number.prefix()).await?,
-            Self::Identifier(Identifier::Email(_)) => 0,
+            Self::Identifier(Identifier::Email(address)) => limits.lift_mail(address).await?,
             Self::Prefix(prefix) => limits.lift_prefix(prefix).await?,
             Self::Country(region) => limits.lift_country(&region.to_string()).await?,
             Self::Service => limits.lift_service().await?,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::meter::{HOUR, MINUTE, Rule};
+use super::meter::{DAY, HOUR, MINUTE, Rule};
 use super::policy::{LimitPolicy, Rate};
 
 /// A limit, and the meters that belong to it.
@@ -20,6 +20,10 @@ pub enum Limit {
     SlowTriesPerAddress,
     /// Codes sent to the numbers of a prefix.
     CodesPerPrefix,
+    /// Codes sent to a mailbox, at whichever of its sub-addresses.
+    CodesPerMailbox,
+    /// Codes sent to the addresses of a mail domain that is no provider's.
+    CodesPerMailDomain,
     /// Prefixes that are stopped, because nobody there redeems codes.
     StoppedPrefix,
     /// Codes sent to a prefix within a day.
@@ -53,13 +57,15 @@ pub(super) const UNLIMITED: i64 = i64::MAX;
 
 impl Limit {
     /// Every limit.
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::CodesPerAddress,
         Self::CodesPerNetwork,
         Self::TriesPerAddress,
         Self::TriesPerNetwork,
         Self::SlowTriesPerAddress,
         Self::CodesPerPrefix,
+        Self::CodesPerMailbox,
+        Self::CodesPerMailDomain,
         Self::StoppedPrefix,
         Self::SentPerPrefix,
         Self::RedeemedPerPrefix,
@@ -84,6 +90,8 @@ impl Limit {
             Self::TriesPerNetwork => "1/tries_per_network",
             Self::SlowTriesPerAddress => "1/slow_tries_per_address",
             Self::CodesPerPrefix => "2/codes_per_prefix",
+            Self::CodesPerMailbox => "2/codes_per_mailbox",
+            Self::CodesPerMailDomain => "2/codes_per_mail_domain",
             Self::StoppedPrefix => "2/stopped_prefix",
             Self::SentPerPrefix => "2/sent_per_prefix",
             Self::RedeemedPerPrefix => "2/redeemed_per_prefix",
@@ -105,10 +113,16 @@ impl Limit {
         &self.place()[2..]
     }
 
+    /// Whether its subjects are narrower than a country: addresses, prefixes, mailboxes and mail domains.
+    pub(super) fn is_narrow(self) -> bool {
+        self.place() < "3"
+    }
+
     /// Whether an alarm is raised when it is reached: the limits that many callers have to reach together.
     pub(super) fn raises_alarm(self) -> bool {
         match self {
-            Self::CodesPerCountry
+            Self::CodesPerMailDomain
+            | Self::CodesPerCountry
             | Self::HourlyCodesPerCountry
             | Self::MessagesPerCountry
             | Self::Codes
@@ -122,6 +136,7 @@ impl Limit {
             | Self::TriesPerNetwork
             | Self::SlowTriesPerAddress
             | Self::CodesPerPrefix
+            | Self::CodesPerMailbox
             | Self::StoppedPrefix
             | Self::SentPerPrefix
             | Self::RedeemedPerPrefix
@@ -141,6 +156,8 @@ impl Limit {
             Self::TriesPerNetwork => rate(policy.tries_per_network),
             Self::SlowTriesPerAddress => (Rule::rate(MINUTE), 1),
             Self::CodesPerPrefix => (Rule::window(HOUR), policy.codes_per_prefix.into()),
+            Self::CodesPerMailbox => (Rule::window(DAY), policy.codes_per_mailbox.into()),
+            Self::CodesPerMailDomain => (Rule::window(HOUR), policy.codes_per_mail_domain.into()),
             // Stopping is itself a limit: one an hour, so that whoever stops first is the one who says so.
             Self::StoppedPrefix | Self::Alarm => (Rule::rate(HOUR), 1),
             Self::SentPerPrefix | Self::RedeemedPerPrefix => (Rule { every: HOUR, slots: 25 }, UNLIMITED),

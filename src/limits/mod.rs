@@ -316,8 +316,16 @@ impl Inner {
                     service(Limit::HourlyCodes, 1),
                 ]
             }
-            Identifier::Email(_) => {
-                vec![service(Limit::Emails, 1), service(Limit::Codes, 1), service(Limit::HourlyCodes, 1)]
+            Identifier::Email(address) => {
+                let is_providers = self.policy.mail_providers.contains(address.domain());
+                let of_domain = (Limit::CodesPerMailDomain, self.subjects.mail_domain(address), 1);
+                let of_mailbox = (Limit::CodesPerMailbox, self.subjects.mailbox(address), 1);
+                let of_service = [Limit::Emails, Limit::Codes, Limit::HourlyCodes];
+                [of_mailbox]
+                    .into_iter()
+                    .chain((!is_providers).then_some(of_domain))
+                    .chain(of_service.map(|limit| service(limit, 1)))
+                    .collect()
             }
         })
     }
@@ -342,7 +350,9 @@ impl Inner {
                 let (limit, subject, _) = limits[entry];
                 metrics::counter!("counterfoil_limits_refused_total", "limit" => limit.name()).increment(1);
                 if limit.raises_alarm() {
-                    let (inner, name, subject) = (self.clone(), limit.name(), subject.clone());
+                    // The subject of a narrow limit may point to one person.
+                    let subject = if limit.is_narrow() { SERVICE } else { subject }.to_owned();
+                    let (inner, name) = (self.clone(), limit.name());
                     // The caller does not wait for it.
                     tokio::spawn(async move { inner.raise(name, &subject).await });
                 }

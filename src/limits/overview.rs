@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+use counterfoil_domain::values::EmailAddress;
 use serde::Serialize;
 
 use super::limit::Limit;
@@ -19,7 +20,8 @@ const ALARMS: i64 = 50;
 pub struct Meter {
     /// Its limit.
     pub limit: &'static str,
-    /// Whose it is: a country, `service`, or the hash of an address or of a prefix, that with its country: `IR.…`.
+    /// Whose it is: a country, `service`, or the hash of an address, a mailbox, a mail domain, or a prefix, that with its
+    /// country: `IR.…`.
     pub subject: String,
     /// How much is used.
     pub used: i64,
@@ -41,7 +43,7 @@ pub struct Alarm {
 /// The limits as they stand.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Overview {
-    /// Meters of addresses and prefixes that are nine tenths full, a stopped prefix among them.
+    /// Meters of addresses, prefixes, mailboxes and mail domains that are nine tenths full, a stopped prefix among them.
     pub near: Vec<Meter>,
     /// What the countries and the whole service have used.
     pub used: Vec<Meter>,
@@ -66,8 +68,8 @@ impl Limits {
                 .collect()
         };
         Ok(Overview {
-            near: of(|limit, meter| is_narrow(*limit) && meter.used * 10 >= meter.most.saturating_mul(9)),
-            used: of(|limit, _| !is_narrow(*limit)),
+            near: of(|limit, meter| limit.is_narrow() && meter.used * 10 >= meter.most.saturating_mul(9)),
+            used: of(|limit, _| !limit.is_narrow()),
             alarms: inner.alarms().await?,
         })
     }
@@ -95,6 +97,16 @@ impl Limits {
         inner.lift(&inner.subjects.prefix(prefix)).await
     }
 
+    /// Lifts the limits of the mailbox and of the mail domain of an address.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lift_mail(&self, address: &EmailAddress) -> Result<usize, Unanswered> {
+        let Some(inner) = &self.0 else { return Ok(0) };
+        let of_mailbox = inner.lift(&inner.subjects.mailbox(address)).await?;
+        Ok(of_mailbox + inner.lift(&inner.subjects.mail_domain(address)).await?)
+    }
+
     /// Lifts the limits of a country, by its ISO 3166-1 alpha-2 code.
     ///
     /// # Errors
@@ -112,10 +124,6 @@ impl Limits {
         let Some(inner) = &self.0 else { return Ok(0) };
         inner.lift(SERVICE).await
     }
-}
-
-fn is_narrow(limit: Limit) -> bool {
-    limit.place() < "3"
 }
 
 impl Inner {

@@ -1,7 +1,7 @@
 //! The numbers that the shared limits go by.
 
 use crate::delivery::Price;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use counterfoil_domain::values::Region;
 
@@ -27,6 +27,12 @@ pub struct LimitPolicy {
     pub tries_per_network: Rate,
     /// Codes sent to the numbers of one prefix, in an hour.
     pub codes_per_prefix: u32,
+    /// Codes sent to one mailbox in a day, at whichever of its sub-addresses.
+    pub codes_per_mailbox: u32,
+    /// Codes sent to the addresses of one mail domain in an hour.
+    pub codes_per_mail_domain: u32,
+    /// The domains of mail providers, in lower case, for which `codes_per_mail_domain` does not count.
+    pub mail_providers: BTreeSet<String>,
     /// Where text messages are sent to; everywhere when empty.
     pub countries: Vec<Region>,
     /// Text messages to a country in a day (UTC), by its ISO 3166-1 alpha-2 code.

@@ -1,11 +1,12 @@
-//! Whose meters are counted on. Addresses and prefixes stand in the store as keyed hashes, never in the clear.
+//! Whose meters are counted on. Addresses, prefixes, mailboxes and mail domains stand in the store as keyed hashes, never
+//! in the clear.
 
 use std::net::IpAddr;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use counterfoil_domain::values::Region;
+use counterfoil_domain::values::{EmailAddress, Region};
 
 use crate::keyring::{Keyring, MacKeys, Purpose};
 
@@ -47,6 +48,16 @@ impl Subjects {
     /// The hash of a prefix, such as `+98912123`.
     pub(super) fn prefix(&self, prefix: &str) -> String {
         self.hash(b"prefix ", prefix.as_bytes())
+    }
+
+    /// The hash of the mailbox that messages to an address arrive in.
+    pub(super) fn mailbox(&self, address: &EmailAddress) -> String {
+        self.hash(b"mailbox ", address.mailbox().as_bytes())
+    }
+
+    /// The hash of the domain of an address.
+    pub(super) fn mail_domain(&self, address: &EmailAddress) -> String {
+        self.hash(b"mail domain ", address.domain().as_bytes())
     }
 
     fn hash(&self, kind: &[u8], value: &[u8]) -> String {

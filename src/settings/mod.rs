@@ -6,7 +6,7 @@ mod sources;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
@@ -499,6 +499,13 @@ fn limits(raw: RawLimits) -> Result<(LimitPolicy, LimitStore), SettingsError> {
     if raw.conversion_percent > 100 {
         return Err(invalid("limits.conversion_percent", "must be 0 to 100"));
     }
+    let mut mail_providers = BTreeSet::new();
+    for domain in raw.mail_providers.into_list() {
+        let address = EmailAddress::parse(&format!("anyone@{domain}"));
+        let unknown =
+            |_| invalid("limits.mail_providers", &format!("{domain:?} is not a domain such as mail.example"));
+        mail_providers.insert(address.map_err(unknown)?.domain().to_owned());
+    }
     let policy = LimitPolicy {
         codes_per_address: rate(
             ("limits.codes_burst", raw.codes_burst),
@@ -517,6 +524,9 @@ fn limits(raw: RawLimits) -> Result<(LimitPolicy, LimitStore), SettingsError> {
             ("limits.network_tries_per_minute", raw.network_tries_per_minute),
         )?,
         codes_per_prefix: positive("limits.codes_per_prefix", raw.codes_per_prefix)?,
+        codes_per_mailbox: positive("limits.codes_per_mailbox", raw.codes_per_mailbox)?,
+        codes_per_mail_domain: positive("limits.codes_per_mail_domain", raw.codes_per_mail_domain)?,
+        mail_providers,
         countries,
         messages_per_country,
         country_codes_per_minute: raw.country_codes_per_minute,

@@ -97,6 +97,58 @@ async fn messages_go_only_to_the_countries_on_the_list() {
 }
 
 #[tokio::test]
+async fn a_thousand_sub_addresses_of_one_mailbox_get_no_more_messages_than_the_mailbox() {
+    on_both_stores(&[], async |[app, beside]| {
+        let victim = |n: usize| match n % 2 {
+            0 => format!("victim+{n}@gmail.com"),
+            _ => format!("v.ictim+{n}@googlemail.com"),
+        };
+        let answers = together((0..1_000).map(|n: usize| {
+            let api = [&app.api, &beside.api][n % 2].clone();
+            let body = json!({"email": victim(n)});
+            async move { super::from(&api, &address(n), "/accounts/login/", body).await }
+        }))
+        .await;
+        assert_eq!((count(&answers, 200), count(&answers, 429)), (20, 980));
+        assert_eq!(app.database.value::<i64>("SELECT count(*) FROM outbox").await, 20);
+        assert_eq!(app.database.value::<i64>("SELECT count(*) FROM heads").await, 20);
+        let known =
+            super::from(&app.api, &address(2_000), "/accounts/login/", json!({"email": victim(0)})).await;
+        let unknown =
+            super::from(&app.api, &address(2_001), "/accounts/login/", json!({"email": victim(5_000)})).await;
+        is_refused(&known);
+        assert_eq!(known.appearance(), unknown.appearance());
+        let body = json!({"email": "another@gmail.com"});
+        super::from(&app.api, &address(2_002), "/accounts/login/", body).await.ok();
+        app.wait(DAY + 2 * 3_600);
+        let body = json!({"email": victim(0)});
+        super::from(&app.api, &address(2_003), "/accounts/login/", body).await.ok();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_mail_domain_has_a_rate_with_an_alarm_unless_it_is_a_providers() {
+    on_both_stores(&[], async |[app, beside]| {
+        let sweep = async |domain: &str, from: usize| {
+            let answers = together((0..130).map(|n: usize| {
+                let api = [&app.api, &beside.api][n % 2].clone();
+                let body = json!({"email": format!("employee{n}@{domain}")});
+                async move { super::from(&api, &address(from + n), "/accounts/login/", body).await }
+            }))
+            .await;
+            (count(&answers, 200), count(&answers, 429))
+        };
+        assert_eq!(sweep("victim.example", 0).await, (100, 30));
+        let alarm =
+            "SELECT count(*) FROM alarms WHERE alarm = 'codes_per_mail_domain' AND subject = 'service'";
+        comes_to(app, alarm, 1).await;
+        assert_eq!(sweep("gmail.com", 1_000).await, (130, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn e_mail_has_a_budget_and_no_prefix() {
     on_both_stores(&[("limits.emails_per_day", "30")], async |[app, _]| {
         let answers = together((0..50).map(|n: usize| async move {
