@@ -44,7 +44,7 @@ use crate::supervise::restarted;
 use crate::telemetry;
 use crate::tokens::{Kind, LEEWAY, Token, Tokens};
 
-/// How long a read may take before the caller hears that the database is away.
+/// How long a read may take before the caller is told to come back later.
 const READ_WITHIN: Duration = Duration::from_millis(900);
 
 /// How many connections of a thread each kind of read has, and how many reads may wait for them.
@@ -256,7 +256,10 @@ impl State {
         if let Some(known) = self.ended.contains(token.session) {
             return Ok(known);
         }
-        in_time(self.revocations.ask((token.account, token.session))).await
+        if self.ended.is_reading_all() {
+            return in_time(self.revocations.ask((token.account, token.session))).await;
+        }
+        in_time(self.ended.after_next_look(token.session)).await
     }
 
     /// Notes that an access token was used now.
@@ -313,7 +316,7 @@ impl State {
 
     /// Asks whether it is ready, and looks for another server where this one takes no writes.
     async fn readiness_in_time(&self) -> Result<(), NotReady> {
-        let late = |_| Err(DatabaseError::Unavailable("no answer in time".to_owned()).into());
+        let late = |_| Err(DatabaseError::Late.into());
         let checking = self.readiness.check(&self.database);
         let checked = tokio::time::timeout(READ_WITHIN, checking).await.unwrap_or_else(late);
         if let Err(NotReady::ReadOnly) = checked {
@@ -368,8 +371,7 @@ impl State {
 }
 
 async fn in_time<T>(read: impl Future<Output = Result<T, DatabaseError>>) -> Result<T, Problem> {
-    let late = || Err(DatabaseError::Unavailable("no answer in time".to_owned()));
-    let answer = tokio::time::timeout(READ_WITHIN, read).await.unwrap_or_else(|_| late());
+    let answer = tokio::time::timeout(READ_WITHIN, read).await.unwrap_or(Err(DatabaseError::Late));
     answer.map_err(|error| Problem::from_database(&error))
 }
 

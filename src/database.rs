@@ -33,6 +33,9 @@ pub enum DatabaseError {
     /// It is away, starting, stopping or overloaded. What was asked may have happened or not; asking again can help.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// It is slow, or away without saying so. What was asked may have happened or not; asking again can help.
+    #[error("the database did not answer in time")]
+    Late,
     /// It refused what was asked. Asking again will not help: this is a fault of ours or of the installation.
     #[error("the database refused: {0}")]
     Refused(String),
@@ -58,6 +61,14 @@ impl From<tokio_postgres::Error> for DatabaseError {
 }
 
 impl DatabaseError {
+    /// Whether asking again can help.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Late => true,
+            Self::Refused(_) => false,
+        }
+    }
+
     /// Why there is no connection. Nothing was asked yet, so nothing was refused but the connection: password, database, TLS.
     fn not_connected(error: &tokio_postgres::Error) -> Self {
         let text = match (error.as_db_error(), error.source()) {
@@ -160,6 +171,11 @@ impl Database {
     /// [`DatabaseError::Unavailable`] when there is none in time.
     pub async fn connection(&self) -> Result<Object, DatabaseError> {
         Ok(self.pool.get().await?)
+    }
+
+    /// Whether a connection leads to a server that is not the one any more.
+    pub fn is_outdated(&self, connection: &Object) -> bool {
+        self.renewed.has_passed(Object::metrics(connection).created)
     }
 
     /// The small pool through which postgres-es reads streams back.

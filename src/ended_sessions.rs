@@ -1,22 +1,28 @@
 //! Sessions that ended before their tokens expired, held in memory so that checking an access token needs no query.
 //!
-//! A node learns of its own at once. Of others' it learns by looking what the read model `revoked_tokens` has become
-//! since it last looked, four times a second, and when a commit that ended something announces it. What it knows is
-//! taken for whole only while its last look is young: after that, and before the first, the database is asked. So an
-//! access token never works for longer than [`TRUSTED_FOR`] after its session's end was acknowledged, whether the
-//! announcements arrive or not.
+//! A node learns of its own at once. It learns of those that other nodes end by looks: each asks what the read model
+//! `revoked_tokens` has become since the last one. A look begins four times a second, and when a commit that ended a
+//! session announces it. The node trusts what it knows for [`TRUSTED_FOR`] after a look began. So an access token never works
+//! for longer than that after the end of its session was acknowledged, whether the announcements arrive or not.
+//!
+//! Where the last look is older, because the database is slow or away, a check waits for the next look, which answers all checks
+//! that wait. No check sends a query of its own, because the queries would keep the database busy that the look waits for.
 //!
 //! A session is kept for as long as an access token can name it, which is the lifetime of access tokens after its end. The first
 //! look reads those in pages, and so does one after an error or after more has ended than a look takes in.
 
 use std::collections::HashMap;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::values::SessionId;
 use counterfoil_projections::revoked_token::{self, Revoked, RevokedPage};
-use tokio::sync::broadcast;
+use deadpool_postgres::Object;
+use futures_util::StreamExt as _;
+use futures_util::stream::{FuturesUnordered, Stream, unfold};
+use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -24,14 +30,19 @@ use crate::clock::Clock;
 use crate::database::{Database, DatabaseError, Listener};
 use crate::supervise::restarted;
 
-/// For how long a look is trusted.
-pub const TRUSTED_FOR: Duration = Duration::from_millis(900);
+/// For how long what a look found is trusted, from when the look began: a tenth of a second less than is promised, for the
+/// request that asks.
+pub const TRUSTED_FOR: Duration = Duration::from_millis(1_900);
 
-/// How often it looks, where nothing is announced.
+/// How often a look begins where nothing is announced.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// How many looks may be under way at once. They overlap while the database is slow, so that one of them ends four times a second
+/// even then.
+const LOOKS_AT_ONCE: usize = 8;
+
 /// How long a look, or a page of the first one, may take.
-const LOOK_WITHIN: Duration = Duration::from_secs(2);
+const LOOK_WITHIN: Duration = Duration::from_secs(4);
 
 /// How many sessions a look may find before it is done in pages instead.
 const FOUND_AT_MOST: usize = 20_000;
@@ -53,7 +64,19 @@ pub type Ended = (SessionId, DateTime<Utc>);
 pub struct EndedSessions {
     known: RwLock<Known>,
     ends: broadcast::Sender<Ended>,
+    feed: watch::Sender<FeedState>,
     kept_for: TimeDelta,
+}
+
+/// What the feed of a node is doing.
+#[derive(Clone, Debug)]
+enum FeedState {
+    /// It reads all sessions that have ended, which can take longer than a request may.
+    ReadingAll,
+    /// It knew all of them when its last look began.
+    Following,
+    /// Its last look failed.
+    Failed(DatabaseError),
 }
 
 #[derive(Debug)]
@@ -69,7 +92,8 @@ impl EndedSessions {
     /// No sessions yet, each to be kept for so long after its end: the lifetime of access tokens.
     pub fn new(kept_for: TimeDelta) -> Self {
         let known = Known { sessions: HashMap::new(), as_of: None, pruned_at: Instant::now() };
-        Self { known: RwLock::new(known), ends: broadcast::channel(BEHIND).0, kept_for }
+        let feed = watch::channel(FeedState::ReadingAll).0;
+        Self { known: RwLock::new(known), ends: broadcast::channel(BEHIND).0, feed, kept_for }
     }
 
     /// The ended sessions of a database, followed for as long as this value lives. Works on the present runtime.
@@ -82,13 +106,35 @@ impl EndedSessions {
         ended
     }
 
-    /// Whether a session has ended; `None` when that is not known here and has to be asked of the database.
+    /// Whether a session has ended; `None` when the last look is too old to tell.
     pub fn contains(&self, session: SessionId) -> Option<bool> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if known.sessions.contains_key(&session) {
             return Some(true);
         }
         known.as_of.is_some_and(|as_of| as_of.elapsed() < TRUSTED_FOR).then_some(false)
+    }
+
+    /// Waits for the next look to tell whether a session has ended.
+    ///
+    /// # Errors
+    /// The error of that look.
+    pub async fn after_next_look(&self, session: SessionId) -> Result<bool, DatabaseError> {
+        let mut feed = self.feed.subscribe();
+        loop {
+            if let Some(known) = self.contains(session) {
+                return Ok(known);
+            }
+            feed.changed().await.map_err(|_| DatabaseError::Unavailable("the feed has ended".to_owned()))?;
+            if let FeedState::Failed(error) = &*feed.borrow_and_update() {
+                return Err(error.clone());
+            }
+        }
+    }
+
+    /// Whether the node still reads the sessions that ended before it began to follow them.
+    pub fn is_reading_all(&self) -> bool {
+        matches!(*self.feed.borrow(), FeedState::ReadingAll)
     }
 
     /// Takes in a session that has ended.
@@ -122,7 +168,16 @@ impl EndedSessions {
                 drop(self.ends.send((session, expires_at)));
             }
         }
-        known.as_of = known.as_of.max(as_of);
+        if as_of > known.as_of {
+            known.as_of = as_of;
+            drop(known);
+            self.feed.send_replace(FeedState::Following);
+        }
+    }
+
+    /// Tells the checks that wait for a look that it failed.
+    pub(crate) fn fail(&self, error: DatabaseError) {
+        self.feed.send_replace(FeedState::Failed(error));
     }
 
     /// How many are known.
@@ -153,83 +208,130 @@ impl EndedSessions {
 }
 
 async fn follow(ended: Weak<EndedSessions>, database: Database, clock: Arc<dyn Clock>) {
-    let mut announced = None;
-    let mut seen = None;
-    loop {
-        let Some(known) = ended.upgrade() else { return };
-        let was_new = seen.is_none();
-        // Whatever answers after an error may be another server, to which the snapshot means nothing.
-        seen = look(&database, &known, seen, clock.now()).await.unwrap_or_default();
-        known.prune_when_due(clock.now());
-        metrics::gauge!("counterfoil_ended_sessions").set(u32::try_from(known.len()).unwrap_or(u32::MAX));
+    let mut announcements = pin!(announcements(database.clone()));
+    // A snapshot means something to the server alone that gave it, so all looks go by one connection.
+    let database = database.with_connections(1);
+    while let Some(known) = ended.upgrade() {
+        known.feed.send_replace(FeedState::ReadingAll);
         drop(known);
-        if announced.is_none() {
-            announced = database.listen(revoked_token::CHANNEL).await.ok();
-        }
-        if was_new && seen.is_some() {
-            // More has ended while the pages were read.
-            continue;
-        }
-        if !wait(announced.as_mut()).await {
-            announced = None;
+        let followed = async {
+            let connection = in_time(database.connection()).await?;
+            let followed = follow_by(&connection, &database, &ended, &*clock, announcements.as_mut()).await;
+            if followed.is_err() {
+                // Its answers may still be on their way.
+                drop(Object::take(connection));
+            }
+            followed
+        };
+        if let Err(error) = followed.await {
+            let Some(known) = ended.upgrade() else { return };
+            known.feed.send_replace(FeedState::Failed(error));
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 }
 
-/// Takes in the sessions that ended since a snapshot, or all of them where there is none. Returns the snapshot to go on from;
-/// none where all of them are to be read.
-async fn look(
+/// Reads the sessions that have ended and then looks for more, by one connection, until more has ended than a look takes in, or
+/// the value that is followed for is gone.
+async fn follow_by(
+    connection: &Object,
     database: &Database,
-    ended: &EndedSessions,
-    seen: Option<String>,
+    ended: &Weak<EndedSessions>,
+    clock: &dyn Clock,
+    mut announcements: Pin<&mut impl Stream<Item = ()>>,
+) -> Result<(), DatabaseError> {
+    let Some(known) = ended.upgrade() else { return Ok(()) };
+    let mut last = read_all(connection, &known, clock.now()).await?;
+    drop(known);
+    let mut looks = FuturesUnordered::new();
+    // More has ended while the pages were read.
+    let (mut due, mut is_announced) = (Instant::now(), false);
+    loop {
+        let Some(known) = ended.upgrade() else { return Ok(()) };
+        known.prune_when_due(clock.now());
+        metrics::gauge!("counterfoil_ended_sessions").set(u32::try_from(known.len()).unwrap_or(u32::MAX));
+        if Instant::now() >= due && looks.len() < LOOKS_AT_ONCE {
+            if database.is_outdated(connection) {
+                return Err(DatabaseError::Unavailable("another server is to be looked for".to_owned()));
+            }
+            looks.push(look(connection, known.clone(), last.clone(), clock.now()));
+            due = Instant::now() + LOOK_EVERY;
+        }
+        drop(known);
+        let may_begin = looks.len() < LOOKS_AT_ONCE;
+        tokio::select! {
+            Some(found) = looks.next() => {
+                let Some(look) = found? else { return Ok(()) };
+                if look.began > last.began {
+                    last = look;
+                }
+                if std::mem::take(&mut is_announced) {
+                    due = Instant::now();
+                }
+            }
+            Some(()) = announcements.next() => {
+                // A look that is under way may have passed what is announced.
+                is_announced = !looks.is_empty();
+                if looks.is_empty() {
+                    due = Instant::now();
+                }
+            }
+            () = tokio::time::sleep_until(due), if may_begin => {}
+        }
+    }
+}
+
+/// A look that came to an end.
+#[derive(Clone, Debug)]
+struct Look {
+    began: Instant,
+    /// The snapshot from which the next look goes on.
+    seen: String,
+}
+
+/// Takes in the sessions that ended since the snapshot of another look. Returns none where there are too many for one look.
+async fn look(
+    connection: &Object,
+    ended: Arc<EndedSessions>,
+    last: Look,
     now: DateTime<Utc>,
-) -> Result<Option<String>, DatabaseError> {
+) -> Result<Option<Look>, DatabaseError> {
     let (began, ended_after) = (Instant::now(), now - ended.kept_for);
-    let Some(seen) = seen else {
-        let seen = read_all(database, ended, ended_after).await?;
-        ended.learn([], Some(began));
-        return Ok(Some(seen));
-    };
-    let found = in_time(async {
-        let connection = database.connection().await?;
-        Ok(revoked_token::since(&connection, &seen, ended_after, limit(FOUND_AT_MOST)).await?)
-    });
-    let RevokedPage { sessions, seen } = found.await?;
+    let found = revoked_token::since(connection, &last.seen, ended_after, limit(FOUND_AT_MOST));
+    let RevokedPage { sessions, seen } = in_time(async { Ok(found.await?) }).await?;
     if sessions.len() >= FOUND_AT_MOST {
         return Ok(None);
     }
     ended.learn(sessions.into_iter().map(|revoked| ended.kept(revoked)), Some(began));
-    Ok(Some(seen))
+    Ok(Some(Look { began, seen }))
 }
 
-/// Takes in all sessions that ended after a time, page by page; the snapshot of the first page, in which all of them are that
-/// had ended when this began.
+/// Takes in all sessions that an access token can name, page by page. Looks go on from the snapshot of the first page, in which
+/// all of them are that had ended when this began.
 async fn read_all(
-    database: &Database,
+    connection: &Object,
     ended: &EndedSessions,
-    ended_after: DateTime<Utc>,
-) -> Result<String, DatabaseError> {
-    let mut place = (ended_after, SessionId(Uuid::max()));
+    now: DateTime<Utc>,
+) -> Result<Look, DatabaseError> {
+    let began = Instant::now();
+    let mut place = (now - ended.kept_for, SessionId(Uuid::max()));
     let mut first = None;
     loop {
-        let page = in_time(async {
-            let connection = database.connection().await?;
-            Ok(revoked_token::page(&connection, place, limit(PAGE)).await?)
-        });
-        let RevokedPage { sessions, seen } = page.await?;
+        let page = revoked_token::page(connection, place, limit(PAGE));
+        let RevokedPage { sessions, seen } = in_time(async { Ok(page.await?) }).await?;
         let seen = first.get_or_insert(seen);
         let last = sessions.get(PAGE - 1).map(|last| (last.revoked_at, last.session));
-        ended.learn(sessions.into_iter().map(|revoked| ended.kept(revoked)), None);
+        let is_last = last.is_none().then_some(began);
+        ended.learn(sessions.into_iter().map(|revoked| ended.kept(revoked)), is_last);
         match last {
             Some(last) => place = last,
-            None => return Ok(std::mem::take(seen)),
+            None => return Ok(Look { began, seen: std::mem::take(seen) }),
         }
     }
 }
 
 async fn in_time<T>(asked: impl Future<Output = Result<T, DatabaseError>>) -> Result<T, DatabaseError> {
-    let late = || DatabaseError::Unavailable("no answer in time".to_owned());
-    tokio::time::timeout(LOOK_WITHIN, asked).await.map_err(|_| late())?
+    tokio::time::timeout(LOOK_WITHIN, asked).await.unwrap_or(Err(DatabaseError::Late))
 }
 
 /// A number of rows, as SQL takes it.
@@ -237,14 +339,24 @@ fn limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// Waits until it is time to look again; false when the announcements have fallen silent.
-async fn wait(announced: Option<&mut Listener>) -> bool {
-    let Some(listener) = announced else {
-        tokio::time::sleep(LOOK_EVERY).await;
-        return true;
-    };
-    tokio::select! {
-        announcement = listener.next() => announcement.is_some(),
-        () = tokio::time::sleep(LOOK_EVERY) => true,
-    }
+/// The announcements that a session has ended, from one connection after another. It has no end.
+fn announcements(database: Database) -> impl Stream<Item = ()> {
+    unfold(None::<Listener>, move |mut listener| {
+        let database = database.clone();
+        async move {
+            loop {
+                let Some(open) = &mut listener else {
+                    listener = database.listen(revoked_token::CHANNEL).await.ok();
+                    if listener.is_none() {
+                        tokio::time::sleep(LOOK_EVERY).await;
+                    }
+                    continue;
+                };
+                match open.next().await {
+                    Some(_) => return Some(((), listener)),
+                    None => listener = None,
+                }
+            }
+        }
+    })
 }

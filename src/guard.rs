@@ -1,8 +1,8 @@
 //! For other services: access tokens checked where they arrive, without a call to Counterfoil.
 //!
 //! A service is given keys that open and verify access tokens and make none (`counterfoil keys guard FILE`). With the
-//! database's URL as well it follows the sessions that end, as the nodes of Counterfoil do: within a second, and when it
-//! has not been able to look for that long it asks the database, and refuses when that does not answer. The role needs
+//! database's URL as well it follows the sessions that end, as the nodes of Counterfoil do: at once as a rule, and within two
+//! seconds at most. When it has not been able to look for that long, it refuses. The role needs
 //! `SELECT` on `revoked_tokens` and nothing else. A service with no way to the database follows the stream of Counterfoil's
 //! nodes instead ([`Guard::following_stream`]), as one of the `[[oauth.clients]]`; when that is silent it refuses. With neither
 //! a token works until it expires.
@@ -31,12 +31,13 @@ pub use stream::FollowStreamError;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpRequest, web};
-use counterfoil_projections::revoked_token::{self, LONGEST_ACCESS_LIFETIME};
+use counterfoil_projections::revoked_token::LONGEST_ACCESS_LIFETIME;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
@@ -46,20 +47,14 @@ use crate::ended_sessions::EndedSessions;
 use crate::http::{Problem, bearer};
 use crate::tokens::{AccessKeys, ExtraClaims, LEEWAY, Token};
 
-/// How many connections ask about single sessions when the feed has fallen silent.
-const CONNECTIONS: usize = 2;
+/// How long a check may wait for the next look.
+const WAIT_AT_MOST: Duration = Duration::from_millis(900);
 
 /// Checks access tokens.
 pub struct Guard {
     keys: AccessKeys,
-    feed: Option<Feed>,
+    ended: Option<Arc<EndedSessions>>,
     clock: Arc<dyn Clock>,
-}
-
-struct Feed {
-    ended: Arc<EndedSessions>,
-    /// Asked when it is not known whether a session has ended; without it nobody is let through then.
-    database: Option<Database>,
 }
 
 impl fmt::Debug for Guard {
@@ -71,7 +66,7 @@ impl fmt::Debug for Guard {
 impl Guard {
     /// Checks tokens by themselves: one works until it expires, whatever has become of its session.
     pub fn new(keys: AccessKeys) -> Self {
-        Self { keys, feed: None, clock: Arc::new(SystemClock) }
+        Self { keys, ended: None, clock: Arc::new(SystemClock) }
     }
 
     /// Checks tokens and follows which sessions end, in the database at `url`. Works on the present runtime.
@@ -79,10 +74,10 @@ impl Guard {
     /// # Errors
     /// When the URL is malformed.
     pub fn following(keys: AccessKeys, url: &str) -> Result<Self, DatabaseError> {
-        let (database, clock) = (Database::new(url, CONNECTIONS)?, Arc::new(SystemClock));
+        let (database, clock) = (Database::new(url, 1)?, Arc::new(SystemClock));
         let kept_for = LONGEST_ACCESS_LIFETIME + LEEWAY;
-        let ended = EndedSessions::follow(database.clone(), clock.clone(), kept_for);
-        Ok(Self { keys, feed: Some(Feed { ended, database: Some(database) }), clock })
+        let ended = EndedSessions::follow(database, clock.clone(), kept_for);
+        Ok(Self { keys, ended: Some(ended), clock })
     }
 
     /// Checks tokens and follows which sessions end, by the stream of the service at `url` (`https://auth.example`), as the
@@ -98,7 +93,7 @@ impl Guard {
     ) -> Result<Self, FollowStreamError> {
         let clock = Arc::new(SystemClock);
         let ended = stream::follow(url, id, secret, clock.clone())?;
-        Ok(Self { keys, feed: Some(Feed { ended, database: None }), clock })
+        Ok(Self { keys, ended: Some(ended), clock })
     }
 
     /// The same guard by another clock.
@@ -114,24 +109,20 @@ impl Guard {
     pub async fn check(&self, text: &str) -> Result<SignedIn, Problem> {
         let opened = self.keys.open(text, self.clock.now());
         let (token, claims) = opened.map_err(|_| Problem::InvalidAccessToken)?;
-        let ended = match &self.feed {
+        let has_ended = match &self.ended {
             None => false,
-            Some(feed) => feed.has_ended(&token).await.map_err(|error| Problem::from_database(&error))?,
+            Some(ended) => has_ended(ended, &token).await.map_err(|error| Problem::from_database(&error))?,
         };
-        if ended { Err(Problem::InvalidAccessToken) } else { Ok(SignedIn { token, claims }) }
+        if has_ended { Err(Problem::InvalidAccessToken) } else { Ok(SignedIn { token, claims }) }
     }
 }
 
-impl Feed {
-    async fn has_ended(&self, token: &Token) -> Result<bool, DatabaseError> {
-        if let Some(known) = self.ended.contains(token.session) {
-            return Ok(known);
-        }
-        let unknown = || DatabaseError::Unavailable("the stream of ended sessions is silent".to_owned());
-        let connection = self.database.as_ref().ok_or_else(unknown)?.connection().await?;
-        let revoked = revoked_token::revoked(&connection, &[(token.account, token.session)]).await?;
-        Ok(!revoked.is_empty())
+async fn has_ended(ended: &EndedSessions, token: &Token) -> Result<bool, DatabaseError> {
+    if let Some(known) = ended.contains(token.session) {
+        return Ok(known);
     }
+    let looked = tokio::time::timeout(WAIT_AT_MOST, ended.after_next_look(token.session));
+    looked.await.unwrap_or(Err(DatabaseError::Late))
 }
 
 /// Extractor: somebody signed in, by the `Authorization: Bearer` of the request. Without one the answer is 401.

@@ -235,7 +235,7 @@ fn shown_to(account: AccountId, origin: &Origin, mut command: UserAccountCommand
 }
 
 pub(super) fn late() -> JournalError {
-    JournalError::Database(DatabaseError::Unavailable("no answer in time".to_owned()))
+    JournalError::Database(DatabaseError::Late)
 }
 
 /// From 2 ms to 100 ms, with jitter, for as long as the time limit allows.
@@ -247,11 +247,11 @@ fn backoff() -> ExponentialBuilder {
         .without_max_times()
 }
 
-/// Asks the journal again while the database is away.
+/// Asks the journal again while the database is away or late.
 pub(super) async fn until_available<T, F: Future<Output = Result<T, JournalError>>>(
     ask: impl FnMut() -> F,
 ) -> Result<T, JournalError> {
-    let is_away =
-        |error: &JournalError| matches!(error, JournalError::Database(DatabaseError::Unavailable(_)));
-    ask.retry(backoff()).when(is_away).await
+    let is_passing =
+        |error: &JournalError| matches!(error, JournalError::Database(error) if error.is_passing());
+    ask.retry(backoff()).when(is_passing).await
 }

@@ -443,9 +443,8 @@ impl Courier {
                 .await
                 .map_err(DatabaseError::from)
         };
-        let away = |error: &DatabaseError| matches!(error, DatabaseError::Unavailable(_));
         let again = pauses().with_max_delay(Duration::from_secs(1)).with_max_times(SETTLE_TRIES);
-        match settle.retry(again).when(away).await {
+        match settle.retry(again).when(DatabaseError::is_passing).await {
             Ok(Some(took)) => {
                 metrics::histogram!("counterfoil_message_seconds", "state" => state.as_str()).record(took);
             }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::database::DatabaseError;
 use crate::ended_sessions::EndedSessions;
 use crate::network::is_this_machine;
 use crate::supervise::restarted;
@@ -81,6 +82,9 @@ async fn keep_reading(
         let Some(request) = request.as_ref().and_then(Request::try_clone) else { return };
         if let Err(error) = read(&ended, RequestBuilder::from_parts(client.clone(), request), &*clock).await {
             tracing::warn!(error = %error.without_url(), "the stream of ended sessions is cut");
+            if let Some(ended) = ended.upgrade() {
+                ended.fail(DatabaseError::Unavailable("the stream of ended sessions is cut".to_owned()));
+            }
         }
         tokio::time::sleep(AGAIN_AFTER).await;
     }

@@ -205,6 +205,10 @@ impl Problem {
                 tracing::warn!(%error, "the database is away");
                 Self::Unavailable
             }
+            DatabaseError::Late => {
+                tracing::warn!(%error, "the database is slow");
+                Self::Unavailable
+            }
             DatabaseError::Refused(_) => {
                 tracing::error!(%error, "the database refused a statement");
                 Self::Internal

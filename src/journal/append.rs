@@ -87,8 +87,8 @@ impl Append {
         let answer = sending.await;
         match &answer {
             Ok(_) => self.outages.acknowledged(sent_at.elapsed()),
-            Err(DatabaseError::Unavailable(_)) => self.outages.failed(sent_at.elapsed()),
-            Err(DatabaseError::Refused(_)) => {}
+            Err(error) if error.is_passing() => self.outages.failed(sent_at.elapsed()),
+            Err(_) => {}
         }
         answer
     }

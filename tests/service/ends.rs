@@ -12,7 +12,7 @@ use crate::support::{Answer, Api, Mood, Proxy, SignedIn, TestApp};
 const DELAYS: [u64; 4] = [0, 10, 100, 1_000];
 
 /// For how long after the end an access token may still work on another node.
-const SOON: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_secs(2);
 
 /// How a session ends.
 #[derive(Clone, Copy, Debug)]

@@ -77,7 +77,7 @@ async fn a_guarded_service_knows_whom_it_serves_and_turns_everybody_else_away() 
 }
 
 #[tokio::test]
-async fn a_guard_that_follows_refuses_an_ended_session_within_a_second() {
+async fn a_guard_that_follows_refuses_an_ended_session_within_two_seconds() {
     let app = TestApp::start().await;
     let service = following(&app, &as_reader(&app).await);
     for _ in 0..10 {
@@ -86,7 +86,7 @@ async fn a_guard_that_follows_refuses_an_ended_session_within_a_second() {
         app.api.logout(&device.refresh).await;
         let ended = Instant::now();
         while get(&service, "/own", &device.access).await.status != 401 {
-            assert!(ended.elapsed() < Duration::from_secs(1), "still served");
+            assert!(ended.elapsed() < Duration::from_secs(2), "still served");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         app.wait(61);
@@ -94,7 +94,7 @@ async fn a_guard_that_follows_refuses_an_ended_session_within_a_second() {
 }
 
 #[tokio::test]
-async fn a_guard_that_cannot_see_the_database_serves_nobody_for_longer_than_a_second() {
+async fn a_guard_that_cannot_see_the_database_refuses_after_two_seconds() {
     let app = TestApp::start().await;
     let proxy = Proxy::start(&app.database.url).await;
     let service = following(&app, &proxy.url_of(&app.database.name));
@@ -102,7 +102,7 @@ async fn a_guard_that_cannot_see_the_database_serves_nobody_for_longer_than_a_se
     assert_eq!(get(&service, "/own", &device.access).await.status, 200);
     for mood in [Mood::Silent, Mood::Away] {
         proxy.set(mood).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
         get(&service, "/own", &device.access).await.is_problem(503, "unavailable");
         proxy.set(Mood::Well).await;
         let back = Instant::now();
@@ -160,7 +160,7 @@ async fn is_served(service: &Api, token: &str) {
 }
 
 #[tokio::test]
-async fn a_guard_without_the_database_follows_the_stream_and_refuses_within_a_second() {
+async fn a_guard_without_the_database_follows_the_stream_and_refuses_within_two_seconds() {
     let app = with_client().await;
     let before = app.api.sign_in("+989127654321").await;
     app.api.logout(&before.refresh).await;
@@ -171,7 +171,7 @@ async fn a_guard_without_the_database_follows_the_stream_and_refuses_within_a_se
         app.api.logout(&device.refresh).await;
         let ended = Instant::now();
         while get(&service, "/own", &device.access).await.status != 401 {
-            assert!(ended.elapsed() < Duration::from_secs(1), "still served");
+            assert!(ended.elapsed() < Duration::from_secs(2), "still served");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         app.wait(61);

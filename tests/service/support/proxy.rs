@@ -1,5 +1,6 @@
 //! A TCP proxy in front of PostgreSQL that can cut, stall, refuse and be slow.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use counterfoil::settings::DatabaseUrl;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::time::Instant;
 use tokio_postgres::config::Host;
 
 /// How soon a connection hears of a fault.
@@ -91,8 +93,11 @@ impl Proxy {
 async fn relay(mut client: TcpStream, mut server: UnixStream, faults: &Faults) {
     let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     let mut check = tokio::time::interval(TICK);
+    // As on a long line: answers are under way at the same time.
+    let mut under_way = VecDeque::<(Instant, Vec<u8>)>::new();
     loop {
         let stalled = *faults.mood.lock().unwrap() == Mood::Silent;
+        let arrives = under_way.front().map(|(arrives, _)| *arrives);
         tokio::select! {
             read = client.read(&mut up), if !stalled => match read {
                 Ok(length @ 1..) if server.write_all(&up[..length]).await.is_ok() => {}
@@ -100,18 +105,20 @@ async fn relay(mut client: TcpStream, mut server: UnixStream, faults: &Faults) {
             },
             read = server.read(&mut down), if !stalled => match read {
                 Ok(length @ 1..) => {
-                    let late_by = faults.late_by.load(Ordering::SeqCst);
-                    if late_by > 0 {
-                        tokio::time::sleep(Duration::from_millis(late_by.into())).await;
-                    }
+                    let late_by = Duration::from_millis(faults.late_by.load(Ordering::SeqCst).into());
+                    under_way.push_back((Instant::now() + late_by, down[..length].to_vec()));
+                }
+                _ => return,
+            },
+            () = tokio::time::sleep_until(arrives.unwrap_or_else(Instant::now)), if arrives.is_some() && !stalled => {
+                if let Some((_, answer)) = under_way.pop_front() {
                     let left = faults.answers_until_cut.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
                         Some(left.saturating_sub(1))
                     });
-                    if left == Ok(1) || client.write_all(&down[..length]).await.is_err() {
+                    if left == Ok(1) || client.write_all(&answer).await.is_err() {
                         return;
                     }
                 }
-                _ => return,
             },
             _ = check.tick() => {
                 if *faults.mood.lock().unwrap() == Mood::Away {
