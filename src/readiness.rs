@@ -3,8 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::database::{Database, DatabaseError};
 use crate::migrations;
 
@@ -14,6 +16,16 @@ const NUMBERED_WITHIN: f64 = 5.0;
 /// For how long a read model may be behind the log without coming closer. One that is far behind and moves is no reason to
 /// answer no requests: after an upgrade, a new read model starts at the beginning.
 const MOVES_WITHIN: Duration = Duration::from_secs(30);
+
+/// How far the clock of the machine may be from the server's before the node warns.
+const CLOCK_WARNS_BEYOND: TimeDelta = TimeDelta::seconds(2);
+
+/// How far the clock of the machine may be from the server's before the node is not ready: its codes and tokens would live
+/// noticeably longer or shorter than those of other nodes.
+const CLOCK_IS_WRONG_BEYOND: TimeDelta = TimeDelta::seconds(10);
+
+/// How often the node warns of its clock.
+const CLOCK_WARNS_EVERY: Duration = Duration::from_secs(60);
 
 /// Why a node is not ready.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +39,9 @@ pub enum NotReady {
     /// The server is a standby, or was made read-only.
     #[error("the database takes no writes")]
     ReadOnly,
+    /// The clock of this machine or of the server is wrong.
+    #[error("the clock of this machine and that of the database differ by {0:.1} s")]
+    Clock(f64),
     /// No node gives the log its order.
     #[error("events have been waiting for their number for {0:.0} s")]
     Unnumbered(f64),
@@ -46,6 +61,8 @@ impl From<tokio_postgres::Error> for NotReady {
 pub struct Readiness {
     /// How far the read model had come that is furthest behind, and since when it is known to be there.
     behind: Mutex<Option<(i64, Instant)>>,
+    /// When the node last warned of its clock.
+    warned_of_clock_at: Mutex<Option<Instant>>,
 }
 
 impl Readiness {
@@ -59,11 +76,14 @@ impl Readiness {
             return Err(NotReady::OtherSchema);
         }
         let statement = connection.prepare_cached(include_str!("readiness.sql")).await?;
+        let asked_at = SystemClock.now();
         let row = connection.query_one(&statement, &[]).await?;
+        let answered_at = SystemClock.now();
         drop(connection);
         if row.get("read_only") {
             return Err(NotReady::ReadOnly);
         }
+        self.check_clock(clock_offset(asked_at, row.get("server_time"), answered_at))?;
         if let Some(waiting) =
             row.get::<_, Option<f64>>("waiting").filter(|waiting| *waiting > NUMBERED_WITHIN)
         {
@@ -77,6 +97,26 @@ impl Readiness {
         Ok(database.ask_reader().await?)
     }
 
+    /// Compares the clock of the machine itself, whichever clock the service goes by, with that of the server.
+    fn check_clock(&self, offset: TimeDelta) -> Result<(), NotReady> {
+        let seconds = offset.as_seconds_f64();
+        metrics::gauge!("counterfoil_clock_offset_seconds").set(seconds);
+        if offset.abs() > CLOCK_IS_WRONG_BEYOND {
+            return Err(NotReady::Clock(seconds.abs()));
+        }
+        if offset.abs() > CLOCK_WARNS_BEYOND {
+            let mut warned_at = self.warned_of_clock_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if warned_at.is_none_or(|warned_at| warned_at.elapsed() > CLOCK_WARNS_EVERY) {
+                *warned_at = Some(Instant::now());
+                tracing::warn!(
+                    seconds,
+                    "the clock of this machine is ahead of that of the database, or behind it"
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// For how long the read model that is furthest behind has been at that number; no time at all when none is behind.
     fn standing_still(&self, behind: Option<i64>, now: Instant) -> Duration {
         let mut seen = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,13 +126,34 @@ impl Readiness {
     }
 }
 
+/// How far a clock is ahead of the server's at least, where the server told its time between two times of that clock; negative
+/// where it is behind.
+fn clock_offset(
+    asked_at: DateTime<Utc>,
+    server_time: DateTime<Utc>,
+    answered_at: DateTime<Utc>,
+) -> TimeDelta {
+    if server_time < asked_at { asked_at - server_time } else { answered_at.min(server_time) - server_time }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use chrono::{DateTime, TimeDelta};
+
     use tokio::time::Instant;
 
-    use super::Readiness;
+    use super::{Readiness, clock_offset};
+
+    #[test]
+    fn a_clock_is_wrong_by_what_the_time_between_question_and_answer_does_not_explain() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
+        for (server_time, offset) in [(0, 0_i64), (3, 0), (5, 0), (7, -2), (-4, 4)] {
+            let expected = TimeDelta::seconds(offset);
+            assert_eq!(clock_offset(at(0), at(server_time), at(5)), expected, "{server_time}");
+        }
+    }
 
     #[test]
     fn a_read_model_stands_still_from_when_it_was_first_seen_where_it_is() {

@@ -1,5 +1,6 @@
 //! When a node says that it is ready, and all that a program runs which embeds the service.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use counterfoil::app::{Application, State};
@@ -8,7 +9,7 @@ use counterfoil::settings::Sources;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use reqwest::Method;
 
-use crate::support::{Answer, Api, Mood, TestApp};
+use crate::support::{Answer, Api, Mood, Node, TestApp, TestDatabase};
 
 const PHONE: &str = "+989121234567";
 
@@ -91,5 +92,56 @@ async fn a_node_is_not_ready_while_its_database_is_away() {
         readyz(&app.api).await.is_problem(503, "unavailable");
         proxy.set(Mood::Well).await;
         until_ready(&app.api).await;
+    }
+}
+
+/// The library that gives a process another time, wherever Debian puts it.
+fn another_time() -> String {
+    let library = std::fs::read_dir("/usr/lib").unwrap().find_map(|entry| {
+        let library = entry.ok()?.path().join("faketime/libfaketime.so.1");
+        library.exists().then_some(library)
+    });
+    library.expect("script/test installs faketime").to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_is_wrong_by_more_than_ten_seconds_is_not_ready_and_one_that_is_a_little_off_warns()
+ {
+    let database = TestDatabase::new();
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("clocks");
+    let library = another_time();
+    for (time, is_ready, warns) in [
+        ("+0s", true, false),
+        ("+5s", true, true),
+        ("-5s", true, true),
+        ("+15s", false, false),
+        ("-300s", false, false),
+    ] {
+        let node = Node::start(
+            &folder,
+            &[
+                ("DATABASE_URL", database.url.0.as_str()),
+                ("LD_PRELOAD", &library),
+                ("FAKETIME", time),
+                ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ],
+        );
+        if is_ready {
+            until_ready(&node.api).await;
+        } else {
+            let why = "the clock of this machine and that of the database differ by";
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while !node.said().iter().any(|line| line.contains(why)) {
+                readyz(&node.api).await.is_problem(503, "unavailable");
+                assert!(Instant::now() < deadline, "{time}: {:?}", node.said());
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        let warned = node.said().iter().any(|line| line.contains("is ahead of that of the database"));
+        assert_eq!(warned, warns, "{time}: {:?}", node.said());
+        let offset = node.metric("counterfoil_clock_offset_seconds").await.unwrap();
+        let expected: f64 = time.trim_end_matches('s').parse().unwrap();
+        assert!((offset - expected).abs() < 1.0, "{time}: {offset}");
+        assert!(node.stop());
     }
 }
