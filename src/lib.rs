@@ -42,3 +42,4 @@ mod supervise;
 pub mod telemetry;
 pub mod test_identifiers;
 pub mod tokens;
+pub mod unlock_links;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::{CodeRejected, Fact, SecondFactorProof, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, ClientChange, EmailAddress, Identifier, PhoneNumber};
 use counterfoil_projections::profile::Profile;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::delivery::Notice;
 use crate::delivery::outbox::{About, Letter};
 use crate::session_links::SessionLinks;
+use crate::unlock_links::UnlockLinks;
 
 /// For how long a notice is worth sending.
 pub const WORTH_SENDING: TimeDelta = TimeDelta::hours(24);
@@ -46,6 +47,8 @@ pub struct Notices {
     pub new_device: NewDeviceNotice,
     /// The links in them.
     pub links: SessionLinks,
+    /// The links that lift a lock, each in a message of its own.
+    pub unlock_links: UnlockLinks,
 }
 
 impl Notices {
@@ -88,6 +91,8 @@ impl Notices {
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
             | Fact::LimitsLifted { .. }
+            | Fact::UnlockLinkIssued { .. }
+            | Fact::LockLifted { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }
@@ -97,6 +102,18 @@ impl Notices {
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierReleased { .. } => None,
         }
+    }
+
+    /// The letter with the link that lifts the lock of an identifier, which goes there and nowhere else.
+    pub fn unlock_letter(
+        &self,
+        account: AccountId,
+        event: &UserAccountEvent,
+    ) -> Option<(Letter, DateTime<Utc>)> {
+        let Fact::UnlockLinkIssued { nonce, expires_at, .. } = event.fact else { return None };
+        let to = event.person.as_ref()?.identifier.clone()?;
+        let link = self.unlock_links.link(account, nonce)?;
+        Some((Letter { to, about: About::Notice(Notice::UnlockLink { link }) }, expires_at))
     }
 
     /// The letters with a notice, to every identifier of a profile: the one before the event, so that an identifier that is

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    AddIdentifier, LiftLimits, RemoveIdentifier, RequestOtp, ResendOtp, VerifyIdentifier, VerifyOtp,
+    AddIdentifier, LiftLimits, LiftLock, RemoveIdentifier, RequestOtp, ResendOtp, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
     Actor, CodeSent, HeldIdentifiers, Purpose, Refusal, SessionTokens, UserAccountCommand,
@@ -218,6 +218,30 @@ impl Accounts {
         let Intervening { origin, .. } = Intervening::operator(None);
         let done = self.execute(Address::Identifier(identifier), &origin, at, command.into()).await?;
         Ok(!done.events.is_empty())
+    }
+
+    /// Whether the link of a message lifts a lock now; an invalid token where it is spent, void, expired, or none of ours.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub async fn check_unlock_link(&self, link: &str) -> Result<(), AccountsError> {
+        let (account, nonce) = self.notices.unlock_links.read(link).ok_or(AccountsError::InvalidToken)?;
+        let lifts = self.standing(account).await?.unlocked_by(nonce, self.clock.now());
+        lifts.map(drop).ok_or(AccountsError::InvalidToken)
+    }
+
+    /// Lifts the lock of the identifier that a link was sent to, once.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; an invalid token where the link is spent, void, expired, or none of ours.
+    pub async fn lift_lock(&self, link: &str, origin: Origin) -> Result<(), AccountsError> {
+        let (account, link) = self.notices.unlock_links.read(link).ok_or(AccountsError::InvalidToken)?;
+        let lifted =
+            self.carry_out(account, &origin, |at, client| LiftLock { at, link, client }.into()).await;
+        match lifted {
+            Err(AccountsError::Refused(Refusal::InvalidCode)) => Err(AccountsError::InvalidToken),
+            lifted => lifted.map(drop),
+        }
     }
 
     /// Sends a code where there is a way for it, within the shared limits, which are asked before anything else happens.

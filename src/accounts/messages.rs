@@ -35,6 +35,15 @@ impl Accounts {
                     expires_at: sent.expires_at,
                 });
             }
+            if let Some((letter, expires_at)) = self.notices.unlock_letter(account, event) {
+                messages.push(Queued {
+                    handed_to: self.courier.gateways().echoes(&letter.to).then_some("echo"),
+                    letter,
+                    // That of the owner, where it is known: another may have asked.
+                    language: texts.language(&format!("{of_account}, {};q=0.001", origin.languages)),
+                    expires_at,
+                });
+            }
             let Some(notice) = self.notices.of(account, event) else { continue };
             let Some(before) = self.read_profile(account).await? else { continue };
             messages.extend(Notices::letters(&notice, &before).into_iter().map(|letter| Queued {

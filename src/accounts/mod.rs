@@ -163,6 +163,7 @@ impl Accounts {
         self.courier.codes().use_keyring(keyring);
         self.journal.personal_data().use_keyring(keyring);
         self.notices.links.use_keyring(keyring);
+        self.notices.unlock_links.use_keyring(keyring);
         self.limits.use_keyring(keyring);
     }
 

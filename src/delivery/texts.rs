@@ -96,6 +96,11 @@ pub enum Notice {
         /// Since when.
         at: DateTime<Utc>,
     },
+    /// A code was asked for while wrong codes lock the identifier: its owner can lift the lock.
+    UnlockLink {
+        /// The link that lifts the lock.
+        link: String,
+    },
 }
 
 impl Notice {
@@ -111,6 +116,7 @@ impl Notice {
             Self::SecondFactorRemoved { .. } => "second_factor_removed",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
             Self::AccountLocked { .. } => "account_locked",
+            Self::UnlockLink { .. } => "unlock_link",
         }
     }
 }
@@ -142,6 +148,7 @@ impl Content {
         let codes = ["sign_in", "add_identifier"].map(|kind| (kind, code.clone()));
         let notices = [
             Notice::NewDevice { device: device.clone(), address, at, link },
+            Notice::UnlockLink { link: "https://app.example/x".to_owned() },
             Notice::NewDevice { device: None, address, at, link: None },
             Notice::TokenReused { device, address, at },
             Notice::TokenReused { device: None, address, at },
@@ -283,6 +290,7 @@ impl Texts {
             ) => {
                 values.set("time", time(at));
             }
+            Content::Notice(Notice::UnlockLink { link }) => values.set("link", link.clone()),
         }
         values
     }

@@ -14,6 +14,7 @@ mod key_set;
 mod oauth;
 mod observe;
 mod operations;
+mod page;
 mod problem;
 mod route;
 
@@ -27,13 +28,14 @@ pub use problem::Problem;
 
 use crate::session_links;
 use crate::settings::HttpPolicy;
+use crate::unlock_links;
 use route::{DELETE, GET, PATCH, POST, Resource, STREAM, at, on};
 
 /// Every path, its methods, their handlers, and what the document tells of them beyond the handlers' signatures.
 fn table() -> Vec<Resource> {
     use accounts::{
         devices, disown, history, identifiers, login, logout, logout_all, profile, refresh, resend,
-        second_factor, token_verify, verify,
+        second_factor, token_verify, unlock, verify,
     };
     use admin::{accounts as all_accounts, device_sessions, projections, statistics};
     use audit::{accounts as audited_accounts, events, stream};
@@ -64,6 +66,10 @@ fn table() -> Vec<Resource> {
         at(
             format!("{}/{{link}}", session_links::PATH),
             [on(GET, disown::get, disown::GET), on(POST, disown::post, disown::POST)],
+        ),
+        at(
+            format!("{}/{{link}}", unlock_links::PATH),
+            [on(GET, unlock::get, unlock::GET), on(POST, unlock::post, unlock::POST)],
         ),
         at(
             "/accounts/second-factor/",

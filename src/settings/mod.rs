@@ -238,6 +238,7 @@ impl Sources {
             docs: raw.server.docs.unwrap_or(development),
             metrics: development && metrics_listen.is_none(),
         };
+        let unlock_links = http.public_url.is_some();
         let access_lifetime = seconds(raw.tokens.access_lifetime);
         if access_lifetime < TimeDelta::seconds(30) || access_lifetime > LONGEST_ACCESS_LIFETIME {
             return Err(invalid("tokens.access_lifetime", "must be 30 to 3600 seconds"));
@@ -260,6 +261,7 @@ impl Sources {
             delivery,
             http,
             policy: Policy {
+                unlock_links,
                 code_lifetime: seconds(raw.codes.lifetime),
                 code_tries: raw.codes.tries,
                 resend_after: seconds(raw.codes.resend_after),

@@ -39,3 +39,4 @@ mod standby;
 mod statistics;
 mod stays;
 mod support;
+mod unlock;

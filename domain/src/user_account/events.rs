@@ -270,6 +270,22 @@ pub enum Fact {
         /// Who did.
         by: Actor,
     },
+    /// A code was asked for while wrong codes lock an identifier, and a link that lifts the lock is to be sent there. It makes
+    /// any link before it void.
+    UnlockLinkIssued {
+        /// The kind of the locked identifier, to which the link goes.
+        channel: Channel,
+        /// The nonce of the link, from which its secret part is derived.
+        nonce: ChallengeNonce,
+        /// When the link stops working.
+        expires_at: DateTime<Utc>,
+    },
+    /// The owner of a locked identifier opened the link that was sent there and confirmed: codes are sent to it and looked at
+    /// as if none had been. The link is spent.
+    LockLifted {
+        /// The kind of the identifier.
+        channel: Channel,
+    },
     /// The person wants a code to go to an identifier, to add it or to put it in the place of the one he has of that
     /// kind. Any code before it for that is void.
     IdentifierRequested {

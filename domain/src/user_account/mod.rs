@@ -29,4 +29,4 @@ pub use state::{
     Active, Challenge, Codes, Counters, Denial, Member, Pending, RedeemedCode, RefreshBurst, Session,
     Suspended, UserAccount,
 };
-pub use wrong_codes::WrongCodes;
+pub use wrong_codes::{UnlockLink, WrongCodes};

@@ -23,6 +23,8 @@ pub struct Policy {
     pub wrong_codes_per_hour: usize,
     /// How many wrong codes in a row lock the account (NIST SP 800-63B-4, section 3.2.2: at most 100).
     pub wrong_codes_in_a_row: u32,
+    /// Whether a link that lifts a lock can be sent to a locked identifier: the service knows under which URL it is reached.
+    pub unlock_links: bool,
     /// How long a proof of the person (a sign-in, or the second factor) lets a session change by what the account is found.
     pub proof_lasts: TimeDelta,
     /// How long a session lives without being refreshed.
@@ -111,6 +113,7 @@ impl Default for Policy {
             codes_per_day: 10,
             wrong_codes_per_hour: 10,
             wrong_codes_in_a_row: 100,
+            unlock_links: false,
             proof_lasts: TimeDelta::minutes(10),
             session_idle: TimeDelta::days(30),
             session_absolute: TimeDelta::days(90),

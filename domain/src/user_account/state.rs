@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::events::{CodeRefused, CodeRejected, Fact, UserAccountEvent};
 use super::second_factor::{Offer, SecondFactor};
-use super::wrong_codes::WrongCodes;
+use super::wrong_codes::{UnlockLink, WrongCodes};
 use crate::user_account::{Asker, ClientMarker, Purpose};
 use crate::values::{
     AddressMark, ChallengeNonce, Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role,
@@ -153,6 +153,9 @@ pub struct Counters {
     /// The last refusal to send on record, until its window ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noted_refusal: Option<(CodeRefused, DateTime<Utc>)>,
+    /// The link that was last sent to the identifier to lift a lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlock_link: Option<UnlockLink>,
 }
 
 impl Counters {
@@ -320,6 +323,15 @@ impl UserAccount {
         }
     }
 
+    /// The codes among which the pending one for a purpose is looked for: those to sign in are kept for who asks, those to add an
+    /// identifier for the account alone, since only a session of its own presents them.
+    pub fn pending_codes(&self, asker: Asker, purpose: Purpose) -> Option<&Codes> {
+        match purpose {
+            Purpose::SignIn => self.codes_of(asker),
+            Purpose::AddIdentifier => self.codes(),
+        }
+    }
+
     /// Who asks, by the session of a token that he shows.
     pub fn asker(&self, shown: Option<SessionId>) -> Asker {
         let (Some(member), Some(shown)) = (self.member(), shown) else { return Asker::Anybody };
@@ -421,8 +433,12 @@ impl UserAccount {
                 self.touch_of(at, *asker).of_mut(*channel).noted_refusal = Some((*reason, *until));
             }
             Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker } => {
-                let codes = self.touch_of(at, *asker);
-                codes.note_rejected(at, *purpose, *reason, *channel, *tries_left, *until);
+                self.touch_of(at, *asker).of_mut(*channel).note_rejected(at, *reason, *until);
+                let codes = match purpose {
+                    Purpose::SignIn => self.touch_of(at, *asker),
+                    Purpose::AddIdentifier => self.touch(at),
+                };
+                codes.note_rejected(*purpose, *reason, *tries_left);
             }
             Fact::UserRegistered { channel } => {
                 let codes = std::mem::take(self.touch(at));
@@ -460,7 +476,9 @@ impl UserAccount {
                 let redeemed = codes.challenge.take();
                 codes.redeemed = redeemed.map(|code| code.redeemed(Purpose::SignIn, at, Some(*session)));
                 // It says nothing of who guesses otherwise, or at the other identifier.
-                codes.of_mut(*channel).wrong = WrongCodes::default();
+                let counters = codes.of_mut(*channel);
+                counters.wrong = WrongCodes::default();
+                counters.void_unlock_link();
                 self.touch(at).challenge = None;
                 self.reinstate();
                 let Self::Active(Active { member, sessions }) = self else { return };
@@ -548,11 +566,24 @@ impl UserAccount {
                     }
                 }
             }
+            Fact::UnlockLinkIssued { channel, nonce, expires_at } => {
+                let link = UnlockLink { nonce: Some(*nonce), issued_at: at, expires_at: *expires_at };
+                self.touch(at).of_mut(*channel).unlock_link = Some(link);
+            }
+            Fact::LockLifted { channel } => {
+                self.touch(at).of_mut(*channel).lift_lock();
+                if let Some(codes) = self.member_mut().and_then(|member| member.known_codes.as_mut()) {
+                    codes.of_mut(*channel).lift_lock();
+                }
+            }
             Fact::IdentifierRequested { channel, nonce, expires_at } => {
                 let codes = self.touch(at);
                 codes.adding = Some(Challenge::new(*channel, *nonce, *expires_at));
                 note(&mut codes.sent_elsewhere, at);
                 codes.of_mut(*channel).noted_refusal = None;
+                if let Some(codes) = self.member_mut().and_then(|member| member.known_codes.as_mut()) {
+                    codes.of_mut(*channel).noted_refusal = None;
+                }
             }
             Fact::IdentifierAdded { channel } => {
                 self.touch(at).redeem_adding(at);
@@ -566,6 +597,8 @@ impl UserAccount {
             | Fact::IdentifierRemoved { channel }
             | Fact::IdentifierReleased { channel } => {
                 let codes = self.touch(at);
+                // It went to the identifier that is gone.
+                codes.of_mut(*channel).unlock_link = None;
                 if matches!(event.fact, Fact::IdentifierReplaced { .. }) {
                     codes.redeem_adding(at);
                 }
@@ -573,7 +606,8 @@ impl UserAccount {
                 if let Some(member) = self.member_mut() {
                     // The holder of one of them may be why the identifier was replaced or removed.
                     member.known_devices.clear();
-                    member.known_codes = None;
+                    member.known_codes =
+                        member.known_codes.take().and_then(|codes| codes.wrong_codes_alone());
                     if matches!(event.fact, Fact::IdentifierRemoved { .. }) {
                         member.identifiers.retain(|kept| kept != channel);
                     }
@@ -767,6 +801,26 @@ impl Counters {
         note(&mut self.sent, at);
         self.noted_refusal = None;
     }
+
+    fn note_rejected(&mut self, at: DateTime<Utc>, reason: CodeRejected, until: Option<DateTime<Utc>>) {
+        match reason {
+            CodeRejected::Wrong | CodeRejected::Suspended => self.wrong.note(at),
+            CodeRejected::Paused | CodeRejected::Locked => self.wrong.noted_until = until,
+            CodeRejected::Expired | CodeRejected::DeviceLimit => {}
+        }
+    }
+
+    /// Nothing is held against the identifier. When a link was last sent there stays known: one a day is enough.
+    fn lift_lock(&mut self) {
+        self.void_unlock_link();
+        *self = Self { unlock_link: self.unlock_link.take(), ..Self::default() };
+    }
+
+    fn void_unlock_link(&mut self) {
+        if let Some(link) = &mut self.unlock_link {
+            link.nonce = None;
+        }
+    }
 }
 
 impl Codes {
@@ -806,6 +860,14 @@ impl Codes {
         self.redeemed = redeemed.or(self.redeemed.take());
     }
 
+    /// The counts of wrong codes and nothing else; none where there are none.
+    fn wrong_codes_alone(self) -> Option<Box<Self>> {
+        let [phone, email] = [self.phone, self.email]
+            .map(|counters| Counters { wrong: counters.wrong, ..Counters::default() });
+        let codes = Self { phone, email, ..Self::default() };
+        (codes != Self::default()).then(|| Box::new(codes))
+    }
+
     /// Nothing is held against anybody, and nothing has been sent.
     fn lift(&mut self) {
         let (challenge, adding) = (self.challenge.take(), self.adding.take());
@@ -820,15 +882,8 @@ impl Codes {
         self.redeemed = None;
     }
 
-    fn note_rejected(
-        &mut self,
-        at: DateTime<Utc>,
-        purpose: Purpose,
-        reason: CodeRejected,
-        channel: Channel,
-        tries_left: u8,
-        until: Option<DateTime<Utc>>,
-    ) {
+    /// A code that was presented for a purpose did nothing to the one that is pending, or used up one of its tries.
+    fn note_rejected(&mut self, purpose: Purpose, reason: CodeRejected, tries_left: u8) {
         let pending = self.pending_mut(purpose);
         match reason {
             CodeRejected::Wrong | CodeRejected::Suspended => {
@@ -839,12 +894,9 @@ impl Codes {
                     *pending = None;
                 }
                 self.redeemed = None;
-                self.of_mut(channel).wrong.note(at);
             }
             CodeRejected::Expired => *pending = None,
-            CodeRejected::Paused | CodeRejected::Locked => {
-                self.of_mut(channel).wrong.noted_until = until;
-            }
+            CodeRejected::Paused | CodeRejected::Locked => {}
             CodeRejected::DeviceLimit => {
                 if let Some(challenge) = pending {
                     challenge.noted_no_place = true;

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Asker, CodeRefused, CodeRejected, Codes, Policy, UserAccount};
-use crate::values::Channel;
+use crate::values::{ChallengeNonce, Channel};
 
 /// The wrong codes that were tried since the last right one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,21 @@ pub struct WrongCodes {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noted_until: Option<DateTime<Utc>>,
 }
+
+/// A link that was sent to a locked identifier. Its owner opens the link and confirms, which lifts the lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlockLink {
+    /// The nonce from which the link is derived; none once the link is spent, or void because the lock was lifted otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<ChallengeNonce>,
+    /// When the link was issued. The next one is issued a day later.
+    pub issued_at: DateTime<Utc>,
+    /// When the link stops working.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// How long a link that lifts a lock works, and how long after one the next is issued.
+pub(super) const UNLOCK_LINK_LASTS: TimeDelta = TimeDelta::hours(24);
 
 /// Why an account neither gets codes nor has them looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +83,21 @@ impl UserAccount {
     /// Whether wrong codes for a kind of identifier bar who asks until they are lifted.
     pub fn is_locked(&self, asker: Asker, channel: Channel, now: DateTime<Utc>, policy: &Policy) -> bool {
         self.barred(asker, channel, now, policy).is_some_and(|(bar, _)| bar == Bar::Locked)
+    }
+
+    /// Whether a link that lifts a lock may go to the identifier of that kind: at most one a day does.
+    pub(super) fn unlock_link_is_due(&self, channel: Channel, now: DateTime<Utc>) -> bool {
+        let last = self.codes().and_then(|codes| codes.of(channel).unlock_link.as_ref());
+        last.is_none_or(|link| link.issued_at + UNLOCK_LINK_LASTS <= now)
+    }
+
+    /// The kind of identifier whose lock the link of that nonce lifts; none where the link is spent, void or expired.
+    pub fn unlocked_by(&self, nonce: ChallengeNonce, now: DateTime<Utc>) -> Option<Channel> {
+        let codes = self.codes()?;
+        [Channel::Phone, Channel::Email].into_iter().find(|channel| {
+            let link = codes.of(*channel).unlock_link.as_ref();
+            link.is_some_and(|link| link.nonce == Some(nonce) && now < link.expires_at)
+        })
     }
 
     /// Whether wrong codes bar who asks from codes of a kind of identifier, and when that is worth another look.

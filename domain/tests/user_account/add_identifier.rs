@@ -2,10 +2,13 @@
 
 use counterfoil_domain::user_account::commands::RequestOtp;
 use counterfoil_domain::user_account::{
-    CodeAsked, CodeRefused, CodeSent, Policy, Purpose, Refusal, SignOutReason, UserAccountEvent,
+    CodeAsked, CodeRefused, CodeRejected, CodeSent, Policy, Purpose, Refusal, SignOutReason, UserAccountEvent,
 };
 
+use counterfoil_domain::values::Channel;
+
 use crate::fixtures::*;
+use crate::known_device::{guessed_by_strangers, known};
 
 /// A code to this account's identifier, asked for by another account.
 fn wanted(seconds: i64, n: u8) -> RequestOtp {
@@ -103,7 +106,8 @@ fn codes_for_others_are_not_counted_to_its_own_and_neither_holds_up_the_other() 
 
 #[test]
 fn an_account_paused_for_wrong_codes_asks_for_none_of_that_kind() {
-    let history = [signed_in(), (1..=10).map(|n| otp_wrong(10 + n, 4)).collect()].concat();
+    let wrong = |n: i64| adding_rejected_of(Channel::Phone, 10 + n, CodeRejected::Wrong, 4, None);
+    let history = [signed_in(), (1..=10).map(wrong).collect()].concat();
     let refused = refused_asking(CodeAsked::ToAdd, new_phone(), 30, CodeRefused::Paused, 20 + HOUR);
     given(history.clone())
         .when(add_identifier(30, 1, new_phone(), 2).into())
@@ -111,6 +115,32 @@ fn an_account_paused_for_wrong_codes_asks_for_none_of_that_kind() {
     given(history)
         .when(add_identifier(30, 1, email(), 2).into())
         .then_expect_events(vec![identifier_requested(30, email(), 2)]);
+}
+
+#[test]
+fn wrong_codes_of_strangers_do_not_keep_a_session_from_another_number() {
+    let proved = |seconds| vec![otp_requested_again(seconds - 10, 7), known(logged_in(seconds, 2))];
+    let locked = || [signed_in(), guessed_by_strangers(1, 90), proved(3 * DAY)].concat();
+    let now = 3 * DAY + 60;
+    given(locked()).when(request_otp(now, 5).into()).then_expect_events(vec![otp_request_refused(
+        now,
+        CodeRefused::Locked,
+        now + DAY,
+    )]);
+    let asked = identifier_requested(now, new_phone(), 2);
+    given(locked())
+        .when(add_identifier(now, 2, new_phone(), 2).into())
+        .then_expect_events(vec![asked.clone()]);
+    given(locked())
+        .and(vec![asked.clone()])
+        .when(verify_identifier(now + 1, 2, new_phone(), wrong_code()).into())
+        .then_expect_events(vec![adding_rejected_of(Channel::Phone, now + 1, CodeRejected::Wrong, 4, None)]);
+    let replaced = given(locked())
+        .and(vec![asked])
+        .when(verify_identifier(now + 1, 2, new_phone(), adding_code(2)).into())
+        .inspect_result()
+        .expect("replaced");
+    assert_eq!(replaced[0], identifier_replaced(now + 1, new_phone()));
 }
 
 #[test]

@@ -246,6 +246,9 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     for channel in every!(Channel: Phone, Email) {
         let fact = Fact::IdentifierRequested { channel, nonce: nonce(0x1f), expires_at: at(300) };
         add(format!("IdentifierRequested {channel:?}"), fact);
+        let fact = Fact::UnlockLinkIssued { channel, nonce: nonce(0x1f), expires_at: at(DAY) };
+        add(format!("UnlockLinkIssued {channel:?}"), fact);
+        add(format!("LockLifted {channel:?}"), Fact::LockLifted { channel });
         add(format!("IdentifierAdded {channel:?}"), Fact::IdentifierAdded { channel });
         add(format!("IdentifierReplaced {channel:?}"), Fact::IdentifierReplaced { channel });
         add(format!("IdentifierRemoved {channel:?}"), Fact::IdentifierRemoved { channel });
@@ -344,7 +347,7 @@ fn adding_to_the_golden_file_changes_nothing_that_is_in_it() {
 fn the_names_of_events_are_these_and_all_different() {
     let names = every!(name of Fact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, UserRegistered,
         LoggedIn, SignInRepeated, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
-        ProfileUpdated, LimitsLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierRemoved, IdentifierReleased,
+        ProfileUpdated, LimitsLifted, UnlockLinkIssued, LockLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierRemoved, IdentifierReleased,
         RolesChanged, AccountSuspended, AccountReinstated, SecondFactorOffered, SecondFactorEnrolled,
         SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved, AccessDenied, AuditRead,
         RebuildOrdered);

@@ -433,7 +433,8 @@ pub(crate) fn refused_asking(
     reason: CodeRefused,
     until: i64,
 ) -> UserAccountEvent {
-    let (until, channel, asker) = (at(until), identifier.channel(), Asker::Anybody);
+    let asker = if asked == CodeAsked::ToAdd { Asker::KnownDevice } else { Asker::default() };
+    let (until, channel) = (at(until), identifier.channel());
     event_of(identifier, seconds, Fact::OtpRequestRefused { reason, until, asked, channel, asker })
 }
 
@@ -664,8 +665,18 @@ pub(crate) fn adding_rejected_of(
     until: Option<i64>,
 ) -> UserAccountEvent {
     let purpose = Purpose::AddIdentifier;
-    let (until, asker) = (until.map(at), Asker::Anybody);
+    let (until, asker) = (until.map(at), Asker::KnownDevice);
     event(seconds, Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker })
+}
+
+/// A link that lifts the lock of an identifier, issued with `nonce(n)`.
+pub(crate) fn unlock_link_issued(seconds: i64, identifier: Identifier, n: u8) -> UserAccountEvent {
+    let (channel, nonce, expires_at) = (identifier.channel(), nonce(n), at(seconds + DAY));
+    event_of(identifier, seconds, Fact::UnlockLinkIssued { channel, nonce, expires_at })
+}
+
+pub(crate) fn lock_lifted(seconds: i64, channel: Channel) -> UserAccountEvent {
+    event(seconds, Fact::LockLifted { channel })
 }
 
 pub(crate) fn identifier_added(seconds: i64, identifier: Identifier) -> UserAccountEvent {

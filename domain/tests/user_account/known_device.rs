@@ -22,7 +22,8 @@ fn by(asker: Asker, mut event: UserAccountEvent) -> UserAccountEvent {
     event
 }
 
-fn known(event: UserAccountEvent) -> UserAccountEvent {
+/// The event, when a known device brought it about.
+pub(crate) fn known(event: UserAccountEvent) -> UserAccountEvent {
     by(Asker::KnownDevice, event)
 }
 
@@ -166,7 +167,7 @@ fn a_sign_in_voids_every_pending_code() {
 }
 
 /// Wrong codes from strangers, five an hour from the day on.
-fn guessed_by_strangers(day: i64, times: i64) -> Vec<UserAccountEvent> {
+pub(crate) fn guessed_by_strangers(day: i64, times: i64) -> Vec<UserAccountEvent> {
     let wrong = |nth: i64| {
         let hour = day * DAY + nth / 5 * HOUR;
         let wrong = otp_wrong(hour + 1 + nth % 5, 4 - u8::try_from(nth % 5).expect("small"));

@@ -12,6 +12,7 @@ mod events;
 mod fixtures;
 mod known_device;
 mod lift_limits;
+mod lift_lock;
 mod logout;
 mod logout_all;
 mod order_rebuild;

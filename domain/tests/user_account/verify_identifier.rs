@@ -5,6 +5,7 @@ use counterfoil_domain::user_account::{CodeRejected, Person, Refusal, SignOutRea
 use counterfoil_domain::values::{Channel, Identifier};
 
 use crate::fixtures::*;
+use crate::known_device::known;
 
 /// A device signed in at 10 seconds, and a code asked for at 60 to an identifier that it wants.
 fn asked(identifier: Identifier) -> Vec<UserAccountEvent> {
@@ -134,9 +135,10 @@ fn five_wrong_codes_are_looked_at_and_the_code_to_sign_in_is_untouched_by_them()
 }
 
 #[test]
-fn wrong_codes_of_both_purposes_pause_their_kind_of_identifier_together() {
+fn wrong_codes_of_a_known_device_for_both_purposes_pause_their_kind_of_identifier_together() {
     let wrong = (1..=5).flat_map(|n| {
-        [adding_rejected_of(Channel::Phone, 60 + n, CodeRejected::Wrong, 4, None), otp_wrong(60 + n, 4)]
+        let adding = adding_rejected_of(Channel::Phone, 60 + n, CodeRejected::Wrong, 4, None);
+        [adding, known(otp_wrong(60 + n, 4))]
     });
     let history = || asked(new_phone()).into_iter().chain(wrong.clone()).collect::<Vec<_>>();
     let until = HOUR + 65;
@@ -159,15 +161,13 @@ fn the_right_code_resets_no_count_of_wrong_ones() {
     let history: Vec<_> = asked(new_phone())
         .into_iter()
         .chain(wrong(60, 5))
-        .chain([identifier_replaced(70, new_phone())])
-        .chain((1..=5).map(|nth| otp_wrong(70 + nth, 4)))
+        .chain([identifier_replaced(70, new_phone()), identifier_requested(70, other_phone(), 3)])
+        .chain(wrong(70, 5))
         .collect();
-    given(history).when(verify_otp(80, code(3), 2).into()).then_expect_events(vec![otp_rejected(
-        80,
-        CodeRejected::Paused,
-        0,
-        Some(75 + HOUR),
-    )]);
+    let paused = adding_rejected_of(Channel::Phone, 80, CodeRejected::Paused, 0, Some(75 + HOUR));
+    given(history)
+        .when(verify_identifier(80, 1, other_phone(), adding_code(3)).into())
+        .then_expect_events(vec![paused]);
 }
 
 #[test]

@@ -68,6 +68,8 @@ impl Project for LoginHistoryChange {
             | Fact::IdentifierRemoved { .. }
             | Fact::IdentifierReleased { .. }
             | Fact::LimitsLifted { .. }
+            | Fact::UnlockLinkIssued { .. }
+            | Fact::LockLifted { .. }
             | Fact::SecondFactorRemoved { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. } => (None, None),

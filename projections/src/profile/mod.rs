@@ -89,6 +89,8 @@ impl Project for ProfileChange {
             | Fact::LoggedOut { .. }
             | Fact::DeviceRenamed { .. }
             | Fact::LimitsLifted { .. }
+            | Fact::UnlockLinkIssued { .. }
+            | Fact::LockLifted { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::RolesChanged { .. }
             | Fact::SecondFactorOffered { .. }

@@ -26,12 +26,14 @@ pub const FORMAT: i32 = 1;
 pub const TABLES: [&str; 2] = [NAME, "statistics_devices"];
 
 /// The events that are not counted.
-pub const PASSED_OVER: [&str; 20] = [
+pub const PASSED_OVER: [&str; 22] = [
     "ClientChanged",
     "LoggedOut",
     "DeviceRenamed",
     "ProfileUpdated",
     "LimitsLifted",
+    "UnlockLinkIssued",
+    "LockLifted",
     "IdentifierRequested",
     "IdentifierAdded",
     "IdentifierReplaced",
@@ -216,6 +218,8 @@ impl Counts {
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
             | Fact::LimitsLifted { .. }
+            | Fact::UnlockLinkIssued { .. }
+            | Fact::LockLifted { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }

@@ -41,6 +41,8 @@ impl Project for StayChange {
             | Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
             | Fact::LimitsLifted { .. }
+            | Fact::UnlockLinkIssued { .. }
+            | Fact::LockLifted { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }

@@ -98,6 +98,8 @@ impl Project for UserLoginChange {
             | Fact::TokenReuseDetected { .. }
             | Fact::ProfileUpdated {}
             | Fact::LimitsLifted { .. }
+            | Fact::UnlockLinkIssued { .. }
+            | Fact::LockLifted { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }
             | Fact::AccountReinstated { .. }

@@ -309,6 +309,8 @@ fn request_of(last: &UserAccountEvent) -> Request {
         | Fact::DeviceRenamed { .. }
         | Fact::ProfileUpdated {}
         | Fact::LimitsLifted { .. }
+        | Fact::UnlockLinkIssued { .. }
+        | Fact::LockLifted { .. }
         | Fact::IdentifierRequested { .. }
         | Fact::IdentifierAdded { .. }
         | Fact::IdentifierReplaced { .. }

@@ -126,6 +126,11 @@ pub(super) fn asker(event: &UserAccountEvent) -> Asker {
     {
         return asker;
     }
+    if let Fact::IdentifierRequested { .. } | Fact::IdentifierAdded { .. } | Fact::IdentifierReplaced { .. } =
+        event.fact
+    {
+        return Asker::KnownDevice;
+    }
     Asker::Anybody
 }
 
@@ -262,6 +267,8 @@ pub(super) fn of(
         | Fact::ClientChanged { .. }
         | Fact::TokenReuseDetected { .. }
         | Fact::LimitsLifted { .. }
+        | Fact::UnlockLinkIssued { .. }
+        | Fact::LockLifted { .. }
         | Fact::IdentifierReleased { .. }
         | Fact::RolesChanged { .. }
         | Fact::AccountReinstated { .. }
@@ -307,7 +314,8 @@ impl Asked<'_> {
         // Of a code that was not looked at nobody knows whether it was right.
         let right = matches!(reason, CodeRejected::DeviceLimit | CodeRejected::Suspended);
         // A wrong code is on record where one is pending, or where the one redeemed last could be presented again.
-        let is_pending = self.recorded.codes_of(asker).is_some_and(|codes| codes.pending(purpose).is_some());
+        let is_pending =
+            self.recorded.pending_codes(asker, purpose).is_some_and(|codes| codes.pending(purpose).is_some());
         // No answer was possible yet: without a grace period, only that lets the redeemed code be presented again.
         let later = self.at + TimeDelta::milliseconds(1);
         let answer_possible_at = (reason == CodeRejected::Wrong && !is_pending).then_some(later);

@@ -2,40 +2,28 @@
 //!
 //! Opening the link changes nothing, since mail scanners and previews open links too.
 
-use actix_web::http::header::CONTENT_SECURITY_POLICY;
-use actix_web::http::{StatusCode, header::ContentType};
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::web;
 use askama::Template;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use counterfoil_projections::user_login::{self, Device, device_kind};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::accounts::AccountsError;
 use crate::app::State;
-use crate::entropy;
 use crate::http::Problem;
 use crate::http::answer::Sent;
-use crate::http::document::{Described, Operation, Told};
+use crate::http::document::Told;
 use crate::http::extract::{Peer, WantedLanguage};
+use crate::http::page::{HtmlPage, html_page};
 use crate::language::Language;
 
 /// What the page says: a message by its name, and the session that it asks about.
 #[derive(Template)]
 #[template(path = "disown.html")]
-pub struct Page {
+struct Page {
     language: Language,
     message: &'static str,
     device: Option<Device>,
     nonce: String,
-}
-
-impl Described for Page {
-    fn describe(operation: &mut Operation) {
-        let page = || ("text/html; charset=utf-8", ObjectBuilder::new().schema_type(Type::String).into());
-        operation.answer(200, "A page.", [page()]);
-        operation.answer(404, "A page: the link is not complete.", [page()]);
-    }
 }
 
 impl Page {
@@ -44,15 +32,8 @@ impl Page {
         status: StatusCode,
         message: &'static str,
         device: Option<Device>,
-    ) -> Result<Sent<Self>, Problem> {
-        let nonce = STANDARD.encode(entropy::bytes::<16>());
-        let policy = format!(
-            "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        );
-        let page = Self { language, message, device, nonce }.render().map_err(|_| Problem::Internal)?;
-        let mut response = HttpResponse::build(status);
-        response.insert_header((CONTENT_SECURITY_POLICY, policy)).insert_header(ContentType::html());
-        Ok(Sent::new(response.body(page)))
+    ) -> Result<Sent<HtmlPage>, Problem> {
+        html_page(status, |nonce| Self { language, message, device, nonce })
     }
 }
 
@@ -72,7 +53,7 @@ pub async fn get(
     state: web::Data<State>,
     link: web::Path<String>,
     WantedLanguage(language): WantedLanguage,
-) -> Result<Sent<Page>, Problem> {
+) -> Result<Sent<HtmlPage>, Problem> {
     let Some((account, session)) = state.accounts.session_of_link(&link) else {
         return Page::answer(language, StatusCode::NOT_FOUND, UNKNOWN, None);
     };
@@ -104,7 +85,7 @@ pub async fn post(
     peer: Peer,
     link: web::Path<String>,
     WantedLanguage(language): WantedLanguage,
-) -> Result<Sent<Page>, Problem> {
+) -> Result<Sent<HtmlPage>, Problem> {
     match state.accounts.disown(&link, peer.into()).await {
         Ok(()) => Page::answer(language, StatusCode::OK, "page_disown_done", None),
         Err(AccountsError::InvalidToken) => Page::answer(language, StatusCode::NOT_FOUND, UNKNOWN, None),

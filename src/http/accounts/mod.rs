@@ -12,4 +12,5 @@ pub mod refresh;
 pub mod resend;
 pub mod second_factor;
 pub mod token_verify;
+pub mod unlock;
 pub mod verify;

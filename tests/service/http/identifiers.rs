@@ -276,14 +276,19 @@ async fn identifiers_400_for_any_code_but_the_pending_one() {
 }
 
 #[tokio::test]
-async fn identifiers_429_after_too_many_wrong_codes_of_either_purpose() {
+async fn identifiers_429_after_too_many_wrong_codes_of_a_known_device_for_either_purpose() {
     let app = TestApp::with(&[("codes.wrong_per_hour", "4")]).await;
     let device = sign_in(&app, &phone(PHONE)).await;
     app.wait(60);
+    let known = async |path: &str, body: Value| {
+        Api::send(app.api.request(Method::POST, path).bearer_auth(&device.access).json(&body)).await
+    };
     let adding = app.api.add_identifier(&device.access, &phone(NEW_PHONE)).await.code();
-    let codes = [app.api.login(PHONE).await.code(), adding];
+    let codes = [known("/accounts/login/", phone(PHONE)).await.code(), adding];
+    let verify =
+        async |code: &str| known("/accounts/verify/", json!({"phone_number": PHONE, "code": code})).await;
     for _ in 0..2 {
-        app.api.verify(PHONE, &wrong(&codes[0])).await.is_problem(400, "invalid_code");
+        verify(&wrong(&codes[0])).await.is_problem(400, "invalid_code");
         let answer = app.api.verify_identifier(&device.access, &phone(NEW_PHONE), &wrong(&codes[1])).await;
         answer.is_problem(400, "invalid_code");
     }
@@ -292,7 +297,7 @@ async fn identifiers_429_after_too_many_wrong_codes_of_either_purpose() {
         answer.is_problem(429, "too_many_tries");
         assert_eq!(answer.retry_after(), Some(3600));
     }
-    app.api.verify(PHONE, &codes[0]).await.is_problem(429, "too_many_tries");
+    verify(&codes[0]).await.is_problem(429, "too_many_tries");
     app.wait(60);
     app.api.add_identifier(&device.access, &phone(NEW_PHONE)).await.is_problem(406, "code_quota_spent");
 }

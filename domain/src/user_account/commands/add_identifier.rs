@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::request_otp::{refuse, within_quota};
-use crate::user_account::{Asker, CodeAsked, Fact, Person, Policy, Refusal, UserAccount, UserAccountEvent};
+use super::request_otp::{RefusedRequest, within_quota};
+use crate::user_account::{CodeAsked, Fact, Person, Policy, Refusal, UserAccount, UserAccountEvent};
 use crate::values::{ChallengeNonce, Client, Identifier, SessionId};
 
 /// Let a code go to an identifier that is to become the account's: beside the one of the other kind, or in the place of
@@ -38,14 +38,18 @@ impl AddIdentifier {
             return Err(Refusal::IdentifierTaken);
         }
         let channel = self.identifier.channel();
-        let barred = state.barred(Asker::Anybody, channel, at, policy);
+        // What strangers tried does not keep a device that is signed in from it.
+        let asker = state.asker(Some(self.session));
+        let barred = state.barred(asker, channel, at, policy);
         let may_ask = barred.map_or_else(
             || within_quota(state.codes().map_or(&[], |codes| &codes.sent_elsewhere), at, policy),
             |(bar, until)| Err((bar.into(), until)),
         );
         if let Err(refused) = may_ask {
-            let asked = CodeAsked::ToAdd;
-            return refuse(state, Asker::Anybody, refused, at, asked, self.identifier, self.client);
+            let (asked, identifier, client) = (CodeAsked::ToAdd, self.identifier, self.client);
+            // The identifier is not one whose lock the account could lift.
+            let refusal = RefusedRequest { asked, identifier, client, unlock_nonce: None };
+            return refusal.refuse(state, asker, refused, at);
         }
         Ok(vec![UserAccountEvent {
             at,

@@ -11,6 +11,7 @@ mod end_session;
 mod enrol_second_factor;
 mod intervention;
 mod lift_limits;
+mod lift_lock;
 mod logout;
 mod logout_all;
 mod offer_second_factor;
@@ -42,6 +43,7 @@ pub use end_session::EndSession;
 pub use enrol_second_factor::EnrolSecondFactor;
 pub use intervention::Intervention;
 pub use lift_limits::LiftLimits;
+pub use lift_lock::LiftLock;
 pub use logout::Logout;
 pub use logout_all::LogoutAll;
 pub use offer_second_factor::OfferSecondFactor;
@@ -93,6 +95,8 @@ pub enum UserAccountCommand {
     DisownSession(DisownSession),
     /// Lift what wrong codes and many codes have set.
     LiftLimits(LiftLimits),
+    /// Lift the lock of an identifier by the link that was sent there.
+    LiftLock(LiftLock),
     /// Change the name.
     UpdateProfile(UpdateProfile),
     /// Let a code go to another identifier.
@@ -150,6 +154,7 @@ impl UserAccountCommand {
             Self::RenameDevice(command) => command.decide(state),
             Self::DisownSession(command) => Ok(command.decide(state)),
             Self::LiftLimits(command) => Ok(command.decide(state)),
+            Self::LiftLock(command) => command.decide(state),
             Self::UpdateProfile(command) => command.decide(state),
             Self::AddIdentifier(command) => command.decide(state, &services.policy),
             Self::VerifyIdentifier(command) => command.decide(state, services),
@@ -193,6 +198,7 @@ into_command!(
     RenameDevice,
     DisownSession,
     LiftLimits,
+    LiftLock,
     UpdateProfile,
     AddIdentifier,
     VerifyIdentifier,

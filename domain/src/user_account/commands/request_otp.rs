@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::user_account::wrong_codes::UNLOCK_LINK_LASTS;
 use crate::user_account::{
     Asker, Challenge, CodeAsked, CodeRefused, Fact, Person, Policy, Purpose, Refusal, Services, UserAccount,
     UserAccountEvent,
@@ -56,7 +57,10 @@ impl RequestOtp {
                 Purpose::SignIn => CodeAsked::ToSignIn,
                 Purpose::AddIdentifier => CodeAsked::ForAnother,
             };
-            return refuse(state, asker, refused, at, asked, self.identifier, self.client);
+            let unlock_nonce = (policy.unlock_links && !self.test).then_some(self.nonce);
+            let (identifier, client) = (self.identifier, self.client);
+            return RefusedRequest { asked, identifier, client, unlock_nonce }
+                .refuse(state, asker, refused, at);
         }
         let registering = self.purpose == Purpose::SignIn && state.member().is_none();
         Ok(vec![UserAccountEvent {
@@ -170,26 +174,49 @@ pub(super) fn within_quota(
     }
 }
 
-/// Refuses: on record the first time in a window, without a trace after that.
-pub(super) fn refuse(
-    state: &UserAccount,
-    asker: Asker,
-    (reason, until): (CodeRefused, DateTime<Utc>),
-    at: DateTime<Utc>,
-    asked: CodeAsked,
-    identifier: Identifier,
-    client: Client,
-) -> Result<Vec<UserAccountEvent>, Refusal> {
-    let noted = state.codes_of(asker).and_then(|codes| codes.of(identifier.channel()).noted_refusal);
-    if noted.is_some_and(|(on_record, window)| on_record == reason && at < window) {
-        return Err(reason.refusal(until));
+/// A request for a code that is refused.
+pub(super) struct RefusedRequest {
+    /// In which way the code was asked for.
+    pub(super) asked: CodeAsked,
+    /// Where the code was to go.
+    pub(super) identifier: Identifier,
+    /// From where it was asked.
+    pub(super) client: Client,
+    /// A fresh nonce for a link that lifts the lock of the identifier, where one can be sent there.
+    pub(super) unlock_nonce: Option<ChallengeNonce>,
+}
+
+impl RefusedRequest {
+    /// Refuses: on record the first time in a window, without a trace after that. Where a lock is why, a link that lifts it goes
+    /// to the identifier, once a day.
+    pub(super) fn refuse(
+        self,
+        state: &UserAccount,
+        asker: Asker,
+        (reason, until): (CodeRefused, DateTime<Utc>),
+        at: DateTime<Utc>,
+    ) -> Result<Vec<UserAccountEvent>, Refusal> {
+        let channel = self.identifier.channel();
+        let is_due = reason == CodeRefused::Locked && state.unlock_link_is_due(channel, at);
+        let link = self.unlock_nonce.filter(|_| is_due).map(|nonce| Fact::UnlockLinkIssued {
+            channel,
+            nonce,
+            expires_at: at + UNLOCK_LINK_LASTS,
+        });
+        let noted = state.codes_of(asker).and_then(|codes| codes.of(channel).noted_refusal);
+        if link.is_none() && noted.is_some_and(|(on_record, window)| on_record == reason && at < window) {
+            return Err(reason.refusal(until));
+        }
+        let refused = Fact::OtpRequestRefused { reason, until, asked: self.asked, channel, asker };
+        let person = Person { identifier: Some(self.identifier), ..Person::default() };
+        let event = |fact| UserAccountEvent {
+            at,
+            fact,
+            person: Some(person.clone()),
+            client: Some(self.client.clone()),
+        };
+        Ok(link.into_iter().chain([refused]).map(event).collect())
     }
-    Ok(vec![UserAccountEvent {
-        at,
-        fact: Fact::OtpRequestRefused { reason, until, asked, channel: identifier.channel(), asker },
-        person: Some(Person { identifier: Some(identifier), ..Person::default() }),
-        client: Some(client),
-    }])
 }
 
 impl CodeRefused {

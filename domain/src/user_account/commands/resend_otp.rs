@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::request_otp::{PendingCode, may_send, refuse, unanswered_code};
+use super::request_otp::{PendingCode, RefusedRequest, may_send, unanswered_code};
 use crate::user_account::{
     Asker, Challenge, CodeAsked, Codes, Refusal, Services, UserAccount, UserAccountEvent,
 };
@@ -46,7 +46,10 @@ impl ResendOtp {
         if pending.answer_possible_at.is_none()
             && let Err(refused) = may_send(state, asker, channel, at, policy)
         {
-            return refuse(state, asker, refused, at, CodeAsked::Again, self.identifier, self.client);
+            let unlock_nonce = (policy.unlock_links && !self.test).then_some(self.nonce);
+            let (asked, identifier, client) = (CodeAsked::Again, self.identifier, self.client);
+            return RefusedRequest { asked, identifier, client, unlock_nonce }
+                .refuse(state, asker, refused, at);
         }
         Ok(vec![pending.sent_again(at, self.nonce, policy, self.identifier, self.client, self.test)])
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::verify_otp::{Tried, try_code};
 use crate::user_account::{
-    Asker, Fact, Person, Purpose, Refusal, Services, SignOutReason, UserAccount, UserAccountEvent,
+    Fact, Person, Purpose, Refusal, Services, SignOutReason, UserAccount, UserAccountEvent,
 };
 use crate::values::{Client, Identifier, OtpCode, SessionId};
 
@@ -36,7 +36,8 @@ impl VerifyIdentifier {
         let at = state.time_of(self.at);
         state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
         let purpose = Purpose::AddIdentifier;
-        let tried = try_code(state, Asker::Anybody, purpose, &self.identifier, &self.code, at, services)?;
+        let asker = state.asker(Some(self.session));
+        let tried = try_code(state, asker, purpose, &self.identifier, &self.code, at, services)?;
         let event = |fact, person| UserAccountEvent { at, fact, person, client: Some(self.client.clone()) };
         match tried {
             Tried::Right(_) => {}

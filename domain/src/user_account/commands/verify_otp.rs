@@ -174,7 +174,7 @@ pub(super) fn try_code<'a>(
     services: &Services,
 ) -> Result<Tried<'a>, Refusal> {
     let policy = &services.policy;
-    let (codes, channel) = (state.codes_of(asker), identifier.channel());
+    let (codes, channel) = (state.pending_codes(asker, purpose), identifier.channel());
     let challenge =
         codes.and_then(|codes| codes.pending(purpose)).filter(|challenge| challenge.channel == channel);
 
@@ -194,7 +194,7 @@ pub(super) fn try_code<'a>(
         Ok(Tried::Rejected(Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker }))
     };
     if let Some((bar, until)) = state.barred(asker, channel, at, policy) {
-        if let Some(until) = codes.and_then(|codes| codes.of(channel).wrong.noted(at)) {
+        if let Some(until) = state.codes_of(asker).and_then(|codes| codes.of(channel).wrong.noted(at)) {
             return Err(Refusal::TooManyTries { until });
         }
         return rejected(bar.into(), 0, Some(until));
