@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::entropy;
-use crate::keyring::{Keyring, Purpose};
+use crate::keyring::{Key, KeyState, Keyring, Purpose};
 
 const NONCE: usize = 24;
 
@@ -95,6 +95,34 @@ impl WrappedKey {
     }
 }
 
+/// By what an identifier is found: keyed hashes of 32 bytes, worth nothing without the keys. There is one for each lookup key
+/// of the keyring: one, or two while the key is being replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookupHashes {
+    /// The hash under the active key, by which a new row is written.
+    pub active: Vec<u8>,
+    /// The name of the active key.
+    pub key_id: Arc<str>,
+    /// The hash under the other key.
+    pub other: Option<Vec<u8>>,
+    /// Whether the other key is the older one of the two.
+    other_is_older: bool,
+}
+
+impl LookupHashes {
+    /// Every hash, the active one first.
+    pub fn all(&self) -> impl Iterator<Item = &Vec<u8>> {
+        std::iter::once(&self.active).chain(&self.other)
+    }
+
+    /// The hash that is unique among all rows that are written while there are two keys, whichever of them is active on a
+    /// node: the one under the older key. None while there is one key.
+    pub fn guard(&self) -> Option<&[u8]> {
+        let other = self.other.as_ref()?;
+        Some(if self.other_is_older { other } else { &self.active })
+    }
+}
+
 /// Wraps and unwraps accounts' keys, and hashes identifiers for their lookup.
 #[derive(Clone)]
 pub struct PersonalData {
@@ -104,7 +132,26 @@ pub struct PersonalData {
 struct Keys {
     wrapping: BTreeMap<String, XChaCha20Poly1305>,
     active: String,
-    lookup: hmac::Key,
+    lookup: LookupKey,
+    /// Pending or retiring, while the lookup key is being replaced.
+    other_lookup: Option<LookupKey>,
+}
+
+struct LookupKey {
+    id: Arc<str>,
+    state: KeyState,
+    key: hmac::Key,
+}
+
+impl LookupKey {
+    fn new(key: &Key) -> Self {
+        let derived = hmac::Key::new(hmac::HMAC_SHA256, &*key.derive(&[b"identifier"]));
+        Self { id: key.id.as_str().into(), state: key.state, key: derived }
+    }
+
+    fn hash(&self, text: &str) -> Vec<u8> {
+        hmac::sign(&self.key, text.as_bytes()).as_ref().to_vec()
+    }
 }
 
 impl fmt::Debug for PersonalData {
@@ -115,18 +162,18 @@ impl fmt::Debug for PersonalData {
 
 impl Keys {
     fn new(keyring: &Keyring) -> Self {
-        let cipher =
-            |info: &[&[u8]], key: &crate::keyring::Key| XChaCha20Poly1305::new((&*key.derive(info)).into());
+        let cipher = |info: &[&[u8]], key: &Key| XChaCha20Poly1305::new((&*key.derive(info)).into());
         Self {
             wrapping: keyring
                 .of(Purpose::Personal)
                 .map(|key| (key.id.as_str().to_owned(), cipher(&[b"wrap"], key)))
                 .collect(),
             active: keyring.active(Purpose::Personal).id.as_str().to_owned(),
-            lookup: hmac::Key::new(
-                hmac::HMAC_SHA256,
-                &*keyring.active(Purpose::Lookup).derive(&[b"identifier"]),
-            ),
+            lookup: LookupKey::new(keyring.active(Purpose::Lookup)),
+            other_lookup: keyring
+                .of(Purpose::Lookup)
+                .find(|key| key.state != KeyState::Active)
+                .map(LookupKey::new),
         }
     }
 
@@ -171,10 +218,22 @@ impl PersonalData {
         Ok(keys.wrap(account, stored.scope.clone(), &keys.unwrap(account, stored)?))
     }
 
-    /// By which an identifier is found: a keyed hash of 32 bytes, worth nothing without the key.
-    pub fn lookup(&self, identifier: &Identifier) -> Vec<u8> {
+    /// By what an identifier is found.
+    pub fn lookup(&self, identifier: &Identifier) -> LookupHashes {
         let text = format!("{}\0{}", identifier.channel().as_str(), identifier.as_str());
-        hmac::sign(&self.keys.load().lookup, text.as_bytes()).as_ref().to_vec()
+        let keys = self.keys.load();
+        let other = keys.other_lookup.as_ref();
+        LookupHashes {
+            active: keys.lookup.hash(&text),
+            key_id: keys.lookup.id.clone(),
+            other: other.map(|key| key.hash(&text)),
+            other_is_older: other.is_some_and(|key| key.state == KeyState::Retiring),
+        }
+    }
+
+    /// The name of the key under whose hashes new identifiers are found.
+    pub fn lookup_key_id(&self) -> Arc<str> {
+        self.keys.load().lookup.id.clone()
     }
 
     /// An account's keys as they were stored. A key that cannot be unwrapped is one that is gone.

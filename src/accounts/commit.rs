@@ -84,7 +84,7 @@ impl Accounts {
         if let Some(owner) = self.journal.remembered_owner(&lookup) {
             return Ok(([None, of_account(owner).await], None));
         }
-        let first = self.lanes.enter(lookup).await;
+        let first = self.lanes.enter(lookup.active).await;
         let loaded = until_available(|| self.journal.load(address, at)).await?;
         if loaded.head.version == 0 {
             return Ok(([Some(first), None], Some(loaded)));

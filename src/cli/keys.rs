@@ -6,10 +6,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::{Failure, output, setup};
+use crate::journal::Rehashed;
 use crate::keyring::{Algorithm, Key, KeyState, Keyring, Purpose, Rotated, RotationError};
 use crate::settings::{Settings, SettingsError, Sources};
 use crate::tokens::AccessKeys;
@@ -42,8 +43,8 @@ pub enum Keys {
         #[arg(long)]
         algorithm: Option<Algorithm>,
     },
-    /// Take a retiring or pending key out. What was made with it opens no more: before a `personal` key goes, `rewrap`
-    /// must have left nothing wrapped with it.
+    /// Take a retiring or pending key out. What was made with it opens no more: before a `personal` or `lookup` key goes,
+    /// `rewrap` must have left nothing under it. A `lookup` key under which identifiers are found is not taken out.
     Retire {
         /// The keyring.
         file: PathBuf,
@@ -58,16 +59,30 @@ pub enum Keys {
         /// The file to make; it must not exist.
         file: PathBuf,
     },
-    /// Wrap accounts' keys in the database anew with the active `personal` key, so that former ones can be retired. Run
-    /// it when every node has read the keyring. Exit status 1 when some cannot be unwrapped.
-    Rewrap,
+    /// Put what the database holds under the active key of a purpose, so that former ones can be retired: wrap accounts'
+    /// keys anew with the `personal` key, or hash identifiers anew with the `lookup` key. Run it when every node has read
+    /// the keyring, while they serve; it can be interrupted and begun again. Exit status 1 when something is left.
+    Rewrap {
+        /// The purpose.
+        #[arg(default_value = "personal")]
+        purpose: Rewrappable,
+    },
+}
+
+/// A purpose under whose keys the database holds something.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Rewrappable {
+    Personal,
+    Lookup,
 }
 
 impl Keys {
     pub fn run(self, sources: impl FnOnce() -> Result<Sources, SettingsError>) -> Result<ExitCode, Failure> {
         match self {
             Self::Guard { file } => guard(&sources()?.check()?, &file)?,
-            Self::Rewrap => return rewrap(&sources()?.check()?),
+            Self::Rewrap { purpose: Rewrappable::Personal } => return rewrap(&sources()?.check()?),
+            Self::Rewrap { purpose: Rewrappable::Lookup } => return rehash(&sources()?.check()?),
             Self::New { file, algorithm } => Keyring::signing_access_by(algorithm).create(&file)?,
             Self::List { file, json } => list(&Keyring::read_former(&file)?, json)?,
             Self::Rotate { file, purpose, algorithm } => {
@@ -78,6 +93,9 @@ impl Keys {
                 output::text(&next_step(purpose, &rotated, fingerprint))?;
             }
             Self::Retire { file, purpose, id } => {
+                if purpose == Purpose::Lookup {
+                    refuse_while_identifiers_are_found_by(&id, &sources()?.check()?)?;
+                }
                 Keyring::change(&file, |keyring| keyring.retire(purpose, &id))?;
             }
         }
@@ -97,6 +115,32 @@ fn rewrap(settings: &Settings) -> Result<ExitCode, Failure> {
     let done = setup::with_journal(&settings.as_owner(), async |journal| Ok(journal.rewrap().await?))?;
     output::text(&format!("{} keys wrapped anew, {} cannot be unwrapped\n", done.rewrapped, done.lost))?;
     Ok(if done.lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn rehash(settings: &Settings) -> Result<ExitCode, Failure> {
+    let done = setup::with_journal(&settings.as_owner(), async |journal| {
+        let mut report = output::ProgressReport::counting("identifiers", "rewrap");
+        let done = journal.rehash(&mut |done, of| report.count(done, of, "")).await?;
+        report.finish();
+        Ok(done)
+    })?;
+    let Rehashed { rehashed, lost, held } = done;
+    output::text(&format!(
+        "{rehashed} identifiers hashed anew, {lost} cannot be opened, {held} were held by requests or by another account\n"
+    ))?;
+    Ok(if lost + held == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn refuse_while_identifiers_are_found_by(id: &str, settings: &Settings) -> Result<(), Failure> {
+    let left = setup::with_journal(settings, async |journal| Ok(journal.hashed_with(id).await?))?;
+    if left == 0 {
+        return Ok(());
+    }
+    Err(format!(
+        "{left} identifiers are still found by the lookup key {id}, or by one whose name was not kept: run `keys rewrap \
+         lookup` first, while another key is active"
+    )
+    .into())
 }
 
 /// A keyring, for people and programs to look at.
@@ -163,7 +207,9 @@ fn when_to_retire(purpose: Purpose) -> &'static str {
         }
         Purpose::Code => "when the codes made with it have expired (codes.lifetime)",
         Purpose::Personal => "when `keys rewrap` has left no account's keys wrapped with it",
-        Purpose::Lookup => "never",
+        Purpose::Lookup => {
+            "when every node has read this and `keys rewrap lookup` has left no identifier under it"
+        }
         Purpose::SecondFactor => {
             "when every authenticator enrolled with it has been replaced: its codes are not taken any more after that"
         }

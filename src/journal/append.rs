@@ -207,7 +207,7 @@ fn statement(parts: Parts) -> &'static str {
 
 fn compose(parts: Parts) -> String {
     let (heads, mut used) = match parts.reserving {
-        true => (include_str!("sql/append_heads_reserving.sql"), 8),
+        true => (include_str!("sql/append_heads_reserving.sql"), 11),
         false => (include_str!("sql/append_heads.sql"), 6),
     };
     let mut sql = heads.trim_end().to_owned();
@@ -254,7 +254,7 @@ fn of_one(sql: &str) -> String {
     let mut rewritten = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         let (arrays, rest) = piece.split_once(')').unwrap_or((piece, ""));
-        let elements: Vec<String> = arrays.split(", ").map(|array| format!("({array})[1]")).collect();
+        let elements: Vec<String> = arrays.split(',').map(|array| format!("({})[1]", array.trim())).collect();
         rewritten += &format!("(SELECT {}){rest}", elements.join(", "));
     }
     rewritten
@@ -282,6 +282,9 @@ struct Columns<'a> {
     leaves: Vec<&'a [u8]>,
     lookups: Vec<Option<&'a [u8]>>,
     channels: Vec<Option<&'a str>>,
+    lookup_key_ids: Vec<Option<&'a str>>,
+    other_lookups: Vec<Option<&'a [u8]>>,
+    guards: Vec<Option<&'a [u8]>>,
     release_accounts: Vec<Uuid>,
     released: Vec<&'a str>,
     event_accounts: Vec<Uuid>,
@@ -333,8 +336,12 @@ impl<'a> Columns<'a> {
         self.versions.push(commit.version());
         self.states.push(&commit.state);
         self.leaves.push(&commit.leaf.0);
-        self.lookups.push(commit.reservation.as_ref().map(|(lookup, _)| lookup.as_slice()));
-        self.channels.push(commit.reservation.as_ref().map(|(_, channel)| *channel));
+        let reservation = commit.reservation.as_ref();
+        self.lookups.push(reservation.map(|(hashes, _)| hashes.active.as_slice()));
+        self.channels.push(reservation.map(|(_, channel)| *channel));
+        self.lookup_key_ids.push(reservation.map(|(hashes, _)| &*hashes.key_id));
+        self.other_lookups.push(reservation.and_then(|(hashes, _)| hashes.other.as_deref()));
+        self.guards.push(reservation.and_then(|(hashes, _)| hashes.guard()));
         if let Some(channel) = commit.release {
             self.release_accounts.push(account);
             self.released.push(channel);
@@ -390,7 +397,9 @@ impl<'a> Columns<'a> {
         let mut parameters: Vec<&(dyn ToSql + Sync)> =
             vec![&self.accounts, &self.expected, &self.versions, &self.states, &self.leaves, &STATE_FORMAT];
         if parts.reserving {
-            parameters.extend([&self.lookups as &(dyn ToSql + Sync), &self.channels]);
+            let reservations: [&(dyn ToSql + Sync); 5] =
+                [&self.lookups, &self.channels, &self.lookup_key_ids, &self.other_lookups, &self.guards];
+            parameters.extend(reservations);
         }
         parameters.extend([
             &UserAccount::TYPE as &(dyn ToSql + Sync),
@@ -458,7 +467,7 @@ mod tests {
             assert_eq!(parts.kind(), bits);
             let sql = compose(parts);
             let parameters = 15
-                + if parts.reserving { 2 } else { 0 }
+                + if parts.reserving { 5 } else { 0 }
                 + if parts.releasing { 2 } else { 0 }
                 + if parts.keys { 4 } else { 0 }
                 + if parts.outbox { 9 } else { 0 }

@@ -14,7 +14,7 @@ use super::leaf::Columns;
 use super::{Head, Leaf, Loaded};
 use crate::delivery::outbox::{self, Queued};
 use crate::language::Language;
-use crate::personal_data::{AccountKeys, PersonalData, Scope, WrappedKey};
+use crate::personal_data::{AccountKeys, LookupHashes, PersonalData, Scope, WrappedKey};
 
 /// A commit: the events of one command, and all that becomes true with them.
 ///
@@ -30,7 +30,7 @@ pub struct Commit {
     pub(super) rows: Vec<EventRow>,
     pub(super) state: Vec<u8>,
     pub(super) leaf: Leaf,
-    pub(super) reservation: Option<(Vec<u8>, &'static str)>,
+    pub(super) reservation: Option<(LookupHashes, &'static str)>,
     pub(super) release: Option<&'static str>,
     pub(super) keys: Vec<WrappedKey>,
     pub(super) outbox: Vec<OutboxRow>,
@@ -147,8 +147,8 @@ impl Commit {
     }
 }
 
-/// The hash to reserve for an identifier that becomes the account's, and its kind.
-fn gained(event: &UserAccountEvent, personal_data: &PersonalData) -> Option<(Vec<u8>, &'static str)> {
+/// The hashes to reserve for an identifier that becomes the account's, and its kind.
+fn gained(event: &UserAccountEvent, personal_data: &PersonalData) -> Option<(LookupHashes, &'static str)> {
     let channel = event.gained()?;
     let identifier = event.person.as_ref()?.identifier.as_ref()?;
     Some((personal_data.lookup(identifier), channel.as_str()))

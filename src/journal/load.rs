@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Leaf;
 use crate::database::DatabaseError;
 use crate::group::Ask;
-use crate::personal_data::{Scope, WrappedKey};
+use crate::personal_data::{LookupHashes, Scope, WrappedKey};
 
 /// A head as it is stored.
 #[derive(Debug)]
@@ -27,7 +27,8 @@ pub(super) struct StoredHead {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LoadByAccount;
 
-/// The same by the keyed hash of an identifier.
+/// The same by the keyed hashes of an identifier: all of them in one statement, so that a row whose hash is replaced meanwhile is
+/// found by the one or by the other.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LoadByLookup;
 
@@ -51,7 +52,7 @@ impl Ask for LoadByAccount {
 }
 
 impl Ask for LoadByLookup {
-    type Request = (Vec<u8>, Scope);
+    type Request = (LookupHashes, Scope);
     type Answer = Option<StoredHead>;
 
     const MOST: usize = 256;
@@ -61,11 +62,13 @@ impl Ask for LoadByLookup {
         connection: &Client,
         requests: &[Self::Request],
     ) -> Result<Vec<Self::Answer>, DatabaseError> {
-        let lookups: Vec<&[u8]> = requests.iter().map(|(lookup, _)| lookup.as_slice()).collect();
+        let lookups: Vec<&[u8]> =
+            requests.iter().flat_map(|(hashes, _)| hashes.all()).map(Vec::as_slice).collect();
         let statement = connection.prepare_cached(include_str!("sql/load_by_lookup.sql")).await?;
         let rows = connection.query(&statement, &[&lookups, &scopes(requests)]).await?;
         let found: HashMap<&[u8], &Row> = rows.iter().map(|row| (row.get("lookup"), row)).collect();
-        Ok(lookups.iter().map(|lookup| found.get(lookup).map(|row| stored(row))).collect())
+        let find = |hashes: &LookupHashes| hashes.all().find_map(|hash| found.get(hash.as_slice()));
+        Ok(requests.iter().map(|(hashes, _)| find(hashes).map(|row| stored(row))).collect())
     }
 }
 

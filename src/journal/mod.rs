@@ -16,6 +16,7 @@ mod keeper;
 pub(crate) mod leaf;
 mod load;
 mod outages;
+mod rehash;
 pub mod replay;
 mod rewrap;
 pub mod sequencer;
@@ -32,7 +33,7 @@ use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
 use crate::entropy;
 use crate::group::{Group, ask_all};
-use crate::personal_data::{AccountKeys, PersonalData, Scope};
+use crate::personal_data::{AccountKeys, LookupHashes, PersonalData, Scope};
 use crate::response_delay::RoundTripTimes;
 
 use append::Append;
@@ -41,6 +42,7 @@ pub use commit::{Authority, Commit};
 pub use leaf::Leaf;
 use load::{LoadByAccount, LoadByLookup, StoredHead};
 pub use outages::CommitOutages;
+pub use rehash::Rehashed;
 pub use rewrap::Rewrapped;
 
 /// The form in which this version writes states. A head in another form is folded again from its events.
@@ -120,8 +122,8 @@ pub struct Loaded {
     pub head: Arc<Head>,
     /// Whether it comes from memory, and may be out of date.
     pub remembered: bool,
-    /// The hash to reserve when this account begins with an identifier, and its kind.
-    reservation: Option<(Vec<u8>, &'static str)>,
+    /// The hashes to reserve when this account begins with an identifier, and its kind.
+    reservation: Option<(LookupHashes, &'static str)>,
 }
 
 /// Why the journal could not do what it was asked.
@@ -215,9 +217,14 @@ impl Journal {
         &self.database
     }
 
-    /// The account that is remembered to have an identifier, or to have had it, by the identifier's hash.
-    pub fn remembered_owner(&self, lookup: &Vec<u8>) -> Option<AccountId> {
-        Some(self.shared.owners.get(lookup)?.account)
+    /// The account that is remembered to have an identifier, or to have had it.
+    pub fn remembered_owner(&self, identifier: &LookupHashes) -> Option<AccountId> {
+        Some(self.owner(identifier)?.account)
+    }
+
+    /// By any of the hashes: the one that it is remembered by was the active one then.
+    fn owner(&self, identifier: &LookupHashes) -> Option<Owner> {
+        identifier.all().find_map(|hash| self.shared.owners.get(hash))
     }
 
     fn remember_owner(&self, lookup: Vec<u8>, head: &Head) {
@@ -234,7 +241,7 @@ impl Journal {
         let head = match address {
             Address::Account(account) => heads.get(account),
             Address::Identifier(identifier) => {
-                let owner = self.shared.owners.get(&self.personal_data().lookup(identifier));
+                let owner = self.owner(&self.personal_data().lookup(identifier));
                 owner.and_then(|owner| {
                     heads.get(&owner.account).filter(|head| head.state.identifiers_let_go() == owner.let_go)
                 })
@@ -259,10 +266,10 @@ impl Journal {
                 (self.shared.load_times.measure(load).await?, *account, None)
             }
             Address::Identifier(identifier) => {
-                let lookup = self.personal_data().lookup(identifier);
-                let load = self.loads_by_lookup.ask((lookup.clone(), scope));
+                let hashes = self.personal_data().lookup(identifier);
+                let load = self.loads_by_lookup.ask((hashes.clone(), scope));
                 let stored = self.shared.load_times.measure(load).await?;
-                (stored, entropy::account_id(now), Some((lookup, identifier.channel().as_str())))
+                (stored, entropy::account_id(now), Some((hashes, identifier.channel().as_str())))
             }
         };
         let Some(stored) = stored else {
@@ -271,8 +278,8 @@ impl Journal {
             return Ok(Loaded { head: Arc::new(head), remembered: false, reservation });
         };
         let head = Arc::new(self.read(stored).await?);
-        if let Some((lookup, _)) = reservation {
-            self.remember_owner(lookup, &head);
+        if let Some((hashes, _)) = reservation {
+            self.remember_owner(hashes.active, &head);
         }
         self.shared.heads.insert(head.account, head.clone());
         Ok(Loaded { head, remembered: false, reservation: None })
@@ -310,8 +317,8 @@ impl Journal {
         };
         if verdict.is_committed() {
             self.shared.heads.insert(commit.account, commit.after.clone());
-            if let Some((lookup, _)) = &commit.reservation {
-                self.remember_owner(lookup.clone(), &commit.after);
+            if let Some((hashes, _)) = &commit.reservation {
+                self.remember_owner(hashes.active.clone(), &commit.after);
             }
         }
         Ok(verdict)

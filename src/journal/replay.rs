@@ -104,9 +104,10 @@ impl Journal {
         identifier: &counterfoil_domain::values::Identifier,
     ) -> Result<Option<AccountId>, JournalError> {
         let connection = self.database.connection().await?;
-        let lookup = self.personal_data().lookup(identifier);
-        let row =
-            connection.query_opt("SELECT account_id FROM identifiers WHERE lookup = $1", &[&lookup]).await?;
+        let hashes = self.personal_data().lookup(identifier);
+        let hashes: Vec<&[u8]> = hashes.all().map(Vec::as_slice).collect();
+        let find = "SELECT account_id FROM identifiers WHERE lookup = ANY ($1) LIMIT 1";
+        let row = connection.query_opt(find, &[&hashes]).await?;
         Ok(row.map(|row| AccountId(row.get::<_, Uuid>(0))))
     }
 }

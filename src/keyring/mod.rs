@@ -298,9 +298,12 @@ pub enum KeyringError {
         /// What the system said; nothing that the command printed.
         error: io::Error,
     },
-    /// The keyring looks identifiers up by another key than the database does.
-    #[error("the keyring has another lookup key: nobody who has signed up would be found by it")]
+    /// The keyring looks identifiers up by other keys than the database does.
+    #[error("the keyring has other lookup keys: no account would be found by them")]
     OtherLookup,
+    /// The keyring has more lookup keys than identifiers can be found by.
+    #[error("the keyring has more than two lookup keys: one is replaced by one, and then taken out")]
+    ManyLookup,
     /// The file is no keyring.
     #[error("the keyring is malformed: {0}")]
     Malformed(&'static str),
@@ -426,6 +429,9 @@ impl Keyring {
             if count(KeyState::Pending) > 1 {
                 return Err(KeyringError::ManyPending(purpose));
             }
+        }
+        if keyring.of(Purpose::Lookup).count() > 2 {
+            return Err(KeyringError::ManyLookup);
         }
         Ok(keyring)
     }

@@ -25,9 +25,9 @@ pub enum RotationError {
     /// The keyring could not be read or written.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
-    /// Identifiers are stored as their hashes under the one key for lookups.
-    #[error("the lookup key cannot be rotated: every stored identifier would have to be hashed anew")]
-    Lookup,
+    /// Identifiers are found by their hashes under two lookup keys at most.
+    #[error("the lookup key {0} is still retiring: run `keys rewrap lookup`, and retire it first")]
+    StillRetiring(KeyId),
     /// The key that waits to become active is for another algorithm than was asked for.
     #[error("the {0} key {1} is pending, and for another algorithm; retire it first")]
     OtherAlgorithm(Purpose, KeyId),
@@ -48,10 +48,11 @@ impl Keyring {
     /// wanted.
     ///
     /// # Errors
-    /// [`RotationError`] for the purpose that cannot be rotated, and an algorithm that does not fit.
+    /// [`RotationError`] where the lookup key before is still in use, and for an algorithm that does not fit.
     pub fn rotate(&mut self, purpose: Purpose, wanted: Option<Algorithm>) -> Result<Rotated, RotationError> {
-        if purpose == Purpose::Lookup {
-            return Err(RotationError::Lookup);
+        let retiring = self.of(purpose).find(|key| key.state == KeyState::Retiring);
+        if let (Purpose::Lookup, Some(retiring)) = (purpose, retiring) {
+            return Err(RotationError::StillRetiring(retiring.id.clone()));
         }
         if self.of(purpose).next().is_none() {
             let algorithm = purpose.algorithm(wanted)?;
@@ -165,10 +166,16 @@ mod tests {
     }
 
     #[test]
-    fn the_lookup_key_is_not_rotated() {
+    fn a_lookup_key_is_replaced_by_one_and_no_third_comes_before_the_first_is_gone() {
         let mut keyring = Keyring::generate();
+        let former = keyring.active(Purpose::Lookup).id.clone();
+        keyring.rotate(Purpose::Lookup, None).expect("adds");
+        keyring.rotate(Purpose::Lookup, None).expect("activates");
         let before = keyring.clone();
-        assert!(matches!(keyring.rotate(Purpose::Lookup, None), Err(RotationError::Lookup)));
+        let refused = keyring.rotate(Purpose::Lookup, None);
+        assert!(matches!(&refused, Err(RotationError::StillRetiring(id)) if *id == former), "{refused:?}");
         assert_eq!(keyring, before);
+        keyring.retire(Purpose::Lookup, former.as_str()).expect("retires");
+        keyring.rotate(Purpose::Lookup, None).expect("adds");
     }
 }

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use counterfoil::clock::Clock as _;
+use counterfoil::database::Database;
 use counterfoil::entropy;
 use counterfoil::journal::{Address, Commit, Journal, Loaded, Verdict, replay};
+use counterfoil::keyring::{Keyring, Purpose};
+use counterfoil::personal_data::PersonalData;
 use counterfoil_domain::user_account::{Fact, Person, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Channel, EmailAddress, Identifier, PhoneNumber};
 use cqrs_es::{Aggregate as _, EventStore as _};
+use serde_json::json;
 
 use crate::support::TestApp;
 
@@ -266,4 +270,125 @@ async fn every_event_says_which_commit_and_which_request_wrote_it() {
             .unwrap();
     assert_eq!(metadata["request"], "0123456789abcdef");
     assert!(uuid::Uuid::try_parse(metadata["commit"].as_str().unwrap()).is_ok());
+}
+
+/// The journal of a node that has read that keyring.
+fn journal_with(app: &TestApp, keyring: &Keyring) -> Journal {
+    let database = Database::new(&app.database.url.0, 2).unwrap();
+    Journal::new(database, PersonalData::new(keyring), app.clock.clone())
+}
+
+/// The keyrings of the steps by which the lookup key is replaced, each as the one before it left it.
+fn steps_of_the_lookup_key(app: &TestApp) -> [Keyring; 4] {
+    let former = app.keyring.active(Purpose::Lookup).id.clone();
+    let next = |keyring: &Keyring| {
+        let mut keyring = keyring.clone();
+        keyring.rotate(Purpose::Lookup, None).unwrap();
+        keyring
+    };
+    let pending = next(&app.keyring);
+    let active = next(&pending);
+    let mut alone = active.clone();
+    alone.retire(Purpose::Lookup, former.as_str()).unwrap();
+    [app.keyring.clone(), pending, active, alone]
+}
+
+/// What a node decides for the first request of an identifier, before it sends it.
+async fn first_request(app: &TestApp, journal: &Journal, number: &str) -> Arc<Commit> {
+    let known = identifier(number);
+    let address = Address::Identifier(known.clone());
+    let loaded = journal.load_anew(&address, app.clock.now()).await.unwrap();
+    commit_of(app, journal, loaded, Fact::ProfileUpdated {}, Some(known))
+}
+
+async fn owner(app: &TestApp, journal: &Journal, number: &str) -> AccountId {
+    let address = Address::Identifier(identifier(number));
+    journal.load_anew(&address, app.clock.now()).await.unwrap().head.account
+}
+
+#[tokio::test]
+async fn a_new_identifier_is_one_accounts_whichever_step_of_the_lookup_key_each_of_two_nodes_has_read() {
+    let app = TestApp::start().await;
+    let journals = steps_of_the_lookup_key(&app).map(|keyring| journal_with(&app, &keyring));
+    let mut numbers = (0..).map(|n| format!("+98912{n:07}"));
+    let mut taken = 0;
+    for (behind, ahead) in journals.iter().zip(&journals[1..]) {
+        for (first, second) in [(behind, ahead), (ahead, behind)] {
+            let number = numbers.next().unwrap();
+            let [one, other] =
+                [first_request(&app, first, &number).await, first_request(&app, second, &number).await];
+            assert_eq!(happened(first, &[one]).await, [true]);
+            assert_eq!(happened(second, &[other]).await, [false]);
+            assert_eq!(owner(&app, first, &number).await, owner(&app, second, &number).await);
+            taken += 1;
+        }
+        for number in numbers.by_ref().take(20) {
+            let [one, other] =
+                [first_request(&app, behind, &number).await, first_request(&app, ahead, &number).await];
+            let (one, other) = ([one], [other]);
+            let (here, there) = tokio::join!(happened(behind, &one), happened(ahead, &other));
+            assert!(here[0] != there[0], "{number}: {here:?}, {there:?}");
+            assert_eq!(owner(&app, behind, &number).await, owner(&app, ahead, &number).await);
+            taken += 1;
+        }
+        // What only the former key finds goes on to be found by the nodes of the next step, until it is hashed anew.
+        if std::ptr::eq(ahead, &journals[2]) {
+            let rehashed = ahead.rehash(&mut |_, _| {}).await.unwrap();
+            assert!(rehashed.rehashed > 0 && rehashed.lost + rehashed.held == 0, "{rehashed:?}");
+        }
+    }
+    for table in ["identifiers", "heads"] {
+        let count = format!("SELECT count(*) FROM {table}");
+        assert_eq!(app.database.value::<i64>(&count).await, taken, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_from_before_an_identifier_was_taken_and_hashed_anew_does_not_take_it() {
+    let app = TestApp::start().await;
+    let [_, pending, active, _] = steps_of_the_lookup_key(&app).map(|keyring| journal_with(&app, &keyring));
+    let late = first_request(&app, &pending, PHONE).await;
+    let first = first_request(&app, &pending, PHONE).await;
+    assert_eq!(happened(&pending, std::slice::from_ref(&first)).await, [true]);
+    assert_eq!(active.rehash(&mut |_, _| {}).await.unwrap().rehashed, 1);
+    assert_eq!(happened(&pending, &[late]).await, [false]);
+    // A commit whose answer was lost is sent again as it is, and happened.
+    assert_eq!(happened(&pending, &[first]).await, [true]);
+    assert_eq!(owner(&app, &pending, PHONE).await, owner(&app, &active, PHONE).await);
+}
+
+#[tokio::test]
+async fn every_kind_of_identifier_is_hashed_anew_whatever_read_models_know_of_it() {
+    let app = TestApp::start().await;
+    let device = app.api.sign_in(PHONE).await;
+    let email = json!({"email": "ada@example.com"});
+    let code = app.api.add_identifier(&device.access, &email).await.code();
+    app.api.verify_identifier(&device.access, &email, &code).await.ok();
+    // Two that no profile knows: one that was never proved, and one whose profile is gone. One that cannot be opened any more.
+    let [asked, behind, gone] = ["+989120000001", "+989120000002", "+989120000003"];
+    app.api.login(asked).await.code();
+    let behind_device = app.api.sign_in(behind).await;
+    let gone_device = app.api.sign_in(gone).await;
+    let client = app.database.connect().await;
+    let deleted = [behind_device.account().0, gone_device.account().0];
+    client.execute("DELETE FROM profiles WHERE account_id = ANY ($1)", &[&deleted.as_slice()]).await.unwrap();
+    client
+        .execute("DELETE FROM account_keys WHERE account_id = $1", &[&gone_device.account().0])
+        .await
+        .unwrap();
+    // As a version wrote them that kept no names of keys.
+    client.execute("UPDATE identifiers SET key_id = NULL WHERE channel = 'email'", &[]).await.unwrap();
+
+    let [_, _, active, alone] = steps_of_the_lookup_key(&app).map(|keyring| journal_with(&app, &keyring));
+    let former = app.keyring.active(Purpose::Lookup).id.clone();
+    assert_eq!(active.hashed_with(former.as_str()).await.unwrap(), 5);
+    let rehashed = active.rehash(&mut |_, _| {}).await.unwrap();
+    assert_eq!((rehashed.rehashed, rehashed.lost, rehashed.held), (4, 1, 0));
+    assert_eq!(active.hashed_with(former.as_str()).await.unwrap(), 1);
+    assert_eq!(active.rehash(&mut |_, _| {}).await.unwrap().rehashed, 0);
+    assert_eq!(owner(&app, &alone, PHONE).await, device.account());
+    assert_eq!(owner(&app, &alone, behind).await, behind_device.account());
+    let ada = Identifier::Email(EmailAddress::parse("ada@example.com").unwrap());
+    assert_eq!(alone.find(&ada).await.unwrap(), Some(device.account()));
+    assert!(alone.find(&identifier(asked)).await.unwrap().is_some());
 }

@@ -1,12 +1,14 @@
 -- journal/sql/append_heads_reserving.sql
--- As append_heads.sql, where some of the commits reserve an identifier: $7 lookups, $8 channels, null for the others.
+-- As append_heads.sql, where some of the commits reserve an identifier: $7 lookups, $8 channels, $9 ids of the lookup keys,
+-- $10 the hashes under the other key and $11 guards, null where there is one key; all null for the other commits.
 -- No row returned for a commit: its version was stale or its identifier taken, and it has reserved nothing.
 -- All heads are locked before any identifier is, so that two nodes take their locks in the same order. What is locked
 -- has the version expected, and keeps it; a head that is not there yet has nobody to race with.
 WITH commits AS (
     SELECT *
-      FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $7::bytea[], $8::text[])
-        AS c (account_id, expected, version, state, leaf, lookup, channel)
+      FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $7::bytea[], $8::text[], $9::text[],
+                  $10::bytea[], $11::bytea[])
+        AS c (account_id, expected, version, state, leaf, lookup, channel, key_id, other, guard)
 ),
 locked AS (
     SELECT h.account_id
@@ -14,12 +16,13 @@ locked AS (
            LATERAL (SELECT account_id FROM heads WHERE account_id = c.account_id AND version = c.expected FOR UPDATE) AS h
 ),
 reserved AS (
-    INSERT INTO identifiers (lookup, account_id, channel)
-    SELECT c.lookup, c.account_id, c.channel
+    INSERT INTO identifiers (lookup, account_id, channel, key_id, guard)
+    SELECT c.lookup, c.account_id, c.channel, c.key_id, c.guard
       FROM commits AS c LEFT JOIN locked USING (account_id)
      WHERE c.lookup IS NOT NULL AND (c.expected = 0 OR locked.account_id IS NOT NULL)
-     ORDER BY c.lookup
-        ON CONFLICT (lookup) DO NOTHING
+       AND (c.other IS NULL OR (SELECT account_id FROM identifiers WHERE lookup = c.other OFFSET 0) IS NULL)
+     ORDER BY coalesce(c.guard, c.lookup)
+        ON CONFLICT DO NOTHING
     RETURNING account_id
 ),
 head AS (

@@ -131,7 +131,7 @@ impl Cluster {
     /// By what the log knows a phone number.
     pub fn lookup(&self, phone: &str) -> Vec<u8> {
         let number = PhoneNumber::parse(phone, None).unwrap();
-        PersonalData::new(&self.keyring).lookup(&Identifier::Phone(number))
+        PersonalData::new(&self.keyring).lookup(&Identifier::Phone(number)).active
     }
 }
 
