@@ -124,7 +124,7 @@ impl State {
         clock: Arc<dyn Clock>,
         metrics: PrometheusHandle,
     ) -> Result<Self, DatabaseError> {
-        let database = Database::new(&database.0, settings.connections)?;
+        let database = Database::new(&database.0, settings.connections_of_thread)?;
         let tokens = Tokens::new(keyring, settings.tokens.clone());
         let journal = Journal::new(database.clone(), PersonalData::new(keyring), clock.clone());
         let kept_for = settings.tokens.access_lifetime + LEEWAY;
@@ -417,9 +417,9 @@ impl Application {
                 .configure(|config| http::routes(config, &shared.http))
         })
         .client_request_timeout(HEAD_WITHIN)
+        .workers(settings.workers)
         .shutdown_timeout(DRAIN_SECONDS)
         .disable_signals();
-        let server = if settings.workers == 0 { server } else { server.workers(settings.workers) };
         Ok(Self { address, server: server.listen(listener)?.run(), operators, state, feed })
     }
 

@@ -1,6 +1,7 @@
 //! The way to PostgreSQL: a pool that gives up in time, and which errors mean "come back later".
 
 mod listener;
+mod start;
 mod target;
 
 use std::error::Error as _;

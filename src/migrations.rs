@@ -42,7 +42,9 @@ pub enum MigrationError {
 pub async fn migrate(url: &str, server_role: Option<&str>) -> Result<(), MigrationError> {
     // A connection of its own, closed whatever happens: the lock is held by the connection, and a failed run would
     // otherwise keep it.
-    let options = Target::parse(url)?.sqlx_options().await?;
+    let target = Target::parse(url)?;
+    target.refuse_transaction_pooling().await?;
+    let options = target.sqlx_options().await?;
     let mut connection = options.connect().await.map_err(MigrateError::from)?;
     let result = migrate_and_grant(&mut connection, server_role).await;
     connection.close().await.map_err(MigrateError::from)?;

@@ -79,6 +79,12 @@ async fn serve(
     let gateways = Gateways::new(&settings.delivery, [], Arc::new(SystemClock))?;
     let state = State::new(settings, url, &keyring, gateways, Arc::new(SystemClock), metrics)?;
     let database = state.database.clone();
+    match database.check_at_start(settings.connections).await {
+        Err(DatabaseError::Refused(why)) => return Err(why.into()),
+        // A node can start before its database does.
+        Err(error) => tracing::warn!(%error, "not connected yet"),
+        Ok(()) => {}
+    }
     let application = Application::build(settings, state)?;
     for until in settings.test_identifiers.ends() {
         tracing::warn!(%until, "an identifier is listed for tests: whoever knows its code signs in by it");

@@ -215,6 +215,15 @@ fn session_settings() -> String {
     settings.map(|setting| format!("SET {setting};")).collect()
 }
 
+/// The name by which `pg_stat_activity` shows the connections of this process: `counterfoil HOST/PROCESS`.
+fn process_name() -> String {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    // PostgreSQL keeps 63 bytes of it.
+    let host: String = host.chars().filter(char::is_ascii_graphic).take(40).collect();
+    format!("counterfoil {host}/{}", std::process::id())
+}
+
 /// The same configuration for one of its hosts.
 fn of_one_host(config: &Config, host: &Host, port: Option<u16>) -> Config {
     let mut single = Config::new();
@@ -238,7 +247,7 @@ fn of_one_host(config: &Config, host: &Host, port: Option<u16>) -> Config {
         single.options(options);
     }
     single
-        .application_name("counterfoil")
+        .application_name(process_name())
         .connect_timeout(CONNECT_WITHIN)
         .tcp_user_timeout(STATEMENT_WITHIN)
         .keepalives_idle(Duration::from_secs(10))

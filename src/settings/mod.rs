@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::num::NonZero;
 
 use chrono::TimeDelta;
 use config::ConfigError;
@@ -72,14 +73,16 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where the listener for operators, with the metrics, listens; none for no such listener.
     pub metrics_listen: Option<SocketAddr>,
-    /// How many worker threads serve requests; 0 for one a core.
+    /// How many worker threads serve requests.
     pub workers: usize,
     /// The database; none for a private one.
     pub database: Option<DatabaseUrl>,
     /// The same database by the role that owns its tables; none where the server's role does.
     pub migration: Option<DatabaseUrl>,
-    /// How many connections to it.
+    /// How many connections to it the node may have, over all of its threads.
     pub connections: usize,
+    /// How many of them each thread may have.
+    pub connections_of_thread: usize,
     /// Where the keys come from; none for a file that is made in the development folder.
     pub keyring: Option<KeyringSource>,
     /// How codes reach people.
@@ -246,17 +249,16 @@ impl Sources {
         if raw.server.workers > 1024 {
             return Err(invalid("server.workers", "must be 0 to 1024"));
         }
-        if !(1..=1000).contains(&raw.database.connections) {
-            return Err(invalid("database.connections", "must be 1 to 1000"));
-        }
+        let (workers, connections_of_thread) = share(raw.database.connections, raw.server.workers)?;
         Ok(Settings {
             profile,
             listen,
             metrics_listen,
-            workers: raw.server.workers,
+            workers,
             database: raw.database.url.map(DatabaseUrl),
             migration: raw.database.migration_url.map(DatabaseUrl),
             connections: raw.database.connections,
+            connections_of_thread,
             keyring,
             delivery,
             http,
@@ -570,6 +572,34 @@ fn token_party(setting: &'static str, name: String) -> Result<String, SettingsEr
     let fits =
         !name.is_empty() && name.len() <= 255 && !name.chars().any(|c| c.is_control() || c.is_whitespace());
     if fits { Ok(name) } else { Err(invalid(setting, "must be 1 to 255 characters without spaces")) }
+}
+
+/// Connections that belong to no thread: two that read the log back, one that looks for ended sessions, and two that listen.
+const CONNECTIONS_BESIDE: usize = 5;
+
+/// Threads with connections besides the workers: the one that runs what goes on beside requests, and the one for operators.
+const THREADS_BESIDE: usize = 2;
+
+/// The fewest connections that a thread needs: one for what is read in one go, one for what is asked meanwhile.
+const FEWEST_OF_THREAD: usize = 2;
+
+/// How many workers there are, and how many connections each thread may have of those of the node. With 0 workers there is one
+/// for each core, as far as the connections suffice.
+fn share(connections: usize, workers: usize) -> Result<(usize, usize), SettingsError> {
+    let at_least = |workers: usize| CONNECTIONS_BESIDE + FEWEST_OF_THREAD * (workers + THREADS_BESIDE);
+    let needed = at_least(workers.max(1));
+    if !(needed..=10_000).contains(&connections) {
+        let problem = format!("must be {needed} to 10000: two for each of the server.workers, and nine");
+        return Err(invalid("database.connections", &problem));
+    }
+    let workers = match workers {
+        0 => {
+            let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+            cores.min((connections - at_least(0)) / FEWEST_OF_THREAD)
+        }
+        set => set,
+    };
+    Ok((workers, (connections - CONNECTIONS_BESIDE) / (workers + THREADS_BESIDE)))
 }
 
 fn seconds(seconds: u32) -> TimeDelta {

@@ -81,7 +81,7 @@ const EVERY_SETTING: &[(&str, &str)] = &[
     ("server.forwarded", "forwarded"),
     ("database.url", "postgresql://server:secret@db.example/x"),
     ("database.migration_url", "postgresql://owner:secret@db.example/x"),
-    ("database.connections", "3"),
+    ("database.connections", "30"),
     ("keyring.file", "keys.json"),
     ("delivery.phone", "hook,sms"),
     ("delivery.email", "mail"),
@@ -536,4 +536,28 @@ fn the_code_of_an_identifier_for_tests_is_never_shown() {
     let expected =
         [("identifiers.test[0].code", "…"), ("identifiers.test[0].identifier", "reviewer@example.com")];
     assert_eq!(shown, expected);
+}
+
+#[test]
+fn the_connections_of_a_node_are_shared_by_its_threads_however_many_they_are() {
+    for (connections, workers, of_thread) in
+        [("48", "2", 10), ("48", "19", 2), ("13", "2", 2), ("200", "48", 3)]
+    {
+        let settings = read(&[
+            ("COUNTERFOIL__DATABASE__CONNECTIONS", connections),
+            ("COUNTERFOIL__SERVER__WORKERS", workers),
+        ]);
+        let settings = settings.unwrap();
+        assert_eq!(settings.connections_of_thread, of_thread, "{connections} by {workers}");
+    }
+    for (connections, workers) in [("48", "48"), ("12", "2"), ("10", "0"), ("0", "0"), ("10001", "2")] {
+        let refused = read(&[
+            ("COUNTERFOIL__DATABASE__CONNECTIONS", connections),
+            ("COUNTERFOIL__SERVER__WORKERS", workers),
+        ]);
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("database.connections"), "{connections} by {workers}: {error}");
+    }
+    let few = read(&[("COUNTERFOIL__DATABASE__CONNECTIONS", "11")]).unwrap();
+    assert_eq!((few.workers, few.connections_of_thread), (1, 2));
 }

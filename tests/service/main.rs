@@ -24,6 +24,7 @@ mod ledger;
 mod limits;
 mod never_logged;
 mod outage;
+mod pooler;
 mod population;
 mod processes;
 mod projections;
