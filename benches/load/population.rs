@@ -212,6 +212,7 @@ impl Visit {
                     client: client(device),
                     shown: None,
                     test: false,
+                    withheld: false,
                 };
                 let verify = VerifyOtp {
                     at,

@@ -7,17 +7,18 @@ use counterfoil_domain::user_account::commands::{
     AddIdentifier, LiftLimits, LiftLock, RemoveIdentifier, RequestOtp, ResendOtp, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, CodeSent, HeldIdentifiers, Purpose, Refusal, SessionTokens, UserAccountCommand,
+    Actor, CodeSent, HeldIdentifiers, Purpose, Refusal, SessionTokens, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{FullName, Identifier, OtpCode};
 use counterfoil_projections::profile::Profile;
 
-use super::commit::until_available;
+use super::commit::{late, until_available};
 use super::staff::Intervening;
-use super::{Accounts, AccountsError, CodeOnItsWay, Origin, SignedIn, accepted, outcome};
+use super::{Accounts, AccountsError, CodeOnItsWay, Origin, SignedIn, TIME_LIMIT, accepted, outcome};
 use crate::delivery::Route;
 use crate::entropy;
 use crate::journal::Address;
+use crate::limits::{BudgetShare, CountedCode};
 use crate::response_delay::{period, with_response_delay};
 use crate::tokens::Token;
 
@@ -49,8 +50,10 @@ impl Accounts {
             client: origin.client.clone(),
             shown: None,
             test: self.courier.codes().is_test(&identifier),
+            withheld: false,
         };
-        let send = self.send_code(&identifier, &origin, at, command.into());
+        let send =
+            |withheld| self.send_code(&identifier, &origin, at, RequestOtp { withheld, ..command }.into());
         self.counting_codes(&identifier, &origin, Decisions::One, send).await
     }
 
@@ -71,8 +74,10 @@ impl Accounts {
             client: origin.client.clone(),
             shown: None,
             test: self.courier.codes().is_test(&identifier),
+            withheld: false,
         };
-        let send = self.send_code(&identifier, &origin, at, command.into());
+        let send =
+            |withheld| self.send_code(&identifier, &origin, at, ResendOtp { withheld, ..command }.into());
         self.counting_codes(&identifier, &origin, Decisions::One, send).await
     }
 
@@ -143,8 +148,9 @@ impl Accounts {
             client: origin.client.clone(),
             shown: None,
             test: self.courier.codes().is_test(&identifier),
+            withheld: false,
         };
-        let send = async {
+        let send = |_| async {
             // Requests of one account one after another, so that what is found here still holds for the second of two taps.
             let turn = [b"adds".as_slice(), token.account.0.as_bytes()].concat();
             let _turn = self.lanes.enter(turn).await;
@@ -250,15 +256,16 @@ impl Accounts {
         identifier: &Identifier,
         origin: &Origin,
         decisions: Decisions,
-        send: impl Future<Output = Result<CodeOnItsWay, AccountsError>>,
+        send: impl AsyncFnOnce(bool) -> Result<CodeOnItsWay, AccountsError>,
     ) -> Result<CodeOnItsWay, AccountsError> {
         if let Route::None = self.courier.gateways().route(identifier) {
             return Err(AccountsError::NotTaken(identifier.channel()));
         }
         let work = async {
-            let counted = self.limits.count_code(identifier, origin.client.ip).await?;
-            let sent = send.await;
+            let (counted, withheld) = Box::pin(self.count_code(identifier, origin, decisions)).await?;
+            let sent = send(withheld).await;
             match &sent {
+                Ok(_) if withheld => {}
                 Ok(_) => counted.sent(),
                 Err(AccountsError::Refused(_)) => counted.not_sent(),
                 // It may have been sent.
@@ -267,6 +274,33 @@ impl Accounts {
             sent
         };
         with_response_delay(self.period_of(decisions), work, |_| true).await
+    }
+
+    /// Counts a code; with whether its message is to be withheld. Where strangers have spent their share of the day's budget,
+    /// an identifier that has signed in before is paid from the reserve. The caller of another gets the same answer, and no
+    /// message goes out: to refuse it would tell the two apart.
+    async fn count_code(
+        &self,
+        identifier: &Identifier,
+        origin: &Origin,
+        decisions: Decisions,
+    ) -> Result<(CountedCode, bool), AccountsError> {
+        let count = |share| self.limits.count_code(identifier, origin.client.ip, share);
+        let refused = match count(BudgetShare::Strangers).await {
+            Ok(counted) => return Ok((counted, false)),
+            Err(error) => error,
+        };
+        // An account that adds an identifier is told, whatever that identifier is: it has a session and can wait.
+        let can_be_withheld = matches!(decisions, Decisions::One) && self.limits.keeps_reserve(&refused);
+        if !can_be_withheld {
+            return Err(refused.into());
+        }
+        let address = Address::Identifier(identifier.clone());
+        let loaded = until_available(|| self.journal.load_anew(&address, self.clock.now()));
+        let loaded = tokio::time::timeout(TIME_LIMIT, loaded).await.unwrap_or_else(|_| Err(late()))?;
+        let has_signed_in = loaded.head.state.member().is_some();
+        let share = if has_signed_in { BudgetShare::Whole } else { BudgetShare::Nothing };
+        Ok((count(share).await?, !has_signed_in))
     }
 
     /// Redeems a code within the shared limits, which are asked before anything else happens.
@@ -326,13 +360,11 @@ impl Accounts {
         let address = Address::Identifier(identifier.clone());
         let done = self.execute(address, origin, at, command).await?;
         let sent = outcome(&done.events, CodeSent::from_event)?;
+        let is_withheld = done.events.iter().any(UserAccountEvent::is_withheld);
         Ok(CodeOnItsWay {
             expires_in: (sent.expires_at - sent.sent_at).to_std().unwrap_or_default(),
             resend_after: self.services.policy.resend_after.to_std().unwrap_or_default(),
-            code: self
-                .courier
-                .gateways()
-                .echoes(identifier)
+            code: (self.courier.gateways().echoes(identifier) && !is_withheld)
                 .then(|| self.courier.codes().derive(&sent.nonce, identifier, sent.purpose)),
         })
     }

@@ -23,7 +23,8 @@ impl Accounts {
         let of_account = state.language().map_or("", LanguageTag::as_str);
         let mut messages = Vec::new();
         for event in events {
-            if let Some(Ok(sent)) = CodeSent::from_event(event)
+            if !event.is_withheld()
+                && let Some(Ok(sent)) = CodeSent::from_event(event)
                 && let Some(to) = event.person.as_ref().and_then(|person| person.identifier.clone())
             {
                 let (echoes, is_test) =

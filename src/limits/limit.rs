@@ -118,6 +118,11 @@ impl Limit {
         self.place() < "3"
     }
 
+    /// Whether it is the budget of a day, of which a share is kept for identifiers that have signed in before.
+    pub(super) fn is_daily_budget(self) -> bool {
+        matches!(self, Self::MessagesPerCountry | Self::Messages | Self::Money | Self::Emails)
+    }
+
     /// Whether an alarm is raised when it is reached: the limits that many callers have to reach together.
     pub(super) fn raises_alarm(self) -> bool {
         match self {

@@ -200,14 +200,29 @@ impl Limits {
     ///
     /// # Errors
     /// [`LimitsError`].
-    pub async fn count_code(&self, identifier: &Identifier, ip: IpAddr) -> Result<CountedCode, LimitsError> {
+    pub async fn count_code(
+        &self,
+        identifier: &Identifier,
+        ip: IpAddr,
+        share: BudgetShare,
+    ) -> Result<CountedCode, LimitsError> {
         let Some(inner) = &self.0 else { return Ok(CountedCode(None)) };
         let asked_at = inner.now();
-        let limits = inner.code(identifier)?;
+        let mut limits = inner.code(identifier)?;
         let address = (Limit::CodesPerAddress, inner.subjects.address(ip), 1);
         let network = inner.subjects.network(ip).map(|network| (Limit::CodesPerNetwork, network, 1));
-        inner.count([&address].into_iter().chain(&network).chain(&limits)).await?;
+        inner.count_within(share, [&address].into_iter().chain(&network).chain(&limits)).await?;
+        if share == BudgetShare::Nothing {
+            limits.retain(|(limit, ..)| !limit.is_daily_budget());
+        }
         Ok(CountedCode(Some((inner.clone(), limits, asked_at))))
+    }
+
+    /// Whether a refusal is one of strangers alone: the budget of the day is spent but for what is kept for identifiers that
+    /// have signed in before.
+    pub fn keeps_reserve(&self, error: &LimitsError) -> bool {
+        let keeps = self.0.as_ref().is_some_and(|inner| inner.policy.reserve_percent > 0);
+        keeps && matches!(error, LimitsError::Refused { limit, .. } if limit.is_daily_budget())
     }
 
     /// Counts a code that is to be tried.
@@ -282,6 +297,17 @@ impl CountedCode {
     }
 }
 
+/// How much of the daily budgets a code may be paid from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetShare {
+    /// All but the reserve: it is not known, or not asked, whether the identifier has signed in before.
+    Strangers,
+    /// All, the reserve included: the identifier has signed in before.
+    Whole,
+    /// Nothing, since no message goes out; but refused where an identifier that has signed in before would be.
+    Nothing,
+}
+
 /// A limit, whose meter, and how much is counted on it.
 type Use = (Limit, String, i64);
 
@@ -335,8 +361,17 @@ impl Inner {
         self: &Arc<Self>,
         limits: impl IntoIterator<Item = &'a Use>,
     ) -> Result<i64, LimitsError> {
-        let (limits, entries): (Vec<&Use>, Vec<Entry>) =
-            limits.into_iter().filter_map(|of| Some((of, self.entry(of)?))).unzip();
+        self.count_within(BudgetShare::Whole, limits).await
+    }
+
+    /// The same, where a share of the daily budgets may be used.
+    async fn count_within<'a>(
+        self: &Arc<Self>,
+        share: BudgetShare,
+        limits: impl IntoIterator<Item = &'a Use>,
+    ) -> Result<i64, LimitsError> {
+        let shared = |of: &'a Use| Some((of, self.entry_within(share, of)?));
+        let (limits, entries): (Vec<&Use>, Vec<Entry>) = limits.into_iter().filter_map(shared).unzip();
         let ask = || self.store.count(self.clock.now(), entries.clone());
         let late = || Err(Unanswered("no answer in time".to_owned()));
         // What is counted twice because an answer was lost is too much by one, never too little.
@@ -422,6 +457,24 @@ impl Inner {
             most
         };
         Some(Entry { meter: format!("{}/{subject}", limit.place()), rule, most, cost: *cost })
+    }
+
+    /// A limit's call on a meter, where a share of the daily budgets may be used.
+    fn entry_within(&self, share: BudgetShare, of: &Use) -> Option<Entry> {
+        let Entry { meter, rule, most, cost } = self.entry(of)?;
+        if !of.0.is_daily_budget() {
+            return Some(Entry { meter, rule, most, cost });
+        }
+        Some(match share {
+            BudgetShare::Whole => Entry { meter, rule, most, cost },
+            BudgetShare::Strangers => {
+                let reserve = most / 100 * i64::from(self.policy.reserve_percent)
+                    + most % 100 * i64::from(self.policy.reserve_percent) / 100;
+                Entry { meter, rule, most: most - reserve, cost }
+            }
+            // A look that finds room where the cost would have found it.
+            BudgetShare::Nothing => Entry { meter, rule, most: most - cost, cost: 0 },
+        })
     }
 
     /// Stops a prefix for an hour, after which it is measured anew.

@@ -51,6 +51,8 @@ pub struct LimitPolicy {
     pub money_per_day: Option<Price>,
     /// E-mail messages of the whole service, in a day (UTC).
     pub emails_per_day: Option<u32>,
+    /// The share of each daily budget that is kept for identifiers that have signed in before, in percent.
+    pub reserve_percent: u32,
     /// Wrong codes of the whole service in an hour, above which an alarm is raised and guessing is slowed down.
     pub wrong_codes_per_hour: u32,
     /// From how many codes sent within a day on a prefix has to show that people redeem them.

@@ -510,6 +510,9 @@ fn limits(raw: RawLimits) -> Result<(LimitPolicy, LimitStore), SettingsError> {
             |_| invalid("limits.mail_providers", &format!("{domain:?} is not a domain such as mail.example"));
         mail_providers.insert(address.map_err(unknown)?.domain().to_owned());
     }
+    if raw.reserve_percent > 90 {
+        return Err(invalid("limits.reserve_percent", "must be 0 to 90"));
+    }
     let policy = LimitPolicy {
         codes_per_address: rate(
             ("limits.codes_burst", raw.codes_burst),
@@ -540,6 +543,7 @@ fn limits(raw: RawLimits) -> Result<(LimitPolicy, LimitStore), SettingsError> {
         messages_per_day: raw.messages_per_day,
         money_per_day: raw.money_per_day.map(money).transpose()?,
         emails_per_day: raw.emails_per_day,
+        reserve_percent: raw.reserve_percent,
         wrong_codes_per_hour: raw.wrong_codes_per_hour,
         conversion_from: positive("limits.conversion_from", raw.conversion_from)?,
         conversion_percent: raw.conversion_percent,

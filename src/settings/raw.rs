@@ -151,6 +151,7 @@ raw_section!(RawLimits {
     messages_per_day: Option<u32>,
     money_per_day: Option<String>,
     emails_per_day: Option<u32>,
+    reserve_percent: u32,
     wrong_codes_per_hour: u32,
     conversion_from: u32,
     conversion_percent: u32,

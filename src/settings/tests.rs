@@ -154,6 +154,7 @@ const EVERY_SETTING: &[(&str, &str)] = &[
     ("limits.messages_per_day", "50000"),
     ("limits.money_per_day", "25.50"),
     ("limits.emails_per_day", "50001"),
+    ("limits.reserve_percent", "21"),
     ("limits.wrong_codes_per_hour", "1001"),
     ("limits.conversion_from", "21"),
     ("limits.conversion_percent", "11"),

@@ -89,6 +89,10 @@ pub enum Fact {
         /// Whether the identifier is one that the settings list for tests, whose code is always the same.
         #[serde(default, skip_serializing_if = "Not::not")]
         test: bool,
+        /// Whether no message goes out, because what is left of the day's budget is kept for identifiers that have signed in
+        /// before. The caller is not told, since that would tell whether the identifier has.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        withheld: bool,
     },
     /// The pending code was asked for once more; a new one is made when the old has less than a minute to live. A request
     /// for a code is this too, where an outage kept the caller from hearing of the pending one.
@@ -107,6 +111,10 @@ pub enum Fact {
         /// Whether the identifier is one that the settings list for tests, whose code is always the same.
         #[serde(default, skip_serializing_if = "Not::not")]
         test: bool,
+        /// Whether no message goes out, because what is left of the day's budget is kept for identifiers that have signed in
+        /// before. The caller is not told, since that would tell whether the identifier has.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        withheld: bool,
         /// When the request before this one could first be answered, where an outage kept it from being answered at once:
         /// its caller need not wait before the next.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -606,6 +614,14 @@ impl UserAccountEvent {
     pub fn ended_session(&self) -> Option<(SessionId, DateTime<Utc>)> {
         let Fact::LoggedOut { session, expires_at, .. } = self.fact else { return None };
         Some((session, expires_at))
+    }
+
+    /// Whether the event is about a code for which no message goes out.
+    pub fn is_withheld(&self) -> bool {
+        matches!(
+            self.fact,
+            Fact::OtpRequested { withheld: true, .. } | Fact::OtpResent { withheld: true, .. }
+        )
     }
 
     /// The kind of identifier that the event makes the account's; which one, its person tells.

@@ -404,7 +404,16 @@ impl UserAccount {
     pub(super) fn fold(&mut self, event: &UserAccountEvent) {
         let at = event.at;
         match &event.fact {
-            Fact::OtpRequested { channel, purpose, nonce, expires_at, registering: _, asker, test: _ } => {
+            Fact::OtpRequested {
+                channel,
+                purpose,
+                nonce,
+                expires_at,
+                registering: _,
+                asker,
+                test: _,
+                withheld: _,
+            } => {
                 let codes = self.touch_of(at, *asker);
                 match purpose {
                     Purpose::SignIn => {
@@ -421,6 +430,7 @@ impl UserAccount {
                 expires_at,
                 asker,
                 test: _,
+                withheld: _,
                 answer_possible_at: _,
             } => {
                 let codes = self.touch_of(at, *asker);

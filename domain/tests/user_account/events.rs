@@ -59,14 +59,26 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                 let whose = if registering { "new" } else { "known" };
                 for (by, asker, test) in askers() {
                     let (nonce, expires_at) = (nonce(0x1f), at(300));
-                    let fact =
-                        Fact::OtpRequested { channel, purpose, nonce, expires_at, registering, asker, test };
-                    add(format!("OtpRequested {channel:?} {purpose:?} {whose}{by}"), fact);
+                    for (kept, withheld) in [("", false), (" withheld", true)] {
+                        let fact = Fact::OtpRequested {
+                            channel,
+                            purpose,
+                            nonce,
+                            expires_at,
+                            registering,
+                            asker,
+                            test,
+                            withheld,
+                        };
+                        add(format!("OtpRequested {channel:?} {purpose:?} {whose}{by}{kept}"), fact);
+                    }
                 }
             }
             for (by, asker, test) in askers() {
                 let (nonce, expires_at) = (nonce(0x1f), at(300));
-                for (example, answer_possible_at) in [("", None), (" after an outage", Some(at(12)))] {
+                for (example, answer_possible_at, withheld) in
+                    [("", None, false), (" after an outage", Some(at(12)), false), (" withheld", None, true)]
+                {
                     let fact = Fact::OtpResent {
                         channel,
                         purpose,
@@ -74,6 +86,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                         expires_at,
                         asker,
                         test,
+                        withheld,
                         answer_possible_at,
                     };
                     add(format!("OtpResent {channel:?} {purpose:?}{by}{example}"), fact);

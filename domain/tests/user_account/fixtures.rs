@@ -253,6 +253,7 @@ pub(crate) fn request_otp(seconds: i64, n: u8) -> RequestOtp {
         client: client(),
         shown: None,
         test: false,
+        withheld: false,
     }
 }
 
@@ -264,6 +265,7 @@ pub(crate) fn resend_otp(seconds: i64, n: u8) -> ResendOtp {
         client: client(),
         shown: None,
         test: false,
+        withheld: false,
     }
 }
 
@@ -391,6 +393,7 @@ pub(crate) fn otp_wanted(seconds: i64, n: u8) -> UserAccountEvent {
         registering: false,
         asker: Asker::Anybody,
         test: false,
+        withheld: false,
     };
     event_of(phone(), seconds, fact)
 }
@@ -404,6 +407,7 @@ fn requested(identifier: Identifier, seconds: i64, n: u8, registering: bool) -> 
         registering,
         asker: Asker::Anybody,
         test: false,
+        withheld: false,
     };
     event_of(identifier, seconds, fact)
 }
@@ -416,6 +420,7 @@ pub(crate) fn otp_resent(seconds: i64, n: u8, expires_at: i64) -> UserAccountEve
         expires_at: at(expires_at),
         asker: Asker::Anybody,
         test: false,
+        withheld: false,
         answer_possible_at: None,
     };
     event_of(phone(), seconds, fact)

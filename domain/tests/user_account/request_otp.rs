@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::commands::RequestOtp;
 use counterfoil_domain::user_account::{
-    CodeRefused, CodeSent, Person, Policy, Purpose, Refusal, UserAccountEvent,
+    CodeRefused, CodeSent, Fact, Person, Policy, Purpose, Refusal, UserAccountEvent,
 };
 use counterfoil_domain::values::Channel;
 
@@ -195,4 +195,18 @@ fn the_answer_is_the_code_to_send_or_how_long_to_wait() {
         assert_eq!(CodeSent::from_event(&refused), Some(Err(answer)), "{reason:?}");
     }
     assert_eq!(CodeSent::from_event(&logged_in(0, 1)), None);
+}
+
+#[test]
+fn a_code_that_is_withheld_is_decided_as_any_other_and_says_so() {
+    let mut expected = otp_requested(0, 1);
+    let Fact::OtpRequested { withheld, .. } = &mut expected.fact else { panic!("{expected:?}") };
+    *withheld = true;
+    let command = RequestOtp { withheld: true, ..request_otp(0, 1) };
+    let events = given([]).when(command.into()).inspect_result().expect("a code");
+    assert_eq!(events, [expected]);
+    assert!(events[0].is_withheld());
+    // What is counted is counted.
+    let again = given(events).when(request_otp(30, 2).into()).inspect_result().expect("a refusal on record");
+    assert!(matches!(again[0].fact, Fact::OtpRequestRefused { reason: CodeRefused::TooSoon, .. }));
 }

@@ -28,6 +28,7 @@ fn after_an_outage_that_kept_the_caller_from_an_answer_the_pending_code_is_sent_
             expires_at: at(expires_at),
             asker: Asker::Anybody,
             test: false,
+            withheld: false,
             answer_possible_at: Some(at(answer_possible_at)),
         };
         event_of(phone(), seconds, fact)
@@ -79,6 +80,7 @@ fn a_code_sent_by_email_is_sent_again_by_email() {
         expires_at: at(300),
         asker: Asker::Anybody,
         test: false,
+        withheld: false,
         answer_possible_at: None,
     };
     let by_email = ResendOtp { identifier: email(), ..resend_otp(60, 2) };

@@ -100,7 +100,8 @@ pub struct Counts {
     pub refusals: Refusals,
 }
 
-/// Codes that were to be sent. Those of identifiers that are listed for tests are not, as nothing is sent.
+/// Codes that were to be sent. Those of identifiers that are listed for tests, and those that were withheld, are not, as
+/// nothing is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = CodesSent)]
 pub struct Codes {
@@ -188,7 +189,10 @@ impl Counts {
         Some(match &event.fact {
             Fact::LoggedIn { .. } => sign_ins,
             Fact::UserRegistered { .. } => new_accounts,
-            Fact::OtpRequested { test: true, .. } | Fact::OtpResent { test: true, .. } => return None,
+            Fact::OtpRequested { test: true, .. }
+            | Fact::OtpRequested { withheld: true, .. }
+            | Fact::OtpResent { test: true, .. }
+            | Fact::OtpResent { withheld: true, .. } => return None,
             Fact::OtpRequested { channel, .. } | Fact::OtpResent { channel, .. } => match channel {
                 Channel::Phone => &mut codes.phone,
                 Channel::Email => &mut codes.email,

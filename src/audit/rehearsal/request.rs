@@ -181,11 +181,13 @@ pub(super) fn of(
     let asked = Asked { at: last.at, commit, recorded, rehearsed, named };
     let at = last.at;
     match &last.fact {
-        Fact::OtpRequested { channel, purpose, nonce, asker, test, .. } => {
-            again(asked.code(*channel, *purpose, *nonce, *asker, *test))
+        Fact::OtpRequested { channel, purpose, nonce, asker, test, withheld, .. } => {
+            let command = asked.code(*channel, *purpose, *nonce, *asker, *test);
+            again(RequestOtp { withheld: *withheld, ..command })
         }
-        Fact::OtpResent { channel, nonce, asker, test, answer_possible_at, .. } => {
-            let command = asked.code_again(*channel, *nonce, *asker, *test).into();
+        Fact::OtpResent { channel, nonce, asker, test, withheld, answer_possible_at, .. } => {
+            let command = asked.code_again(*channel, *nonce, *asker, *test);
+            let command = ResendOtp { withheld: *withheld, ..command }.into();
             Replay::Command { command, on_record: OnRecord::right().answered(*answer_possible_at) }
         }
         Fact::OtpRequestRefused { asked: how, channel, asker, .. } => {
@@ -408,12 +410,13 @@ impl Asked<'_> {
             client: nowhere(),
             shown: self.shown(asker),
             test,
+            withheld: false,
         }
     }
 
     fn code_again(&self, channel: Channel, nonce: ChallengeNonce, asker: Asker, test: bool) -> ResendOtp {
         let (identifier, client, shown) = (placeholder(channel), nowhere(), self.shown(asker));
-        ResendOtp { at: self.at, identifier, nonce, client, shown, test }
+        ResendOtp { at: self.at, identifier, nonce, client, shown, test, withheld: false }
     }
 
     fn code_to_add(&self, channel: Channel, nonce: ChallengeNonce) -> Replay {

@@ -7,6 +7,12 @@ use crate::support::TestApp;
 
 const DAY: i64 = 24 * 3_600;
 
+/// Nothing is kept for identifiers that have signed in before.
+const NO_RESERVE: (&str, &str) = ("limits.reserve_percent", "0");
+
+/// How many messages with codes there are.
+const LETTERS: &str = "SELECT count(*) FROM outbox WHERE kind = 'sign_in'";
+
 /// A mobile number of Germany.
 fn german(n: usize) -> String {
     format!("+49151{n:08}")
@@ -23,7 +29,7 @@ async fn swarm(nodes: [&TestApp; 2], phones: impl Iterator<Item = String>) -> [u
 
 #[tokio::test]
 async fn the_service_sends_no_more_messages_a_day_than_its_budget() {
-    on_both_stores(&[("limits.messages_per_day", "37")], async |nodes| {
+    on_both_stores(&[NO_RESERVE, ("limits.messages_per_day", "37")], async |nodes| {
         assert_eq!(swarm(nodes, (0..100).map(|n| number(n, 1))).await, [37, 63]);
         comes_to(nodes[0], "SELECT count(*) FROM alarms WHERE alarm = 'messages'", 1).await;
         let email = json!({"email": "ada@example.com"});
@@ -36,7 +42,7 @@ async fn the_service_sends_no_more_messages_a_day_than_its_budget() {
 
 #[tokio::test]
 async fn a_country_has_a_budget_of_its_own() {
-    on_both_stores(&[("limits.messages_per_country.ir", "7")], async |nodes| {
+    on_both_stores(&[NO_RESERVE, ("limits.messages_per_country.ir", "7")], async |nodes| {
         assert_eq!(swarm(nodes, (0..40).map(|n| number(n, 1))).await, [7, 33]);
         comes_to(nodes[0], "SELECT count(*) FROM alarms WHERE subject = 'IR'", 1).await;
         assert_eq!(swarm(nodes, (0..10).map(|n| german(n * 10_000))).await, [10, 0]);
@@ -150,7 +156,7 @@ async fn a_mail_domain_has_a_rate_with_an_alarm_unless_it_is_a_providers() {
 
 #[tokio::test]
 async fn e_mail_has_a_budget_and_no_prefix() {
-    on_both_stores(&[("limits.emails_per_day", "30")], async |[app, _]| {
+    on_both_stores(&[NO_RESERVE, ("limits.emails_per_day", "30")], async |[app, _]| {
         let answers = together((0..50).map(|n: usize| async move {
             let body = json!({"email": format!("ada{n}@example.com")});
             super::from(&app.api, &address(n), "/accounts/login/", body).await
@@ -174,7 +180,7 @@ async fn the_whole_service_has_a_rate() {
 
 #[tokio::test]
 async fn who_is_over_his_own_limit_uses_up_nobody_elses() {
-    on_both_stores(&[("limits.messages_per_day", "12")], async |[app, _]| {
+    on_both_stores(&[NO_RESERVE, ("limits.messages_per_day", "12")], async |[app, _]| {
         for n in 0..200 {
             login_from(&app.api, "192.0.2.1", &number(n, 1)).await;
         }
@@ -189,8 +195,8 @@ async fn who_is_over_his_own_limit_uses_up_nobody_elses() {
 #[tokio::test]
 async fn messages_cost_no_more_a_day_than_the_budget_in_money() {
     // Six cents to one country and eleven to the others: nothing but whole messages fits.
-    let settings =
-        [("limits.money_per_day", "1"), ("delivery.prices.ir", "0.06"), ("delivery.prices.default", "0.11")];
+    let prices = [("delivery.prices.ir", "0.06"), ("delivery.prices.default", "0.11")];
+    let settings = [NO_RESERVE, ("limits.money_per_day", "1"), prices[0], prices[1]];
     on_both_stores(&settings, async |[app, _]| {
         for n in 0..8 {
             login_from(&app.api, &address(n), &german(n * 10_000)).await.ok();
@@ -204,4 +210,74 @@ async fn messages_cost_no_more_a_day_than_the_budget_in_money() {
         login_from(&app.api, &address(12), &number(4, 1)).await.ok();
     })
     .await;
+}
+
+#[tokio::test]
+async fn when_strangers_have_spent_the_days_budget_an_identifier_that_has_signed_in_still_gets_its_code() {
+    // A fifth of 20 is kept.
+    on_both_stores(&[("limits.messages_per_day", "20")], async |nodes| {
+        let [app, beside] = nodes;
+        for n in 0..2 {
+            let sent = login_from(&app.api, &address(n), &number(1, n)).await;
+            super::verify_from(&app.api, &address(n), &number(1, n), &sent.code()).await.signed_in();
+        }
+        app.wait(60);
+        let answers = together((0..60).map(|n: usize| {
+            let api = nodes[n % 2].api.clone();
+            async move { login_from(&api, &address(100 + n), &number(100 + n, 1)).await }
+        }))
+        .await;
+        assert_eq!(count(&answers, 200), 60, "no stranger is told that there is no message");
+        assert_eq!(app.database.value::<i64>(LETTERS).await, 16);
+        let withheld =
+            "SELECT count(*) FROM events WHERE payload->'fact'->'OtpRequested'->>'withheld' = 'true'";
+        assert_eq!(app.database.value::<i64>(withheld).await, 46);
+        comes_to(app, "SELECT count(*) FROM alarms WHERE alarm = 'messages'", 1).await;
+
+        let known = login_from(&app.api, &address(200), &number(1, 0)).await;
+        let stranger = login_from(&app.api, &address(201), &number(900, 1)).await;
+        assert_eq!((known.status.as_u16(), stranger.status.as_u16()), (200, 200));
+        assert_eq!(app.database.value::<i64>(LETTERS).await, 17, "one of the two has a message");
+        super::verify_from(&beside.api, &address(200), &number(1, 0), &known.code()).await.signed_in();
+        login_from(&beside.api, &address(202), &number(1, 1)).await.ok();
+        assert_eq!(app.database.value::<i64>(LETTERS).await, 18);
+        // Asked again at once, the one has to wait as long as the other, on each node.
+        for api in [&app.api, &beside.api] {
+            let again = login_from(api, &address(203), &number(1, 1)).await;
+            let stranger = login_from(api, &address(204), &number(900, 1)).await;
+            again.is_problem(406, "code_too_soon");
+            assert_eq!(again.appearance(), stranger.appearance());
+        }
+
+        // Once the reserve is spent as well, it is over for both.
+        app.wait(60);
+        for n in 0..2 {
+            login_from(&app.api, &address(300 + n), &number(1, n)).await.ok();
+        }
+        assert_eq!(app.database.value::<i64>(LETTERS).await, 20);
+        app.wait(60);
+        let known = login_from(&beside.api, &address(302), &number(1, 0)).await;
+        let stranger = login_from(&beside.api, &address(303), &number(901, 1)).await;
+        is_refused(&known);
+        assert_eq!(known.appearance(), stranger.appearance());
+        app.wait(DAY);
+        login_from(&app.api, &address(304), &number(902, 1)).await.ok();
+        assert_eq!(app.database.value::<i64>(LETTERS).await, 21);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_that_adds_an_identifier_is_refused_when_strangers_have_spent_the_days_budget() {
+    let settings = [&super::PROXIED[..], &[("limits.messages_per_day", "5")]].concat();
+    let app = TestApp::with(&settings).await;
+    let device = app.api.sign_in("+989121234567").await;
+    for n in 0..3 {
+        login_from(&app.api, &address(n), &number(n, 1)).await.ok();
+    }
+    for phone in [number(0, 1), number(50, 1), "+989121234567".to_owned()] {
+        let request = app.api.request(reqwest::Method::POST, "/accounts/identifiers/");
+        let request = request.bearer_auth(&device.access).header("x-forwarded-for", address(90));
+        is_refused(&crate::support::Api::send(request.json(&json!({"phone_number": phone}))).await);
+    }
 }

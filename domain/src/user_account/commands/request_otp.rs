@@ -29,6 +29,8 @@ pub struct RequestOtp {
     pub shown: Option<SessionId>,
     /// Whether the settings list the identifier for tests.
     pub test: bool,
+    /// Whether no message may go out: the day's budget is spent but for what is kept for identifiers that have signed in before.
+    pub withheld: bool,
 }
 
 impl RequestOtp {
@@ -43,21 +45,17 @@ impl RequestOtp {
         if self.purpose == Purpose::SignIn
             && let Some(unanswered) = unanswered_code(state, asker, self.identifier.channel(), at, services)
         {
-            return Ok(vec![unanswered.sent_again(
-                at,
-                self.nonce,
-                policy,
-                self.identifier,
-                self.client,
-                self.test,
-            )]);
+            let Self { nonce, identifier, client, test, withheld, .. } = self;
+            let message = CodeMessage { nonce, identifier, client, test, withheld };
+            return Ok(vec![unanswered.sent_again(at, message, policy)]);
         }
         if let Err(refused) = may_send(state, asker, self.identifier.channel(), at, policy) {
             let asked = match self.purpose {
                 Purpose::SignIn => CodeAsked::ToSignIn,
                 Purpose::AddIdentifier => CodeAsked::ForAnother,
             };
-            let unlock_nonce = (policy.unlock_links && !self.test).then_some(self.nonce);
+            let may_link = policy.unlock_links && !self.test && !self.withheld;
+            let unlock_nonce = may_link.then_some(self.nonce);
             let (identifier, client) = (self.identifier, self.client);
             return RefusedRequest { asked, identifier, client, unlock_nonce }
                 .refuse(state, asker, refused, at);
@@ -73,6 +71,7 @@ impl RequestOtp {
                 registering,
                 asker,
                 test: self.test,
+                withheld: self.withheld,
             },
             person: Some(Person {
                 identifier: Some(self.identifier),
@@ -82,6 +81,20 @@ impl RequestOtp {
             client: Some(self.client),
         }])
     }
+}
+
+/// The message that a code is to be sent in, as the command says it.
+pub(super) struct CodeMessage {
+    /// A fresh nonce.
+    pub(super) nonce: ChallengeNonce,
+    /// Where the message goes.
+    pub(super) identifier: Identifier,
+    /// From where it was asked for.
+    pub(super) client: Client,
+    /// Whether the settings list the identifier for tests.
+    pub(super) test: bool,
+    /// Whether no message may go out.
+    pub(super) withheld: bool,
 }
 
 /// The pending code, where it is to be sent once more.
@@ -97,12 +110,10 @@ impl PendingCode<'_> {
     pub(super) fn sent_again(
         self,
         at: DateTime<Utc>,
-        fresh: ChallengeNonce,
+        message: CodeMessage,
         policy: &Policy,
-        identifier: Identifier,
-        client: Client,
-        test: bool,
     ) -> UserAccountEvent {
+        let CodeMessage { nonce: fresh, identifier, client, test, withheld } = message;
         let lasts = self.challenge.expires_at - at >= policy.resend_same_code;
         let (nonce, expires_at) = if lasts && !self.challenge.precedes_suspension {
             (self.challenge.nonce, self.challenge.expires_at)
@@ -116,6 +127,7 @@ impl PendingCode<'_> {
             expires_at,
             asker: self.asker,
             test,
+            withheld,
             answer_possible_at: self.answer_possible_at,
         };
         let person = Some(Person { identifier: Some(identifier), ..Person::default() });

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::request_otp::{PendingCode, RefusedRequest, may_send, unanswered_code};
+use super::request_otp::{CodeMessage, PendingCode, RefusedRequest, may_send, unanswered_code};
 use crate::user_account::{
     Asker, Challenge, CodeAsked, Codes, Refusal, Services, UserAccount, UserAccountEvent,
 };
@@ -23,6 +23,8 @@ pub struct ResendOtp {
     pub shown: Option<SessionId>,
     /// Whether the settings list the identifier for tests.
     pub test: bool,
+    /// Whether no message may go out: the day's budget is spent but for what is kept for identifiers that have signed in before.
+    pub withheld: bool,
 }
 
 impl ResendOtp {
@@ -46,12 +48,15 @@ impl ResendOtp {
         if pending.answer_possible_at.is_none()
             && let Err(refused) = may_send(state, asker, channel, at, policy)
         {
-            let unlock_nonce = (policy.unlock_links && !self.test).then_some(self.nonce);
+            let may_link = policy.unlock_links && !self.test && !self.withheld;
+            let unlock_nonce = may_link.then_some(self.nonce);
             let (asked, identifier, client) = (CodeAsked::Again, self.identifier, self.client);
             return RefusedRequest { asked, identifier, client, unlock_nonce }
                 .refuse(state, asker, refused, at);
         }
-        Ok(vec![pending.sent_again(at, self.nonce, policy, self.identifier, self.client, self.test)])
+        let Self { nonce, identifier, client, test, withheld, .. } = self;
+        let message = CodeMessage { nonce, identifier, client, test, withheld };
+        Ok(vec![pending.sent_again(at, message, policy)])
     }
 }
 

@@ -160,13 +160,25 @@ impl Service {
     fn code(&mut self, purpose: Purpose, shown: Option<SessionId>) -> &mut Self {
         let (identifier, nonce) = (phone(), self.nonce());
         let (at, client) = (self.now, client(0));
-        self.ask(RequestOtp { at, identifier, purpose, fullname: None, nonce, client, shown, test: false });
+        let (test, withheld) = (false, false);
+        self.ask(RequestOtp {
+            at,
+            identifier,
+            purpose,
+            fullname: None,
+            nonce,
+            client,
+            shown,
+            test,
+            withheld,
+        });
         self
     }
 
     fn code_again(&mut self, shown: Option<SessionId>) -> &mut Self {
         let (identifier, nonce) = (phone(), self.nonce());
-        self.ask(ResendOtp { at: self.now, identifier, nonce, client: client(0), shown, test: false });
+        let (at, client, test, withheld) = (self.now, client(0), false, false);
+        self.ask(ResendOtp { at, identifier, nonce, client, shown, test, withheld });
         self
     }
 
