@@ -94,6 +94,8 @@ pub struct State {
     revocations: Group<Revocations>,
     uses: Arc<SessionUses>,
     readiness: Arc<Readiness>,
+    /// How old the last code of an account is that was never signed in to when the account is forgotten.
+    never_signed_in: TimeDelta,
     /// The keyring that the service began with, and where its successors come from, if anywhere.
     keyring: Option<(KeyringSource, Keyring)>,
 }
@@ -163,7 +165,8 @@ impl State {
         let http = Arc::new(settings.http.clone());
         let keyed = Keyed { cursors: Cursors::new(keyring), second_factors, client_marks };
         let state = Self::over(accounts, clock, ended, http, keyed, metrics);
-        Ok(Self { keyring: settings.keyring.clone().map(|source| (source, keyring.clone())), ..state })
+        let keyring = settings.keyring.clone().map(|source| (source, keyring.clone()));
+        Ok(Self { keyring, never_signed_in: settings.never_signed_in, ..state })
     }
 
     /// The same state, with connections of its own that work on the present runtime.
@@ -204,6 +207,7 @@ impl State {
             revocations: Group::start(Revocations, database.clone(), READERS, WAITING_AT_MOST),
             uses: Arc::default(),
             readiness: Arc::default(),
+            never_signed_in: TimeDelta::MAX,
             keyring: None,
             database,
         }
@@ -352,7 +356,12 @@ impl State {
         let expired_by = now - MESSAGES_KEPT;
         let page = |db: Client| async move { outbox::prune(&db, expired_by, PRUNED_AT_ONCE).await };
         let messages = self.prune_in_pages(page).await;
-        tracing::debug!(sessions, messages, counters, "forgot what has expired");
+        let lapsed =
+            self.accounts.forget_never_signed_in(self.never_signed_in).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "accounts that were never signed in to are still there");
+                0
+            });
+        tracing::debug!(sessions, messages, counters, lapsed, "forgot what has expired");
     }
 
     /// Deletes page after page until one is not full, so that no backlog is too long for one statement; returns how many rows.

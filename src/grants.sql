@@ -9,3 +9,4 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON outbox, profiles, user_logins, stays, re
 GRANT SELECT, INSERT, UPDATE, DELETE ON limits, alarms TO {role};
 GRANT SELECT, UPDATE ON sequencer, followers, read_models TO {role};
 GRANT SELECT ON _sqlx_migrations TO {role};
+GRANT EXECUTE ON FUNCTION forget_lapsed_account(uuid) TO {role};

@@ -299,6 +299,11 @@ impl Journal {
         Ok(Head { account, version, state, leaf, keys })
     }
 
+    /// Forgets what is remembered of an account.
+    pub fn forget(&self, account: AccountId) {
+        self.shared.heads.remove(&account);
+    }
+
     /// Appends a commit, together with whatever others are waiting, and remembers what the account has come to.
     ///
     /// After an error it is not known whether it happened; sending it again settles it.

@@ -93,6 +93,8 @@ pub struct Settings {
     pub policy: Policy,
     /// The limits that all nodes share, and where they are counted; none for no such limits.
     pub limits: Option<(LimitPolicy, LimitStore)>,
+    /// How long after its last code an account that was never signed in to is forgotten.
+    pub never_signed_in: TimeDelta,
     /// How tokens are made.
     pub tokens: TokenPolicy,
     /// What access tokens say besides.
@@ -246,6 +248,11 @@ impl Sources {
         if access_lifetime < TimeDelta::seconds(30) || access_lifetime > LONGEST_ACCESS_LIFETIME {
             return Err(invalid("tokens.access_lifetime", "must be 30 to 3600 seconds"));
         }
+        // Quotas of an identifier are counted on its account, over a day.
+        let never_signed_in = seconds(raw.retention.never_signed_in);
+        if never_signed_in < TimeDelta::days(1) || never_signed_in > TimeDelta::days(366) {
+            return Err(invalid("retention.never_signed_in", "must be 86400 to 31622400 seconds"));
+        }
         if raw.server.workers > 1024 {
             return Err(invalid("server.workers", "must be 0 to 1024"));
         }
@@ -285,6 +292,7 @@ impl Sources {
             test_identifiers,
             new_device_notice: raw.sessions.new_device_notice,
             limits: shared.then_some(limits),
+            never_signed_in,
             tokens: TokenPolicy {
                 issuer: token_party("tokens.issuer", raw.tokens.issuer)?,
                 audience: token_party("tokens.audience", raw.tokens.audience)?,

@@ -35,6 +35,7 @@ raw_section!(Raw {
     oauth: RawOauth,
     browsers: RawBrowsers,
     limits: RawLimits,
+    retention: RawRetention,
     log: RawLog,
 });
 raw_section!(RawServer {
@@ -156,4 +157,5 @@ raw_section!(RawLimits {
     conversion_from: u32,
     conversion_percent: u32,
 });
+raw_section!(RawRetention { never_signed_in: u32 });
 raw_section!(RawLog { filter: String, format: String });

@@ -158,6 +158,7 @@ const EVERY_SETTING: &[(&str, &str)] = &[
     ("limits.wrong_codes_per_hour", "1001"),
     ("limits.conversion_from", "21"),
     ("limits.conversion_percent", "11"),
+    ("retention.never_signed_in", "172800"),
     ("log.filter", "debug"),
     ("log.format", "text"),
 ];
@@ -200,7 +201,7 @@ fn every_setting_can_be_set_by_the_environment_and_takes_effect() {
 
 #[test]
 fn no_setting_is_left_out_of_the_test_of_the_environment() {
-    let sections: [(&str, &[&str]); 14] = [
+    let sections: [(&str, &[&str]); 15] = [
         ("server", fields_of::<super::raw::RawServer>()),
         ("database", fields_of::<super::raw::RawDatabase>()),
         ("keyring", fields_of::<super::raw::RawKeyring>()),
@@ -213,6 +214,7 @@ fn no_setting_is_left_out_of_the_test_of_the_environment() {
         ("oauth", fields_of::<super::raw::RawOauth>()),
         ("browsers", fields_of::<super::raw::RawBrowsers>()),
         ("limits", fields_of::<super::raw::RawLimits>()),
+        ("retention", fields_of::<super::raw::RawRetention>()),
         ("log", fields_of::<super::raw::RawLog>()),
         ("", &["profile"]),
     ];

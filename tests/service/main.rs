@@ -34,6 +34,7 @@ mod readme;
 mod refreshes;
 mod replication;
 mod response_times;
+mod retention;
 mod roles;
 mod searches;
 mod standby;

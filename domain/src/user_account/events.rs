@@ -319,10 +319,13 @@ pub enum Fact {
         /// Its kind.
         channel: Channel,
     },
-    /// Another account proved the identifier that nobody had proved here: it finds this account no more.
+    /// The identifier that was not proved here finds this account no more: another account proved it, or it lapsed.
     IdentifierReleased {
         /// Its kind.
         channel: Channel,
+        /// Whether it lapsed: it was never proved, and no code was asked for in a long time.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        lapsed: bool,
     },
     /// The account was given other roles, in the place of those it had.
     RolesChanged {
@@ -636,7 +639,7 @@ impl UserAccountEvent {
     pub fn let_go(&self) -> Option<Channel> {
         let (Fact::IdentifierReplaced { channel }
         | Fact::IdentifierRemoved { channel }
-        | Fact::IdentifierReleased { channel }) = self.fact
+        | Fact::IdentifierReleased { channel, lapsed: _ }) = self.fact
         else {
             return None;
         };

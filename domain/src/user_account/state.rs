@@ -605,7 +605,7 @@ impl UserAccount {
             }
             Fact::IdentifierReplaced { channel }
             | Fact::IdentifierRemoved { channel }
-            | Fact::IdentifierReleased { channel } => {
+            | Fact::IdentifierReleased { channel, lapsed: _ } => {
                 let codes = self.touch(at);
                 // It went to the identifier that is gone.
                 codes.of_mut(*channel).unlock_link = None;

@@ -265,7 +265,9 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         add(format!("IdentifierAdded {channel:?}"), Fact::IdentifierAdded { channel });
         add(format!("IdentifierReplaced {channel:?}"), Fact::IdentifierReplaced { channel });
         add(format!("IdentifierRemoved {channel:?}"), Fact::IdentifierRemoved { channel });
-        add(format!("IdentifierReleased {channel:?}"), Fact::IdentifierReleased { channel });
+        for (how, lapsed) in [("", false), (" lapsed", true)] {
+            add(format!("IdentifierReleased {channel:?}{how}"), Fact::IdentifierReleased { channel, lapsed });
+        }
     }
     examples
 }

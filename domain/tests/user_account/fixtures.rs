@@ -703,7 +703,7 @@ pub(crate) fn identifier_removed(seconds: i64, identifier: Identifier) -> UserAc
 }
 
 pub(crate) fn identifier_released(seconds: i64) -> UserAccountEvent {
-    event_of(phone(), seconds, Fact::IdentifierReleased { channel: Channel::Phone })
+    event_of(phone(), seconds, Fact::IdentifierReleased { channel: Channel::Phone, lapsed: false })
 }
 
 /// The enrolment of `authenticator(n)` with `batch(1)`.

@@ -11,6 +11,7 @@ mod end_session;
 mod events;
 mod fixtures;
 mod known_device;
+mod lapse_account;
 mod lift_limits;
 mod lift_lock;
 mod logout;

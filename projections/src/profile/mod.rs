@@ -26,8 +26,9 @@ pub const READ_MODEL: ReadModel = ReadModel {
 };
 
 table! {
-    /// A row exists from the first code on, to keep the name given then; `date_joined` says whether anybody joined.
-    ProfileChange of "profiles", kept "true",
+    /// A row exists from the first code on, to keep the name given then; `date_joined` says whether the account was joined.
+    /// One without an identifier that was never joined is of no use, and is deleted.
+    ProfileChange of "profiles", kept "date_joined IS NOT NULL OR phone_number <> '' OR email <> ''",
     key { account_id: AccountId = "uuid" }
     columns {
         phone_number: String = "text",
@@ -69,11 +70,11 @@ impl Project for ProfileChange {
             Fact::IdentifierAdded { .. } | Fact::IdentifierReplaced { .. } => Some(profile.known_by(event)),
             // A change sets a column, and cannot empty it.
             Fact::IdentifierRemoved { channel: Channel::Phone }
-            | Fact::IdentifierReleased { channel: Channel::Phone } => {
+            | Fact::IdentifierReleased { channel: Channel::Phone, .. } => {
                 Some(Self { phone_number: Some(String::new()), ..profile })
             }
             Fact::IdentifierRemoved { channel: Channel::Email }
-            | Fact::IdentifierReleased { channel: Channel::Email } => {
+            | Fact::IdentifierReleased { channel: Channel::Email, .. } => {
                 Some(Self { email: Some(String::new()), ..profile })
             }
             Fact::ProfileUpdated {} => Some(Self { fullname: fullname(), ..profile }),

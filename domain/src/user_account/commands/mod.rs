@@ -10,6 +10,7 @@ mod disown_session;
 mod end_session;
 mod enrol_second_factor;
 mod intervention;
+mod lapse_account;
 mod lift_limits;
 mod lift_lock;
 mod logout;
@@ -42,6 +43,7 @@ pub use disown_session::DisownSession;
 pub use end_session::EndSession;
 pub use enrol_second_factor::EnrolSecondFactor;
 pub use intervention::Intervention;
+pub use lapse_account::LapseAccount;
 pub use lift_limits::LiftLimits;
 pub use lift_lock::LiftLock;
 pub use logout::Logout;
@@ -107,6 +109,8 @@ pub enum UserAccountCommand {
     RemoveIdentifier(RemoveIdentifier),
     /// Let an identifier go that nobody has proved.
     ReleaseIdentifier(ReleaseIdentifier),
+    /// Let an identifier go that was never proved.
+    LapseAccount(LapseAccount),
     /// Give an account other roles.
     ChangeRoles(ChangeRoles),
     /// Let an account not be used for now.
@@ -160,6 +164,7 @@ impl UserAccountCommand {
             Self::VerifyIdentifier(command) => command.decide(state, services),
             Self::RemoveIdentifier(command) => command.decide(state, &services.policy),
             Self::ReleaseIdentifier(command) => command.decide(state),
+            Self::LapseAccount(command) => Ok(command.decide(state)),
             Self::ChangeRoles(command) => command.decide(state),
             Self::SuspendAccount(command) => command.decide(state),
             Self::ReinstateAccount(command) => command.decide(state),
@@ -204,6 +209,7 @@ into_command!(
     VerifyIdentifier,
     RemoveIdentifier,
     ReleaseIdentifier,
+    LapseAccount,
     ChangeRoles,
     SuspendAccount,
     ReinstateAccount,

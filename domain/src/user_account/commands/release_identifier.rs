@@ -23,7 +23,7 @@ impl ReleaseIdentifier {
             UserAccount::Active(_) | UserAccount::Suspended(_) => Err(Refusal::IdentifierTaken),
             UserAccount::Pending(_) => Ok(vec![UserAccountEvent {
                 at: state.time_of(self.at),
-                fact: Fact::IdentifierReleased { channel: self.identifier.channel() },
+                fact: Fact::IdentifierReleased { channel: self.identifier.channel(), lapsed: false },
                 person: Some(Person { identifier: Some(self.identifier), ..Person::default() }),
                 client: Some(self.client),
             }]),
