@@ -29,7 +29,7 @@ use crate::group::Group;
 use crate::http::{self, Cursors, Problem};
 use crate::journal::Journal;
 use crate::keyring::{self, Keyring, KeyringSource};
-use crate::limits::Limits;
+use crate::limits::{Limits, WriteLimits};
 use crate::notices::Notices;
 use crate::otp::OtpCodes;
 use crate::personal_data::PersonalData;
@@ -160,7 +160,8 @@ impl State {
         );
         let mut accounts =
             Accounts::new(journal, services, courier, notices, tokens, clock.clone(), ended.clone())
-                .within(limits);
+                .within(limits)
+                .within_writes(WriteLimits::new(settings.writes));
         accounts.use_claims(Arc::new(settings.claims.clone()));
         let http = Arc::new(settings.http.clone());
         let keyed = Keyed { cursors: Cursors::new(keyring), second_factors, client_marks };

@@ -1,5 +1,7 @@
 //! Device sessions, and what the person signed in on one does.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::SessionTokens;
 use counterfoil_domain::user_account::commands::{
@@ -47,9 +49,29 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError`]; an invalid token when it never was one of ours.
     pub async fn logout(&self, kind: Kind, token: &str, origin: Origin) -> Result<(), AccountsError> {
+        let ip = origin.client.ip;
+        self.end_session_of(kind, token, Some(ip), origin).await
+    }
+
+    /// The same, asked for by a service on behalf of many accounts.
+    ///
+    /// # Errors
+    /// As [`logout`](Self::logout).
+    pub async fn revoke_token(&self, kind: Kind, token: &str, origin: Origin) -> Result<(), AccountsError> {
+        self.end_session_of(kind, token, None, origin).await
+    }
+
+    async fn end_session_of(
+        &self,
+        kind: Kind,
+        token: &str,
+        ip: Option<IpAddr>,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
         let at = self.clock.now();
         let opened = self.tokens.open_expired(kind, token, at);
         let token = opened.map_err(|_| AccountsError::InvalidToken)?;
+        self.count_write(token.account, ip)?;
         let command = Logout { at, session: token.session, client: origin.client.clone() };
         self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
         Ok(())
@@ -66,6 +88,7 @@ impl Accounts {
     /// [`AccountsError`]; an invalid token when it is no link of ours.
     pub async fn disown(&self, link: &str, origin: Origin) -> Result<(), AccountsError> {
         let (account, session) = self.session_of_link(link).ok_or(AccountsError::InvalidToken)?;
+        self.count_write(account, Some(origin.client.ip))?;
         self.carry_out(account, &origin, |at, client| DisownSession { at, session, client }.into()).await?;
         Ok(())
     }

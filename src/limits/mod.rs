@@ -3,7 +3,9 @@
 //!
 //! Counted first, then decided: a request is counted on all its meters at once or refused by the narrowest one that is
 //! full, so that who is over his own limit does not use up everybody's. A code that is then not sent, because the
-//! aggregate refuses it, is given back. When the store does not answer, nobody is let through.
+//! aggregate refuses it, is given back. When the store does not answer, no request is let through.
+//!
+//! What callers who are signed in write is counted by each node for itself ([`WriteLimits`]).
 
 mod limit;
 mod meter;
@@ -12,6 +14,7 @@ mod policy;
 mod postgres;
 mod redis;
 mod subject;
+mod writes;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -40,6 +43,7 @@ pub use limit::Limit;
 pub use meter::{Counted, Entry, Rule, Store, Stored, Unanswered};
 pub use overview::{Alarm, Meter, Overview};
 pub use policy::{LimitPolicy, Rate};
+pub use writes::{TooManyWrites, WriteLimits, WritePolicy};
 
 /// How long a caller waits for the store, however often it is asked.
 const ANSWER_WITHIN: Duration = Duration::from_millis(600);

@@ -23,7 +23,7 @@ use crate::delivery::{DeliverySettings, Price};
 use crate::extra_claims::{ConfiguredClaims, ProfileField};
 use crate::http::{ForwardedHeader, Proxies};
 use crate::keyring::KeyringSource;
-use crate::limits::{LimitPolicy, LimitStore, Rate};
+use crate::limits::{LimitPolicy, LimitStore, Rate, WritePolicy};
 use crate::network::{self, is_this_machine};
 use crate::notices::NewDeviceNotice;
 use crate::oauth_clients::{ClientScope, OauthClients};
@@ -93,6 +93,8 @@ pub struct Settings {
     pub policy: Policy,
     /// The limits that all nodes share, and where they are counted; none for no such limits.
     pub limits: Option<(LimitPolicy, LimitStore)>,
+    /// How often an account and an address may ask for something that is put on record.
+    pub writes: WritePolicy,
     /// How long after its last code an account that was never signed in to is forgotten.
     pub never_signed_in: TimeDelta,
     /// How tokens are made.
@@ -228,6 +230,16 @@ impl Sources {
         if !development {
             require_budgets(&raw.limits, &delivery)?;
         }
+        let writes = WritePolicy {
+            per_account: rate(
+                ("limits.writes_burst", raw.limits.writes_burst),
+                ("limits.writes_per_minute", raw.limits.writes_per_minute),
+            )?,
+            per_address: rate(
+                ("limits.address_writes_burst", raw.limits.address_writes_burst),
+                ("limits.address_writes_per_minute", raw.limits.address_writes_per_minute),
+            )?,
+        };
         let limits = limits(raw.limits)?;
         let default_region = region(raw.identifiers.default_region.as_deref())?;
         let may_test = development || raw.identifiers.allow_test_in_production;
@@ -292,6 +304,7 @@ impl Sources {
             test_identifiers,
             new_device_notice: raw.sessions.new_device_notice,
             limits: shared.then_some(limits),
+            writes,
             never_signed_in,
             tokens: TokenPolicy {
                 issuer: token_party("tokens.issuer", raw.tokens.issuer)?,
@@ -453,6 +466,18 @@ fn proxies(trusted: Option<Words>, header: Option<ForwardedHeader>) -> Result<Pr
     }
 }
 
+fn positive(setting: &'static str, value: u32) -> Result<u32, SettingsError> {
+    // A rate of more than that is finer than the microseconds that it is kept in.
+    let fits = (1..=1_000_000).contains(&value);
+    if fits { Ok(value) } else { Err(invalid(setting, "must be 1 to 1000000")) }
+}
+
+/// A rate, by the names and values of its two settings.
+fn rate(burst: (&'static str, u32), per_minute: (&'static str, u32)) -> Result<Rate, SettingsError> {
+    let (burst, per_minute) = (positive(burst.0, burst.1)?, positive(per_minute.0, per_minute.1)?);
+    Ok(Rate { burst, per_minute })
+}
+
 /// Refuses settings for people that leave open where messages may go and how many a day: codes to premium numbers abroad
 /// cost money from the first hour on.
 fn require_budgets(raw: &RawLimits, delivery: &DeliverySettings) -> Result<(), SettingsError> {
@@ -474,15 +499,6 @@ fn require_budgets(raw: &RawLimits, delivery: &DeliverySettings) -> Result<(), S
 }
 
 fn limits(raw: RawLimits) -> Result<(LimitPolicy, LimitStore), SettingsError> {
-    let positive = |setting, value: u32| {
-        // A rate of more than that is finer than the microseconds that it is kept in.
-        let fits = (1..=1_000_000).contains(&value);
-        if fits { Ok(value) } else { Err(invalid(setting, "must be 1 to 1000000")) }
-    };
-    let rate = |burst: (_, u32), per_minute: (_, u32)| -> Result<Rate, SettingsError> {
-        let (burst, per_minute) = (positive(burst.0, burst.1)?, positive(per_minute.0, per_minute.1)?);
-        Ok(Rate { burst, per_minute })
-    };
     let store = match (raw.store.as_str(), raw.redis_url) {
         ("postgres", _) => LimitStore::Postgres,
         ("redis", None) => return Err(invalid("limits.redis_url", "is missing")),

@@ -45,6 +45,10 @@ def start(binary, folder):
         listen = "127.0.0.1:0"
         [limits]
         shared = "off"
+        writes_burst = 1000000
+        writes_per_minute = 1000000
+        address_writes_burst = 1000000
+        address_writes_per_minute = 1000000
         [codes]
         resend_after = 0
         per_day = 100

@@ -14,6 +14,7 @@ use crate::http::answer::Sent;
 use crate::http::document::Told;
 use crate::http::extract::{Peer, WantedLanguage};
 use crate::http::page::{HtmlPage, html_page};
+use crate::http::problem::A_MINUTE;
 use crate::language::Language;
 
 /// What the page says: a message by its name, and the session that it asks about.
@@ -75,7 +76,7 @@ pub const POST: Told = Told {
     id: "disown",
     summary: "End the session that a notice was about",
     details: "What the button of that page sends.",
-    problems: &[Problem::Unavailable],
+    problems: &[Problem::TooManyRequests(A_MINUTE), Problem::Unavailable],
     ..Told::NOTHING
 };
 

@@ -8,6 +8,7 @@ use crate::http::Problem;
 use crate::http::answer::{self, NoContent, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Body, Fields, Form, Peer, Presented, access_token, is_our_page, refresh_cookie};
+use crate::http::problem::A_MINUTE;
 use crate::settings::Cookies;
 use crate::tokens::Kind;
 
@@ -32,6 +33,7 @@ pub const POST: Told = Told {
         Problem::AmbiguousCredentials,
         Problem::InvalidAccessToken,
         Problem::CrossSiteRequest,
+        Problem::TooManyRequests(A_MINUTE),
         Problem::Unavailable,
     ],
     ..Told::NOTHING

@@ -14,6 +14,7 @@ use crate::http::answer::Sent;
 use crate::http::document::Told;
 use crate::http::extract::{Peer, WantedLanguage};
 use crate::http::page::{HtmlPage, html_page};
+use crate::http::problem::A_MINUTE;
 use crate::language::Language;
 
 /// What the page says: a message by its name, with a button where it asks.
@@ -64,7 +65,7 @@ pub const POST: Told = Told {
     id: "unlock",
     summary: "Lift the lock that a link was sent for",
     details: "What the button of that page sends. The owner can ask for a code at once.",
-    problems: &[Problem::Unavailable],
+    problems: &[Problem::TooManyRequests(A_MINUTE), Problem::Unavailable],
     ..Told::NOTHING
 };
 

@@ -8,8 +8,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use utoipa::openapi::security::SecurityRequirement;
 
+use super::client::client_ip;
 use crate::app::State;
 use crate::http::document::{Described, Operation};
+use crate::http::problem::A_MINUTE;
 use crate::http::{Problem, cookies};
 use crate::settings::{Cookies, HttpPolicy};
 use crate::tokens::{Kind, Token};
@@ -17,7 +19,8 @@ use crate::tokens::{Kind, Token};
 /// The cookie that clients of the original service send.
 const LEGACY_COOKIE: &str = "Authorization";
 
-/// Somebody signed in.
+/// An account that is signed in. A request that may write is counted for the account and for its address, before anything else
+/// is looked at.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
     /// The token he proved it with.
@@ -31,6 +34,7 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = request.app_data::<web::Data<State>>().cloned();
         let presented = access_token(request);
+        let writes_from = (!request.method().is_safe()).then(|| client_ip(request));
         async move {
             let state = state.ok_or(Problem::Internal)?;
             let text = presented?;
@@ -40,6 +44,10 @@ impl FromRequest for Caller {
                 return Err(Problem::InvalidAccessToken);
             }
             state.note_use(&token);
+            if let Some(ip) = writes_from {
+                let counted = state.accounts.count_write(token.account, Some(ip));
+                counted.map_err(|error| Problem::TooManyRequests(error.wait))?;
+            }
             Ok(Self { token })
         }
         .boxed_local()
@@ -64,7 +72,7 @@ pub(super) fn describe(operation: &mut Operation, roles: &[&str]) {
         Problem::Unavailable,
     ]);
     if operation.changes_something() {
-        operation.problems([Problem::CrossSiteRequest]);
+        operation.problems([Problem::CrossSiteRequest, Problem::TooManyRequests(A_MINUTE)]);
     }
 }
 

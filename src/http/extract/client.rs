@@ -35,6 +35,13 @@ impl Peer {
     }
 }
 
+/// The address of the client: of the other end of the connection, or the one that our own proxy tells.
+pub fn client_ip(request: &HttpRequest) -> IpAddr {
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+    let state = request.app_data::<web::Data<State>>();
+    state.map_or(peer, |state| state.http.proxies.client(peer, request.headers()))
+}
+
 /// The token that came along with a request which needs none: of a device that is known, if it is one of ours. It may have
 /// expired, and its session ended; whatever else is wrong with it is passed over.
 #[derive(Clone, Copy, Debug)]
@@ -77,18 +84,13 @@ impl FromRequest for Peer {
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let peer =
-            request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
-        let ip = request
-            .app_data::<web::Data<State>>()
-            .map_or(peer, |state| state.http.proxies.client(peer, request.headers()));
         let user_agent = request
             .headers()
             .get(header::USER_AGENT)
             .map(|value| String::from_utf8_lossy(value.as_bytes()))
             .and_then(|value| UserAgent::from_header(&value));
         ready(Ok(Self {
-            ip,
+            ip: client_ip(request),
             user_agent,
             request: request_id(request),
             languages: languages(request).to_owned(),

@@ -8,6 +8,7 @@ use crate::http::Problem;
 use crate::http::answer::Sent;
 use crate::http::document::{Described, Operation, Told};
 use crate::http::extract::{Peer, RevokeTokens, ServiceClient, TokenForm};
+use crate::http::problem::A_MINUTE;
 use crate::tokens::Tokens;
 
 /// 200 without a body.
@@ -23,7 +24,7 @@ pub const POST: Told = Told {
     id: "revoke",
     summary: "End the session of a token (RFC 7009)",
     details: "Answered alike for a token that does not work: what was wanted is so.",
-    problems: &[Problem::Unavailable],
+    problems: &[Problem::TooManyRequests(A_MINUTE), Problem::Unavailable],
     ..Told::NOTHING
 };
 
@@ -35,7 +36,7 @@ pub async fn post(
     TokenForm(token): TokenForm,
 ) -> Result<Sent<Revoked>, Problem> {
     if let Some(kind) = Tokens::kind_of(&token) {
-        match state.accounts.logout(kind, &token, peer.into()).await {
+        match state.accounts.revoke_token(kind, &token, peer.into()).await {
             Ok(()) | Err(AccountsError::InvalidToken) => {}
             Err(error) => return Err(state.problem(&error)),
         }

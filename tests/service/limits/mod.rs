@@ -7,6 +7,7 @@ mod cli;
 mod outage;
 mod prefixes;
 mod stores;
+mod writes;
 
 use std::time::Duration;
 

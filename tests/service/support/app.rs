@@ -46,12 +46,17 @@ impl TestApp {
 
     /// With a settings file of that text.
     pub async fn configured(toml: &str) -> Self {
+        Self::configured_with(toml, &[]).await
+    }
+
+    /// With a settings file of that text, and some settings changed.
+    pub async fn configured_with(toml: &str, settings: &[(&'static str, &str)]) -> Self {
         let database = Arc::new(TestDatabase::new());
         let (url, name) = (database.url.clone(), format!("settings-{}.toml", database.name));
         let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::write(&file, toml).unwrap();
         let clock = Arc::new(ManualClock::new());
-        let app = Self::build(&[], Some(&file), database, &url, clock, Keyring::generate());
+        let app = Self::build(settings, Some(&file), database, &url, clock, Keyring::generate());
         std::fs::remove_file(&file).unwrap();
         app
     }
@@ -96,6 +101,10 @@ impl TestApp {
             ("server.listen", "127.0.0.1:0"),
             ("server.workers", "1"),
             ("limits.shared", "off"),
+            ("limits.writes_burst", "1000000"),
+            ("limits.writes_per_minute", "1000000"),
+            ("limits.address_writes_burst", "1000000"),
+            ("limits.address_writes_per_minute", "1000000"),
         ];
         let flags = flags.iter().chain(settings).map(|(key, value)| (*key, (*value).to_owned()));
         let settings = Sources::read(file, std::iter::empty(), flags).unwrap().check().unwrap();

@@ -80,6 +80,10 @@ impl Node {
             .env("COUNTERFOIL_LISTEN", "127.0.0.1:0")
             .env("COUNTERFOIL__IDENTIFIERS__DEFAULT_REGION", "IR")
             .env("COUNTERFOIL__LIMITS__SHARED", "off")
+            .env("COUNTERFOIL__LIMITS__WRITES_BURST", "1000000")
+            .env("COUNTERFOIL__LIMITS__WRITES_PER_MINUTE", "1000000")
+            .env("COUNTERFOIL__LIMITS__ADDRESS_WRITES_BURST", "1000000")
+            .env("COUNTERFOIL__LIMITS__ADDRESS_WRITES_PER_MINUTE", "1000000")
             .envs(environment.iter().copied());
         command
     }
