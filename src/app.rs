@@ -127,8 +127,10 @@ impl State {
         metrics: PrometheusHandle,
     ) -> Result<Self, DatabaseError> {
         let database = Database::new(&database.0, settings.connections_of_thread)?;
-        let tokens = Tokens::new(keyring, settings.tokens.clone());
-        let journal = Journal::new(database.clone(), PersonalData::new(keyring), clock.clone());
+        let memory = settings.memory;
+        let tokens = Tokens::remembering(memory.tokens, keyring, settings.tokens.clone());
+        let personal_data = PersonalData::new(keyring);
+        let journal = Journal::remembering(memory.accounts, database.clone(), personal_data, clock.clone());
         let kept_for = settings.tokens.access_lifetime + LEEWAY;
         let ended = EndedSessions::follow(database.clone(), clock.clone(), kept_for);
         let codes = OtpCodes::new(keyring, settings.test_identifiers.clone(), clock.clone());

@@ -283,6 +283,11 @@ impl fmt::Debug for AccountKeys {
 }
 
 impl AccountKeys {
+    /// How much memory the keys take besides the value itself, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        self.keys.capacity() * size_of::<(Scope, XChaCha20Poly1305)>()
+    }
+
     /// Whether there is a key of that scope.
     pub fn has(&self, scope: Scope) -> bool {
         self.key(scope).is_some()

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccount;
 use counterfoil_domain::values::{AccountId, Identifier};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
@@ -58,9 +59,44 @@ const LOADERS_EACH: usize = 1;
 /// How many requests of a kind may wait; more are turned away at once, to be tried again.
 const WAITING_AT_MOST: usize = 10_000;
 
-/// How many heads are remembered, and how many identifiers: a quarter more than 100,000, so that as many fit however they
-/// fall into the cache's shards.
-const REMEMBERED: usize = 125_000;
+/// How many bytes are remembered of accounts where no setting says it.
+const REMEMBERED: u64 = 16 << 20;
+
+/// What an entry of a cache takes besides its value: its key, its place in the cache's tables, and what the allocator adds.
+const ENTRY: usize = 120;
+
+/// Accounts by their bytes.
+#[derive(Clone, Debug)]
+struct HeadBytes;
+
+impl Weighter<AccountId, Arc<Head>> for HeadBytes {
+    fn weight(&self, _: &AccountId, head: &Arc<Head>) -> u64 {
+        (ENTRY + size_of::<Head>() + head.state.heap_bytes() + head.keys.heap_bytes()) as u64
+    }
+}
+
+/// What leads to accounts, by its bytes.
+#[derive(Clone, Debug)]
+struct OwnerBytes;
+
+impl Weighter<Vec<u8>, Owner> for OwnerBytes {
+    fn weight(&self, lookup: &Vec<u8>, _: &Owner) -> u64 {
+        (ENTRY + size_of::<Owner>() + lookup.capacity()) as u64
+    }
+}
+
+type Heads = Cache<AccountId, Arc<Head>, HeadBytes>;
+type Owners = Cache<Vec<u8>, Owner, OwnerBytes>;
+
+/// The caches of a node: seven eighths of the bytes are for accounts, the rest for what leads to them, which is smaller.
+fn caches(bytes: u64) -> (Heads, Owners) {
+    let (heads, owners) = (bytes / 8 * 7, bytes / 8);
+    let items = |bytes: u64, each: u64| usize::try_from(bytes / each).unwrap_or(usize::MAX);
+    (
+        Cache::with_weighter(items(heads, 1_000), heads, HeadBytes),
+        Cache::with_weighter(items(owners, 200), owners, OwnerBytes),
+    )
+}
 
 /// The event store, as one thread uses it.
 #[derive(Clone, Debug)]
@@ -77,8 +113,8 @@ pub struct Journal {
 struct Shared {
     personal_data: PersonalData,
     outages: CommitOutages,
-    heads: Cache<AccountId, Arc<Head>>,
-    owners: Cache<Vec<u8>, Owner>,
+    heads: Heads,
+    owners: Owners,
     load_times: RoundTripTimes,
     append_times: RoundTripTimes,
 }
@@ -151,7 +187,17 @@ impl From<tokio_postgres::Error> for JournalError {
 impl Journal {
     /// The journal in a database. Its connections work on the present runtime.
     pub fn new(database: Database, personal_data: PersonalData, clock: Arc<dyn Clock>) -> Self {
-        let (heads, owners) = (Cache::new(REMEMBERED), Cache::new(REMEMBERED));
+        Self::remembering(REMEMBERED, database, personal_data, clock)
+    }
+
+    /// The journal in a database, which remembers so many bytes of accounts.
+    pub fn remembering(
+        bytes: u64,
+        database: Database,
+        personal_data: PersonalData,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let (heads, owners) = caches(bytes);
         let outages = CommitOutages::new(clock);
         Self::over(
             database,
@@ -338,5 +384,44 @@ impl Journal {
         let append = Append { outages: self.shared.outages.clone() };
         let verdicts = ask_all(&append, &connection, commits).await;
         Ok(verdicts.into_iter().collect::<Result<_, DatabaseError>>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use counterfoil_domain::user_account::UserAccount;
+    use counterfoil_domain::values::AccountId;
+    use uuid::Uuid;
+
+    use super::{Head, HeadBytes, Leaf, Owner, caches};
+    use crate::clock::{Clock as _, SystemClock};
+    use crate::entropy;
+    use crate::keyring::Keyring;
+    use crate::personal_data::{PersonalData, Scope};
+    use quick_cache::Weighter as _;
+
+    #[test]
+    fn a_node_remembers_as_many_accounts_as_fit_into_the_memory_that_it_is_given() {
+        const BYTES: u64 = 4 << 20;
+        let (heads, owners) = caches(BYTES);
+        let personal_data = PersonalData::new(&Keyring::generate());
+        let mut each = 0;
+        for n in 0..20_000 {
+            let account = AccountId(Uuid::from_bytes(entropy::bytes()));
+            let mut keys = personal_data.unwrap(account, []);
+            personal_data.add_missing(&mut keys, [Scope::Person, Scope::origin_at(SystemClock.now())]);
+            let head = Head { account, version: n, state: UserAccount::Unknown, leaf: Leaf::default(), keys };
+            let head = Arc::new(head);
+            each = HeadBytes.weight(&account, &head);
+            heads.insert(account, head);
+            owners.insert(entropy::bytes::<32>().to_vec(), Owner { account, let_go: 0 });
+        }
+        assert!(each > u64::try_from(size_of::<Head>()).unwrap(), "{each}");
+        assert!(heads.weight() + owners.weight() <= BYTES, "{} and {}", heads.weight(), owners.weight());
+        // The cache's shards are not filled evenly.
+        let at_least = usize::try_from(BYTES / 8 * 7 / each / 2).unwrap();
+        assert!(heads.len() >= at_least, "{} of {at_least}", heads.len());
     }
 }

@@ -64,6 +64,15 @@ pub enum SettingsError {
     },
 }
 
+/// How much a node may remember, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimits {
+    /// Of accounts and of what leads to them.
+    pub accounts: u64,
+    /// Of tokens that it made or was presented.
+    pub tokens: u64,
+}
+
 /// The settings, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -83,6 +92,8 @@ pub struct Settings {
     pub connections: usize,
     /// How many of them each thread may have.
     pub connections_of_thread: usize,
+    /// How much a node may remember.
+    pub memory: MemoryLimits,
     /// Where the keys come from; none for a file that is made in the development folder.
     pub keyring: Option<KeyringSource>,
     /// How codes reach people.
@@ -278,6 +289,10 @@ impl Sources {
             migration: raw.database.migration_url.map(DatabaseUrl),
             connections: raw.database.connections,
             connections_of_thread,
+            memory: MemoryLimits {
+                accounts: mebibytes("memory.accounts_mib", raw.memory.accounts_mib)?,
+                tokens: mebibytes("memory.tokens_mib", raw.memory.tokens_mib)?,
+            },
             keyring,
             delivery,
             http,
@@ -628,6 +643,13 @@ fn share(connections: usize, workers: usize) -> Result<(usize, usize), SettingsE
         set => set,
     };
     Ok((workers, (connections - CONNECTIONS_BESIDE) / (workers + THREADS_BESIDE)))
+}
+
+fn mebibytes(setting: &'static str, count: u64) -> Result<u64, SettingsError> {
+    match count {
+        1..=65_536 => Ok(count << 20),
+        _ => Err(invalid(setting, "must be 1 to 65536")),
+    }
 }
 
 fn seconds(seconds: u32) -> TimeDelta {

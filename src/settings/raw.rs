@@ -26,6 +26,7 @@ raw_section!(Raw {
     server: RawServer,
     database: RawDatabase,
     keyring: RawKeyring,
+    memory: RawMemory,
     delivery: RawDelivery,
     gateways: RawGateways,
     identifiers: RawIdentifiers,
@@ -48,6 +49,7 @@ raw_section!(RawServer {
     docs: Option<bool>,
 });
 raw_section!(RawDatabase { url: Option<String>, migration_url: Option<String>, connections: usize });
+raw_section!(RawMemory { accounts_mib: u64, tokens_mib: u64 });
 raw_section!(RawKeyring { file: Option<PathBuf>, command: Option<Words> });
 
 /// A list of words, or one text that holds all of them, as an environment variable does.

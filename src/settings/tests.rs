@@ -83,6 +83,8 @@ const EVERY_SETTING: &[(&str, &str)] = &[
     ("database.migration_url", "postgresql://owner:secret@db.example/x"),
     ("database.connections", "30"),
     ("keyring.file", "keys.json"),
+    ("memory.accounts_mib", "200"),
+    ("memory.tokens_mib", "20"),
     ("delivery.phone", "hook,sms"),
     ("delivery.email", "mail"),
     ("delivery.app_name", "Example"),
@@ -205,10 +207,11 @@ fn every_setting_can_be_set_by_the_environment_and_takes_effect() {
 
 #[test]
 fn no_setting_is_left_out_of_the_test_of_the_environment() {
-    let sections: [(&str, &[&str]); 15] = [
+    let sections: [(&str, &[&str]); 16] = [
         ("server", fields_of::<super::raw::RawServer>()),
         ("database", fields_of::<super::raw::RawDatabase>()),
         ("keyring", fields_of::<super::raw::RawKeyring>()),
+        ("memory", fields_of::<super::raw::RawMemory>()),
         ("delivery", fields_of::<crate::delivery::RawDelivery>()),
         ("gateways", &["sms", "mail", "hook"]),
         ("identifiers", fields_of::<super::raw::RawIdentifiers>()),

@@ -130,6 +130,7 @@ pub struct IssuedTokens {
 pub struct Tokens {
     keys: Arc<ArcSwap<Keys>>,
     policy: TokenPolicy,
+    known_bytes: u64,
 }
 
 /// What a keyring comes to, replaced as a whole.
@@ -157,8 +158,11 @@ impl Keys {
 const PURPOSES: [Purpose; 4] =
     [Purpose::SealAccess, Purpose::SealRefresh, Purpose::SignAccess, Purpose::SignRefresh];
 
-/// How many tokens are known without looking at them again: 150 bytes each.
-const KNOWN: usize = 500_000;
+/// How many bytes are taken by tokens that are known without looking at them again, where no setting says it.
+const KNOWN: u64 = 8 << 20;
+
+/// What a known token takes: its hash, what it says, and its place in the cache's tables.
+const KNOWN_EACH: u64 = (size_of::<[u8; 32]>() + size_of::<Token>() + 40) as u64;
 
 /// The share of them kept for tokens that have been presented more than once. The rest is for those made last: a token
 /// waits minutes before it is presented first, and most are presented once.
@@ -167,7 +171,13 @@ const KNOWN_WELL: f64 = 0.3;
 impl Tokens {
     /// Tokens under the keyring's keys.
     pub fn new(keyring: &Keyring, policy: TokenPolicy) -> Self {
-        Self { keys: Arc::new(ArcSwap::from_pointee(Keys::new(keyring, Arc::new(known())))), policy }
+        Self::remembering(KNOWN, keyring, policy)
+    }
+
+    /// Tokens under the keyring's keys, of which so many bytes are known without looking at them again.
+    pub fn remembering(bytes: u64, keyring: &Keyring, policy: TokenPolicy) -> Self {
+        let keys = Keys::new(keyring, Arc::new(known(bytes)));
+        Self { keys: Arc::new(ArcSwap::from_pointee(keys)), policy, known_bytes: bytes }
     }
 
     /// Goes on with another keyring's keys, here and in every clone. Tokens of keys that are gone are refused from now
@@ -175,7 +185,7 @@ impl Tokens {
     pub fn use_keyring(&self, keyring: &Keyring) {
         let before = self.keys.load();
         let keeps = keyring.keeps(&before.keyring, &PURPOSES);
-        let known = if keeps { before.known.clone() } else { Arc::new(known()) };
+        let known = if keeps { before.known.clone() } else { Arc::new(known(self.known_bytes)) };
         self.keys.store(Arc::new(Keys::new(keyring, known)));
     }
 
@@ -282,9 +292,11 @@ impl Tokens {
     }
 }
 
-fn known() -> Cache<[u8; 32], Token> {
+fn known(bytes: u64) -> Cache<[u8; 32], Token> {
+    let items = bytes / KNOWN_EACH;
     let mut options = OptionsBuilder::new();
-    options.estimated_items_capacity(KNOWN).weight_capacity(KNOWN as u64).hot_allocation(KNOWN_WELL);
+    options.estimated_items_capacity(usize::try_from(items).unwrap_or(usize::MAX));
+    options.weight_capacity(items).hot_allocation(KNOWN_WELL);
     let options = options.build().expect("every number that is needed is given");
     Cache::with_options(options, UnitWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default())
 }

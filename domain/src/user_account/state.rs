@@ -158,6 +158,14 @@ pub struct Counters {
     pub unlock_link: Option<UnlockLink>,
 }
 
+impl Codes {
+    fn heap_bytes(&self) -> usize {
+        let counters = [&self.phone, &self.email];
+        let times = counters.map(|it| it.sent.capacity() + it.wrong.lately.capacity());
+        (self.sent_elsewhere.capacity() + times.iter().sum::<usize>()) * size_of::<DateTime<Utc>>()
+    }
+}
+
 impl Counters {
     fn are_zero(&self) -> bool {
         *self == Self::default()
@@ -274,6 +282,26 @@ impl UserAccount {
                 now.max(member.last_event_at)
             }
         }
+    }
+
+    /// How much memory the state takes besides the value itself, in bytes, for a cache that is bounded by memory. What a denial
+    /// says and the second factor are counted by their usual sizes.
+    pub fn heap_bytes(&self) -> usize {
+        let sessions = match self {
+            Self::Unknown | Self::Pending(_) | Self::Suspended(_) => 0,
+            Self::Active(active) => active.sessions.capacity() * size_of::<Session>(),
+        };
+        let codes = [self.codes(), self.codes_of(Asker::KnownDevice)].into_iter().flatten();
+        let codes: usize = codes.map(Codes::heap_bytes).sum();
+        let member = self.member().map_or(0, |member| {
+            member.known_codes.as_ref().map_or(0, |_| size_of::<Codes>())
+                + member.second_factor.as_ref().map_or(0, |_| size_of::<SecondFactor>())
+                + member.identifiers.capacity() * size_of::<Channel>()
+                + member.known_devices.capacity() * size_of::<SessionId>()
+                + member.seen.capacity() * size_of::<ClientMark>()
+                + member.denials.capacity() * (size_of::<Denial>() + 32)
+        });
+        sessions + codes + member
     }
 
     /// Whose it is, if anybody has proved to own it.
