@@ -85,6 +85,7 @@ impl Notices {
             | Fact::UserRegistered { .. }
             | Fact::TokenRefreshed { .. }
             | Fact::SignInRepeated { .. }
+            | Fact::SessionReauthenticated { .. }
             | Fact::TokenRefreshRetried { .. }
             | Fact::ClientChanged { .. }
             | Fact::LoggedOut { .. }

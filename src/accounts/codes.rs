@@ -24,7 +24,7 @@ use crate::tokens::Token;
 
 /// How many accounts an operation decides about, one after the other.
 #[derive(Clone, Copy)]
-enum Decisions {
+pub(super) enum Decisions {
     One = 1,
     Two = 2,
 }
@@ -252,7 +252,7 @@ impl Accounts {
     }
 
     /// Sends a code where there is a way for it, within the shared limits, which are asked before anything else happens.
-    async fn counting_codes(
+    pub(super) async fn counting_codes(
         &self,
         identifier: &Identifier,
         origin: &Origin,
@@ -305,7 +305,7 @@ impl Accounts {
     }
 
     /// Redeems a code within the shared limits, which are asked before anything else happens.
-    async fn counting_tries<T>(
+    pub(super) async fn counting_tries<T>(
         &self,
         identifier: &Identifier,
         origin: &Origin,
@@ -351,7 +351,7 @@ impl Accounts {
     }
 
     /// Sends a code or refuses to.
-    async fn send_code(
+    pub(super) async fn send_code(
         &self,
         identifier: &Identifier,
         origin: &Origin,

@@ -7,6 +7,7 @@
 mod codes;
 mod commit;
 mod messages;
+mod reauthentication;
 mod retention;
 mod second_factor;
 mod sessions;

@@ -1,5 +1,6 @@
 //! The second factor of staff.
 
+use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
     EnrolSecondFactor, OfferSecondFactor, PassSecondFactor, RenewRecoveryCodes,
 };
@@ -43,7 +44,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Passes the second factor in the session of an access token.
+    /// Passes the second factor in the session of an access token; when that was.
     ///
     /// # Errors
     /// [`AccountsError`]; refused when that is no code of it, or was used before, or too many wrong ones were tried.
@@ -52,11 +53,12 @@ impl Accounts {
         token: Token,
         code: SecondFactorCode,
         origin: Origin,
-    ) -> Result<(), AccountsError> {
+    ) -> Result<DateTime<Utc>, AccountsError> {
         let session = token.session;
         let command = |at, client| PassSecondFactor { at, session, code, client }.into();
-        accepted(&self.carry_out(token.account, &origin, command).await?.events)?;
-        Ok(())
+        let done = self.carry_out(token.account, &origin, command).await?;
+        accepted(&done.events)?;
+        Ok(done.events.last().map_or_else(|| self.clock.now(), |event| event.at))
     }
 
     /// Puts the recovery codes of a new batch in the place of those that the account of an access token has.

@@ -80,6 +80,10 @@ pub struct SignedIn {
     pub expires_at: DateTime<Utc>,
     /// When it would end in any case.
     pub ends_at: DateTime<Utc>,
+    /// When its user was last proved to be there.
+    pub proved_at: DateTime<Utc>,
+    /// Where the last code went that proved its user.
+    pub proved_by: Channel,
     /// When the second factor was last passed in it.
     pub second_factor_at: Option<DateTime<Utc>>,
     /// From where it signed in, if that can still be opened.
@@ -93,6 +97,8 @@ pub struct Counted {
     pub pending: Option<PendingCode>,
     /// The code that could be redeemed to add an identifier.
     pub pending_to_add: Option<PendingCode>,
+    /// The code that could be redeemed to prove the user of a session.
+    pub pending_to_reauthenticate: Option<PendingCode>,
     /// Codes sent to its identifiers in 24 hours.
     pub sent_in_a_day: usize,
     /// Codes sent to identifiers that it wanted in 24 hours.
@@ -264,6 +270,8 @@ impl Replay {
             last_used_at: session.last_used_at,
             expires_at: session.expires_at,
             ends_at: session.ends_at,
+            proved_at: session.proved_at,
+            proved_by: session.channel,
             second_factor_at: session.second_factor_at,
             client: began.and_then(|(_, client)| client.clone()),
         }
@@ -282,6 +290,7 @@ fn counted(codes: &Codes, at: DateTime<Utc>) -> Counted {
     Counted {
         pending: pending(&codes.challenge),
         pending_to_add: pending(&codes.adding),
+        pending_to_reauthenticate: pending(&codes.reauthentication),
         sent_in_a_day: sum(&|of| within(&of.sent, TimeDelta::hours(24), at)),
         sent_elsewhere_in_a_day: within(&codes.sent_elsewhere, TimeDelta::hours(24), at),
         wrong_in_an_hour: sum(&|of| within(&of.wrong.lately, TimeDelta::hours(1), at)),

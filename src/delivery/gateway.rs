@@ -26,7 +26,7 @@ pub struct Message {
     pub id: Uuid,
     /// Where it goes.
     pub to: Identifier,
-    /// What it is about, for gateways that keep texts of their own: `sign_in`, `add_identifier`, `new_device` …
+    /// What it is about, for gateways that keep texts of their own: `sign_in`, `add_identifier`, `reauthenticate`, `new_device` …
     pub kind: &'static str,
     /// The code that it is about, where there is one.
     pub code: Option<OtpCode>,

@@ -145,7 +145,7 @@ impl Content {
         let address: IpAddr = std::net::Ipv6Addr::LOCALHOST.into();
         let (code, expires_in) = (OtpCode::from_number(42), Duration::from_secs(300));
         let code = Self::Code { purpose: Purpose::SignIn, code, expires_in };
-        let codes = ["sign_in", "add_identifier"].map(|kind| (kind, code.clone()));
+        let codes = ["sign_in", "add_identifier", "reauthenticate"].map(|kind| (kind, code.clone()));
         let notices = [
             Notice::NewDevice { device: device.clone(), address, at, link },
             Notice::UnlockLink { link: "https://app.example/x".to_owned() },

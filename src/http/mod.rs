@@ -34,8 +34,8 @@ use route::{DELETE, GET, PATCH, POST, Resource, STREAM, at, on};
 /// Every path, its methods, their handlers, and what the document tells of them beyond the handlers' signatures.
 fn table() -> Vec<Resource> {
     use accounts::{
-        devices, disown, history, identifiers, login, logout, logout_all, profile, refresh, resend,
-        second_factor, token_verify, unlock, verify,
+        devices, disown, history, identifiers, login, logout, logout_all, profile, reauthenticate, refresh,
+        resend, second_factor, token_verify, unlock, verify,
     };
     use admin::{accounts as all_accounts, device_sessions, projections, statistics};
     use audit::{accounts as audited_accounts, events, stream};
@@ -45,6 +45,8 @@ fn table() -> Vec<Resource> {
         at("/accounts/login/", [on(POST, login::post, login::POST)]),
         at("/accounts/verify/", [on(POST, verify::post, verify::POST)]),
         at("/accounts/verify/resend/", [on(POST, resend::post, resend::POST)]),
+        at("/accounts/reauthenticate/", [on(POST, reauthenticate::post, reauthenticate::POST)]),
+        at("/accounts/reauthenticate/verify/", [on(POST, reauthenticate::verify, reauthenticate::VERIFY)]),
         at("/accounts/refresh/", [on(POST, refresh::post, refresh::POST)]),
         at("/accounts/token/verify/", [on(POST, token_verify::post, token_verify::POST)]),
         at(

@@ -48,7 +48,7 @@ forbidden = Your account may not do that.
     .title = Forbidden
 second_factor_required = Enter a code of your authenticator first.
     .title = Second factor required
-fresh_proof_required = You signed in too long ago for this. Sign in again first.
+fresh_proof_required = You signed in too long ago for this. Confirm first that it is you, by a code, or sign in again.
     .title = Fresh proof required
 no_second_factor = Your account has no authenticator. Enrol one first.
     .title = No second factor
@@ -76,6 +76,7 @@ field_unknown = There is no such field.
 field_not_text = This must be text.
 field_not_boolean = This must be true or false.
 field_one_identifier = Send either a phone number or an e-mail address.
+field_one_code = Send either the code that you were sent or the one that your authenticator shows.
 field_repeated = Name this once.
 field_not_list = This must be a list of texts.
 role_unknown = There is no such role. There are admin and auditor.
@@ -106,6 +107,8 @@ text_too_long = This may have at most 100 characters.
 text_unprintable = This has a character that cannot be shown.
 phone_not_taken = Phone numbers of that country are not taken here.
 email_not_taken = E-mail addresses are not taken here.
+phone_not_yours = Your account does not have this number.
+email_not_yours = Your account does not have this address.
 
 # Messages to people. A text message has room for 160 characters, or for 70 in other alphabets than the Latin one.
 
@@ -137,6 +140,11 @@ message_add_identifier = { $app }: { $code } is your code to add this to your ac
        *[other] { $minutes } minutes
     }. Never share it.
     .subject = { $app }: your code to confirm this address
+message_reauthenticate = { $app }: { $code } is your code to confirm that it is you. It works for { $minutes ->
+        [one] 1 minute
+       *[other] { $minutes } minutes
+    }. Never share it.
+    .subject = { $app }: your code to confirm that it is you
 message_new_device = { $app }: a new sign-in on { $device ->
         [unknown] a device
        *[other] { $device }

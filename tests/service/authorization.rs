@@ -142,10 +142,14 @@ fn saying(request: RequestBuilder, method: &Method, route: &str, of: &Person) ->
         ("POST", route) if route.starts_with("/oauth/") => {
             return request.form(&[("token", &of.device.access)]);
         }
-        ("POST", "/accounts/login" | "/accounts/verify/resend" | "/accounts/identifiers") => {
-            json!({"phone_number": of.number})
-        }
-        ("POST", "/accounts/verify" | "/accounts/identifiers/verify") => {
+        (
+            "POST",
+            "/accounts/login"
+            | "/accounts/verify/resend"
+            | "/accounts/identifiers"
+            | "/accounts/reauthenticate",
+        ) => json!({"phone_number": of.number}),
+        ("POST", "/accounts/verify" | "/accounts/identifiers/verify" | "/accounts/reauthenticate/verify") => {
             json!({"phone_number": of.number, "code": "000000"})
         }
         ("POST", "/accounts/second-factor/confirm" | "/accounts/second-factor/verify") => {

@@ -25,6 +25,8 @@ pub enum Purpose {
     SignIn,
     /// To make the identifier one of an account that is signed in.
     AddIdentifier,
+    /// To prove the user of a session again.
+    Reauthenticate,
 }
 
 impl Purpose {
@@ -33,6 +35,7 @@ impl Purpose {
         match self {
             Self::SignIn => "sign_in",
             Self::AddIdentifier => "add_identifier",
+            Self::Reauthenticate => "reauthenticate",
         }
     }
 

@@ -68,7 +68,7 @@ pub enum Refusal {
     /// It takes the second factor, passed in this session and lately enough.
     #[error("it takes the second factor")]
     SecondFactorMissing,
-    /// It takes a sign-in or the second factor, lately enough in this session.
+    /// It takes a sign-in, a reauthentication or the second factor, lately enough in this session.
     #[error("the session was proved too long ago")]
     ProofNotFresh,
     /// The account has no second factor.

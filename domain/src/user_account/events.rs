@@ -83,6 +83,9 @@ pub enum Fact {
         /// Whether redeeming it begins the account: nobody has proved the identifier yet. A name given then is the new
         /// account's.
         registering: bool,
+        /// For a code that proves the user of a session again: the session that asked, the only one that it proves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionId>,
         /// Who asked.
         #[serde(default, skip_serializing_if = "Asker::is_anybody")]
         asker: Asker,
@@ -206,6 +209,16 @@ pub enum Fact {
         expires_at: DateTime<Utc>,
         /// When the sign-in could first be answered.
         answer_possible_at: DateTime<Utc>,
+    },
+    /// The user of a session was proved again, by a code to an identifier of the account.
+    SessionReauthenticated {
+        /// The session.
+        session: SessionId,
+        /// Where the code had gone.
+        channel: Channel,
+        /// Whether the identifier is one that the settings list for tests, whose code is always the same.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        test: bool,
     },
     /// A session got its next generation of tokens; the former refresh token is spent.
     TokenRefreshed {
@@ -434,6 +447,8 @@ pub enum CodeAsked {
     ToAdd,
     /// To add an identifier, for the account that wants it, of the one whose it is or may become.
     ForAnother,
+    /// To prove the user of a session again.
+    ToReauthenticate,
 }
 
 impl CodeAsked {

@@ -36,7 +36,7 @@ pub struct SessionTokens {
 }
 
 impl CodeSent {
-    /// Reads the answer to `RequestOtp` and `ResendOtp`.
+    /// Reads the answer to `RequestOtp`, `ResendOtp` and `RequestReauthentication`.
     ///
     /// # Errors
     /// The refusal on record.

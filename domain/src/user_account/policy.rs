@@ -25,7 +25,8 @@ pub struct Policy {
     pub wrong_codes_in_a_row: u32,
     /// Whether a link that lifts a lock can be sent to a locked identifier: the service knows under which URL it is reached.
     pub unlock_links: bool,
-    /// How long a proof of the person (a sign-in, or the second factor) lets a session change by what the account is found.
+    /// How long a proof of the user (a sign-in, a reauthentication, or the second factor) lets a session change how the
+    /// account is found and how it is signed in to.
     pub proof_lasts: TimeDelta,
     /// How long a session lives without being refreshed.
     pub session_idle: TimeDelta,

@@ -126,6 +126,9 @@ pub struct Codes {
     /// The code that can be redeemed to add an identifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adding: Option<Challenge>,
+    /// The code that can be redeemed to prove the user of the session that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reauthentication: Option<Challenge>,
     /// When codes were sent to identifiers that it wants, over the last 24 hours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sent_elsewhere: Vec<DateTime<Utc>>,
@@ -183,7 +186,7 @@ pub struct RedeemedCode {
     pub channel: Channel,
     /// When the code was redeemed.
     pub at: DateTime<Utc>,
-    /// The session that it began; none for a code that added an identifier.
+    /// The session that it began or proved; none for a code that added an identifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
 }
@@ -197,6 +200,9 @@ pub struct Challenge {
     pub channel: Channel,
     /// When it stops working.
     pub expires_at: DateTime<Utc>,
+    /// The session whose user it proves, where it is for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
     /// How many wrong codes were tried against it.
     pub wrong_tries: u8,
     /// Whether it is on record that the right code came and there was no place for another device.
@@ -225,8 +231,10 @@ pub struct Session {
     /// From which address it was last refreshed, or signed in; none where that was not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<AddressMark>,
-    /// When its person was last proved to be there: at sign-in, or by the second factor.
+    /// When its user was last proved to be there: at sign-in, by a code since, or by the second factor.
     pub proved_at: DateTime<Utc>,
+    /// Where the last code went that proved its user.
+    pub channel: Channel,
     /// When the second factor was last passed in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor_at: Option<DateTime<Utc>>,
@@ -351,11 +359,11 @@ impl UserAccount {
         }
     }
 
-    /// The codes among which the pending one for a purpose is looked for: those to sign in are kept for who asks, those to add an
-    /// identifier for the account alone, since only a session of its own presents them.
+    /// The codes among which the pending one for a purpose is looked for: those to sign in and those that prove a user again are
+    /// kept for who asks, those to add an identifier for the account alone, since only a session of its own presents them.
     pub fn pending_codes(&self, asker: Asker, purpose: Purpose) -> Option<&Codes> {
         match purpose {
-            Purpose::SignIn => self.codes_of(asker),
+            Purpose::SignIn | Purpose::Reauthenticate => self.codes_of(asker),
             Purpose::AddIdentifier => self.codes(),
         }
     }
@@ -438,16 +446,19 @@ impl UserAccount {
                 nonce,
                 expires_at,
                 registering: _,
+                session,
                 asker,
                 test: _,
                 withheld: _,
             } => {
                 let codes = self.touch_of(at, *asker);
+                let challenge = Challenge::new(*channel, *nonce, *expires_at);
                 match purpose {
-                    Purpose::SignIn => {
-                        codes.challenge = Some(Challenge::new(*channel, *nonce, *expires_at));
-                    }
+                    Purpose::SignIn => codes.challenge = Some(challenge),
                     Purpose::AddIdentifier => {}
+                    Purpose::Reauthenticate => {
+                        codes.reauthentication = Some(Challenge { session: *session, ..challenge });
+                    }
                 }
                 codes.of_mut(*channel).note_sent(at);
             }
@@ -473,7 +484,7 @@ impl UserAccount {
             Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker } => {
                 self.touch_of(at, *asker).of_mut(*channel).note_rejected(at, *reason, *until);
                 let codes = match purpose {
-                    Purpose::SignIn => self.touch_of(at, *asker),
+                    Purpose::SignIn | Purpose::Reauthenticate => self.touch_of(at, *asker),
                     Purpose::AddIdentifier => self.touch(at),
                 };
                 codes.note_rejected(*purpose, *reason, *tries_left);
@@ -535,6 +546,7 @@ impl UserAccount {
                     mark: *mark,
                     address: *address,
                     proved_at: at,
+                    channel: *channel,
                     second_factor_at: None,
                     retry_recorded: false,
                     refresh_burst: None,
@@ -548,6 +560,15 @@ impl UserAccount {
                     member.seen.push(*mark);
                     forget_all_but_the_last(&mut member.seen);
                 }
+            }
+            Fact::SessionReauthenticated { session, channel, test: _ } => {
+                let codes = self.touch_of(at, Asker::KnownDevice);
+                codes.redeem(Purpose::Reauthenticate, at, Some(*session));
+                codes.of_mut(*channel).wrong = WrongCodes::default();
+                self.change_session(*session, |session| {
+                    session.proved_at = at;
+                    session.channel = *channel;
+                });
             }
             Fact::TokenRefreshed { session, generation, expires_at, moved } => {
                 self.forget_redeemed(at);
@@ -624,7 +645,7 @@ impl UserAccount {
                 }
             }
             Fact::IdentifierAdded { channel } => {
-                self.touch(at).redeem_adding(at);
+                self.touch(at).redeem(Purpose::AddIdentifier, at, None);
                 if !self.has(*channel)
                     && let Some(member) = self.member_mut()
                 {
@@ -638,7 +659,7 @@ impl UserAccount {
                 // It went to the identifier that is gone.
                 codes.of_mut(*channel).unlock_link = None;
                 if matches!(event.fact, Fact::IdentifierReplaced { .. }) {
-                    codes.redeem_adding(at);
+                    codes.redeem(Purpose::AddIdentifier, at, None);
                 }
                 (codes.challenge, codes.adding) = (None, None);
                 if let Some(member) = self.member_mut() {
@@ -820,7 +841,15 @@ fn forget_all_but_the_last<T>(remembered: &mut Vec<T>) {
 
 impl Challenge {
     fn new(channel: Channel, nonce: ChallengeNonce, expires_at: DateTime<Utc>) -> Self {
-        Self { nonce, channel, expires_at, wrong_tries: 0, noted_no_place: false, precedes_suspension: false }
+        Self {
+            nonce,
+            channel,
+            expires_at,
+            session: None,
+            wrong_tries: 0,
+            noted_no_place: false,
+            precedes_suspension: false,
+        }
     }
 
     fn redeemed(self, purpose: Purpose, at: DateTime<Utc>, session: Option<SessionId>) -> RedeemedCode {
@@ -867,6 +896,7 @@ impl Codes {
         match purpose {
             Purpose::SignIn => self.challenge.as_ref(),
             Purpose::AddIdentifier => self.adding.as_ref(),
+            Purpose::Reauthenticate => self.reauthentication.as_ref(),
         }
     }
 
@@ -874,6 +904,7 @@ impl Codes {
         match purpose {
             Purpose::SignIn => &mut self.challenge,
             Purpose::AddIdentifier => &mut self.adding,
+            Purpose::Reauthenticate => &mut self.reauthentication,
         }
     }
 
@@ -892,9 +923,9 @@ impl Codes {
         }
     }
 
-    /// The right code to add an identifier came.
-    fn redeem_adding(&mut self, at: DateTime<Utc>) {
-        let redeemed = self.adding.take().map(|code| code.redeemed(Purpose::AddIdentifier, at, None));
+    /// The right code for something else than to sign in came, and proved the user of that session where it was for that.
+    fn redeem(&mut self, purpose: Purpose, at: DateTime<Utc>, session: Option<SessionId>) {
+        let redeemed = self.pending_mut(purpose).take().map(|code| code.redeemed(purpose, at, session));
         self.redeemed = redeemed.or(self.redeemed.take());
     }
 
@@ -909,11 +940,14 @@ impl Codes {
     /// Nothing is held against anybody, and nothing has been sent.
     fn lift(&mut self) {
         let (challenge, adding) = (self.challenge.take(), self.adding.take());
-        *self = Self { challenge, adding, ..Self::default() };
+        let reauthentication = self.reauthentication.take();
+        *self = Self { challenge, adding, reauthentication, ..Self::default() };
     }
 
     /// What was sent before a suspension is tried as any other code, so that the suspension does not show, and is of no use.
     fn suspend(&mut self) {
+        // The session that asked to be proved again ends with the suspension.
+        self.reauthentication = None;
         for pending in self.challenge.iter_mut().chain(&mut self.adding) {
             pending.precedes_suspension = true;
         }

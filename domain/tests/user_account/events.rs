@@ -54,7 +54,8 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     };
 
     for channel in every!(Channel: Phone, Email) {
-        for purpose in every!(Purpose: SignIn, AddIdentifier) {
+        for purpose in every!(Purpose: SignIn, AddIdentifier, Reauthenticate) {
+            let session = (purpose == Purpose::Reauthenticate).then(|| session(1));
             for registering in [true, false] {
                 let whose = if registering { "new" } else { "known" };
                 for (by, asker, test) in askers() {
@@ -66,6 +67,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                             nonce,
                             expires_at,
                             registering,
+                            session,
                             asker,
                             test,
                             withheld,
@@ -136,7 +138,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         }
     }
     for reason in every!(CodeRefused: TooSoon, QuotaSpent, Paused, Locked) {
-        for asked in every!(CodeAsked: ToSignIn, Again, ToAdd, ForAnother) {
+        for asked in every!(CodeAsked: ToSignIn, Again, ToAdd, ForAnother, ToReauthenticate) {
             for channel in every!(Channel: Phone, Email) {
                 for asker in every!(Asker: Anybody, KnownDevice) {
                     let by = if asker == Asker::KnownDevice { " KnownDevice" } else { "" };
@@ -152,14 +154,24 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             CodeRejected::Expired => (0, None),
             CodeRejected::Paused | CodeRejected::Locked => (0, Some(at(60))),
         };
-        for purpose in every!(Purpose: SignIn, AddIdentifier) {
+        for purpose in every!(Purpose: SignIn, AddIdentifier, Reauthenticate) {
             for asker in every!(Asker: Anybody, KnownDevice) {
                 let by = if asker == Asker::KnownDevice { " KnownDevice" } else { "" };
-                let to_add = if purpose == Purpose::AddIdentifier { " AddIdentifier" } else { "" };
+                let purposed = match purpose {
+                    Purpose::SignIn => "",
+                    Purpose::AddIdentifier => " AddIdentifier",
+                    Purpose::Reauthenticate => " Reauthenticate",
+                };
                 let channel = Channel::Phone;
                 let fact = Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker };
-                add(format!("OtpRejected {reason:?}{to_add}{by}"), fact);
+                add(format!("OtpRejected {reason:?}{purposed}{by}"), fact);
             }
+        }
+    }
+    for channel in every!(Channel: Phone, Email) {
+        for (example, test) in [("", false), (" test", true)] {
+            let fact = Fact::SessionReauthenticated { session: session(1), channel, test };
+            add(format!("SessionReauthenticated {channel:?}{example}"), fact);
         }
     }
     let fact = Fact::SignInRepeated {
@@ -361,7 +373,7 @@ fn adding_to_the_golden_file_changes_nothing_that_is_in_it() {
 #[test]
 fn the_names_of_events_are_these_and_all_different() {
     let names = every!(name of Fact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, UserRegistered,
-        LoggedIn, SignInRepeated, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
+        LoggedIn, SignInRepeated, SessionReauthenticated, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
         ProfileUpdated, LimitsLifted, UnlockLinkIssued, LockLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierRemoved, IdentifierReleased,
         RolesChanged, AccountSuspended, AccountReinstated, SecondFactorOffered, SecondFactorEnrolled,
         SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved, AccessDenied, AuditRead,

@@ -111,6 +111,11 @@ pub(crate) fn adding_code(n: u8) -> OtpCode {
     OtpCode::from_number(900_000 + u64::from(n))
 }
 
+/// The right code of `nonce(n)` to prove the user of a session again.
+pub(crate) fn proving_code(n: u8) -> OtpCode {
+    OtpCode::from_number(800_000 + u64::from(n))
+}
+
 /// The right code of no nonce there is.
 pub(crate) fn wrong_code() -> OtpCode {
     OtpCode::from_number(123_456)
@@ -130,6 +135,7 @@ impl OtpMatcher for KnownCodes {
         let right = match purpose {
             Purpose::SignIn => code(nonce.as_bytes()[0]),
             Purpose::AddIdentifier => adding_code(nonce.as_bytes()[0]),
+            Purpose::Reauthenticate => proving_code(nonce.as_bytes()[0]),
         };
         *presented == right && [phone(), new_phone(), email()].contains(identifier)
     }
@@ -391,6 +397,7 @@ pub(crate) fn otp_wanted(seconds: i64, n: u8) -> UserAccountEvent {
         nonce: nonce(n),
         expires_at: at(seconds + 5 * MINUTE),
         registering: false,
+        session: None,
         asker: Asker::Anybody,
         test: false,
         withheld: false,
@@ -405,6 +412,7 @@ fn requested(identifier: Identifier, seconds: i64, n: u8, registering: bool) -> 
         nonce: nonce(n),
         expires_at: at(seconds + 5 * MINUTE),
         registering,
+        session: None,
         asker: Asker::Anybody,
         test: false,
         withheld: false,

@@ -18,6 +18,7 @@ mod logout;
 mod logout_all;
 mod order_rebuild;
 mod read_audit;
+mod reauthenticate;
 mod refresh_token;
 mod release_identifier;
 mod remove_identifier;

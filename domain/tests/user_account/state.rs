@@ -5,11 +5,12 @@ use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
-    EndSession, ReinstateAccount, RemoveIdentifier, RequestOtp, ResendOtp, SignOutAccount, VerifyOtp,
+    EndSession, Reauthenticate, ReinstateAccount, RemoveIdentifier, RequestOtp, RequestReauthentication,
+    ResendOtp, SignOutAccount, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Binding, CodeRejected, DeviceLimitPolicy, Fact, HeldIdentifiers, Policy, Purpose, Refusal, Services,
-    SignOutReason, UserAccount, UserAccountCommand, UserAccountEvent,
+    Asker, Binding, CodeRejected, DeviceLimitPolicy, Fact, HeldIdentifiers, Policy, Purpose, Refusal,
+    Services, SignOutReason, UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Identifier, OtpCode, SessionId};
 use cqrs_es::Aggregate as _;
@@ -72,6 +73,12 @@ enum Step {
         channel: Channel,
     },
     Release,
+    /// A code to prove the user of a session again.
+    AskToProve(Index),
+    Prove {
+        session: Index,
+        right: bool,
+    },
     Suspend {
         /// For so many seconds.
         seconds: Option<i64>,
@@ -162,6 +169,24 @@ impl History {
                 RemoveIdentifier { session: self.session(session), held, ..command }.into()
             }
             Step::Release => release_identifier(clock).into(),
+            Step::AskToProve(session) => RequestReauthentication {
+                at: at(clock),
+                session: self.session(session),
+                identifier: phone(),
+                nonce: nonce(n),
+                client: client(),
+                test: false,
+            }
+            .into(),
+            Step::Prove { session, right } => Reauthenticate {
+                at: at(clock),
+                session: self.session(session),
+                identifier: phone(),
+                code: if right { self.right_code_to_prove() } else { wrong_code() },
+                client: client(),
+                test: false,
+            }
+            .into(),
             Step::Suspend { seconds } => {
                 suspend_account(clock, seconds.map(|seconds| clock + seconds)).into()
             }
@@ -186,6 +211,12 @@ impl History {
     fn right_code_to_add(&self) -> OtpCode {
         let pending = self.account.codes().and_then(|codes| codes.adding.as_ref());
         adding_code(pending.map_or(0, |pending| pending.nonce.as_bytes()[0]))
+    }
+
+    fn right_code_to_prove(&self) -> OtpCode {
+        let codes = self.account.codes_of(Asker::KnownDevice);
+        let pending = codes.and_then(|codes| codes.reauthentication.as_ref());
+        proving_code(pending.map_or(0, |pending| pending.nonce.as_bytes()[0]))
     }
 
     /// One of the sessions there ever were, or one that never was.
@@ -265,8 +296,9 @@ fn began(event: &UserAccountEvent) -> Option<SessionId> {
     Some(session)
 }
 
-fn sends(fact: &Fact) -> bool {
-    matches!(fact, Fact::OtpRequested { .. } | Fact::OtpResent { .. })
+/// Sends a code that is counted for that asker.
+fn sends(fact: &Fact, by: Asker) -> bool {
+    matches!(fact, Fact::OtpRequested { asker, .. } | Fact::OtpResent { asker, .. } if *asker == by)
 }
 
 fn asks(fact: &Fact) -> bool {
@@ -284,16 +316,19 @@ fn sent_to(fact: &Fact) -> Option<Channel> {
     Some(*channel)
 }
 
-/// For which kind of identifier a code was wrong.
-fn wrong_to(fact: &Fact) -> Option<Channel> {
-    let Fact::OtpRejected { reason: CodeRejected::Wrong, channel, .. } = fact else { return None };
-    Some(*channel)
+/// For which kind of identifier a code of that asker was wrong.
+fn wrong_to(fact: &Fact, by: Asker) -> Option<Channel> {
+    let Fact::OtpRejected { reason: CodeRejected::Wrong, channel, asker, .. } = fact else { return None };
+    (*asker == by).then_some(*channel)
 }
 
-/// Where the code had gone that signed a device in.
-fn signed_in_by(fact: &Fact) -> Option<Channel> {
-    let Fact::LoggedIn { channel, .. } = fact else { return None };
-    Some(*channel)
+/// Where the code had gone that was right, and began the count of wrong ones anew for who presented it.
+fn right_for(fact: &Fact, by: Asker) -> Option<Channel> {
+    if let Fact::LoggedIn { channel, .. } = fact {
+        return (by == Asker::Anybody).then_some(*channel);
+    }
+    let Fact::SessionReauthenticated { channel, .. } = fact else { return None };
+    (by == Asker::KnownDevice).then_some(*channel)
 }
 
 /// What a wrong code was presented for.
@@ -310,13 +345,17 @@ fn asked_for(fact: &Fact) -> Option<Purpose> {
     if matches!(fact, Fact::OtpRequested { purpose: Purpose::SignIn, .. }) {
         return Some(Purpose::SignIn);
     }
+    if matches!(fact, Fact::OtpRequested { purpose: Purpose::Reauthenticate, .. }) {
+        return Some(Purpose::Reauthenticate);
+    }
     asks(fact).then_some(Purpose::AddIdentifier)
 }
 
 /// For what a code was redeemed.
 fn redeemed_for(event: &UserAccountEvent) -> Option<Purpose> {
     let signed_in = began(event).map(|_| Purpose::SignIn);
-    signed_in.or_else(|| event.gained().map(|_| Purpose::AddIdentifier))
+    let proved = matches!(event.fact, Fact::SessionReauthenticated { .. }).then_some(Purpose::Reauthenticate);
+    signed_in.or(proved).or_else(|| event.gained().map(|_| Purpose::AddIdentifier))
 }
 
 /// The default policy, one whose limits on wrong codes are soon met, one whose limits on all else are, and one that
@@ -373,6 +412,9 @@ fn steps(right: f64) -> impl Strategy<Value = (i64, Step)> {
             .prop_map(|(session, channel, right)| Step::VerifyAdded { session, channel, right }),
         1 => (any::<Index>(), channels()).prop_map(|(session, channel)| Step::Remove { session, channel }),
         1 => Just(Step::Release),
+        2 => any::<Index>().prop_map(Step::AskToProve),
+        3 => (any::<Index>(), prop::bool::weighted(right))
+            .prop_map(|(session, right)| Step::Prove { session, right }),
         1 => prop::option::of(0..HOUR).prop_map(|seconds| Step::Suspend { seconds }),
         1 => Just(Step::Reinstate),
         1 => any::<Index>().prop_map(Step::EndSession),
@@ -458,8 +500,10 @@ proptest! {
             prop_assert!(account.sessions().len() <= policy.device_limit);
             let codes = account.codes().expect("something has happened");
             prop_assert!(codes.sent_elsewhere.len() <= policy.codes_per_day);
-            for channel in Channel::ALL {
-                let counters = codes.of(channel);
+            let known = account.member().and_then(|member| member.known_codes.as_deref());
+            for counters in Channel::ALL.map(|channel| codes.of(channel)).into_iter()
+                .chain(known.into_iter().flat_map(|known| Channel::ALL.map(|channel| known.of(channel))))
+            {
                 prop_assert!(counters.sent.len() <= policy.codes_per_day);
                 prop_assert!(counters.wrong.lately.len() <= policy.wrong_codes_per_hour);
                 prop_assert!(counters.wrong.in_a_row <= policy.wrong_codes_in_a_row);
@@ -470,8 +514,10 @@ proptest! {
     #[test]
     fn no_more_codes_are_sent_than_the_policy_allows(steps in histories()) {
         let history = History::of(steps);
-        let to = |channel| history.times(|fact| sends(fact) && sent_to(fact) == Some(channel));
-        let [to_phone, to_email] = Channel::ALL.map(to);
+        let by = |asker, channel| {
+            history.times(|fact| sends(fact, asker) && sent_to(fact) == Some(channel))
+        };
+        let [to_phone, to_email] = Channel::ALL.map(|channel| by(Asker::Anybody, channel));
         for pair in to_phone.windows(2).chain(to_email.windows(2)) {
             prop_assert!(pair[1] - pair[0] >= history.policy.resend_after);
         }
@@ -486,7 +532,7 @@ proptest! {
     #[test]
     fn a_code_takes_no_more_wrong_tries_than_the_policy_allows(steps in histories()) {
         let history = History::of(steps);
-        for purpose in [Purpose::SignIn, Purpose::AddIdentifier] {
+        for purpose in [Purpose::SignIn, Purpose::AddIdentifier, Purpose::Reauthenticate] {
             let mut tries = 0;
             for (before, event, _) in history.folds() {
                 if asked_for(&event.fact) == Some(purpose) {
@@ -496,7 +542,9 @@ proptest! {
                     prop_assert!(tries <= history.policy.code_tries);
                 } else if redeemed_for(event) == Some(purpose) {
                     prop_assert!(tries < history.policy.code_tries);
-                    let redeemed = before.codes().and_then(|codes| codes.pending(purpose).cloned());
+                    let by_device = purpose == Purpose::Reauthenticate;
+                    let asker = if by_device { Asker::KnownDevice } else { Asker::Anybody };
+                    let redeemed = before.codes_of(asker).and_then(|codes| codes.pending(purpose).cloned());
                     prop_assert!(redeemed.is_some_and(|challenge| event.at < challenge.expires_at));
                 }
             }
@@ -507,10 +555,13 @@ proptest! {
     fn wrong_tries_without_a_right_one_come_no_faster_than_the_policy_allows(steps in histories()) {
         let history = History::of(steps);
         let limit = history.policy.wrong_codes_per_hour;
-        for channel in Channel::ALL {
-            let since_right = history.events.split(|event| signed_in_by(&event.fact) == Some(channel));
+        for (channel, asker) in Channel::ALL.map(|channel| (channel, Asker::Anybody)).into_iter()
+            .chain([(Channel::Phone, Asker::KnownDevice)])
+        {
+            let since_right = history.events.split(|event| right_for(&event.fact, asker) == Some(channel)
+                || asker == Asker::KnownDevice && event.let_go().is_some());
             let wrong = since_right.map(|events| {
-                let of = |event: &&UserAccountEvent| wrong_to(&event.fact) == Some(channel);
+                let of = |event: &&UserAccountEvent| wrong_to(&event.fact, asker) == Some(channel);
                 events.iter().filter(of).collect::<Vec<_>>()
             });
             for wrong in wrong { for more_than_an_hour_s in wrong.windows(limit + 1) {

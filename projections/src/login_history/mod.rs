@@ -78,6 +78,7 @@ impl Project for LoginHistoryChange {
             Fact::LoggedIn { session, .. } => (Some(*session), None),
             Fact::LoggedOut { session, reason, expires_at: _, by: _ } => (Some(*session), name_of(reason)),
             Fact::ClientChanged { session, change, mark: _ } => (Some(*session), name_of(change)),
+            Fact::SessionReauthenticated { session, channel, test: _ } => (Some(*session), name_of(channel)),
             Fact::TokenReuseDetected { session, .. }
             | Fact::SecondFactorEnrolled { session, .. }
             | Fact::RecoveryCodesRenewed { session, .. } => (Some(*session), None),

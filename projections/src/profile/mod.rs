@@ -84,6 +84,7 @@ impl Project for ProfileChange {
             | Fact::OtpRejected { .. }
             | Fact::TokenRefreshed { .. }
             | Fact::SignInRepeated { .. }
+            | Fact::SessionReauthenticated { .. }
             | Fact::TokenRefreshRetried { .. }
             | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }

@@ -26,7 +26,8 @@ pub const FORMAT: i32 = 1;
 pub const TABLES: [&str; 2] = [NAME, "statistics_devices"];
 
 /// The events that are not counted.
-pub const PASSED_OVER: [&str; 22] = [
+pub const PASSED_OVER: [&str; 23] = [
+    "SessionReauthenticated",
     "ClientChanged",
     "LoggedOut",
     "DeviceRenamed",
@@ -215,6 +216,7 @@ impl Counts {
             Fact::SecondFactorRejected { .. } => &mut refusals.second_factor,
             Fact::AccessDenied { .. } => &mut refusals.access_denied,
             Fact::SignInRepeated { .. }
+            | Fact::SessionReauthenticated { .. }
             | Fact::TokenRefreshed { .. }
             | Fact::TokenRefreshRetried { .. }
             | Fact::ClientChanged { .. }

@@ -34,6 +34,7 @@ impl Project for StayChange {
             | Fact::UserRegistered { .. }
             | Fact::SignInRepeated { .. }
             | Fact::TokenRefreshed { moved: None, .. }
+            | Fact::SessionReauthenticated { .. }
             | Fact::TokenRefreshRetried { .. }
             | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }

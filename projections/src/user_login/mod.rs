@@ -93,6 +93,7 @@ impl Project for UserLoginChange {
             | Fact::OtpRejected { .. }
             | Fact::UserRegistered { .. }
             | Fact::SignInRepeated { .. }
+            | Fact::SessionReauthenticated { .. }
             | Fact::TokenRefreshRetried { .. }
             | Fact::ClientChanged { .. }
             | Fact::TokenReuseDetected { .. }

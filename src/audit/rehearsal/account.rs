@@ -289,7 +289,8 @@ fn request_of(last: &UserAccountEvent) -> Request {
         Fact::OtpRequested { .. }
         | Fact::OtpResent { .. }
         | Fact::OtpRequestRefused {
-            asked: CodeAsked::ToSignIn | CodeAsked::Again | CodeAsked::ForAnother,
+            asked:
+                CodeAsked::ToSignIn | CodeAsked::Again | CodeAsked::ForAnother | CodeAsked::ToReauthenticate,
             ..
         } => Request::Code,
         Fact::LoggedIn { .. }
@@ -302,7 +303,8 @@ fn request_of(last: &UserAccountEvent) -> Request {
             Request::Refresh
         }
         Fact::OtpRequestRefused { asked: CodeAsked::ToAdd, .. }
-        | Fact::OtpRejected { purpose: Purpose::AddIdentifier, .. }
+        | Fact::OtpRejected { purpose: Purpose::AddIdentifier | Purpose::Reauthenticate, .. }
+        | Fact::SessionReauthenticated { .. }
         | Fact::UserRegistered { .. }
         | Fact::ClientChanged { .. }
         | Fact::LoggedOut { .. }

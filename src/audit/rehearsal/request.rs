@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
     AddIdentifier, DisownSession, EndSession, EnrolSecondFactor, Intervention, Logout, LogoutAll,
-    PassSecondFactor, RefreshToken, RemoveIdentifier, RequestOtp, ResendOtp, RevokeDevice, SignOutAccount,
-    SuspendAccount, VerifyIdentifier, VerifyOtp,
+    PassSecondFactor, Reauthenticate, RefreshToken, RemoveIdentifier, RequestOtp, RequestReauthentication,
+    ResendOtp, RevokeDevice, SignOutAccount, SuspendAccount, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
     Actor, AnswerTimes, Asker, ClientMarker, CodeAsked, CodeRejected, Fact, FactorRejected, OtpMatcher,
@@ -141,6 +141,7 @@ pub(super) fn channel(event: &UserAccountEvent) -> Channel {
     | Fact::OtpRequestRefused { channel, .. }
     | Fact::OtpRejected { channel, .. }
     | Fact::LoggedIn { channel, .. }
+    | Fact::SessionReauthenticated { channel, .. }
     | Fact::IdentifierRequested { channel, .. }
     | Fact::IdentifierAdded { channel }
     | Fact::IdentifierReplaced { channel }
@@ -181,7 +182,10 @@ pub(super) fn of(
     let asked = Asked { at: last.at, commit, recorded, rehearsed, named };
     let at = last.at;
     match &last.fact {
-        Fact::OtpRequested { channel, purpose, nonce, asker, test, withheld, .. } => {
+        Fact::OtpRequested { channel, nonce, session: Some(session), test, .. } => {
+            asked.code_to_reauthenticate(asked.live(*session), *channel, *nonce, *test)
+        }
+        Fact::OtpRequested { channel, purpose, nonce, session: None, asker, test, withheld, .. } => {
             let command = asked.code(*channel, *purpose, *nonce, *asker, *test);
             again(RequestOtp { withheld: *withheld, ..command })
         }
@@ -223,6 +227,9 @@ pub(super) fn of(
         Fact::IdentifierRemoved { channel } => {
             let caller = asked.some_session(None);
             asked.in_the_name_of(caller, |session| again(remove_identifier(at, session, *channel)))
+        }
+        Fact::SessionReauthenticated { session, channel, .. } => {
+            asked.in_the_name_of(asked.live(*session), |session| again(reauthenticate(at, session, *channel)))
         }
         Fact::SignInRepeated { session, .. } => {
             asked.in_the_name_of(asked.live(*session), |_| Replay::AsItWas)
@@ -302,6 +309,9 @@ impl Asked<'_> {
             CodeAsked::ForAnother => again(self.code(channel, Purpose::AddIdentifier, nonce, asker, false)),
             CodeAsked::Again => again(self.code_again(channel, nonce, asker, false)),
             CodeAsked::ToAdd => self.code_to_add(channel, nonce),
+            CodeAsked::ToReauthenticate => {
+                self.code_to_reauthenticate(self.some_session(None), channel, nonce, false)
+            }
         }
     }
 
@@ -339,6 +349,15 @@ impl Asked<'_> {
             Purpose::AddIdentifier => self.in_the_name_of(self.some_session(None), |session| {
                 Replay::Command { command: verify_identifier(self.at, session, channel).into(), on_record }
             }),
+            Purpose::Reauthenticate => {
+                let pending = self.recorded.codes_of(asker).and_then(|codes| codes.reauthentication.as_ref());
+                let asked_by = pending.and_then(|code| code.session);
+                let session = asked_by.map_or_else(|| self.some_session(None), |session| self.live(session));
+                self.in_the_name_of(session, |session| Replay::Command {
+                    command: reauthenticate(self.at, session, channel).into(),
+                    on_record,
+                })
+            }
         }
     }
 
@@ -424,6 +443,19 @@ impl Asked<'_> {
             let (identifier, client) = (placeholder(channel), nowhere());
             let command = AddIdentifier { at: self.at, session, identifier, former: None, nonce, client };
             Replay::Command { command: command.into(), on_record: OnRecord::default() }
+        })
+    }
+
+    fn code_to_reauthenticate(
+        &self,
+        session: Option<SessionId>,
+        channel: Channel,
+        nonce: ChallengeNonce,
+        test: bool,
+    ) -> Replay {
+        self.in_the_name_of(session, |session| {
+            let (at, identifier, client) = (self.at, placeholder(channel), nowhere());
+            again(RequestReauthentication { at, session, identifier, nonce, client, test })
         })
     }
 
@@ -542,6 +574,11 @@ fn remove_identifier(at: DateTime<Utc>, session: SessionId, channel: Channel) ->
     let (identifier, client) = (placeholder(channel), nowhere());
     let held = [identifier.clone()].into_iter().collect();
     RemoveIdentifier { at, session, identifier, held, client }
+}
+
+fn reauthenticate(at: DateTime<Utc>, session: SessionId, channel: Channel) -> Reauthenticate {
+    let (identifier, code, client) = (placeholder(channel), OtpCode::from_number(0), nowhere());
+    Reauthenticate { at, session, identifier, code, client, test: false }
 }
 
 /// An identifier of that kind. Which one no decision asks, and who it was is no business of a rehearsal.

@@ -8,6 +8,7 @@ pub mod login;
 pub mod logout;
 pub mod logout_all;
 pub mod profile;
+pub mod reauthenticate;
 pub mod refresh;
 pub mod resend;
 pub mod second_factor;

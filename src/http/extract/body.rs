@@ -10,7 +10,7 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use counterfoil_domain::values::{
     EmailAddress, Identifier, InvalidEmailAddress, InvalidOtpCode, InvalidPhoneNumber,
-    InvalidSecondFactorCode, InvalidText, PhoneNumber, Reason, Region, UnknownRole,
+    InvalidSecondFactorCode, InvalidText, OtpCode, PhoneNumber, Reason, Region, UnknownRole,
 };
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -362,6 +362,43 @@ pub fn read_identifier(fields: &mut Fields) -> Option<Identifier> {
             fields.required("phone_number", |text| PhoneNumber::parse(text, region)).map(Identifier::Phone)
         }
     }
+}
+
+/// The code of a message (`code`) or of the account's authenticator (`totp`): exactly one of the two.
+pub fn read_either_code(fields: &mut Fields) -> Option<SentOrShownCode> {
+    if let Some(asked) = &mut fields.asked {
+        asked.one_of([
+            [Field::required::<OtpCode>("code"), Field::null("totp")],
+            [Field::required::<OtpCode>("totp"), Field::null("code")],
+        ]);
+        return None;
+    }
+    match (fields.has("code"), fields.has("totp")) {
+        (true, true) => {
+            for name in ["code", "totp"] {
+                fields.values.remove(name);
+                fields.complain(name, "field_one_code");
+            }
+            None
+        }
+        (false, true) => {
+            fields.values.remove("code");
+            fields.required("totp", OtpCode::parse).map(SentOrShownCode::Shown)
+        }
+        (_, false) => {
+            fields.values.remove("totp");
+            fields.required("code", OtpCode::parse).map(SentOrShownCode::Sent)
+        }
+    }
+}
+
+/// A one-time code, by where the user has it from.
+#[derive(Debug)]
+pub enum SentOrShownCode {
+    /// The code of a message to a phone number or an e-mail address.
+    Sent(OtpCode),
+    /// The code that an authenticator shows.
+    Shown(OtpCode),
 }
 
 /// A token as it is presented, which nothing is known of yet.

@@ -10,7 +10,10 @@ mod reason;
 mod service_client;
 mod staff;
 
-pub use body::{Body, Complaint, Fields, Form, Presented, read_any_identifier, read_identifier};
+pub use body::{
+    Body, Complaint, Fields, Form, Presented, SentOrShownCode, read_any_identifier, read_either_code,
+    read_identifier,
+};
 pub use caller::{Caller, access_token, bearer, is_our_page, refresh_cookie};
 pub use client::{Peer, Shown, WantedLanguage, wanted_language};
 pub use forwarded::{ForwardedHeader, Proxies};

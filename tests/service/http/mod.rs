@@ -17,6 +17,7 @@ mod oauth;
 mod privacy;
 mod problems;
 mod profile;
+mod reauthenticate;
 mod refresh;
 mod resend;
 mod second_factor;

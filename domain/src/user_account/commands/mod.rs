@@ -19,6 +19,7 @@ mod offer_second_factor;
 mod order_rebuild;
 mod pass_second_factor;
 mod read_audit;
+mod reauthenticate;
 mod refresh_token;
 mod reinstate_account;
 mod release_identifier;
@@ -27,6 +28,7 @@ mod remove_second_factor;
 mod rename_device;
 mod renew_recovery_codes;
 mod request_otp;
+mod request_reauthentication;
 mod resend_otp;
 mod revoke_device;
 mod sign_out_account;
@@ -52,6 +54,7 @@ pub use offer_second_factor::OfferSecondFactor;
 pub use order_rebuild::OrderRebuild;
 pub use pass_second_factor::PassSecondFactor;
 pub use read_audit::ReadAudit;
+pub use reauthenticate::Reauthenticate;
 pub use refresh_token::RefreshToken;
 pub use reinstate_account::ReinstateAccount;
 pub use release_identifier::ReleaseIdentifier;
@@ -60,6 +63,7 @@ pub use remove_second_factor::RemoveSecondFactor;
 pub use rename_device::RenameDevice;
 pub use renew_recovery_codes::RenewRecoveryCodes;
 pub use request_otp::RequestOtp;
+pub use request_reauthentication::RequestReauthentication;
 pub use resend_otp::ResendOtp;
 pub use revoke_device::RevokeDevice;
 pub use sign_out_account::SignOutAccount;
@@ -83,6 +87,10 @@ pub enum UserAccountCommand {
     ResendOtp(ResendOtp),
     /// Redeem a code for a session.
     VerifyOtp(VerifyOtp),
+    /// Send a code to prove the user of a session again.
+    RequestReauthentication(RequestReauthentication),
+    /// Prove the user of a session again, by a code.
+    Reauthenticate(Reauthenticate),
     /// Trade a refresh token for the next generation.
     RefreshToken(RefreshToken),
     /// End a session.
@@ -151,6 +159,8 @@ impl UserAccountCommand {
             Self::RequestOtp(command) => command.decide(state, services),
             Self::ResendOtp(command) => command.decide(state, services),
             Self::VerifyOtp(command) => command.decide(state, services),
+            Self::RequestReauthentication(command) => command.decide(state, &services.policy),
+            Self::Reauthenticate(command) => command.decide(state, services),
             Self::RefreshToken(command) => command.decide(state, services),
             Self::Logout(command) => Ok(command.decide(state)),
             Self::LogoutAll(command) => command.decide(state),
@@ -196,6 +206,8 @@ into_command!(
     RequestOtp,
     ResendOtp,
     VerifyOtp,
+    RequestReauthentication,
+    Reauthenticate,
     RefreshToken,
     Logout,
     LogoutAll,

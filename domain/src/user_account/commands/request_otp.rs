@@ -53,6 +53,7 @@ impl RequestOtp {
             let asked = match self.purpose {
                 Purpose::SignIn => CodeAsked::ToSignIn,
                 Purpose::AddIdentifier => CodeAsked::ForAnother,
+                Purpose::Reauthenticate => CodeAsked::ToReauthenticate,
             };
             let may_link = policy.unlock_links && !self.test && !self.withheld;
             let unlock_nonce = may_link.then_some(self.nonce);
@@ -69,6 +70,7 @@ impl RequestOtp {
                 nonce: self.nonce,
                 expires_at: at + policy.code_lifetime,
                 registering,
+                session: None,
                 asker,
                 test: self.test,
                 withheld: self.withheld,

@@ -39,8 +39,10 @@ impl VerifyOtp {
         let at = state.time_of(self.at);
         // A device that is known may have asked before it showed that.
         let asker = state.asker(self.shown);
-        let is_pending =
-            state.codes_of(asker).is_some_and(|codes| codes.challenge.is_some() || codes.redeemed.is_some());
+        let is_pending = state.codes_of(asker).is_some_and(|codes| {
+            let redeemed = codes.redeemed.as_ref();
+            codes.challenge.is_some() || redeemed.is_some_and(|redeemed| redeemed.purpose == Purpose::SignIn)
+        });
         let asker = if is_pending { asker } else { Asker::Anybody };
         let tried = try_code(state, asker, Purpose::SignIn, &self.identifier, &self.code, at, services)?;
         let challenge = match tried {

@@ -1,0 +1,137 @@
+//! Prove the user of a session again, without a new sign-in: for what takes fresh proof.
+
+use actix_web::web;
+use chrono::{DateTime, Utc};
+use counterfoil_domain::values::{Channel, Identifier, SecondFactorCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::State;
+use crate::http::answer::{CodeSent, Json, Sent};
+use crate::http::document::Told;
+use crate::http::extract::{
+    Body, Caller, Fields, Form, Peer, SentOrShownCode, WantedLanguage, read_any_identifier, read_either_code,
+};
+use crate::http::problem::A_MINUTE;
+use crate::http::{Problem, answer};
+use crate::tokens::Token;
+
+pub struct ReauthenticationRequest {
+    identifier: Option<Identifier>,
+}
+
+impl Form for ReauthenticationRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { identifier: read_any_identifier(fields)? })
+    }
+}
+
+pub struct ReauthenticationProof {
+    identifier: Option<Identifier>,
+    code: SentOrShownCode,
+}
+
+impl Form for ReauthenticationProof {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let identifier = read_any_identifier(fields);
+        let code = read_either_code(fields);
+        Some(Self { identifier: identifier?, code: code? })
+    }
+}
+
+/// The user of the session was proved.
+#[derive(Serialize, ToSchema)]
+pub struct Reauthenticated {
+    /// When that was.
+    auth_time: DateTime<Utc>,
+    /// For how many seconds from then on the session may do what takes fresh proof.
+    #[schema(example = 600)]
+    expires_in: u64,
+}
+
+pub const POST: Told = Told {
+    id: "requestReauthentication",
+    summary: "Ask for a code that proves the user again",
+    details: "It goes to a number or address that the account has: the one that is named, or else the one that proved this \
+        session last. It is good for this session alone, and is counted as a code to sign in is.",
+    problems: &[
+        Problem::CodeTooSoon(A_MINUTE),
+        Problem::CodeQuotaSpent(A_MINUTE),
+        Problem::TooManyTries(A_MINUTE),
+        Problem::TooManyRequests(A_MINUTE),
+    ],
+    ..Told::NOTHING
+};
+
+pub async fn post(
+    state: web::Data<State>,
+    caller: Caller,
+    peer: Peer,
+    WantedLanguage(language): WantedLanguage,
+    Body(ReauthenticationRequest { identifier }): Body<ReauthenticationRequest>,
+) -> Result<Sent<Json<CodeSent>>, Problem> {
+    let identifier = own_identifier(&state, caller.token, identifier).await?;
+    let code = state.accounts.request_reauthentication(caller.token, identifier, peer.into()).await;
+    Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
+}
+
+pub const VERIFY: Told = Told {
+    id: "reauthenticate",
+    summary: "Prove the user of the session again",
+    details: "By the code that was sent, or by one that the account's authenticator shows (`totp`), which passes the second \
+        factor. Tokens say so from the next refresh on; operations that take fresh proof go by the session and work at once.",
+    problems: &[
+        Problem::InvalidCode,
+        Problem::TooManyTries(A_MINUTE),
+        Problem::TooManyRequests(A_MINUTE),
+        Problem::NoSecondFactor,
+    ],
+    ..Told::NOTHING
+};
+
+pub async fn verify(
+    state: web::Data<State>,
+    caller: Caller,
+    peer: Peer,
+    Body(ReauthenticationProof { identifier, code }): Body<ReauthenticationProof>,
+) -> Result<Sent<Json<Reauthenticated>>, Problem> {
+    let proved = match code {
+        SentOrShownCode::Sent(code) => {
+            let identifier = own_identifier(&state, caller.token, identifier).await?;
+            state.accounts.reauthenticate(caller.token, identifier, code, peer.into()).await
+        }
+        SentOrShownCode::Shown(code) => {
+            if identifier.is_some() {
+                own_identifier(&state, caller.token, identifier).await?;
+            }
+            let code = SecondFactorCode::Authenticator(code);
+            state.accounts.pass_second_factor(caller.token, code, peer.into()).await
+        }
+    };
+    let auth_time = proved.map_err(|error| state.problem(&error))?;
+    Ok(answer::json(Reauthenticated { auth_time, expires_in: state.accounts.proof_lasts().as_secs() }))
+}
+
+/// The identifier that was named, which has to be one that the caller's account has; or else the one by which the session was
+/// asked to be proved, or was proved last.
+async fn own_identifier(
+    state: &State,
+    token: Token,
+    named: Option<Identifier>,
+) -> Result<Identifier, Problem> {
+    let profile = state.profile(token.account).await?.ok_or(Problem::InvalidAccessToken)?;
+    let Some(named) = named else {
+        let channel = state.accounts.proof_channel(token).await.map_err(|error| state.problem(&error))?;
+        let others = Channel::ALL.into_iter().filter(|other| *other != channel);
+        let mut identifiers =
+            [channel].into_iter().chain(others).filter_map(|channel| profile.identifier(channel));
+        return identifiers.next().ok_or(Problem::InvalidAccessToken);
+    };
+    if profile.identifier(named.channel()).as_ref() == Some(&named) {
+        return Ok(named);
+    }
+    Err(match named.channel() {
+        Channel::Phone => Problem::invalid_field("phone_number", "phone_not_yours"),
+        Channel::Email => Problem::invalid_field("email", "email_not_yours"),
+    })
+}
