@@ -109,7 +109,7 @@ impl Accounts {
             Ok((done, session))
         };
         let (done, session) = self.counting_tries(&identifier, &origin, redeem).await?;
-        let tokens = self.issue(done.account, &session, done.profile.as_ref()).await?;
+        let tokens = self.issue(&done, &session, done.proof).await?;
         Ok(SignedIn { account: done.account, tokens, profile: done.profile, at: session.issued_at })
     }
 

@@ -9,7 +9,8 @@ use counterfoil_domain::user_account::commands::{
     ReleaseIdentifier, RemoveIdentifier, RequestOtp, ResendOtp, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    HeldIdentifiers, Passed, Refusal, UserAccount, UserAccountCommand, UserAccountEvent,
+    HeldIdentifiers, Passed, Refusal, SessionProof, SessionTokens, UserAccount, UserAccountCommand,
+    UserAccountEvent,
 };
 use counterfoil_domain::values::{AccountId, Client, Role};
 use counterfoil_projections::revoked_token::Revoked;
@@ -123,14 +124,16 @@ impl Accounts {
             decided = self.decide(&loaded, command).await;
         }
         let account = loaded.head.account;
-        let done = |events, profile| Ok(Done { account, events, profile, unchanged: None });
         let (events, Some(state)) = decided? else {
             // The caller is told that it is so already, which must hold as if this command had made it so.
             if loaded.head.version > 0 && !is_own_record {
                 until_available(|| self.journal.wait_for_replication(account)).await?;
             }
-            return Ok(Done { account, events: Vec::new(), profile: None, unchanged: Some(loaded.head) });
+            let unchanged = Some(loaded.head);
+            return Ok(Done { account, events: Vec::new(), profile: None, proof: None, unchanged });
         };
+        let proof = proof_of_issue(&events, &state);
+        let done = |events, profile| Ok(Done { account, events, profile, proof, unchanged: None });
 
         for event in &events {
             self.make_way(event, origin, at).await?;
@@ -221,6 +224,13 @@ impl Accounts {
         let state = Some(state).filter(|_| !events.is_empty());
         Ok((events, state))
     }
+}
+
+/// The proof of the session that tokens are issued to by these events.
+fn proof_of_issue(events: &[UserAccountEvent], state: &UserAccount) -> Option<SessionProof> {
+    let issued = events.iter().find_map(SessionTokens::from_event)?.ok()?;
+    let session = state.sessions().iter().find(|session| session.id == issued.session)?;
+    Some(SessionProof::of_session(session))
 }
 
 /// The command with the session of the token that came along, where that is of this account.

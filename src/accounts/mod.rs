@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::{Refusal, Services, UserAccountEvent};
+use counterfoil_domain::user_account::{Refusal, Services, SessionProof, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Channel, Client, OtpCode};
 use counterfoil_projections::profile::Profile;
 
@@ -130,6 +130,8 @@ struct Done {
     account: AccountId,
     events: Vec<UserAccountEvent>,
     profile: Option<Profile>,
+    /// The proof of the session that tokens are issued to.
+    proof: Option<SessionProof>,
     /// The account as it stands, where there was nothing to do.
     unchanged: Option<Arc<Head>>,
 }

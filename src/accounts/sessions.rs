@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::SessionTokens;
 use counterfoil_domain::user_account::commands::{
     DisownSession, Logout, LogoutAll, RefreshToken, RenameDevice, RevokeDevice, UpdateProfile,
 };
+use counterfoil_domain::user_account::{Refusal, SessionProof, SessionTokens};
 use counterfoil_domain::values::{AccountId, DeviceName, FullName, SessionId};
 use counterfoil_projections::profile::Profile;
 
 use super::commit::{late, until_available};
-use super::{Accounts, AccountsError, Origin, TIME_LIMIT, outcome};
+use super::{Accounts, AccountsError, Done, Origin, TIME_LIMIT, outcome};
 use crate::journal::Address;
 use crate::tokens::{ExtraClaims, IssuedTokens, Kind, Token};
 
@@ -32,11 +32,11 @@ impl Accounts {
         };
         let done = self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
         let unchanged = done.unchanged.as_ref().and_then(|head| head.state.live_session(token.session, at));
-        let session = match unchanged {
-            Some(session) => SessionTokens::of_session(session),
-            None => outcome(&done.events, SessionTokens::from_event)?,
+        let (session, proof) = match unchanged {
+            Some(session) => (SessionTokens::of_session(session), Some(SessionProof::of_session(session))),
+            None => (outcome(&done.events, SessionTokens::from_event)?, done.proof),
         };
-        self.issue(done.account, &session, done.profile.as_ref()).await
+        self.issue(&done, &session, proof).await
     }
 
     /// Records that the caller of a command that was decided at `decided_at` gets no answer although it was committed.
@@ -181,10 +181,12 @@ impl Accounts {
     /// a moment later.
     pub(super) async fn issue(
         &self,
-        account: AccountId,
+        done: &Done,
         session: &SessionTokens,
-        profile: Option<&Profile>,
+        proof: Option<SessionProof>,
     ) -> Result<IssuedTokens, AccountsError> {
+        let (account, profile) = (done.account, done.profile.as_ref());
+        let proof = proof.ok_or(Refusal::SessionEnded)?;
         let read = match profile {
             None if self.claims.reads_profile() => {
                 let read = self.read_profile(account).await;
@@ -197,6 +199,6 @@ impl Accounts {
             tracing::error!(%error, "a token goes without its extra claims");
             ExtraClaims::default()
         });
-        Ok(self.tokens.issue(account, session, extra, self.clock.now()))
+        Ok(self.tokens.issue(account, session, proof, extra, self.clock.now()))
     }
 }

@@ -1,8 +1,9 @@
 //! What the JWT inside a token says.
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::values::{AccountId, Generation, SessionId};
-use serde::{Deserialize, Serialize};
+use counterfoil_domain::values::{AccountId, AuthenticationMethods, Generation, SessionId};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::{ExtraClaims, InvalidToken, Kind, Token, TokenPolicy};
@@ -24,6 +25,8 @@ pub(super) struct Claims {
     iat: u32,
     nbf: u32,
     exp: u32,
+    auth_time: u32,
+    amr: MethodNames,
     #[serde(default, skip_serializing_if = "ExtraClaims::is_empty")]
     ext: ExtraClaims,
 }
@@ -42,6 +45,8 @@ impl Claims {
             iat: issued_at,
             nbf: issued_at,
             exp: seconds(token.expires_at),
+            auth_time: seconds(token.auth_time),
+            amr: MethodNames(token.methods),
             ext,
         }
     }
@@ -61,11 +66,39 @@ impl Claims {
             && self.jti == jti(kind, session, generation)
             && self.nbf == self.iat
             && self.iat <= self.exp
+            && self.auth_time <= self.iat
             && (self.ext.is_empty() || kind == Kind::Access && self.ext.are_members());
         let time = |seconds: u32| DateTime::from_timestamp(i64::from(seconds), 0).ok_or(InvalidToken);
         let (issued_at, expires_at) = (time(self.iat)?, time(self.exp)?);
-        let token = Token { kind, account: AccountId(self.sub), session, generation, issued_at, expires_at };
+        let token = Token {
+            kind,
+            account: AccountId(self.sub),
+            session,
+            generation,
+            issued_at,
+            auth_time: time(self.auth_time)?,
+            methods: self.amr.0,
+            expires_at,
+        };
         holds.then_some(token).ok_or(InvalidToken)
+    }
+}
+
+/// The methods as a list of their names.
+#[derive(Debug)]
+struct MethodNames(AuthenticationMethods);
+
+impl Serialize for MethodNames {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.names().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for MethodNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        let methods = AuthenticationMethods::from_names(&names);
+        methods.map(Self).ok_or_else(|| D::Error::custom("these are no methods of ours"))
     }
 }
 

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
-use counterfoil_domain::user_account::SessionTokens;
-use counterfoil_domain::values::{AccountId, Generation, SessionId};
+use counterfoil_domain::user_account::{SessionProof, SessionTokens};
+use counterfoil_domain::values::{AccountId, AuthenticationMethods, Generation, SessionId};
 use jsonwebtoken::jwk::JwkSet;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
@@ -101,6 +101,11 @@ pub struct Token {
     pub generation: Generation,
     /// When it was issued.
     pub issued_at: DateTime<Utc>,
+    /// When the user of the session was last proved to be there before that, by a sign-in, a code or the second factor: the
+    /// claim `auth_time`. A refresh proves nobody.
+    pub auth_time: DateTime<Utc>,
+    /// By what: the claim `amr`.
+    pub methods: AuthenticationMethods,
     /// When it stops working.
     pub expires_at: DateTime<Utc>,
 }
@@ -195,7 +200,7 @@ impl Tokens {
     }
 
     /// Makes the tokens of a session's generation at `now`. Asked twice for one generation, it gives tokens of equal claims, but
-    /// for the extra ones of the access token, which are as they are given.
+    /// for the proof, and the extra claims of the access token, which are as they are given.
     ///
     /// The time of an account runs ahead where a node with a fast clock has changed it. No token is issued in the future all the
     /// same, since every node would refuse it until then.
@@ -203,6 +208,7 @@ impl Tokens {
         &self,
         account: AccountId,
         session: &SessionTokens,
+        proof: SessionProof,
         extra: ExtraClaims,
         now: DateTime<Utc>,
     ) -> IssuedTokens {
@@ -215,6 +221,9 @@ impl Tokens {
             session: session.session,
             generation: session.generation,
             issued_at: issued_at.trunc_subsecs(0),
+            // A refresh that is repeated after a later proof gives what was issued before it.
+            auth_time: proof.at.min(issued_at).trunc_subsecs(0),
+            methods: proof.methods,
             expires_at: expires_at.trunc_subsecs(0),
         };
         IssuedTokens {

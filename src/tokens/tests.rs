@@ -4,8 +4,8 @@ mod forgeries;
 mod mutants;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil_domain::user_account::SessionTokens;
-use counterfoil_domain::values::Generation;
+use counterfoil_domain::user_account::{SessionProof, SessionTokens};
+use counterfoil_domain::values::{AuthenticationMethods, Channel, Generation};
 
 use super::{AccessKeys, ExtraClaims, InvalidToken, IssuedTokens, Kind, TokenPolicy, Tokens, TooManyClaims};
 use crate::entropy;
@@ -29,6 +29,12 @@ fn two_nodes() -> (Tokens, Tokens) {
     (Tokens::new(&keyring, policy()), Tokens::new(&keyring, policy()))
 }
 
+/// Proved by a code to a phone number, so many seconds before now.
+fn proof(seconds_before: i64) -> SessionProof {
+    let methods = AuthenticationMethods { channel: Channel::Phone, second_factor: false };
+    SessionProof { at: now() - TimeDelta::seconds(seconds_before), methods }
+}
+
 fn issue(tokens: &Tokens) -> IssuedTokens {
     tokens.issue(
         entropy::account_id(now()),
@@ -38,6 +44,7 @@ fn issue(tokens: &Tokens) -> IssuedTokens {
             issued_at: now(),
             expires_at: now() + TimeDelta::days(30),
         },
+        proof(100),
         ExtraClaims::default(),
         now(),
     )
@@ -56,8 +63,13 @@ fn an_access_token_carries_extra_claims_and_others_read_them() {
         expires_at: now() + TimeDelta::days(30),
     };
     let account = entropy::account_id(now());
-    let issued =
-        tokens.issue(account, &session(1), extra(members(r#"{"tenant":"acme","n":[1,{"a":null}]}"#)), now());
+    let issued = tokens.issue(
+        account,
+        &session(1),
+        proof(0),
+        extra(members(r#"{"tenant":"acme","n":[1,{"a":null}]}"#)),
+        now(),
+    );
     let export = AccessKeys::export(&keyring, &policy()).expect("exports");
     let (_, read) =
         AccessKeys::parse(export.as_bytes()).expect("parses").open(&issued.access, now()).expect("opens");
@@ -67,13 +79,41 @@ fn an_access_token_carries_extra_claims_and_others_read_them() {
         assert_eq!(value, serde_json::json!({"tenant": "acme", "n": [1, {"a": null}]}));
         assert!(read.read::<Vec<u8>>().is_none());
     }
-    let plain = tokens.issue(account, &session(2), extra(members("{}")), now());
+    let plain = tokens.issue(account, &session(2), proof(0), extra(members("{}")), now());
     assert!(tokens.extra_claims(&plain.access).expect("opens").is_empty());
     assert!(plain.access.len() < issued.access.len());
     assert!(tokens.extra_claims(&issued.refresh).is_err(), "a refresh token is no access token");
 
     let long = serde_json::Map::from_iter([("x".to_owned(), "x".repeat(ExtraClaims::MAX_BYTES).into())]);
     assert_eq!(ExtraClaims::new(&long).map(drop), Err(TooManyClaims));
+}
+
+#[test]
+fn a_token_says_when_and_by_what_its_user_was_proved_and_never_later_than_it_was_issued() {
+    let (issuer, other) = two_nodes();
+    let session = SessionTokens {
+        session: entropy::session_id(now()),
+        generation: Generation(1),
+        issued_at: now(),
+        expires_at: now() + TimeDelta::days(30),
+    };
+    for channel in Channel::ALL {
+        for second_factor in [false, true] {
+            for (before, told) in [(100, 100), (0, 0), (-5, 0)] {
+                let methods = AuthenticationMethods { channel, second_factor };
+                let proof = SessionProof { methods, ..proof(before) };
+                let account = entropy::account_id(now());
+                let issued = issuer.issue(account, &session, proof, ExtraClaims::default(), now());
+                for (kind, text) in [(Kind::Access, &issued.access), (Kind::Refresh, &issued.refresh)] {
+                    for tokens in [&issuer, &other] {
+                        let token = tokens.open(kind, text, now()).expect("opens");
+                        let auth_time = now() - TimeDelta::seconds(told);
+                        assert_eq!((token.auth_time, token.methods), (auth_time, methods));
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[test]

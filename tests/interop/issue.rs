@@ -10,8 +10,8 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use counterfoil::clock::{Clock as _, SystemClock};
 use counterfoil::keyring::{Keyring, Purpose};
 use counterfoil::tokens::{ExtraClaims, TokenPolicy, Tokens};
-use counterfoil_domain::user_account::SessionTokens;
-use counterfoil_domain::values::{AccountId, Generation, SessionId};
+use counterfoil_domain::user_account::{SessionProof, SessionTokens};
+use counterfoil_domain::values::{AccountId, AuthenticationMethods, Channel, Generation, SessionId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -41,11 +41,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             issued_at: now,
             expires_at: now + TimeDelta::days(30),
         };
-        let issued = tokens.issue(account, &session, ExtraClaims::default(), now);
+        let channel = if generation % 2 == 0 { Channel::Phone } else { Channel::Email };
+        let methods = AuthenticationMethods { channel, second_factor: generation % 3 == 0 };
+        let proof = SessionProof { at: now - TimeDelta::seconds(i64::from(generation)), methods };
+        let issued = tokens.issue(account, &session, proof, ExtraClaims::default(), now);
         let access_expires_at = session.issued_at + policy.access_lifetime;
         [
-            json!({ "token": issued.access, "claims": claims(&policy, account, &session, "access", access_expires_at) }),
-            json!({ "token": issued.refresh, "claims": claims(&policy, account, &session, "refresh", session.expires_at) }),
+            json!({ "token": issued.access, "claims": claims(&policy, account, &session, proof, "access", access_expires_at) }),
+            json!({ "token": issued.refresh, "claims": claims(&policy, account, &session, proof, "refresh", session.expires_at) }),
         ]
     });
     let all = json!({
@@ -62,6 +65,7 @@ fn claims(
     policy: &TokenPolicy,
     account: AccountId,
     session: &SessionTokens,
+    proof: SessionProof,
     typ: &str,
     expires_at: DateTime<Utc>,
 ) -> Value {
@@ -77,5 +81,7 @@ fn claims(
         "iat": issued_at.timestamp(),
         "nbf": issued_at.timestamp(),
         "exp": expires_at.timestamp(),
+        "auth_time": proof.at.timestamp(),
+        "amr": proof.methods.names(),
     })
 }

@@ -27,7 +27,7 @@ function opener({ prefix, typ, seal, sign, alg, key }) {
       algorithms: [alg],
       typ,
       clockTolerance: 30,
-      requiredClaims: ["iss", "aud", "sub", "sid", "jti", "gen", "typ", "iat", "nbf", "exp"],
+      requiredClaims: ["iss", "aud", "sub", "sid", "jti", "gen", "typ", "iat", "nbf", "exp", "auth_time", "amr"],
     });
     assert.deepEqual(protectedHeader, { typ, alg, kid: sign.id });
     return payload;

@@ -22,7 +22,7 @@ pub use events::{
     SignOutReason, UserAccountEvent,
 };
 pub use identifiers::HeldIdentifiers;
-pub use outcome::{CodeSent, SessionTokens};
+pub use outcome::{CodeSent, SessionProof, SessionTokens};
 pub use policy::{Binding, DeviceLimitPolicy, InvalidPolicy, Policy, Rotation};
 pub use second_factor::{Enrolled, Offer, Passed, SecondFactor};
 pub use state::{

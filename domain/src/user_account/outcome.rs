@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{CodeRejected, Fact, FactorRejected, Purpose, Refusal, Session, SignOutReason, UserAccountEvent};
-use crate::values::{ChallengeNonce, Channel, Generation, SessionId};
+use crate::values::{AuthenticationMethods, ChallengeNonce, Channel, Generation, SessionId};
 
 /// A code is to go out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,24 @@ pub struct SessionTokens {
     pub issued_at: DateTime<Utc>,
     /// When the session ends unless it is refreshed: the refresh token's end.
     pub expires_at: DateTime<Utc>,
+}
+
+/// When and by what the user of a session was last proved to be there. A refresh proves nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionProof {
+    /// The time of the newest proof.
+    pub at: DateTime<Utc>,
+    /// The methods: the newest code, and the second factor where it was passed in the session.
+    pub methods: AuthenticationMethods,
+}
+
+impl SessionProof {
+    /// The proof of a session as it stands.
+    pub fn of_session(session: &Session) -> Self {
+        let second_factor = session.second_factor_at.is_some();
+        let methods = AuthenticationMethods { channel: session.channel, second_factor };
+        Self { at: session.proved_at, methods }
+    }
 }
 
 impl CodeSent {

@@ -1,5 +1,6 @@
 //! Values that are right once they exist: parsed at the edge, never validated again.
 
+mod authentication_methods;
 mod client;
 mod device_name;
 mod email_address;
@@ -15,6 +16,7 @@ mod role;
 mod second_factor;
 mod text;
 
+pub use authentication_methods::AuthenticationMethods;
 pub use client::{AddressMark, Client, ClientChange, ClientMark, UserAgent};
 pub use device_name::DeviceName;
 pub use email_address::{EmailAddress, InvalidEmailAddress};

@@ -36,6 +36,11 @@ pub struct Active {
     iat: i64,
     nbf: i64,
     exp: i64,
+    /// When the user was last proved to be there; a refresh does not move it.
+    auth_time: i64,
+    /// By what (RFC 8176).
+    #[schema(value_type = Vec<String>, example = json!(["otp", "sms"]))]
+    amr: &'static [&'static str],
     #[serde(skip_serializing_if = "ExtraClaims::is_empty")]
     #[schema(value_type = Option<Object>, nullable = false)]
     ext: ExtraClaims,
@@ -59,6 +64,8 @@ impl Active {
             iat: issued_at,
             nbf: issued_at,
             exp: token.expires_at.timestamp(),
+            auth_time: token.auth_time.timestamp(),
+            amr: token.methods.names(),
             ext,
         }
     }

@@ -16,8 +16,9 @@ const ORDER: [u8; 32] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
-const CLAIMS: [&str; 10] = ["iss", "aud", "sub", "sid", "jti", "gen", "typ", "iat", "nbf", "exp"];
-const NUMBERS: [&str; 4] = ["gen", "iat", "nbf", "exp"];
+const CLAIMS: [&str; 12] =
+    ["iss", "aud", "sub", "sid", "jti", "gen", "typ", "iat", "nbf", "exp", "auth_time", "amr"];
+const NUMBERS: [&str; 5] = ["gen", "iat", "nbf", "exp", "auth_time"];
 
 /// Has every key, and a token of one kind to start from.
 struct Forger {
@@ -253,6 +254,13 @@ impl Forger {
             ("nbf", "1795000001"),
             ("nbf", "0"),
             ("iat", "0"),
+            ("auth_time", "1795000001"),
+            ("amr", r#"["otp","sms","otp"]"#),
+            ("amr", r#"["sms","otp"]"#),
+            ("amr", r#"["otp", "sms"]"#),
+            ("amr", r#"["pwd"]"#),
+            ("amr", r#""otp""#),
+            ("amr", r#"{"otp":null}"#),
         ] {
             forged.push(field(name, value));
         }

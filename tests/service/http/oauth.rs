@@ -1,10 +1,12 @@
 //! POST `/oauth/introspect` (RFC 7662) and `/oauth/revoke` (RFC 7009)
 
-use counterfoil::tokens::MAX_TOKEN_BYTES;
+use counterfoil::clock::Clock as _;
+use counterfoil::tokens::{AccessKeys, MAX_TOKEN_BYTES};
+use counterfoil_domain::values::Role;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, Api, TestApp};
+use crate::support::{Answer, Api, SignedIn, TestApp};
 
 const PHONE: &str = "+989121234567";
 const SECRET: &str = "s3cret:with a colon";
@@ -41,7 +43,7 @@ async fn introspect_200_tells_a_service_what_a_working_token_says_and_nothing_pe
     let said = access.ok();
     assert_eq!(
         access.names(""),
-        ["active", "aud", "exp", "iat", "iss", "jti", "nbf", "sid", "sub", "token_type"]
+        ["active", "amr", "aud", "auth_time", "exp", "iat", "iss", "jti", "nbf", "sid", "sub", "token_type"]
     );
     assert_eq!((&said["active"], &said["token_type"]), (&json!(true), &json!("Bearer")));
     assert_eq!(said["sub"], device.user["id"]);
@@ -49,6 +51,58 @@ async fn introspect_200_tells_a_service_what_a_working_token_says_and_nothing_pe
     assert!(!access.text.contains("9121234567"), "{access:?}");
     let refresh = introspect(&app.api, &device.refresh).await.ok();
     assert_eq!((&refresh["token_type"], &refresh["sid"]), (&json!("refresh_token"), &said["sid"]));
+}
+
+#[tokio::test]
+async fn tokens_tell_when_and_by_what_the_user_was_proved_and_a_refresh_does_not_move_that() {
+    let app = start().await;
+    let mut device = app.api.sign_in(PHONE).await;
+    let now = || app.clock.now().timestamp();
+    let signed_in = now();
+    // What another service reads of both tokens, by asking and by itself.
+    let said = async |device: &SignedIn| {
+        let [access, refresh] = [&device.access, &device.refresh].map(|token| introspect(&app.api, token));
+        let (access, refresh) = (access.await.ok(), refresh.await.ok());
+        let keys = AccessKeys::export(&app.keyring, app.state.tokens.policy()).unwrap();
+        let keys = AccessKeys::parse(keys.as_bytes()).unwrap();
+        let (token, _) = keys.open(&device.access, app.clock.now()).unwrap();
+        assert_eq!((&refresh["auth_time"], &refresh["amr"]), (&access["auth_time"], &access["amr"]));
+        assert_eq!(access["auth_time"], token.auth_time.timestamp());
+        assert_eq!(access["amr"], json!(token.methods.names()));
+        (access["auth_time"].as_i64().unwrap(), access["iat"].as_i64().unwrap(), access["amr"].clone())
+    };
+    let refreshed = async |device: &SignedIn| {
+        let tokens = app.api.refresh(&device.refresh).await.ok();
+        let token = |name: &str| tokens[name].as_str().unwrap().to_owned();
+        SignedIn { access: token("access_token"), refresh: token("refresh_token"), ..device.clone() }
+    };
+    assert_eq!(said(&device).await, (signed_in, signed_in, json!(["otp", "sms"])));
+    for _ in 0..2 {
+        app.wait(300);
+        device = refreshed(&device).await;
+        assert_eq!(said(&device).await, (signed_in, now(), json!(["otp", "sms"])));
+    }
+    let code = app.api.post_as(&device, "/accounts/reauthenticate/", json!({})).await.code();
+    app.wait(5);
+    app.api.post_as(&device, "/accounts/reauthenticate/verify/", json!({"code": code})).await.ok();
+    let proved = now();
+    // A token says what held when it was issued, and the next one what holds now.
+    assert_eq!(said(&device).await, (signed_in, proved - 5, json!(["otp", "sms"])));
+    app.wait(60);
+    device = refreshed(&device).await;
+    assert_eq!(said(&device).await, (proved, now(), json!(["otp", "sms"])));
+
+    app.give_roles(&device, [Role::Auditor]).await;
+    app.enrol(&device).await;
+    app.pass(&device).await;
+    let passed = now();
+    app.wait(60);
+    device = refreshed(&device).await;
+    assert_eq!(said(&device).await, (passed, now(), json!(["otp", "sms", "mfa"])));
+    // So do both answers to a refresh that is repeated.
+    for answer in [refreshed(&device).await, refreshed(&device).await] {
+        assert_eq!(said(&answer).await.0, passed);
+    }
 }
 
 #[tokio::test]
