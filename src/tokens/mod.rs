@@ -102,7 +102,7 @@ pub struct Token {
     /// When it was issued.
     pub issued_at: DateTime<Utc>,
     /// When the user of the session was last proved to be there before that, by a sign-in, a code or the second factor: the
-    /// claim `auth_time`. A refresh proves nobody.
+    /// claim `auth_time`. A refresh is no proof.
     pub auth_time: DateTime<Utc>,
     /// By what: the claim `amr`.
     pub methods: AuthenticationMethods,

@@ -35,7 +35,7 @@ pub struct SessionTokens {
     pub expires_at: DateTime<Utc>,
 }
 
-/// When and by what the user of a session was last proved to be there. A refresh proves nobody.
+/// When and by what the user of a session was last proved to be there. A refresh is no proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionProof {
     /// The time of the newest proof.

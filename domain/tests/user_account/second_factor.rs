@@ -4,9 +4,10 @@ use counterfoil_domain::user_account::commands::{
     EnrolSecondFactor, OfferSecondFactor, PassSecondFactor, RemoveSecondFactor, RenewRecoveryCodes,
 };
 use counterfoil_domain::user_account::{
-    Fact, FactorRejected, Passed, Refusal, SecondFactorProof, UserAccount, UserAccountEvent,
+    Fact, FactorRejected, Passed, Refusal, SecondFactorProof, UserAccount, UserAccountCommand,
+    UserAccountEvent,
 };
-use counterfoil_domain::values::{OtpCode, Role, SecondFactorCode};
+use counterfoil_domain::values::{Channel, OtpCode, Role, SecondFactorCode};
 use cqrs_es::Aggregate as _;
 
 use crate::fixtures::*;
@@ -42,6 +43,12 @@ fn recovery(n: u8, number: u8) -> SecondFactorCode {
 
 fn passed_by(seconds: i64, s: u8, proof: SecondFactorProof) -> UserAccountEvent {
     event(seconds, Fact::SecondFactorPassed { session: session(s), proof })
+}
+
+/// The user of `session(1)` was proved again.
+fn proved(seconds: i64) -> UserAccountEvent {
+    let fact = Fact::SessionReauthenticated { session: session(1), channel: Channel::Phone, test: false };
+    event_of(phone(), seconds, fact)
 }
 
 fn rejected(seconds: i64, reason: FactorRejected, until: Option<i64>) -> UserAccountEvent {
@@ -82,7 +89,7 @@ fn staff_are_shown_an_authenticator_and_confirm_it_by_a_code() {
 
 #[test]
 fn an_offer_is_void_after_ten_minutes_or_another() {
-    let history = with(admin_without_factor(), [offered(70, 1, 1)]);
+    let history = with(admin_without_factor(), [offered(70, 1, 1), proved(75)]);
     let late = 70 + 10 * MINUTE;
     given(history.clone())
         .when(enrol(late, 1, factor_code(1, late)).into())
@@ -105,7 +112,7 @@ fn who_has_no_role_or_session_is_shown_none() {
 
 #[test]
 fn who_has_an_authenticator_proves_it_before_he_gets_another() {
-    let history = with(staff_with_factor(), [otp_requested_again(200, 2), logged_in(210, 2)]);
+    let history = with(staff_with_factor(), [otp_requested_again(200, 2), logged_in(210, 2), proved(215)]);
     given(history.clone()).when(offer(220, 2, 2).into()).then_expect_error(Refusal::SecondFactorMissing);
     let late = 100 + 10 * MINUTE;
     given(history.clone()).when(offer(late, 1, 2).into()).then_expect_error(Refusal::SecondFactorMissing);
@@ -200,14 +207,40 @@ fn a_recovery_code_stands_in_once() {
     )]);
 }
 
+fn renew(seconds: i64) -> RenewRecoveryCodes {
+    let (at, session, recovery) = (at(seconds), session(1), batch(2));
+    RenewRecoveryCodes { at, session, recovery, client: client() }
+}
+
+#[test]
+fn a_session_that_was_proved_more_than_ten_minutes_ago_changes_nothing_of_it() {
+    // `session(1)` signed in at 10 seconds. That it enrolled its authenticator at 100 is no proof.
+    let late = 10 + 10 * MINUTE;
+    let pending = with(admin_without_factor(), [offered(400, 1, 1)]);
+    for history in [admin_without_factor(), with(admin_without_factor(), [proved(20)])] {
+        let last = if history.len() == admin_without_factor().len() { late } else { late + 10 };
+        given(history.clone()).when(offer(last, 1, 1).into()).then_expect_events(vec![offered(last, 1, 1)]);
+        given(history).when(offer(last + 1, 1, 1).into()).then_expect_error(Refusal::ProofNotFresh);
+    }
+    given(pending.clone())
+        .when(enrol(late, 1, factor_code(1, late)).into())
+        .then_expect_events(vec![factor_enrolled(late, 1, 1)]);
+    for code in [factor_code(1, late), wrong_code()] {
+        given(pending.clone())
+            .when(enrol(late + 1, 1, code).into())
+            .then_expect_error(Refusal::ProofNotFresh);
+    }
+    for command in [offer(late + 1, 1, 2).into(), renew(late + 1).into()] {
+        let command: UserAccountCommand = command;
+        given(staff_with_factor()).when(command).then_expect_error(Refusal::ProofNotFresh);
+    }
+    let passed = passed_by(late + 1, 1, SecondFactorProof::RecoveryCode { number: 3 });
+    let renewed = event(late + 2, Fact::RecoveryCodesRenewed { session: session(1), recovery: batch(2) });
+    given(with(staff_with_factor(), [passed])).when(renew(late + 2).into()).then_expect_events(vec![renewed]);
+}
+
 #[test]
 fn new_recovery_codes_void_those_before() {
-    let renew = |seconds| RenewRecoveryCodes {
-        at: at(seconds),
-        session: session(1),
-        recovery: batch(2),
-        client: client(),
-    };
     let renewed = event(200, Fact::RecoveryCodesRenewed { session: session(1), recovery: batch(2) });
     given(staff_with_factor()).when(renew(200).into()).then_expect_events(vec![renewed.clone()]);
     let late = 100 + 10 * MINUTE;

@@ -325,7 +325,7 @@ fn wrong_to(fact: &Fact, by: Asker) -> Option<Channel> {
 /// Where the code had gone that was right, and began the count of wrong ones anew for who presented it.
 fn right_for(fact: &Fact, by: Asker) -> Option<Channel> {
     if let Fact::LoggedIn { channel, .. } = fact {
-        return (by == Asker::Anybody).then_some(*channel);
+        return (by == Asker::default()).then_some(*channel);
     }
     let Fact::SessionReauthenticated { channel, .. } = fact else { return None };
     (by == Asker::KnownDevice).then_some(*channel)
@@ -517,7 +517,7 @@ proptest! {
         let by = |asker, channel| {
             history.times(|fact| sends(fact, asker) && sent_to(fact) == Some(channel))
         };
-        let [to_phone, to_email] = Channel::ALL.map(|channel| by(Asker::Anybody, channel));
+        let [to_phone, to_email] = Channel::ALL.map(|channel| by(Asker::default(), channel));
         for pair in to_phone.windows(2).chain(to_email.windows(2)) {
             prop_assert!(pair[1] - pair[0] >= history.policy.resend_after);
         }
@@ -543,7 +543,7 @@ proptest! {
                 } else if redeemed_for(event) == Some(purpose) {
                     prop_assert!(tries < history.policy.code_tries);
                     let by_device = purpose == Purpose::Reauthenticate;
-                    let asker = if by_device { Asker::KnownDevice } else { Asker::Anybody };
+                    let asker = if by_device { Asker::KnownDevice } else { Asker::default() };
                     let redeemed = before.codes_of(asker).and_then(|codes| codes.pending(purpose).cloned());
                     prop_assert!(redeemed.is_some_and(|challenge| event.at < challenge.expires_at));
                 }
@@ -555,7 +555,7 @@ proptest! {
     fn wrong_tries_without_a_right_one_come_no_faster_than_the_policy_allows(steps in histories()) {
         let history = History::of(steps);
         let limit = history.policy.wrong_codes_per_hour;
-        for (channel, asker) in Channel::ALL.map(|channel| (channel, Asker::Anybody)).into_iter()
+        for (channel, asker) in Channel::ALL.map(|channel| (channel, Asker::default())).into_iter()
             .chain([(Channel::Phone, Asker::KnownDevice)])
         {
             let since_right = history.events.split(|event| right_for(&event.fact, asker) == Some(channel)

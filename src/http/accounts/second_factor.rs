@@ -79,8 +79,8 @@ pub const POST: Told = Told {
     id: "offerSecondFactor",
     summary: "Get an authenticator to set up",
     details: "For who has a role. It becomes the second factor once a code of it has come. Who has one already passes that \
-        one first.",
-    problems: &[Problem::Forbidden, Problem::SecondFactorRequired],
+        one first. It takes fresh proof.",
+    problems: &[Problem::Forbidden, Problem::SecondFactorRequired, Problem::FreshProofRequired],
     ..Told::NOTHING
 };
 
@@ -102,8 +102,13 @@ pub async fn post(
 pub const CONFIRM: Told = Told {
     id: "enrolSecondFactor",
     summary: "Confirm the authenticator, by a code that it shows",
-    details: "It is the second factor from then on, and passed in this session.",
-    problems: &[Problem::InvalidCode, Problem::TooManyTries(A_MINUTE), Problem::SecondFactorRequired],
+    details: "It is the second factor from then on, and passed in this session. It takes fresh proof.",
+    problems: &[
+        Problem::InvalidCode,
+        Problem::TooManyTries(A_MINUTE),
+        Problem::SecondFactorRequired,
+        Problem::FreshProofRequired,
+    ],
     ..Told::NOTHING
 };
 
@@ -143,8 +148,8 @@ pub async fn verify(
 pub const RENEW: Told = Told {
     id: "renewRecoveryCodes",
     summary: "Get new recovery codes",
-    details: "Those before are void.",
-    problems: &[Problem::SecondFactorRequired, Problem::NoSecondFactor],
+    details: "Those before are void. It takes fresh proof.",
+    problems: &[Problem::SecondFactorRequired, Problem::NoSecondFactor, Problem::FreshProofRequired],
     ..Told::NOTHING
 };
 

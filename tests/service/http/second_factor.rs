@@ -73,6 +73,48 @@ async fn a_one_time_code_alone_opens_nothing_that_takes_a_role() {
     assert_eq!(recorded, [expected.as_slice(), &["SecondFactorEnrolled"]].concat());
 }
 
+/// Proves the user of the session again, by a code to their number.
+async fn reauthenticate(app: &TestApp, device: &SignedIn) {
+    let code = app.api.post_as(device, "/accounts/reauthenticate/", json!({})).await.code();
+    app.api.post_as(device, "/accounts/reauthenticate/verify/", json!({"code": code})).await.ok();
+}
+
+#[tokio::test]
+async fn each_change_of_it_takes_fresh_proof_and_a_new_authenticator_is_none() {
+    let app = TestApp::with(&[("tokens.access_lifetime", "3600")]).await;
+    let device = admin_without_factor(&app).await;
+    let ask = async |path: &str, body: Value| app.api.post_as(&device, path, body).await;
+    app.wait(601);
+    ask(PATH, json!({})).await.is_problem(401, "fresh_proof_required");
+    reauthenticate(&app, &device).await;
+    app.wait(300);
+    let authenticator = Authenticator::of(&ask(PATH, json!({})).await.ok());
+
+    app.wait(301);
+    let confirm = "/accounts/second-factor/confirm/";
+    let code = || json!({"code": authenticator.code(app.clock.now())});
+    let written = events(&app, &device).await;
+    for code in [code(), json!({"code": "000000"})] {
+        ask(confirm, code).await.is_problem(401, "fresh_proof_required");
+    }
+    assert_eq!(events(&app, &device).await, written, "neither counts");
+    reauthenticate(&app, &device).await;
+    app.wait(200);
+    ask(confirm, code()).await.ok();
+
+    // The second factor counts as passed for six minutes; the user was proved ten minutes ago.
+    app.wait(401);
+    let renew = "/accounts/second-factor/recovery-codes/";
+    for path in [PATH, renew] {
+        ask(path, json!({})).await.is_problem(401, "fresh_proof_required");
+    }
+    verify(&app.api, &device, &authenticator.code(app.clock.now())).await.ok();
+    ask(renew, json!({})).await.ok();
+    ask(PATH, json!({})).await.ok();
+    app.wait(600);
+    ask(renew, json!({})).await.is_problem(403, "second_factor_required");
+}
+
 #[tokio::test]
 async fn every_sign_in_passes_it_anew_and_what_changes_something_every_ten_minutes() {
     let app = TestApp::start().await;

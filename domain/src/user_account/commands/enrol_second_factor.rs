@@ -22,7 +22,8 @@ pub struct EnrolSecondFactor {
 }
 
 impl EnrolSecondFactor {
-    /// Who has one already has proved it in this session, as when the new one was shown.
+    /// The session has to be proved lately, and a user who has an authenticator has proved that one in it, as when the new one
+    /// was shown.
     pub(super) fn decide(
         self,
         state: &UserAccount,
@@ -34,6 +35,7 @@ impl EnrolSecondFactor {
         if state.authenticator().is_some() {
             state.has_passed(session, Passed::Lately, at)?;
         }
+        state.require_fresh_proof(session, at, &services.policy)?;
         let factor = state.member().and_then(|member| member.second_factor.as_ref());
         let factor = factor.ok_or(Refusal::InvalidCode)?;
         let offer = factor.offered.as_ref().filter(|offer| at < offer.expires_at);

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::user_account::{Fact, Passed, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{Fact, Passed, Policy, Refusal, UserAccount, UserAccountEvent};
 use crate::values::{AuthenticatorId, Client, SessionId};
 
 /// For how long it can be confirmed.
@@ -22,8 +22,13 @@ pub struct OfferSecondFactor {
 }
 
 impl OfferSecondFactor {
-    /// Who has one already proves it before he gets another. Accounts without a role need none.
-    pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
+    /// A copied access token is not enough: the session has to be proved lately. A user who has an authenticator proves that
+    /// one before they get another. Accounts without a role need none.
+    pub(super) fn decide(
+        self,
+        state: &UserAccount,
+        policy: &Policy,
+    ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
         state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
         if state.member().is_none_or(|member| member.roles.is_empty()) {
@@ -32,6 +37,7 @@ impl OfferSecondFactor {
         if state.authenticator().is_some() {
             state.has_passed(self.session, Passed::Lately, at)?;
         }
+        state.require_fresh_proof(self.session, at, policy)?;
         let Self { session, authenticator, client, .. } = self;
         let fact = Fact::SecondFactorOffered { session, authenticator, expires_at: at + LIFETIME };
         Ok(vec![UserAccountEvent { at, fact, person: None, client: Some(client) }])

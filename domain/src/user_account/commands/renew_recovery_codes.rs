@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Fact, Passed, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{Fact, Passed, Policy, Refusal, UserAccount, UserAccountEvent};
 use crate::values::{Client, RecoveryBatchId, SessionId};
 
 /// Put new recovery codes in the place of those there are.
@@ -19,11 +19,17 @@ pub struct RenewRecoveryCodes {
 }
 
 impl RenewRecoveryCodes {
-    pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
+    /// An authenticator that was just enrolled counts as passed and is no proof: the caller chose it themselves.
+    pub(super) fn decide(
+        self,
+        state: &UserAccount,
+        policy: &Policy,
+    ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
         state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
         state.authenticator().ok_or(Refusal::NoSecondFactor)?;
         state.has_passed(self.session, Passed::Lately, at)?;
+        state.require_fresh_proof(self.session, at, policy)?;
         let fact = Fact::RecoveryCodesRenewed { session: self.session, recovery: self.recovery };
         Ok(vec![UserAccountEvent { at, fact, person: None, client: Some(self.client) }])
     }
