@@ -43,6 +43,7 @@ use crate::settings::{DatabaseUrl, HttpPolicy, Settings};
 use crate::supervise::restarted;
 use crate::telemetry;
 use crate::tokens::{Kind, LEEWAY, Token, Tokens};
+use crate::undo_links::UndoLinks;
 use crate::unlock_links::UnlockLinks;
 
 /// How long a read may take before the caller is told to come back later.
@@ -138,6 +139,7 @@ impl State {
             new_device: settings.new_device_notice,
             links: SessionLinks::new(keyring, settings.http.public_url.clone()),
             unlock_links: UnlockLinks::new(keyring, settings.http.public_url.clone()),
+            undo_links: UndoLinks::new(keyring, settings.http.public_url.clone()),
         };
         let second_factors = SecondFactors::new(keyring, settings.delivery.texts.app_name());
         let client_marks = ClientMarks::new(keyring);

@@ -42,4 +42,5 @@ mod supervise;
 pub mod telemetry;
 pub mod test_identifiers;
 pub mod tokens;
+pub mod undo_links;
 pub mod unlock_links;

@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil_domain::user_account::{CodeRejected, Fact, SecondFactorProof, UserAccountEvent};
-use counterfoil_domain::values::{AccountId, ClientChange, EmailAddress, Identifier, PhoneNumber};
+use counterfoil_domain::user_account::{
+    CodeRejected, Fact, IdentifierChanges, SecondFactorProof, UserAccount, UserAccountEvent,
+};
+use counterfoil_domain::values::{AccountId, Channel, ClientChange, Identifier};
 use counterfoil_projections::profile::Profile;
 use counterfoil_projections::user_login::device_kind;
 use serde::Deserialize;
@@ -12,6 +14,7 @@ use serde::Deserialize;
 use crate::delivery::Notice;
 use crate::delivery::outbox::{About, Letter};
 use crate::session_links::SessionLinks;
+use crate::undo_links::UndoLinks;
 use crate::unlock_links::UnlockLinks;
 
 /// For how long a notice is worth sending.
@@ -45,16 +48,23 @@ impl NewDeviceNotice {
 pub struct Notices {
     /// Of which sign-ins.
     pub new_device: NewDeviceNotice,
-    /// The links in them.
+    /// The links that end sessions.
     pub links: SessionLinks,
     /// The links that lift a lock, each in a message of its own.
     pub unlock_links: UnlockLinks,
+    /// The links that undo changes of identifiers.
+    pub undo_links: UndoLinks,
 }
 
 impl Notices {
-    /// What an event of an account is worth telling its owner, if anything.
-    pub fn of(&self, account: AccountId, event: &UserAccountEvent) -> Option<Notice> {
+    /// What an event of an account is worth telling its owner, if anything; the account stands as its commit leaves it.
+    pub fn of(&self, account: AccountId, event: &UserAccountEvent, after: &UserAccount) -> Option<Notice> {
         let at = event.at;
+        let undo = || {
+            let number = identifier_changes(after)?.count;
+            after.undoable_change(number, at)?;
+            self.undo_links.link(account, number)
+        };
         match &event.fact {
             Fact::LoggedIn { session, unfamiliar: Some(change), .. } if self.new_device.wants(*change) => {
                 let (device, address) = whence(event)?;
@@ -65,9 +75,12 @@ impl Notices {
                 Some(Notice::TokenReused { device, address, at })
             }
             Fact::OtpRejected { reason: CodeRejected::Locked, .. } => Some(Notice::AccountLocked { at }),
-            Fact::IdentifierAdded { .. } => Some(Notice::IdentifierAdded { at }),
-            Fact::IdentifierReplaced { .. } => Some(Notice::IdentifierReplaced { at }),
-            Fact::IdentifierRemoved { .. } => Some(Notice::IdentifierRemoved { at }),
+            Fact::IdentifierAdded { .. } => Some(Notice::IdentifierAdded { at, link: undo() }),
+            Fact::IdentifierReplaced { .. } => Some(Notice::IdentifierReplaced { at, link: undo() }),
+            Fact::IdentifierRemoved { by_undo: false, .. } => {
+                Some(Notice::IdentifierRemoved { at, link: undo() })
+            }
+            Fact::IdentifierChangeUndone { .. } => Some(Notice::IdentifierChangeUndone { at }),
             Fact::SecondFactorEnrolled { .. } => Some(Notice::SecondFactorEnrolled { at }),
             Fact::SecondFactorRemoved { .. } => Some(Notice::SecondFactorRemoved { at }),
             Fact::SecondFactorPassed { proof: SecondFactorProof::RecoveryCode { .. }, .. } => {
@@ -101,6 +114,8 @@ impl Notices {
             | Fact::AuditRead { .. }
             | Fact::RebuildOrdered { .. }
             | Fact::IdentifierRequested { .. }
+            | Fact::IdentifierRemoved { by_undo: true, .. }
+            | Fact::IdentifierRestored { .. }
             | Fact::IdentifierReleased { .. } => None,
         }
     }
@@ -118,13 +133,23 @@ impl Notices {
     }
 
     /// The letters with a notice, to every identifier of a profile: the one before the event, so that an identifier that is
-    /// gone is told.
-    pub fn letters(notice: &Notice, before: &Profile) -> Vec<Letter> {
-        let phone = before.phone_number.as_deref().and_then(|number| PhoneNumber::parse(number, None).ok());
-        let email = before.email.as_deref().and_then(|address| EmailAddress::parse(address).ok());
-        let identifiers = phone.map(Identifier::Phone).into_iter().chain(email.map(Identifier::Email));
-        identifiers.map(|to| Letter { to, about: About::Notice(notice.clone()) }).collect()
+    /// gone is told. The link that undoes a change goes to those alone that may undo it.
+    pub fn letters(notice: &Notice, before: &Profile, after: &UserAccount) -> Vec<Letter> {
+        let held: Vec<Identifier> =
+            Channel::ALL.into_iter().filter_map(|kind| before.identifier(kind)).collect();
+        let kinds: Vec<Channel> = held.iter().map(Identifier::channel).collect();
+        let may_undo = identifier_changes(after).map(|changes| changes.may_undo(changes.count, &kinds));
+        let letter = |to: Identifier| {
+            let may_undo = may_undo.as_ref().is_some_and(|kinds| kinds.contains(&to.channel()));
+            let notice = if may_undo { notice.clone() } else { notice.clone().without_undo() };
+            Letter { to, about: About::Notice(notice) }
+        };
+        held.into_iter().map(letter).collect()
     }
+}
+
+fn identifier_changes(account: &UserAccount) -> Option<&IdentifierChanges> {
+    account.member()?.identifier_changes.as_deref()
 }
 
 /// The kind of device, where it is known, and the address that an event came from.

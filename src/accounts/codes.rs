@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    AddIdentifier, LiftLimits, LiftLock, RemoveIdentifier, RequestOtp, ResendOtp, VerifyIdentifier, VerifyOtp,
+    AddIdentifier, LiftLimits, LiftLock, RequestOtp, ResendOtp, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, CodeSent, HeldIdentifiers, Purpose, Refusal, SessionTokens, UserAccountCommand, UserAccountEvent,
+    Actor, CodeSent, Purpose, Refusal, SessionTokens, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{FullName, Identifier, OtpCode};
 use counterfoil_projections::profile::Profile;
@@ -194,23 +194,6 @@ impl Accounts {
             Ok(done.profile)
         };
         self.counting_tries(&identifier, &origin, redeem).await
-    }
-
-    /// Removes an identifier of the account that an access token speaks for.
-    ///
-    /// # Errors
-    /// [`AccountsError`]; refused when the session was not proved lately, when the account does not have the identifier or
-    /// has no other, or when the session has ended meanwhile.
-    pub async fn remove_identifier(
-        &self,
-        token: Token,
-        identifier: Identifier,
-        origin: Origin,
-    ) -> Result<(), AccountsError> {
-        let (session, held) = (token.session, HeldIdentifiers::default());
-        let command = |at, client| RemoveIdentifier { at, session, identifier, held, client }.into();
-        self.carry_out(token.account, &origin, command).await?;
-        Ok(())
     }
 
     /// Lifts what wrong codes and many codes have set against the account of an identifier; whether there is one. For whoever

@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::commands::{
-    ReleaseIdentifier, RemoveIdentifier, RequestOtp, ResendOtp, VerifyOtp,
-};
+use counterfoil_domain::user_account::commands::{ReleaseIdentifier, RequestOtp, ResendOtp, VerifyOtp};
 use counterfoil_domain::user_account::{
-    HeldIdentifiers, Passed, Refusal, SessionProof, SessionTokens, UserAccount, UserAccountCommand,
-    UserAccountEvent,
+    Fact, Passed, Refusal, SessionProof, SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{AccountId, Client, Role};
 use counterfoil_projections::revoked_token::Revoked;
@@ -21,7 +18,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{Accounts, AccountsError, Done, Origin, TIME_LIMIT};
 use crate::database::DatabaseError;
 use crate::entropy;
-use crate::journal::{Address, Authority, Commit, Head, JournalError, Loaded, Verdict};
+use crate::journal::{Address, Authority, Commit, JournalError, Loaded, Verdict};
 use crate::tokens::Token;
 
 impl Accounts {
@@ -111,7 +108,7 @@ impl Accounts {
             None => until_available(|| self.journal.load(address, at)).await?,
         };
         let command = shown_to(loaded.head.account, origin, command);
-        let command = self.with_identifiers(&loaded.head, command).await?;
+        let command = self.with_identifiers(&loaded.head, at, command).await?;
         let is_own_record = matches!(command, UserAccountCommand::DenyAccess(_));
         let mut decided = self.decide(&loaded, command.clone()).await;
         let is_put_to_the_test = matches!(&decided, Ok((events, Some(_)))
@@ -120,7 +117,7 @@ impl Accounts {
             // Nothing would be written, so nothing would find out that memory is out of date; or only after another
             // account has let an identifier go.
             loaded = until_available(|| self.journal.load_anew(address, at)).await?;
-            let command = self.with_identifiers(&loaded.head, command).await?;
+            let command = self.with_identifiers(&loaded.head, at, command).await?;
             decided = self.decide(&loaded, command).await;
         }
         let account = loaded.head.account;
@@ -169,19 +166,6 @@ impl Accounts {
         }
     }
 
-    /// The command with the identifiers that the account has at that version, where it is about one of them.
-    async fn with_identifiers(
-        &self,
-        head: &Head,
-        mut command: UserAccountCommand,
-    ) -> Result<UserAccountCommand, AccountsError> {
-        if let UserAccountCommand::RemoveIdentifier(RemoveIdentifier { held, .. }) = &mut command {
-            let read = async || self.journal.identifier_events(head).await;
-            *held = HeldIdentifiers::after(&Box::pin(until_available(read)).await?);
-        }
-        Ok(command)
-    }
-
     /// The administrator's account as it stands, where the session of that token may do what administrators do.
     async fn authority(&self, token: Token, at: DateTime<Utc>) -> Result<Authority, AccountsError> {
         let address = Address::Account(token.account);
@@ -207,8 +191,16 @@ impl Accounts {
         let address = Address::Identifier(identifier.clone());
         let holder = until_available(|| self.journal.load_anew(&address, at)).await?;
         let release = ReleaseIdentifier { at, identifier, client: origin.client.clone() };
-        Box::pin(self.attempt(&address, Some(holder), None, origin, at, release.into())).await?;
-        Ok(())
+        let released = Box::pin(self.attempt(&address, Some(holder), None, origin, at, release.into())).await;
+        match released {
+            // Another account proved it after this one was told that it is free: this one decides again.
+            Err(AccountsError::Refused(Refusal::IdentifierTaken))
+                if matches!(event.fact, Fact::IdentifierRestored { .. }) =>
+            {
+                Err(AccountsError::Busy)
+            }
+            released => released.map(drop),
+        }
     }
 
     /// The events of a command and the state they come to; no state when there are none.

@@ -1,7 +1,7 @@
 //! The messages that commands ask for.
 
-use counterfoil_domain::user_account::{CodeSent, UserAccount, UserAccountEvent};
-use counterfoil_domain::values::{AccountId, LanguageTag};
+use counterfoil_domain::user_account::{CodeSent, Fact, UserAccount, UserAccountEvent};
+use counterfoil_domain::values::{AccountId, Identifier, LanguageTag};
 use counterfoil_projections::profile::{self, Profile};
 
 use super::commit::{late, until_available};
@@ -45,9 +45,12 @@ impl Accounts {
                     expires_at,
                 });
             }
-            let Some(notice) = self.notices.of(account, event) else { continue };
+            let Some(notice) = self.notices.of(account, event, state) else { continue };
             let Some(before) = self.read_profile(account).await? else { continue };
-            messages.extend(Notices::letters(&notice, &before).into_iter().map(|letter| Queued {
+            let restored = events.iter().filter_map(restored_identifier);
+            let restored = restored.map(|to| Letter { to, about: About::Notice(notice.clone()) });
+            let letters = Notices::letters(&notice, &before, state).into_iter().chain(restored);
+            messages.extend(letters.map(|letter| Queued {
                 handed_to: self.courier.gateways().echoes(&letter.to).then_some("echo"),
                 letter,
                 language: texts.language(of_account),
@@ -72,4 +75,10 @@ impl Accounts {
         let in_time = tokio::time::timeout(TIME_LIMIT, until_available(read)).await;
         Ok(in_time.unwrap_or_else(|_| Err(late()))?)
     }
+}
+
+/// The identifier that an event restores: the profile before the event does not have it.
+fn restored_identifier(event: &UserAccountEvent) -> Option<Identifier> {
+    let Fact::IdentifierRestored { .. } = event.fact else { return None };
+    event.person.as_ref()?.identifier.clone()
 }

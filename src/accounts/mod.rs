@@ -6,6 +6,7 @@
 
 mod codes;
 mod commit;
+mod identifiers;
 mod messages;
 mod reauthentication;
 mod retention;
@@ -89,6 +90,15 @@ pub struct CodeOnItsWay {
     pub resend_after: Duration,
     /// The code itself, where the answer is how it is delivered.
     pub code: Option<OtpCode>,
+}
+
+/// What came of undoing a change of identifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentifierUndo {
+    /// The account has the identifiers that it had before the change.
+    Complete,
+    /// All devices are signed out; a former identifier belongs to another account by now, and is not restored.
+    Taken,
 }
 
 /// A device signed in.
@@ -188,6 +198,7 @@ impl Accounts {
         self.journal.personal_data().use_keyring(keyring);
         self.notices.links.use_keyring(keyring);
         self.notices.unlock_links.use_keyring(keyring);
+        self.notices.undo_links.use_keyring(keyring);
         self.limits.use_keyring(keyring);
     }
 

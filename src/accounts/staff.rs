@@ -239,6 +239,7 @@ pub fn lack(refusal: Refusal) -> Option<Lack> {
         | Refusal::IdentifierTaken
         | Refusal::UnknownIdentifier
         | Refusal::LastIdentifier
+        | Refusal::ChangeNotUndoable
         | Refusal::UnknownAccount
         | Refusal::OwnAccount
         | Refusal::ProofNotFresh

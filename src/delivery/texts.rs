@@ -65,15 +65,29 @@ pub enum Notice {
     IdentifierAdded {
         /// Since when.
         at: DateTime<Utc>,
+        /// By which it is undone, where the service knows its URL and the recipient may undo it.
+        #[serde(default)]
+        link: Option<String>,
     },
     /// Another identifier signs in to the account from now on, and this one no more.
     IdentifierReplaced {
         /// Since when.
         at: DateTime<Utc>,
+        /// By which it is undone, where the service knows its URL and the recipient may undo it.
+        #[serde(default)]
+        link: Option<String>,
     },
     /// One of the account's identifiers was removed, and signs in to it no more.
     IdentifierRemoved {
         /// Since when.
+        at: DateTime<Utc>,
+        /// By which it is undone, where the service knows its URL and the recipient may undo it.
+        #[serde(default)]
+        link: Option<String>,
+    },
+    /// A change of the account's identifiers was undone, and all its devices are signed out.
+    IdentifierChangeUndone {
+        /// The time at which it happened.
         at: DateTime<Utc>,
     },
     /// The account has a second factor, or another one.
@@ -104,6 +118,17 @@ pub enum Notice {
 }
 
 impl Notice {
+    /// The same for a recipient who may not undo what it tells.
+    pub fn without_undo(mut self) -> Self {
+        if let Self::IdentifierAdded { link, .. }
+        | Self::IdentifierReplaced { link, .. }
+        | Self::IdentifierRemoved { link, .. } = &mut self
+        {
+            *link = None;
+        }
+        self
+    }
+
     /// What it is about: `new_device`, `identifier_added` …
     pub fn kind(&self) -> &'static str {
         match self {
@@ -112,6 +137,7 @@ impl Notice {
             Self::IdentifierAdded { .. } => "identifier_added",
             Self::IdentifierReplaced { .. } => "identifier_replaced",
             Self::IdentifierRemoved { .. } => "identifier_removed",
+            Self::IdentifierChangeUndone { .. } => "identifier_change_undone",
             Self::SecondFactorEnrolled { .. } => "second_factor_enrolled",
             Self::SecondFactorRemoved { .. } => "second_factor_removed",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
@@ -147,14 +173,18 @@ impl Content {
         let code = Self::Code { purpose: Purpose::SignIn, code, expires_in };
         let codes = ["sign_in", "add_identifier", "reauthenticate"].map(|kind| (kind, code.clone()));
         let notices = [
-            Notice::NewDevice { device: device.clone(), address, at, link },
+            Notice::NewDevice { device: device.clone(), address, at, link: link.clone() },
             Notice::UnlockLink { link: "https://app.example/x".to_owned() },
             Notice::NewDevice { device: None, address, at, link: None },
             Notice::TokenReused { device, address, at },
             Notice::TokenReused { device: None, address, at },
-            Notice::IdentifierAdded { at },
-            Notice::IdentifierReplaced { at },
-            Notice::IdentifierRemoved { at },
+            Notice::IdentifierAdded { at, link: link.clone() },
+            Notice::IdentifierAdded { at, link: None },
+            Notice::IdentifierReplaced { at, link: link.clone() },
+            Notice::IdentifierReplaced { at, link: None },
+            Notice::IdentifierRemoved { at, link },
+            Notice::IdentifierRemoved { at, link: None },
+            Notice::IdentifierChangeUndone { at },
             Notice::SecondFactorEnrolled { at },
             Notice::SecondFactorRemoved { at },
             Notice::RecoveryCodeUsed { at },
@@ -280,9 +310,15 @@ impl Texts {
                 values.set("time", time(at));
             }
             Content::Notice(
-                Notice::IdentifierAdded { at }
-                | Notice::IdentifierReplaced { at }
-                | Notice::IdentifierRemoved { at }
+                Notice::IdentifierAdded { at, link }
+                | Notice::IdentifierReplaced { at, link }
+                | Notice::IdentifierRemoved { at, link },
+            ) => {
+                values.set("time", time(at));
+                values.set("link", known(link.clone()));
+            }
+            Content::Notice(
+                Notice::IdentifierChangeUndone { at }
                 | Notice::SecondFactorEnrolled { at }
                 | Notice::SecondFactorRemoved { at }
                 | Notice::RecoveryCodeUsed { at }
@@ -454,9 +490,10 @@ mod tests {
                 address: std::net::Ipv4Addr::LOCALHOST.into(),
                 at,
             },
-            Notice::IdentifierAdded { at },
-            Notice::IdentifierReplaced { at },
-            Notice::IdentifierRemoved { at },
+            Notice::IdentifierAdded { at, link: None },
+            Notice::IdentifierReplaced { at, link: None },
+            Notice::IdentifierRemoved { at, link: None },
+            Notice::IdentifierChangeUndone { at },
             Notice::SecondFactorEnrolled { at },
             Notice::SecondFactorRemoved { at },
             Notice::RecoveryCodeUsed { at },

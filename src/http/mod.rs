@@ -28,6 +28,7 @@ pub use problem::Problem;
 
 use crate::session_links;
 use crate::settings::HttpPolicy;
+use crate::undo_links;
 use crate::unlock_links;
 use route::{DELETE, GET, PATCH, POST, Resource, STREAM, at, on};
 
@@ -35,7 +36,7 @@ use route::{DELETE, GET, PATCH, POST, Resource, STREAM, at, on};
 fn table() -> Vec<Resource> {
     use accounts::{
         devices, disown, history, identifiers, login, logout, logout_all, profile, reauthenticate, refresh,
-        resend, second_factor, token_verify, unlock, verify,
+        resend, second_factor, token_verify, undo, unlock, verify,
     };
     use admin::{accounts as all_accounts, device_sessions, projections, statistics};
     use audit::{accounts as audited_accounts, events, stream};
@@ -65,6 +66,10 @@ fn table() -> Vec<Resource> {
         at("/accounts/identifiers/", [on(POST, identifiers::post, identifiers::POST)]),
         at("/accounts/identifiers/verify/", [on(POST, identifiers::verify, identifiers::VERIFY)]),
         at("/accounts/identifiers/{identifier}/", [on(DELETE, identifiers::delete, identifiers::DELETE)]),
+        at(
+            format!("{}/{{link}}", undo_links::PATH),
+            [on(GET, undo::get, undo::GET), on(POST, undo::post, undo::POST)],
+        ),
         at(
             format!("{}/{{link}}", session_links::PATH),
             [on(GET, disown::get, disown::GET), on(POST, disown::post, disown::POST)],

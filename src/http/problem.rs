@@ -153,7 +153,10 @@ impl Problem {
             Refusal::DeviceLimitReached => Self::DeviceLimitReached,
             Refusal::IdentifierTaken => Self::IdentifierTaken,
             Refusal::LastIdentifier => Self::LastIdentifier,
-            Refusal::UnknownDevice | Refusal::UnknownIdentifier | Refusal::UnknownAccount => Self::NotFound,
+            Refusal::UnknownDevice
+            | Refusal::UnknownIdentifier
+            | Refusal::ChangeNotUndoable
+            | Refusal::UnknownAccount => Self::NotFound,
             Refusal::OwnAccount => Self::OwnAccount,
             Refusal::RoleMissing => Self::Forbidden,
             Refusal::SecondFactorMissing => Self::SecondFactorRequired,

@@ -342,7 +342,7 @@ impl<'a> Columns<'a> {
         self.lookup_key_ids.push(reservation.map(|(hashes, _)| &*hashes.key_id));
         self.other_lookups.push(reservation.and_then(|(hashes, _)| hashes.other.as_deref()));
         self.guards.push(reservation.and_then(|(hashes, _)| hashes.guard()));
-        if let Some(channel) = commit.release {
+        for channel in &commit.releases {
             self.release_accounts.push(account);
             self.released.push(channel);
         }

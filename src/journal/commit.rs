@@ -31,7 +31,7 @@ pub struct Commit {
     pub(super) state: Vec<u8>,
     pub(super) leaf: Leaf,
     pub(super) reservation: Option<(LookupHashes, &'static str)>,
-    pub(super) release: Option<&'static str>,
+    pub(super) releases: Vec<&'static str>,
     pub(super) keys: Vec<WrappedKey>,
     pub(super) outbox: Vec<OutboxRow>,
     /// The same events, for the projectors.
@@ -93,7 +93,7 @@ impl Commit {
         let last = events.last()?;
         let Loaded { head, remembered: _, reservation } = loaded;
         let gained = events.iter().find_map(|event| gained(event, personal_data));
-        let let_go = events.iter().find_map(UserAccountEvent::let_go);
+        let releases = events.iter().filter_map(UserAccountEvent::let_go).map(Channel::as_str).collect();
         let Head { account, version, leaf, mut keys, state: _ } = Arc::unwrap_or_clone(head);
         let keys_added = personal_data.add_missing(&mut keys, [Scope::Person, Scope::origin_at(last.at)]);
         let metadata =
@@ -121,7 +121,7 @@ impl Commit {
             state: keys.seal(Scope::Person, &state_place(new_version), &state),
             leaf,
             reservation: gained.or(reservation.filter(|_| version == 0)),
-            release: let_go.map(Channel::as_str),
+            releases,
             keys: keys_added,
             outbox,
             events: (version + 1..)

@@ -47,7 +47,7 @@ pub use rehash::Rehashed;
 pub use rewrap::Rewrapped;
 
 /// The form in which this version writes states. A head in another form is folded again from its events.
-const STATE_FORMAT: i32 = 11;
+const STATE_FORMAT: i32 = 12;
 
 /// How many connections of a thread append. A second one halves the batches, which costs more than the first one's waiting
 /// for the disk.

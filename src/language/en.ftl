@@ -126,6 +126,16 @@ page_unlock_done = Codes are sent again. Ask for a code where you want to sign i
 page_unlock_unknown = The link has been used, has expired, or is not complete. Ask for a code where you want to sign in: once a day you are sent a new link, if no codes are sent.
     .title = This link does not work
 page_unlock_button = Send codes again
+page_undo_ask = The phone numbers and e-mail addresses that you sign in with were changed. If it was not you, undo the change here: the former ones come back, those that were added since are removed, and all devices are signed out. If it was you, close this page.
+    .title = Was it you?
+page_undo_done = Your account has its former phone number and e-mail address again, and all devices are signed out. Sign in again.
+    .title = Undone
+page_undo_taken = All devices are signed out. Your former phone number or e-mail address belongs to another account by now, so it was not restored. If that account is yours, give it another one, remove this one from it, and open the link again; otherwise contact us.
+    .title = Signed out everywhere
+page_undo_unknown = The link does nothing: it is not complete, it was used, or its 72 hours are over.
+    .title = Unknown link
+page_undo_button = Undo the change
+page_changed_at = Changed
 page_device = Device
 page_address = Address
 page_signed_in_at = Signed in
@@ -158,12 +168,23 @@ message_token_reused = { $app }: we signed a device out, as a copy of its sign-i
        *[other] { $device }
     }, { $place }, { $time }. If unsure, sign out everywhere.
     .subject = { $app }: a device was signed out
-message_identifier_added = { $app }: another phone number or e-mail address was added to your account, { $time }. If it was not you, sign out everywhere and contact us.
+message_identifier_added = { $app }: another phone number or e-mail address was added to your account, { $time }. If it was not you, { $link ->
+        [unknown] sign out everywhere and contact us.
+       *[other] remove it within 72 hours: { $link }
+    }
     .subject = { $app }: a phone number or e-mail address was added
-message_identifier_replaced = { $app }: you now sign in with another phone number or e-mail address instead of this one, { $time }. If it was not you, contact us.
+message_identifier_replaced = { $app }: you now sign in with another phone number or e-mail address instead of this one, { $time }. If it was not you, { $link ->
+        [unknown] contact us.
+       *[other] undo it within 72 hours: { $link }
+    }
     .subject = { $app }: your phone number or e-mail address was replaced
-message_identifier_removed = { $app }: a phone number or e-mail address was removed from your account, { $time }. If it was not you, contact us.
+message_identifier_removed = { $app }: a phone number or e-mail address was removed from your account, { $time }. If it was not you, { $link ->
+        [unknown] contact us.
+       *[other] undo it within 72 hours: { $link }
+    }
     .subject = { $app }: a phone number or e-mail address was removed
+message_identifier_change_undone = { $app }: a change of the phone number or e-mail address of your account was undone, and all devices were signed out, { $time }.
+    .subject = { $app }: a change of your account was undone
 message_second_factor_enrolled = { $app }: an authenticator was set up for your account, { $time }. If it was not you, contact us at once.
     .subject = { $app }: an authenticator was set up
 message_second_factor_removed = { $app }: the authenticator of your account was removed, { $time }. If you did not ask for it, contact us at once.

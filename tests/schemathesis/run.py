@@ -26,7 +26,15 @@ ROLES = {
     "admin": ["Administrators", "Staff"],
 }
 # Links are in messages only, and the service that is run here sends none; the document itself is not asked for twice.
-PASSED_OVER = {"askToDisown", "askToUnlock", "disown", "document", "unlock"}
+PASSED_OVER = {
+    "askToDisown",
+    "askToUndoIdentifierChange",
+    "askToUnlock",
+    "disown",
+    "document",
+    "undoIdentifierChange",
+    "unlock",
+}
 
 
 # How many seconds one run may take.

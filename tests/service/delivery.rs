@@ -16,7 +16,7 @@ const EMAIL: &str = "ada@example.com";
 const SECRET: &str = "whsec_aHVzaC1odXNoLWh1c2gtaHVzaC1odXNoLWh1c2g=";
 
 /// Settings by which text messages go to that provider, and e-mail to another or the same.
-fn by_webhook<'a>(phone: &'a str, email: &'a str) -> Vec<(&'static str, &'a str)> {
+pub(crate) fn by_webhook<'a>(phone: &'a str, email: &'a str) -> Vec<(&'static str, &'a str)> {
     vec![
         ("delivery.phone", "sms"),
         ("gateways.sms.kind", "webhook"),
@@ -31,7 +31,7 @@ fn by_webhook<'a>(phone: &'a str, email: &'a str) -> Vec<(&'static str, &'a str)
     ]
 }
 
-fn accepting() -> Provider {
+pub(crate) fn accepting() -> Provider {
     Provider::start(|_| Reply::json(200, &json!({})))
 }
 
@@ -53,7 +53,7 @@ async fn eventually(within: Duration, what: &str, mut holds: impl AsyncFnMut() -
 const SOON: Duration = Duration::from_secs(20);
 
 /// So many messages that the provider was asked to send.
-async fn messages(provider: &Provider, count: usize) -> Vec<Value> {
+pub(crate) async fn messages(provider: &Provider, count: usize) -> Vec<Value> {
     eventually(SOON, "the messages", async || provider.asked().len() >= count).await;
     sent(provider)
 }

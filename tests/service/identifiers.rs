@@ -18,7 +18,7 @@ fn account(device: &SignedIn) -> AccountId {
 }
 
 /// Asks again for as long as it is told to come back.
-async fn until_answered(ask: impl AsyncFn() -> Answer) -> Answer {
+pub(crate) async fn until_answered(ask: impl AsyncFn() -> Answer) -> Answer {
     for _ in 0..50 {
         let answer = ask().await;
         if answer.status != 503 {
@@ -46,7 +46,7 @@ fn identifier(number: &str) -> Identifier {
 }
 
 /// What is in the database fits together: every head is as its events, every number is held by who proved it last.
-async fn holds_together(app: &TestApp) {
+pub(crate) async fn holds_together(app: &TestApp) {
     let uneven: i64 = app
         .database
         .value(

@@ -17,6 +17,7 @@ mod gateways;
 mod guard;
 mod guesses;
 mod http;
+mod identifier_undo;
 mod identifiers;
 mod journal;
 mod keys;

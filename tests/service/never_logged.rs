@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counterfoil::session_links::SessionLinks;
+use counterfoil::undo_links::UndoLinks;
 use counterfoil_domain::values::{Role, SessionId};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -197,6 +198,10 @@ async fn a_person_lives(at: &mut Talkative) -> SignedIn {
     at.needles.push(link.clone());
     let page = at.send(at.request(Method::GET, &format!("/accounts/devices/disown/{link}"))).await;
     assert_eq!(page.status, 200);
+    let link = UndoLinks::new(&at.app.keyring, None).token(device.account(), 1);
+    at.needles.push(link.clone());
+    let page = at.send(at.request(Method::GET, &format!("/accounts/identifiers/undo/{link}"))).await;
+    assert_eq!(page.status, 200);
     for path in ["/oauth/introspect", "/oauth/revoke"] {
         for secret in [SECRET, "wrong-secret-of-a-service"] {
             let request = at.request(Method::POST, path).basic_auth("orders", Some(secret));
@@ -240,6 +245,8 @@ async fn somebody_errs(at: &mut Talkative, person: &SignedIn) {
         format!("/accounts/profile/?token={access}"),
         format!("/accounts/history/?after={NATIONAL}"),
         format!("/accounts/devices/disown/{access}"),
+        format!("/accounts/identifiers/undo/{access}"),
+        format!("/accounts/identifiers/{UNREACHED}/"),
     ] {
         at.ask(Method::DELETE, &path, access, Value::Null).await;
         at.ask(Method::GET, &path, &access[..access.len() - 1], Value::Null).await;

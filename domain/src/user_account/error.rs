@@ -53,6 +53,9 @@ pub enum Refusal {
     /// The account does not have that identifier.
     #[error("the account does not have that identifier")]
     UnknownIdentifier,
+    /// There is no such change of identifiers, it was undone, or its time is over.
+    #[error("the change cannot be undone")]
+    ChangeNotUndoable,
     /// The account has no other identifier.
     #[error("the account has no other identifier")]
     LastIdentifier,

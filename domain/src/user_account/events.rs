@@ -331,6 +331,24 @@ pub enum Fact {
     IdentifierRemoved {
         /// Its kind.
         channel: Channel,
+        /// Whether it went because the change that brought it was undone.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        by_undo: bool,
+    },
+    /// By the link in the notice of a change of identifiers it was said that the owner had not made the change: the
+    /// account has the identifiers that it had before, as the events of the same commit say, and all sessions end.
+    IdentifierChangeUndone {
+        /// The number of the change among all changes of the account, from 1. Later ones are undone with it.
+        change: u32,
+        /// The kinds whose former identifier is not restored with this event: another account has proved it, or a commit
+        /// after this one restores it. While there are any, the link goes on working.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        not_restored: Vec<Channel>,
+    },
+    /// A former identifier finds the account again, in the place of the one that it has of that kind.
+    IdentifierRestored {
+        /// Its kind.
+        channel: Channel,
     },
     /// The identifier that was not proved here finds this account no more: another account proved it, or it lapsed.
     IdentifierReleased {
@@ -572,6 +590,8 @@ pub enum SignOutReason {
     IdentifierReplaced,
     /// The person removed a number or an address from another device.
     IdentifierRemoved,
+    /// A change of identifiers was undone by the link in its notice.
+    IdentifierChangeUndone,
     /// The person said, by the link that he was sent, that it was not he who had signed in.
     Disowned,
     /// Staff ended it.
@@ -593,6 +613,7 @@ impl SignOutReason {
             Self::ClientChanged => "client_changed",
             Self::IdentifierReplaced => "identifier_replaced",
             Self::IdentifierRemoved => "identifier_removed",
+            Self::IdentifierChangeUndone => "identifier_change_undone",
             Self::Disowned => "disowned",
             Self::EndedByAdmin => "ended_by_admin",
             Self::Suspended => "suspended",
@@ -609,6 +630,7 @@ impl SignOutReason {
             | Self::ClientChanged
             | Self::IdentifierReplaced
             | Self::IdentifierRemoved
+            | Self::IdentifierChangeUndone
             | Self::Disowned
             | Self::EndedByAdmin
             | Self::Suspended => false,
@@ -644,7 +666,10 @@ impl UserAccountEvent {
 
     /// The kind of identifier that the event makes the account's; which one, its person tells.
     pub fn gained(&self) -> Option<Channel> {
-        let (Fact::IdentifierAdded { channel } | Fact::IdentifierReplaced { channel }) = self.fact else {
+        let (Fact::IdentifierAdded { channel }
+        | Fact::IdentifierReplaced { channel }
+        | Fact::IdentifierRestored { channel }) = self.fact
+        else {
             return None;
         };
         Some(channel)
@@ -653,7 +678,8 @@ impl UserAccountEvent {
     /// The kind of identifier that finds the account no more, or no more by the one it had.
     pub fn let_go(&self) -> Option<Channel> {
         let (Fact::IdentifierReplaced { channel }
-        | Fact::IdentifierRemoved { channel }
+        | Fact::IdentifierRemoved { channel, .. }
+        | Fact::IdentifierRestored { channel }
         | Fact::IdentifierReleased { channel, lapsed: _ }) = self.fact
         else {
             return None;

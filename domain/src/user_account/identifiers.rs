@@ -15,8 +15,13 @@ pub struct HeldIdentifiers {
 
 impl HeldIdentifiers {
     /// The names of the events that say which identifiers an account has.
-    pub const EVENTS: [&'static str; 4] =
-        ["UserRegistered", "IdentifierAdded", "IdentifierReplaced", "IdentifierRemoved"];
+    pub const EVENTS: [&'static str; 5] = [
+        "UserRegistered",
+        "IdentifierAdded",
+        "IdentifierReplaced",
+        "IdentifierRemoved",
+        "IdentifierRestored",
+    ];
 
     /// The identifiers of an account after these events of it, in their order. Only events named in [`Self::EVENTS`]
     /// matter. An identifier whose event cannot be opened any more is absent.
@@ -26,6 +31,15 @@ impl HeldIdentifiers {
             held.take(event);
         }
         held
+    }
+
+    /// The identifiers of an account before the change of that number, counted from 1.
+    pub fn before_change(events: &[UserAccountEvent], number: u32) -> Self {
+        let mut changes = 0_u32;
+        Self::after(events.iter().take_while(|event| {
+            changes += u32::from(event.changes_identifiers());
+            changes < number
+        }))
     }
 
     /// The identifier of that kind.
@@ -40,11 +54,12 @@ impl HeldIdentifiers {
         let identifier = || event.person.as_ref().and_then(|person| person.identifier.clone());
         if let Fact::UserRegistered { channel }
         | Fact::IdentifierAdded { channel }
-        | Fact::IdentifierReplaced { channel } = event.fact
+        | Fact::IdentifierReplaced { channel }
+        | Fact::IdentifierRestored { channel } = event.fact
         {
             *self.of_mut(channel) = identifier();
         }
-        if let Fact::IdentifierRemoved { channel } = event.fact {
+        if let Fact::IdentifierRemoved { channel, .. } = event.fact {
             *self.of_mut(channel) = None;
         }
     }

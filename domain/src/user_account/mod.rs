@@ -5,6 +5,7 @@ pub mod commands;
 mod error;
 mod events;
 mod fresh_proof;
+mod identifier_changes;
 mod identifiers;
 mod outcome;
 mod policy;
@@ -21,6 +22,7 @@ pub use events::{
     Actor, CodeAsked, CodeRefused, CodeRejected, Fact, FactorRejected, Lack, Person, SecondFactorProof,
     SignOutReason, UserAccountEvent,
 };
+pub use identifier_changes::{IdentifierChanges, UNDOABLE_FOR, UndoableChange};
 pub use identifiers::HeldIdentifiers;
 pub use outcome::{CodeSent, SessionProof, SessionTokens};
 pub use policy::{Binding, DeviceLimitPolicy, InvalidPolicy, Policy, Rotation};

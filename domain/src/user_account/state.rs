@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::events::{CodeRefused, CodeRejected, Fact, UserAccountEvent};
+use super::identifier_changes::{IdentifierChanges, UndoableChange};
 use super::second_factor::{Offer, SecondFactor};
 use super::wrong_codes::{UnlockLink, WrongCodes};
 use crate::user_account::{Asker, ClientMarker, Purpose};
@@ -79,6 +80,9 @@ pub struct Member {
     pub identifiers: Vec<Channel>,
     /// How many identifiers it has let go.
     pub identifiers_let_go: u32,
+    /// The changes of its identifiers, once there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier_changes: Option<Box<IdentifierChanges>>,
     /// The last sessions that ended without anything being wrong with them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_devices: Vec<SessionId>,
@@ -305,6 +309,7 @@ impl UserAccount {
             member.known_codes.as_ref().map_or(0, |_| size_of::<Codes>())
                 + member.second_factor.as_ref().map_or(0, |_| size_of::<SecondFactor>())
                 + member.identifiers.capacity() * size_of::<Channel>()
+                + member.identifier_changes.as_ref().map_or(0, |changes| changes.heap_bytes())
                 + member.known_devices.capacity() * size_of::<SessionId>()
                 + member.seen.capacity() * size_of::<ClientMark>()
                 + member.denials.capacity() * (size_of::<Denial>() + 32)
@@ -425,6 +430,11 @@ impl UserAccount {
         self.member().is_some_and(|member| member.identifiers.contains(&channel))
     }
 
+    /// The change of identifiers of that number, if it can be undone at `now`.
+    pub fn undoable_change(&self, number: u32, now: DateTime<Utc>) -> Option<&UndoableChange> {
+        self.member()?.identifier_changes.as_ref()?.undoable(number, now)
+    }
+
     /// How many identifiers it has let go. As long as the number is the same, whatever found the account finds it.
     pub fn identifiers_let_go(&self) -> u32 {
         match self {
@@ -439,6 +449,11 @@ impl UserAccount {
     /// Takes an event into the state.
     pub(super) fn fold(&mut self, event: &UserAccountEvent) {
         let at = event.at;
+        if event.changes_identifiers()
+            && let Some(member) = self.member_mut()
+        {
+            member.identifier_changes.get_or_insert_default().note(at, event.gained());
+        }
         match &event.fact {
             Fact::OtpRequested {
                 channel,
@@ -497,6 +512,7 @@ impl UserAccount {
                     known_codes: None,
                     identifiers: vec![*channel],
                     identifiers_let_go: self.identifiers_let_go(),
+                    identifier_changes: None,
                     known_devices: Vec::new(),
                     first_session: None,
                     seen: Vec::new(),
@@ -652,8 +668,17 @@ impl UserAccount {
                     member.identifiers.push(*channel);
                 }
             }
+            Fact::IdentifierChangeUndone { change, not_restored } => {
+                self.touch(at);
+                if let Some(member) = self.member_mut()
+                    && let Some(changes) = &mut member.identifier_changes
+                {
+                    changes.undo(*change, not_restored.is_empty());
+                }
+            }
             Fact::IdentifierReplaced { channel }
-            | Fact::IdentifierRemoved { channel }
+            | Fact::IdentifierRemoved { channel, .. }
+            | Fact::IdentifierRestored { channel }
             | Fact::IdentifierReleased { channel, lapsed: _ } => {
                 let codes = self.touch(at);
                 // It went to the identifier that is gone.
@@ -661,7 +686,7 @@ impl UserAccount {
                 if matches!(event.fact, Fact::IdentifierReplaced { .. }) {
                     codes.redeem(Purpose::AddIdentifier, at, None);
                 }
-                (codes.challenge, codes.adding) = (None, None);
+                (codes.challenge, codes.adding, codes.reauthentication) = (None, None, None);
                 if let Some(member) = self.member_mut() {
                     // The holder of one of them may be why the identifier was replaced or removed.
                     member.known_devices.clear();
@@ -669,6 +694,11 @@ impl UserAccount {
                         member.known_codes.take().and_then(|codes| codes.wrong_codes_alone());
                     if matches!(event.fact, Fact::IdentifierRemoved { .. }) {
                         member.identifiers.retain(|kept| kept != channel);
+                    }
+                    if matches!(event.fact, Fact::IdentifierRestored { .. })
+                        && !member.identifiers.contains(channel)
+                    {
+                        member.identifiers.push(*channel);
                     }
                 }
                 match self {

@@ -209,7 +209,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         add(format!("ClientChanged {change:?}"), Fact::ClientChanged { session: session(1), change, mark });
     }
     for reason in every!(SignOutReason: SignedOut, DeviceLimit, SignedInAgain, TokenReuse, DeviceRevoked, SignedOutEverywhere,
-        ClientChanged, IdentifierReplaced, IdentifierRemoved, Disowned, EndedByAdmin, Suspended)
+        ClientChanged, IdentifierReplaced, IdentifierRemoved, IdentifierChangeUndone, Disowned, EndedByAdmin, Suspended)
     {
         let fact = Fact::LoggedOut { session: session(1), reason, expires_at: at(30 * DAY), by: None };
         add(format!("LoggedOut {reason:?}"), fact);
@@ -276,11 +276,18 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         add(format!("LockLifted {channel:?}"), Fact::LockLifted { channel });
         add(format!("IdentifierAdded {channel:?}"), Fact::IdentifierAdded { channel });
         add(format!("IdentifierReplaced {channel:?}"), Fact::IdentifierReplaced { channel });
-        add(format!("IdentifierRemoved {channel:?}"), Fact::IdentifierRemoved { channel });
+        add(format!("IdentifierRemoved {channel:?}"), Fact::IdentifierRemoved { channel, by_undo: false });
+        let removed = Fact::IdentifierRemoved { channel, by_undo: true };
+        add(format!("IdentifierRemoved {channel:?} by undo"), removed);
+        add(format!("IdentifierRestored {channel:?}"), Fact::IdentifierRestored { channel });
+        let undone = Fact::IdentifierChangeUndone { change: 7, not_restored: vec![channel] };
+        add(format!("IdentifierChangeUndone without {channel:?}"), undone);
         for (how, lapsed) in [("", false), (" lapsed", true)] {
             add(format!("IdentifierReleased {channel:?}{how}"), Fact::IdentifierReleased { channel, lapsed });
         }
     }
+    let undone = Fact::IdentifierChangeUndone { change: 7, not_restored: Vec::new() };
+    add("IdentifierChangeUndone".to_owned(), undone);
     examples
 }
 
@@ -374,7 +381,8 @@ fn adding_to_the_golden_file_changes_nothing_that_is_in_it() {
 fn the_names_of_events_are_these_and_all_different() {
     let names = every!(name of Fact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, UserRegistered,
         LoggedIn, SignInRepeated, SessionReauthenticated, TokenRefreshed, TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed,
-        ProfileUpdated, LimitsLifted, UnlockLinkIssued, LockLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierRemoved, IdentifierReleased,
+        ProfileUpdated, LimitsLifted, UnlockLinkIssued, LockLifted, IdentifierRequested, IdentifierAdded, IdentifierReplaced, IdentifierRemoved, IdentifierChangeUndone,
+        IdentifierRestored, IdentifierReleased,
         RolesChanged, AccountSuspended, AccountReinstated, SecondFactorOffered, SecondFactorEnrolled,
         SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved, AccessDenied, AuditRead,
         RebuildOrdered);

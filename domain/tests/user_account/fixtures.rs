@@ -6,12 +6,12 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
     AddIdentifier, Intervention, Logout, LogoutAll, RefreshToken, ReleaseIdentifier, RemoveIdentifier,
-    RenameDevice, RequestOtp, ResendOtp, RevokeDevice, SuspendAccount, UpdateProfile, VerifyIdentifier,
-    VerifyOtp,
+    RenameDevice, RequestOtp, ResendOtp, RevokeDevice, SuspendAccount, UndoIdentifierChange, UpdateProfile,
+    VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, AnswerTimes, Asker, ClientMarker, CodeAsked, CodeRefused, CodeRejected, Fact, NoOutage,
-    OtpMatcher, Person, Policy, Purpose, SecondFactorMatcher, Services, SignOutReason, UserAccount,
+    Actor, AnswerTimes, Asker, ClientMarker, CodeAsked, CodeRefused, CodeRejected, Fact, HeldIdentifiers,
+    NoOutage, OtpMatcher, Person, Policy, Purpose, SecondFactorMatcher, Services, SignOutReason, UserAccount,
     UserAccountEvent,
 };
 use counterfoil_domain::values::{
@@ -42,6 +42,10 @@ pub(crate) fn other_phone() -> Identifier {
 /// The number that takes the place of [`phone`].
 pub(crate) fn new_phone() -> Identifier {
     Identifier::Phone(PhoneNumber::parse("+989121234568", None).expect("a mobile number"))
+}
+
+pub(crate) fn other_email() -> Identifier {
+    Identifier::Email(EmailAddress::parse("eve@example.com").expect("an address"))
 }
 
 pub(crate) fn email() -> Identifier {
@@ -357,6 +361,18 @@ pub(crate) fn release_identifier(seconds: i64) -> ReleaseIdentifier {
 pub(crate) fn remove_identifier(seconds: i64, s: u8, identifier: Identifier) -> RemoveIdentifier {
     let held = [phone(), email()].into_iter().collect();
     RemoveIdentifier { at: at(seconds), session: session(s), identifier, held, client: client() }
+}
+
+/// The link of a change, opened after these events.
+pub(crate) fn undo_change(seconds: i64, change: u32, events: &[UserAccountEvent]) -> UndoIdentifierChange {
+    UndoIdentifierChange {
+        at: at(seconds),
+        change,
+        former: HeldIdentifiers::before_change(events, change),
+        held: HeldIdentifiers::after(events),
+        taken: Vec::new(),
+        client: client(),
+    }
 }
 
 // Events, each as the decisions make it.
@@ -705,9 +721,30 @@ pub(crate) fn identifier_replaced(seconds: i64, identifier: Identifier) -> UserA
 }
 
 pub(crate) fn identifier_removed(seconds: i64, identifier: Identifier) -> UserAccountEvent {
-    let fact = Fact::IdentifierRemoved { channel: identifier.channel() };
+    let fact = Fact::IdentifierRemoved { channel: identifier.channel(), by_undo: false };
     let person = Person { former: Some(identifier), ..Person::default() };
     UserAccountEvent { person: Some(person), ..event(seconds, fact) }
+}
+
+/// A former identifier that finds the account again, in the place of that one.
+pub(crate) fn identifier_restored(
+    seconds: i64,
+    identifier: Identifier,
+    former: Option<Identifier>,
+) -> UserAccountEvent {
+    let fact = Fact::IdentifierRestored { channel: identifier.channel() };
+    let person = Person { identifier: Some(identifier), former, ..Person::default() };
+    UserAccountEvent { person: Some(person), ..event(seconds, fact) }
+}
+
+/// An identifier that goes because the change that brought it is undone.
+pub(crate) fn identifier_removed_by_undo(seconds: i64, identifier: Identifier) -> UserAccountEvent {
+    let fact = Fact::IdentifierRemoved { channel: identifier.channel(), by_undo: true };
+    UserAccountEvent { fact, ..identifier_removed(seconds, identifier) }
+}
+
+pub(crate) fn change_undone(seconds: i64, change: u32, not_restored: &[Channel]) -> UserAccountEvent {
+    event(seconds, Fact::IdentifierChangeUndone { change, not_restored: not_restored.to_vec() })
 }
 
 pub(crate) fn identifier_released(seconds: i64) -> UserAccountEvent {

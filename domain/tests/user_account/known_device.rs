@@ -89,6 +89,7 @@ fn a_session_that_somebody_else_may_have_makes_no_device_known() {
         (SignOutReason::ClientChanged, false),
         (SignOutReason::IdentifierReplaced, false),
         (SignOutReason::IdentifierRemoved, false),
+        (SignOutReason::IdentifierChangeUndone, false),
         (SignOutReason::Disowned, false),
     ] {
         let asker = if is_known { Asker::KnownDevice } else { Asker::Anybody };

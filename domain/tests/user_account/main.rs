@@ -30,6 +30,7 @@ mod second_factor;
 mod sign_out_account;
 mod state;
 mod suspend_account;
+mod undo_identifier_change;
 mod unfamiliar_client;
 mod update_profile;
 mod verify_identifier;

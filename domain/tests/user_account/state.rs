@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
     EndSession, Reauthenticate, ReinstateAccount, RemoveIdentifier, RequestOtp, RequestReauthentication,
-    ResendOtp, SignOutAccount, VerifyOtp,
+    ResendOtp, SignOutAccount, UndoIdentifierChange, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
     Asker, Binding, CodeRejected, DeviceLimitPolicy, Fact, HeldIdentifiers, Policy, Purpose, Refusal,
@@ -71,6 +71,11 @@ enum Step {
     Remove {
         session: Index,
         channel: Channel,
+    },
+    /// The link of the change of that number, or of one that never was; whether another account has the number.
+    Undo {
+        change: u32,
+        phone_is_taken: bool,
     },
     Release,
     /// A code to prove the user of a session again.
@@ -167,6 +172,10 @@ impl History {
                 let identifier = held.of(channel).cloned().unwrap_or_else(|| new(channel));
                 let command = remove_identifier(clock, n, identifier);
                 RemoveIdentifier { session: self.session(session), held, ..command }.into()
+            }
+            Step::Undo { change, phone_is_taken } => {
+                let taken = if phone_is_taken { vec![Channel::Phone] } else { Vec::new() };
+                UndoIdentifierChange { taken, ..undo_change(clock, change, &self.events) }.into()
             }
             Step::Release => release_identifier(clock).into(),
             Step::AskToProve(session) => RequestReauthentication {
@@ -355,7 +364,8 @@ fn asked_for(fact: &Fact) -> Option<Purpose> {
 fn redeemed_for(event: &UserAccountEvent) -> Option<Purpose> {
     let signed_in = began(event).map(|_| Purpose::SignIn);
     let proved = matches!(event.fact, Fact::SessionReauthenticated { .. }).then_some(Purpose::Reauthenticate);
-    signed_in.or(proved).or_else(|| event.gained().map(|_| Purpose::AddIdentifier))
+    let is_restored = matches!(event.fact, Fact::IdentifierRestored { .. });
+    signed_in.or(proved).or_else(|| event.gained().filter(|_| !is_restored).map(|_| Purpose::AddIdentifier))
 }
 
 /// The default policy, one whose limits on wrong codes are soon met, one whose limits on all else are, and one that
@@ -411,6 +421,8 @@ fn steps(right: f64) -> impl Strategy<Value = (i64, Step)> {
         3 => (any::<Index>(), channels(), prop::bool::weighted(right))
             .prop_map(|(session, channel, right)| Step::VerifyAdded { session, channel, right }),
         1 => (any::<Index>(), channels()).prop_map(|(session, channel)| Step::Remove { session, channel }),
+        1 => (0..6_u32, prop::bool::weighted(0.2))
+            .prop_map(|(change, phone_is_taken)| Step::Undo { change, phone_is_taken }),
         1 => Just(Step::Release),
         2 => any::<Index>().prop_map(Step::AskToProve),
         3 => (any::<Index>(), prop::bool::weighted(right))
@@ -604,7 +616,10 @@ proptest! {
         let history = History::of(steps);
         let mut to_end = 0;
         for (before, event, after) in history.folds() {
-            if matches!(event.fact, Fact::IdentifierReplaced { .. } | Fact::IdentifierRemoved { .. }) {
+            if matches!(
+                event.fact,
+                Fact::IdentifierReplaced { .. } | Fact::IdentifierRemoved { by_undo: false, .. }
+            ) {
                 to_end += before.live_sessions(event.at).count() - 1;
             }
             to_end -= usize::from(ended_by_change(&event.fact));
@@ -612,14 +627,37 @@ proptest! {
             prop_assert_eq!(event.let_go().is_some(), after.identifiers_let_go() > before.identifiers_let_go());
             if let Some(channel) = event.gained() {
                 prop_assert!(after.has(channel));
-                prop_assert_eq!(before.has(channel), matches!(event.fact, Fact::IdentifierReplaced { .. }));
+                let is_restored = matches!(event.fact, Fact::IdentifierRestored { .. });
+                let is_replaced = matches!(event.fact, Fact::IdentifierReplaced { .. });
+                prop_assert!(is_restored || before.has(channel) == is_replaced);
             }
-            if let Fact::IdentifierRemoved { channel } = event.fact {
+            if let Fact::IdentifierRemoved { channel, .. } = event.fact {
                 prop_assert!(before.has(channel) && !after.has(channel));
                 prop_assert!(after.member().is_some_and(|member| !member.identifiers.is_empty()));
             }
         }
         prop_assert_eq!(to_end, 0);
+    }
+
+    #[test]
+    fn an_undone_change_leaves_no_session_and_no_identifier_that_came_with_it_or_later(steps in histories()) {
+        let history = History::of(steps);
+        let undone = |event: &UserAccountEvent| {
+            let Fact::IdentifierChangeUndone { change, not_restored } = &event.fact else { return None };
+            not_restored.is_empty().then_some(*change)
+        };
+        for (n, event) in history.events.iter().enumerate() {
+            let Some(change) = undone(event) else { continue };
+            let ends = |event: &&UserAccountEvent| matches!(event.fact, Fact::IdentifierRestored { .. }
+                | Fact::IdentifierRemoved { by_undo: true, .. } | Fact::LoggedOut { .. });
+            let commit = history.events[n + 1..].iter().take_while(ends).count();
+            let until = &history.events[..=n + commit];
+            let (after, held) = (folded(until), HeldIdentifiers::after(until));
+            prop_assert_eq!(&held, &HeldIdentifiers::before_change(until, change));
+            prop_assert!(after.live_sessions(event.at).next().is_none());
+            prop_assert!(Channel::ALL.iter().all(|kind| after.has(*kind) == held.of(*kind).is_some()));
+            prop_assert!((change..change + 20).all(|later| after.undoable_change(later, event.at).is_none()));
+        }
     }
 
     #[test]

@@ -66,6 +66,8 @@ impl Project for LoginHistoryChange {
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
             | Fact::IdentifierRemoved { .. }
+            | Fact::IdentifierChangeUndone { .. }
+            | Fact::IdentifierRestored { .. }
             | Fact::IdentifierReleased { .. }
             | Fact::LimitsLifted { .. }
             | Fact::UnlockLinkIssued { .. }

@@ -67,13 +67,15 @@ impl Project for ProfileChange {
                 ..profile
             }),
             Fact::AccountReinstated { .. } => Some(Self { is_active: Some(true), ..profile }),
-            Fact::IdentifierAdded { .. } | Fact::IdentifierReplaced { .. } => Some(profile.known_by(event)),
+            Fact::IdentifierAdded { .. }
+            | Fact::IdentifierReplaced { .. }
+            | Fact::IdentifierRestored { .. } => Some(profile.known_by(event)),
             // A change sets a column, and cannot empty it.
-            Fact::IdentifierRemoved { channel: Channel::Phone }
+            Fact::IdentifierRemoved { channel: Channel::Phone, .. }
             | Fact::IdentifierReleased { channel: Channel::Phone, .. } => {
                 Some(Self { phone_number: Some(String::new()), ..profile })
             }
-            Fact::IdentifierRemoved { channel: Channel::Email }
+            Fact::IdentifierRemoved { channel: Channel::Email, .. }
             | Fact::IdentifierReleased { channel: Channel::Email, .. } => {
                 Some(Self { email: Some(String::new()), ..profile })
             }
@@ -94,6 +96,7 @@ impl Project for ProfileChange {
             | Fact::UnlockLinkIssued { .. }
             | Fact::LockLifted { .. }
             | Fact::IdentifierRequested { .. }
+            | Fact::IdentifierChangeUndone { .. }
             | Fact::RolesChanged { .. }
             | Fact::SecondFactorOffered { .. }
             | Fact::SecondFactorEnrolled { .. }

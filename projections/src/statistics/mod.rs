@@ -26,7 +26,7 @@ pub const FORMAT: i32 = 1;
 pub const TABLES: [&str; 2] = [NAME, "statistics_devices"];
 
 /// The events that are not counted.
-pub const PASSED_OVER: [&str; 23] = [
+pub const PASSED_OVER: [&str; 25] = [
     "SessionReauthenticated",
     "ClientChanged",
     "LoggedOut",
@@ -39,6 +39,8 @@ pub const PASSED_OVER: [&str; 23] = [
     "IdentifierAdded",
     "IdentifierReplaced",
     "IdentifierRemoved",
+    "IdentifierChangeUndone",
+    "IdentifierRestored",
     "IdentifierReleased",
     "RolesChanged",
     "AccountSuspended",
@@ -230,6 +232,8 @@ impl Counts {
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
             | Fact::IdentifierRemoved { .. }
+            | Fact::IdentifierChangeUndone { .. }
+            | Fact::IdentifierRestored { .. }
             | Fact::IdentifierReleased { .. }
             | Fact::RolesChanged { .. }
             | Fact::AccountSuspended { .. }

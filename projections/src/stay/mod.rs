@@ -60,6 +60,8 @@ impl Project for StayChange {
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
             | Fact::IdentifierRemoved { .. }
+            | Fact::IdentifierChangeUndone { .. }
+            | Fact::IdentifierRestored { .. }
             | Fact::IdentifierReleased { .. } => return None,
         };
         let ip_address = event.client.as_ref().map(|client| client.ip);

@@ -117,6 +117,8 @@ impl Project for UserLoginChange {
             | Fact::IdentifierAdded { .. }
             | Fact::IdentifierReplaced { .. }
             | Fact::IdentifierRemoved { .. }
+            | Fact::IdentifierChangeUndone { .. }
+            | Fact::IdentifierRestored { .. }
             | Fact::IdentifierReleased { .. } => None,
         }
     }

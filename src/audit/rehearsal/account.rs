@@ -260,6 +260,7 @@ impl Rehearsal {
             Refusal::IdentifierTaken
             | Refusal::UnknownIdentifier
             | Refusal::LastIdentifier
+            | Refusal::ChangeNotUndoable
             | Refusal::UnknownAccount
             | Refusal::OwnAccount
             | Refusal::RoleMissing => "not_signed_in",
@@ -317,6 +318,8 @@ fn request_of(last: &UserAccountEvent) -> Request {
         | Fact::IdentifierAdded { .. }
         | Fact::IdentifierReplaced { .. }
         | Fact::IdentifierRemoved { .. }
+        | Fact::IdentifierChangeUndone { .. }
+        | Fact::IdentifierRestored { .. }
         | Fact::IdentifierReleased { .. }
         | Fact::RolesChanged { .. }
         | Fact::AccountSuspended { .. }

@@ -145,7 +145,7 @@ pub(super) fn channel(event: &UserAccountEvent) -> Channel {
     | Fact::IdentifierRequested { channel, .. }
     | Fact::IdentifierAdded { channel }
     | Fact::IdentifierReplaced { channel }
-    | Fact::IdentifierRemoved { channel } = event.fact
+    | Fact::IdentifierRemoved { channel, .. } = event.fact
     {
         return channel;
     }
@@ -224,7 +224,7 @@ pub(super) fn of(
             let caller = asked.some_session(None);
             asked.in_the_name_of(caller, |session| again(verify_identifier(at, session, *channel)))
         }
-        Fact::IdentifierRemoved { channel } => {
+        Fact::IdentifierRemoved { channel, by_undo: false } => {
             let caller = asked.some_session(None);
             asked.in_the_name_of(caller, |session| again(remove_identifier(at, session, *channel)))
         }
@@ -279,6 +279,9 @@ pub(super) fn of(
         | Fact::UnlockLinkIssued { .. }
         | Fact::LockLifted { .. }
         | Fact::IdentifierReleased { .. }
+        | Fact::IdentifierRemoved { by_undo: true, .. }
+        | Fact::IdentifierChangeUndone { .. }
+        | Fact::IdentifierRestored { .. }
         | Fact::RolesChanged { .. }
         | Fact::AccountReinstated { .. }
         | Fact::SecondFactorRemoved { .. }
@@ -396,7 +399,7 @@ impl Asked<'_> {
                 self.in_the_name_of(caller, |session| again(verify_identifier(at, session, channel)))
             }
             SignOutReason::IdentifierRemoved => {
-                let Fact::IdentifierRemoved { channel } = first.fact else { return Replay::AsItWas };
+                let Fact::IdentifierRemoved { channel, .. } = first.fact else { return Replay::AsItWas };
                 let caller = self.kept().and_then(|kept| self.live(kept));
                 self.in_the_name_of(caller, |session| again(remove_identifier(at, session, channel)))
             }
@@ -406,9 +409,10 @@ impl Asked<'_> {
             }
             // Which of the two that could have been taken is not on record.
             SignOutReason::ClientChanged => self.refresh(session, None, |newest| newest),
-            SignOutReason::DeviceLimit | SignOutReason::SignedInAgain | SignOutReason::Suspended => {
-                Replay::AsItWas
-            }
+            SignOutReason::DeviceLimit
+            | SignOutReason::SignedInAgain
+            | SignOutReason::Suspended
+            | SignOutReason::IdentifierChangeUndone => Replay::AsItWas,
         }
     }
 

@@ -13,5 +13,6 @@ pub mod refresh;
 pub mod resend;
 pub mod second_factor;
 pub mod token_verify;
+pub mod undo;
 pub mod unlock;
 pub mod verify;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use counterfoil::session_links::SessionLinks;
+use counterfoil::undo_links::{self, UndoLinks};
 use counterfoil::unlock_links::{self, UnlockLinks};
 use counterfoil_domain::values::{ChallengeNonce, Role, SessionId};
 use reqwest::{Method, RequestBuilder};
@@ -91,6 +92,8 @@ async fn every_operation_that_writes_is_limited_for_its_account() {
             let links = UnlockLinks::new(&app.keyring, Some("https://auth.example".to_owned()));
             let link = links.link(caller.account(), ChallengeNonce::new([1; 16])).unwrap();
             link.rsplit('/').next().unwrap().to_owned()
+        } else if path.starts_with(undo_links::PATH) {
+            UndoLinks::new(&app.keyring, None).token(caller.account(), 1)
         } else {
             SessionLinks::new(&app.keyring, None).token(caller.account(), session)
         };

@@ -33,6 +33,7 @@ mod resend_otp;
 mod revoke_device;
 mod sign_out_account;
 mod suspend_account;
+mod undo_identifier_change;
 mod unlock_account;
 mod update_profile;
 mod verify_identifier;
@@ -68,6 +69,7 @@ pub use resend_otp::ResendOtp;
 pub use revoke_device::RevokeDevice;
 pub use sign_out_account::SignOutAccount;
 pub use suspend_account::SuspendAccount;
+pub use undo_identifier_change::UndoIdentifierChange;
 pub use unlock_account::UnlockAccount;
 pub use update_profile::UpdateProfile;
 pub use verify_identifier::VerifyIdentifier;
@@ -115,6 +117,8 @@ pub enum UserAccountCommand {
     VerifyIdentifier(VerifyIdentifier),
     /// Take an identifier from the account.
     RemoveIdentifier(RemoveIdentifier),
+    /// Undo a change of identifiers that the owner did not make.
+    UndoIdentifierChange(UndoIdentifierChange),
     /// Let an identifier go that nobody has proved.
     ReleaseIdentifier(ReleaseIdentifier),
     /// Let an identifier go that was never proved.
@@ -173,6 +177,7 @@ impl UserAccountCommand {
             Self::AddIdentifier(command) => command.decide(state, &services.policy),
             Self::VerifyIdentifier(command) => command.decide(state, services),
             Self::RemoveIdentifier(command) => command.decide(state, &services.policy),
+            Self::UndoIdentifierChange(command) => command.decide(state),
             Self::ReleaseIdentifier(command) => command.decide(state),
             Self::LapseAccount(command) => Ok(command.decide(state)),
             Self::ChangeRoles(command) => command.decide(state),
@@ -220,6 +225,7 @@ into_command!(
     AddIdentifier,
     VerifyIdentifier,
     RemoveIdentifier,
+    UndoIdentifierChange,
     ReleaseIdentifier,
     LapseAccount,
     ChangeRoles,

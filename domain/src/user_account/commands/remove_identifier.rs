@@ -41,7 +41,7 @@ impl RemoveIdentifier {
         }
         let removed = UserAccountEvent {
             at,
-            fact: Fact::IdentifierRemoved { channel },
+            fact: Fact::IdentifierRemoved { channel, by_undo: false },
             person: Some(Person { former: Some(self.identifier), ..Person::default() }),
             client: Some(self.client.clone()),
         };
