@@ -1,5 +1,5 @@
 -- Accounts that were never signed in to are found in the order in which they began, by their ids.
-CREATE INDEX profiles_never_joined ON profiles (account_id) WHERE date_joined IS NULL;
+CREATE INDEX ON profiles (account_id) WHERE date_joined IS NULL;
 
 -- Forgets who an account was that never was one: no sign-in happened, and no identifier finds it. Its keys go, and with them
 -- what is personal in its events; its state goes, which was sealed by them and is folded from the events where it is needed;
