@@ -112,6 +112,7 @@ impl Notices {
             | Fact::AccountReinstated { .. }
             | Fact::AccessDenied { .. }
             | Fact::AuditRead { .. }
+            | Fact::SharedLimitsLifted { .. }
             | Fact::RebuildOrdered { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierRemoved { by_undo: true, .. }

@@ -207,6 +207,11 @@ impl Accounts {
         self.claims = source;
     }
 
+    /// The limits that all nodes share.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// What makes its tokens.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens

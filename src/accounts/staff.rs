@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    ChangeRoles, DenyAccess, EndSession, Intervention, OrderRebuild, ReadAudit, ReinstateAccount,
-    RemoveSecondFactor, SignOutAccount, SuspendAccount, UnlockAccount,
+    ChangeRoles, DenyAccess, EndSession, Intervention, LiftSharedLimits, OrderRebuild, ReadAudit,
+    ReinstateAccount, RemoveSecondFactor, SignOutAccount, SuspendAccount, UnlockAccount,
 };
 use counterfoil_domain::user_account::{Actor, Lack, Refusal, UserAccount, UserAccountCommand};
 use counterfoil_domain::values::{AccountId, Client, Reason, Role, SessionId};
@@ -14,6 +14,7 @@ use counterfoil_domain::values::{AccountId, Client, Reason, Role, SessionId};
 use super::commit::{late, until_available};
 use super::{Accounts, AccountsError, Origin, TIME_LIMIT};
 use crate::journal::Address;
+use crate::limits::LimitsError;
 use crate::tokens::Token;
 
 /// Who intervenes in the account of another person.
@@ -187,6 +188,29 @@ impl Accounts {
         let command = |at, client| OrderRebuild { at, session, projection, reason, client }.into();
         self.carry_out(token.account, &origin, command).await?;
         Ok(())
+    }
+
+    /// Lifts what is counted against a subject of the shared limits, in the name of the account of an access token: whether
+    /// anything was counted. It is put on record before it happens.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the account is not an administrator's, or the session has ended meanwhile.
+    pub async fn lift_shared_limits(
+        &self,
+        token: Token,
+        subject: String,
+        reason: Reason,
+        origin: Origin,
+    ) -> Result<bool, AccountsError> {
+        let meters = self.limits.meters_of(&subject).await.map_err(LimitsError::from)?;
+        if meters.is_empty() {
+            return Ok(false);
+        }
+        let session = token.session;
+        let command = |at, client| LiftSharedLimits { at, session, subject, reason, client }.into();
+        self.carry_out(token.account, &origin, command).await?;
+        self.limits.forget(&meters).await.map_err(LimitsError::from)?;
+        Ok(true)
     }
 
     /// An account as it stands, whatever other nodes have just done to it.

@@ -9,6 +9,7 @@
 
 mod limit;
 mod meter;
+mod near;
 mod overview;
 mod policy;
 mod postgres;
@@ -41,6 +42,7 @@ use subject::{SERVICE, Subjects, country};
 
 pub use limit::Limit;
 pub use meter::{Counted, Entry, Rule, Store, Stored, Unanswered};
+pub use near::{ALARM_LASTS, AlarmPosition, MeterPosition, alarms};
 pub use overview::{Alarm, Meter, Overview};
 pub use policy::{LimitPolicy, Rate};
 pub use writes::{TooManyWrites, WriteLimits, WritePolicy};

@@ -27,6 +27,8 @@ pub struct Meter {
     pub used: i64,
     /// How much may be.
     pub most: i64,
+    /// When there is room again; none where there is room now.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// An alarm that was raised.
@@ -138,22 +140,28 @@ impl Inner {
     }
 
     /// A stored meter as it stands now; none when it is empty, or of no limit that is set.
-    fn meter(&self, stored: &Stored) -> Option<(Limit, Meter)> {
+    pub(super) fn meter(&self, stored: &Stored) -> Option<(Limit, Meter)> {
         let mut limits = Limit::ALL.into_iter();
         let (limit, subject) = limits
             .find_map(|limit| Some((limit, stored.meter.strip_prefix(limit.place())?.strip_prefix('/')?)))?;
         let (rule, most) = limit.rule(&self.policy, subject)?;
         let now = self.now();
-        let used = if rule.slots == 0 {
+        let (used, room_at) = if rule.slots == 0 {
             let ahead = stored.until - now;
             // The time rounded up: as good as used while any of it is left.
-            (ahead.max(0) + rule.every - 1) / rule.every
+            let used = (ahead.max(0) + rule.every - 1) / rule.every;
+            (used, Some(stored.until - (most - 1).saturating_mul(rule.every)))
         } else {
             let oldest = (now / rule.every).max(stored.slot) - i64::from(rule.slots) + 1;
             let slots = stored.counts.iter().zip((0..=stored.slot).rev());
-            slots.filter(|(_, slot)| *slot >= oldest).map(|(count, _)| count).sum()
+            let counted = slots.filter(|(count, slot)| *slot >= oldest && **count > 0);
+            let leaves_first = counted.clone().map(|(_, slot)| slot).min();
+            let room_at = leaves_first.map(|slot| (slot + i64::from(rule.slots)) * rule.every);
+            (counted.map(|(count, _)| count).sum(), room_at)
         };
-        let meter = Meter { limit: limit.name(), subject: subject.to_owned(), used, most };
+        let until = room_at.filter(|room_at| used >= most && now < *room_at);
+        let until = until.and_then(DateTime::from_timestamp_micros);
+        let meter = Meter { limit: limit.name(), subject: subject.to_owned(), used, most, until };
         (used > 0).then_some((limit, meter))
     }
 

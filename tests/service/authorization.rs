@@ -129,6 +129,7 @@ fn path(route: &str, of: &Person) -> String {
     let name = if of.link == NOBODYS { NOBODYS } else { "statistics" };
     let path = route.replace("{id}", &id.to_string()).replace("{link}", &of.link).replace("{name}", name);
     let path = path.replace("{identifier}", &of.number);
+    let path = path.replace("{subject}", if name == NOBODYS { NOBODYS } else { "service" });
     format!("{path}/")
 }
 
@@ -159,7 +160,8 @@ fn saying(request: RequestBuilder, method: &Method, route: &str, of: &Person) ->
         ("POST", "/accounts/token/verify") => json!({"token": of.device.access}),
         ("PATCH", "/accounts/profile" | "/accounts/profile/update") => json!({"fullname": "Another"}),
         ("PATCH", "/accounts/devices/{id}") => json!({"device_name": "Another"}),
-        ("DELETE", "/admin/device-sessions/{id}") | ("POST", "/admin/accounts/{id}/suspend") => {
+        ("DELETE", "/admin/device-sessions/{id}" | "/admin/limits/{subject}")
+        | ("POST", "/admin/accounts/{id}/suspend") => {
             json!({"reason": "to see whether I may"})
         }
         ("POST", "/admin/accounts/{id}/roles") => json!({"roles": ["auditor"]}),

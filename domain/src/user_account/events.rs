@@ -445,6 +445,12 @@ pub enum Fact {
         /// What he asked for, as the service understood it.
         what: String,
     },
+    /// An administrator lifted what was counted against a subject of the limits that all nodes share; why, the person's reason
+    /// tells.
+    SharedLimitsLifted {
+        /// The subject, as the limits name it: a country, the whole service, or the keyed hash of anything narrower.
+        subject: String,
+    },
     /// An administrator had a read model made again from the log; why, his person's reason tells where he said so.
     RebuildOrdered {
         /// The name of the read model.

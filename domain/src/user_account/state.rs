@@ -627,6 +627,7 @@ impl UserAccount {
             Fact::DeviceRenamed { .. }
             | Fact::ProfileUpdated {}
             | Fact::AuditRead { .. }
+            | Fact::SharedLimitsLifted { .. }
             | Fact::RebuildOrdered { .. } => {
                 self.touch(at);
             }

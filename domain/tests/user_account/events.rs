@@ -265,6 +265,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     add("RecoveryCodesRenewed".to_owned(), fact);
     let what = "events account_id=00000000-0000-0000-0000-000000000001".to_owned();
     add("AuditRead".to_owned(), Fact::AuditRead { what });
+    add("SharedLimitsLifted".to_owned(), Fact::SharedLimitsLifted { subject: "IR".to_owned() });
     add("RebuildOrdered".to_owned(), Fact::RebuildOrdered { projection: "statistics".to_owned() });
     add("DeviceRenamed".to_owned(), Fact::DeviceRenamed { session: session(1) });
     add("ProfileUpdated".to_owned(), Fact::ProfileUpdated {});
@@ -385,7 +386,7 @@ fn the_names_of_events_are_these_and_all_different() {
         IdentifierRestored, IdentifierReleased,
         RolesChanged, AccountSuspended, AccountReinstated, SecondFactorOffered, SecondFactorEnrolled,
         SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved, AccessDenied, AuditRead,
-        RebuildOrdered);
+        SharedLimitsLifted, RebuildOrdered);
     assert_eq!(names, UserAccountEvent::NAMES);
     let listed = BTreeSet::from(names.map(str::to_owned));
     assert_eq!(listed.len(), names.len());

@@ -14,6 +14,7 @@ mod known_device;
 mod lapse_account;
 mod lift_limits;
 mod lift_lock;
+mod lift_shared_limits;
 mod logout;
 mod logout_all;
 mod order_rebuild;

@@ -24,7 +24,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
 };
 
 /// The events of which no line is made.
-pub const PASSED_OVER: [&str; 10] = [
+pub const PASSED_OVER: [&str; 11] = [
     "SignInRepeated",
     "TokenRefreshed",
     "TokenRefreshRetried",
@@ -34,6 +34,7 @@ pub const PASSED_OVER: [&str; 10] = [
     "SecondFactorOffered",
     "AccessDenied",
     "AuditRead",
+    "SharedLimitsLifted",
     "RebuildOrdered",
 ];
 
@@ -95,6 +96,7 @@ impl Project for LoginHistoryChange {
             | Fact::SecondFactorOffered { .. }
             | Fact::AccessDenied { .. }
             | Fact::AuditRead { .. }
+            | Fact::SharedLimitsLifted { .. }
             | Fact::RebuildOrdered { .. } => return None,
         };
         // From where staff intervened is theirs, and the person may read this.

@@ -106,6 +106,7 @@ impl Project for ProfileChange {
             | Fact::SecondFactorRemoved { .. }
             | Fact::AccessDenied { .. }
             | Fact::AuditRead { .. }
+            | Fact::SharedLimitsLifted { .. }
             | Fact::RebuildOrdered { .. } => None,
         }
     }

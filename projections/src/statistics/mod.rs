@@ -26,7 +26,7 @@ pub const FORMAT: i32 = 1;
 pub const TABLES: [&str; 2] = [NAME, "statistics_devices"];
 
 /// The events that are not counted.
-pub const PASSED_OVER: [&str; 25] = [
+pub const PASSED_OVER: [&str; 26] = [
     "SessionReauthenticated",
     "ClientChanged",
     "LoggedOut",
@@ -51,6 +51,7 @@ pub const PASSED_OVER: [&str; 25] = [
     "RecoveryCodesRenewed",
     "SecondFactorRemoved",
     "AuditRead",
+    "SharedLimitsLifted",
     "RebuildOrdered",
 ];
 
@@ -244,6 +245,7 @@ impl Counts {
             | Fact::RecoveryCodesRenewed { .. }
             | Fact::SecondFactorRemoved { .. }
             | Fact::AuditRead { .. }
+            | Fact::SharedLimitsLifted { .. }
             | Fact::RebuildOrdered { .. } => return None,
         })
     }

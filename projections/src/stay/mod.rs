@@ -55,6 +55,7 @@ impl Project for StayChange {
             | Fact::SecondFactorRemoved { .. }
             | Fact::AccessDenied { .. }
             | Fact::AuditRead { .. }
+            | Fact::SharedLimitsLifted { .. }
             | Fact::RebuildOrdered { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }

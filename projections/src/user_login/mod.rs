@@ -112,6 +112,7 @@ impl Project for UserLoginChange {
             | Fact::SecondFactorRemoved { .. }
             | Fact::AccessDenied { .. }
             | Fact::AuditRead { .. }
+            | Fact::SharedLimitsLifted { .. }
             | Fact::RebuildOrdered { .. }
             | Fact::IdentifierRequested { .. }
             | Fact::IdentifierAdded { .. }

@@ -332,6 +332,7 @@ fn request_of(last: &UserAccountEvent) -> Request {
         | Fact::SecondFactorRemoved { .. }
         | Fact::AccessDenied { .. }
         | Fact::AuditRead { .. }
+        | Fact::SharedLimitsLifted { .. }
         | Fact::RebuildOrdered { .. } => Request::Other,
     }
 }

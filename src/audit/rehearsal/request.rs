@@ -250,9 +250,10 @@ pub(super) fn of(
             let caller = asked.live(*session).and_then(|_| asked.some_session(None));
             asked.in_the_name_of(caller, |_| Replay::AsItWas)
         }
-        Fact::ProfileUpdated {} | Fact::AuditRead { .. } | Fact::RebuildOrdered { .. } => {
-            asked.in_the_name_of(asked.some_session(None), |_| Replay::AsItWas)
-        }
+        Fact::ProfileUpdated {}
+        | Fact::AuditRead { .. }
+        | Fact::SharedLimitsLifted { .. }
+        | Fact::RebuildOrdered { .. } => asked.in_the_name_of(asked.some_session(None), |_| Replay::AsItWas),
         Fact::SecondFactorOffered { session, .. } | Fact::RecoveryCodesRenewed { session, .. } => {
             asked.in_the_name_of(asked.live(*session), |_| Replay::AsItWas)
         }

@@ -2,8 +2,10 @@
 //! subject.
 
 pub mod accounts;
+pub mod alarms;
 mod cursors;
 pub mod device_sessions;
+pub mod limits;
 pub mod projections;
 pub mod statistics;
 

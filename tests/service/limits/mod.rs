@@ -6,6 +6,7 @@ mod budgets;
 mod cli;
 mod outage;
 mod prefixes;
+mod staff;
 mod stores;
 mod writes;
 

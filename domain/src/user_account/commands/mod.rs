@@ -13,6 +13,7 @@ mod intervention;
 mod lapse_account;
 mod lift_limits;
 mod lift_lock;
+mod lift_shared_limits;
 mod logout;
 mod logout_all;
 mod offer_second_factor;
@@ -49,6 +50,7 @@ pub use intervention::Intervention;
 pub use lapse_account::LapseAccount;
 pub use lift_limits::LiftLimits;
 pub use lift_lock::LiftLock;
+pub use lift_shared_limits::LiftSharedLimits;
 pub use logout::Logout;
 pub use logout_all::LogoutAll;
 pub use offer_second_factor::OfferSecondFactor;
@@ -149,6 +151,8 @@ pub enum UserAccountCommand {
     DenyAccess(DenyAccess),
     /// Put on record that an auditor reads of the log.
     ReadAudit(ReadAudit),
+    /// Put on record that an administrator lifts shared limits.
+    LiftSharedLimits(LiftSharedLimits),
     /// Put on record that an administrator has a read model made again.
     OrderRebuild(OrderRebuild),
 }
@@ -193,6 +197,7 @@ impl UserAccountCommand {
             Self::RemoveSecondFactor(command) => command.decide(state),
             Self::DenyAccess(command) => Ok(command.decide(state)),
             Self::ReadAudit(command) => command.decide(state),
+            Self::LiftSharedLimits(command) => command.decide(state),
             Self::OrderRebuild(command) => command.decide(state),
         }
     }
@@ -241,6 +246,7 @@ into_command!(
     RemoveSecondFactor,
     DenyAccess,
     ReadAudit,
+    LiftSharedLimits,
     OrderRebuild
 );
 
