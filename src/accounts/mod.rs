@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::{Refusal, Services, SessionProof, UserAccountEvent};
+use counterfoil_domain::user_account::{Policy, Refusal, Services, SessionProof, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Channel, Client, OtpCode};
 use counterfoil_projections::profile::Profile;
 
@@ -205,6 +205,11 @@ impl Accounts {
     /// Puts these claims into access tokens, instead of the settings'.
     pub fn use_claims(&mut self, source: Arc<dyn ClaimsSource>) {
         self.claims = source;
+    }
+
+    /// The numbers that the rules of an account go by.
+    pub fn policy(&self) -> &Policy {
+        &self.services.policy
     }
 
     /// The limits that all nodes share.

@@ -38,7 +38,10 @@ fn table() -> Vec<Resource> {
         devices, disown, history, identifiers, login, logout, logout_all, profile, reauthenticate, refresh,
         resend, second_factor, token_verify, undo, unlock, verify,
     };
-    use admin::{accounts as all_accounts, alarms, device_sessions, limits, projections, statistics};
+    use admin::{
+        accounts as all_accounts, alarms, device_sessions, identifiers as looked_up, limits, projections,
+        statistics,
+    };
     use audit::{accounts as audited_accounts, events, stream};
     use oauth::{ended_sessions, introspect, revoke};
 
@@ -97,6 +100,7 @@ fn table() -> Vec<Resource> {
         at("/admin/accounts/{id}/sign-out/", [on(POST, all_accounts::sign_out, all_accounts::SIGN_OUT)]),
         at("/admin/accounts/{id}/unlock/", [on(POST, all_accounts::unlock, all_accounts::UNLOCK)]),
         at("/admin/accounts/{id}/roles/", [on(POST, all_accounts::change_roles, all_accounts::CHANGE_ROLES)]),
+        at("/admin/identifiers/", [on(GET, looked_up::get, looked_up::GET)]),
         at("/admin/limits/", [on(GET, limits::get, limits::GET)]),
         at("/admin/limits/{subject}/", [on(DELETE, limits::delete, limits::DELETE)]),
         at("/admin/alarms/", [on(GET, alarms::get, alarms::GET)]),

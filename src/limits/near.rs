@@ -1,15 +1,16 @@
 //! What staff see of the shared limits page by page, and lift by subject.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_domain::values::Identifier;
 use counterfoil_projections::Page;
 use deadpool_postgres::Client;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Error;
 
 use super::limit::Limit;
-use super::meter::Unanswered;
+use super::meter::{DAY, Entry, Unanswered};
 use super::overview::{Alarm, Meter};
-use super::{Inner, Limits};
+use super::{BudgetShare, Inner, Limits};
 
 /// How long an alarm is current: while what raised it goes on, it is raised again after that time.
 pub const ALARM_LASTS: TimeDelta = TimeDelta::hours(1);
@@ -45,6 +46,32 @@ impl Limits {
         let place = usize::from(limit);
         let next = near.get(place).and(near.get(place.saturating_sub(1))).map(|(last, _)| last.clone());
         Ok(Page { items: near.into_iter().take(place).map(|(_, meter)| meter).collect(), next })
+    }
+
+    /// The limits that keep a code from an identifier whatever the address that asks: those of its prefix, its mailbox, its
+    /// country or the whole service that have no room, by name. A country that no messages are sent to is one without a
+    /// meter. Of a daily budget, an identifier that has signed in before may use the reserve as well.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn obstacles(
+        &self,
+        identifier: &Identifier,
+        has_signed_in: bool,
+    ) -> Result<Vec<(&'static str, Option<Meter>)>, Unanswered> {
+        let Some(inner) = &self.0 else { return Ok(Vec::new()) };
+        let Ok(uses) = inner.code(identifier) else { return Ok(vec![("country_not_served", None)]) };
+        let share = if has_signed_in { BudgetShare::Whole } else { BudgetShare::Strangers };
+        let stored = inner.store.stored().await?;
+        let in_the_way = uses.iter().filter_map(|of| {
+            let Entry { meter: name, most, cost, .. } = inner.entry_within(share, of)?;
+            let (limit, mut meter) = inner.meter(stored.iter().find(|stored| stored.meter == name)?)?;
+            if limit.is_daily_budget() && meter.until.is_none() {
+                meter.until = DateTime::from_timestamp_micros((inner.now() / DAY + 1) * DAY);
+            }
+            (meter.used + cost > most).then_some((limit.name(), Some(meter)))
+        });
+        Ok(in_the_way.collect())
     }
 
     /// The meters of a subject, as [`near`](Self::near) names it, by their names; none where nothing is counted on it.

@@ -130,6 +130,9 @@ fn path(route: &str, of: &Person) -> String {
     let path = route.replace("{id}", &id.to_string()).replace("{link}", &of.link).replace("{name}", name);
     let path = path.replace("{identifier}", &of.number);
     let path = path.replace("{subject}", if name == NOBODYS { NOBODYS } else { "service" });
+    if route == "/admin/identifiers" {
+        return format!("{path}/?phone_number=%2B{}", &of.number[1..]);
+    }
     format!("{path}/")
 }
 

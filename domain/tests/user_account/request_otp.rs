@@ -3,15 +3,33 @@
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::commands::RequestOtp;
 use counterfoil_domain::user_account::{
-    CodeRefused, CodeSent, Fact, Person, Policy, Purpose, Refusal, UserAccountEvent,
+    CodeRefused, CodeSent, Fact, Person, Policy, Purpose, Refusal, UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::Channel;
+use cqrs_es::Aggregate as _;
 
 use crate::fixtures::*;
 
 /// Ten codes asked for, one an hour from 0 on.
 fn ten_codes() -> Vec<UserAccountEvent> {
     (0..10).map(|n| otp_requested(i64::from(n) * HOUR, n)).collect()
+}
+
+#[test]
+fn what_keeps_a_code_back_is_told_with_its_end_and_a_lock_has_none() {
+    let told = |history: Vec<UserAccountEvent>, seconds| {
+        let mut account = UserAccount::default();
+        history.into_iter().for_each(|event| account.apply(event));
+        account.code_obstacles(Channel::Phone, at(seconds), &Policy::default())
+    };
+    assert_eq!(told(vec![], 0), []);
+    assert_eq!(told(vec![otp_requested(0, 1)], 10), [(CodeRefused::TooSoon, Some(at(60)))]);
+    assert_eq!(told(vec![otp_requested(0, 1)], 60), []);
+    let paused = [(CodeRefused::Paused, Some(at(65 + HOUR))), (CodeRefused::TooSoon, Some(at(120)))];
+    assert_eq!(told(ten_wrong(), 70), paused);
+    let ten: Vec<_> = (0..10).map(|n| otp_requested(i64::from(n) * HOUR, n)).collect();
+    assert_eq!(told(ten, 10 * HOUR), [(CodeRefused::QuotaSpent, Some(at(DAY)))]);
+    assert_eq!(told(wrong_in_a_row(100), 2 * DAY), [(CodeRefused::Locked, None)]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod alarms;
 mod cursors;
 pub mod device_sessions;
+pub mod identifiers;
 pub mod limits;
 pub mod projections;
 pub mod statistics;

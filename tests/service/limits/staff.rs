@@ -59,6 +59,12 @@ async fn staff_see_who_is_near_a_limit_and_lift_it_on_record() {
         assert!(prefix.starts_with("IR."), "{prefix}");
         assert_eq!(subjects(&items, "messages"), ["service"], "{told}");
 
+        let path = format!("/admin/identifiers/?phone_number=%2B{}", &of_prefix[1..]);
+        let found = app.api.get(&path, &admin.access).await.ok();
+        let in_the_way: Vec<_> = found["obstacles"].as_array().unwrap().iter().collect();
+        let of = |kind: &str| in_the_way.iter().find(|it| it["kind"] == kind).unwrap()["subject"].clone();
+        assert_eq!((of("stopped_prefix"), of("messages")), (json!(prefix), json!("service")), "{found}");
+
         // The node beside lifts what this one counted.
         for subject in [&addresses[..], std::slice::from_ref(prefix)].concat() {
             assert_eq!(lift(beside, &admin, &subject).await.status, 204);

@@ -174,6 +174,26 @@ pub(super) fn may_send(
     within_quota(sent, now, policy)
 }
 
+impl UserAccount {
+    /// All that keeps a code to sign in from an identifier of that kind, for callers without a known device, each with the time
+    /// when it ends. Time alone does not end a lock.
+    pub fn code_obstacles(
+        &self,
+        channel: Channel,
+        now: DateTime<Utc>,
+        policy: &Policy,
+    ) -> Vec<(CodeRefused, Option<DateTime<Utc>>)> {
+        let asker = Asker::default();
+        let barred =
+            self.barred(asker, channel, now, policy).map(|(bar, until)| (CodeRefused::from(bar), until));
+        let sent = self.codes_of(asker).map_or(&[][..], |codes| &codes.of(channel).sent);
+        let again = sent.last().map(|last| *last + policy.resend_after).filter(|again| now < *again);
+        let too_soon = again.map(|again| (CodeRefused::TooSoon, again));
+        let obstacles = barred.into_iter().chain(too_soon).chain(within_quota(sent, now, policy).err());
+        obstacles.map(|(why, until)| (why, (why != CodeRefused::Locked).then_some(until))).collect()
+    }
+}
+
 /// Whether another code may follow those that were sent within 24 hours; if not, why and until when.
 pub(super) fn within_quota(
     sent: &[DateTime<Utc>],

@@ -3,6 +3,7 @@
 mod accounts;
 mod authorisation;
 mod device_sessions;
+mod identifiers;
 mod projections;
 mod statistics;
 
