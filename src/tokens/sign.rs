@@ -223,7 +223,7 @@ mod tests {
     fn claims() -> Claims {
         let (id, text) = (uuid::Uuid::nil(), "x");
         let claims = json!({"iss": text, "aud": text, "sub": id, "sid": id, "jti": text, "gen": 0, "typ": text,
-                            "iat": 0, "nbf": 0, "exp": 0});
+                            "iat": 0, "nbf": 0, "exp": 0, "auth_time": 0, "amr": ["otp"]});
         serde_json::from_value(claims).expect("claims")
     }
 

@@ -391,7 +391,10 @@ fn message(header: &str, claims: &str) -> String {
 fn place(object: &str, name: &str) -> (usize, usize, usize) {
     let start = object.find(&format!("\"{name}\":")).expect("the field is there");
     let value = start + name.len() + 3;
-    let end = value + object[value..].find([',', '}']).expect("the object ends");
+    let rest = &object[value..];
+    let length =
+        if rest.starts_with('[') { rest.find(']').map(|end| end + 1) } else { rest.find([',', '}']) };
+    let end = value + length.expect("the value ends");
     (start, value, end)
 }
 
@@ -420,13 +423,25 @@ fn twice(object: &str, name: &str) -> String {
     plus(object, &object[start..end])
 }
 
+/// The fields of an object, whose values may be lists of texts.
+fn fields_of(object: &str) -> Vec<&str> {
+    let mut depth = 0;
+    let at_comma = |letter: char| {
+        depth += match letter {
+            '[' => 1,
+            ']' => -1,
+            _ => 0,
+        };
+        letter == ',' && depth == 0
+    };
+    object[1..object.len() - 1].split(at_comma).collect()
+}
+
 /// The same or nearly the same said otherwise, or nothing that is an object.
 fn spellings(what: &str, object: &str) -> Vec<(String, String)> {
-    let values: Vec<&str> = object[1..object.len() - 1]
-        .split(',')
-        .map(|field| field.split_once(':').expect("a field has a value").1)
-        .collect();
-    let mut fields: Vec<&str> = object[1..object.len() - 1].split(',').collect();
+    let mut fields = fields_of(object);
+    let values = fields.iter().map(|field| field.split_once(':').expect("a field has a value").1);
+    let values: Vec<&str> = values.collect();
     fields.reverse();
     [
         ("with a space after a colon", object.replacen(':', ": ", 1)),
