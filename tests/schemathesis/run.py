@@ -25,13 +25,16 @@ ROLES = {
     "user": ["Users", "Other services"],
     "admin": ["Administrators", "Staff"],
 }
-# Links are in messages only, and the service that is run here sends none; the document itself is not asked for twice.
+# Links are in messages only, and the service that is run here sends none; the document itself is not asked for twice. An
+# identifier to remove and a limit to lift are not there by themselves.
 PASSED_OVER = {
     "askToDisown",
     "askToUndoIdentifierChange",
     "askToUnlock",
     "disown",
     "document",
+    "liftLimits",
+    "removeIdentifier",
     "undoIdentifierChange",
     "unlock",
 }

@@ -96,6 +96,11 @@ class Service:
         answer = self.post(asked, identifier, token)
         return answer.json().get("code") if answer.ok else None  # that of a problem is another
 
+    def proof_code(self, token):
+        """A code that proves the user of a session again."""
+        answer = self.post("/accounts/reauthenticate/", {}, token)
+        return answer.json().get("code") if answer.ok else None
+
     def fresh_token(self, name):
         """The token of a session of its own, by the name that the field has."""
         tokens = self.sign_in()["token"]
