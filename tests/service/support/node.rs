@@ -104,7 +104,7 @@ impl Node {
             .output()
             .unwrap();
         assert!(granted.status.success(), "{granted:?}");
-        Authenticator::enrol(&self.api, &device, SystemClock.now()).await;
+        Authenticator::enrol_by_code_at(&self.api, &device, SystemClock.now()).await;
         device
     }
 
