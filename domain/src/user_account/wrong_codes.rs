@@ -102,8 +102,9 @@ impl UserAccount {
 
     /// Whether wrong codes bar who asks from codes of a kind of identifier, and when that is worth another look.
     ///
-    /// All wrong codes for that kind have one ceiling, by strangers and known devices alike. The last tenth of it is kept for known devices,
-    /// where there can be any: who has no token to show cannot use up their tries.
+    /// All wrong codes for that kind have one ceiling, by strangers and known devices alike. The last tenth of it is kept for
+    /// known devices: a caller without a token of the account cannot use up their tries. An account that was never signed in to
+    /// has none, and locks strangers out at the same count all the same, so that the count does not tell whether it was.
     pub(super) fn barred(
         &self,
         asker: Asker,
@@ -113,11 +114,9 @@ impl UserAccount {
     ) -> Option<(Bar, DateTime<Utc>)> {
         let wrong = |codes: Option<&Codes>| codes.map_or(0, |codes| codes.of(channel).wrong.in_a_row);
         let ceiling = policy.wrong_codes_in_a_row;
-        let Some(member) = self.member() else {
-            return self.codes()?.of(channel).wrong.barred(now, policy);
-        };
         let of_strangers = wrong(self.codes());
-        let is_used_up = of_strangers + wrong(member.known_codes.as_deref()) >= ceiling;
+        let of_known_devices = wrong(self.member().and_then(|member| member.known_codes.as_deref()));
+        let is_used_up = of_strangers + of_known_devices >= ceiling;
         let kept = ceiling.div_ceil(10).min(ceiling - 1);
         if is_used_up || (asker == Asker::Anybody && of_strangers >= ceiling - kept) {
             return Some(locked(now));

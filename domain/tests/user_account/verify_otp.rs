@@ -308,10 +308,10 @@ fn a_second_pause_is_on_record_as_the_first_was() {
 }
 
 #[test]
-fn a_hundred_wrong_codes_in_a_row_lock_the_account() {
+fn ninety_wrong_codes_of_strangers_in_a_row_lock_the_account() {
     let now = 20 * HOUR;
     let locked = otp_rejected(now, CodeRejected::Locked, 0, Some(now + DAY));
-    let history = [wrong_in_a_row(100), vec![otp_requested(now - 1, 20)]].concat();
+    let history = [wrong_in_a_row(90), vec![otp_requested(now - 1, 20)]].concat();
     given(history.clone()).when(verify_otp(now, code(20), 1).into()).then_expect_events(vec![locked.clone()]);
     let again =
         given(history).and(vec![locked]).when(verify_otp(now + 1, code(20), 1).into()).inspect_result();
@@ -321,16 +321,16 @@ fn a_hundred_wrong_codes_in_a_row_lock_the_account() {
 #[test]
 fn a_lock_is_on_record_once_in_24_hours() {
     let (noted, now) = (20 * HOUR, 20 * HOUR + DAY);
-    given(wrong_in_a_row(100))
+    given(wrong_in_a_row(90))
         .and(vec![otp_rejected(noted, CodeRejected::Locked, 0, Some(now))])
         .when(verify_otp(now, code(20), 1).into())
         .then_expect_events(vec![otp_rejected(now, CodeRejected::Locked, 0, Some(now + DAY))]);
 }
 
 #[test]
-fn ninety_nine_wrong_codes_in_a_row_lock_nothing() {
+fn eighty_nine_wrong_codes_in_a_row_lock_nothing() {
     let now = 20 * HOUR;
-    given(wrong_in_a_row(99))
+    given(wrong_in_a_row(89))
         .and(vec![otp_requested(now - 1, 20)])
         .when(verify_otp(now, code(20), 1).into())
         .then_expect_events(vec![user_registered(now), logged_in(now, 1)]);
@@ -340,7 +340,7 @@ fn ninety_nine_wrong_codes_in_a_row_lock_nothing() {
 fn a_right_code_starts_both_counts_anew() {
     let now = 20 * HOUR;
     let in_a_row = [
-        wrong_in_a_row(99),
+        wrong_in_a_row(89),
         vec![
             otp_requested(now, 20),
             user_registered(now),
