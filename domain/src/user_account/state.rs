@@ -682,8 +682,10 @@ impl UserAccount {
             | Fact::IdentifierRestored { channel }
             | Fact::IdentifierReleased { channel, lapsed: _ } => {
                 let codes = self.touch(at);
-                // It went to the identifier that is gone.
+                // The link went to the former identifier, and strangers tried wrong codes for it. Those of known devices stay: a
+                // device would otherwise guess at the codes of an identifier to be added, and replace another one in between.
                 codes.of_mut(*channel).unlock_link = None;
+                codes.of_mut(*channel).wrong = WrongCodes::default();
                 if matches!(event.fact, Fact::IdentifierReplaced { .. }) {
                     codes.redeem(Purpose::AddIdentifier, at, None);
                 }

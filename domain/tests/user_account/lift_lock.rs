@@ -109,6 +109,15 @@ fn a_link_lifts_nothing_after_a_day_nor_does_another_or_one_before_it() {
 }
 
 #[test]
+fn the_wrong_codes_that_strangers_tried_for_a_number_do_not_lock_the_one_that_takes_its_place() {
+    let replaced = [locked(), vec![event(NOW, identifier_replaced(0, new_phone()).fact)]].concat();
+    let asked =
+        given(replaced).when(RequestOtp { identifier: new_phone(), ..request_otp(NOW + 61, 5) }.into());
+    let events = asked.inspect_result().expect("the new number gets a code");
+    assert!(matches!(events[0].fact, Fact::OtpRequested { .. }), "{events:?}");
+}
+
+#[test]
 fn the_link_of_one_identifier_leaves_the_other_locked() {
     let of_email = |event: UserAccountEvent| {
         let mut event = event;
