@@ -29,7 +29,7 @@ use crate::group::Group;
 use crate::http::{self, Cursors, Problem};
 use crate::journal::Journal;
 use crate::keyring::{self, Keyring, KeyringSource};
-use crate::limits::{Limits, WriteLimits};
+use crate::limits::Limits;
 use crate::notices::Notices;
 use crate::otp::OtpCodes;
 use crate::personal_data::PersonalData;
@@ -151,9 +151,12 @@ impl State {
             policy: Arc::new(settings.policy.clone()),
         };
         let prices = settings.delivery.prices.clone();
-        let limits = settings.limits.clone().map_or_else(Limits::off, |(policy, place)| {
-            Limits::new(policy, place, database.clone(), keyring, prices, clock.clone())
-        });
+        let limits = match settings.limits.clone() {
+            Some((policy, place)) => {
+                Limits::new(policy, place, database.clone(), keyring, prices, clock.clone())
+            }
+            None => Limits::of_one_node(settings.writes),
+        };
         let courier = Courier::new(
             database.clone(),
             journal.personal_data().clone(),
@@ -164,8 +167,7 @@ impl State {
         );
         let mut accounts =
             Accounts::new(journal, services, courier, notices, tokens, clock.clone(), ended.clone())
-                .within(limits)
-                .within_writes(WriteLimits::new(settings.writes));
+                .within(limits);
         accounts.use_claims(Arc::new(settings.claims.clone()));
         let http = Arc::new(settings.http.clone());
         let keyed = Keyed { cursors: Cursors::new(keyring), second_factors, client_marks };

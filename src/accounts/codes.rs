@@ -225,7 +225,7 @@ impl Accounts {
     /// [`AccountsError`]; an invalid token where the link is spent, void, expired, or none of ours.
     pub async fn lift_lock(&self, link: &str, origin: Origin) -> Result<(), AccountsError> {
         let (account, link) = self.notices.unlock_links.read(link).ok_or(AccountsError::InvalidToken)?;
-        self.count_write(account, Some(origin.client.ip))?;
+        self.count_write(account, Some(origin.client.ip)).await?;
         let lifted =
             self.carry_out(account, &origin, |at, client| LiftLock { at, link, client }.into()).await;
         match lifted {

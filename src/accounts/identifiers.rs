@@ -49,7 +49,7 @@ impl Accounts {
         origin: Origin,
     ) -> Result<IdentifierUndo, AccountsError> {
         let (account, change) = self.notices.undo_links.read(link).ok_or(AccountsError::InvalidToken)?;
-        self.count_write(account, Some(origin.client.ip))?;
+        self.count_write(account, Some(origin.client.ip)).await?;
         let command = |at, client| {
             let (former, held) = (HeldIdentifiers::default(), HeldIdentifiers::default());
             UndoIdentifierChange { at, change, former, held, taken: Vec::new(), client }.into()

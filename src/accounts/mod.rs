@@ -32,7 +32,7 @@ use crate::extra_claims::{ClaimsSource, ConfiguredClaims};
 use crate::journal::{Head, Journal, JournalError};
 use crate::keyring::Keyring;
 use crate::lanes::Lanes;
-use crate::limits::{Limits, LimitsError, TooManyWrites, WriteLimits};
+use crate::limits::{Limits, LimitsError};
 use crate::notices::Notices;
 use crate::tokens::{IssuedTokens, Token, Tokens};
 
@@ -73,9 +73,6 @@ pub enum AccountsError {
     /// A limit that all nodes share does not let it through.
     #[error(transparent)]
     Limits(#[from] LimitsError),
-    /// The account or the address has asked for too much that is put on record.
-    #[error(transparent)]
-    TooManyWrites(#[from] TooManyWrites),
     /// The journal could not do it.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -126,7 +123,6 @@ pub struct Accounts {
     claims: Arc<dyn ClaimsSource>,
     lanes: Arc<Lanes<Vec<u8>>>,
     limits: Limits,
-    writes: Option<Arc<WriteLimits>>,
 }
 
 impl fmt::Debug for Accounts {
@@ -168,7 +164,6 @@ impl Accounts {
             claims: Arc::new(ConfiguredClaims::default()),
             lanes: Arc::default(),
             limits: Limits::off(),
-            writes: None,
         }
     }
 
@@ -177,18 +172,13 @@ impl Accounts {
         Self { limits, ..self }
     }
 
-    /// The same, where an account and an address may ask only for so much that is put on record.
-    pub fn within_writes(self, writes: WriteLimits) -> Self {
-        Self { writes: Some(Arc::new(writes)), ..self }
-    }
-
     /// Counts an operation that writes, asked for in the name of an account from that address; of no address where a service
     /// asks on behalf of many.
     ///
     /// # Errors
-    /// [`TooManyWrites`]; nothing is to be done then.
-    pub fn count_write(&self, account: AccountId, ip: Option<IpAddr>) -> Result<(), TooManyWrites> {
-        self.writes.as_ref().map_or(Ok(()), |writes| writes.count(account, ip, self.clock.now()))
+    /// [`LimitsError`]; nothing is to be done then.
+    pub async fn count_write(&self, account: AccountId, ip: Option<IpAddr>) -> Result<(), LimitsError> {
+        self.limits.count_write(account, ip, self.clock.now()).await
     }
 
     /// Goes on with another keyring's keys, on every thread.

@@ -71,7 +71,7 @@ impl Accounts {
         let at = self.clock.now();
         let opened = self.tokens.open_expired(kind, token, at);
         let token = opened.map_err(|_| AccountsError::InvalidToken)?;
-        self.count_write(token.account, ip)?;
+        self.count_write(token.account, ip).await?;
         let command = Logout { at, session: token.session, client: origin.client.clone() };
         self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
         Ok(())
@@ -88,7 +88,7 @@ impl Accounts {
     /// [`AccountsError`]; an invalid token when it is no link of ours.
     pub async fn disown(&self, link: &str, origin: Origin) -> Result<(), AccountsError> {
         let (account, session) = self.session_of_link(link).ok_or(AccountsError::InvalidToken)?;
-        self.count_write(account, Some(origin.client.ip))?;
+        self.count_write(account, Some(origin.client.ip)).await?;
         self.carry_out(account, &origin, |at, client| DisownSession { at, session, client }.into()).await?;
         Ok(())
     }

@@ -135,7 +135,6 @@ impl Problem {
             AccountsError::Busy => Self::Unavailable,
             AccountsError::NotTaken(channel) => Self::not_taken(*channel),
             AccountsError::Limits(error) => Self::from_limits(error),
-            AccountsError::TooManyWrites(error) => Self::TooManyRequests(error.wait),
             AccountsError::Journal(error) => Self::from_journal(error),
         }
     }

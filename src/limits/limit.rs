@@ -18,6 +18,10 @@ pub enum Limit {
     TriesPerNetwork,
     /// The same while the whole service is being guessed at.
     SlowTriesPerAddress,
+    /// Operations that write, of an account.
+    WritesPerAccount,
+    /// Operations that write, from an address.
+    WritesPerAddress,
     /// Codes sent to the numbers of a prefix.
     CodesPerPrefix,
     /// Codes sent to a mailbox, at whichever of its sub-addresses.
@@ -57,12 +61,14 @@ pub(super) const UNLIMITED: i64 = i64::MAX;
 
 impl Limit {
     /// Every limit.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::CodesPerAddress,
         Self::CodesPerNetwork,
         Self::TriesPerAddress,
         Self::TriesPerNetwork,
         Self::SlowTriesPerAddress,
+        Self::WritesPerAccount,
+        Self::WritesPerAddress,
         Self::CodesPerPrefix,
         Self::CodesPerMailbox,
         Self::CodesPerMailDomain,
@@ -89,6 +95,8 @@ impl Limit {
             Self::TriesPerAddress => "1/tries_per_address",
             Self::TriesPerNetwork => "1/tries_per_network",
             Self::SlowTriesPerAddress => "1/slow_tries_per_address",
+            Self::WritesPerAccount => "1/writes_per_account",
+            Self::WritesPerAddress => "1/writes_per_address",
             Self::CodesPerPrefix => "2/codes_per_prefix",
             Self::CodesPerMailbox => "2/codes_per_mailbox",
             Self::CodesPerMailDomain => "2/codes_per_mail_domain",
@@ -140,6 +148,8 @@ impl Limit {
             | Self::TriesPerAddress
             | Self::TriesPerNetwork
             | Self::SlowTriesPerAddress
+            | Self::WritesPerAccount
+            | Self::WritesPerAddress
             | Self::CodesPerPrefix
             | Self::CodesPerMailbox
             | Self::StoppedPrefix
@@ -160,6 +170,8 @@ impl Limit {
             Self::TriesPerAddress => rate(policy.tries_per_address),
             Self::TriesPerNetwork => rate(policy.tries_per_network),
             Self::SlowTriesPerAddress => (Rule::rate(MINUTE), 1),
+            Self::WritesPerAccount => rate(policy.writes.per_account.shared_part()),
+            Self::WritesPerAddress => rate(policy.writes.per_address.shared_part()),
             Self::CodesPerPrefix => (Rule::window(HOUR), policy.codes_per_prefix.into()),
             Self::CodesPerMailbox => (Rule::window(DAY), policy.codes_per_mailbox.into()),
             Self::CodesPerMailDomain => (Rule::window(HOUR), policy.codes_per_mail_domain.into()),

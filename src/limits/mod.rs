@@ -5,7 +5,7 @@
 //! full, so that who is over his own limit does not use up everybody's. A code that is then not sent, because the
 //! aggregate refuses it, is given back. When the store does not answer, no request is let through.
 //!
-//! What callers who are signed in write is counted by each node for itself ([`WriteLimits`]).
+//! What callers who are signed in write is counted by each node for itself first ([`WriteMeters`]).
 
 mod limit;
 mod meter;
@@ -27,7 +27,7 @@ use std::time::Duration;
 use ::redis::Client as RedisServer;
 use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil_domain::values::Identifier;
+use counterfoil_domain::values::{AccountId, Identifier};
 use futures_util::future::join_all;
 
 use crate::clock::Clock;
@@ -39,13 +39,13 @@ use limit::UNLIMITED;
 use postgres::PostgresStore;
 use redis::RedisStore;
 use subject::{SERVICE, Subjects, country};
+use writes::WriteMeters;
 
 pub use limit::Limit;
 pub use meter::{Counted, Entry, Rule, Store, Stored, Unanswered};
 pub use near::{ALARM_LASTS, AlarmPosition, MeterPosition, alarms};
 pub use overview::{Alarm, Meter, Overview};
-pub use policy::{LimitPolicy, Rate};
-pub use writes::{TooManyWrites, WriteLimits, WritePolicy};
+pub use policy::{LimitPolicy, Rate, WritePolicy};
 
 /// How long a caller waits for the store, however often it is asked.
 const ANSWER_WITHIN: Duration = Duration::from_millis(600);
@@ -107,9 +107,20 @@ pub enum LimitsError {
     Unanswered(#[from] Unanswered),
 }
 
-/// The shared limits, or none.
+impl LimitsError {
+    /// The same refusal, where there is room by then at another place as well.
+    fn in_at_most(self, other: Duration) -> Self {
+        let Self::Refused { limit, wait } = self else { return self };
+        Self::Refused { limit, wait: wait.min(other) }
+    }
+}
+
+/// The limits of a node: those that all nodes share, and its own on what is put on record; or none.
 #[derive(Clone)]
-pub struct Limits(Option<Arc<Inner>>);
+pub struct Limits {
+    shared: Option<Arc<Inner>>,
+    writes: Option<Arc<WriteMeters>>,
+}
 
 struct Inner {
     policy: Arc<LimitPolicy>,
@@ -143,14 +154,19 @@ struct Conversion {
 
 impl fmt::Debug for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Limits").field(&self.0.as_ref().map(|inner| &inner.policy)).finish()
+        f.debug_tuple("Limits").field(&self.shared.as_ref().map(|inner| &inner.policy)).finish()
     }
 }
 
 impl Limits {
-    /// No shared limits at all.
+    /// No limits at all.
     pub fn off() -> Self {
-        Self(None)
+        Self { shared: None, writes: None }
+    }
+
+    /// Limits on what is put on record, by a node that shares none with others.
+    pub fn of_one_node(writes: WritePolicy) -> Self {
+        Self { shared: None, writes: Some(Arc::new(WriteMeters::new(writes))) }
     }
 
     /// Limits that are counted there, alarms being kept in the database.
@@ -162,7 +178,8 @@ impl Limits {
         prices: Prices,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self(Some(Arc::new(Inner {
+        let writes = WriteMeters::new(policy.writes.node_share());
+        let shared = Inner {
             policy: Arc::new(policy),
             store: place.open(&database),
             place,
@@ -171,12 +188,13 @@ impl Limits {
             prices,
             clock,
             seen: Arc::default(),
-        })))
+        };
+        Self { shared: Some(Arc::new(shared)), writes: Some(Arc::new(writes)) }
     }
 
     /// The same limits, asked over connections that work on the present runtime.
     pub fn on_this_thread(&self, database: Database) -> Self {
-        Self(self.0.as_ref().map(|inner| {
+        let shared = self.shared.as_ref().map(|inner| {
             Arc::new(Inner {
                 policy: inner.policy.clone(),
                 place: inner.place.clone(),
@@ -187,19 +205,20 @@ impl Limits {
                 clock: inner.clock.clone(),
                 seen: inner.seen.clone(),
             })
-        }))
+        });
+        Self { shared, writes: self.writes.clone() }
     }
 
     /// Goes on with another keyring's keys, on every thread.
     pub fn use_keyring(&self, keyring: &Keyring) {
-        if let Some(inner) = &self.0 {
+        if let Some(inner) = &self.shared {
             inner.subjects.use_keyring(keyring);
         }
     }
 
     /// How long the node has lately waited for the store; `None` without limits.
     pub fn count_times(&self) -> Option<&RoundTripTimes> {
-        self.0.as_ref().map(|inner| &inner.seen.count_times)
+        self.shared.as_ref().map(|inner| &inner.seen.count_times)
     }
 
     /// Counts a code that is to be sent, before it is decided whether it is.
@@ -212,7 +231,7 @@ impl Limits {
         ip: IpAddr,
         share: BudgetShare,
     ) -> Result<CountedCode, LimitsError> {
-        let Some(inner) = &self.0 else { return Ok(CountedCode(None)) };
+        let Some(inner) = &self.shared else { return Ok(CountedCode(None)) };
         let asked_at = inner.now();
         let mut limits = inner.code(identifier)?;
         let address = (Limit::CodesPerAddress, inner.subjects.address(ip), 1);
@@ -227,7 +246,7 @@ impl Limits {
     /// Whether a refusal is one of strangers alone: the budget of the day is spent but for what is kept for identifiers that
     /// have signed in before.
     pub fn keeps_reserve(&self, error: &LimitsError) -> bool {
-        let keeps = self.0.as_ref().is_some_and(|inner| inner.policy.reserve_percent > 0);
+        let keeps = self.shared.as_ref().is_some_and(|inner| inner.policy.reserve_percent > 0);
         keeps && matches!(error, LimitsError::Refused { limit, .. } if limit.is_daily_budget())
     }
 
@@ -236,7 +255,7 @@ impl Limits {
     /// # Errors
     /// [`LimitsError`].
     pub async fn count_try(&self, ip: IpAddr) -> Result<(), LimitsError> {
-        let Some(inner) = &self.0 else { return Ok(()) };
+        let Some(inner) = &self.shared else { return Ok(()) };
         let address = inner.subjects.address(ip);
         let mut limits = vec![(Limit::TriesPerAddress, address.clone(), 1)];
         limits.extend(inner.subjects.network(ip).map(|network| (Limit::TriesPerNetwork, network, 1)));
@@ -246,10 +265,40 @@ impl Limits {
         inner.count(&limits).await.map(drop)
     }
 
+    /// Counts an operation that is put on record, for its account and for the address that it came from; for the account alone
+    /// where it came from a service on behalf of many.
+    ///
+    /// # Errors
+    /// [`LimitsError`].
+    pub async fn count_write(
+        &self,
+        account: AccountId,
+        ip: Option<IpAddr>,
+        now: DateTime<Utc>,
+    ) -> Result<(), LimitsError> {
+        let counted = self.writes.as_ref().map_or(Ok(()), |writes| writes.count(account, ip, now));
+        match (counted, &self.shared) {
+            (Err(LimitsError::Refused { wait: wait_here, .. }), Some(inner)) => {
+                let account = (Limit::WritesPerAccount, inner.subjects.account(account), 1);
+                let address = ip.map(|ip| (Limit::WritesPerAddress, inner.subjects.address(ip), 1));
+                let counted = inner.count([&account].into_iter().chain(&address)).await;
+                counted.map(drop).map_err(|error| error.in_at_most(wait_here))
+            }
+            (Err(error), None) => {
+                if let LimitsError::Refused { limit, .. } = error {
+                    metrics::counter!("counterfoil_limits_refused_total", "limit" => limit.name())
+                        .increment(1);
+                }
+                Err(error)
+            }
+            (counted, _) => counted,
+        }
+    }
+
     /// Counts a code that was tried and wrong. Many of them are an attack on everybody at once: each node that is
     /// guessed at hears here how many there were on all of them.
     pub fn count_wrong_code(&self) {
-        let Some(inner) = self.0.clone() else { return };
+        let Some(inner) = self.shared.clone() else { return };
         tokio::spawn(async move {
             let limits = [(Limit::WrongCodes, SERVICE.to_owned(), 1)];
             let wrong = inner.count_behind(&limits).await;
@@ -263,7 +312,7 @@ impl Limits {
 
     /// Counts a code that was redeemed, in favour of its prefix.
     pub fn count_redeemed(&self, identifier: &Identifier) {
-        let (Some(inner), Identifier::Phone(number)) = (self.0.clone(), identifier) else { return };
+        let (Some(inner), Identifier::Phone(number)) = (self.shared.clone(), identifier) else { return };
         let prefix = format!("{}.{}", country(number.region()), inner.subjects.prefix(number.prefix()));
         inner.gather(prefix, |conversion| conversion.redeemed += 1);
     }

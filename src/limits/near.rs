@@ -39,7 +39,7 @@ impl Limits {
         after: Option<MeterPosition>,
         limit: u8,
     ) -> Result<Page<Meter, MeterPosition>, Unanswered> {
-        let Some(inner) = &self.0 else { return Ok(Page { items: Vec::new(), next: None }) };
+        let Some(inner) = &self.shared else { return Ok(Page { items: Vec::new(), next: None }) };
         let mut near: Vec<(MeterPosition, Meter)> = inner.near().await?;
         near.retain(|(position, _)| after.as_ref().is_none_or(|after| after < position));
         near.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -59,7 +59,7 @@ impl Limits {
         identifier: &Identifier,
         has_signed_in: bool,
     ) -> Result<Vec<(&'static str, Option<Meter>)>, Unanswered> {
-        let Some(inner) = &self.0 else { return Ok(Vec::new()) };
+        let Some(inner) = &self.shared else { return Ok(Vec::new()) };
         let Ok(uses) = inner.code(identifier) else { return Ok(vec![("country_not_served", None)]) };
         let share = if has_signed_in { BudgetShare::Whole } else { BudgetShare::Strangers };
         let stored = inner.store.stored().await?;
@@ -79,7 +79,7 @@ impl Limits {
     /// # Errors
     /// When the store does not answer.
     pub async fn meters_of(&self, subject: &str) -> Result<Vec<String>, Unanswered> {
-        let Some(inner) = &self.0 else { return Ok(Vec::new()) };
+        let Some(inner) = &self.shared else { return Ok(Vec::new()) };
         let stored = inner.store.stored().await?.into_iter().map(|stored| stored.meter);
         Ok(stored.filter(|meter| meter.splitn(3, '/').nth(2) == Some(subject)).collect())
     }
@@ -89,7 +89,7 @@ impl Limits {
     /// # Errors
     /// When the store does not answer.
     pub async fn forget(&self, meters: &[String]) -> Result<(), Unanswered> {
-        let Some(inner) = &self.0 else { return Ok(()) };
+        let Some(inner) = &self.shared else { return Ok(()) };
         inner.store.forget(meters).await
     }
 }

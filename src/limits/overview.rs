@@ -59,7 +59,7 @@ impl Limits {
     /// # Errors
     /// When the store or the database does not answer.
     pub async fn overview(&self) -> Result<Overview, Unanswered> {
-        let Some(inner) = &self.0 else { return Ok(Overview::default()) };
+        let Some(inner) = &self.shared else { return Ok(Overview::default()) };
         let stored = inner.store.stored().await?;
         let meters: Vec<(Limit, Meter)> = stored.iter().filter_map(|stored| inner.meter(stored)).collect();
         let of = |wanted: fn(&Limit, &Meter) -> bool| {
@@ -82,7 +82,7 @@ impl Limits {
     /// # Errors
     /// When the store does not answer.
     pub async fn lift_address(&self, ip: IpAddr) -> Result<usize, Unanswered> {
-        let Some(inner) = &self.0 else { return Ok(0) };
+        let Some(inner) = &self.shared else { return Ok(0) };
         let of_network = match inner.subjects.network(ip) {
             Some(network) => inner.lift(&network).await?,
             None => 0,
@@ -95,7 +95,7 @@ impl Limits {
     /// # Errors
     /// When the store does not answer.
     pub async fn lift_prefix(&self, prefix: &str) -> Result<usize, Unanswered> {
-        let Some(inner) = &self.0 else { return Ok(0) };
+        let Some(inner) = &self.shared else { return Ok(0) };
         inner.lift(&inner.subjects.prefix(prefix)).await
     }
 
@@ -104,7 +104,7 @@ impl Limits {
     /// # Errors
     /// When the store does not answer.
     pub async fn lift_mail(&self, address: &EmailAddress) -> Result<usize, Unanswered> {
-        let Some(inner) = &self.0 else { return Ok(0) };
+        let Some(inner) = &self.shared else { return Ok(0) };
         let of_mailbox = inner.lift(&inner.subjects.mailbox(address)).await?;
         Ok(of_mailbox + inner.lift(&inner.subjects.mail_domain(address)).await?)
     }
@@ -114,7 +114,7 @@ impl Limits {
     /// # Errors
     /// When the store does not answer.
     pub async fn lift_country(&self, country: &str) -> Result<usize, Unanswered> {
-        let Some(inner) = &self.0 else { return Ok(0) };
+        let Some(inner) = &self.shared else { return Ok(0) };
         inner.lift(country).await
     }
 
@@ -123,7 +123,7 @@ impl Limits {
     /// # Errors
     /// When the store does not answer.
     pub async fn lift_service(&self) -> Result<usize, Unanswered> {
-        let Some(inner) = &self.0 else { return Ok(0) };
+        let Some(inner) = &self.shared else { return Ok(0) };
         inner.lift(SERVICE).await
     }
 }

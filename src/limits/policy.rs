@@ -14,6 +14,35 @@ pub struct Rate {
     pub per_minute: u32,
 }
 
+/// The rates of operations that write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WritePolicy {
+    /// Of one account.
+    pub per_account: Rate,
+    /// Of one address: an IPv4 address, or a /64 of IPv6.
+    pub per_address: Rate,
+}
+
+impl Rate {
+    /// The part of the rate that a node grants by itself where nodes count together: a third at once, a fifth a minute. Callers
+    /// who write no more than that cost the shared store nothing.
+    pub(super) fn node_share(self) -> Self {
+        Self { burst: self.burst / 3, per_minute: (self.per_minute / 5).max(1) }
+    }
+
+    /// The part of the rate that all nodes count together: what the share of one node leaves.
+    pub(super) fn shared_part(self) -> Self {
+        Self { burst: self.burst - self.burst / 3, per_minute: self.per_minute - self.per_minute / 5 }
+    }
+}
+
+impl WritePolicy {
+    /// The shares of one node, for accounts and for addresses.
+    pub(super) fn node_share(self) -> Self {
+        Self { per_account: self.per_account.node_share(), per_address: self.per_address.node_share() }
+    }
+}
+
 /// The limits. Those that are not set are not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitPolicy {
@@ -25,6 +54,8 @@ pub struct LimitPolicy {
     pub codes_per_network: Rate,
     /// Codes tried from one /48 of IPv6.
     pub tries_per_network: Rate,
+    /// Operations that write.
+    pub writes: WritePolicy,
     /// Codes sent to the numbers of one prefix, in an hour.
     pub codes_per_prefix: u32,
     /// Codes sent to one mailbox in a day, at whichever of its sub-addresses.

@@ -1,4 +1,4 @@
-//! Whose meters are counted on. Addresses, prefixes, mailboxes and mail domains stand in the store as keyed hashes, never
+//! Whose meters are counted on. Accounts, addresses, prefixes, mailboxes and mail domains stand in the store as keyed hashes, never
 //! in the clear.
 
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use counterfoil_domain::values::{EmailAddress, Region};
+use counterfoil_domain::values::{AccountId, EmailAddress, Region};
 
 use crate::keyring::{Keyring, MacKeys, Purpose};
 
@@ -34,6 +34,11 @@ impl Subjects {
             IpAddr::V4(ip) => self.hash(b"ip4 ", &ip.octets()),
             IpAddr::V6(ip) => self.hash(b"ip6 ", &ip.octets()[..8]),
         }
+    }
+
+    /// The hash of an account's id.
+    pub(super) fn account(&self, account: AccountId) -> String {
+        self.hash(b"account ", account.0.as_bytes())
     }
 
     /// The /48 that an IPv6 address lies in, above the /64: what a provider gives one site, which is many networks /64

@@ -1,5 +1,8 @@
-//! How often an account, and an address, may ask for something that is put on record. Counted in the memory of the node, so
-//! that it costs a request no round trip.
+//! How often an account, and an address, may ask for something that is put on record, as one node counts it in its memory.
+//!
+//! Where nodes share no limits, the node grants the whole rate. Where they do, it grants a share by itself, and what exceeds the
+//! share is counted in the shared store: a caller who writes little costs no round trip, and one who turns to many nodes gets
+//! little more than from one.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,59 +13,45 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::values::AccountId;
 
-use super::Rate;
 use super::meter::MINUTE;
-
-/// The rates of operations that write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WritePolicy {
-    /// Of one account.
-    pub per_account: Rate,
-    /// Of one address: an IPv4 address, or a /64 of IPv6.
-    pub per_address: Rate,
-}
-
-/// A rate is used up: when there is room again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many operations that write")]
-pub struct TooManyWrites {
-    /// How long the caller is to wait.
-    pub wait: Duration,
-}
+use super::{Limit, LimitsError, Rate, WritePolicy};
 
 /// What a node has counted, on all of its threads.
 #[derive(Debug)]
-pub struct WriteLimits {
+pub(super) struct WriteMeters {
     policy: WritePolicy,
     accounts: Mutex<Meters<AccountId>>,
     addresses: Mutex<Meters<IpAddr>>,
 }
 
-impl WriteLimits {
-    /// Limits under which nothing has been counted yet.
-    pub fn new(policy: WritePolicy) -> Self {
+impl WriteMeters {
+    /// Meters on which nothing has been counted yet.
+    pub(super) fn new(policy: WritePolicy) -> Self {
         Self { policy, accounts: Mutex::default(), addresses: Mutex::default() }
     }
 
-    /// Counts an operation for its account and for the address that it came from, or for neither; for the account alone where
-    /// it came from a service on behalf of many.
+    /// Counts an operation for its account and for the address that it came from; for the account alone where it came from a
+    /// service on behalf of many.
     ///
     /// # Errors
-    /// [`TooManyWrites`] where either has no room.
-    pub fn count(
+    /// [`LimitsError::Refused`] where either has no room. Nothing is counted then.
+    pub(super) fn count(
         &self,
         account: AccountId,
         ip: Option<IpAddr>,
         now: DateTime<Utc>,
-    ) -> Result<(), TooManyWrites> {
+    ) -> Result<(), LimitsError> {
         let now = now.timestamp_micros();
+        let refused = |limit| move |wait| LimitsError::Refused { limit, wait };
         let mut accounts = lock(&self.accounts);
-        let of_account = refused("writes_per_account", accounts.room(account, self.policy.per_account, now))?;
+        let of_account =
+            accounts.room(account, self.policy.per_account, now).map_err(refused(Limit::WritesPerAccount))?;
         if let Some(ip) = ip {
             let mut addresses = lock(&self.addresses);
             let address = network_of(ip);
-            let of_address =
-                refused("writes_per_address", addresses.room(address, self.policy.per_address, now))?;
+            let of_address = addresses
+                .room(address, self.policy.per_address, now)
+                .map_err(refused(Limit::WritesPerAddress))?;
             addresses.set(address, of_address, now);
         }
         accounts.set(account, of_account, now);
@@ -72,13 +61,6 @@ impl WriteLimits {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn refused(limit: &'static str, room: Result<i64, Duration>) -> Result<i64, TooManyWrites> {
-    room.map_err(|wait| {
-        metrics::counter!("counterfoil_limits_refused_total", "limit" => limit).increment(1);
-        TooManyWrites { wait }
-    })
 }
 
 /// An IPv4 address, or the /64 that an IPv6 address lies in.
@@ -126,8 +108,8 @@ mod tests {
     use crate::entropy;
     use chrono::TimeDelta;
 
-    fn limits(burst: u32, of_address: u32) -> WriteLimits {
-        WriteLimits::new(WritePolicy {
+    fn limits(burst: u32, of_address: u32) -> WriteMeters {
+        WriteMeters::new(WritePolicy {
             per_account: Rate { burst, per_minute: 30 },
             per_address: Rate { burst: of_address, per_minute: 300 },
         })
@@ -137,15 +119,19 @@ mod tests {
     fn a_burst_and_then_one_every_two_seconds() {
         let (limits, now) = (limits(3, 100), SystemClock.now());
         let account = entropy::account_id(now);
-        let count = |seconds: i64| limits.count(account, None, now + TimeDelta::seconds(seconds));
+        let count = |seconds: i64| match limits.count(account, None, now + TimeDelta::seconds(seconds)) {
+            Ok(()) => None,
+            Err(LimitsError::Refused { wait, .. }) => Some(wait),
+            Err(error) => panic!("{error}"),
+        };
         for _ in 0..3 {
-            assert_eq!(count(0), Ok(()));
+            assert_eq!(count(0), None);
         }
-        assert_eq!(count(0), Err(TooManyWrites { wait: Duration::from_secs(2) }));
-        assert_eq!(count(1), Err(TooManyWrites { wait: Duration::from_secs(1) }));
-        assert_eq!(count(2), Ok(()));
-        assert!(count(2).is_err());
-        assert_eq!((count(60), count(60), count(60)), (Ok(()), Ok(()), Ok(())));
+        assert_eq!(count(0), Some(Duration::from_secs(2)));
+        assert_eq!(count(1), Some(Duration::from_secs(1)));
+        assert_eq!(count(2), None);
+        assert!(count(2).is_some());
+        assert_eq!((count(60), count(60), count(60)), (None, None, None));
     }
 
     #[test]

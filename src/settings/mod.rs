@@ -251,7 +251,7 @@ impl Sources {
                 ("limits.address_writes_per_minute", raw.limits.address_writes_per_minute),
             )?,
         };
-        let limits = limits(raw.limits)?;
+        let limits = limits(raw.limits, writes)?;
         let default_region = region(raw.identifiers.default_region.as_deref())?;
         let may_test = development || raw.identifiers.allow_test_in_production;
         let test_identifiers = test_identifiers(raw.identifiers.test, default_region, may_test)?;
@@ -513,7 +513,7 @@ fn require_budgets(raw: &RawLimits, delivery: &DeliverySettings) -> Result<(), S
     Ok(())
 }
 
-fn limits(raw: RawLimits) -> Result<(LimitPolicy, LimitStore), SettingsError> {
+fn limits(raw: RawLimits, writes: WritePolicy) -> Result<(LimitPolicy, LimitStore), SettingsError> {
     let store = match (raw.store.as_str(), raw.redis_url) {
         ("postgres", _) => LimitStore::Postgres,
         ("redis", None) => return Err(invalid("limits.redis_url", "is missing")),
@@ -569,6 +569,7 @@ fn limits(raw: RawLimits) -> Result<(LimitPolicy, LimitStore), SettingsError> {
             ("limits.network_tries_burst", raw.network_tries_burst),
             ("limits.network_tries_per_minute", raw.network_tries_per_minute),
         )?,
+        writes,
         codes_per_prefix: positive("limits.codes_per_prefix", raw.codes_per_prefix)?,
         codes_per_mailbox: positive("limits.codes_per_mailbox", raw.codes_per_mailbox)?,
         codes_per_mail_domain: positive("limits.codes_per_mail_domain", raw.codes_per_mail_domain)?,

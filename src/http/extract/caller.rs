@@ -45,8 +45,8 @@ impl FromRequest for Caller {
             }
             state.note_use(&token);
             if let Some(ip) = writes_from {
-                let counted = state.accounts.count_write(token.account, Some(ip));
-                counted.map_err(|error| Problem::TooManyRequests(error.wait))?;
+                let counted = state.accounts.count_write(token.account, Some(ip)).await;
+                counted.map_err(|error| Problem::from_limits(&error))?;
             }
             Ok(Self { token })
         }

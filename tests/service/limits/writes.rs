@@ -9,7 +9,7 @@ use counterfoil_domain::values::{ChallengeNonce, Role, SessionId};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use super::{PROXIED, Setting, count, is_refused};
+use super::{PROXIED, Setting, count, is_refused, on_both_stores};
 use crate::support::{Answer, Api, SignedIn, TestApp};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -163,4 +163,58 @@ async fn one_address_writes_no_more_for_many_accounts_than_it_may() {
     assert_eq!((count(&answers, 200), count(&answers, 429)), (40, 20));
     rename(&app.api, &devices[0], "192.0.2.2", 1).await.ok();
     is_refused(&rename(&app.api, &devices[0], "192.0.2.1", 2).await);
+}
+
+#[tokio::test]
+async fn an_account_writes_little_more_on_two_nodes_than_on_one() {
+    on_both_stores(&RATES, async |[app, beside]| {
+        let device = app.api.sign_in("+989121234567").await;
+        let rename = |n: usize| {
+            let (api, device) = ([&app.api, &beside.api][n % 2].clone(), device.clone());
+            async move { rename(&api, &device, "192.0.2.1", n).await }
+        };
+        // The share of each node is ten; the 20 beyond are counted together.
+        let answers = super::together((0..200).map(rename)).await;
+        assert_eq!((count(&answers, 200), count(&answers, 429)), (40, 160));
+        answers.iter().filter(|answer| answer.status == 429).for_each(is_refused);
+        // One in ten seconds each, and 24 a minute together.
+        app.wait(10);
+        let answers = super::together((0..200).map(rename)).await;
+        assert_eq!(count(&answers, 200), 6);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_writes_little_more_on_two_nodes_than_on_one() {
+    let settings = [&RATES[..2], &[("limits.address_writes_burst", "30")], &RATES[3..]].concat();
+    on_both_stores(&settings, async |[app, beside]| {
+        let mut devices = Vec::new();
+        for n in 0..8 {
+            devices.push(app.api.sign_in(&format!("+98912123456{n}")).await);
+            // An address asks for one code a minute.
+            app.wait(60);
+        }
+        let answers = super::together((0..100).map(|n| {
+            let (api, device) = ([&app.api, &beside.api][n % 2].clone(), devices[n % 8].clone());
+            async move { rename(&api, &device, "192.0.2.1", n).await }
+        }))
+        .await;
+        assert_eq!((count(&answers, 200), count(&answers, 429)), (40, 60));
+        rename(&app.api, &devices[0], "192.0.2.2", 1).await.ok();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_who_writes_little_asks_nothing_of_the_shared_store() {
+    let app = app(&[("limits.shared", "on")]).await;
+    let device = app.api.sign_in("+989121234567").await;
+    let meters = "SELECT count(*) FROM limits WHERE key LIKE '1/writes%'";
+    for n in 0..10 {
+        rename(&app.api, &device, "192.0.2.1", n).await.ok();
+    }
+    assert_eq!(app.database.value::<i64>(meters).await, 0);
+    rename(&app.api, &device, "192.0.2.1", 10).await.ok();
+    assert_eq!(app.database.value::<i64>(meters).await, 2);
 }
