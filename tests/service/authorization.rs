@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use counterfoil::session_links::SessionLinks;
 use counterfoil_domain::user_account::Fact;
 use counterfoil_domain::values::{Role, SessionId};
+use futures_util::future::join_all;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use uuid::Uuid;
@@ -215,11 +216,10 @@ impl World {
 
     /// A person, an auditor and an administrator.
     async fn people(&mut self) -> [Person; 3] {
-        let mut people = Vec::new();
-        for role in [None, Some(Role::Auditor), Some(Role::Admin)] {
-            self.joined += 1;
-            people.push(Person::new(&self.app, self.joined, role).await);
-        }
+        let first = self.joined + 1;
+        self.joined += 3;
+        let roles = (first..).zip([None, Some(Role::Auditor), Some(Role::Admin)]);
+        let people = join_all(roles.map(|(number, role)| Person::new(&self.app, number, role))).await;
         people.try_into().ok().unwrap()
     }
 

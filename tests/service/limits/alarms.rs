@@ -6,7 +6,7 @@ use std::path::Path;
 use reqwest::{Client, Method};
 use serde_json::json;
 
-use super::{address, comes_to, is_refused, login_from, number, on_both_stores, verify_from};
+use super::{address, comes_to, is_refused, login_from, number, on_both_stores, together, verify_from};
 use crate::support::{Api, Node, TestDatabase};
 
 const WRONG: usize = 200;
@@ -16,12 +16,17 @@ async fn many_numbers_guessed_at_once_each_raise_one_alarm_and_slow_guessing_dow
     let wrong = WRONG.to_string();
     on_both_stores(&[("limits.wrong_codes_per_hour", &wrong)], async |[app, beside]| {
         let (mut evaluated, mut refused) = (0, 0);
-        for n in 0..1_000 {
-            let api = &[app, beside][n % 2].api;
-            match verify_from(api, &address(n % 100), &number(n, 1), "000000").await.status.as_u16() {
-                400 => evaluated += 1,
-                429 => refused += 1,
-                other => panic!("{other}"),
+        for ten in 0..100 {
+            let answers = together((ten * 10..(ten + 1) * 10).map(|n| {
+                let api = [&app.api, &beside.api][n % 2].clone();
+                async move { verify_from(&api, &address(n % 100), &number(n, 1), "000000").await }
+            }));
+            for answer in answers.await {
+                match answer.status.as_u16() {
+                    400 => evaluated += 1,
+                    429 => refused += 1,
+                    other => panic!("{other}"),
+                }
             }
         }
         // Up to the limit, one more for each address, and what was under way when the nodes heard of it.
@@ -30,7 +35,7 @@ async fn many_numbers_guessed_at_once_each_raise_one_alarm_and_slow_guessing_dow
             .await;
         is_refused(&verify_from(&app.api, &address(1), &number(1, 1), "000000").await);
 
-        // A person who is not guessing has his try even now, and all of them when it is over.
+        // A user who is not guessing has a try even now, and all of them when it is over.
         let code = login_from(&app.api, "192.0.2.1", &number(2_000, 1)).await.code();
         verify_from(&app.api, "192.0.2.1", &number(2_000, 1), &code).await.signed_in();
         app.wait(2 * 3_600);
