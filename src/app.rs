@@ -30,6 +30,7 @@ use crate::http::{self, Cursors, Problem};
 use crate::journal::Journal;
 use crate::keyring::{self, Keyring, KeyringSource};
 use crate::limits::Limits;
+use crate::links::{SessionLinks, UndoLinks, UnlockLinks};
 use crate::notices::Notices;
 use crate::otp::OtpCodes;
 use crate::personal_data::PersonalData;
@@ -37,14 +38,11 @@ use crate::projections::Rebuilds;
 use crate::readiness::{NotReady, Readiness};
 use crate::reads::{Profiles, Revocations};
 use crate::second_factors::SecondFactors;
-use crate::session_links::SessionLinks;
 use crate::session_uses::{SessionUses, WRITE_EVERY};
 use crate::settings::{DatabaseUrl, HttpPolicy, Settings};
 use crate::supervise::restarted;
 use crate::telemetry;
 use crate::tokens::{Kind, LEEWAY, Token, Tokens};
-use crate::undo_links::UndoLinks;
-use crate::unlock_links::UnlockLinks;
 
 /// How long a read may take before the caller is told to come back later.
 const READ_WITHIN: Duration = Duration::from_millis(900);

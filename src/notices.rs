@@ -13,9 +13,7 @@ use serde::Deserialize;
 
 use crate::delivery::Notice;
 use crate::delivery::outbox::{About, Letter};
-use crate::session_links::SessionLinks;
-use crate::undo_links::UndoLinks;
-use crate::unlock_links::UnlockLinks;
+use crate::links::{ChangeNumber, SessionLinks, UndoLinks, UnlockLinks};
 
 /// For how long a notice is worth sending.
 pub const WORTH_SENDING: TimeDelta = TimeDelta::hours(24);
@@ -63,7 +61,7 @@ impl Notices {
         let undo = || {
             let number = identifier_changes(after)?.count;
             after.undoable_change(number, at)?;
-            self.undo_links.link(account, number)
+            self.undo_links.link(account, ChangeNumber(number))
         };
         match &event.fact {
             Fact::LoggedIn { session, unfamiliar: Some(change), .. } if self.new_device.wants(*change) => {

@@ -8,6 +8,7 @@ use counterfoil_domain::values::{AccountId, Channel, Identifier};
 use super::commit::until_available;
 use super::{Accounts, AccountsError, IdentifierUndo, Origin};
 use crate::journal::{Address, Head};
+use crate::links::ChangeNumber;
 use crate::tokens::Token;
 
 impl Accounts {
@@ -33,7 +34,8 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError`]; an invalid token when it is no link of ours, and refused when the change cannot be undone any more.
     pub async fn change_of_link(&self, link: &str) -> Result<DateTime<Utc>, AccountsError> {
-        let (account, change) = self.notices.undo_links.read(link).ok_or(AccountsError::InvalidToken)?;
+        let (account, ChangeNumber(change)) =
+            self.notices.undo_links.read(link).ok_or(AccountsError::InvalidToken)?;
         let state = self.standing(account).await?;
         let change = state.undoable_change(change, self.clock.now()).ok_or(Refusal::ChangeNotUndoable)?;
         Ok(change.until - UNDOABLE_FOR)
@@ -48,7 +50,8 @@ impl Accounts {
         link: &str,
         origin: Origin,
     ) -> Result<IdentifierUndo, AccountsError> {
-        let (account, change) = self.notices.undo_links.read(link).ok_or(AccountsError::InvalidToken)?;
+        let (account, ChangeNumber(change)) =
+            self.notices.undo_links.read(link).ok_or(AccountsError::InvalidToken)?;
         self.count_write(account, Some(origin.client.ip)).await?;
         let command = |at, client| {
             let (former, held) = (HeldIdentifiers::default(), HeldIdentifiers::default());

@@ -26,10 +26,8 @@ pub use extract::{ForwardedHeader, Proxies, bearer};
 pub use observe::{log_left_out, observe, request_id};
 pub use problem::Problem;
 
-use crate::session_links;
+use crate::links::{SessionLinks, UndoLinks, UnlockLinks};
 use crate::settings::HttpPolicy;
-use crate::undo_links;
-use crate::unlock_links;
 use route::{DELETE, GET, PATCH, POST, Resource, STREAM, at, on};
 
 /// Every path, its methods, their handlers, and what the document tells of them beyond the handlers' signatures.
@@ -70,15 +68,15 @@ fn table() -> Vec<Resource> {
         at("/accounts/identifiers/verify/", [on(POST, identifiers::verify, identifiers::VERIFY)]),
         at("/accounts/identifiers/{identifier}/", [on(DELETE, identifiers::delete, identifiers::DELETE)]),
         at(
-            format!("{}/{{link}}", undo_links::PATH),
+            format!("{}/{{link}}", UndoLinks::PATH),
             [on(GET, undo::get, undo::GET), on(POST, undo::post, undo::POST)],
         ),
         at(
-            format!("{}/{{link}}", session_links::PATH),
+            format!("{}/{{link}}", SessionLinks::PATH),
             [on(GET, disown::get, disown::GET), on(POST, disown::post, disown::POST)],
         ),
         at(
-            format!("{}/{{link}}", unlock_links::PATH),
+            format!("{}/{{link}}", UnlockLinks::PATH),
             [on(GET, unlock::get, unlock::GET), on(POST, unlock::post, unlock::POST)],
         ),
         at(

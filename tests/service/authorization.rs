@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use counterfoil::session_links::SessionLinks;
+use counterfoil::links::SessionLinks;
 use counterfoil_domain::user_account::Fact;
 use counterfoil_domain::values::{Role, SessionId};
 use futures_util::future::join_all;

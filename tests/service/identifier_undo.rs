@@ -1,7 +1,7 @@
 //! Changes of identifiers that their owner undoes, by the link in the notice: GET and POST
 //! `/accounts/identifiers/undo/{link}`
 
-use counterfoil::undo_links::UndoLinks;
+use counterfoil::links::{ChangeNumber, UndoLinks};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Identifier, PhoneNumber};
 use reqwest::Method;
@@ -43,7 +43,10 @@ async fn sign_in(app: &TestApp, text: &str) -> SignedIn {
 
 /// The path of the link that undoes that change of an account.
 fn link(app: &TestApp, account: AccountId, change: u32) -> String {
-    format!("/accounts/identifiers/undo/{}", UndoLinks::new(&app.keyring, None).token(account, change))
+    format!(
+        "/accounts/identifiers/undo/{}",
+        UndoLinks::new(&app.keyring, None).token(account, ChangeNumber(change))
+    )
 }
 
 async fn open(api: &Api, path: &str) -> Answer {

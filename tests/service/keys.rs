@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use counterfoil::clock::Clock as _;
 use counterfoil::keyring::{Keyring, Purpose};
-use counterfoil::session_links::{PATH, SessionLinks};
+use counterfoil::links::SessionLinks;
 use counterfoil_domain::values::{AccountId, Role, SessionId};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -267,7 +267,8 @@ async fn what_people_hold_outlives_the_replacement_of_its_key_and_ends_with_that
     let devices = app.api.get("/accounts/devices/", &bound.access).await.ok();
     let session = SessionId(devices[0]["id"].as_str().unwrap().parse().unwrap());
     let link = SessionLinks::new(&app.keyring, None).token(bound.account(), session);
-    let opened = async || Api::send(app.api.request(Method::GET, &format!("{PATH}/{link}"))).await;
+    let opened =
+        async || Api::send(app.api.request(Method::GET, &format!("{}/{link}", SessionLinks::PATH))).await;
     let page = app.api.get("/admin/accounts/?limit=1", &device.access).await.ok();
     let next = format!("/admin/accounts/?limit=1&cursor={}", page["next"].as_str().unwrap());
     let verify = async |code: &str| {

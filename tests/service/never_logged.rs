@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use counterfoil::session_links::SessionLinks;
-use counterfoil::undo_links::UndoLinks;
+use counterfoil::links::{ChangeNumber, SessionLinks, UndoLinks};
 use counterfoil_domain::values::{Role, SessionId};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -198,7 +197,7 @@ async fn a_person_lives(at: &mut Talkative) -> SignedIn {
     at.needles.push(link.clone());
     let page = at.send(at.request(Method::GET, &format!("/accounts/devices/disown/{link}"))).await;
     assert_eq!(page.status, 200);
-    let link = UndoLinks::new(&at.app.keyring, None).token(device.account(), 1);
+    let link = UndoLinks::new(&at.app.keyring, None).token(device.account(), ChangeNumber(1));
     at.needles.push(link.clone());
     let page = at.send(at.request(Method::GET, &format!("/accounts/identifiers/undo/{link}"))).await;
     assert_eq!(page.status, 200);

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use counterfoil::session_links::SessionLinks;
-use counterfoil::undo_links::{self, UndoLinks};
-use counterfoil::unlock_links::{self, UnlockLinks};
+use counterfoil::links::{ChangeNumber, SessionLinks, UndoLinks, UnlockLinks};
 use counterfoil_domain::values::{ChallengeNonce, Role, SessionId};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
@@ -88,12 +86,12 @@ async fn every_operation_that_writes_is_limited_for_its_account() {
             app.api.sign_in(&phone).await
         };
         let session = session_of(&app, &caller).await;
-        let link = if path.starts_with(unlock_links::PATH) {
+        let link = if path.starts_with(UnlockLinks::PATH) {
             let links = UnlockLinks::new(&app.keyring, Some("https://auth.example".to_owned()));
             let link = links.link(caller.account(), ChallengeNonce::new([1; 16])).unwrap();
             link.rsplit('/').next().unwrap().to_owned()
-        } else if path.starts_with(undo_links::PATH) {
-            UndoLinks::new(&app.keyring, None).token(caller.account(), 1)
+        } else if path.starts_with(UndoLinks::PATH) {
+            UndoLinks::new(&app.keyring, None).token(caller.account(), ChangeNumber(1))
         } else {
             SessionLinks::new(&app.keyring, None).token(caller.account(), session)
         };
