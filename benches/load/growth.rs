@@ -12,7 +12,7 @@ use counterfoil::keyring::Keyring;
 use counterfoil::personal_data::PersonalData;
 use counterfoil::tokens::{self, ExtraClaims, Kind, TokenPolicy};
 use counterfoil_domain::user_account::{Fact, SessionProof, SessionTokens, UserAccountEvent};
-use counterfoil_domain::values::Client;
+use counterfoil_domain::values::{AuthenticationMethods, Channel, Client};
 use cqrs_es::Aggregate as _;
 
 use super::client::{complete, drive};
@@ -101,7 +101,8 @@ fn age(url: &str, folder: &std::path::Path, device: &Tokens, events: u32) -> Tok
             assert!(journal.append(&Arc::new(commit)).await.unwrap().is_committed());
         }
         let session = SessionTokens { session: token.session, generation, issued_at: now, expires_at };
-        let proof = SessionProof { at: token.auth_time, methods: token.methods };
+        let methods = AuthenticationMethods { channel: Channel::Phone, second_factor: false };
+        let proof = SessionProof { at: token.issued_at, methods };
         let issued = tokens.issue(token.account, &session, proof, ExtraClaims::default(), now);
         journal.database().close().await;
         Tokens { access: issued.access, refresh: issued.refresh }

@@ -1,6 +1,7 @@
 //! What the JWT inside a token says.
 
 use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::SessionProof;
 use counterfoil_domain::values::{AccountId, AuthenticationMethods, Generation, SessionId};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -8,7 +9,7 @@ use uuid::Uuid;
 
 use super::{ExtraClaims, InvalidToken, Kind, Token, TokenPolicy};
 
-/// The claims: all required, all strictly typed, no others. Times are whole seconds since 1970 (RFC 7519, section 2);
+/// The claims: all required, of which `auth_time` and `amr` belong to access tokens, all strictly typed, no others. Times are whole seconds since 1970 (RFC 7519, section 2);
 /// a fraction, a text or a number out of range is no time. Nothing personal is among them, but what an installation puts into
 /// `ext`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,8 +26,10 @@ pub(super) struct Claims {
     iat: u32,
     nbf: u32,
     exp: u32,
-    auth_time: u32,
-    amr: MethodNames,
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    auth_time: Option<u32>,
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    amr: Option<MethodNames>,
     #[serde(default, skip_serializing_if = "ExtraClaims::is_empty")]
     ext: ExtraClaims,
 }
@@ -45,8 +48,8 @@ impl Claims {
             iat: issued_at,
             nbf: issued_at,
             exp: seconds(token.expires_at),
-            auth_time: seconds(token.auth_time),
-            amr: MethodNames(token.methods),
+            auth_time: token.proof.map(|proof| seconds(proof.at)),
+            amr: token.proof.map(|proof| MethodNames(proof.methods)),
             ext,
         }
     }
@@ -66,20 +69,17 @@ impl Claims {
             && self.jti == jti(kind, session, generation)
             && self.nbf == self.iat
             && self.iat <= self.exp
-            && self.auth_time <= self.iat
+            && self.auth_time.is_none_or(|auth_time| auth_time <= self.iat)
+            && [self.auth_time.is_some(), self.amr.is_some()] == [kind == Kind::Access; 2]
             && (self.ext.is_empty() || kind == Kind::Access && self.ext.are_members());
         let time = |seconds: u32| DateTime::from_timestamp(i64::from(seconds), 0).ok_or(InvalidToken);
         let (issued_at, expires_at) = (time(self.iat)?, time(self.exp)?);
-        let token = Token {
-            kind,
-            account: AccountId(self.sub),
-            session,
-            generation,
-            issued_at,
-            auth_time: time(self.auth_time)?,
-            methods: self.amr.0,
-            expires_at,
+        let proof = match (self.auth_time, &self.amr) {
+            (Some(at), Some(methods)) => Some(SessionProof { at: time(at)?, methods: methods.0 }),
+            _ => None,
         };
+        let token =
+            Token { kind, account: AccountId(self.sub), session, generation, issued_at, proof, expires_at };
         holds.then_some(token).ok_or(InvalidToken)
     }
 }
@@ -100,6 +100,11 @@ impl<'de> Deserialize<'de> for MethodNames {
         let methods = AuthenticationMethods::from_names(&names);
         methods.map(Self).ok_or_else(|| D::Error::custom("these are no methods of ours"))
     }
+}
+
+/// A claim that may be missing and is never null.
+fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// The same for the same generation, however often its tokens are made.

@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use counterfoil_domain::user_account::{SessionProof, SessionTokens};
-use counterfoil_domain::values::{AccountId, AuthenticationMethods, Generation, SessionId};
+use counterfoil_domain::values::{AccountId, Generation, SessionId};
 use jsonwebtoken::jwk::JwkSet;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
@@ -101,11 +101,9 @@ pub struct Token {
     pub generation: Generation,
     /// When it was issued.
     pub issued_at: DateTime<Utc>,
-    /// When the user of the session was last proved to be there before that, by a sign-in, a code or the second factor: the
-    /// claim `auth_time`. A refresh is no proof.
-    pub auth_time: DateTime<Utc>,
-    /// By what: the claim `amr`.
-    pub methods: AuthenticationMethods,
+    /// When and by what the user of the session was last proved to be there before that, by a sign-in, a code or the second
+    /// factor: the claims `auth_time` and `amr` of an access token. A refresh is no proof, and refresh tokens do not have them.
+    pub proof: Option<SessionProof>,
     /// When it stops working.
     pub expires_at: DateTime<Utc>,
 }
@@ -222,8 +220,10 @@ impl Tokens {
             generation: session.generation,
             issued_at: issued_at.trunc_subsecs(0),
             // A refresh that is repeated after a later proof gives what was issued before it.
-            auth_time: proof.at.min(issued_at).trunc_subsecs(0),
-            methods: proof.methods,
+            proof: (kind == Kind::Access).then(|| SessionProof {
+                at: proof.at.min(issued_at).trunc_subsecs(0),
+                methods: proof.methods,
+            }),
             expires_at: expires_at.trunc_subsecs(0),
         };
         IssuedTokens {

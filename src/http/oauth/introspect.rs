@@ -36,11 +36,14 @@ pub struct Active {
     iat: i64,
     nbf: i64,
     exp: i64,
-    /// When the user was last proved to be there; a refresh does not move it.
-    auth_time: i64,
-    /// By what (RFC 8176).
-    #[schema(value_type = Vec<String>, example = json!(["otp", "sms"]))]
-    amr: &'static [&'static str],
+    /// When the user was last proved to be there, for an access token; a refresh does not move it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    auth_time: Option<i64>,
+    /// By what (RFC 8176), for an access token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>, nullable = false, example = json!(["otp", "sms"]))]
+    amr: Option<&'static [&'static str]>,
     #[serde(skip_serializing_if = "ExtraClaims::is_empty")]
     #[schema(value_type = Option<Object>, nullable = false)]
     ext: ExtraClaims,
@@ -64,8 +67,8 @@ impl Active {
             iat: issued_at,
             nbf: issued_at,
             exp: token.expires_at.timestamp(),
-            auth_time: token.auth_time.timestamp(),
-            amr: token.methods.names(),
+            auth_time: token.proof.map(|proof| proof.at.timestamp()),
+            amr: token.proof.map(|proof| proof.methods.names()),
             ext,
         }
     }

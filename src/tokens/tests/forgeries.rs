@@ -16,8 +16,9 @@ const ORDER: [u8; 32] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
-const CLAIMS: [&str; 12] =
-    ["iss", "aud", "sub", "sid", "jti", "gen", "typ", "iat", "nbf", "exp", "auth_time", "amr"];
+const CLAIMS: [&str; 10] = ["iss", "aud", "sub", "sid", "jti", "gen", "typ", "iat", "nbf", "exp"];
+/// Those of an access token alone.
+const OF_PROOF: [&str; 2] = ["auth_time", "amr"];
 const NUMBERS: [&str; 5] = ["gen", "iat", "nbf", "exp", "auth_time"];
 
 /// Has every key, and a token of one kind to start from.
@@ -163,7 +164,10 @@ impl Forger {
         let mut forged = Vec::new();
         let field =
             |name: &str, value: &str| (format!("claim {name}: {value:.40}"), with(&self.claims, name, value));
-        for name in CLAIMS {
+        let of_proof = OF_PROOF.iter().filter(|_| self.kind == Kind::Access);
+        let names: Vec<&str> = CLAIMS.iter().chain(of_proof).copied().collect();
+        for name in &names {
+            let name = *name;
             let own = field_of(&self.claims, name);
             for value in ["null", "true", "[]", "{}", "\"\"", "-1", "1.5", &format!("[{own}]")] {
                 forged.push(field(name, value));
@@ -174,7 +178,7 @@ impl Forger {
             forged.push((format!("without {name}"), without(&self.claims, name)));
             forged.push((format!("{name} twice"), twice(&self.claims, name)));
         }
-        for name in NUMBERS {
+        for name in NUMBERS.into_iter().filter(|name| names.contains(name)) {
             let own = field_of(&self.claims, name);
             for value in [
                 &format!("{own}.0"),
@@ -254,6 +258,10 @@ impl Forger {
             ("nbf", "1795000001"),
             ("nbf", "0"),
             ("iat", "0"),
+        ] {
+            forged.push(field(name, value));
+        }
+        let proofs = [
             ("auth_time", "1795000001"),
             ("amr", r#"["otp","sms","otp"]"#),
             ("amr", r#"["sms","otp"]"#),
@@ -261,15 +269,20 @@ impl Forger {
             ("amr", r#"["pwd"]"#),
             ("amr", r#""otp""#),
             ("amr", r#"{"otp":null}"#),
-        ] {
-            forged.push(field(name, value));
-        }
+        ];
+        forged.extend(
+            proofs.iter().filter(|_| self.kind == Kind::Access).map(|(name, value)| field(name, value)),
+        );
         // Extra claims that are no members, and a refresh token with any.
         for ext in ["null", "{}", "[]", "1", "\"x\"", "{ \"a\":1}", "{\"a\":}", "{"] {
             forged.push((format!("with ext {ext}"), plus(&self.claims, &format!("\"ext\":{ext}"))));
         }
         if self.kind == Kind::Refresh {
             forged.push(("with extra claims".to_owned(), plus(&self.claims, r#""ext":{"a":1}"#)));
+            let (at, methods) = (r#""auth_time":1795000000"#, r#""amr":["otp","sms"]"#);
+            for proof in [at, methods, &format!("{at},{methods}"), "\"auth_time\":null", "\"amr\":null"] {
+                forged.push((format!("with {proof}"), plus(&self.claims, proof)));
+            }
         }
         for extra in
             ["\"admin\":true", "\"scope\":\"admin\"", "\"cnf\":{\"jkt\":\"AA\"}", "\"\":null", "\"EXP\":1"]
