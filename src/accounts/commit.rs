@@ -41,7 +41,8 @@ impl Accounts {
         at: DateTime<Utc>,
         command: UserAccountCommand,
     ) -> impl Future<Output = Result<Done, AccountsError>> {
-        self.execute_as(None, address, origin, at, command)
+        // In a box: the server moves the future of a request ten times on its way to the first poll.
+        Box::pin(self.execute_as(None, address, origin, at, command))
     }
 
     /// The same for an administrator, as long as the session of that token may do it: what takes the role, the session or
@@ -90,6 +91,9 @@ impl Accounts {
         Ok(([Some(first), of_account(loaded.head.account).await], None))
     }
 
+    /// Decides on the account as it stands and appends what comes of it, once.
+    ///
+    /// What few commands await is in boxes: each command would otherwise move the room for it.
     async fn attempt(
         &self,
         address: &Address,
@@ -100,7 +104,7 @@ impl Accounts {
         command: UserAccountCommand,
     ) -> Result<Done, AccountsError> {
         let authority = match administrator {
-            Some(token) => Some(self.authority(token, at).await?),
+            Some(token) => Some(Box::pin(self.authority(token, at)).await?),
             None => None,
         };
         let mut loaded = match loaded {
@@ -108,7 +112,12 @@ impl Accounts {
             None => until_available(|| self.journal.load(address, at)).await?,
         };
         let command = shown_to(loaded.head.account, origin, command);
-        let command = self.with_identifiers(&loaded.head, at, command).await?;
+        let command = match command {
+            command if asks_for_identifiers(&command) => {
+                Box::pin(self.with_identifiers(&loaded.head, at, command)).await?
+            }
+            command => command,
+        };
         let is_own_record = matches!(command, UserAccountCommand::DenyAccess(_));
         let mut decided = self.decide(&loaded, command.clone()).await;
         let is_put_to_the_test = matches!(&decided, Ok((events, Some(_)))
@@ -116,15 +125,15 @@ impl Accounts {
         if loaded.remembered && !is_put_to_the_test {
             // Nothing would be written, so nothing would find out that memory is out of date; or only after another
             // account has let an identifier go.
-            loaded = until_available(|| self.journal.load_anew(address, at)).await?;
-            let command = self.with_identifiers(&loaded.head, at, command).await?;
+            loaded = Box::pin(until_available(|| self.journal.load_anew(address, at))).await?;
+            let command = Box::pin(self.with_identifiers(&loaded.head, at, command)).await?;
             decided = self.decide(&loaded, command).await;
         }
         let account = loaded.head.account;
         let (events, Some(state)) = decided? else {
             // The caller is told that it is so already, which must hold as if this command had made it so.
             if loaded.head.version > 0 && !is_own_record {
-                until_available(|| self.journal.wait_for_replication(account)).await?;
+                Box::pin(until_available(|| self.journal.wait_for_replication(account))).await?;
             }
             let unchanged = Some(loaded.head);
             return Ok(Done { account, events: Vec::new(), profile: None, proof: None, unchanged });
@@ -132,8 +141,8 @@ impl Accounts {
         let proof = proof_of_issue(&events, &state);
         let done = |events, profile| Ok(Done { account, events, profile, proof, unchanged: None });
 
-        for event in &events {
-            self.make_way(event, origin, at).await?;
+        for event in events.iter().filter(|event| event.gained().is_some()) {
+            Box::pin(self.make_way(event, origin, at)).await?;
         }
         let messages = self.messages(account, &events, &state, origin).await?;
         let wakes = messages.iter().any(|message| message.handed_to.is_none());
@@ -182,9 +191,6 @@ impl Accounts {
         origin: &Origin,
         at: DateTime<Utc>,
     ) -> Result<(), AccountsError> {
-        if event.gained().is_none() {
-            return Ok(());
-        }
         let Some(identifier) = event.person.as_ref().and_then(|person| person.identifier.clone()) else {
             return Ok(());
         };
@@ -216,6 +222,11 @@ impl Accounts {
         let state = Some(state).filter(|_| !events.is_empty());
         Ok((events, state))
     }
+}
+
+/// Whether the command is to be told which identifiers the account has.
+fn asks_for_identifiers(command: &UserAccountCommand) -> bool {
+    matches!(command, UserAccountCommand::RemoveIdentifier(_) | UserAccountCommand::UndoIdentifierChange(_))
 }
 
 /// The proof of the session that tokens are issued to by these events.

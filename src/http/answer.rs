@@ -4,7 +4,9 @@ use std::marker::PhantomData;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Responder};
-use serde::Serialize;
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::cookies;
@@ -115,11 +117,11 @@ pub(super) fn code_sent(code: &CodeOnItsWay, language: Language) -> Sent<Json<Co
 #[schema(as = Tokens)]
 pub(super) struct TokenAnswer {
     /// For `Authorization: Bearer`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_it_is")]
     #[schema(nullable = false, example = "cfa_1_…")]
     access_token: Option<String>,
     /// To be traded for the next pair.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_it_is")]
     #[schema(nullable = false, example = "cfr_1_…")]
     refresh_token: Option<String>,
     #[schema(value_type = String, example = "Bearer")]
@@ -130,6 +132,15 @@ pub(super) struct TokenAnswer {
     /// For how many seconds the refresh token works.
     #[schema(example = 2_592_000)]
     refresh_expires_in: i64,
+}
+
+/// Serializes a token without looking for characters to escape, which costs a refresh as much as to seal the token: it has none
+/// (RFC 4648, section 5).
+fn as_it_is<S: Serializer>(token: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let Some(token) = token else { return serializer.serialize_none() };
+    let quoted = format!("\"{token}\"");
+    let raw: &RawValue = serde_json::from_str(&quoted).map_err(S::Error::custom)?;
+    raw.serialize(serializer)
 }
 
 /// An answer begun, with cookies where the request comes from a page that is to have them, and the tokens for its body.
