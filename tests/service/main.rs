@@ -38,6 +38,7 @@ mod response_times;
 mod retention;
 mod roles;
 mod searches;
+mod settings_reference;
 mod standby;
 mod statistics;
 mod stays;

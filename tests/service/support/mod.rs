@@ -10,6 +10,7 @@ mod node;
 mod provider;
 mod proxy;
 mod redis_server;
+mod settings;
 mod tls_server;
 
 pub use app::TestApp;
@@ -22,4 +23,5 @@ pub use node::Node;
 pub use provider::{Asked, Provider, Reply};
 pub use proxy::{Mood, Proxy};
 pub use redis_server::RedisServer;
+pub use settings::default_settings;
 pub use tls_server::{Certificates, TlsServer};
