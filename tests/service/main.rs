@@ -9,6 +9,7 @@ mod codes;
 mod commands;
 mod connections;
 mod delivery;
+mod documents;
 mod ended_sessions;
 mod ends;
 mod failover;

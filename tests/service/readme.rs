@@ -187,7 +187,7 @@ async fn the_walkthroughs_print_what_they_say() {
 }
 
 /// Every document, by its path.
-fn documents() -> Vec<String> {
+pub fn documents() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut documents = Vec::new();
     for folder in ["", "docs/", "docs/decisions/", "migrations/"] {
