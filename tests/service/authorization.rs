@@ -18,10 +18,10 @@ use crate::support::{SignedIn, TestApp};
 const DOCUMENT: &str = include_str!("../../docs/authorization.md");
 
 /// The callers, as the table's columns have them; the administrator last, since what he does takes effect.
-const CALLERS: [&str; 5] = ["Nobody", "Person", "Auditor", "Admin", "Service"];
+const CALLERS: [&str; 5] = ["Anonymous", "Person", "Auditor", "Admin", "Service"];
 const IN_TURN: [usize; 5] = [0, 4, 1, 2, 3];
 
-/// A link that nobody was given, and the name of no read model.
+/// A link that was never sent, and the name of no read model.
 const NOBODYS: &str = "unknown";
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -106,7 +106,7 @@ impl Person {
     }
 }
 
-/// Nobody's things, in the form of somebody's.
+/// Ids, tokens and links that belong to no account, in the form of real ones.
 fn unknown() -> Person {
     let id = "00000000-0000-7000-8000-000000000000";
     let device = SignedIn {
@@ -342,13 +342,13 @@ async fn each_caller_is_answered_as_the_table_says_and_nothing_leaks_or_changes_
     for line in Line::all() {
         let statuses = world.answers(&line).await;
         let (method, route, object) = (line.method.as_str(), line.route, line.object);
-        let each = statuses.iter().fold(String::new(), |each, status| format!("{each}  {status:>7}"));
+        let each = statuses.iter().fold(String::new(), |each, status| format!("{each}  {status:>9}"));
         writeln!(matrix, "{method:<6} {route:<33} {object:<10}{each}").unwrap();
         if statuses != line.statuses {
             wrong.push(format!("{method} {route} ({object}): {statuses:?}, not {:?}", line.statuses));
         }
     }
-    let headings = CALLERS.iter().fold(String::new(), |each, caller| format!("{each}  {caller:>7}"));
+    let headings = CALLERS.iter().fold(String::new(), |each, caller| format!("{each}  {caller:>9}"));
     eprintln!("{:<51}{headings}\n{matrix}", "");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
