@@ -571,7 +571,8 @@ proptest! {
             .chain([(Channel::Phone, Asker::KnownDevice)])
         {
             let since_right = history.events.split(|event| right_for(&event.fact, asker) == Some(channel)
-                || asker == Asker::KnownDevice && event.let_go().is_some());
+                || asker == Asker::KnownDevice && event.let_go().is_some()
+                || asker != Asker::KnownDevice && event.let_go() == Some(channel));
             let wrong = since_right.map(|events| {
                 let of = |event: &&UserAccountEvent| wrong_to(&event.fact, asker) == Some(channel);
                 events.iter().filter(of).collect::<Vec<_>>()
