@@ -189,7 +189,7 @@ impl Accounts {
         let proof = proof.ok_or(Refusal::SessionEnded)?;
         let read = match profile {
             None if self.claims.reads_profile() => {
-                let read = self.read_profile(account).await;
+                let read = Box::pin(self.read_profile(account)).await;
                 read.inspect_err(|_| self.leave_unanswered(session.issued_at))?
             }
             _ => None,
