@@ -5,7 +5,7 @@
 //! full, so that who is over his own limit does not use up everybody's. A code that is then not sent, because the
 //! aggregate refuses it, is given back. When the store does not answer, no request is let through.
 //!
-//! What callers who are signed in write is counted by each node for itself first ([`WriteMeters`]).
+//! What callers who are signed in write is counted by each node for itself first (`WriteMeters`).
 
 mod limit;
 mod meter;
