@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use counterfoil::links::SessionLinks;
 use counterfoil_domain::user_account::Fact;
@@ -245,6 +246,18 @@ impl World {
         matches!(&history.last().unwrap().1.fact, Fact::AccessDenied { action, .. } if *action == denied)
     }
 
+    /// Waits until no read model is being rebuilt: the next order to rebuild one would be refused.
+    async fn rebuild_ends(&self, administrator: &Person) {
+        for _ in 0..400 {
+            let list = self.app.api.get("/admin/projections/", &administrator.device.access).await;
+            if !list.text.contains("\"rebuilding\"") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the rebuild goes on after 20 seconds");
+    }
+
     /// Makes one of the table's requests and checks what it leaves behind; its status.
     async fn try_one(
         &self,
@@ -307,6 +320,9 @@ impl World {
                     line.operation()
                 );
                 statuses[caller] = status;
+                if status == 202 {
+                    self.rebuild_ends(&callers[2]).await;
+                }
             }
         }
         statuses

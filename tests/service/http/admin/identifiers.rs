@@ -18,7 +18,7 @@ fn obstacles(found: &Value) -> Vec<(String, Value)> {
 
 #[tokio::test]
 async fn identifiers_200_tells_what_became_of_a_newcomers_codes_and_what_is_in_the_way() {
-    let settings = [("codes.wrong_in_a_row", "6"), ("codes.wrong_per_hour", "3"), ("codes.per_day", "2")];
+    let settings = [("codes.wrong_in_a_row", "7"), ("codes.wrong_per_hour", "3"), ("codes.per_day", "2")];
     let app = TestApp::with(&settings).await;
     let admin = app.admin(ADMIN).await;
     let never = look(&app, &admin, "phone_number=09121234567").await;
