@@ -80,7 +80,12 @@ async fn random_history(app: &TestApp, sequencer: &Sequencer, random: &mut fastr
                     verify["code"] = json!(if random.u8(0..4) == 0 { "000000" } else { code });
                     let answer = app.api.post("/accounts/verify/", verify).await;
                     if answer.status == 200 {
-                        devices.push(answer.signed_in());
+                        let device = answer.signed_in();
+                        if random.u8(0..4) == 0 {
+                            // While the access token works, which is seldom in a history of days.
+                            app.api.get("/admin/stats/", &device.access).await.is_problem(403, "forbidden");
+                        }
+                        devices.push(device);
                     }
                 }
             }
