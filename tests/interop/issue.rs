@@ -70,7 +70,7 @@ fn claims(
     expires_at: DateTime<Utc>,
 ) -> Value {
     let SessionTokens { session, generation, issued_at, expires_at: _ } = session;
-    json!({
+    let mut claims = json!({
         "iss": policy.issuer,
         "aud": policy.audience,
         "sub": account.to_string(),
@@ -81,7 +81,10 @@ fn claims(
         "iat": issued_at.timestamp(),
         "nbf": issued_at.timestamp(),
         "exp": expires_at.timestamp(),
-        "auth_time": proof.at.timestamp(),
-        "amr": proof.methods.names(),
-    })
+    });
+    if typ == "access" {
+        claims["auth_time"] = json!(proof.at.timestamp());
+        claims["amr"] = json!(proof.methods.names());
+    }
+    claims
 }

@@ -12,7 +12,9 @@ import nacl from "tweetnacl";
 const bytes = (base64) => new Uint8Array(Buffer.from(base64, "base64"));
 
 /** A function that gives the claims of a token of one kind, and throws for anything else. */
-function opener({ prefix, typ, seal, sign, alg, key }) {
+const REQUIRED = ["iss", "aud", "sub", "sid", "jti", "gen", "typ", "iat", "nbf", "exp"];
+
+function opener({ prefix, typ, seal, sign, alg, key, requiredClaims }) {
   const info = `token-seal|1|${prefix}|${seal.id}`;
   const sealKey = new Uint8Array(hkdfSync("sha256", bytes(seal.secret), "counterfoil/v1", info, 32));
   const form = new RegExp(`^${prefix}_1_${seal.id}_([A-Za-z0-9_-]+)$`);
@@ -27,7 +29,7 @@ function opener({ prefix, typ, seal, sign, alg, key }) {
       algorithms: [alg],
       typ,
       clockTolerance: 30,
-      requiredClaims: ["iss", "aud", "sub", "sid", "jti", "gen", "typ", "iat", "nbf", "exp", "auth_time", "amr"],
+      requiredClaims,
     });
     assert.deepEqual(protectedHeader, { typ, alg, kid: sign.id });
     return payload;
@@ -44,6 +46,7 @@ const open = {
     sign: given.sign_access,
     alg: "EdDSA",
     key: createPublicKey({ key: jwk, format: "jwk" }),
+    requiredClaims: [...REQUIRED, "auth_time", "amr"],
   }),
   refresh: opener({
     prefix: "cfr",
@@ -52,6 +55,7 @@ const open = {
     sign: given.sign_refresh,
     alg: "HS256",
     key: bytes(given.sign_refresh.secret),
+    requiredClaims: REQUIRED,
   }),
 };
 
