@@ -70,7 +70,7 @@ pub enum AccountsError {
     /// Nothing is sent to such identifiers here: no gateway is set for them.
     #[error("no gateway reaches that identifier")]
     NotTaken(Channel),
-    /// A limit that all nodes share does not let it through.
+    /// A limit of the node, or one that all nodes share, does not let it through.
     #[error(transparent)]
     Limits(#[from] LimitsError),
     /// The journal could not do it.

@@ -17,9 +17,9 @@ pub struct Rate {
 /// The rates of operations that write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WritePolicy {
-    /// Of one account.
+    /// The rate of one account.
     pub per_account: Rate,
-    /// Of one address: an IPv4 address, or a /64 of IPv6.
+    /// The rate of one address: an IPv4 address, or a /64 of IPv6.
     pub per_address: Rate,
 }
 
@@ -54,7 +54,7 @@ pub struct LimitPolicy {
     pub codes_per_network: Rate,
     /// Codes tried from one /48 of IPv6.
     pub tries_per_network: Rate,
-    /// Operations that write.
+    /// The rates of operations that are put on record.
     pub writes: WritePolicy,
     /// Codes sent to the numbers of one prefix, in an hour.
     pub codes_per_prefix: u32,
