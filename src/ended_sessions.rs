@@ -26,9 +26,9 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::clock::Clock;
-use crate::database::{Database, DatabaseError, Listener};
-use crate::supervise::restarted;
+use crate::postgres::{Database, DatabaseError, Listener};
+use crate::runtime::clock::Clock;
+use crate::runtime::restart::restarted;
 
 /// For how long what a look found is trusted, from when the look began: a tenth of a second less than is promised, for the
 /// request that asks.

@@ -41,10 +41,10 @@ use counterfoil_projections::revoked_token::LONGEST_ACCESS_LIFETIME;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
-use crate::clock::{Clock, SystemClock};
-use crate::database::{Database, DatabaseError};
 use crate::ended_sessions::EndedSessions;
 use crate::http::{Problem, bearer};
+use crate::postgres::{Database, DatabaseError};
+use crate::runtime::clock::{Clock, SystemClock};
 use crate::tokens::{AccessKeys, ExtraClaims, LEEWAY, Token};
 
 /// How long a check may wait for the next look.

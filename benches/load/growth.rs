@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use counterfoil::clock::{Clock as _, SystemClock};
-use counterfoil::database::Database;
-use counterfoil::entropy;
+use counterfoil::crypto::entropy;
+use counterfoil::crypto::keyring::Keyring;
+use counterfoil::crypto::personal_data::PersonalData;
 use counterfoil::journal::{Address, Commit, Journal};
-use counterfoil::keyring::Keyring;
-use counterfoil::personal_data::PersonalData;
+use counterfoil::postgres::Database;
+use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use counterfoil::tokens::{self, ExtraClaims, Kind, TokenPolicy};
 use counterfoil_domain::user_account::{Fact, SessionProof, SessionTokens, UserAccountEvent};
 use counterfoil_domain::values::{AuthenticationMethods, Channel, Client};

@@ -7,15 +7,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil::client_marks::ClientMarks;
-use counterfoil::clock::SystemClock;
-use counterfoil::entropy;
+use counterfoil::crypto::client_fingerprints::ClientMarks;
+use counterfoil::crypto::entropy;
+use counterfoil::crypto::keyring::Keyring;
+use counterfoil::crypto::one_time_codes::OtpCodes;
+use counterfoil::crypto::second_factors::SecondFactors;
+use counterfoil::crypto::test_identifiers::TestIdentifiers;
 use counterfoil::journal::{Address, Commit, Journal};
-use counterfoil::keyring::Keyring;
-use counterfoil::otp::OtpCodes;
-use counterfoil::second_factors::SecondFactors;
+use counterfoil::runtime::clock::SystemClock;
 use counterfoil::settings::Sources;
-use counterfoil::test_identifiers::TestIdentifiers;
 use counterfoil_domain::user_account::commands::{
     Intervention, Logout, RefreshToken, RequestOtp, SuspendAccount, UpdateProfile, UserAccountCommand,
     VerifyOtp,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use counterfoil::private_postgres::PrivatePostgres;
+use counterfoil::postgres::embedded::PrivatePostgres;
 
 use super::Options;
 use super::bare::BareServer;

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil::clock::{Clock as _, SystemClock};
-use counterfoil::database::Database;
+use counterfoil::crypto::keyring::Keyring;
+use counterfoil::crypto::personal_data::PersonalData;
 use counterfoil::http::Cursors;
 use counterfoil::journal::Journal;
-use counterfoil::keyring::Keyring;
-use counterfoil::personal_data::PersonalData;
+use counterfoil::postgres::Database;
+use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use totp_rs::Secret;
 

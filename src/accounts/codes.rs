@@ -15,11 +15,11 @@ use counterfoil_projections::profile::Profile;
 use super::commit::{late, until_available};
 use super::staff::Intervening;
 use super::{Accounts, AccountsError, CodeOnItsWay, Origin, SignedIn, TIME_LIMIT, accepted, outcome};
+use crate::crypto::entropy;
 use crate::delivery::Route;
-use crate::entropy;
 use crate::journal::Address;
 use crate::limits::{BudgetShare, CountedCode};
-use crate::response_delay::{period, with_response_delay};
+use crate::runtime::response_delay::{period, with_response_delay};
 use crate::tokens::Token;
 
 /// How many accounts an operation decides about, one after the other.

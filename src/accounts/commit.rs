@@ -16,9 +16,9 @@ use cqrs_es::event_sink::EventSink;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{Accounts, AccountsError, Done, Origin, TIME_LIMIT};
-use crate::database::DatabaseError;
-use crate::entropy;
+use crate::crypto::entropy;
 use crate::journal::{Address, Authority, Commit, JournalError, Loaded, Verdict};
+use crate::postgres::DatabaseError;
 use crate::tokens::Token;
 
 impl Accounts {

@@ -7,8 +7,8 @@ use counterfoil_domain::values::{AccountId, Channel, Identifier};
 
 use super::commit::until_available;
 use super::{Accounts, AccountsError, IdentifierUndo, Origin};
+use crate::crypto::message_links::ChangeNumber;
 use crate::journal::{Address, Head};
-use crate::links::ChangeNumber;
 use crate::tokens::Token;
 
 impl Accounts {

@@ -6,9 +6,9 @@ use counterfoil_projections::profile::{self, Profile};
 
 use super::commit::{late, until_available};
 use super::{Accounts, AccountsError, Origin, TIME_LIMIT};
+use crate::delivery::notices::{self, Notices};
 use crate::delivery::outbox::{About, Letter, Queued};
 use crate::journal::JournalError;
-use crate::notices::{self, Notices};
 
 impl Accounts {
     /// The messages that events ask for: codes, and what the owner of the account is to know.

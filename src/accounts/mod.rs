@@ -24,16 +24,16 @@ use counterfoil_domain::user_account::{Policy, Refusal, Services, SessionProof, 
 use counterfoil_domain::values::{AccountId, Channel, Client, OtpCode};
 use counterfoil_projections::profile::Profile;
 
-use crate::clock::Clock;
-use crate::database::Database;
+use crate::crypto::keyring::Keyring;
 use crate::delivery::Courier;
+use crate::delivery::notices::Notices;
 use crate::ended_sessions::EndedSessions;
-use crate::extra_claims::{ClaimsSource, ConfiguredClaims};
 use crate::journal::{Head, Journal, JournalError};
-use crate::keyring::Keyring;
-use crate::lanes::Lanes;
 use crate::limits::{Limits, LimitsError};
-use crate::notices::Notices;
+use crate::postgres::Database;
+use crate::runtime::clock::Clock;
+use crate::runtime::keyed_mutex::Lanes;
+use crate::tokens::configured_claims::{ClaimsSource, ConfiguredClaims};
 use crate::tokens::{IssuedTokens, Token, Tokens};
 
 pub(crate) use staff::lack;

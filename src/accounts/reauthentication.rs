@@ -7,7 +7,7 @@ use counterfoil_domain::values::{Channel, Identifier, OtpCode};
 
 use super::codes::Decisions;
 use super::{Accounts, AccountsError, CodeOnItsWay, Origin, accepted};
-use crate::entropy;
+use crate::crypto::entropy;
 use crate::journal::Address;
 use crate::tokens::Token;
 

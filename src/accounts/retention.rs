@@ -84,7 +84,7 @@ fn channel(name: &str) -> Channel {
 #[cfg(test)]
 mod tests {
     use super::first_account_at;
-    use crate::entropy;
+    use crate::crypto::entropy;
     use chrono::{DateTime, TimeDelta};
 
     #[test]

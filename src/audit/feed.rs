@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::database::{Database, DatabaseError};
-use crate::supervise::restarted;
+use crate::postgres::{Database, DatabaseError};
+use crate::runtime::restart::restarted;
 
 /// How often the ledger is looked at, while somebody follows.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -16,8 +16,8 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::Record;
+use crate::crypto::personal_data::AccountKeys;
 use crate::journal::{Journal, JournalError, streams};
-use crate::personal_data::AccountKeys;
 
 /// How many records a reader of the whole log takes at a time.
 pub const PAGE: i64 = 1_000;

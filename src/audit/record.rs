@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::personal_data::AccountKeys;
+use crate::crypto::personal_data::AccountKeys;
 
 /// An event with its place in the log.
 #[derive(Clone, Debug, Serialize, ToSchema)]

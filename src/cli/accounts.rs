@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use super::{Failure, output, setup};
 use crate::accounts::{Accounts as Service, AccountsError, Intervening};
-use crate::clock::{Clock as _, SystemClock};
 use crate::delivery::outbox::{self, Delivery};
 use crate::journal::Journal;
+use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]

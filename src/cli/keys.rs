@@ -10,8 +10,8 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::{Failure, output, setup};
+use crate::crypto::keyring::{Algorithm, Key, KeyState, Keyring, Purpose, Rotated, RotationError};
 use crate::journal::Rehashed;
-use crate::keyring::{Algorithm, Key, KeyState, Keyring, Purpose, Rotated, RotationError};
 use crate::settings::{Settings, SettingsError, Sources};
 use crate::tokens::AccessKeys;
 

@@ -9,10 +9,10 @@ use clap::{Subcommand, ValueEnum};
 use counterfoil_domain::values::{EmailAddress, Identifier, PhoneNumber, Region};
 
 use super::{Failure, output, setup};
-use crate::clock::{Clock as _, SystemClock};
-use crate::database::Database;
 use crate::delivery::ledger::{self, Grouping, Sum};
 use crate::limits::{Limits as SharedLimits, Meter, Overview};
+use crate::postgres::Database;
+use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::audit::csv::{BYTE_ORDER_MARK, safe};
-use crate::rebuild::{Progress, Unit};
+use crate::read_models::rebuild::{Progress, Unit};
 
 /// Writes text.
 pub fn text(text: &str) -> io::Result<()> {

@@ -7,9 +7,9 @@ use clap::Subcommand;
 use counterfoil_projections::ReadModel;
 
 use super::{Failure, output, setup};
-use crate::clock::{Clock as _, SystemClock};
-use crate::projections::{Claim, Projection, Standing, overview};
-use crate::rebuild;
+use crate::read_models::rebuild;
+use crate::read_models::{Claim, Projection, Standing, overview};
+use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]

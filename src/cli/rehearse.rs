@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::{Failure, output};
 use crate::audit::Progress;
 use crate::audit::rehearsal::{self, Proposal, Report, Tally};
-use crate::clock::{Clock as _, SystemClock};
 use crate::journal::Journal;
+use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::settings::{Settings, Sources};
 
 /// The settings that the log says enough about: those that accounts decide by.

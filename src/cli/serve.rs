@@ -9,13 +9,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, setup};
 use crate::app::{Application, State};
-use crate::clock::SystemClock;
-use crate::database::{Database, DatabaseError};
 use crate::delivery::Gateways;
-use crate::migrations;
-use crate::private_postgres::PrivatePostgres;
+use crate::postgres::embedded::PrivatePostgres;
+use crate::postgres::migrations;
+use crate::postgres::{Database, DatabaseError};
+use crate::runtime::clock::SystemClock;
+use crate::runtime::telemetry;
 use crate::settings::{DatabaseUrl, Profile, Settings};
-use crate::telemetry;
 
 /// How often a private database is looked after.
 const REVIVE_EVERY: Duration = Duration::from_millis(500);

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::{Failure, accounts, output, setup};
 use crate::accounts::Intervening;
 use crate::app::State;
-use crate::clock::{Clock as _, SystemClock};
-use crate::network;
+use crate::runtime::clock::{Clock as _, SystemClock};
+use crate::runtime::network;
 use crate::settings::Settings;
 
 /// As which list cursors name it, over HTTP as well.

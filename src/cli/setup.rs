@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::Failure;
 use crate::app::State;
-use crate::clock::SystemClock;
-use crate::database::Database;
+use crate::crypto::keyring::{Keyring, KeyringError, KeyringSource};
+use crate::crypto::personal_data::PersonalData;
 use crate::delivery::Gateways;
 use crate::journal::Journal;
-use crate::keyring::{Keyring, KeyringError, KeyringSource};
-use crate::migrations;
-use crate::personal_data::PersonalData;
-use crate::private_postgres::PrivatePostgres;
+use crate::postgres::Database;
+use crate::postgres::embedded::PrivatePostgres;
+use crate::postgres::migrations;
+use crate::runtime::clock::SystemClock;
 use crate::settings::{DatabaseUrl, Profile, Settings};
 
 /// Where the development profile keeps what it makes.
@@ -115,7 +115,7 @@ pub fn with_service<T>(
     let (private, url) = database(settings)?;
     let result = runtime()?.block_on(async {
         let keyring = keyring(settings).await?;
-        let metrics = crate::telemetry::prometheus().build_recorder().handle();
+        let metrics = crate::runtime::telemetry::prometheus().build_recorder().handle();
         let state = State::new(settings, &url, &keyring, Gateways::none(), Arc::new(SystemClock), metrics)?;
         let database = state.database.clone();
         let result = work(&state).await;

@@ -21,10 +21,10 @@ use uuid::Uuid;
 
 use super::outbox::{self, About, Charge, Claimed, Key, Letter, Settlement, State};
 use super::{Content, DeliverySettings, Gateways, Message, Named, NotAccepted, Prices, Route, Texts};
-use crate::clock::Clock;
-use crate::database::{Database, DatabaseError};
-use crate::otp::OtpCodes;
-use crate::personal_data::PersonalData;
+use crate::crypto::one_time_codes::OtpCodes;
+use crate::crypto::personal_data::PersonalData;
+use crate::postgres::{Database, DatabaseError};
+use crate::runtime::clock::Clock;
 
 /// How often a courier looks for messages that nobody woke it for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

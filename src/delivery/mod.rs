@@ -7,6 +7,7 @@ mod courier;
 mod gateway;
 mod gateways;
 pub mod ledger;
+pub(crate) mod notices;
 pub mod outbox;
 pub mod outcomes;
 mod prices;

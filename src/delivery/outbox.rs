@@ -15,8 +15,8 @@ use tokio_postgres::{Error, Row};
 use utoipa::ToSchema;
 
 use super::Notice;
+use crate::crypto::personal_data::{PersonalData, Scope, WrappedKey};
 use crate::language::Language;
-use crate::personal_data::{PersonalData, Scope, WrappedKey};
 
 /// A message before it is put into words: to whom, and about what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

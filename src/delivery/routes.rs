@@ -8,7 +8,7 @@ use counterfoil_domain::values::{Channel, Identifier, Region};
 
 use super::settings::{DeliverySettings, RawRoute};
 use super::{Gateway, gateways};
-use crate::clock::Clock;
+use crate::runtime::clock::Clock;
 use crate::settings::SettingsError;
 
 /// A gateway and the name that the settings know it by.
@@ -51,7 +51,7 @@ impl Gateways {
     /// ```
     /// use std::sync::Arc;
     /// use async_trait::async_trait;
-    /// use counterfoil::clock::SystemClock;
+    /// use counterfoil::runtime::clock::SystemClock;
     /// use counterfoil::delivery::{Accepted, Gateway, Gateways, Message, NotAccepted, Route};
     /// use counterfoil::settings::Sources;
     ///

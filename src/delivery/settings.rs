@@ -214,8 +214,8 @@ mod tests {
         "[gateways.m]\nkind = \"smtp\"\nserver = \"smtp.example:465\"\nfrom = \"a@b.example\"\n";
 
     fn sources(toml: &str, environment: &[(&str, &str)]) -> Sources {
-        let file =
-            std::env::temp_dir().join(format!("{}.toml", uuid::Uuid::from_bytes(crate::entropy::bytes())));
+        let file = std::env::temp_dir()
+            .join(format!("{}.toml", uuid::Uuid::from_bytes(crate::crypto::entropy::bytes())));
         std::fs::write(&file, toml).expect("written");
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let sources = Sources::read(Some(&file), environment, std::iter::empty());

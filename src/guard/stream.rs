@@ -11,11 +11,11 @@ use reqwest::{Client, Request, RequestBuilder, Url};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
-use crate::database::DatabaseError;
 use crate::ended_sessions::EndedSessions;
-use crate::network::is_this_machine;
-use crate::supervise::restarted;
+use crate::postgres::DatabaseError;
+use crate::runtime::clock::Clock;
+use crate::runtime::network::is_this_machine;
+use crate::runtime::restart::restarted;
 use crate::tokens::LEEWAY;
 
 /// How long a connection may be silent, several times as long as the stream ever is.

@@ -12,6 +12,7 @@ mod extract;
 mod held_body;
 mod key_set;
 mod oauth;
+pub mod oauth_clients;
 mod observe;
 mod operations;
 mod page;
@@ -26,7 +27,7 @@ pub use extract::{ForwardedHeader, Proxies, bearer};
 pub use observe::{log_left_out, observe, request_id};
 pub use problem::Problem;
 
-use crate::links::{SessionLinks, UndoLinks, UnlockLinks};
+use crate::crypto::message_links::{SessionLinks, UndoLinks, UnlockLinks};
 use crate::settings::HttpPolicy;
 use route::{DELETE, GET, PATCH, POST, Resource, STREAM, at, on};
 

@@ -19,9 +19,9 @@ use super::extract::wanted_language;
 use super::held_body::{RequestBody, response_body};
 use super::{Problem, cookies};
 use crate::app::State;
-use crate::entropy;
+use crate::crypto::entropy;
 use crate::language::Language;
-use crate::line_rate::LineRate;
+use crate::runtime::log_throttle::LineRate;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use super::Problem;
 use super::answer::Sent;
 use super::document::{Described, Operation};
-use crate::entropy;
+use crate::crypto::entropy;
 
 /// A page, as the document describes it.
 pub enum HtmlPage {}

@@ -16,11 +16,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::accounts::AccountsError;
-use crate::database::DatabaseError;
 use crate::journal::JournalError;
 use crate::language::Language;
 use crate::limits::LimitsError;
-use crate::projections::ClaimError;
+use crate::postgres::DatabaseError;
+use crate::read_models::ClaimError;
 
 /// A field's complaints, each the name of a message.
 pub type FieldErrors = BTreeMap<String, Vec<&'static str>>;

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::outages::CommitOutages;
 use super::{Authority, Commit, STATE_FORMAT};
-use crate::database::{Database, DatabaseError};
-use crate::group::Ask;
+use crate::postgres::batcher::Ask;
+use crate::postgres::{Database, DatabaseError};
 
 /// What became of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]

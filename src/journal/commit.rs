@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::leaf::Columns;
 use super::{Head, Leaf, Loaded};
+use crate::crypto::personal_data::{AccountKeys, LookupHashes, PersonalData, Scope, WrappedKey};
 use crate::delivery::outbox::{self, Queued};
 use crate::language::Language;
-use crate::personal_data::{AccountKeys, LookupHashes, PersonalData, Scope, WrappedKey};
 
 /// A commit: the events of one command, and all that becomes true with them.
 ///

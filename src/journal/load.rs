@@ -8,9 +8,9 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Leaf;
-use crate::database::DatabaseError;
-use crate::group::Ask;
-use crate::personal_data::{LookupHashes, Scope, WrappedKey};
+use crate::crypto::personal_data::{LookupHashes, Scope, WrappedKey};
+use crate::postgres::DatabaseError;
+use crate::postgres::batcher::Ask;
 
 /// A head as it is stored.
 #[derive(Debug)]

@@ -30,12 +30,12 @@ use counterfoil_domain::values::{AccountId, Identifier};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::clock::Clock;
-use crate::database::{Database, DatabaseError};
-use crate::entropy;
-use crate::group::{Group, ask_all};
-use crate::personal_data::{AccountKeys, LookupHashes, PersonalData, Scope};
-use crate::response_delay::RoundTripTimes;
+use crate::crypto::entropy;
+use crate::crypto::personal_data::{AccountKeys, LookupHashes, PersonalData, Scope};
+use crate::postgres::batcher::{Group, ask_all};
+use crate::postgres::{Database, DatabaseError};
+use crate::runtime::clock::Clock;
+use crate::runtime::response_delay::RoundTripTimes;
 
 use append::Append;
 pub use append::Verdict;
@@ -396,10 +396,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::{Head, HeadBytes, Leaf, Owner, caches};
-    use crate::clock::{Clock as _, SystemClock};
-    use crate::entropy;
-    use crate::keyring::Keyring;
-    use crate::personal_data::{PersonalData, Scope};
+    use crate::crypto::entropy;
+    use crate::crypto::keyring::Keyring;
+    use crate::crypto::personal_data::{PersonalData, Scope};
+    use crate::runtime::clock::{Clock as _, SystemClock};
     use quick_cache::Weighter as _;
 
     #[test]

@@ -15,8 +15,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::{AnswerTimes, Policy};
 use tokio::sync::Notify;
 
-use crate::clock::Clock;
-use crate::database::{Database, DatabaseError};
+use crate::postgres::{Database, DatabaseError};
+use crate::runtime::clock::Clock;
 
 /// A commit that is acknowledged later than this leaves its caller without an answer.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(900);
@@ -271,7 +271,7 @@ mod tests {
     use counterfoil_domain::user_account::AnswerTimes as _;
 
     use super::CommitOutages;
-    use crate::clock::Clock;
+    use crate::runtime::clock::Clock;
 
     struct TestClock(Mutex<i64>);
 

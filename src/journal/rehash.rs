@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Journal, JournalError};
-use crate::personal_data::{LookupHashes, WrappedKey};
+use crate::crypto::personal_data::{LookupHashes, WrappedKey};
 
 /// How many identifiers are read at a time.
 const PAGE: i64 = 200;

@@ -9,8 +9,8 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Head, Journal, JournalError};
-use crate::database::{Database, DatabaseError};
-use crate::personal_data::WrappedKey;
+use crate::crypto::personal_data::WrappedKey;
+use crate::postgres::{Database, DatabaseError};
 
 /// The stock event store over our table.
 pub type StockStore = PersistedEventStore<PostgresEventRepository, UserAccount>;

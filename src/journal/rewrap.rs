@@ -5,7 +5,7 @@ use deadpool_postgres::Client;
 use uuid::Uuid;
 
 use super::{Journal, JournalError};
-use crate::personal_data::WrappedKey;
+use crate::crypto::personal_data::WrappedKey;
 
 /// How many keys are read at a time.
 const PAGE: i64 = 1000;

@@ -14,8 +14,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::database::{Database, DatabaseError};
-use crate::entropy;
+use crate::crypto::entropy;
+use crate::postgres::{Database, DatabaseError};
 
 /// For how long the lease is good; it is renewed with each look.
 const LEASE: Duration = Duration::from_secs(3);

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::JournalError;
-use crate::personal_data::{AccountKeys, PersonalData, WrappedKey};
+use crate::crypto::personal_data::{AccountKeys, PersonalData, WrappedKey};
 
 /// Events of one account, in their order.
 pub(crate) type Events = Vec<Recorded<UserAccountEvent>>;

@@ -30,11 +30,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::values::{AccountId, Identifier};
 use futures_util::future::join_all;
 
-use crate::clock::Clock;
-use crate::database::{Database, DatabaseError};
+use crate::crypto::keyring::Keyring;
 use crate::delivery::Prices;
-use crate::keyring::Keyring;
-use crate::response_delay::RoundTripTimes;
+use crate::postgres::{Database, DatabaseError};
+use crate::runtime::clock::Clock;
+use crate::runtime::response_delay::RoundTripTimes;
 use limit::UNLIMITED;
 use postgres::PostgresStore;
 use redis::RedisStore;

@@ -10,7 +10,7 @@ use super::limit::Limit;
 use super::meter::{Stored, Unanswered};
 use super::subject::SERVICE;
 use super::{Inner, Limits};
-use crate::database::DatabaseError;
+use crate::postgres::DatabaseError;
 
 /// How many alarms are shown.
 const ALARMS: i64 = 50;

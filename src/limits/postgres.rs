@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use deadpool_postgres::Client;
 
 use super::meter::{Counted, Entry, Rule, Store, Stored, Unanswered};
-use crate::database::{Database, DatabaseError};
-use crate::group::{Ask, Group};
+use crate::postgres::batcher::{Ask, Group};
+use crate::postgres::{Database, DatabaseError};
 
 /// How many batches of a thread are under way, and how many requests may wait for them.
 const COUNTERS: usize = 1;

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use counterfoil_domain::values::{AccountId, EmailAddress, Region};
 
-use crate::keyring::{Keyring, MacKeys, Purpose};
+use crate::crypto::keyring::{Keyring, MacKeys, Purpose};
 
 /// The subject of the meters that all share.
 pub(super) const SERVICE: &str = "service";

@@ -104,8 +104,8 @@ impl<K: Eq + Hash> Meters<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Clock as _, SystemClock};
-    use crate::entropy;
+    use crate::crypto::entropy;
+    use crate::runtime::clock::{Clock as _, SystemClock};
     use chrono::TimeDelta;
 
     fn limits(burst: u32, of_address: u32) -> WriteMeters {

@@ -19,15 +19,15 @@ use counterfoil_projections::revoked_token::LONGEST_ACCESS_LIFETIME;
 use serde::Deserialize;
 use serde::de::IntoDeserializer as _;
 
+use crate::crypto::keyring::KeyringSource;
+use crate::crypto::test_identifiers::TestIdentifiers;
+use crate::delivery::notices::NewDeviceNotice;
 use crate::delivery::{DeliverySettings, Price};
-use crate::extra_claims::{ConfiguredClaims, ProfileField};
+use crate::http::oauth_clients::{ClientScope, OauthClients};
 use crate::http::{ForwardedHeader, Proxies};
-use crate::keyring::KeyringSource;
 use crate::limits::{LimitPolicy, LimitStore, Rate, WritePolicy};
-use crate::network::{self, is_this_machine};
-use crate::notices::NewDeviceNotice;
-use crate::oauth_clients::{ClientScope, OauthClients};
-use crate::test_identifiers::TestIdentifiers;
+use crate::runtime::network::{self, is_this_machine};
+use crate::tokens::configured_claims::{ConfiguredClaims, ProfileField};
 use crate::tokens::{ExtraClaims, TokenPolicy};
 
 pub(crate) use raw::Words;

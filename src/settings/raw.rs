@@ -8,10 +8,10 @@ use counterfoil_domain::user_account::{Binding, DeviceLimitPolicy, Rotation};
 use serde::Deserialize;
 
 use super::{Cookies, Profile};
+use crate::delivery::notices::NewDeviceNotice;
 use crate::delivery::{RawDelivery, RawGateways};
 use crate::http::ForwardedHeader;
-use crate::notices::NewDeviceNotice;
-use crate::oauth_clients::ClientScope;
+use crate::http::oauth_clients::ClientScope;
 
 macro_rules! raw_section {
     ($name:ident { $($field:ident: $type:ty),+ $(,)? }) => {

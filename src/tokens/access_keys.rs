@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::sign::{self, Verifier};
 use super::{ExtraClaims, InvalidToken, Kind, LEEWAY, MAX_TOKEN_BYTES, Token, TokenPolicy, seal};
-use crate::keyring::{Keyring, Purpose};
+use crate::crypto::keyring::{Keyring, Purpose};
 
 /// The keys of a service that is given access tokens. Whoever has them reads access tokens; he cannot mint one, nor open a
 /// refresh token.

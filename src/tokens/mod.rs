@@ -7,6 +7,7 @@
 
 mod access_keys;
 mod claims;
+pub mod configured_claims;
 mod extra;
 mod seal;
 mod sign;
@@ -22,7 +23,7 @@ use jsonwebtoken::jwk::JwkSet;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 
-use crate::keyring::{Keyring, Purpose};
+use crate::crypto::keyring::{Keyring, Purpose};
 pub use access_keys::{AccessKeys, AccessKeysError};
 use claims::Claims;
 pub use extra::{ExtraClaims, TooManyClaims};

@@ -11,8 +11,8 @@ use xsalsa20poly1305::{KeyInit as _, Nonce, XSalsa20Poly1305};
 use zeroize::Zeroizing;
 
 use super::{InvalidToken, Kind};
-use crate::entropy;
-use crate::keyring::{Key, Keyring, Purpose};
+use crate::crypto::entropy;
+use crate::crypto::keyring::{Key, Keyring, Purpose};
 
 const VERSION: &str = "1";
 const NONCE: usize = 24;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claims::Claims;
 use super::{InvalidToken, Kind};
-use crate::keyring::{self, Key, Keyring, Purpose};
+use crate::crypto::keyring::{self, Key, Keyring, Purpose};
 
 /// The signing keys of every kind, each with the one algorithm it is for.
 #[derive(Clone)]
@@ -216,7 +216,7 @@ mod tests {
     use serde_json::json;
 
     use super::{Claims, Signatures, Signer, URL_SAFE_NO_PAD, encoded, key_algorithm, pair};
-    use crate::keyring::{Algorithm, Keyring, Purpose};
+    use crate::crypto::keyring::{Algorithm, Keyring, Purpose};
     use crate::tokens::Kind;
 
     /// Well formed, whatever they say: what is verified here is the signature.

@@ -8,8 +8,8 @@ use counterfoil_domain::user_account::{SessionProof, SessionTokens};
 use counterfoil_domain::values::{AuthenticationMethods, Channel, Generation};
 
 use super::{AccessKeys, ExtraClaims, InvalidToken, IssuedTokens, Kind, TokenPolicy, Tokens, TooManyClaims};
-use crate::entropy;
-use crate::keyring::{Algorithm, Keyring, Purpose};
+use crate::crypto::entropy;
+use crate::crypto::keyring::{Algorithm, Keyring, Purpose};
 
 fn policy() -> TokenPolicy {
     TokenPolicy {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use counterfoil::links::SessionLinks;
+use counterfoil::crypto::message_links::SessionLinks;
 use counterfoil_domain::user_account::Fact;
 use counterfoil_domain::values::{Role, SessionId};
 use futures_util::future::join_all;

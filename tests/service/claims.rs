@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use counterfoil::app::{Application, State};
-use counterfoil::clock::Clock as _;
 use counterfoil::delivery::Gateways;
-use counterfoil::extra_claims::ClaimsSource;
+use counterfoil::runtime::clock::Clock as _;
 use counterfoil::settings::Sources;
 use counterfoil::tokens::AccessKeys;
+use counterfoil::tokens::configured_claims::ClaimsSource;
 use counterfoil_domain::values::AccountId;
 use counterfoil_projections::profile::Profile;
 use reqwest::Method;
@@ -90,7 +90,7 @@ async fn a_program_that_embeds_the_service_makes_claims_of_its_own() {
         [("server.listen", "127.0.0.1:0"), ("server.workers", "1"), ("identifiers.default_region", "IR")];
     let flags = flags.into_iter().map(|(key, value)| (key, value.to_owned()));
     let settings = Sources::read(None, std::iter::empty(), flags).unwrap().check().unwrap();
-    let metrics = counterfoil::telemetry::prometheus().build_recorder().handle();
+    let metrics = counterfoil::runtime::telemetry::prometheus().build_recorder().handle();
     let gateways = Gateways::new(&settings.delivery, [], app.clock.clone()).unwrap();
     let mut state =
         State::new(&settings, &app.database.url, &app.keyring, gateways, app.clock.clone(), metrics).unwrap();

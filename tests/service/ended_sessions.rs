@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use counterfoil::clock::{Clock as _, SystemClock};
+use counterfoil::crypto::entropy;
 use counterfoil::ended_sessions::{EndedSessions, TRUSTED_FOR};
-use counterfoil::entropy;
+use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use counterfoil_domain::values::SessionId;
 use counterfoil_projections::revoked_token::Revoked;
 use futures_util::future::join_all;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use counterfoil::private_postgres::PrivatePostgres;
+use counterfoil::postgres::embedded::PrivatePostgres;
 use counterfoil::settings::DatabaseUrl;
 use tokio_postgres::{Client, NoTls};
 

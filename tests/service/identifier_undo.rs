@@ -1,7 +1,7 @@
 //! Changes of identifiers that their owner undoes, by the link in the notice: GET and POST
 //! `/accounts/identifiers/undo/{link}`
 
-use counterfoil::links::{ChangeNumber, UndoLinks};
+use counterfoil::crypto::message_links::{ChangeNumber, UndoLinks};
 use counterfoil_domain::user_account::{Fact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Identifier, PhoneNumber};
 use reqwest::Method;

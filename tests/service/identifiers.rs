@@ -55,9 +55,10 @@ pub(crate) async fn holds_together(app: &TestApp) {
         )
         .await;
     assert_eq!(uneven, 0);
-    let now = counterfoil::clock::Clock::now(&*app.clock);
+    let now = counterfoil::runtime::clock::Clock::now(&*app.clock);
     let models = counterfoil_projections::ALL;
-    let checked = counterfoil::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
+    let checked =
+        counterfoil::read_models::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
     assert!(checked.iter().all(|model| model.differing == 0), "{checked:?}");
     let held = "SELECT array_agg(DISTINCT account_id::text || ' ' || channel) FROM identifiers";
     let held: Vec<String> = app.database.value(held).await;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use counterfoil::clock::Clock as _;
-use counterfoil::database::Database;
-use counterfoil::entropy;
+use counterfoil::crypto::entropy;
+use counterfoil::crypto::keyring::{Keyring, Purpose};
+use counterfoil::crypto::personal_data::PersonalData;
 use counterfoil::journal::{Address, Commit, Journal, Loaded, Verdict, replay};
-use counterfoil::keyring::{Keyring, Purpose};
-use counterfoil::personal_data::PersonalData;
+use counterfoil::postgres::Database;
+use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::user_account::{Fact, Person, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Channel, EmailAddress, Identifier, PhoneNumber};
 use cqrs_es::{Aggregate as _, EventStore as _};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use counterfoil::clock::Clock as _;
-use counterfoil::keyring::{Keyring, Purpose};
-use counterfoil::links::SessionLinks;
+use counterfoil::crypto::keyring::{Keyring, Purpose};
+use counterfoil::crypto::message_links::SessionLinks;
+use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::values::{AccountId, Role, SessionId};
 use reqwest::Method;
 use serde_json::{Value, json};

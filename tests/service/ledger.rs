@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use counterfoil::database::Database;
 use counterfoil::journal::sequencer::{Sequenced, Sequencer};
+use counterfoil::postgres::Database;
 use futures_util::future::join_all;
 
 use crate::support::TestApp;
@@ -211,11 +211,12 @@ async fn the_login_history_follows_the_ledger_and_a_rebuild_gives_the_same() {
     // A refresh makes no line.
     assert_eq!(history, 120);
     let tables = counterfoil_projections::FOLLOWING.map(|follower| follower.model);
-    let now = counterfoil::clock::Clock::now(&*app.clock);
+    let now = counterfoil::runtime::clock::Clock::now(&*app.clock);
     for _ in 0..2 {
-        let checked = counterfoil::rebuild::check(&journal, &tables, now, &mut |_| {}).await.unwrap();
+        let checked =
+            counterfoil::read_models::rebuild::check(&journal, &tables, now, &mut |_| {}).await.unwrap();
         assert_eq!((checked[0].rows, checked[0].differing), (120, 0));
-        counterfoil::rebuild::rebuild(&journal, &tables, &mut |_| {}).await.unwrap();
+        counterfoil::read_models::rebuild::rebuild(&journal, &tables, &mut |_| {}).await.unwrap();
     }
 }
 

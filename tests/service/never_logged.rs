@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use counterfoil::links::{ChangeNumber, SessionLinks, UndoLinks};
+use counterfoil::crypto::message_links::{ChangeNumber, SessionLinks, UndoLinks};
 use counterfoil_domain::values::{Role, SessionId};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};

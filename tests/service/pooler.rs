@@ -32,7 +32,8 @@ impl PgBouncer {
              pool_mode = {pool_mode}\nmax_client_conn = 200\ndefault_pool_size = 60\n",
             socket.display()
         );
-        let file = format!("pgbouncer-{}.ini", Uuid::from_bytes(counterfoil::entropy::bytes()).simple());
+        let file =
+            format!("pgbouncer-{}.ini", Uuid::from_bytes(counterfoil::crypto::entropy::bytes()).simple());
         let file = std::env::temp_dir().join(file);
         std::fs::write(&file, settings).unwrap();
         // It refuses to run as root.

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use counterfoil::clock::{Clock as _, SystemClock};
-use counterfoil::keyring::Keyring;
+use counterfoil::crypto::keyring::Keyring;
+use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use counterfoil::settings::Sources;
 use counterfoil::tokens::{Kind, Tokens};
 use reqwest::Method;

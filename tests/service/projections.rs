@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use counterfoil::projections::{Claim, Projection};
+use counterfoil::read_models::{Claim, Projection};
 use reqwest::Method;
 use serde_json::json;
 
@@ -46,7 +46,7 @@ async fn some_history(app: &TestApp) {
 
 /// Lets what follows the ledger come to its end.
 async fn follow(app: &TestApp) {
-    let database = counterfoil::database::Database::new(&app.database.url.0, 2).unwrap();
+    let database = counterfoil::postgres::Database::new(&app.database.url.0, 2).unwrap();
     counterfoil::journal::sequencer::Sequencer::new(database).look().await.unwrap();
     app.journal().follow().await.unwrap();
 }
@@ -160,8 +160,9 @@ async fn what_has_expired_is_forgotten_and_is_no_difference() {
     app.state.prune().await;
     assert_eq!(kept().await, "0/0");
     let models = counterfoil_projections::ALL;
-    let now = counterfoil::clock::Clock::now(&*app.clock);
-    let checked = counterfoil::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
+    let now = counterfoil::runtime::clock::Clock::now(&*app.clock);
+    let checked =
+        counterfoil::read_models::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
     assert!(checked.iter().all(|model| model.differing == 0), "{checked:?}");
 }
 
@@ -183,7 +184,7 @@ async fn the_status_says_how_far_each_read_model_has_come() {
         (&0.into(), &192.into()),
         "without a number"
     );
-    let database = counterfoil::database::Database::new(&app.database.url.0, 2).unwrap();
+    let database = counterfoil::postgres::Database::new(&app.database.url.0, 2).unwrap();
     counterfoil::journal::sequencer::Sequencer::new(database).look().await.unwrap();
     assert_eq!(status()[4]["behind"], 192);
     app.journal().follow().await.unwrap();

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::SubsecRound as _;
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use counterfoil::tokens::{Kind, Token};
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use counterfoil::database::Database;
-use counterfoil::private_postgres::PrivatePostgres;
+use counterfoil::postgres::Database;
+use counterfoil::postgres::embedded::PrivatePostgres;
 use counterfoil::settings::DatabaseUrl;
 use reqwest::Method;
 

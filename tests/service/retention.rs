@@ -1,7 +1,7 @@
 //! What is forgotten, and when.
 
 use counterfoil::audit::verify;
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use reqwest::Method;
 use serde_json::json;
 use tokio_postgres::error::SqlState;
@@ -27,7 +27,7 @@ async fn account_of_stranger(app: &TestApp) -> String {
 }
 
 async fn number_the_log(app: &TestApp) {
-    let database = counterfoil::database::Database::new(&app.database.url.0, 2).unwrap();
+    let database = counterfoil::postgres::Database::new(&app.database.url.0, 2).unwrap();
     counterfoil::journal::sequencer::Sequencer::new(database).look().await.unwrap();
 }
 
@@ -71,10 +71,11 @@ async fn an_account_that_was_never_signed_in_to_disappears_seven_days_after_its_
     number_the_log(&app).await;
     let verified = verify(&app.journal(), &mut |_| {}).await.unwrap();
     assert!(verified.is_unaltered() && verified.is_complete(), "{verified:?}");
-    let models = counterfoil::projections::Projection::all().filter_map(|model| model.of_rows());
+    let models = counterfoil::read_models::Projection::all().filter_map(|model| model.of_rows());
     let profiles: Vec<_> = models.filter(|model| model.table.name == "profiles").collect();
     let now = app.clock.now();
-    let checked = counterfoil::rebuild::check(&app.journal(), &profiles, now, &mut |_| {}).await.unwrap();
+    let checked =
+        counterfoil::read_models::rebuild::check(&app.journal(), &profiles, now, &mut |_| {}).await.unwrap();
     assert_eq!(checked[0].differing, 0, "{checked:?}");
 
     // The number is free, and makes another account.

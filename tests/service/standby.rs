@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use counterfoil::database::Database;
 use counterfoil::journal::sequencer::{Sequenced, Sequencer};
-use counterfoil::private_postgres::PrivatePostgres;
+use counterfoil::postgres::Database;
+use counterfoil::postgres::embedded::PrivatePostgres;
 use counterfoil::settings::DatabaseUrl;
 use tokio_postgres::{Client, NoTls};
 

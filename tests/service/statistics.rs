@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{SecondsFormat, TimeDelta};
-use counterfoil::clock::Clock as _;
-use counterfoil::database::Database;
 use counterfoil::journal::sequencer::Sequencer;
-use counterfoil::projections::{Claim, Projection};
-use counterfoil::rebuild::{self, Checked};
+use counterfoil::postgres::Database;
+use counterfoil::read_models::rebuild::{self, Checked};
+use counterfoil::read_models::{Claim, Projection};
+use counterfoil::runtime::clock::Clock as _;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 

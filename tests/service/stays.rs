@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use fastrand::Rng;
 use ipnet::IpNet;
 use reqwest::Method;
@@ -246,7 +246,8 @@ async fn a_session_is_found_at_the_address_that_it_had_then_and_nowhere_else() {
     assert!(moved > count / 8, "questions that find something: {moved}");
 
     let (models, now) = ([counterfoil_projections::stay::READ_MODEL], app.clock.now());
-    let checked = counterfoil::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
+    let checked =
+        counterfoil::read_models::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
     assert_eq!(checked[0].differing, 0, "SEED={seed}");
 }
 

@@ -10,8 +10,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
-use crate::clock::Clock;
 use crate::delivery::NotAccepted;
+use crate::runtime::clock::Clock;
 
 const CONNECTED_WITHIN: Duration = Duration::from_secs(3);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);

@@ -24,8 +24,8 @@ use self::smtp::{Smtp, SmtpSettings};
 use self::twilio::{Twilio, TwilioSettings};
 use self::webhook::{Webhook, WebhookSettings};
 use super::{Gateway, Named};
-use crate::clock::Clock;
-use crate::network::is_this_machine;
+use crate::runtime::clock::Clock;
+use crate::runtime::network::is_this_machine;
 use crate::settings::{SettingsError, invalid};
 
 /// A section below `gateways`.

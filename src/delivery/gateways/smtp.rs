@@ -19,9 +19,9 @@ use lettre::transport::smtp::extension::ClientId;
 use serde::Deserialize;
 
 use super::Secret;
-use crate::clock::Clock;
 use crate::delivery::{Accepted, Gateway, Message, NotAccepted};
-use crate::network::is_this_machine;
+use crate::runtime::clock::Clock;
+use crate::runtime::network::is_this_machine;
 
 const CONNECTED_WITHIN: Duration = Duration::from_secs(3);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::crypto::keyring::{Keyring, MacKey, MacKeys, Purpose};
 use crate::http::Problem;
-use crate::keyring::{Keyring, MacKey, MacKeys, Purpose};
 
 /// How many bytes of the MAC are kept.
 const MAC: usize = 16;
@@ -63,8 +63,8 @@ fn mac_of(key: &MacKey, list: &str, position: &[u8]) -> [u8; MAC] {
 #[cfg(test)]
 mod tests {
     use super::Cursors;
+    use crate::crypto::keyring::{Keyring, Purpose};
     use crate::http::Problem;
-    use crate::keyring::{Keyring, Purpose};
 
     #[test]
     fn a_cursor_is_read_as_it_was_written_and_no_other_is() {

@@ -9,7 +9,7 @@ use crate::http::Problem;
 use crate::http::answer::{self, Json, Sent};
 use crate::http::document::{Described, Operation, Told};
 use crate::http::extract::{Admin, Body, Staff};
-use crate::projections::{Projection, Rebuilds, Standing, overview};
+use crate::read_models::{Projection, Rebuilds, Standing, overview};
 
 /// Where it is told how they stand.
 const PATH: &str = "/admin/projections/";

@@ -22,7 +22,7 @@ use utoipa::openapi::{Info, InfoBuilder, License, OpenApi, OpenApiBuilder, Paths
 
 use super::problem::Problem;
 use super::route::Resource;
-use crate::projections::Projection;
+use crate::read_models::Projection;
 pub use asked::{Asked, Field};
 use operation::Schemas;
 pub use operation::{Described, Header, Operation, Told};

@@ -14,7 +14,7 @@ use super::reason;
 use crate::app::State;
 use crate::http::Problem;
 use crate::http::document::{Described, Operation};
-use crate::network;
+use crate::runtime::network;
 
 /// How many items a page may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]

@@ -17,7 +17,7 @@ use super::body;
 use crate::app::State;
 use crate::http::Problem;
 use crate::http::document::{Described, Operation};
-use crate::oauth_clients::ClientScope;
+use crate::http::oauth_clients::ClientScope;
 
 /// A scope that an endpoint asks for.
 pub trait NeededScope {

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::super::seal::Seals;
 use super::{InvalidToken, Kind, Tokens, issue, now, policy};
-use crate::entropy;
-use crate::keyring::{Keyring, Purpose};
+use crate::crypto::entropy;
+use crate::crypto::keyring::{Keyring, Purpose};
 
 /// The order of Ed25519's group, least significant byte first (RFC 8032, section 5.1).
 const ORDER: [u8; 32] = [

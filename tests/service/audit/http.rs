@@ -170,7 +170,7 @@ async fn bad_filters_are_named_and_unknown_accounts_are_nobodys() {
 #[tokio::test]
 async fn an_account_is_shown_as_it_stood() {
     let (app, auditor, ada) = audited().await;
-    let before = counterfoil::clock::Clock::now(&*app.clock);
+    let before = counterfoil::runtime::clock::Clock::now(&*app.clock);
     app.wait(60);
     assert_eq!(app.api.logout(&ada.refresh).await.status, 204);
     let account = format!("/audit/accounts/{}/", ada.account());

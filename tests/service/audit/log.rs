@@ -1,7 +1,7 @@
 //! The log in its order, filtered.
 
 use counterfoil::audit::{Filter, csv};
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::values::AccountId;
 use uuid::Uuid;
 

@@ -9,9 +9,9 @@ mod standing;
 mod verify;
 
 use counterfoil::audit::{Filter, Record};
-use counterfoil::database::Database;
 use counterfoil::journal::Journal;
 use counterfoil::journal::sequencer::Sequencer;
+use counterfoil::postgres::Database;
 
 use crate::support::TestApp;
 

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use counterfoil::accounts::Intervening;
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::values::Role;
 use reqwest::Method;
 use serde_json::{Value, json};

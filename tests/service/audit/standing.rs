@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil::audit::{Standing, standing_at, steps};
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::values::AccountId;
 use reqwest::Method;
 use serde_json::json;

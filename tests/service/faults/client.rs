@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use counterfoil::keyring::Keyring;
+use counterfoil::crypto::keyring::Keyring;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::{RwLock, RwLockWriteGuard};

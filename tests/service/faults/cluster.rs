@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use counterfoil::clock::{Clock as _, SystemClock};
-use counterfoil::keyring::Keyring;
-use counterfoil::personal_data::PersonalData;
-use counterfoil::private_postgres::PrivatePostgres;
+use counterfoil::crypto::keyring::Keyring;
+use counterfoil::crypto::personal_data::PersonalData;
+use counterfoil::postgres::embedded::PrivatePostgres;
+use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use counterfoil::settings::Sources;
 use counterfoil::tokens::{Kind, Tokens};
 use counterfoil_domain::values::{Identifier, PhoneNumber};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 

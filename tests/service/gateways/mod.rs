@@ -27,7 +27,7 @@ const CODE: u64 = 42;
 const SECRET: &str = "hush-hush-hush-hush";
 
 fn settings(toml: &str) -> Settings {
-    let name = format!("gateways-{}.toml", uuid::Uuid::from_bytes(counterfoil::entropy::bytes()));
+    let name = format!("gateways-{}.toml", uuid::Uuid::from_bytes(counterfoil::crypto::entropy::bytes()));
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&file, toml).unwrap();
     let sources = Sources::read(Some(&file), std::iter::empty(), std::iter::empty()).unwrap();
@@ -74,7 +74,7 @@ impl Sender {
 
     fn message(&self, to: &Identifier, content: &Content, language: &str) -> Message {
         let texts = &self.settings.delivery.texts;
-        let id = uuid::Uuid::from_bytes(counterfoil::entropy::bytes());
+        let id = uuid::Uuid::from_bytes(counterfoil::crypto::entropy::bytes());
         texts.message(id, to.clone(), content, texts.language(language))
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use counterfoil::clock::SystemClock;
 use counterfoil::delivery::{Accepted, Gateway, Gateways, Message, NotAccepted, Route};
+use counterfoil::runtime::clock::SystemClock;
 use counterfoil_domain::values::Identifier;
 use reqwest::Method;
 use serde_json::json;

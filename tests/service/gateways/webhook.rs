@@ -3,7 +3,7 @@
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use serde_json::{Value, json};
 
 use super::{Asked, NUMBER, Provider, Reply, Sender, code, email, notice, phone, told};

@@ -1,6 +1,6 @@
 //! GET `/accounts/devices/`, PATCH and DELETE `/accounts/devices/{id}/`
 
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -168,7 +168,8 @@ async fn a_device_that_only_uses_its_access_token_was_seen_within_a_minute() {
     let path = format!("/admin/device-sessions/?account_id={}", device.account());
     assert_eq!(app.api.get(&path, &admin.access).await.ok()["items"][0]["last_seen_at"], json!(seen));
     let (models, now) = (counterfoil_projections::ALL, app.clock.now());
-    let checked = counterfoil::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
+    let checked =
+        counterfoil::read_models::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
     assert!(checked.iter().all(|model| model.differing == 0), "{checked:?}");
 
     // A refresh is later again, and what was written before it does not take it back.

@@ -1,7 +1,7 @@
 //! GET /accounts/history/
 
-use counterfoil::database::Database;
 use counterfoil::journal::sequencer::Sequencer;
+use counterfoil::postgres::Database;
 use serde_json::{Value, json};
 
 use crate::support::TestApp;

@@ -436,9 +436,10 @@ async fn the_read_models_and_the_states_are_what_the_log_comes_to() {
         app.wait(60);
         add(&app, &device, &phone(&format!("+9891512345{n:02}"))).await.ok();
     }
-    let now = counterfoil::clock::Clock::now(&*app.clock);
+    let now = counterfoil::runtime::clock::Clock::now(&*app.clock);
     let models = counterfoil_projections::ALL;
-    let checked = counterfoil::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
+    let checked =
+        counterfoil::read_models::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
     assert!(checked.iter().all(|model| model.differing == 0), "{checked:?}");
 
     let journal = app.journal();

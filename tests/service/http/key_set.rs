@@ -3,7 +3,7 @@
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use counterfoil::keyring::{Algorithm, Keyring, Purpose};
+use counterfoil::crypto::keyring::{Algorithm, Keyring, Purpose};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ async fn key_set(app: &TestApp) -> Answer {
 
 /// The keyring's key pairs, as they are to be published.
 fn published(keyring: &Keyring) -> Value {
-    let key = |key: &counterfoil::keyring::Key| {
+    let key = |key: &counterfoil::crypto::keyring::Key| {
         let pair = Ed25519KeyPair::from_pkcs8(key.secret()).unwrap();
         let x = URL_SAFE_NO_PAD.encode(pair.public_key());
         json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": key.id.as_str(), "use": "sig", "alg": "EdDSA"})

@@ -1,6 +1,6 @@
 //! POST `/oauth/introspect` (RFC 7662) and `/oauth/revoke` (RFC 7009)
 
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use counterfoil::tokens::{AccessKeys, MAX_TOKEN_BYTES};
 use counterfoil_domain::values::Role;
 use reqwest::Method;

@@ -54,7 +54,7 @@ async fn an_old_access_token_changes_no_identifier_until_its_user_is_proved_agai
     assert_eq!((&asked.ok()["expires_in"], &asked.ok()["resend_after"]), (&json!(300), &json!(60)));
     change(&app, &device).await.is_problem(401, "fresh_proof_required");
     let proved = prove(&app, &device, &asked.code()).await.ok();
-    let now = counterfoil::clock::Clock::now(&*app.clock);
+    let now = counterfoil::runtime::clock::Clock::now(&*app.clock);
     assert_eq!(proved["auth_time"].as_str().unwrap().parse(), Ok(now));
     assert_eq!((&proved["expires_in"], proved.as_object().unwrap().len()), (&json!(600), 2));
 
@@ -240,11 +240,11 @@ async fn a_code_of_the_authenticator_proves_the_user_once_and_passes_the_second_
     totp("123456").await.is_problem(409, "no_second_factor");
     app.give_roles(&device, [Role::Admin]).await;
     let (authenticator, recovery) =
-        Authenticator::enrol(&app.api, &device, counterfoil::clock::Clock::now(&*app.clock)).await;
+        Authenticator::enrol(&app.api, &device, counterfoil::runtime::clock::Clock::now(&*app.clock)).await;
     app.wait(LATE);
     change(&app, &device).await.is_problem(401, "fresh_proof_required");
     totp(&recovery[0]).await.refuses_fields(&["totp"]);
-    let now = counterfoil::clock::Clock::now(&*app.clock);
+    let now = counterfoil::runtime::clock::Clock::now(&*app.clock);
     let code = authenticator.code(now);
     totp(&wrong(&code)).await.is_problem(400, "invalid_code");
     let proved = totp(&code).await.ok();
@@ -304,9 +304,10 @@ async fn a_replay_shows_the_proof_and_the_read_models_are_what_the_log_comes_to(
 
     let history = app.api.get("/accounts/history/", &device.access).await;
     assert_eq!(history.status, StatusCode::OK);
-    let now = counterfoil::clock::Clock::now(&*app.clock);
+    let now = counterfoil::runtime::clock::Clock::now(&*app.clock);
     let models = counterfoil_projections::ALL;
-    let checked = counterfoil::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
+    let checked =
+        counterfoil::read_models::rebuild::check(&app.journal(), &models, now, &mut |_| {}).await.unwrap();
     assert!(checked.iter().all(|model| model.differing == 0), "{checked:?}");
     let journal = app.journal();
     let store = counterfoil::journal::replay::stock_store(journal.database()).await.unwrap();

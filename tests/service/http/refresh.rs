@@ -1,6 +1,6 @@
 //! POST `/accounts/refresh/`
 
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use counterfoil::tokens::{Kind, Token};
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Staff prove a second factor before they have the rights of their roles.
 
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::values::Role;
 use reqwest::Method;
 use serde_json::{Value, json};

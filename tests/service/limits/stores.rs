@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil::clock::{Clock as _, SystemClock};
-use counterfoil::database::Database;
 use counterfoil::limits::{Counted, Entry, LimitStore, Rule, Store};
+use counterfoil::postgres::Database;
+use counterfoil::runtime::clock::{Clock as _, SystemClock};
 
 use super::RedisServer;
 use crate::support::TestDatabase;

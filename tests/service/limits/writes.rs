@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use counterfoil::links::{ChangeNumber, SessionLinks, UndoLinks, UnlockLinks};
+use counterfoil::crypto::message_links::{ChangeNumber, SessionLinks, UndoLinks, UnlockLinks};
 use counterfoil_domain::values::{ChallengeNonce, Role, SessionId};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;

@@ -8,11 +8,11 @@ use actix_web::dev::ServerHandle;
 use chrono::TimeDelta;
 use counterfoil::accounts::Intervening;
 use counterfoil::app::{Application, State};
-use counterfoil::clock::Clock as _;
+use counterfoil::crypto::keyring::Keyring;
+use counterfoil::crypto::personal_data::PersonalData;
 use counterfoil::delivery::Gateways;
 use counterfoil::journal::Journal;
-use counterfoil::keyring::Keyring;
-use counterfoil::personal_data::PersonalData;
+use counterfoil::runtime::clock::Clock as _;
 use counterfoil::settings::{DatabaseUrl, Sources};
 use counterfoil_domain::values::{AccountId, Role};
 
@@ -83,7 +83,7 @@ impl TestApp {
     /// Another node of the same service, by a database role that does not own the tables.
     pub async fn by_server_role(&self) -> Self {
         let (url, role) = self.database.by_server_role().await;
-        counterfoil::migrations::migrate(&self.database.url.0, Some(role)).await.unwrap();
+        counterfoil::postgres::migrations::migrate(&self.database.url.0, Some(role)).await.unwrap();
         Self::build(&[], None, self.database.clone(), &url, self.clock.clone(), self.keyring.clone())
     }
 
@@ -109,7 +109,7 @@ impl TestApp {
         let flags = flags.iter().chain(settings).map(|(key, value)| (*key, (*value).to_owned()));
         let settings = Sources::read(file, std::iter::empty(), flags).unwrap().check().unwrap();
 
-        let metrics = counterfoil::telemetry::prometheus().build_recorder().handle();
+        let metrics = counterfoil::runtime::telemetry::prometheus().build_recorder().handle();
         let gateways = Gateways::new(&settings.delivery, [], clock.clone()).unwrap();
         let state = State::new(&settings, url, &keyring, gateways, clock.clone(), metrics).unwrap();
         let application = Application::build(&settings, state).unwrap();
@@ -166,13 +166,13 @@ impl TestApp {
 
     /// The journal that the service writes.
     pub fn journal(&self) -> Journal {
-        let database = counterfoil::database::Database::new(&self.database.url.0, 4).unwrap();
+        let database = counterfoil::postgres::Database::new(&self.database.url.0, 4).unwrap();
         Journal::new(database, PersonalData::new(&self.keyring), self.clock.clone())
     }
 
     /// The keyring in a file, for commands of the binary.
     pub fn keyring_file(&self) -> PathBuf {
-        let name = format!("keyring-{}.json", uuid::Uuid::from_bytes(counterfoil::entropy::bytes()));
+        let name = format!("keyring-{}.json", uuid::Uuid::from_bytes(counterfoil::crypto::entropy::bytes()));
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         self.keyring.create(&path).unwrap();
         path

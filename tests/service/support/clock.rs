@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
-use counterfoil::clock::{Clock, SystemClock};
+use counterfoil::runtime::clock::{Clock, SystemClock};
 
 /// Starts at the present time and stands still.
 #[derive(Debug)]

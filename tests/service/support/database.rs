@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use counterfoil::migrations;
-use counterfoil::private_postgres::PrivatePostgres;
+use counterfoil::postgres::embedded::PrivatePostgres;
+use counterfoil::postgres::migrations;
 use counterfoil::settings::DatabaseUrl;
 use tokio_postgres::{Client, NoTls};
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use counterfoil::clock::{Clock as _, SystemClock};
+use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use counterfoil_domain::values::Role;
 use serde_json::Value;
 

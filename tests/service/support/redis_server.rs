@@ -16,7 +16,7 @@ pub struct RedisServer {
 impl RedisServer {
     pub fn start() -> Self {
         // Short: a socket's path may have 107 bytes.
-        let name = format!("redis-{}.sock", Uuid::from_bytes(counterfoil::entropy::bytes()).simple());
+        let name = format!("redis-{}.sock", Uuid::from_bytes(counterfoil::crypto::entropy::bytes()).simple());
         let socket = std::env::temp_dir().join(name);
         let server = Self { process: serve(&socket), socket };
         server.listens();

@@ -1,6 +1,6 @@
 //! `/admin/accounts/…`
 
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::user_account::{Actor, Fact};
 use counterfoil_domain::values::Role;
 use reqwest::Method;

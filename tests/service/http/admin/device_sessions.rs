@@ -1,7 +1,7 @@
 //! `/admin/device-sessions/…`
 
 use chrono::{SecondsFormat, TimeDelta};
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 

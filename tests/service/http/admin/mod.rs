@@ -7,8 +7,8 @@ mod identifiers;
 mod projections;
 mod statistics;
 
-use counterfoil::database::Database;
 use counterfoil::journal::sequencer::Sequencer;
+use counterfoil::postgres::Database;
 use serde_json::Value;
 
 use crate::support::{SignedIn, TestApp};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use counterfoil::database::Database;
-use counterfoil::projections::{Claim, Projection};
+use counterfoil::postgres::Database;
+use counterfoil::read_models::{Claim, Projection};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! `/admin/stats/`
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use counterfoil::clock::Clock as _;
+use counterfoil::runtime::clock::Clock as _;
 use counterfoil_projections::statistics::Span;
 use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::values::{Identifier, OtpCode};
 
-use crate::clock::Clock;
+use crate::runtime::clock::Clock;
 
 /// The listed identifiers.
 #[derive(Clone, Debug, Default)]

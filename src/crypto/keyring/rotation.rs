@@ -108,7 +108,7 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use super::{Rotated, RotationError};
-    use crate::keyring::{Algorithm, Keyring, KeyringError, Purpose};
+    use crate::crypto::keyring::{Algorithm, Keyring, KeyringError, Purpose};
 
     #[test]
     fn a_key_is_pending_then_active_then_retiring_then_gone() {

@@ -11,8 +11,8 @@ use deadpool_postgres::Client;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::database::{Database, DatabaseError};
-use crate::supervise::restarted;
+use crate::postgres::{Database, DatabaseError};
+use crate::runtime::restart::restarted;
 
 /// What is asked together.
 pub trait Ask: Send + Sync + 'static {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 /// as the token works.
 ///
 /// ```
-/// use counterfoil::extra_claims::ClaimsSource;
+/// use counterfoil::tokens::configured_claims::ClaimsSource;
 /// use counterfoil_domain::values::AccountId;
 /// use counterfoil_projections::profile::Profile;
 /// use serde_json::{Map, Value};

@@ -1,6 +1,10 @@
 //! The way to PostgreSQL: a pool that gives up in time, and which errors mean "come back later".
 
+pub(crate) mod batcher;
+pub mod embedded;
 mod listener;
+pub mod migrations;
+pub mod readiness;
 mod start;
 mod target;
 

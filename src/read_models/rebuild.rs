@@ -104,7 +104,7 @@ pub async fn rebuild(
 
     let last = connection.transaction().await?;
     last.batch_execute("LOCK TABLE heads IN SHARE MODE").await?;
-    let changed = last.query(include_str!("journal/sql/changed_since.sql"), &[&snapshot]).await?;
+    let changed = last.query(include_str!("../journal/sql/changed_since.sql"), &[&snapshot]).await?;
     let changed: Vec<Uuid> = changed.iter().map(|row| row.get(0)).collect();
     for (_, new) in &tables {
         last.execute(&format!("DELETE FROM {new} WHERE account_id = ANY($1)"), &[&changed]).await?;
@@ -274,7 +274,7 @@ impl<'a, F: FnMut(Progress)> Filler<'a, F> {
     }
 
     async fn fill(&self, transaction: &Transaction<'_>, accounts: &[Uuid]) -> Result<(), JournalError> {
-        let statement = transaction.prepare_cached(include_str!("journal/sql/events_of.sql")).await?;
+        let statement = transaction.prepare_cached(include_str!("../journal/sql/events_of.sql")).await?;
         let rows = transaction.query(&statement, &[&UserAccount::TYPE, &accounts]).await?;
         let keys = streams::keys(transaction, self.journal.personal_data(), accounts).await?;
         let histories = streams::read(&rows, &keys)?;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-use crate::clock::{Clock as _, SystemClock};
-use crate::database::{Database, DatabaseError};
-use crate::migrations;
+use crate::postgres::migrations;
+use crate::postgres::{Database, DatabaseError};
+use crate::runtime::clock::{Clock as _, SystemClock};
 
 /// For how long an event may wait for its number, in seconds.
 const NUMBERED_WITHIN: f64 = 5.0;

@@ -15,7 +15,7 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use crate::http;
-use crate::line_rate::LineRate;
+use crate::runtime::log_throttle::LineRate;
 use crate::settings::Settings;
 
 /// The upper bounds of the buckets of times, in seconds. They are the same on every node and in every version, so that

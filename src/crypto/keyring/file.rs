@@ -9,7 +9,7 @@ use rustix::process::{Gid, getegid, getgroups};
 use zeroize::Zeroizing;
 
 use super::{Keyring, KeyringError};
-use crate::entropy;
+use crate::crypto::entropy;
 
 impl Keyring {
     /// Reads a keyring from a file that its owner alone can read, or its owner and a group of this process: platforms of
@@ -132,8 +132,8 @@ mod tests {
     use std::path::PathBuf;
 
     use super::is_private;
-    use crate::entropy;
-    use crate::keyring::{KeyState, Keyring, KeyringError, Purpose};
+    use crate::crypto::entropy;
+    use crate::crypto::keyring::{KeyState, Keyring, KeyringError, Purpose};
 
     /// A new keyring in a folder of its own, gone with this value.
     struct KeyringFile(PathBuf);

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use counterfoil_domain::values::{AccountId, SessionId};
 use counterfoil_projections::user_login;
 
-use crate::database::{Database, DatabaseError};
+use crate::postgres::{Database, DatabaseError};
 
 /// How often uses are written: often enough that one is told within a minute.
 pub const WRITE_EVERY: Duration = Duration::from_secs(30);

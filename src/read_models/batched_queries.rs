@@ -5,8 +5,8 @@ use counterfoil_projections::profile::{self, Profile};
 use counterfoil_projections::revoked_token;
 use deadpool_postgres::Client;
 
-use crate::database::DatabaseError;
-use crate::group::Ask;
+use crate::postgres::DatabaseError;
+use crate::postgres::batcher::Ask;
 
 /// Reads profiles.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,8 @@ use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 
 use super::{Claim, ClaimError, Projection};
-use crate::database::DatabaseError;
 use crate::journal::Journal;
+use crate::postgres::DatabaseError;
 
 /// Starts rebuilds on a runtime that outlives the requests that ask for them.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use aws_lc_rs::hmac;
 use counterfoil_domain::user_account::ClientMarker;
 use counterfoil_domain::values::{AddressMark, Client, ClientMark, SessionId};
 
-use crate::keyring::{Keyring, MacKey, MacKeys, Purpose};
+use crate::crypto::keyring::{Keyring, MacKey, MacKeys, Purpose};
 
 /// Marks clients.
 #[derive(Clone, Debug)]
@@ -80,8 +80,9 @@ impl ClientMarker for ClientMarks {
 #[cfg(test)]
 mod tests {
     use super::ClientMarks;
-    use crate::keyring::{Keyring, Purpose};
-    use crate::{clock::Clock as _, clock::SystemClock, entropy};
+    use crate::crypto::entropy;
+    use crate::crypto::keyring::{Keyring, Purpose};
+    use crate::runtime::clock::{Clock as _, SystemClock};
     use counterfoil_domain::user_account::ClientMarker as _;
     use counterfoil_domain::values::{Client, UserAgent};
 

@@ -378,7 +378,7 @@ mod tests {
     use tokio_postgres::config::SslMode;
 
     use super::{Target, TlsParameters};
-    use crate::database::DatabaseError;
+    use crate::postgres::DatabaseError;
 
     /// Whether a URL means TLS, to both drivers.
     fn verified(url: &str) -> bool {

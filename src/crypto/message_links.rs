@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use counterfoil_domain::values::{AccountId, ChallengeNonce, SessionId};
 use uuid::Uuid;
 
-use crate::keyring::{Keyring, MacKey, MacKeys, Purpose};
+use crate::crypto::keyring::{Keyring, MacKey, MacKeys, Purpose};
 
 /// How many bytes of the MAC are kept: a guess is right once in 2^96 tries, and each is a request.
 const MAC: usize = 12;
@@ -152,8 +152,8 @@ mod tests {
     use std::fmt::Debug;
 
     use super::*;
-    use crate::clock::{Clock as _, SystemClock};
-    use crate::entropy;
+    use crate::crypto::entropy;
+    use crate::runtime::clock::{Clock as _, SystemClock};
 
     fn a_link_names_its_content_and_no_other_text_does<C: LinkContent + Debug + PartialEq>(content: C) {
         let keyring = Keyring::generate();

@@ -18,8 +18,8 @@ use qrcode::render::svg;
 use totp_rs::{Builder, Secret, Totp};
 use uuid::Uuid;
 
-use crate::entropy;
-use crate::keyring::{Keyring, MacKey, MacKeyRing, MacKeys, Purpose};
+use crate::crypto::entropy;
+use crate::crypto::keyring::{Keyring, MacKey, MacKeyRing, MacKeys, Purpose};
 
 /// How many bytes an authenticator's secret has.
 const SECRET: usize = 20;
@@ -148,8 +148,8 @@ impl SecondFactorMatcher for SecondFactors {
 #[cfg(test)]
 mod tests {
     use super::SecondFactors;
-    use crate::clock::{Clock as _, SystemClock};
-    use crate::keyring::{Keyring, Purpose};
+    use crate::crypto::keyring::{Keyring, Purpose};
+    use crate::runtime::clock::{Clock as _, SystemClock};
     use chrono::{DateTime, TimeDelta};
     use counterfoil_domain::user_account::SecondFactorMatcher as _;
     use counterfoil_domain::values::{OtpCode, TimeStep};

@@ -9,8 +9,11 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use utoipa::ToSchema;
 
+pub(crate) mod batched_queries;
 mod claim;
+pub mod rebuild;
 mod rebuilds;
+pub(crate) mod session_uses;
 
 pub use claim::{Claim, ClaimError};
 pub use rebuilds::Rebuilds;
@@ -139,7 +142,7 @@ pub struct Rebuild {
 /// # Errors
 /// When the database does not answer.
 pub async fn overview(db: &Client) -> Result<Vec<Standing>, tokio_postgres::Error> {
-    let statement = db.prepare_cached(include_str!("projections/sql/standing.sql")).await?;
+    let statement = db.prepare_cached(include_str!("sql/standing.sql")).await?;
     let (high, low) = claim::lock_in_halves();
     let mut standings = Vec::new();
     for projection in Projection::all() {
@@ -178,7 +181,7 @@ fn standing(projection: &Projection, row: &Row, rows: i64) -> Standing {
 }
 
 async fn rows(db: &Client, projection: &Projection) -> Result<i64, tokio_postgres::Error> {
-    let sql = include_str!("projections/sql/rows.sql").replace("{table}", projection.name());
+    let sql = include_str!("sql/rows.sql").replace("{table}", projection.name());
     let row = db.query_one(&db.prepare_cached(&sql).await?, &[&(COUNTED + 1)]).await?;
     let (counted, estimated): (i64, i64) = (row.get("counted"), row.get("estimated"));
     Ok(if counted <= COUNTED { counted } else { estimated.max(counted) })

@@ -7,9 +7,9 @@ use deadpool_postgres::{ClientWrapper, Object};
 use tokio::sync::watch;
 
 use super::Projection;
-use crate::database::{Database, DatabaseError};
 use crate::journal::{Journal, JournalError};
-use crate::rebuild::{self, Progress};
+use crate::postgres::{Database, DatabaseError};
+use crate::read_models::rebuild::{self, Progress};
 
 /// "rebuild ": whoever makes read models again holds it.
 const LOCK: i64 = 0x7265_6275_696c_6420;

@@ -21,8 +21,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use crate::entropy;
-use crate::keyring::{Key, KeyState, Keyring, Purpose};
+use crate::crypto::entropy;
+use crate::crypto::keyring::{Key, KeyState, Keyring, Purpose};
 
 const NONCE: usize = 24;
 
@@ -381,7 +381,8 @@ fn open(key: &XChaCha20Poly1305, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>,
 #[cfg(test)]
 mod tests {
     use super::{PersonalData, Scope, Unsealable};
-    use crate::{clock::Clock as _, clock::SystemClock, entropy, keyring::Keyring};
+    use crate::crypto::{entropy, keyring::Keyring};
+    use crate::runtime::clock::{Clock as _, SystemClock};
 
     #[test]
     fn what_is_sealed_opens_in_its_place_only() {

@@ -11,9 +11,9 @@ use counterfoil_projections::profile::Profile;
 use counterfoil_projections::user_login::device_kind;
 use serde::Deserialize;
 
+use crate::crypto::message_links::{ChangeNumber, SessionLinks, UndoLinks, UnlockLinks};
 use crate::delivery::Notice;
 use crate::delivery::outbox::{About, Letter};
-use crate::links::{ChangeNumber, SessionLinks, UndoLinks, UnlockLinks};
 
 /// For how long a notice is worth sending.
 pub const WORTH_SENDING: TimeDelta = TimeDelta::hours(24);

@@ -8,7 +8,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tokio_postgres::Error;
 
-use crate::database::{DatabaseError, Target};
+use crate::postgres::{DatabaseError, Target};
 
 #[derive(RustEmbed)]
 #[folder = "migrations"]

@@ -25,7 +25,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::entropy;
+use crate::crypto::entropy;
 
 pub use mac::{MacKey, MacKeyRing, MacKeys, key_tag};
 pub use rotation::{Rotated, RotationError};

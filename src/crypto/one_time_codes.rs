@@ -14,9 +14,9 @@ use aws_lc_rs::{constant_time, hmac};
 use counterfoil_domain::user_account::{OtpMatcher, Purpose};
 use counterfoil_domain::values::{ChallengeNonce, Identifier, OtpCode};
 
-use crate::clock::Clock;
-use crate::keyring::{self, Key, KeyState, Keyring};
-use crate::test_identifiers::TestIdentifiers;
+use crate::crypto::keyring::{self, Key, KeyState, Keyring};
+use crate::crypto::test_identifiers::TestIdentifiers;
+use crate::runtime::clock::Clock;
 
 /// Derives codes.
 #[derive(Clone)]
@@ -110,9 +110,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::OtpCodes;
-    use crate::clock::SystemClock;
-    use crate::test_identifiers::TestIdentifiers;
-    use crate::{entropy, keyring, keyring::Keyring};
+    use crate::crypto::test_identifiers::TestIdentifiers;
+    use crate::crypto::{entropy, keyring, keyring::Keyring};
+    use crate::runtime::clock::SystemClock;
     use counterfoil_domain::user_account::{OtpMatcher as _, Purpose};
     use counterfoil_domain::values::{ChallengeNonce, EmailAddress, Identifier, PhoneNumber};
 
