@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::{Policy, Refusal, Services, SessionProof, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Channel, Client, OtpCode};
 use counterfoil_projections::profile::Profile;
@@ -123,6 +123,7 @@ pub struct Accounts {
     claims: Arc<dyn ClaimsSource>,
     lanes: Arc<Lanes<Vec<u8>>>,
     limits: Limits,
+    never_signed_in: TimeDelta,
 }
 
 impl fmt::Debug for Accounts {
@@ -164,12 +165,19 @@ impl Accounts {
             claims: Arc::new(ConfiguredClaims::default()),
             lanes: Arc::default(),
             limits: Limits::off(),
+            never_signed_in: TimeDelta::MAX,
         }
     }
 
     /// The same, within the limits that all nodes share.
     pub fn within(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same, which forgets accounts that were never signed in to so long after their last code.
+    #[must_use]
+    pub fn forgetting_after(self, never_signed_in: TimeDelta) -> Self {
+        Self { never_signed_in, ..self }
     }
 
     /// Counts an operation that writes, asked for in the name of an account from that address; of no address where a service

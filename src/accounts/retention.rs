@@ -21,8 +21,8 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountsError`] when the database does not answer.
-    pub async fn forget_never_signed_in(&self, unused_for: TimeDelta) -> Result<u64, AccountsError> {
-        let at = self.clock.now();
+    pub async fn forget_never_signed_in(&self) -> Result<u64, AccountsError> {
+        let (at, unused_for) = (self.clock.now(), self.never_signed_in);
         let (mut after, before) = (Uuid::nil(), first_account_at(at - unused_for));
         let mut forgotten = 0;
         loop {

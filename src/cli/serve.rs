@@ -8,14 +8,15 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, setup};
-use crate::app::{Application, State};
+use crate::app::{Application, new_state};
 use crate::delivery::Gateways;
+use crate::postgres::DatabaseUrl;
 use crate::postgres::embedded::PrivatePostgres;
 use crate::postgres::migrations;
 use crate::postgres::{Database, DatabaseError};
 use crate::runtime::clock::SystemClock;
 use crate::runtime::telemetry;
-use crate::settings::{DatabaseUrl, Profile, Settings};
+use crate::settings::{Profile, Settings};
 
 /// How often a private database is looked after.
 const REVIVE_EVERY: Duration = Duration::from_millis(500);
@@ -41,7 +42,7 @@ impl Serve {
 
 /// Serves. The private database is started and stopped here, on the main thread, around everything else.
 pub fn run(settings: Settings) -> Result<ExitCode, Failure> {
-    telemetry::init(&settings)?;
+    telemetry::init(&settings.log_filter, settings.log_json)?;
     let (private, url) = match &settings.database {
         Some(url) => (None, url.clone()),
         None => {
@@ -77,7 +78,7 @@ async fn serve(
     let settings = &Settings { keyring: Some(setup::keyring_source(settings)), ..settings.clone() };
     let metrics = telemetry::prometheus().install_recorder()?;
     let gateways = Gateways::new(&settings.delivery, [], Arc::new(SystemClock))?;
-    let state = State::new(settings, url, &keyring, gateways, Arc::new(SystemClock), metrics)?;
+    let state = new_state(settings, url, &keyring, gateways, Arc::new(SystemClock), metrics)?;
     let database = state.database.clone();
     match database.check_at_start(settings.connections).await {
         Err(DatabaseError::Refused(why)) => return Err(why.into()),
@@ -85,7 +86,7 @@ async fn serve(
         Err(error) => tracing::warn!(%error, "not connected yet"),
         Ok(()) => {}
     }
-    let application = Application::build(settings, state)?;
+    let application = Application::build(settings, &keyring, state)?;
     for until in settings.test_identifiers.ends() {
         tracing::warn!(%until, "an identifier is listed for tests: whoever knows its code signs in by it");
     }

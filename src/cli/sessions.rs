@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Failure, accounts, output, setup};
 use crate::accounts::Intervening;
-use crate::app::State;
+use crate::http::State;
 use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::runtime::network;
 use crate::settings::Settings;

@@ -5,16 +5,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::Failure;
-use crate::app::State;
+use crate::app::new_state;
 use crate::crypto::keyring::{Keyring, KeyringError, KeyringSource};
 use crate::crypto::personal_data::PersonalData;
 use crate::delivery::Gateways;
+use crate::http::State;
 use crate::journal::Journal;
 use crate::postgres::Database;
+use crate::postgres::DatabaseUrl;
 use crate::postgres::embedded::PrivatePostgres;
 use crate::postgres::migrations;
 use crate::runtime::clock::SystemClock;
-use crate::settings::{DatabaseUrl, Profile, Settings};
+use crate::settings::{Profile, Settings};
 
 /// Where the development profile keeps what it makes.
 const FOLDER: &str = ".counterfoil";
@@ -116,7 +118,7 @@ pub fn with_service<T>(
     let result = runtime()?.block_on(async {
         let keyring = keyring(settings).await?;
         let metrics = crate::runtime::telemetry::prometheus().build_recorder().handle();
-        let state = State::new(settings, &url, &keyring, Gateways::none(), Arc::new(SystemClock), metrics)?;
+        let state = new_state(settings, &url, &keyring, Gateways::none(), Arc::new(SystemClock), metrics)?;
         let database = state.database.clone();
         let result = work(&state).await;
         // What follows the database for it lets go of its connections first.

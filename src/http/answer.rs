@@ -13,8 +13,8 @@ use super::cookies;
 use super::document::{Described, Operation};
 use super::extract::is_our_page;
 use crate::accounts::CodeOnItsWay;
+use crate::http::{Cookies, HttpPolicy};
 use crate::language::Language;
-use crate::settings::{Cookies, HttpPolicy};
 use crate::tokens::IssuedTokens;
 
 /// An answer of the form `F`.

@@ -7,8 +7,8 @@ use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponseBuilder, web};
 
-use crate::app::State;
-use crate::settings::{Cookies, HttpPolicy};
+use crate::http::State;
+use crate::http::{Cookies, HttpPolicy};
 use crate::tokens::IssuedTokens;
 
 /// The access token. Its prefix makes browsers hold it to this host, to all of its paths, and to secure connections.

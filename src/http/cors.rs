@@ -3,7 +3,7 @@
 use actix_cors::Cors;
 use actix_web::http::{Method, header};
 
-use crate::settings::HttpPolicy;
+use crate::http::HttpPolicy;
 
 /// Headers that pages may send besides those that the API reads: trace context, which tracing libraries add to every request
 /// of a page (W3C Trace Context, W3C Baggage, Sentry).

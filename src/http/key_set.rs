@@ -4,7 +4,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 
-use crate::app::State;
+use crate::http::State;
 use crate::http::answer::Sent;
 use crate::http::document::{Described, Operation, Told};
 

@@ -16,8 +16,10 @@ pub mod oauth_clients;
 mod observe;
 mod operations;
 mod page;
+mod policy;
 mod problem;
 mod route;
+mod state;
 
 use actix_web::web::{self, ServiceConfig};
 
@@ -25,10 +27,12 @@ pub use admin::Cursors;
 pub use cors::cors;
 pub use extract::{ForwardedHeader, Proxies, bearer};
 pub use observe::{log_left_out, observe, request_id};
+pub use policy::{Cookies, HttpPolicy};
 pub use problem::Problem;
+pub use state::State;
+pub(crate) use state::{KeyedParts, in_time};
 
 use crate::crypto::message_links::{SessionLinks, UndoLinks, UnlockLinks};
-use crate::settings::HttpPolicy;
 use route::{DELETE, GET, PATCH, POST, Resource, STREAM, at, on};
 
 /// Every path, its methods, their handlers, and what the document tells of them beyond the handlers' signatures.

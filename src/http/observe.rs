@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::extract::wanted_language;
 use super::held_body::{RequestBody, response_body};
 use super::{Problem, cookies};
-use crate::app::State;
 use crate::crypto::entropy;
+use crate::http::State;
 use crate::language::Language;
 use crate::runtime::log_throttle::LineRate;
 

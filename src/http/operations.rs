@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::Problem;
 use super::answer::{self, Json, Sent};
 use super::document::{Described, Operation, Told};
-use crate::app::State;
+use crate::http::State;
 
 /// Where the service tells operators how it is.
 pub const HEALTHZ_PATH: &str = "/healthz";

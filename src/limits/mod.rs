@@ -578,6 +578,15 @@ impl Inner {
     }
 }
 
+/// Deletes the counters that count nothing any more, and old alarms. Returns how many counters were deleted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn prune(db: &deadpool_postgres::Client, now: DateTime<Utc>) -> Result<u64, tokio_postgres::Error> {
+    let statement = db.prepare_cached(include_str!("sql/prune.sql")).await?;
+    db.execute(&statement, &[&now]).await
+}
+
 fn backoff() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(5))

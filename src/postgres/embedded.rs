@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, getuid, test_kill_process};
 
-use crate::settings::DatabaseUrl;
+use crate::postgres::DatabaseUrl;
 
 const USER: &str = "counterfoil";
 

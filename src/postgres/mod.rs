@@ -7,6 +7,7 @@ pub mod migrations;
 pub mod readiness;
 mod start;
 mod target;
+mod url;
 
 use std::error::Error as _;
 use std::fmt;
@@ -22,6 +23,8 @@ use tokio_postgres::error::SqlState;
 
 pub use listener::Listener;
 pub use target::Target;
+pub use url::DatabaseUrl;
+pub(crate) use url::masked;
 
 /// How long anything waits for a connection: short, so that a caller hears of an outage within the second.
 const CONNECT_WITHIN: Duration = Duration::from_millis(700);

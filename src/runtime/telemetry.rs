@@ -14,9 +14,7 @@ use tracing_subscriber::layer::{Context, Filter, SubscriberExt as _};
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
-use crate::http;
 use crate::runtime::log_throttle::LineRate;
-use crate::settings::Settings;
 
 /// The upper bounds of the buckets of times, in seconds. They are the same on every node and in every version, so that
 /// quantiles can be computed over nodes.
@@ -37,12 +35,12 @@ pub fn prometheus() -> PrometheusBuilder {
 }
 
 /// Keeps what a recorder holds small while it is not read: without, every sample since the last reading is held. Logs how many
-/// lines were left out.
-pub async fn keep(metrics: PrometheusHandle) {
+/// lines were left out, and calls `log_left_out` for the lines that are counted elsewhere.
+pub async fn keep(metrics: PrometheusHandle, log_left_out: fn()) {
     loop {
         tokio::time::sleep(UPKEEP_EVERY).await;
         metrics.run_upkeep();
-        http::log_left_out();
+        log_left_out();
         for (line, left_out) in WARNINGS.take_left_out(Instant::now()) {
             tracing::info!(line = line.message, left_out, "lines were left out");
         }
@@ -99,18 +97,18 @@ impl<S> Filter<S> for NotRepeated {
 ///
 /// # Errors
 /// When it was done before.
-pub fn init(settings: &Settings) -> Result<(), TryInitError> {
+pub fn init(filter: &str, as_json: bool) -> Result<(), TryInitError> {
     let ours = Targets::new().with_target("counterfoil", LevelFilter::TRACE).with_default(LevelFilter::WARN);
     // Colours are for people: not for a file, and not where they are not wanted (no-color.org).
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = std::io::stderr().is_terminal() && !unwanted;
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
-    let lines = if settings.log_json {
+    let lines = if as_json {
         lines.json().with_current_span(true).with_span_list(false).boxed()
     } else {
         lines.boxed()
     };
-    let filter = EnvFilter::builder().parse_lossy(&settings.log_filter);
+    let filter = EnvFilter::builder().parse_lossy(filter);
     tracing_subscriber::registry().with(lines.with_filter(ours.and(NotRepeated))).with(filter).try_init()?;
     // The payload of a panic may quote a value; the place says enough to find it.
     std::panic::set_hook(Box::new(|panic| {

@@ -7,7 +7,6 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::num::NonZero;
 
@@ -24,15 +23,15 @@ use crate::crypto::test_identifiers::TestIdentifiers;
 use crate::delivery::notices::NewDeviceNotice;
 use crate::delivery::{DeliverySettings, Price};
 use crate::http::oauth_clients::{ClientScope, OauthClients};
-use crate::http::{ForwardedHeader, Proxies};
+use crate::http::{ForwardedHeader, HttpPolicy, Proxies};
 use crate::limits::{LimitPolicy, LimitStore, Rate, WritePolicy};
+use crate::postgres::DatabaseUrl;
 use crate::runtime::network::{self, is_this_machine};
 use crate::tokens::configured_claims::{ConfiguredClaims, ProfileField};
 use crate::tokens::{ExtraClaims, TokenPolicy};
 
 pub(crate) use raw::Words;
 use raw::{Raw, RawKeyring, RawLimits, RawOauthClient, RawTestIdentifier};
-use sources::masked;
 pub use sources::{Shown, Sources};
 
 /// For what the service runs.
@@ -120,62 +119,6 @@ pub struct Settings {
     pub log_filter: String,
     /// Whether log lines are JSON.
     pub log_json: bool,
-}
-
-/// How browsers are given their tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cookies {
-    /// In the body, like everybody.
-    #[default]
-    Off,
-    /// In the body, and in cookies.
-    Also,
-    /// In cookies, so that no script can read them.
-    Only,
-}
-
-/// What the HTTP layer goes by.
-#[derive(Clone, Debug, Default)]
-pub struct HttpPolicy {
-    /// Where phone numbers without a country code are read.
-    pub default_region: Option<Region>,
-    /// Under which URL the service can be reached from outside, without a slash at its end; links in messages begin with it.
-    pub public_url: Option<String>,
-    /// The services that may ask about tokens and revoke them.
-    pub oauth_clients: OauthClients,
-    /// Origins (RFC 6454) of other sites whose pages may call the API, with cookies.
-    pub allowed_origins: Vec<String>,
-    /// Headers that pages of those origins may send, besides those that the API reads and those of tracing.
-    pub allowed_headers: Vec<String>,
-    /// Whether browsers are given their tokens in cookies.
-    pub cookies: Cookies,
-    /// The proxies that stand in front of the service.
-    pub proxies: Proxies,
-    /// Whether the document of the API is served, and the page to read it.
-    pub docs: bool,
-    /// Whether the metrics are on the public listener.
-    pub metrics: bool,
-}
-
-impl HttpPolicy {
-    /// The path of the public URL, under which browsers see the paths of the service; empty where there is none.
-    pub fn public_path(&self) -> &str {
-        let authority =
-            self.public_url.as_deref().and_then(|url| url.split_once("://")).map(|(_, rest)| rest);
-        let path = authority.and_then(|rest| rest.find('/').map(|start| &rest[start..]));
-        path.unwrap_or_default()
-    }
-}
-
-/// A database URL, which holds a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(pub String);
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&masked(&self.0))
-    }
 }
 
 impl Settings {

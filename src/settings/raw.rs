@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Binding, DeviceLimitPolicy, Rotation};
 use serde::Deserialize;
 
-use super::{Cookies, Profile};
+use super::Profile;
 use crate::delivery::notices::NewDeviceNotice;
 use crate::delivery::{RawDelivery, RawGateways};
-use crate::http::ForwardedHeader;
 use crate::http::oauth_clients::ClientScope;
+use crate::http::{Cookies, ForwardedHeader};
 
 macro_rules! raw_section {
     ($name:ident { $($field:ident: $type:ty),+ $(,)? }) => {

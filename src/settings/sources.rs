@@ -6,6 +6,7 @@ use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKin
 
 use super::{SettingsError, invalid};
 use crate::delivery;
+use crate::postgres::masked;
 
 /// Names that every deployment sets, beside the long form.
 const SHORT_NAMES: [(&str, &str); 4] = [
@@ -172,20 +173,4 @@ fn collect(value: &Value, path: &str, inherited: &str, shown: &mut Vec<Shown>) {
         _ => text,
     };
     shown.push(Shown { key: path.to_owned(), value: value_shown, origin: origin.to_owned() });
-}
-
-/// A URL without its password.
-pub(super) fn masked(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return "…".to_owned();
-    };
-    // A password can also be a parameter, so no parameter is shown.
-    let (address, query) = rest.split_once('?').map_or((rest, ""), |(address, _)| (address, "?…"));
-    match address.rsplit_once('@') {
-        Some((user, host)) => {
-            let user = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}:…@{host}{query}")
-        }
-        None => format!("{scheme}://{address}{query}"),
-    }
 }

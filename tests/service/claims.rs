@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use counterfoil::app::{Application, State};
+use counterfoil::app::{Application, new_state};
 use counterfoil::delivery::Gateways;
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil::settings::Sources;
@@ -93,9 +93,9 @@ async fn a_program_that_embeds_the_service_makes_claims_of_its_own() {
     let metrics = counterfoil::runtime::telemetry::prometheus().build_recorder().handle();
     let gateways = Gateways::new(&settings.delivery, [], app.clock.clone()).unwrap();
     let mut state =
-        State::new(&settings, &app.database.url, &app.keyring, gateways, app.clock.clone(), metrics).unwrap();
+        new_state(&settings, &app.database.url, &app.keyring, gateways, app.clock.clone(), metrics).unwrap();
     state.accounts.use_claims(Arc::new(Newcomers));
-    let embedded = Application::build(&settings, state).unwrap();
+    let embedded = Application::build(&settings, &app.keyring, state).unwrap();
     let api = Api::new(embedded.address());
     tokio::spawn(embedded.run());
 

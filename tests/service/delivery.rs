@@ -1,5 +1,6 @@
 //! Messages reach people once, whatever becomes of nodes and gateways meanwhile.
 
+use counterfoil::app::delete_expired;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -256,7 +257,7 @@ async fn what_has_expired_keeps_no_content_though_no_gateway_is_there() {
     app.api.login(PHONE).await.ok();
     eventually(SOON, "a refusal", async || !provider.asked().is_empty()).await;
     app.wait(400);
-    app.state.prune().await;
+    delete_expired(&app.state).await;
     let row = "SELECT state || ' ' || (content IS NULL) FROM outbox";
     assert_eq!(app.database.value::<String>(row).await, "expired true");
 }

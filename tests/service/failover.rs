@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use counterfoil::postgres::DatabaseUrl;
 use counterfoil::postgres::embedded::PrivatePostgres;
-use counterfoil::settings::DatabaseUrl;
 use tokio_postgres::{Client, NoTls};
 
 use crate::support::{Answer, Api, Node, SignedIn};

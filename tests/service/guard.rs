@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use counterfoil::guard::{FollowStreamError, Guard, SignedIn, require_signed_in};
-use counterfoil::settings::DatabaseUrl;
+use counterfoil::postgres::DatabaseUrl;
 use counterfoil::tokens::AccessKeys;
 use reqwest::Method;
 

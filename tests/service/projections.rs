@@ -1,5 +1,6 @@
 //! The read models come from the log and can be made from it again.
 
+use counterfoil::app::delete_expired;
 use std::process::Output;
 
 use counterfoil::read_models::{Claim, Projection};
@@ -145,19 +146,19 @@ async fn what_has_expired_is_forgotten_and_is_no_difference() {
         let rows = "SELECT (SELECT count(*) FROM outbox) || '/' || (SELECT count(*) FROM revoked_tokens)";
         app.database.value::<String>(rows).await
     };
-    app.state.prune().await;
+    delete_expired(&app.state).await;
     assert_eq!(kept().await, "31/10");
     app.wait(3600);
-    app.state.prune().await;
+    delete_expired(&app.state).await;
     assert_eq!(kept().await, "31/10");
     app.wait(120);
-    app.state.prune().await;
+    delete_expired(&app.state).await;
     assert_eq!(kept().await, "31/0");
     app.wait(29 * 24 * 3600);
-    app.state.prune().await;
+    delete_expired(&app.state).await;
     assert_eq!(kept().await, "31/0");
     app.wait(2 * 24 * 3600);
-    app.state.prune().await;
+    delete_expired(&app.state).await;
     assert_eq!(kept().await, "0/0");
     let models = counterfoil_projections::ALL;
     let now = counterfoil::runtime::clock::Clock::now(&*app.clock);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use counterfoil::app::{Application, State};
+use counterfoil::app::{Application, new_state};
 use counterfoil::delivery::Gateways;
 use counterfoil::settings::Sources;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -35,8 +35,8 @@ async fn a_program_that_runs_the_service_has_the_log_numbered_and_its_read_model
     let metrics = PrometheusBuilder::new().build_recorder().handle();
     let gateways = Gateways::new(&settings.delivery, [], app.clock.clone()).unwrap();
     let state =
-        State::new(&settings, &app.database.url, &app.keyring, gateways, app.clock.clone(), metrics).unwrap();
-    let embedded = Application::build(&settings, state).unwrap();
+        new_state(&settings, &app.database.url, &app.keyring, gateways, app.clock.clone(), metrics).unwrap();
+    let embedded = Application::build(&settings, &app.keyring, state).unwrap();
     let (api, handle) = (Api::new(embedded.address()), embedded.handle());
     let running = tokio::spawn(embedded.run());
 

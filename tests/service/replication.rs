@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use counterfoil::postgres::Database;
+use counterfoil::postgres::DatabaseUrl;
 use counterfoil::postgres::embedded::PrivatePostgres;
-use counterfoil::settings::DatabaseUrl;
 use reqwest::Method;
 
 use crate::standby::{connect, copy, until, value};

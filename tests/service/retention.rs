@@ -1,5 +1,6 @@
 //! What is forgotten, and when.
 
+use counterfoil::app::delete_expired;
 use counterfoil::audit::verify;
 use counterfoil::runtime::clock::Clock as _;
 use reqwest::Method;
@@ -40,15 +41,15 @@ async fn an_account_that_was_never_signed_in_to_disappears_seven_days_after_its_
     let account = account_of_stranger(&app).await;
     for days in [6, 6] {
         app.wait(days * DAY);
-        server.state.prune().await;
+        delete_expired(&server.state).await;
         assert_eq!(rows(&app, "identifiers", &account).await, 1, "its last code is younger");
         ask(&app, STRANGER).await;
     }
     app.wait(7 * DAY - 1);
-    server.state.prune().await;
+    delete_expired(&server.state).await;
     assert_eq!(rows(&app, "identifiers", &account).await, 1);
     app.wait(1);
-    server.state.prune().await;
+    delete_expired(&server.state).await;
     for table in ["identifiers", "profiles", "account_keys"] {
         assert_eq!(rows(&app, table, &account).await, 0, "{table}");
     }
@@ -60,7 +61,7 @@ async fn an_account_that_was_never_signed_in_to_disappears_seven_days_after_its_
     assert_eq!(app.database.value::<String>(lapsed).await, "true");
 
     // Done again, there is nothing to do; and those who signed in are as they were.
-    server.state.prune().await;
+    delete_expired(&server.state).await;
     let mine = owner.account().to_string();
     for (table, expected) in [("identifiers", 1), ("profiles", 1)] {
         assert_eq!(rows(&app, table, &mine).await, expected, "{table}");
@@ -96,7 +97,7 @@ async fn an_account_whose_identifier_another_account_proved_is_forgotten_as_well
     app.api.verify_identifier(&owner.access, &number, &code).await.ok();
     assert!(rows(&app, "account_keys", &account).await > 0);
     app.wait(7 * DAY);
-    app.state.prune().await;
+    delete_expired(&app.state).await;
     assert_eq!(rows(&app, "account_keys", &account).await, 0);
     assert_eq!(rows(&app, "profiles", &account).await, 0);
     assert_eq!(rows(&app, "identifiers", &owner.account().to_string()).await, 1);

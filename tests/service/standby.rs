@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use counterfoil::journal::sequencer::{Sequenced, Sequencer};
 use counterfoil::postgres::Database;
+use counterfoil::postgres::DatabaseUrl;
 use counterfoil::postgres::embedded::PrivatePostgres;
-use counterfoil::settings::DatabaseUrl;
 use tokio_postgres::{Client, NoTls};
 
 use crate::ledger::RULES;

@@ -7,8 +7,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::{self, Json, NoContent, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer};

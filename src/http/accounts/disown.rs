@@ -8,8 +8,8 @@ use askama::Template;
 use counterfoil_projections::user_login::{self, Device, device_kind};
 
 use crate::accounts::AccountsError;
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::Sent;
 use crate::http::document::Told;
 use crate::http::extract::{Peer, WantedLanguage};

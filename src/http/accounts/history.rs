@@ -5,8 +5,8 @@ use counterfoil_projections::login_history::{self, Line};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Caller, Fields, Form, Limit, Position, Query, USUAL, limit};

@@ -4,7 +4,7 @@ use actix_web::web;
 use counterfoil_domain::values::{AccountId, EmailAddress, Identifier, OtpCode, PhoneNumber};
 use counterfoil_projections::profile::Profile;
 
-use crate::app::State;
+use crate::http::State;
 use crate::http::answer::{CodeSent, Json, NoContent, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer, ProvedCaller, WantedLanguage, read_identifier};

@@ -3,13 +3,13 @@
 use actix_web::{HttpRequest, web};
 
 use crate::accounts::AccountsError;
-use crate::app::State;
+use crate::http::Cookies;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::{self, NoContent, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Body, Fields, Form, Peer, Presented, access_token, is_our_page, refresh_cookie};
 use crate::http::problem::A_MINUTE;
-use crate::settings::Cookies;
 use crate::tokens::Kind;
 
 pub struct Logout {

@@ -2,8 +2,8 @@
 
 use actix_web::{HttpRequest, web};
 
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::{self, NoContent, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer};

@@ -4,8 +4,8 @@ use actix_web::web;
 use counterfoil_domain::values::{AccountId, FullName};
 use counterfoil_projections::profile::Profile;
 
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer};

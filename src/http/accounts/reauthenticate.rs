@@ -6,7 +6,7 @@ use counterfoil_domain::values::{Channel, Identifier, SecondFactorCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::State;
+use crate::http::State;
 use crate::http::answer::{CodeSent, Json, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{

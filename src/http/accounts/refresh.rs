@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 
-use crate::app::State;
+use crate::http::State;
 use crate::http::answer::{Json, Sent, TokenAnswer};
 use crate::http::document::Told;
 use crate::http::extract::{Body, Fields, Form, Peer, Presented, refresh_cookie};

@@ -4,7 +4,7 @@ use actix_web::web;
 use counterfoil_domain::values::Identifier;
 
 use crate::accounts::Origin;
-use crate::app::State;
+use crate::http::State;
 use crate::http::answer::{CodeSent, Json, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Body, Fields, Form, Peer, Shown, WantedLanguage, read_identifier};

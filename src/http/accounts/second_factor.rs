@@ -6,8 +6,8 @@ use counterfoil_domain::values::{OtpCode, RecoveryBatchId, RecoveryCode, SecondF
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer};

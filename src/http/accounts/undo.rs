@@ -7,8 +7,8 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 
 use crate::accounts::{AccountsError, IdentifierUndo};
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::Sent;
 use crate::http::document::Told;
 use crate::http::extract::{Peer, WantedLanguage};

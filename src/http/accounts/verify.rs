@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::accounts::Origin;
-use crate::app::State;
+use crate::http::State;
 use crate::http::answer::{Json, Sent, TokenAnswer};
 use crate::http::document::Told;
 use crate::http::extract::{Body, Fields, Form, Peer, Shown, read_identifier};

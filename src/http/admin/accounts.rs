@@ -13,9 +13,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{List, Why, account_by, id};
-use crate::app::State;
 use crate::delivery::outbox::{self, Delivery};
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::{self, Json, NoContent, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Admin, Body, Fields, Form, Page, Query, Staff, Wrong, read_any_identifier};

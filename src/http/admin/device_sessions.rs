@@ -7,8 +7,8 @@ use counterfoil_projections::user_login::search::{self, DeviceSession, Filter, P
 use uuid::Uuid;
 
 use super::{List, account_by, id};
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::{self, Json, NoContent, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Admin, Body, Fields, Form, Network, Page, Query, Staff, read_any_identifier};

@@ -8,9 +8,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::account_by;
-use crate::app::State;
 use crate::delivery::outbox::{self, Delivery};
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Admin, Fields, Form, Query, Staff, read_any_identifier};

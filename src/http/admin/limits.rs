@@ -8,8 +8,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::List;
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::{self, Json, NoContent, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Admin, Body, Fields, Form, Page, Query, Staff};

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::Problem;
 use super::extract::{Fields, Form};
-use crate::app::State;
+use crate::http::State;
 
 /// A page of a list.
 #[derive(Serialize)]

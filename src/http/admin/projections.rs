@@ -4,8 +4,8 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 
 use super::{List, Why};
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
 use crate::http::document::{Described, Operation, Told};
 use crate::http::extract::{Admin, Body, Staff};

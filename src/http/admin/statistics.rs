@@ -8,9 +8,9 @@ use counterfoil_projections::statistics::{self, Counts, Span};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::State;
 use crate::delivery::outcomes::{self, Outcomes};
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Admin, Fields, Form, Query, Staff, Wrong};

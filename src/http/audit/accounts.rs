@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{on_record, problem};
-use crate::app::State;
 use crate::audit;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Auditor, Fields, Form, Query, Staff, Wrong};

@@ -16,9 +16,9 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::{on_record, problem};
-use crate::app::State;
 use crate::audit::{self, Filter, Pages, Record, csv};
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::Sent;
 use crate::http::document::{Described, Operation, Told};
 use crate::http::extract::{Auditor, Fields, Form, Position, Query, Staff, USUAL, Wrong, limit};

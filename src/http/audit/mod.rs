@@ -9,7 +9,7 @@ use counterfoil_domain::values::Reason;
 
 use super::Problem;
 use super::extract::{Auditor, Staff};
-use crate::app::State;
+use crate::http::State;
 use crate::journal::JournalError;
 
 /// Puts on record what an auditor is about to be shown, and why: what comes back is who may be shown it.

@@ -14,10 +14,10 @@ use utoipa::PartialSchema as _;
 
 use super::events::Sought;
 use super::{on_record, problem};
-use crate::app::State;
 use crate::audit::feed::Feed;
 use crate::audit::{self, Filter, Record};
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::Sent;
 use crate::http::document::{Described, Header, Operation, Told};
 use crate::http::extract::{Auditor, Complaint as _, Position, Query, Staff, may};

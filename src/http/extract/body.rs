@@ -19,7 +19,7 @@ use serde_json::Value;
 use utoipa::{PartialSchema, ToSchema};
 
 use super::reason;
-use crate::app::State;
+use crate::http::State;
 use crate::http::document::{Asked, Described, Field, Operation};
 use crate::http::problem::{FieldErrors, Problem};
 

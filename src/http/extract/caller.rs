@@ -9,11 +9,11 @@ use futures_util::future::LocalBoxFuture;
 use utoipa::openapi::security::SecurityRequirement;
 
 use super::client::client_ip;
-use crate::app::State;
+use crate::http::State;
 use crate::http::document::{Described, Operation};
 use crate::http::problem::A_MINUTE;
+use crate::http::{Cookies, HttpPolicy};
 use crate::http::{Problem, cookies};
-use crate::settings::{Cookies, HttpPolicy};
 use crate::tokens::{Kind, Token};
 
 /// The cookie that clients of the original service send.

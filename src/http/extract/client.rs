@@ -12,7 +12,7 @@ use utoipa::openapi::security::SecurityRequirement;
 
 use super::{access_token, refresh_cookie};
 use crate::accounts::Origin;
-use crate::app::State;
+use crate::http::State;
 use crate::http::document::{Described, Operation};
 use crate::http::request_id;
 use crate::language::Language;

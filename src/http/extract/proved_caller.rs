@@ -6,8 +6,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
 use super::Caller;
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::document::{Described, Operation};
 use crate::tokens::Token;
 

@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 
 use super::body::{Complaint, Fields, Form};
 use super::reason;
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::document::{Described, Operation};
 use crate::runtime::network;
 

@@ -14,8 +14,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::SecurityRequirement;
 
 use super::body;
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::document::{Described, Operation};
 use crate::http::oauth_clients::ClientScope;
 

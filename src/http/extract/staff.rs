@@ -12,8 +12,8 @@ use futures_util::future::LocalBoxFuture;
 
 use super::{Caller, Peer, caller};
 use crate::accounts::{AccountsError, Intervener, Intervening, Origin, lack};
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::document::{Described, Operation};
 use crate::tokens::Token;
 

@@ -16,8 +16,8 @@ use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use crate::app::State;
 use crate::ended_sessions::{Ended, EndedSessions};
+use crate::http::State;
 use crate::http::answer::Sent;
 use crate::http::document::{Described, Operation, Told};
 use crate::http::extract::{ReadSessions, ServiceClient};

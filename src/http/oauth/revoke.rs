@@ -3,8 +3,8 @@
 use actix_web::{HttpResponse, web};
 
 use crate::accounts::AccountsError;
-use crate::app::State;
 use crate::http::Problem;
+use crate::http::State;
 use crate::http::answer::Sent;
 use crate::http::document::{Described, Operation, Told};
 use crate::http::extract::{Peer, RevokeTokens, ServiceClient, TokenForm};

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex};
 use actix_web::dev::ServerHandle;
 use chrono::TimeDelta;
 use counterfoil::accounts::Intervening;
-use counterfoil::app::{Application, State};
+use counterfoil::app::{Application, new_state};
 use counterfoil::crypto::keyring::Keyring;
 use counterfoil::crypto::personal_data::PersonalData;
 use counterfoil::delivery::Gateways;
+use counterfoil::http::State;
 use counterfoil::journal::Journal;
+use counterfoil::postgres::DatabaseUrl;
 use counterfoil::runtime::clock::Clock as _;
-use counterfoil::settings::{DatabaseUrl, Sources};
+use counterfoil::settings::Sources;
 use counterfoil_domain::values::{AccountId, Role};
 
 use super::{Api, Authenticator, ManualClock, Proxy, SignedIn, TestDatabase};
@@ -111,8 +113,8 @@ impl TestApp {
 
         let metrics = counterfoil::runtime::telemetry::prometheus().build_recorder().handle();
         let gateways = Gateways::new(&settings.delivery, [], clock.clone()).unwrap();
-        let state = State::new(&settings, url, &keyring, gateways, clock.clone(), metrics).unwrap();
-        let application = Application::build(&settings, state).unwrap();
+        let state = new_state(&settings, url, &keyring, gateways, clock.clone(), metrics).unwrap();
+        let application = Application::build(&settings, &keyring, state).unwrap();
         let (address, handle, state) = (application.address(), application.handle(), application.state());
         let operators = application.metrics_address().map(Api::new);
         tokio::spawn(application.serve());

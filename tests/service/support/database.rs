@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use counterfoil::postgres::DatabaseUrl;
 use counterfoil::postgres::embedded::PrivatePostgres;
 use counterfoil::postgres::migrations;
-use counterfoil::settings::DatabaseUrl;
 use tokio_postgres::{Client, NoTls};
 
 const TEMPLATE: &str = "migrated_template";

@@ -1,5 +1,6 @@
 //! `/admin/projections/…`
 
+use counterfoil::app::delete_expired;
 use std::time::Duration;
 
 use counterfoil::postgres::Database;
@@ -153,7 +154,7 @@ async fn rebuild_409_says_what_to_do_where_the_servers_role_does_not_own_the_tab
     // It tells of them all the same, and counts messages.
     assert_eq!(all(&server, &admin, LIST).await.len(), 6);
     server.api.get("/admin/stats/", &admin.access).await.ok();
-    server.state.prune().await;
+    delete_expired(&server.state).await;
     // The administrator's code, and that he has an authenticator.
     assert_eq!(app.database.value::<i64>("SELECT sum(sent)::bigint FROM message_outcomes").await, 2);
 }

@@ -1,6 +1,7 @@
 //! `/admin/stats/`
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use counterfoil::app::delete_expired;
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil_projections::statistics::Span;
 use serde_json::{Value, json};
@@ -193,10 +194,10 @@ async fn messages_are_counted_by_what_became_of_them_and_stay_counted_once_the_o
     };
     let expected = json!({"sent": 2, "failed": 1, "expired": 1, "replaced": 1});
     for _ in 0..2 {
-        app.state.prune().await;
+        delete_expired(&app.state).await;
         assert_eq!(messages().await, expected);
     }
     client.batch_execute("DELETE FROM outbox WHERE state <> 'sent'").await.unwrap();
-    app.state.prune().await;
+    delete_expired(&app.state).await;
     assert_eq!(messages().await, expected);
 }

@@ -1,0 +1,82 @@
+//! The rooms of a node, put together from its settings.
+
+use std::sync::Arc;
+
+use counterfoil_domain::user_account::Services;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::accounts::Accounts;
+use crate::crypto::client_fingerprints::ClientMarks;
+use crate::crypto::keyring::Keyring;
+use crate::crypto::message_links::{SessionLinks, UndoLinks, UnlockLinks};
+use crate::crypto::one_time_codes::OtpCodes;
+use crate::crypto::personal_data::PersonalData;
+use crate::crypto::second_factors::SecondFactors;
+use crate::delivery::notices::Notices;
+use crate::delivery::{Courier, Gateways};
+use crate::ended_sessions::EndedSessions;
+use crate::http::{Cursors, KeyedParts, State};
+use crate::journal::Journal;
+use crate::limits::Limits;
+use crate::postgres::{Database, DatabaseError, DatabaseUrl};
+use crate::runtime::clock::Clock;
+use crate::settings::Settings;
+use crate::tokens::{LEEWAY, Tokens};
+
+/// Returns the state of a node with these settings on that database.
+///
+/// # Errors
+/// When the database URL is malformed.
+pub fn new_state(
+    settings: &Settings,
+    database: &DatabaseUrl,
+    keyring: &Keyring,
+    gateways: Gateways,
+    clock: Arc<dyn Clock>,
+    metrics: PrometheusHandle,
+) -> Result<State, DatabaseError> {
+    let database = Database::new(&database.0, settings.connections_of_thread)?;
+    let memory = settings.memory;
+    let tokens = Tokens::remembering(memory.tokens, keyring, settings.tokens.clone());
+    let personal_data = PersonalData::new(keyring);
+    let journal = Journal::remembering(memory.accounts, database.clone(), personal_data, clock.clone());
+    let kept_for = settings.tokens.access_lifetime + LEEWAY;
+    let ended = EndedSessions::follow(database.clone(), clock.clone(), kept_for);
+    let codes = OtpCodes::new(keyring, settings.test_identifiers.clone(), clock.clone());
+    let notices = Notices {
+        new_device: settings.new_device_notice,
+        links: SessionLinks::new(keyring, settings.http.public_url.clone()),
+        unlock_links: UnlockLinks::new(keyring, settings.http.public_url.clone()),
+        undo_links: UndoLinks::new(keyring, settings.http.public_url.clone()),
+    };
+    let second_factors = SecondFactors::new(keyring, settings.delivery.texts.app_name());
+    let client_marks = ClientMarks::new(keyring);
+    let services = Services {
+        codes: Arc::new(codes.clone()),
+        clients: Arc::new(client_marks.clone()),
+        second_factors: Arc::new(second_factors.clone()),
+        answers: Arc::new(journal.outages().clone()),
+        policy: Arc::new(settings.policy.clone()),
+    };
+    let prices = settings.delivery.prices.clone();
+    let limits = match settings.limits.clone() {
+        Some((policy, place)) => Limits::new(policy, place, database.clone(), keyring, prices, clock.clone()),
+        None => Limits::of_one_node(settings.writes),
+    };
+    let courier = Courier::new(
+        database.clone(),
+        journal.personal_data().clone(),
+        codes,
+        gateways,
+        &settings.delivery,
+        clock.clone(),
+    );
+    let mut accounts =
+        Accounts::new(journal, services, courier, notices, tokens, clock.clone(), ended.clone())
+            .within(limits)
+            .forgetting_after(settings.never_signed_in);
+    accounts.use_claims(Arc::new(settings.claims.clone()));
+    let http = Arc::new(settings.http.clone());
+    let keyed = KeyedParts { cursors: Cursors::new(keyring), second_factors, client_marks };
+    Ok(State::new(accounts, clock, ended, http, keyed, metrics))
+}

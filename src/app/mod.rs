@@ -1,0 +1,215 @@
+//! The service, put together: the server and all that runs beside it.
+
+mod assembly;
+mod housekeeping;
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::{NormalizePath, from_fn};
+use actix_web::{App, HttpServer, web};
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use assembly::new_state;
+pub use housekeeping::delete_expired;
+
+use crate::audit::feed::Feed;
+use crate::crypto::keyring::{self, Keyring, KeyringSource};
+use crate::http::{self, State};
+use crate::read_models::Rebuilds;
+use crate::read_models::session_uses::WRITE_EVERY;
+use crate::runtime::restart::restarted;
+use crate::runtime::telemetry;
+use crate::settings::Settings;
+
+/// How long requests that have begun may go on after a stop was asked for, in seconds.
+const DRAIN_SECONDS: u64 = 20;
+
+/// How often what has expired is deleted.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a request's head may take.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+
+/// The server, listening.
+pub struct Application {
+    address: SocketAddr,
+    server: Server,
+    /// The listener for operators.
+    operators: Option<(SocketAddr, Server)>,
+    state: Arc<State>,
+    feed: Feed,
+    /// The keyring that the node began with, and where its successors come from, if anywhere.
+    keyring: Option<(KeyringSource, Keyring)>,
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Application").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Application {
+    /// Binds the address; requests are taken from then on and answered once [`run`](Self::run) is awaited.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn build(settings: &Settings, keyring: &Keyring, state: State) -> std::io::Result<Self> {
+        let (address, listener) = bind(settings.listen)?;
+        let feed = Feed::start(state.database.clone());
+        let rebuilds = Rebuilds::new(state.accounts.journal().clone());
+        let state = Arc::new(state);
+        let operators =
+            settings.metrics_listen.map(|listen| for_operators(listen, state.clone())).transpose()?;
+        let (shared, followed) = (state.clone(), feed.clone());
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(web::Data::new(shared.on_this_thread()))
+                .app_data(web::Data::new(followed.clone()))
+                .app_data(web::Data::new(rebuilds.clone()))
+                .wrap(http::cors(&shared.http))
+                .wrap(from_fn(http::observe))
+                .wrap(NormalizePath::trim())
+                .configure(|config| http::routes(config, &shared.http))
+        })
+        .client_request_timeout(HEAD_WITHIN)
+        .workers(settings.workers)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals();
+        let keyring = settings.keyring.clone().map(|source| (source, keyring.clone()));
+        Ok(Self { address, server: server.listen(listener)?.run(), operators, state, feed, keyring })
+    }
+
+    /// Where it listens; the real port where the settings said 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the listener for operators listens, where there is one.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.operators.as_ref().map(|(address, _)| *address)
+    }
+
+    /// What its requests share.
+    pub fn state(&self) -> Arc<State> {
+        self.state.clone()
+    }
+
+    /// What tells its followers how far the log has come. Stopped before the server, which waits for their answers to end.
+    pub fn feed(&self) -> Feed {
+        self.feed.clone()
+    }
+
+    /// By which it is stopped: no new connections, and the requests that have begun are answered.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Runs the service until it is stopped: all that [`serve`](Self::serve) does, and what keeps the log. It gives events their
+    /// numbers, brings read models along, forgets what has expired, and takes a new keyring when there is one where
+    /// `settings.keyring` says (and on `SIGHUP`).
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub async fn run(self) -> std::io::Result<()> {
+        let journal = self.state.accounts.journal().clone();
+        let mut beside = vec![tokio::spawn(restarted("the log", move || {
+            let journal = journal.clone();
+            async move { journal.keep_log().await }
+        }))];
+        let state = self.state.clone();
+        beside.push(tokio::spawn(restarted("housekeeping", move || {
+            let state = state.clone();
+            async move {
+                loop {
+                    tokio::time::sleep(HOUSEKEEPING_EVERY).await;
+                    delete_expired(&state).await;
+                }
+            }
+        })));
+        if let Some((source, keyring)) = self.keyring.clone() {
+            let (state, hangup) = (self.state.clone(), signal(SignalKind::hangup())?);
+            beside.push(tokio::spawn(async move {
+                keyring::follow(source, keyring, hangup, move |new| state.use_keyring(new)).await;
+            }));
+        }
+        let served = self.serve().await;
+        for task in beside {
+            task.abort();
+        }
+        served
+    }
+
+    /// Answers requests and sends messages until it is stopped, and leaves the log to other nodes. Unless one of them keeps it,
+    /// this node says within seconds that it is not ready.
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub async fn serve(self) -> std::io::Result<()> {
+        let journal = self.state.accounts.journal().clone();
+        let exchanging = tokio::spawn(restarted("the exchange of outages", move || {
+            let journal = journal.clone();
+            async move { journal.outages().exchange(journal.database()).await }
+        }));
+        let state = self.state.clone();
+        let watching = tokio::spawn(restarted("the watch over readiness", move || {
+            let state = state.clone();
+            async move { state.watch_readiness().await }
+        }));
+        let courier = self.state.accounts.courier().clone();
+        let carrying = tokio::spawn(restarted("the courier", {
+            let courier = courier.clone();
+            move || courier.clone().run()
+        }));
+        let state = self.state.clone();
+        let writing = tokio::spawn(restarted("the uses of sessions", move || {
+            let state = state.clone();
+            async move {
+                loop {
+                    tokio::time::sleep(WRITE_EVERY).await;
+                    state.write_uses().await;
+                }
+            }
+        }));
+        let upkeep = tokio::spawn(telemetry::keep(self.state.metrics.clone(), http::log_left_out));
+        let operators = self.operators.map(|(_, server)| {
+            let handle = server.handle();
+            tokio::spawn(server);
+            handle
+        });
+        let served = self.server.await;
+        if let Some(operators) = operators {
+            operators.stop(false).await;
+        }
+        writing.abort();
+        self.state.write_uses().await;
+        courier.stop().await;
+        for task in [carrying, watching, exchanging, upkeep] {
+            task.abort();
+        }
+        served
+    }
+}
+
+fn bind(listen: SocketAddr) -> std::io::Result<(SocketAddr, TcpListener)> {
+    let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{listen}: {error}"));
+    let listener = TcpListener::bind(listen).map_err(named)?;
+    Ok((listener.local_addr()?, listener))
+}
+
+/// The listener for operators, which goes on while the requests of the other are answered after a stop was asked for.
+fn for_operators(listen: SocketAddr, state: Arc<State>) -> std::io::Result<(SocketAddr, Server)> {
+    let (address, listener) = bind(listen)?;
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::new(state.on_this_thread()))
+            .wrap(from_fn(http::observe))
+            .wrap(NormalizePath::trim())
+            .configure(http::operator_routes)
+    });
+    let server = server.workers(1).client_request_timeout(HEAD_WITHIN).disable_signals();
+    Ok((address, server.listen(listener)?.run()))
+}
