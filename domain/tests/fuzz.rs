@@ -39,7 +39,7 @@ const SEEDS: [&str; 24] = [
     "1²3Ⅷ5\u{0}6",
 ];
 
-/// Characters that mean something to somebody.
+/// Characters with a meaning in some format.
 const ODD: &[char] = &[
     '+',
     '@',

@@ -24,7 +24,7 @@ pub const ALL: [ReadModel; 4] =
 /// A read model that follows the ledger instead.
 #[derive(Clone, Copy, Debug)]
 pub struct Follower {
-    /// The read model.
+    /// The read model that follows.
     pub model: ReadModel,
     /// The names of the events that it makes nothing of, which need not be read for it.
     pub passes_over: &'static [&'static str],

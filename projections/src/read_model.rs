@@ -18,7 +18,7 @@ use uuid::Uuid;
 /// Events of one account, in their order.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream<'a> {
-    /// The account.
+    /// The account of the events.
     pub account: AccountId,
     /// Its events, or some of them that follow each other.
     pub events: &'a [Recorded<UserAccountEvent>],
@@ -29,7 +29,7 @@ pub struct Stream<'a> {
 pub struct Recorded<E> {
     /// Its number in the stream, from 1.
     pub sequence: i64,
-    /// The event.
+    /// The event, as it was decided.
     pub event: E,
 }
 
@@ -84,7 +84,7 @@ pub struct Table {
     pub name: &'static str,
     /// The columns of its primary key; the account is the first.
     pub key: &'static [Column],
-    /// All other columns.
+    /// All columns outside the primary key.
     pub columns: &'static [Column],
     /// An SQL condition on a row of `candidate` that holds for those that matter at `$1`, the present time. Others may
     /// have been pruned, or not be there yet.
@@ -94,7 +94,7 @@ pub struct Table {
 /// A column, with its SQL type.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    /// Its name.
+    /// The name of the column.
     pub name: &'static str,
     /// Its type in SQL.
     pub sql_type: &'static str,
@@ -224,7 +224,7 @@ macro_rules! table {
             };
 
             /// A change of nothing, to be filled in, to the row of that key.
-            fn of($($key: $key_type),+) -> Self {
+            fn new($($key: $key_type),+) -> Self {
                 Self { $($key,)+ $($column: None,)+ }
             }
         }

@@ -12,7 +12,7 @@ pub(crate) const END_OF_TIME: DateTime<Utc> = DateTime::from_timestamp_secs(253_
 /// Some of what matches, and where the rest begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T, P> {
-    /// What matches.
+    /// The rows that match.
     pub items: Vec<T>,
     /// After which the next page begins; nothing where this is the last.
     pub next: Option<P>,
@@ -21,7 +21,7 @@ pub struct Page<T, P> {
 impl<T, P> Page<T, P> {
     /// The page in rows that hold one item more than there is place for, where there is one, each beside the last row that
     /// was examined (`edge_…`) and how many were; a row without an item (by its id, `null`) where none matches.
-    pub(crate) fn of(
+    pub(crate) fn from_rows(
         rows: &[Row],
         limit: u8,
         most: i64,

@@ -116,7 +116,7 @@ impl Accounts {
     ) -> Result<Vec<Channel>, AccountsError> {
         let mut taken = Vec::new();
         for channel in Channel::ALL {
-            let Some(identifier) = identifiers.of(channel) else { continue };
+            let Some(identifier) = identifiers.get(channel) else { continue };
             let address = Address::Identifier(identifier.clone());
             let holder = until_available(|| self.journal.load_anew(&address, at)).await?.head;
             if holder.account != account && holder.state.member().is_some() {

@@ -36,14 +36,14 @@ fn tag(key: &MacKey, session: SessionId, feature: &[u8]) -> hmac::Tag {
 }
 
 fn mark(key: &MacKey, session: SessionId, client: &Client) -> ClientMark {
-    ClientMark::of(client, |feature| {
+    ClientMark::from_client(client, |feature| {
         let tag = tag(key, session, feature);
         tag.as_ref().iter().take(2).fold(0, |mark, byte| mark << 8 | u16::from(*byte))
     })
 }
 
 fn address(key: &MacKey, session: SessionId, client: &Client, network: u16) -> AddressMark {
-    AddressMark::of(client, network, |host| {
+    AddressMark::from_client(client, network, |host| {
         let tag = tag(key, session, host);
         tag.as_ref().iter().take(4).fold(0, |mark, byte| mark << 8 | u32::from(*byte))
     })

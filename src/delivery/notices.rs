@@ -155,5 +155,5 @@ fn identifier_changes(account: &UserAccount) -> Option<&IdentifierChanges> {
 fn whence(event: &UserAccountEvent) -> Option<(Option<String>, IpAddr)> {
     let client = event.client.as_ref()?;
     let user_agent = client.user_agent.as_ref();
-    Some((user_agent.and_then(|user_agent| device_kind::of(user_agent.as_str())), client.ip))
+    Some((user_agent.and_then(|user_agent| device_kind::from_user_agent(user_agent.as_str())), client.ip))
 }

@@ -170,7 +170,7 @@ async fn send(
     let parts = columns.parts();
     let statement = connection.prepare_cached(statement(parts)).await?;
     let rows = connection.query(&statement, &columns.parameters(parts)).await?;
-    let profile = |row| parts.models[PROFILE].then(|| Profile::of(row)).flatten();
+    let profile = |row| parts.models[PROFILE].then(|| Profile::from_row(row)).flatten();
     Ok(rows.iter().map(|row| (row.get("account_id"), profile(row))).collect())
 }
 

@@ -1,4 +1,4 @@
-//! The seam to cqrs-es: commands in, events out, state folded from them.
+//! The seam to cqrs-es: commands in, events out, state made from them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -47,12 +47,12 @@ impl Purpose {
 
 /// Who asks for a code or presents one, as far as that is known before it is proved.
 ///
-/// An account keeps codes and counters for each apart, so that whoever attacks it, which anybody can who knows a number,
+/// An account keeps codes and counters for each apart, so that an attacker, who needs only to know a number,
 /// does not shut out the devices of its owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Asker {
-    /// Anybody.
+    /// A caller that presents no token of a device known to the account.
     #[default]
     Anybody,
     /// A device that is or was signed in to the account and has a token to show for it.
@@ -60,7 +60,7 @@ pub enum Asker {
 }
 
 impl Asker {
-    /// Whether it is who asked before there was anybody else, which events leave unsaid.
+    /// Returns whether the caller is a stranger, which events leave unsaid: it is the default.
     pub(super) fn is_anybody(&self) -> bool {
         *self == Self::Anybody
     }

@@ -59,7 +59,7 @@ pub enum Refusal {
     /// The account has no other identifier.
     #[error("the account has no other identifier")]
     LastIdentifier,
-    /// Nobody has joined by that account.
+    /// No identifier of that account has been proved.
     #[error("there is no such account")]
     UnknownAccount,
     /// Staff may not do that to their own account.

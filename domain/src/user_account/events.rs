@@ -18,16 +18,16 @@ use crate::values::{
 
 /// One event of an account's stream.
 ///
-/// Its JSON holds the time and the fact. What says who the person is and from where he came stands apart: it is
+/// Its JSON holds the time and the fact. Personal data (who the user is and from where the command came) stands apart: it is
 /// stored sealed beside the JSON, under keys of the account, and is absent (`None`) once those keys are gone. No
 /// decision and no state depends on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserAccountEvent {
     /// When it was decided, by the application's clock; never earlier than the event before it in the stream.
     pub at: DateTime<Utc>,
-    /// What happened.
+    /// What happened, without personal data.
     pub fact: Fact,
-    /// Who the person is, where the event tells it.
+    /// The personal data of the user, where the event has any.
     #[serde(skip)]
     pub person: Option<Person>,
     /// From which device and network the command came.
@@ -35,7 +35,7 @@ pub struct UserAccountEvent {
     pub client: Option<Client>,
 }
 
-/// What an event tells of who the person is. Personal: sealed in the log.
+/// The personal data of an event. It is sealed in the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Person {
     /// The number or address that was used or proved.
@@ -44,7 +44,7 @@ pub struct Person {
     /// The number or address that it took the place of, or that was removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<Identifier>,
-    /// The name given.
+    /// The full name that the user gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fullname: Option<FullName>,
     /// The name given to a device. (The one that a device gives itself at sign-in is its [`Client`]'s.)
@@ -55,13 +55,13 @@ pub struct Person {
     pub reason: Option<Reason>,
 }
 
-/// Who did something to an account that is not his own.
+/// The member of staff who acted on an account other than their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
-    /// Whoever runs the service, by the command line on the server.
+    /// The operator of the service, by the command line on the server.
     Operator,
-    /// The administrator of that account.
+    /// The administrator who has that account.
     Account(AccountId),
 }
 
@@ -80,13 +80,13 @@ pub enum Fact {
         nonce: ChallengeNonce,
         /// When the code stops working.
         expires_at: DateTime<Utc>,
-        /// Whether redeeming it begins the account: nobody has proved the identifier yet. A name given then is the new
-        /// account's.
+        /// Whether redeeming it begins the account, because the identifier has not been proved yet. A name given then is the
+        /// new account's.
         registering: bool,
         /// For a code that proves the user of a session again: the session that asked, the only one that it proves.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<SessionId>,
-        /// Who asked.
+        /// Whether a known device or a stranger asked for the code.
         #[serde(default, skip_serializing_if = "Asker::is_anybody")]
         asker: Asker,
         /// Whether the identifier is one that the settings list for tests, whose code is always the same.
@@ -108,7 +108,7 @@ pub enum Fact {
         nonce: ChallengeNonce,
         /// When the code stops working.
         expires_at: DateTime<Utc>,
-        /// Who asked.
+        /// Whether a known device or a stranger asked for the code.
         #[serde(default, skip_serializing_if = "Asker::is_anybody")]
         asker: Asker,
         /// Whether the identifier is one that the settings list for tests, whose code is always the same.
@@ -125,7 +125,7 @@ pub enum Fact {
     },
     /// A code was refused. Recorded once a window while the reason stays the same, however often it is asked for.
     OtpRequestRefused {
-        /// Why.
+        /// Why the code was refused.
         reason: CodeRefused,
         /// When asking again can succeed; under a lock, when it is next put on record.
         until: DateTime<Utc>,
@@ -134,7 +134,7 @@ pub enum Fact {
         asked: CodeAsked,
         /// Where the code was to go.
         channel: Channel,
-        /// Who asked.
+        /// Whether a known device or a stranger asked for the code.
         #[serde(default, skip_serializing_if = "Asker::is_anybody")]
         asker: Asker,
     },
@@ -143,7 +143,7 @@ pub enum Fact {
         /// What a code was presented for.
         #[serde(default, skip_serializing_if = "Purpose::is_sign_in")]
         purpose: Purpose,
-        /// Why.
+        /// Why the code did nothing.
         reason: CodeRejected,
         /// Where the code would have gone.
         channel: Channel,
@@ -153,7 +153,7 @@ pub enum Fact {
         /// next try is put on record.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<DateTime<Utc>>,
-        /// Who presented it.
+        /// Whether a known device or a stranger presented the code.
         #[serde(default, skip_serializing_if = "Asker::is_anybody")]
         asker: Asker,
     },
@@ -164,7 +164,7 @@ pub enum Fact {
     },
     /// A device session began.
     LoggedIn {
-        /// The session.
+        /// The device session that the event is about.
         session: SessionId,
         /// Where the code that proved it had gone.
         channel: Channel,
@@ -199,7 +199,7 @@ pub enum Fact {
     /// The code that began a session was presented again by the same client, after an outage in which the sign-in was
     /// committed and its caller got no answer. The session's first tokens were given again.
     SignInRepeated {
-        /// The session.
+        /// The device session that the event is about.
         session: SessionId,
         /// The generation that was given again.
         generation: Generation,
@@ -212,7 +212,7 @@ pub enum Fact {
     },
     /// The user of a session was proved again, by a code to an identifier of the account.
     SessionReauthenticated {
-        /// The session.
+        /// The device session that the event is about.
         session: SessionId,
         /// Where the code had gone.
         channel: Channel,
@@ -222,9 +222,9 @@ pub enum Fact {
     },
     /// A session got its next generation of tokens; the former refresh token is spent.
     TokenRefreshed {
-        /// The session.
+        /// The device session that the event is about.
         session: SessionId,
-        /// The new generation.
+        /// The new generation of the session's tokens.
         generation: Generation,
         /// When the session ends unless it is refreshed again.
         expires_at: DateTime<Utc>,
@@ -235,7 +235,7 @@ pub enum Fact {
     /// The parent of a session's newest token was presented again, soon after it was spent: its answer may have been
     /// lost. The newest generation was given again.
     TokenRefreshRetried {
-        /// The session.
+        /// The device session that the event is about.
         session: SessionId,
         /// The generation that was given again.
         generation: Generation,
@@ -250,17 +250,17 @@ pub enum Fact {
     /// A session's refresh token came from another device or network than before. With a binding to it, the session
     /// ends.
     ClientChanged {
-        /// The session.
+        /// The device session that the event is about.
         session: SessionId,
-        /// What is another.
+        /// What of the client differs from before.
         change: ClientChange,
         /// The client it came from.
         mark: ClientMark,
     },
-    /// A refresh token was presented that had been spent for too long, or never made: somebody has a copy. The session
-    /// ends with it.
+    /// A refresh token was presented that had been spent for too long, or never made, so there is a copy of the token.
+    /// The session ends with it.
     TokenReuseDetected {
-        /// The session.
+        /// The device session that the event is about.
         session: SessionId,
         /// The generation that was presented.
         presented: Generation,
@@ -269,9 +269,9 @@ pub enum Fact {
     },
     /// A device session ended before its time.
     LoggedOut {
-        /// The session.
+        /// The device session that the event is about.
         session: SessionId,
-        /// Why.
+        /// Why the session ended.
         reason: SignOutReason,
         /// Until when a token of the session could still be presented.
         expires_at: DateTime<Utc>,
@@ -284,11 +284,11 @@ pub enum Fact {
         /// The session on it.
         session: SessionId,
     },
-    /// The person changed his name.
+    /// The user changed their full name.
     ProfileUpdated {},
-    /// Somebody who may lifted the limits that wrong codes and many codes had set. What is pending stays.
+    /// The limits that wrong codes and many codes had set were lifted by staff. What is pending stays.
     LimitsLifted {
-        /// Who did.
+        /// The member of staff who lifted the limits.
         by: Actor,
     },
     /// A code was asked for while wrong codes lock an identifier, and a link that lifts the lock is to be sent there. It makes
@@ -307,7 +307,7 @@ pub enum Fact {
         /// The kind of the identifier.
         channel: Channel,
     },
-    /// The person wants a code to go to an identifier, to add it or to put it in the place of the one he has of that
+    /// The user asked for a code to go to an identifier, to add it or to put it in the place of the account's one of that
     /// kind. Any code before it for that is void.
     IdentifierRequested {
         /// Which kind of identifier.
@@ -319,7 +319,7 @@ pub enum Fact {
     },
     /// An identifier of a kind that the account had none of was proved: it finds the account from here on.
     IdentifierAdded {
-        /// Its kind.
+        /// The kind of the identifier.
         channel: Channel,
     },
     /// An identifier was proved and took the place of the former one, which finds the account no more.
@@ -329,7 +329,7 @@ pub enum Fact {
     },
     /// An identifier was removed: it finds the account no more, and nothing takes its place.
     IdentifierRemoved {
-        /// Its kind.
+        /// The kind of the identifier.
         channel: Channel,
         /// Whether it went because the change that brought it was undone.
         #[serde(default, skip_serializing_if = "Not::not")]
@@ -347,12 +347,12 @@ pub enum Fact {
     },
     /// A former identifier finds the account again, in the place of the one that it has of that kind.
     IdentifierRestored {
-        /// Its kind.
+        /// The kind of the identifier.
         channel: Channel,
     },
     /// The identifier that was not proved here finds this account no more: another account proved it, or it lapsed.
     IdentifierReleased {
-        /// Its kind.
+        /// The kind of the identifier.
         channel: Channel,
         /// Whether it lapsed: it was never proved, and no code was asked for in a long time.
         #[serde(default, skip_serializing_if = "Not::not")]
@@ -362,70 +362,70 @@ pub enum Fact {
     RolesChanged {
         /// All its roles from here on.
         roles: BTreeSet<Role>,
-        /// Who gave them.
+        /// The member of staff who gave the roles.
         by: Actor,
     },
     /// The account may not be used. All its sessions end with this.
     AccountSuspended {
         /// When it may be used again; until it is reinstated where there is no time.
         until: Option<DateTime<Utc>>,
-        /// Who suspended it.
+        /// The member of staff who suspended the account.
         by: Actor,
     },
     /// The account may be used again, before its time where there was one.
     AccountReinstated {
-        /// Who reinstated it.
+        /// The member of staff who reinstated the account.
         by: Actor,
     },
-    /// The person was shown an authenticator, which becomes the account's by a code of it. It voids the one shown before.
+    /// The user was shown an authenticator, which becomes the account's by a code of it. It voids the one shown before.
     SecondFactorOffered {
         /// The session in which it was shown.
         session: SessionId,
-        /// By which the secret is derived that the person was shown.
+        /// By which the secret is derived that the user was shown.
         authenticator: AuthenticatorId,
         /// When it cannot be confirmed any more.
         expires_at: DateTime<Utc>,
     },
-    /// The person confirmed the authenticator that he was shown: it is the account's second factor, in the place of the one
-    /// before, and passed in this session and no other.
+    /// The user confirmed the authenticator that they were shown: it is the account's second factor, in the place of the
+    /// one before, and passed in this session and no other.
     SecondFactorEnrolled {
-        /// The session.
+        /// The device session that the event is about.
         session: SessionId,
         /// By which its secret is derived.
         authenticator: AuthenticatorId,
         /// The half minute whose code confirmed it.
         step: TimeStep,
-        /// By which the recovery codes are derived that the person was given.
+        /// By which the recovery codes are derived that the user was given.
         recovery: RecoveryBatchId,
     },
-    /// The person passed the second factor: the session has the rights of the account's roles for a while.
+    /// The user passed the second factor: the session has the rights of the account's roles for a while.
     SecondFactorPassed {
-        /// The session.
+        /// The device session that the event is about.
         session: SessionId,
-        /// By what.
+        /// The kind of code that passed it.
         proof: SecondFactorProof,
     },
     /// A code of the second factor was presented and did nothing.
     SecondFactorRejected {
-        /// The session.
+        /// The device session that the event is about.
         session: SessionId,
-        /// Why.
+        /// Why the code did nothing.
         reason: FactorRejected,
         /// For a rejection without a look at the code: when trying again can succeed, or, under a lock, when the
         /// next try is put on record.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<DateTime<Utc>>,
     },
-    /// The person was given new recovery codes; those before are void.
+    /// The user was given new recovery codes; those before are void.
     RecoveryCodesRenewed {
         /// The session in which it was asked.
         session: SessionId,
         /// By which the new ones are derived.
         recovery: RecoveryBatchId,
     },
-    /// The account has no second factor any more, because the person lost it.
+    /// The account has no second factor any more, because the user lost it.
     SecondFactorRemoved {
-        /// Who removed it.
+        /// The member of staff who removed the second factor.
         by: Actor,
     },
     /// The account asked for what it may not do. Recorded once a window for each action.
@@ -434,24 +434,25 @@ pub enum Fact {
         action: String,
         /// The role that may.
         needs: Role,
-        /// What was missing.
+        /// What the account lacked for the action.
         #[serde(default, skip_serializing_if = "Lack::is_role")]
         lacks: Lack,
         /// When the next such denial is put on record.
         until: DateTime<Utc>,
     },
-    /// An auditor read of the log; why, his person's reason tells.
+    /// An auditor read of the log; the personal part of the event says why.
     AuditRead {
-        /// What he asked for, as the service understood it.
+        /// What the auditor asked for, as the service understood it.
         what: String,
     },
-    /// An administrator lifted what was counted against a subject of the limits that all nodes share; why, the person's reason
-    /// tells.
+    /// An administrator lifted what was counted against a subject of the limits that all nodes share; the personal part
+    /// of the event says why.
     SharedLimitsLifted {
         /// The subject, as the limits name it: a country, the whole service, or the keyed hash of anything narrower.
         subject: String,
     },
-    /// An administrator had a read model made again from the log; why, his person's reason tells where he said so.
+    /// An administrator had a read model rebuilt from the log; the personal part of the event says why, where a reason was
+    /// given.
     RebuildOrdered {
         /// The name of the read model.
         projection: String,
@@ -462,7 +463,7 @@ pub enum Fact {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CodeAsked {
-    /// To sign in.
+    /// A code to sign in with.
     #[default]
     ToSignIn,
     /// The pending one once more.
@@ -509,7 +510,7 @@ pub enum CodeRejected {
     /// Too many wrong codes were tried in a row; this one was not looked at. Time alone does not lift it.
     Locked,
     /// It is the code, but the account is signed in on as many devices as it may be. Recorded once for each code,
-    /// which goes on working: whoever has it may sign a device out and try again.
+    /// which goes on working: the user may sign a device out and try again.
     DeviceLimit,
     /// It is the code, but the account is suspended, or was after the code had been sent. Counted and answered as a wrong
     /// one, so that the suspension shows only to those who know the code.
@@ -522,7 +523,7 @@ pub enum CodeRejected {
 pub enum SecondFactorProof {
     /// The code that the authenticator showed in that half minute.
     Authenticator {
-        /// Which.
+        /// The half minute whose code it was.
         step: TimeStep,
     },
     /// A recovery code, which is used up.
@@ -560,7 +561,7 @@ pub enum FactorRejected {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Lack {
-    /// The role.
+    /// The role that the action needs.
     #[default]
     Role,
     /// The second factor, in this session and lately enough.
@@ -578,29 +579,29 @@ impl Lack {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SignOutReason {
-    /// The person signed out on that device.
+    /// The user signed out on that device.
     SignedOut,
     /// One device more than allowed signed in, and this one was the least recently used.
     DeviceLimit,
     /// The device signed in again, presenting a token of the session, which the new one replaces.
     SignedInAgain,
-    /// A spent refresh token of it was presented again: somebody has a copy.
+    /// A spent refresh token of it was presented again, so there is a copy of the token.
     TokenReuse,
-    /// The person ended it from another device.
+    /// The user ended it from another device.
     DeviceRevoked,
-    /// The person signed out everywhere, or everywhere else.
+    /// The user signed out everywhere, or everywhere else.
     SignedOutEverywhere,
     /// It is bound to a device or network, and its refresh token came from another.
     ClientChanged,
-    /// The person replaced his number or address from another device.
+    /// The user replaced a phone number or an e-mail address from another device.
     IdentifierReplaced,
-    /// The person removed a number or an address from another device.
+    /// The user removed a phone number or an e-mail address from another device.
     IdentifierRemoved,
     /// A change of identifiers was undone by the link in its notice.
     IdentifierChangeUndone,
-    /// The person said, by the link that he was sent, that it was not he who had signed in.
+    /// The owner said, by the link in the notice of the sign-in, that they had not signed in.
     Disowned,
-    /// Staff ended it.
+    /// A member of staff ended it.
     EndedByAdmin,
     /// The account was suspended.
     Suspended,
@@ -670,7 +671,7 @@ impl UserAccountEvent {
         )
     }
 
-    /// The kind of identifier that the event makes the account's; which one, its person tells.
+    /// The kind of identifier that the event makes the account's; the personal part of the event says which one.
     pub fn gained(&self) -> Option<Channel> {
         let (Fact::IdentifierAdded { channel }
         | Fact::IdentifierReplaced { channel }
@@ -693,7 +694,7 @@ impl UserAccountEvent {
         Some(channel)
     }
 
-    /// Which of the staff brought it about; nobody where it was the person himself, or time.
+    /// Returns the member of staff who brought the event about; `None` where the user did, or time.
     pub fn by(&self) -> Option<Actor> {
         if let Fact::LoggedOut { by, .. } = self.fact {
             return by;

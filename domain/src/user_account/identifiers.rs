@@ -43,7 +43,7 @@ impl HeldIdentifiers {
     }
 
     /// The identifier of that kind.
-    pub fn of(&self, channel: Channel) -> Option<&Identifier> {
+    pub fn get(&self, channel: Channel) -> Option<&Identifier> {
         match channel {
             Channel::Phone => self.phone.as_ref(),
             Channel::Email => self.email.as_ref(),
@@ -57,14 +57,14 @@ impl HeldIdentifiers {
         | Fact::IdentifierReplaced { channel }
         | Fact::IdentifierRestored { channel } = event.fact
         {
-            *self.of_mut(channel) = identifier();
+            *self.slot_mut(channel) = identifier();
         }
         if let Fact::IdentifierRemoved { channel, .. } = event.fact {
-            *self.of_mut(channel) = None;
+            *self.slot_mut(channel) = None;
         }
     }
 
-    fn of_mut(&mut self, channel: Channel) -> &mut Option<Identifier> {
+    fn slot_mut(&mut self, channel: Channel) -> &mut Option<Identifier> {
         match channel {
             Channel::Phone => &mut self.phone,
             Channel::Email => &mut self.email,
@@ -77,7 +77,7 @@ impl FromIterator<Identifier> for HeldIdentifiers {
         let mut held = Self::default();
         for identifier in identifiers {
             let channel = identifier.channel();
-            *held.of_mut(channel) = Some(identifier);
+            *held.slot_mut(channel) = Some(identifier);
         }
         held
     }

@@ -10,7 +10,7 @@ use crate::values::{AuthenticationMethods, ChallengeNonce, Channel, Generation, 
 /// A code is to go out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeSent {
-    /// Where it goes.
+    /// The channel by which the code goes out.
     pub channel: Channel,
     /// What it is for.
     pub purpose: Purpose,
@@ -25,7 +25,6 @@ pub struct CodeSent {
 /// A session has a new generation of tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionTokens {
-    /// The session.
     pub session: SessionId,
     /// The generation to issue.
     pub generation: Generation,

@@ -90,7 +90,7 @@ pub enum Rotation {
     /// Each refresh gives a token of the next generation, and a copy of a spent one is found out.
     On,
     /// The generation stays, for clients that ignore the new refresh token and go on with their first. A stolen token
-    /// then works beside its owner's until the session ends, and nobody finds out.
+    /// then works beside its owner's until the session ends, and nothing reveals it.
     Off,
 }
 

@@ -19,26 +19,26 @@ use crate::values::{
     SessionId,
 };
 
-/// An account.
+/// The state of an account, made from its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UserAccount {
-    /// Nothing has happened.
+    /// No event has been recorded yet.
     #[default]
     Unknown,
     /// Codes were asked for, and none has been redeemed yet.
     Pending(Pending),
-    /// The person proved an identifier.
+    /// The user proved an identifier.
     Active(Active),
-    /// Nobody may use it for now.
+    /// The account may not be used for now.
     Suspended(Suspended),
 }
 
-/// An account nobody has proved to own.
+/// An account of which no identifier has been proved yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// The time of the newest event.
     pub last_event_at: DateTime<Utc>,
-    /// Its codes.
+    /// The pending codes and the counters of the account.
     pub codes: Codes,
     /// How many identifiers it has let go.
     pub identifiers_let_go: u32,
@@ -47,7 +47,7 @@ pub struct Pending {
 /// An account in use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Active {
-    /// Whose it is.
+    /// What is kept of the account beside its sessions.
     pub member: Member,
     /// The device sessions that have not been ended, in the order of sign-in. Some may have expired since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -58,19 +58,19 @@ pub struct Active {
 /// next sign-in does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspended {
-    /// Whose it is.
+    /// What is kept of the account beside its sessions.
     pub member: Member,
     /// Until when; until it is reinstated where there is no time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
 }
 
-/// What is kept of an account that somebody has proved to own.
+/// What is kept of an account of which an identifier has been proved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// The time of the newest event.
     pub last_event_at: DateTime<Utc>,
-    /// Its codes.
+    /// The pending codes and the counters of the account.
     pub codes: Codes,
     /// Those of its known devices, once one of them has asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,10 +89,10 @@ pub struct Member {
     /// The first session there was, by which clients are marked for the whole account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_session: Option<SessionId>,
-    /// From which clients somebody signed in, the last of them last.
+    /// The clients from which the account was signed in, the most recent one last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<ClientMark>,
-    /// The language that messages to its person are written in, where it is known.
+    /// The language that messages to the user are written in, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<LanguageTag>,
     /// What it may do beyond its own.
@@ -219,7 +219,7 @@ pub struct Challenge {
 /// A device that is signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Its name.
+    /// The id by which tokens and events refer to the session.
     pub id: SessionId,
     /// The newest generation of its tokens.
     pub generation: Generation,
@@ -317,7 +317,7 @@ impl UserAccount {
         sessions + codes + member
     }
 
-    /// Whose it is, if anybody has proved to own it.
+    /// Returns what is kept of an account of which an identifier has been proved; `None` before that.
     pub fn member(&self) -> Option<&Member> {
         match self {
             Self::Unknown | Self::Pending(_) => None,
@@ -373,7 +373,7 @@ impl UserAccount {
         }
     }
 
-    /// Who asks, by the session of a token that he shows.
+    /// Returns who asks, by the session of the token that the caller presents.
     pub fn asker(&self, shown: Option<SessionId>) -> Asker {
         let (Some(member), Some(shown)) = (self.member(), shown) else { return Asker::Anybody };
         let known = self.sessions().iter().map(|session| &session.id).chain(&member.known_devices);
@@ -402,7 +402,7 @@ impl UserAccount {
         Some((mark, unfamiliar))
     }
 
-    /// The language that messages to its person are written in, where it is known.
+    /// The language that messages to the user are written in, where it is known.
     pub fn language(&self) -> Option<&LanguageTag> {
         self.member()?.language.as_ref()
     }
@@ -425,7 +425,7 @@ impl UserAccount {
         }
     }
 
-    /// Whether it has an identifier of that kind, proved by its person.
+    /// Whether it has an identifier of that kind, proved by its user.
     pub fn has(&self, channel: Channel) -> bool {
         self.member().is_some_and(|member| member.identifiers.contains(&channel))
     }
@@ -475,7 +475,7 @@ impl UserAccount {
                         codes.reauthentication = Some(Challenge { session: *session, ..challenge });
                     }
                 }
-                codes.of_mut(*channel).note_sent(at);
+                codes.counters_mut(*channel).note_sent(at);
             }
             Fact::OtpResent {
                 channel,
@@ -491,13 +491,13 @@ impl UserAccount {
                 let wrong_tries = codes.challenge.as_ref().map_or(0, |pending| pending.wrong_tries);
                 let challenge = Challenge::new(*channel, *nonce, *expires_at);
                 codes.challenge = Some(Challenge { wrong_tries, ..challenge });
-                codes.of_mut(*channel).note_sent(at);
+                codes.counters_mut(*channel).note_sent(at);
             }
             Fact::OtpRequestRefused { reason, until, asked: _, channel, asker } => {
-                self.touch_of(at, *asker).of_mut(*channel).noted_refusal = Some((*reason, *until));
+                self.touch_of(at, *asker).counters_mut(*channel).noted_refusal = Some((*reason, *until));
             }
             Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker } => {
-                self.touch_of(at, *asker).of_mut(*channel).note_rejected(at, *reason, *until);
+                self.touch_of(at, *asker).counters_mut(*channel).note_rejected(at, *reason, *until);
                 let codes = match purpose {
                     Purpose::SignIn | Purpose::Reauthenticate => self.touch_of(at, *asker),
                     Purpose::AddIdentifier => self.touch(at),
@@ -541,7 +541,7 @@ impl UserAccount {
                 let redeemed = codes.challenge.take();
                 codes.redeemed = redeemed.map(|code| code.redeemed(Purpose::SignIn, at, Some(*session)));
                 // It says nothing of who guesses otherwise, or at the other identifier.
-                let counters = codes.of_mut(*channel);
+                let counters = codes.counters_mut(*channel);
                 counters.wrong = WrongCodes::default();
                 counters.void_unlock_link();
                 self.touch(at).challenge = None;
@@ -580,7 +580,7 @@ impl UserAccount {
             Fact::SessionReauthenticated { session, channel, test: _ } => {
                 let codes = self.touch_of(at, Asker::KnownDevice);
                 codes.redeem(Purpose::Reauthenticate, at, Some(*session));
-                codes.of_mut(*channel).wrong = WrongCodes::default();
+                codes.counters_mut(*channel).wrong = WrongCodes::default();
                 self.change_session(*session, |session| {
                     session.proved_at = at;
                     session.channel = *channel;
@@ -644,21 +644,21 @@ impl UserAccount {
             }
             Fact::UnlockLinkIssued { channel, nonce, expires_at } => {
                 let link = UnlockLink { nonce: Some(*nonce), issued_at: at, expires_at: *expires_at };
-                self.touch(at).of_mut(*channel).unlock_link = Some(link);
+                self.touch(at).counters_mut(*channel).unlock_link = Some(link);
             }
             Fact::LockLifted { channel } => {
-                self.touch(at).of_mut(*channel).lift_lock();
+                self.touch(at).counters_mut(*channel).lift_lock();
                 if let Some(codes) = self.member_mut().and_then(|member| member.known_codes.as_mut()) {
-                    codes.of_mut(*channel).lift_lock();
+                    codes.counters_mut(*channel).lift_lock();
                 }
             }
             Fact::IdentifierRequested { channel, nonce, expires_at } => {
                 let codes = self.touch(at);
                 codes.adding = Some(Challenge::new(*channel, *nonce, *expires_at));
                 note(&mut codes.sent_elsewhere, at);
-                codes.of_mut(*channel).noted_refusal = None;
+                codes.counters_mut(*channel).noted_refusal = None;
                 if let Some(codes) = self.member_mut().and_then(|member| member.known_codes.as_mut()) {
-                    codes.of_mut(*channel).noted_refusal = None;
+                    codes.counters_mut(*channel).noted_refusal = None;
                 }
             }
             Fact::IdentifierAdded { channel } => {
@@ -684,8 +684,8 @@ impl UserAccount {
                 let codes = self.touch(at);
                 // The link went to the former identifier, and strangers tried wrong codes for it. Those of known devices stay: a
                 // device would otherwise guess at the codes of an identifier to be added, and replace another one in between.
-                codes.of_mut(*channel).unlock_link = None;
-                codes.of_mut(*channel).wrong = WrongCodes::default();
+                codes.counters_mut(*channel).unlock_link = None;
+                codes.counters_mut(*channel).wrong = WrongCodes::default();
                 if matches!(event.fact, Fact::IdentifierReplaced { .. }) {
                     codes.redeem(Purpose::AddIdentifier, at, None);
                 }
@@ -942,14 +942,14 @@ impl Codes {
     }
 
     /// What is counted for a kind of identifier.
-    pub fn of(&self, channel: Channel) -> &Counters {
+    pub fn counters(&self, channel: Channel) -> &Counters {
         match channel {
             Channel::Phone => &self.phone,
             Channel::Email => &self.email,
         }
     }
 
-    fn of_mut(&mut self, channel: Channel) -> &mut Counters {
+    fn counters_mut(&mut self, channel: Channel) -> &mut Counters {
         match channel {
             Channel::Phone => &mut self.phone,
             Channel::Email => &mut self.email,
@@ -970,7 +970,7 @@ impl Codes {
         (codes != Self::default()).then(|| Box::new(codes))
     }
 
-    /// Nothing is held against anybody, and nothing has been sent.
+    /// Resets all counters and windows; codes that are pending stay.
     fn lift(&mut self) {
         let (challenge, adding) = (self.challenge.take(), self.adding.take());
         let reauthentication = self.reauthentication.take();

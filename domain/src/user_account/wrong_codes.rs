@@ -1,4 +1,4 @@
-//! Wrong codes, which bar an account from trying more: for a while, then until somebody lifts it.
+//! Wrong codes, which bar an account from trying more: for a while, then until a link or staff lift the lock.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub(super) const UNLOCK_LINK_LASTS: TimeDelta = TimeDelta::hours(24);
 pub(super) enum Bar {
     /// For an hour, after too many wrong codes within one.
     Paused,
-    /// Until somebody lifts it, after too many wrong codes in a row.
+    /// A lock after too many wrong codes in a row, until a link or staff lift it.
     Locked,
 }
 
@@ -48,7 +48,7 @@ impl WrongCodes {
         *self == Self::default()
     }
 
-    /// Takes one more.
+    /// Counts one more wrong code.
     pub(super) fn note(&mut self, at: DateTime<Utc>) {
         self.lately.retain(|wrong| at - *wrong < TimeDelta::hours(1));
         self.lately.push(at);
@@ -87,7 +87,7 @@ impl UserAccount {
 
     /// Whether a link that lifts a lock may go to the identifier of that kind: at most one a day does.
     pub(super) fn unlock_link_is_due(&self, channel: Channel, now: DateTime<Utc>) -> bool {
-        let last = self.codes().and_then(|codes| codes.of(channel).unlock_link.as_ref());
+        let last = self.codes().and_then(|codes| codes.counters(channel).unlock_link.as_ref());
         last.is_none_or(|link| link.issued_at + UNLOCK_LINK_LASTS <= now)
     }
 
@@ -95,7 +95,7 @@ impl UserAccount {
     pub fn unlocked_by(&self, nonce: ChallengeNonce, now: DateTime<Utc>) -> Option<Channel> {
         let codes = self.codes()?;
         [Channel::Phone, Channel::Email].into_iter().find(|channel| {
-            let link = codes.of(*channel).unlock_link.as_ref();
+            let link = codes.counters(*channel).unlock_link.as_ref();
             link.is_some_and(|link| link.nonce == Some(nonce) && now < link.expires_at)
         })
     }
@@ -112,7 +112,7 @@ impl UserAccount {
         now: DateTime<Utc>,
         policy: &Policy,
     ) -> Option<(Bar, DateTime<Utc>)> {
-        let wrong = |codes: Option<&Codes>| codes.map_or(0, |codes| codes.of(channel).wrong.in_a_row);
+        let wrong = |codes: Option<&Codes>| codes.map_or(0, |codes| codes.counters(channel).wrong.in_a_row);
         let ceiling = policy.wrong_codes_in_a_row;
         let of_strangers = wrong(self.codes());
         let of_known_devices = wrong(self.member().and_then(|member| member.known_codes.as_deref()));
@@ -121,7 +121,7 @@ impl UserAccount {
         if is_used_up || (asker == Asker::Anybody && of_strangers >= ceiling - kept) {
             return Some(locked(now));
         }
-        self.codes_of(asker)?.of(channel).wrong.paused(now, policy)
+        self.codes_of(asker)?.counters(channel).wrong.paused(now, policy)
     }
 }
 

@@ -42,7 +42,7 @@ pub struct ClientMark {
 
 impl ClientMark {
     /// The mark of a client, under a keyed hash.
-    pub fn of(client: &Client, hash: impl Fn(&[u8]) -> u16) -> Self {
+    pub fn from_client(client: &Client, hash: impl Fn(&[u8]) -> u16) -> Self {
         let device = client.user_agent.as_ref().map(UserAgent::without_versions).unwrap_or_default();
         let network = match client.ip {
             IpAddr::V4(ip) => [b"ip4 ".as_slice(), &ip.octets()[..3]].concat(),
@@ -72,7 +72,7 @@ pub struct AddressMark(pub u64);
 
 impl AddressMark {
     /// The mark of a client's address, whose network is marked already, under a keyed hash.
-    pub fn of(client: &Client, network: u16, hash: impl Fn(&[u8]) -> u32) -> Self {
+    pub fn from_client(client: &Client, network: u16, hash: impl Fn(&[u8]) -> u32) -> Self {
         let host = match client.ip {
             IpAddr::V4(ip) => [b"host4 ".as_slice(), &ip.octets()[3..]].concat(),
             IpAddr::V6(ip) => [b"host6 ".as_slice(), &ip.octets()[6..]].concat(),
@@ -89,7 +89,7 @@ pub enum ClientChange {
     Device,
     /// The network is another.
     Network,
-    /// Both are.
+    /// Both device and network are others.
     DeviceAndNetwork,
 }
 
@@ -113,7 +113,6 @@ impl UserAgent {
         (!text.is_empty()).then(|| Self(text.to_owned()))
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -145,7 +144,7 @@ mod tests {
             user_agent: UserAgent::from_header(user_agent),
             device_name: None,
         };
-        ClientMark::of(&client, |feature| {
+        ClientMark::from_client(&client, |feature| {
             feature.iter().fold(0, |hash: u16, byte| hash.wrapping_mul(31).wrapping_add((*byte).into()))
         })
     }
@@ -190,7 +189,7 @@ mod tests {
         ];
         let marks = addresses.map(|ip| {
             let client = Client { ip: ip.parse().expect("an address"), user_agent: None, device_name: None };
-            AddressMark::of(&client, mark(ip, "").network, |host| {
+            AddressMark::from_client(&client, mark(ip, "").network, |host| {
                 host.iter().fold(0, |hash: u32, byte| hash.wrapping_mul(31).wrapping_add((*byte).into()))
             })
         });

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 /// An e-mail address: an ASCII local part and a domain in its ASCII form (IDNA, UTS #46), all in lower case.
 ///
 /// The whole address is folded, not the domain alone: no provider in use tells `Ada@` from `ada@`, and two accounts
-/// for one mailbox would be a way in for whoever types the other spelling first.
+/// for one mailbox would be a way in for the attacker who types the other spelling first.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(format = "email", max_length = 254, example = "ada@example.com")]
@@ -52,12 +52,11 @@ impl EmailAddress {
         Ok(Self(address))
     }
 
-    /// The address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns the domain.
+    /// Returns the part after the `@`, in lower case and ASCII.
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }

@@ -1,4 +1,4 @@
-//! By what a person is known to us.
+//! The identifiers by which an account is found.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,9 +9,9 @@ use super::{EmailAddress, PhoneNumber};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Identifier {
-    /// A phone number.
+    /// A phone number in E.164 form.
     Phone(PhoneNumber),
-    /// An e-mail address.
+    /// An e-mail address in its canonical form.
     Email(EmailAddress),
 }
 
@@ -26,7 +26,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// All there are.
+    /// Every channel, in the order of the documents.
     pub const ALL: [Self; 2] = [Self::Phone, Self::Email];
 
     /// The name as it stands in events, tables and derived keys: `phone` or `email`.
@@ -39,7 +39,7 @@ impl Channel {
 }
 
 impl Identifier {
-    /// Its kind.
+    /// Returns the kind of the identifier.
     pub fn channel(&self) -> Channel {
         match self {
             Self::Phone(_) => Channel::Phone,

@@ -36,7 +36,7 @@ uuid_id! {
 }
 
 uuid_id! {
-    /// An authenticator of an account: by it, and a key that the domain never holds, the secret is derived that the person's
+    /// An authenticator of an account: by it, and a key that the domain never holds, the secret is derived that the user's
     /// app and the service share. A version 7 UUID; it is no secret.
     AuthenticatorId
 }
@@ -66,7 +66,6 @@ impl ChallengeNonce {
         Self(bytes)
     }
 
-    /// The 16 bytes.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }

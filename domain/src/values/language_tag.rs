@@ -17,7 +17,6 @@ impl LanguageTag {
         (fits && plain).then(|| Self(tag.to_owned()))
     }
 
-    /// The tag.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -41,7 +41,6 @@ impl OtpCode {
         right.then_some(Self(code)).ok_or(InvalidOtpCode)
     }
 
-    /// The digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -122,7 +122,7 @@ impl PhoneNumber {
         number.get_region_code().map(Region)
     }
 
-    /// The number without its last four digits: the range that whoever is paid by the message fills with numbers.
+    /// The number without its last four digits: the range that a fraudster who is paid by the message fills with numbers.
     pub fn prefix(&self) -> &str {
         &self.0[..self.0.len().saturating_sub(4)]
     }

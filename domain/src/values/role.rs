@@ -19,7 +19,7 @@ pub enum Role {
 pub struct UnknownRole;
 
 impl Role {
-    /// Every role.
+    /// Every role, in the order of the documents.
     pub const ALL: [Self; 2] = [Self::Admin, Self::Auditor];
 
     /// The name as it stands in events and in the API.

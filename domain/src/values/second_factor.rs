@@ -45,9 +45,9 @@ impl std::fmt::Debug for RecoveryCode {
 /// What a person types in to prove the second factor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecondFactorCode {
-    /// The six digits that his authenticator shows.
+    /// The six digits that the authenticator shows.
     Authenticator(OtpCode),
-    /// One of his recovery codes.
+    /// One of the recovery codes.
     Recovery(RecoveryCode),
 }
 

@@ -102,7 +102,6 @@ macro_rules! line_of_text {
                 super::text::printable_line(input, Self::MAX_CHARS).map(Self)
             }
 
-            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

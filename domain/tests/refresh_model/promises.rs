@@ -1,4 +1,4 @@
-//! What must hold after every commit, whoever made it, and what must be seen to happen.
+//! What must hold after every commit, by any client, and what must be seen to happen.
 
 use chrono::TimeDelta;
 use stateright::Property;
@@ -41,7 +41,7 @@ fn by_last(world: &World, holds: impl Fn(&Refresh) -> bool) -> bool {
     world.last.as_ref().is_some_and(|refresh| holds(refresh))
 }
 
-/// Holds whoever the clients are.
+/// Holds for clients of every kind.
 pub(crate) fn of_every_log() -> Vec<Property<Model>> {
     vec![
         always("a generation is made once, of its parent", |_, world| {
@@ -66,7 +66,7 @@ pub(crate) fn of_every_log() -> Vec<Property<Model>> {
                 refresh.is_honest() || refresh.given().is_none() && refresh.ends_the_session()
             })
         }),
-        always("nobody is refused without a word while the session lasts", |_, world| !world.turned_away),
+        always("no client is refused without a word while the session lasts", |_, world| !world.turned_away),
         always("nothing follows the session's end", |_, world| {
             of_last(world, |refresh| !refresh.before.ended)
         }),

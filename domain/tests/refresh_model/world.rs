@@ -231,7 +231,7 @@ impl ClientState {
 pub(crate) struct Request {
     /// The generation of the token that was presented.
     token: u32,
-    /// When.
+    /// The minute at which it happens.
     at: u8,
     /// The version of the account that it was decided on.
     pub(crate) on: Hashed<Version>,
@@ -254,7 +254,7 @@ pub(crate) enum Action {
     Leave { request: usize },
     /// A node loses what it remembers and what it is at.
     Crash { node: usize },
-    /// Whoever has no token copies another's.
+    /// A client without a token copies another's.
     Steal { from: usize },
     /// A second passes. What a node is at for longer than that is given up.
     Tick,

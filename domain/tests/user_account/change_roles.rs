@@ -34,7 +34,7 @@ fn the_same_roles_again_change_nothing() {
 }
 
 #[test]
-fn nobody_gives_roles_to_himself_nor_takes_his_own() {
+fn administrators_neither_give_roles_to_themselves_nor_take_their_own() {
     for roles in [vec![], vec![Role::Admin]] {
         let roles = roles.into_iter().collect();
         given(signed_in())

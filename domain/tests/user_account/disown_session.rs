@@ -1,4 +1,4 @@
-//! The owner of an account says that it was not he who had signed in.
+//! The owner of an account says that they did not sign in.
 
 use counterfoil_domain::user_account::SignOutReason;
 use counterfoil_domain::user_account::commands::DisownSession;

@@ -33,8 +33,8 @@ macro_rules! every {
     }};
 }
 
-/// An event of every kind and with every value of every enum in it, each with a name of its own. Each tells who the
-/// person is and where he was, whether or not a decision would make it so.
+/// An event of every kind and with every value of every enum in it, each with a name of its own. Each has all
+/// personal data, whether or not a decision would make it so.
 pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     let mut examples = Vec::new();
     let mut add = |name: String, fact: Fact| {

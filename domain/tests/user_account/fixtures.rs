@@ -1,4 +1,4 @@
-//! The example values that the tests share: one person, his devices, the commands he gives and what comes of them.
+//! The example values that the tests share: one user, their devices, their commands and what comes of them.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -125,7 +125,7 @@ pub(crate) fn wrong_code() -> OtpCode {
     OtpCode::from_number(123_456)
 }
 
-/// Knows the codes of [`phone`], [`new_phone`] and [`email`], and of nobody else.
+/// Knows the codes of [`phone`], [`new_phone`] and [`email`], and of no other identifier.
 struct KnownCodes;
 
 impl OtpMatcher for KnownCodes {
@@ -177,14 +177,14 @@ impl AnswerTimes for OutageElsewhere {
 /// Hashes without a key.
 impl ClientMarker for KnownCodes {
     fn mark(&self, session: SessionId, client: &Client) -> ClientMark {
-        ClientMark::of(client, |feature| {
+        ClientMark::from_client(client, |feature| {
             let bytes = session.0.as_bytes().iter().chain(feature);
             bytes.fold(0, |hash: u16, byte| hash.wrapping_mul(31).wrapping_add(u16::from(*byte)))
         })
     }
 
     fn address(&self, session: SessionId, client: &Client, network: u16) -> AddressMark {
-        AddressMark::of(client, network, |host| {
+        AddressMark::from_client(client, network, |host| {
             let bytes = session.0.as_bytes().iter().chain(host);
             bytes.fold(0, |hash: u32, byte| hash.wrapping_mul(31).wrapping_add(u32::from(*byte)))
         })
@@ -382,7 +382,7 @@ pub(crate) fn event(seconds: i64, fact: Fact) -> UserAccountEvent {
     UserAccountEvent { at: at(seconds), fact, person: None, client: Some(client()) }
 }
 
-/// An event in which somebody used or proved his identifier.
+/// An event in which a user used or proved an identifier.
 pub(crate) fn event_of(identifier: Identifier, seconds: i64, fact: Fact) -> UserAccountEvent {
     UserAccountEvent {
         person: Some(Person { identifier: Some(identifier), ..Person::default() }),
@@ -390,7 +390,7 @@ pub(crate) fn event_of(identifier: Identifier, seconds: i64, fact: Fact) -> User
     }
 }
 
-/// A code asked for by phone, before anybody has proved the number.
+/// A code asked for by phone, before the number has been proved.
 pub(crate) fn otp_requested(seconds: i64, n: u8) -> UserAccountEvent {
     requested(phone(), seconds, n, true)
 }
@@ -605,7 +605,7 @@ pub(crate) fn reason() -> Reason {
     Reason::parse("Ada says her tablet was stolen").expect("a reason")
 }
 
-/// By the administrator, from his office.
+/// By the administrator, from the office.
 pub(crate) fn intervention(seconds: i64) -> Intervention {
     Intervention { at: at(seconds), by: admin(), reason: Some(reason()), client: Some(elsewhere()) }
 }
@@ -645,7 +645,7 @@ pub(crate) fn suspended(until: Option<i64>) -> Vec<UserAccountEvent> {
     [signed_in(), vec![end, account_suspended(60, until)]].concat()
 }
 
-/// Somebody else's account, suspended.
+/// Another user's account, suspended.
 pub(crate) fn suspend_account(seconds: i64, until: Option<i64>) -> SuspendAccount {
     let (account, until) = (account(2), until.map(at));
     SuspendAccount { account, until, intervention: intervention(seconds) }

@@ -16,7 +16,7 @@ fn by(asker: Asker, mut event: UserAccountEvent) -> UserAccountEvent {
     | Fact::OtpRejected { asker: its, .. }
     | Fact::LoggedIn { asker: its, .. }) = &mut event.fact
     else {
-        panic!("nobody asks in {event:?}")
+        panic!("no caller asks in {event:?}")
     };
     *its = asker;
     event
@@ -45,7 +45,7 @@ fn signed_out(reason: SignOutReason) -> Vec<UserAccountEvent> {
     [signed_in(), vec![logged_out(20, 1, reason, 10 + 30 * DAY)]].concat()
 }
 
-/// Signed out, and then attacked until nobody's codes are looked at, from 100 to 165 seconds.
+/// Signed out, and then attacked until no caller's codes are looked at, from 100 to 165 seconds.
 fn under_attack() -> Vec<UserAccountEvent> {
     let tries = |from: i64, n| {
         let wrong = (1..=5).map(move |nth| otp_wrong(from + nth, 5 - u8::try_from(nth).expect("small")));
@@ -78,7 +78,7 @@ fn strangers_are_shut_out_and_a_known_device_signs_in() {
 }
 
 #[test]
-fn a_session_that_somebody_else_may_have_makes_no_device_known() {
+fn a_session_that_an_attacker_may_have_makes_no_device_known() {
     for (reason, is_known) in [
         (SignOutReason::SignedOut, true),
         (SignOutReason::DeviceLimit, true),

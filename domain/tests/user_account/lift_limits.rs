@@ -1,4 +1,4 @@
-//! Whoever runs the service lifts what was held against an account.
+//! The operator lifts the limits of an account.
 
 use counterfoil_domain::user_account::commands::LiftLimits;
 use counterfoil_domain::user_account::{Actor, Fact, UserAccountEvent};

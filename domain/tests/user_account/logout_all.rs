@@ -1,4 +1,4 @@
-//! Sign out everywhere.
+//! End all sessions of the account, or all but one.
 
 use counterfoil_domain::user_account::{Refusal, SignOutReason, UserAccountEvent};
 
@@ -39,7 +39,7 @@ fn a_session_that_has_expired_has_ended_already() {
 }
 
 #[test]
-fn a_session_that_has_ended_signs_nobody_out() {
+fn a_session_that_has_ended_signs_no_device_out() {
     for keep_current in [true, false] {
         given(three_devices())
             .and(vec![ended(60, 2)])

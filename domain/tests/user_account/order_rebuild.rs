@@ -1,4 +1,4 @@
-//! Whoever has a read model made again is in the log.
+//! Orders to rebuild a read model are in the log.
 
 use counterfoil_domain::user_account::commands::OrderRebuild;
 use counterfoil_domain::user_account::{Fact, Person, Refusal, UserAccountEvent};

@@ -1,4 +1,4 @@
-//! Whoever reads the log is in the log.
+//! Reads of the log are in the log.
 
 use counterfoil_domain::user_account::commands::ReadAudit;
 use counterfoil_domain::user_account::{Fact, Person, Refusal, UserAccountEvent};

@@ -9,7 +9,7 @@ use counterfoil_domain::values::{Channel, Identifier, OtpCode};
 
 use crate::fixtures::*;
 
-/// From `session(s)`.
+/// A request for a code, from `session(s)`.
 fn ask(seconds: i64, s: u8, n: u8) -> RequestReauthentication {
     RequestReauthentication {
         at: at(seconds),
@@ -21,7 +21,7 @@ fn ask(seconds: i64, s: u8, n: u8) -> RequestReauthentication {
     }
 }
 
-/// From `session(s)`.
+/// A code presented, from `session(s)`.
 fn prove(seconds: i64, s: u8, code: OtpCode) -> Reauthenticate {
     let (at, session) = (at(seconds), session(s));
     Reauthenticate { at, session, identifier: phone(), code, client: client(), test: false }
@@ -119,7 +119,7 @@ fn the_code_of_another_session_is_none_here_and_stays_good_for_its_own() {
 }
 
 #[test]
-fn it_neither_signs_in_nor_adds_an_identifier_nor_does_a_code_for_those_prove_anybody() {
+fn it_neither_signs_in_nor_adds_an_identifier_nor_does_a_code_for_those_prove_the_user() {
     let beside =
         [pending(), vec![identifier_requested(HOUR + 1, email(), 6), otp_requested_again(HOUR + 2, 7)]];
     let history = beside.concat();

@@ -1,4 +1,4 @@
-//! Let an identifier go that somebody else has proved.
+//! Release an identifier that another account has proved.
 
 use counterfoil_domain::user_account::{Refusal, UserAccount};
 use cqrs_es::Aggregate as _;
@@ -6,7 +6,7 @@ use cqrs_es::Aggregate as _;
 use crate::fixtures::*;
 
 #[test]
-fn an_account_that_nobody_has_proved_lets_it_go() {
+fn an_account_without_a_proved_identifier_releases_it() {
     for history in [vec![otp_requested(0, 1)], vec![otp_wanted(0, 1)]] {
         given(history).when(release_identifier(10).into()).then_expect_events(vec![identifier_released(10)]);
     }

@@ -86,9 +86,9 @@ fn a_removal_voids_the_pending_codes() {
 fn an_account_tells_its_identifiers_by_its_events() {
     let history = |last| [with_address(), vec![last]].concat();
     let held = HeldIdentifiers::after(&history(identifier_removed(80, email())));
-    assert_eq!((held.of(Channel::Phone), held.of(Channel::Email)), (Some(&phone()), None));
+    assert_eq!((held.get(Channel::Phone), held.get(Channel::Email)), (Some(&phone()), None));
     let held = HeldIdentifiers::after(&history(identifier_replaced(80, new_phone())));
-    assert_eq!((held.of(Channel::Phone), held.of(Channel::Email)), (Some(&new_phone()), Some(&email())));
+    assert_eq!((held.get(Channel::Phone), held.get(Channel::Email)), (Some(&new_phone()), Some(&email())));
     let without_keys = with_address().into_iter().map(|event| UserAccountEvent { person: None, ..event });
     assert_eq!(HeldIdentifiers::after(&without_keys.collect::<Vec<_>>()), HeldIdentifiers::default());
     for event in

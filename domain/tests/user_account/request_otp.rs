@@ -52,7 +52,7 @@ fn a_code_lives_as_long_as_the_policy_says() {
 }
 
 #[test]
-fn a_name_is_kept_while_nobody_has_proved_the_identifier() {
+fn a_name_is_kept_until_the_identifier_is_proved() {
     let command = |seconds| RequestOtp { fullname: Some(fullname()), ..request_otp(seconds, 2) };
     let named = |seconds| UserAccountEvent {
         person: Some(Person { identifier: Some(phone()), fullname: Some(fullname()), ..Person::default() }),

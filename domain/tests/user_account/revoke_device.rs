@@ -38,7 +38,7 @@ fn a_device_that_is_not_signed_in_is_unknown() {
 }
 
 #[test]
-fn a_session_that_has_ended_signs_nobody_out() {
+fn a_session_that_has_ended_signs_no_device_out() {
     given(two_devices())
         .and(vec![revoked(60, 1)])
         .when(revoke_device(70, 1, 2).into())

@@ -111,7 +111,7 @@ fn who_has_no_role_or_session_is_shown_none() {
 }
 
 #[test]
-fn who_has_an_authenticator_proves_it_before_he_gets_another() {
+fn a_user_with_an_authenticator_proves_it_before_getting_another() {
     let history = with(staff_with_factor(), [otp_requested_again(200, 2), logged_in(210, 2), proved(215)]);
     given(history.clone()).when(offer(220, 2, 2).into()).then_expect_error(Refusal::SecondFactorMissing);
     let late = 100 + 10 * MINUTE;

@@ -94,7 +94,7 @@ enum Step {
 }
 
 impl History {
-    fn of((policy, steps): (Policy, Vec<(i64, Step)>)) -> Self {
+    fn from_steps((policy, steps): (Policy, Vec<(i64, Step)>)) -> Self {
         let services = services(policy.clone());
         let mut history = Self { policy, events: Vec::new(), account: UserAccount::default() };
         let mut clock = 0;
@@ -169,7 +169,7 @@ impl History {
             }
             Step::Remove { session, channel } => {
                 let held = HeldIdentifiers::after(&self.events);
-                let identifier = held.of(channel).cloned().unwrap_or_else(|| new(channel));
+                let identifier = held.get(channel).cloned().unwrap_or_else(|| new(channel));
                 let command = remove_identifier(clock, n, identifier);
                 RemoveIdentifier { session: self.session(session), held, ..command }.into()
             }
@@ -394,7 +394,7 @@ fn channels() -> impl Strategy<Value = Channel> {
     prop_oneof![7 => Just(Channel::Phone), 1 => Just(Channel::Email)]
 }
 
-/// Steps of somebody who types the right code so often.
+/// Steps of a user who types the right code so often.
 fn steps(right: f64) -> impl Strategy<Value = (i64, Step)> {
     let passed = prop_oneof![
         20 => 0..MINUTE,
@@ -453,7 +453,7 @@ fn disorder() -> impl Strategy<Value = Vec<UserAccountEvent>> {
 proptest! {
     #[test]
     fn a_replay_of_the_stored_events_gives_the_state_they_left(steps in histories()) {
-        let history = History::of(steps);
+        let history = History::from_steps(steps);
         prop_assert_eq!(&folded(&history.events), &history.account);
 
         let stored = serde_json::to_string(&history.events).unwrap();
@@ -463,27 +463,27 @@ proptest! {
 
     #[test]
     fn a_state_is_read_back_as_it_was_written(steps in histories()) {
-        let history = History::of(steps);
+        let history = History::from_steps(steps);
         let json = serde_json::to_string(&history.account).unwrap();
         prop_assert_eq!(serde_json::from_str::<UserAccount>(&json).unwrap(), history.account);
     }
 
     #[test]
     fn time_never_goes_back(steps in histories()) {
-        let history = History::of(steps);
+        let history = History::from_steps(steps);
         prop_assert!(history.events.is_sorted_by_key(|event| event.at));
         prop_assert_eq!(last_event_at(&history.account), history.events.last().map(|event| event.at));
     }
 
     #[test]
     fn nobody_is_signed_in_to_a_suspended_account(steps in histories()) {
-        let history = History::of(steps);
+        let history = History::from_steps(steps);
         // Until when it may not be used, as the events tell.
         let mut suspension: Option<Option<DateTime<Utc>>> = None;
         for (_, event, account) in history.folds() {
             if began(event).is_some() {
                 let over = suspension.is_none_or(|until| until.is_some_and(|until| until <= event.at));
-                prop_assert!(over, "somebody signed in");
+                prop_assert!(over, "a user signed in");
                 suspension = None;
             }
             if let Fact::AccountSuspended { until, .. } = event.fact {
@@ -506,15 +506,15 @@ proptest! {
 
     #[test]
     fn what_is_remembered_is_bounded(steps in histories()) {
-        let history = History::of(steps);
+        let history = History::from_steps(steps);
         let policy = &history.policy;
         for (_, _, account) in history.folds() {
             prop_assert!(account.sessions().len() <= policy.device_limit);
             let codes = account.codes().expect("something has happened");
             prop_assert!(codes.sent_elsewhere.len() <= policy.codes_per_day);
             let known = account.member().and_then(|member| member.known_codes.as_deref());
-            for counters in Channel::ALL.map(|channel| codes.of(channel)).into_iter()
-                .chain(known.into_iter().flat_map(|known| Channel::ALL.map(|channel| known.of(channel))))
+            for counters in Channel::ALL.map(|channel| codes.counters(channel)).into_iter()
+                .chain(known.into_iter().flat_map(|known| Channel::ALL.map(|channel| known.counters(channel))))
             {
                 prop_assert!(counters.sent.len() <= policy.codes_per_day);
                 prop_assert!(counters.wrong.lately.len() <= policy.wrong_codes_per_hour);
@@ -525,7 +525,7 @@ proptest! {
 
     #[test]
     fn no_more_codes_are_sent_than_the_policy_allows(steps in histories()) {
-        let history = History::of(steps);
+        let history = History::from_steps(steps);
         let by = |asker, channel| {
             history.times(|fact| sends(fact, asker) && sent_to(fact) == Some(channel))
         };
@@ -543,7 +543,7 @@ proptest! {
 
     #[test]
     fn a_code_takes_no_more_wrong_tries_than_the_policy_allows(steps in histories()) {
-        let history = History::of(steps);
+        let history = History::from_steps(steps);
         for purpose in [Purpose::SignIn, Purpose::AddIdentifier, Purpose::Reauthenticate] {
             let mut tries = 0;
             for (before, event, _) in history.folds() {
@@ -565,7 +565,7 @@ proptest! {
 
     #[test]
     fn wrong_tries_without_a_right_one_come_no_faster_than_the_policy_allows(steps in histories()) {
-        let history = History::of(steps);
+        let history = History::from_steps(steps);
         let limit = history.policy.wrong_codes_per_hour;
         for (channel, asker) in Channel::ALL.map(|channel| (channel, Asker::default())).into_iter()
             .chain([(Channel::Phone, Asker::KnownDevice)])
@@ -585,7 +585,7 @@ proptest! {
 
     #[test]
     fn no_session_outlives_its_end_or_is_used_after_it(steps in histories()) {
-        let history = History::of(steps);
+        let history = History::from_steps(steps);
         for (before, event, after) in history.folds() {
             for session in after.sessions() {
                 prop_assert!(session.expires_at <= session.ends_at);
@@ -605,7 +605,7 @@ proptest! {
 
     #[test]
     fn an_account_is_made_once_and_before_its_first_session(steps in histories()) {
-        let history = History::of(steps);
+        let history = History::from_steps(steps);
         let made = history.times(|fact| matches!(fact, Fact::UserRegistered { .. }));
         let signed_in = history.times(|fact| matches!(fact, Fact::LoggedIn { .. }));
         prop_assert_eq!(made.len(), usize::from(!signed_in.is_empty()));
@@ -614,7 +614,7 @@ proptest! {
 
     #[test]
     fn an_identifier_is_replaced_where_there_was_one_and_no_other_session_outlives_it(steps in histories()) {
-        let history = History::of(steps);
+        let history = History::from_steps(steps);
         let mut to_end = 0;
         for (before, event, after) in history.folds() {
             if matches!(
@@ -642,7 +642,7 @@ proptest! {
 
     #[test]
     fn an_undone_change_leaves_no_session_and_no_identifier_that_came_with_it_or_later(steps in histories()) {
-        let history = History::of(steps);
+        let history = History::from_steps(steps);
         let undone = |event: &UserAccountEvent| {
             let Fact::IdentifierChangeUndone { change, not_restored } = &event.fact else { return None };
             not_restored.is_empty().then_some(*change)
@@ -656,7 +656,7 @@ proptest! {
             let (after, held) = (folded(until), HeldIdentifiers::after(until));
             prop_assert_eq!(&held, &HeldIdentifiers::before_change(until, change));
             prop_assert!(after.live_sessions(event.at).next().is_none());
-            prop_assert!(Channel::ALL.iter().all(|kind| after.has(*kind) == held.of(*kind).is_some()));
+            prop_assert!(Channel::ALL.iter().all(|kind| after.has(*kind) == held.get(*kind).is_some()));
             prop_assert!((change..change + 20).all(|later| after.undoable_change(later, event.at).is_none()));
         }
     }

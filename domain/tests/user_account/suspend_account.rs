@@ -22,7 +22,7 @@ fn every_session_ends_at_once() {
 }
 
 #[test]
-fn codes_are_sent_as_to_anybody() {
+fn codes_are_sent_as_to_any_other_account() {
     given(suspended(None))
         .when(request_otp(61, 2).into())
         .then_expect_events(vec![otp_requested_again(61, 2)]);
@@ -31,9 +31,9 @@ fn codes_are_sent_as_to_anybody() {
         .then_expect_events(vec![otp_resent(200, 2, 61 + 5 * MINUTE)]);
 }
 
-/// Whoever has the code is told what he would be told of a wrong one, and it counts as one.
+/// A caller with the right code gets the answer to a wrong one, and it counts as one.
 #[test]
-fn no_code_lets_anybody_in_and_the_right_one_is_answered_and_counted_as_a_wrong_one() {
+fn no_code_begins_a_session_and_the_right_one_is_answered_and_counted_as_a_wrong_one() {
     let rejected = |seconds, tries_left| otp_rejected(seconds, CodeRejected::Suspended, tries_left, None);
     let mut history: Vec<UserAccountEvent> = [suspended(None), vec![otp_requested_again(61, 2)]].concat();
     for (seconds, tries_left) in [(62, 4), (63, 3), (64, 2), (65, 1), (66, 0)] {
@@ -146,6 +146,6 @@ fn nobody_suspends_himself_or_who_has_not_joined() {
 }
 
 #[test]
-fn its_number_is_nobody_else_s() {
+fn its_number_finds_no_other_account() {
     given(suspended(None)).when(release_identifier(70).into()).then_expect_error(Refusal::IdentifierTaken);
 }

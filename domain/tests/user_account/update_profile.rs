@@ -1,4 +1,4 @@
-//! Change the name.
+//! Change the full name of the user.
 
 use counterfoil_domain::user_account::{Refusal, SignOutReason};
 
@@ -7,7 +7,7 @@ use crate::fixtures::*;
 const EXPIRES: i64 = 10 + 30 * DAY;
 
 #[test]
-fn a_signed_in_person_changes_his_name() {
+fn a_signed_in_user_changes_their_name() {
     given(signed_in()).when(update_profile(20, 1).into()).then_expect_events(vec![profile_updated(20)]);
 }
 

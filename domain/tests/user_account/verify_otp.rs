@@ -1,4 +1,4 @@
-//! Redeem a code.
+//! Redeem a code to sign in, which begins a session.
 
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::commands::VerifyOtp;
@@ -492,7 +492,7 @@ fn where_the_limit_denies_the_same_code_lets_in_once_a_device_has_signed_out() {
 }
 
 #[test]
-fn without_a_limit_a_sixth_device_signs_nobody_out_but_a_hundred_and_first_does() {
+fn without_a_limit_a_sixth_device_signs_no_device_out_but_a_hundred_and_first_does() {
     let policy = Policy { device_limit_policy: DeviceLimitPolicy::Off, ..Policy::default() };
     given_under(policy.clone(), five_devices(60))
         .when(verify_otp(70, code(6), 6).into())

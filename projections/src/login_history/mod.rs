@@ -99,7 +99,7 @@ impl Project for LoginHistoryChange {
             | Fact::SharedLimitsLifted { .. }
             | Fact::RebuildOrdered { .. } => return None,
         };
-        // From where staff intervened is theirs, and the person may read this.
+        // The address of staff is theirs, and the user may read this.
         let client = event.client.as_ref().filter(|_| event.by().is_none());
         Some(Self {
             at: Some(event.at),
@@ -109,34 +109,34 @@ impl Project for LoginHistoryChange {
             device_name: client.and_then(|client| Some(client.device_name.as_ref()?.as_str().to_owned())),
             user_agent: client.and_then(|client| Some(client.user_agent.as_ref()?.as_str().to_owned())),
             ip_address: client.map(|client| client.ip),
-            ..Self::of(account, *sequence)
+            ..Self::new(account, *sequence)
         })
     }
 }
 
-/// A line of a person's history, in the form that clients of the API know.
+/// A line of a user's history, in the form that clients of the API know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = HistoryLine)]
 pub struct Line {
     /// Which of the account's events it tells of.
     pub sequence: i64,
-    /// When that was.
+    /// When the event happened.
     pub at: Option<DateTime<Utc>>,
     /// What happened: the event's name.
     #[schema(example = "LoggedIn")]
     pub event: Option<String>,
-    /// To which session.
+    /// The session that the event is about.
     pub session_id: Option<Uuid>,
-    /// Why.
+    /// Why the event happened.
     #[schema(example = "signed_out")]
     pub reason: Option<String>,
     /// The name that the device gave itself.
     #[schema(example = "My phone")]
     pub device_name: Option<String>,
-    /// The `User-Agent` header.
+    /// The `User-Agent` header of the request.
     #[schema(example = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")]
     pub user_agent: Option<String>,
-    /// The address.
+    /// The address that the request came from.
     #[schema(value_type = Option<String>, example = "192.0.2.7")]
     pub ip_address: Option<IpAddr>,
 }

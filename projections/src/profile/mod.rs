@@ -1,4 +1,4 @@
-//! Who a person is to himself: the profile that clients show and edit.
+//! The profile of a user: what clients show and edit.
 
 pub mod search;
 
@@ -45,7 +45,7 @@ impl Project for ProfileChange {
     fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
         let event = &recorded.event;
         let fullname = || Some(event.person.as_ref()?.fullname.as_ref()?.as_str().to_owned());
-        let profile = Self::of(account);
+        let profile = Self::new(account);
         match event.fact {
             Fact::OtpRequested { registering: true, .. } => {
                 Some(Self {
@@ -56,7 +56,7 @@ impl Project for ProfileChange {
                 })
             }
             Fact::UserRegistered { .. } => Some(Self { date_joined: Some(event.at), ..profile }),
-            // Whoever signs in is not suspended any more.
+            // An account that is signed in is not suspended any more.
             Fact::LoggedIn { .. } => {
                 Some(Self { last_login: Some(event.at), is_active: Some(true), ..profile })
             }
@@ -125,10 +125,10 @@ impl ProfileChange {
     }
 }
 
-/// A person's profile, in the form that clients of the API know.
+/// The profile of a user, in the form that clients of the API know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Profile {
-    /// The account.
+    /// The id of the account.
     pub id: AccountId,
     /// The proved phone number, in E.164 form.
     #[schema(example = "+989121234567")]
@@ -136,7 +136,7 @@ pub struct Profile {
     /// The proved e-mail address.
     #[schema(example = "ada@example.com")]
     pub email: Option<String>,
-    /// The name the person gave.
+    /// The full name that the user gave.
     #[schema(example = "Ada Lovelace")]
     pub fullname: Option<String>,
     /// Whether the account may be used.
@@ -162,8 +162,8 @@ impl Profile {
         }
     }
 
-    /// Reads a row of `profiles`; `None` where nobody has joined by it.
-    pub fn of(row: &Row) -> Option<Self> {
+    /// Reads a row of `profiles`; `None` where the account was never joined.
+    pub fn from_row(row: &Row) -> Option<Self> {
         let date_joined = row.get::<_, Option<_>>("date_joined")?;
         let text = |column| row.get::<_, Option<String>>(column).filter(|text| !text.is_empty());
         Some(Self {
@@ -178,7 +178,7 @@ impl Profile {
     }
 }
 
-/// The profiles of accounts, in their order; `None` where nobody has joined by that id.
+/// The profiles of accounts, in their order; `None` where an account was never joined.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -190,7 +190,7 @@ pub async fn find(
     let rows = client.query(&client.prepare_cached(include_str!("find.sql")).await?, &[&ids]).await?;
     let mut found: HashMap<Uuid, Profile> = HashMap::with_capacity(rows.len());
     for row in rows {
-        if let Some(profile) = Profile::of(&row) {
+        if let Some(profile) = Profile::from_row(&row) {
             found.insert(profile.id.0, profile);
         }
     }

@@ -1,4 +1,4 @@
-//! The accounts that somebody has joined by, as whoever looks after them searches through them. Pages are as those of
+//! The search of staff through the accounts that users have joined by. Pages are as those of
 //! [device sessions](crate::user_login::search).
 
 use chrono::{DateTime, Utc};
@@ -13,17 +13,17 @@ use uuid::Uuid;
 use super::Profile;
 use crate::search::{END_OF_TIME, EXAMINED, Page};
 
-/// The statements, each by the index that it goes along.
+/// The statement that finds accounts along the index by the time of joining.
 pub const BY_JOIN: &str = concat!(include_str!("search/by_join.sql"), include_str!("search/page.sql"));
-/// As [`BY_JOIN`].
+/// The statement that finds accounts along the index of suspended ones.
 pub const SUSPENDED: &str = concat!(include_str!("search/suspended.sql"), include_str!("search/page.sql"));
-/// As [`BY_JOIN`].
+/// The statement that finds one account.
 pub const BY_ACCOUNT: &str = concat!(include_str!("search/by_account.sql"), include_str!("search/page.sql"));
 
 /// What accounts are looked for; all of it has to hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// That one.
+    /// Only the account with this id.
     pub account: Option<AccountId>,
     /// With these words in the name, in any order and spelling (`search_form` of the migrations).
     pub name: Option<FullName>,
@@ -41,7 +41,7 @@ pub struct Position {
 /// An account, as it stands in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Account {
-    /// Its profile.
+    /// The profile as its user sees it.
     #[serde(flatten)]
     pub profile: Profile,
     /// Until when it is suspended; nothing where it is not, or until it is reinstated.
@@ -79,14 +79,14 @@ pub async fn search(
         date_joined: row.get(&*format!("{prefix}date_joined")),
         account: AccountId(row.get(&*format!("{prefix}account_id"))),
     };
-    let accounts = Page::of(&rows, limit, examined, "account_id", Account::of, position);
+    let accounts = Page::from_rows(&rows, limit, examined, "account_id", Account::from_row, position);
     let joined = accounts.items.into_iter().flatten().collect();
     Ok(Page { items: joined, next: accounts.next })
 }
 
 impl Account {
-    fn of(row: &Row) -> Option<Self> {
-        let profile = Profile::of(row)?;
+    fn from_row(row: &Row) -> Option<Self> {
+        let profile = Profile::from_row(row)?;
         let suspended_until = row.get::<_, Option<_>>("suspended_until").filter(|_| !profile.is_active);
         Some(Self { profile, suspended_until })
     }

@@ -41,7 +41,7 @@ impl Project for RevokedTokenChange {
     fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
         let event = &recorded.event;
         let (session, expires_at) = event.ended_session()?;
-        Some(Self { revoked_at: Some(event.at), expires_at: Some(expires_at), ..Self::of(account, session) })
+        Some(Self { revoked_at: Some(event.at), expires_at: Some(expires_at), ..Self::new(account, session) })
     }
 }
 

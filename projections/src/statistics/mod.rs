@@ -59,7 +59,7 @@ pub const PASSED_OVER: [&str; 26] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Span {
-    /// An hour.
+    /// An hour, in UTC.
     Hour,
     /// A day, in UTC.
     Day,
@@ -94,7 +94,7 @@ impl Span {
 pub struct Counts {
     /// Device sessions that began.
     pub sign_ins: i64,
-    /// Accounts that began.
+    /// Accounts whose first identifier was proved.
     pub new_accounts: i64,
     /// Device sessions that were in use: that began or were refreshed, each counted once.
     pub active_devices: i64,
@@ -109,13 +109,13 @@ pub struct Counts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = CodesSent)]
 pub struct Codes {
-    /// To phone numbers.
+    /// Codes to phone numbers.
     pub phone: i64,
-    /// To e-mail addresses.
+    /// Codes to e-mail addresses.
     pub email: i64,
 }
 
-/// What was refused.
+/// How much was refused, by the reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Refusals {
     /// A code was not sent: the last one was a moment ago.
@@ -134,15 +134,15 @@ pub struct Refusals {
     pub tries_paused: i64,
     /// A code was not looked at: too many wrong ones were tried in a row.
     pub tries_locked: i64,
-    /// A right code let nobody in: the account has as many devices as it may.
+    /// A right code began no session: the account has as many devices as it may.
     pub device_limit: i64,
-    /// A right code let nobody in: the account is suspended.
+    /// A right code began no session: the account is suspended.
     pub suspended: i64,
     /// A refresh token had been spent, and its session ended.
     pub token_reuse: i64,
     /// A code of a second factor was wrong, used up, or not looked at.
     pub second_factor: i64,
-    /// Somebody asked for what takes a role that he does not have, or a second factor that he had not passed.
+    /// An action was asked for without the role or the second factor that it takes.
     pub access_denied: i64,
 }
 
@@ -156,7 +156,7 @@ macro_rules! columns {
                 [$(self.$first$(.$rest)?),+]
             }
 
-            fn of(row: &Row) -> Self {
+            fn from_row(row: &Row) -> Self {
                 let mut counts = Self::default();
                 $(counts.$first$(.$rest)? = row.get($column);)+
                 counts
@@ -275,7 +275,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn of(streams: &[Stream<'_>]) -> Self {
+    fn from_streams(streams: &[Stream<'_>]) -> Self {
         let mut tally = Self::default();
         for stream in streams {
             for event in stream.events.iter().map(|recorded| &recorded.event) {
@@ -332,7 +332,7 @@ pub async fn add(
     [sums, devices]: [&str; 2],
     streams: &[Stream<'_>],
 ) -> Result<(), Error> {
-    let mut tally = Tally::of(streams);
+    let mut tally = Tally::from_streams(streams);
     let (accounts, sessions) = columns_of(tally.used.keys());
     let counted = client.prepare_cached(&include_str!("counted.sql").replace("{devices}", devices)).await?;
     let counted = client.query(&counted, &[&accounts, &sessions]).await?;
@@ -388,7 +388,7 @@ pub async fn between(
 ) -> Result<BTreeMap<DateTime<Utc>, Counts>, Error> {
     let statement = client.prepare_cached(include_str!("between.sql")).await?;
     let rows = client.query(&statement, &[&span.as_str(), &since, &until]).await?;
-    Ok(rows.iter().map(|row| (row.get("since"), Counts::of(row))).collect())
+    Ok(rows.iter().map(|row| (row.get("since"), Counts::from_row(row))).collect())
 }
 
 #[cfg(test)]

@@ -66,6 +66,6 @@ impl Project for StayChange {
             | Fact::IdentifierReleased { .. } => return None,
         };
         let ip_address = event.client.as_ref().map(|client| client.ip);
-        Some(Self { ip_address, ..Self::of(account, session, event.at) })
+        Some(Self { ip_address, ..Self::new(account, session, event.at) })
     }
 }

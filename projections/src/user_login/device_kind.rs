@@ -47,7 +47,7 @@ fn electron_app(user_agent: &str) -> Option<&str> {
 }
 
 /// Such as `Chrome on Windows`; the name of an app, where it is none of the known browsers.
-pub fn of(user_agent: &str) -> Option<String> {
+pub fn from_user_agent(user_agent: &str) -> Option<String> {
     let known = |name: &str| (!name.is_empty() && name != VALUE_UNKNOWN).then(|| name.to_owned());
     let product = PRODUCTS.into_iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| name);
     let product = electron_app(user_agent).or(product);
@@ -70,7 +70,7 @@ pub fn of(user_agent: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::from_user_agent;
 
     #[test]
     fn browsers_systems_and_apps_are_told_as_far_as_they_say() {
@@ -142,7 +142,7 @@ mod tests {
             ("/", None),
             ("(", None),
         ] {
-            assert_eq!(of(user_agent).as_deref(), kind, "{user_agent}");
+            assert_eq!(from_user_agent(user_agent).as_deref(), kind, "{user_agent}");
         }
     }
 }

@@ -72,19 +72,19 @@ impl Project for UserLoginChange {
                 expires_at: Some(*expires_at),
                 ip_address: ip_address(),
                 user_agent: user_agent(),
-                ..Self::of(account, *session)
+                ..Self::new(account, *session)
             }),
             Fact::LoggedOut { session, reason, expires_at: _, by: _ } => Some(Self {
                 ended_at: Some(event.at),
                 end_reason: Some(reason.as_str().to_owned()),
-                ..Self::of(account, *session)
+                ..Self::new(account, *session)
             }),
             Fact::DeviceRenamed { session } => {
                 let person = event.person.as_ref();
                 Some(Self {
                     device_name: person
                         .and_then(|person| Some(person.device_name.as_ref()?.as_str().to_owned())),
-                    ..Self::of(account, *session)
+                    ..Self::new(account, *session)
                 })
             }
             Fact::OtpRequested { .. }
@@ -128,7 +128,7 @@ impl Project for UserLoginChange {
 /// A device that is signed in, in the form that clients of the API know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Device {
-    /// Its session.
+    /// The id of its session.
     pub id: SessionId,
     /// The name it has been given; else what its `User-Agent` header says it is, where that can be told.
     #[schema(example = "My phone")]
@@ -163,7 +163,7 @@ pub async fn active(
         let named: Option<String> = row.get("device_name");
         Device {
             id: SessionId(row.get::<_, Uuid>("session_id")),
-            device_name: named.or_else(|| device_kind::of(user_agent.as_deref()?)),
+            device_name: named.or_else(|| device_kind::from_user_agent(user_agent.as_deref()?)),
             user_agent,
             ip_address: row.get("ip_address"),
             signed_in_at: row.get("signed_in_at"),

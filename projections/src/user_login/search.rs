@@ -1,4 +1,4 @@
-//! The device sessions of all accounts, as whoever looks after them searches through them.
+//! The search of staff through the device sessions of all accounts.
 //!
 //! A page is found by going along an index from where the page before it ended, by the account, by the address that
 //! sessions were last used from or had at a time, or by the time of sign-in, and stays where it is however many sessions begin meanwhile. What no index tells is looked for in the
@@ -19,13 +19,13 @@ use uuid::Uuid;
 use super::device_kind;
 use crate::search::{END_OF_TIME, EXAMINED, Page};
 
-/// The statements, each by the index that it goes along.
+/// The statement that finds sessions along the index by the time of sign-in.
 pub const BY_SIGN_IN: &str = concat!(include_str!("search/by_sign_in.sql"), include_str!("search/page.sql"));
-/// As [`BY_SIGN_IN`].
+/// The statement that finds the sessions of an account.
 pub const BY_ACCOUNT: &str = concat!(include_str!("search/by_account.sql"), include_str!("search/page.sql"));
-/// As [`BY_SIGN_IN`].
+/// The statement that finds sessions along the index by the last address.
 pub const BY_ADDRESS: &str = concat!(include_str!("search/by_address.sql"), include_str!("search/page.sql"));
-/// As [`BY_SIGN_IN`].
+/// The statement that finds sessions along the index by the address at a time.
 pub const BY_STAY: &str = concat!(include_str!("search/by_stay.sql"), include_str!("search/page.sql"));
 
 /// The longest that a session lives (`sessions.absolute` goes no further).
@@ -34,20 +34,20 @@ const LONGEST_SESSION: TimeDelta = TimeDelta::days(366);
 /// What sessions are looked for; all of it has to hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Of that account.
+    /// Only sessions of this account.
     pub account: Option<AccountId>,
     /// At one of these addresses, the first and the last of them, of one family: at the time of [`at`](Self::at); without
     /// such a time, when they were last used.
     pub addresses: Option<(IpAddr, IpAddr)>,
     /// With these words in the name of the device, in any order and spelling; in the `User-Agent` header of one without a name.
     pub device_name: Option<String>,
-    /// Active now, or not.
+    /// Only sessions that are active now, or only others.
     pub active: Option<bool>,
-    /// Active at that time.
+    /// Only sessions that were active at this time.
     pub at: Option<DateTime<Utc>>,
-    /// Signed in then or later.
+    /// Only sessions that signed in at this time or later.
     pub since: Option<DateTime<Utc>>,
-    /// Signed in before.
+    /// Only sessions that signed in before this time.
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -70,12 +70,12 @@ pub struct Position {
     address: Option<IpAddr>,
 }
 
-/// A device session.
+/// A device session, as staff see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DeviceSession {
-    /// The session.
+    /// The id of the session.
     pub id: SessionId,
-    /// Whose it is.
+    /// The account that it belongs to.
     pub account_id: AccountId,
     /// Where the code that proved it had gone.
     #[schema(example = "phone")]
@@ -217,7 +217,7 @@ pub async fn search(
         session: SessionId(row.get(&*format!("{prefix}session_id"))),
         address: address.and_then(|_| row.get(&*format!("{prefix}ip_address"))),
     };
-    Ok(Page::of(&rows, limit, examined, "session_id", device_session, position))
+    Ok(Page::from_rows(&rows, limit, examined, "session_id", device_session, position))
 }
 
 fn device_session(row: &Row) -> DeviceSession {
@@ -227,7 +227,7 @@ fn device_session(row: &Row) -> DeviceSession {
         id: SessionId(row.get("session_id")),
         account_id: AccountId(row.get("account_id")),
         channel: row.get("channel"),
-        device_name: named.or_else(|| device_kind::of(user_agent.as_deref()?)),
+        device_name: named.or_else(|| device_kind::from_user_agent(user_agent.as_deref()?)),
         user_agent,
         ip_address: row.get("ip_address"),
         signed_in_at: row.get("signed_in_at"),

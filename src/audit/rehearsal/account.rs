@@ -228,7 +228,7 @@ impl Rehearsal {
     /// Why the rehearsal refuses without a record.
     fn reason(&self, refusal: Refusal, last: &UserAccountEvent) -> &'static str {
         let codes = self.rehearsed.account.codes_of(request::asker(last));
-        let counters = codes.map(|codes| codes.of(request::channel(last)));
+        let counters = codes.map(|codes| codes.counters(request::channel(last)));
         match refusal {
             Refusal::CodeTooSoon { .. } => "too_soon",
             Refusal::CodeQuotaSpent { .. } => {

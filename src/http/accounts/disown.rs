@@ -66,7 +66,10 @@ pub async fn get(
             language,
             StatusCode::OK,
             "page_disown_ask",
-            Some(Device { device_name: device.user_agent.as_deref().and_then(device_kind::of), ..device }),
+            Some(Device {
+                device_name: device.user_agent.as_deref().and_then(device_kind::from_user_agent),
+                ..device
+            }),
         ),
         None => Page::answer(language, StatusCode::OK, "page_disown_done", None),
     }

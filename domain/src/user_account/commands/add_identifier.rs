@@ -12,11 +12,9 @@ use crate::values::{ChallengeNonce, Client, Identifier, SessionId};
 /// the identifier, so that a mistyped one does not hold up the right one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddIdentifier {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it is asked.
     pub session: SessionId,
-    /// The identifier.
     pub identifier: Identifier,
     /// The one that the account has of that kind.
     pub former: Option<Identifier>,

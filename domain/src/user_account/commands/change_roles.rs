@@ -9,11 +9,11 @@ use crate::values::{AccountId, Role};
 /// Give an account these roles, in the place of those it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeRoles {
-    /// The account: nobody gives roles to himself.
+    /// The account that gets the roles. Administrators cannot change their own.
     pub account: AccountId,
     /// All its roles from now on.
     pub roles: BTreeSet<Role>,
-    /// Who gives them.
+    /// The time, the member of staff and the reason.
     pub intervention: Intervention,
 }
 

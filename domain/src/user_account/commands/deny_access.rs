@@ -11,7 +11,6 @@ const WINDOW: TimeDelta = TimeDelta::hours(1);
 /// Note that an account asked for what it may not do. That it is refused has been decided already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DenyAccess {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it was asked.
     pub session: SessionId,
@@ -19,7 +18,6 @@ pub struct DenyAccess {
     pub action: String,
     /// The role that may.
     pub needs: Role,
-    /// What was missing.
     pub lacks: Lack,
     /// From where it was asked.
     pub client: Client,

@@ -1,4 +1,4 @@
-//! Say that somebody else signed in.
+//! Disown a session: the owner says that they did not sign in.
 
 use chrono::{DateTime, Utc};
 
@@ -8,7 +8,6 @@ use crate::values::{Client, SessionId};
 /// End a session that the owner of the account was told of and did not begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisownSession {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session to end.
     pub session: SessionId,

@@ -1,15 +1,14 @@
-//! End a session of somebody's account.
+//! End a session of a user's account, by staff.
 
 use super::Intervention;
 use crate::user_account::{SignOutReason, UserAccount, UserAccountEvent};
 use crate::values::SessionId;
 
-/// End a session of somebody's account.
+/// Ends one session of an account, by staff.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndSession {
-    /// The session.
     pub session: SessionId,
-    /// Who ends it.
+    /// The time, the member of staff and the reason.
     pub intervention: Intervention,
 }
 

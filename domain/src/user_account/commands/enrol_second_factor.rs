@@ -9,7 +9,6 @@ use crate::values::{Client, OtpCode, RecoveryBatchId, SessionId};
 /// Make the authenticator that was shown the account's second factor, by a code of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnrolSecondFactor {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it is asked.
     pub session: SessionId,

@@ -1,4 +1,4 @@
-//! What all that staff do to somebody's account has in common.
+//! What all interventions of staff in an account have in common.
 
 use chrono::{DateTime, Utc};
 
@@ -8,11 +8,8 @@ use crate::values::{Client, Reason};
 /// Who intervenes in an account, why, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intervention {
-    /// The time.
     pub at: DateTime<Utc>,
-    /// Who.
     pub by: Actor,
-    /// Why.
     pub reason: Option<Reason>,
     /// From where; nowhere for who is at the server.
     pub client: Option<Client>,

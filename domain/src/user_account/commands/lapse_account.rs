@@ -8,7 +8,6 @@ use crate::values::Channel;
 /// Let go of an identifier that codes were asked for and that was never proved, once the last of the codes is old enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LapseAccount {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The kind of the identifier.
     pub channel: Channel,

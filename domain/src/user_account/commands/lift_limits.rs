@@ -4,12 +4,10 @@ use chrono::{DateTime, Utc};
 
 use crate::user_account::{Actor, Fact, UserAccount, UserAccountEvent};
 
-/// Let codes be sent and tried again, as if none had been: whoever runs the service has looked into it.
+/// Let codes be sent and tried again, as if none had been: the operator has looked into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiftLimits {
-    /// The time.
     pub at: DateTime<Utc>,
-    /// Who lifts them.
     pub by: Actor,
 }
 

@@ -9,7 +9,6 @@ use crate::values::{ChallengeNonce, Client};
 /// sent there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiftLock {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The nonce of the link.
     pub link: ChallengeNonce,

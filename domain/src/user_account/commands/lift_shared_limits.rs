@@ -8,7 +8,6 @@ use crate::values::{Client, Reason, Role, SessionId};
 /// Note that an administrator lifts what was counted against a subject of the limits that all nodes share, before it happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiftSharedLimits {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session of the administrator.
     pub session: SessionId,
@@ -16,7 +15,6 @@ pub struct LiftSharedLimits {
     pub subject: String,
     /// Why it is lifted.
     pub reason: Reason,
-    /// From where.
     pub client: Client,
 }
 

@@ -5,10 +5,9 @@ use chrono::{DateTime, Utc};
 use crate::user_account::{SignOutReason, UserAccount, UserAccountEvent};
 use crate::values::{Client, SessionId};
 
-/// End a session.
+/// Ends the session of the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logout {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session to end.
     pub session: SessionId,

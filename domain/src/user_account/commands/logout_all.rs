@@ -1,4 +1,4 @@
-//! Sign out everywhere.
+//! End all sessions of the account, or all but one.
 
 use chrono::{DateTime, Utc};
 
@@ -8,7 +8,6 @@ use crate::values::{Client, SessionId};
 /// End all sessions of an account, or all others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutAll {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it is asked.
     pub session: SessionId,

@@ -85,7 +85,7 @@ use crate::values::Client;
 /// A command to an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserAccountCommand {
-    /// Send a code.
+    /// Send a code to sign in with.
     RequestOtp(RequestOtp),
     /// Send the pending code once more.
     ResendOtp(ResendOtp),
@@ -97,7 +97,7 @@ pub enum UserAccountCommand {
     Reauthenticate(Reauthenticate),
     /// Trade a refresh token for the next generation.
     RefreshToken(RefreshToken),
-    /// End a session.
+    /// End the session of the caller.
     Logout(Logout),
     /// End all sessions, or all but one.
     LogoutAll(LogoutAll),
@@ -105,13 +105,13 @@ pub enum UserAccountCommand {
     RevokeDevice(RevokeDevice),
     /// Give a device a name.
     RenameDevice(RenameDevice),
-    /// End a session that somebody else began.
+    /// End a session that the owner did not begin.
     DisownSession(DisownSession),
     /// Lift what wrong codes and many codes have set.
     LiftLimits(LiftLimits),
     /// Lift the lock of an identifier by the link that was sent there.
     LiftLock(LiftLock),
-    /// Change the name.
+    /// Change the full name of the user.
     UpdateProfile(UpdateProfile),
     /// Let a code go to another identifier.
     AddIdentifier(AddIdentifier),
@@ -121,9 +121,9 @@ pub enum UserAccountCommand {
     RemoveIdentifier(RemoveIdentifier),
     /// Undo a change of identifiers that the owner did not make.
     UndoIdentifierChange(UndoIdentifierChange),
-    /// Let an identifier go that nobody has proved.
+    /// Release an identifier that another account has proved.
     ReleaseIdentifier(ReleaseIdentifier),
-    /// Let an identifier go that was never proved.
+    /// Release an identifier that was never proved.
     LapseAccount(LapseAccount),
     /// Give an account other roles.
     ChangeRoles(ChangeRoles),
@@ -131,11 +131,11 @@ pub enum UserAccountCommand {
     SuspendAccount(SuspendAccount),
     /// Let a suspended account be used again.
     ReinstateAccount(ReinstateAccount),
-    /// End all sessions of somebody's account.
+    /// End all sessions of an account, by staff.
     SignOutAccount(SignOutAccount),
     /// Lift what wrong codes have set against another person's account.
     UnlockAccount(UnlockAccount),
-    /// End a session of somebody's account.
+    /// End one session of an account, by staff.
     EndSession(EndSession),
     /// Show an authenticator, which may become the second factor.
     OfferSecondFactor(OfferSecondFactor),

@@ -11,11 +11,9 @@ const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 /// Show staff a new authenticator. It counts once a code of it has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferSecondFactor {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it is asked.
     pub session: SessionId,
-    /// A fresh one.
     pub authenticator: AuthenticatorId,
     /// From where it was asked.
     pub client: Client,

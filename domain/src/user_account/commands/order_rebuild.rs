@@ -8,15 +8,13 @@ use crate::values::{Client, Reason, Role, SessionId};
 /// Note that an administrator has a read model made again from the log, before that begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderRebuild {
-    /// The time.
     pub at: DateTime<Utc>,
-    /// The session in whose name he orders it.
+    /// The session in which the administrator orders it.
     pub session: SessionId,
     /// The name of the read model.
     pub projection: String,
-    /// Why, where he says so.
+    /// The reason, where the administrator gives one.
     pub reason: Option<Reason>,
-    /// From where.
     pub client: Client,
 }
 

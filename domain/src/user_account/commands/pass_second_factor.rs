@@ -12,11 +12,9 @@ use crate::values::{Client, SecondFactorCode, SessionId};
 /// Prove the second factor, for the session to have the rights of the account's roles for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassSecondFactor {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it is asked.
     pub session: SessionId,
-    /// The code.
     pub code: SecondFactorCode,
     /// From where it came.
     pub client: Client,

@@ -5,18 +5,15 @@ use chrono::{DateTime, Utc};
 use crate::user_account::{Fact, Passed, Person, Refusal, UserAccount, UserAccountEvent};
 use crate::values::{Client, Reason, Role, SessionId};
 
-/// Note what an auditor is about to be shown, before he is.
+/// Records what an auditor is about to be shown, before it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadAudit {
-    /// The time.
     pub at: DateTime<Utc>,
-    /// The session in whose name he reads.
+    /// The session in which the auditor reads.
     pub session: SessionId,
-    /// What he asks for, as the service understood it; never words of his own.
+    /// What the auditor asks for, as the service understood it; never the caller's own words.
     pub what: String,
-    /// Why.
     pub reason: Reason,
-    /// From where.
     pub client: Client,
 }
 

@@ -11,13 +11,11 @@ use crate::values::{Channel, Client, Identifier, OtpCode, SessionId};
 /// Redeem the code that the session asked for: its user is there. A wrong one counts as a wrong one to sign in does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reauthenticate {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it is asked.
     pub session: SessionId,
     /// Where the code had gone.
     pub identifier: Identifier,
-    /// The code.
     pub code: OtpCode,
     /// From where it came.
     pub client: Client,

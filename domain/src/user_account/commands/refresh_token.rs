@@ -11,11 +11,8 @@ use crate::values::{Client, Generation, SessionId};
 /// record, or ends a session that is bound to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshToken {
-    /// The time.
     pub at: DateTime<Utc>,
-    /// The token's session.
     pub session: SessionId,
-    /// The token's generation.
     pub generation: Generation,
     /// From where it came.
     pub client: Client,

@@ -6,7 +6,7 @@ use crate::user_account::{Fact, Refusal, UserAccount, UserAccountEvent};
 /// Let a suspended account be used again. Its sessions have ended; it can sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReinstateAccount {
-    /// Who reinstates it.
+    /// The time, the member of staff and the reason.
     pub intervention: Intervention,
 }
 

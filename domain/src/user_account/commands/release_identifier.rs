@@ -1,16 +1,14 @@
-//! Let an identifier go that somebody else has proved.
+//! Release an identifier that another account has proved.
 
 use chrono::{DateTime, Utc};
 
 use crate::user_account::{Fact, Person, Refusal, UserAccount, UserAccountEvent};
 use crate::values::{Client, Identifier};
 
-/// Let go of an identifier that codes were asked for and that nobody has proved here: another account has proved it.
+/// Releases an identifier for which codes were asked here, but which was proved by another account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReleaseIdentifier {
-    /// The time.
     pub at: DateTime<Utc>,
-    /// The identifier.
     pub identifier: Identifier,
     /// From where it was proved.
     pub client: Client,

@@ -11,11 +11,9 @@ use crate::values::{Client, Identifier, SessionId};
 /// proved lately. The last identifier stays, since without one the account could not be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoveIdentifier {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it is asked.
     pub session: SessionId,
-    /// The identifier.
     pub identifier: Identifier,
     /// The identifiers of the account as it stands; the state itself has only their kinds.
     pub held: HeldIdentifiers,
@@ -33,7 +31,7 @@ impl RemoveIdentifier {
         let at = state.time_of(self.at);
         state.require_fresh_proof(self.session, at, policy)?;
         let channel = self.identifier.channel();
-        if !state.has(channel) || self.held.of(channel) != Some(&self.identifier) {
+        if !state.has(channel) || self.held.get(channel) != Some(&self.identifier) {
             return Err(Refusal::UnknownIdentifier);
         }
         if state.member().is_some_and(|member| member.identifiers.len() == 1) {

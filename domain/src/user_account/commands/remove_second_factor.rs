@@ -1,4 +1,4 @@
-//! Remove the second factor of somebody who lost it.
+//! Remove the second factor of a user who lost it.
 
 use super::Intervention;
 use crate::user_account::{Fact, Refusal, UserAccount, UserAccountEvent};

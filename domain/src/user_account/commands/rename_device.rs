@@ -8,13 +8,11 @@ use crate::values::{Client, DeviceName, SessionId};
 /// Change the name by which the person knows a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenameDevice {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it is asked.
     pub session: SessionId,
     /// The session on the device, which may be the same.
     pub device: SessionId,
-    /// The new name.
     pub name: DeviceName,
     /// From where it was asked.
     pub client: Client,

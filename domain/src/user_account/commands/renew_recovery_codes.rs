@@ -8,11 +8,9 @@ use crate::values::{Client, RecoveryBatchId, SessionId};
 /// Put new recovery codes in the place of those there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenewRecoveryCodes {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it is asked.
     pub session: SessionId,
-    /// A fresh batch.
     pub recovery: RecoveryBatchId,
     /// From where it was asked.
     pub client: Client,

@@ -13,7 +13,6 @@ use crate::values::{ChallengeNonce, Channel, Client, FullName, Identifier, Sessi
 /// add the identifier: this one, whose it is or may become, then says only whether it can get a code, and counts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestOtp {
-    /// The time.
     pub at: DateTime<Utc>,
     /// Where the code is to go.
     pub identifier: Identifier,
@@ -87,7 +86,6 @@ impl RequestOtp {
 
 /// The message that a code is to be sent in, as the command says it.
 pub(super) struct CodeMessage {
-    /// A fresh nonce.
     pub(super) nonce: ChallengeNonce,
     /// Where the message goes.
     pub(super) identifier: Identifier,
@@ -150,7 +148,7 @@ pub(super) fn unanswered_code<'a>(
         return None;
     };
     let challenge = codes.challenge_at(at, channel)?;
-    let answer_possible_at = Some(services.unanswered_until(*codes.of(channel).sent.last()?, at)?);
+    let answer_possible_at = Some(services.unanswered_until(*codes.counters(channel).sent.last()?, at)?);
     Some(PendingCode { challenge, asker, answer_possible_at })
 }
 
@@ -166,7 +164,7 @@ pub(super) fn may_send(
     if let Some((bar, until)) = state.barred(asker, channel, now, policy) {
         return Err((bar.into(), until));
     }
-    let sent = state.codes_of(asker).map_or(&[][..], |codes| &codes.of(channel).sent);
+    let sent = state.codes_of(asker).map_or(&[][..], |codes| &codes.counters(channel).sent);
     let again = sent.last().map(|last| *last + policy.resend_after);
     if let Some(again) = again.filter(|again| now < *again) {
         return Err((CodeRefused::TooSoon, again));
@@ -186,7 +184,7 @@ impl UserAccount {
         let asker = Asker::default();
         let barred =
             self.barred(asker, channel, now, policy).map(|(bar, until)| (CodeRefused::from(bar), until));
-        let sent = self.codes_of(asker).map_or(&[][..], |codes| &codes.of(channel).sent);
+        let sent = self.codes_of(asker).map_or(&[][..], |codes| &codes.counters(channel).sent);
         let again = sent.last().map(|last| *last + policy.resend_after).filter(|again| now < *again);
         let too_soon = again.map(|again| (CodeRefused::TooSoon, again));
         let obstacles = barred.into_iter().chain(too_soon).chain(within_quota(sent, now, policy).err());
@@ -237,7 +235,7 @@ impl RefusedRequest {
             nonce,
             expires_at: at + UNLOCK_LINK_LASTS,
         });
-        let noted = state.codes_of(asker).and_then(|codes| codes.of(channel).noted_refusal);
+        let noted = state.codes_of(asker).and_then(|codes| codes.counters(channel).noted_refusal);
         if link.is_none() && noted.is_some_and(|(on_record, window)| on_record == reason && at < window) {
             return Err(reason.refusal(until));
         }

@@ -12,7 +12,6 @@ use crate::values::{ChallengeNonce, Client, Identifier, SessionId};
 /// good for this session alone, and counts against the identifier as one to sign in does, asked for by a known device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestReauthentication {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it is asked.
     pub session: SessionId,

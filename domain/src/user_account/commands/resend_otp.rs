@@ -11,7 +11,6 @@ use crate::values::{ChallengeNonce, Channel, Client, Identifier, SessionId};
 /// Send the pending code once more. It resets nothing: not the wrong tries, not the quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResendOtp {
-    /// The time.
     pub at: DateTime<Utc>,
     /// Where the code is to go.
     pub identifier: Identifier,

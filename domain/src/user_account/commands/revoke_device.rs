@@ -8,7 +8,6 @@ use crate::values::{Client, SessionId};
 /// End a session of the same account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokeDevice {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it is asked.
     pub session: SessionId,

@@ -1,12 +1,12 @@
-//! Sign somebody's account out.
+//! Sign an account out everywhere, by staff.
 
 use super::Intervention;
 use crate::user_account::{Refusal, SignOutReason, UserAccount, UserAccountEvent};
 
-/// End all sessions of somebody's account.
+/// Ends all sessions of an account, by staff.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignOutAccount {
-    /// Who ends them.
+    /// The time, the member of staff and the reason.
     pub intervention: Intervention,
 }
 

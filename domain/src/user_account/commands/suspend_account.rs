@@ -1,4 +1,4 @@
-//! Suspend an account.
+//! Suspend an account, for a time or until it is reinstated.
 
 use chrono::{DateTime, Utc};
 
@@ -9,11 +9,11 @@ use crate::values::AccountId;
 /// Let an account not be used, until a time or until it is reinstated. All its sessions end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SuspendAccount {
-    /// The account: nobody suspends himself.
+    /// The account that is suspended. Administrators cannot suspend their own.
     pub account: AccountId,
     /// When it may be used again.
     pub until: Option<DateTime<Utc>>,
-    /// Who suspends it.
+    /// The time, the member of staff and the reason.
     pub intervention: Intervention,
 }
 

@@ -14,7 +14,6 @@ use crate::values::{Channel, Client, Identifier};
 /// ([`Fact::IdentifierChangeUndone`]); given again, it restores that one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UndoIdentifierChange {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The number of the change, counted from the first that the account saw.
     pub change: u32,
@@ -34,7 +33,7 @@ impl UndoIdentifierChange {
         let at = state.time_of(self.at);
         state.undoable_change(self.change, at).ok_or(Refusal::ChangeNotUndoable)?;
         // The keys that open the identifiers may be gone.
-        if Channel::ALL.iter().any(|kind| state.has(*kind) != self.held.of(*kind).is_some()) {
+        if Channel::ALL.iter().any(|kind| state.has(*kind) != self.held.get(*kind).is_some()) {
             return Err(Refusal::ChangeNotUndoable);
         }
         let (free, taken): (Vec<Channel>, Vec<Channel>) =
@@ -55,11 +54,11 @@ impl UndoIdentifierChange {
         };
         let undone = Fact::IdentifierChangeUndone { change: self.change, not_restored };
         let restored = restored.map(|channel| {
-            let person = person(self.former.of(channel), self.held.of(channel));
+            let person = person(self.former.get(channel), self.held.get(channel));
             event(Fact::IdentifierRestored { channel }, person)
         });
         let removed = removed.into_iter().map(|channel| {
-            let person = person(None, self.held.of(channel));
+            let person = person(None, self.held.get(channel));
             event(Fact::IdentifierRemoved { channel, by_undo: true }, person)
         });
         Ok([event(undone, None)].into_iter().chain(restored).chain(removed).chain(ended).collect())
@@ -69,16 +68,16 @@ impl UndoIdentifierChange {
     fn missing(&self) -> impl Iterator<Item = Channel> {
         Channel::ALL
             .into_iter()
-            .filter(|kind| self.former.of(*kind).is_some() && self.former.of(*kind) != self.held.of(*kind))
+            .filter(|kind| self.former.get(*kind).is_some() && self.former.get(*kind) != self.held.get(*kind))
     }
 
     /// The kinds whose identifier came with the change or later and goes without another in its place; but not the last
     /// identifier of the account.
     fn removed(&self, free: &[Channel]) -> Vec<Channel> {
-        let is_former = |kind: &Channel| self.held.of(*kind) == self.former.of(*kind);
+        let is_former = |kind: &Channel| self.held.get(*kind) == self.former.get(*kind);
         let (kept, added): (Vec<Channel>, Vec<Channel>) = Channel::ALL
             .into_iter()
-            .filter(|kind| self.held.of(*kind).is_some() && !free.contains(kind))
+            .filter(|kind| self.held.get(*kind).is_some() && !free.contains(kind))
             .partition(is_former);
         let has_other = !kept.is_empty() || !free.is_empty();
         added.into_iter().skip(usize::from(!has_other)).collect()

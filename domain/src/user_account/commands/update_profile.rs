@@ -1,18 +1,16 @@
-//! Change the name.
+//! Change the full name of the user.
 
 use chrono::{DateTime, Utc};
 
 use crate::user_account::{Fact, Person, Refusal, UserAccount, UserAccountEvent};
 use crate::values::{Client, FullName, SessionId};
 
-/// Change the one thing of his profile that a person may change.
+/// Changes the full name, the only part of the profile that its user may change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpdateProfile {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it is asked.
     pub session: SessionId,
-    /// The new name.
     pub fullname: FullName,
     /// From where it was asked.
     pub client: Client,

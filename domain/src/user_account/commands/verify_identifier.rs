@@ -9,10 +9,9 @@ use crate::user_account::{
 use crate::values::{Client, Identifier, OtpCode, SessionId};
 
 /// Make an identifier the account's, by the code that went there. Whether another account has it is asked after this has
-/// been decided and before it becomes true, so that nobody learns it who has not proved that the identifier is his.
+/// been decided and before it becomes true, so that only callers who have proved the identifier learn it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifyIdentifier {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The session in whose name it is asked.
     pub session: SessionId,
@@ -20,7 +19,6 @@ pub struct VerifyIdentifier {
     pub identifier: Identifier,
     /// The one that the account has of that kind.
     pub former: Option<Identifier>,
-    /// The code.
     pub code: OtpCode,
     /// From where it came.
     pub client: Client,

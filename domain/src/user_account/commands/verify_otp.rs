@@ -1,4 +1,4 @@
-//! Redeem a code.
+//! Redeem a code to sign in, which begins a session.
 
 use chrono::{DateTime, Utc};
 
@@ -11,11 +11,9 @@ use crate::values::{ChallengeNonce, Client, Generation, Identifier, LanguageTag,
 /// Redeem a code for a session, on an account that exists from then on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifyOtp {
-    /// The time.
     pub at: DateTime<Utc>,
     /// Where the code had gone.
     pub identifier: Identifier,
-    /// The code.
     pub code: OtpCode,
     /// A fresh id for the session.
     pub session: SessionId,
@@ -50,7 +48,7 @@ impl VerifyOtp {
             Tried::Repeated(redeemed) => return self.repeated(at, redeemed, state, services),
             Tried::Rejected(fact) => return Ok(vec![self.rejected(at, fact)]),
         };
-        // Nobody has been let in, so the code is not used up, and its tries are as they were.
+        // No session began, so the code is not used up, and its tries are as they were.
         let replaced = self.replaced(state, at, services);
         let others = state.live_sessions(at).count() - replaced.iter().count();
         if policy.device_limit_policy == DeviceLimitPolicy::Deny && others >= policy.places() {
@@ -196,7 +194,7 @@ pub(super) fn try_code<'a>(
         Ok(Tried::Rejected(Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker }))
     };
     if let Some((bar, until)) = state.barred(asker, channel, at, policy) {
-        if let Some(until) = state.codes_of(asker).and_then(|codes| codes.of(channel).wrong.noted(at)) {
+        if let Some(until) = state.codes_of(asker).and_then(|codes| codes.counters(channel).wrong.noted(at)) {
             return Err(Refusal::TooManyTries { until });
         }
         return rejected(bar.into(), 0, Some(until));

@@ -51,14 +51,14 @@ impl OtpMatcher for KnownCodes {
 /// Hashes without a key.
 impl ClientMarker for KnownCodes {
     fn mark(&self, session: SessionId, client: &Client) -> ClientMark {
-        ClientMark::of(client, |feature| {
+        ClientMark::from_client(client, |feature| {
             let bytes = session.0.as_bytes().iter().chain(feature);
             bytes.fold(1, |hash: u16, byte| hash.wrapping_mul(31).wrapping_add(u16::from(*byte)))
         })
     }
 
     fn address(&self, _: SessionId, client: &Client, network: u16) -> AddressMark {
-        AddressMark::of(client, network, |host| host.iter().map(|byte| u32::from(*byte)).sum())
+        AddressMark::from_client(client, network, |host| host.iter().map(|byte| u32::from(*byte)).sum())
     }
 }
 
