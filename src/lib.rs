@@ -7,8 +7,6 @@ pub mod audit;
 pub mod cli;
 pub mod crypto;
 pub mod delivery;
-pub mod ended_sessions;
-pub mod guard;
 pub mod http;
 pub mod journal;
 pub mod language;

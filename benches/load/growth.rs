@@ -10,7 +10,7 @@ use counterfoil::crypto::personal_data::PersonalData;
 use counterfoil::journal::{Address, Commit, Journal};
 use counterfoil::postgres::Database;
 use counterfoil::runtime::clock::{Clock as _, SystemClock};
-use counterfoil::tokens::{self, ExtraClaims, Kind, TokenPolicy};
+use counterfoil::tokens::{self, ExtraClaims, TokenKind, TokenPolicy};
 use counterfoil_domain::user_account::{Fact, SessionProof, SessionTokens, UserAccountEvent};
 use counterfoil_domain::values::{AuthenticationMethods, Channel, Client};
 use cqrs_es::Aggregate as _;
@@ -77,7 +77,7 @@ fn age(url: &str, folder: &std::path::Path, device: &Tokens, events: u32) -> Tok
         let journal =
             Journal::new(Database::new(url, 2).unwrap(), PersonalData::new(&keyring), Arc::new(SystemClock));
         let now = SystemClock.now();
-        let token = tokens.open(Kind::Refresh, &device.refresh, now).unwrap();
+        let token = tokens.open(TokenKind::Refresh, &device.refresh, now).unwrap();
         let client = Client { ip: [127, 0, 0, 1].into(), user_agent: None, device_name: None };
         let expires_at = now + TimeDelta::days(30);
         let mut generation = token.generation;

@@ -19,6 +19,7 @@ use super::{Accounts, AccountsError, Done, Origin, TIME_LIMIT};
 use crate::crypto::entropy;
 use crate::journal::{Address, Authority, Commit, JournalError, Loaded, Verdict};
 use crate::postgres::DatabaseError;
+use crate::read_models::ended_sessions;
 use crate::tokens::Token;
 
 impl Accounts {
@@ -159,7 +160,9 @@ impl Accounts {
                 answer.given();
                 for event in &events {
                     if let Some((session, expires_at)) = event.ended_session() {
-                        self.ended.insert(Revoked { session, revoked_at: event.at, expires_at });
+                        let revoked = Revoked { session, revoked_at: event.at, expires_at };
+                        let kept_for = ended_sessions::kept_for(self.tokens.policy());
+                        self.ended.learn([ended_sessions::expiry_of(&revoked, kept_for)], None);
                     }
                 }
                 if wakes {

@@ -27,7 +27,6 @@ use counterfoil_projections::profile::Profile;
 use crate::crypto::keyring::Keyring;
 use crate::delivery::Courier;
 use crate::delivery::notices::Notices;
-use crate::ended_sessions::EndedSessions;
 use crate::journal::{Head, Journal, JournalError};
 use crate::limits::{Limits, LimitsError};
 use crate::postgres::Database;
@@ -35,6 +34,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::keyed_mutex::Lanes;
 use crate::tokens::configured_claims::{ClaimsSource, ConfiguredClaims};
 use crate::tokens::{IssuedTokens, Token, Tokens};
+use counterfoil_guard::ended_sessions::EndedSessions;
 
 pub(crate) use staff::lack;
 pub use staff::{Intervener, Intervening};

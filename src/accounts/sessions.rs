@@ -13,7 +13,7 @@ use counterfoil_projections::profile::Profile;
 use super::commit::{late, until_available};
 use super::{Accounts, AccountsError, Done, Origin, TIME_LIMIT, outcome};
 use crate::journal::Address;
-use crate::tokens::{ExtraClaims, IssuedTokens, Kind, Token};
+use crate::tokens::{ExtraClaims, IssuedTokens, Token, TokenKind};
 
 impl Accounts {
     /// Trades a refresh token for the next generation of its session.
@@ -22,7 +22,7 @@ impl Accounts {
     /// [`AccountsError`]; refused when the token is spent or its session has ended.
     pub async fn refresh(&self, refresh_token: &str, origin: Origin) -> Result<IssuedTokens, AccountsError> {
         let at = self.clock.now();
-        let opened = self.tokens.open(Kind::Refresh, refresh_token, at);
+        let opened = self.tokens.open(TokenKind::Refresh, refresh_token, at);
         let token = opened.map_err(|_| AccountsError::InvalidToken)?;
         let command = RefreshToken {
             at,
@@ -48,7 +48,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountsError`]; an invalid token when it never was one of ours.
-    pub async fn logout(&self, kind: Kind, token: &str, origin: Origin) -> Result<(), AccountsError> {
+    pub async fn logout(&self, kind: TokenKind, token: &str, origin: Origin) -> Result<(), AccountsError> {
         let ip = origin.client.ip;
         self.end_session_of(kind, token, Some(ip), origin).await
     }
@@ -57,13 +57,18 @@ impl Accounts {
     ///
     /// # Errors
     /// As [`logout`](Self::logout).
-    pub async fn revoke_token(&self, kind: Kind, token: &str, origin: Origin) -> Result<(), AccountsError> {
+    pub async fn revoke_token(
+        &self,
+        kind: TokenKind,
+        token: &str,
+        origin: Origin,
+    ) -> Result<(), AccountsError> {
         self.end_session_of(kind, token, None, origin).await
     }
 
     async fn end_session_of(
         &self,
-        kind: Kind,
+        kind: TokenKind,
         token: &str,
         ip: Option<IpAddr>,
         origin: Origin,

@@ -14,14 +14,14 @@ use crate::crypto::personal_data::PersonalData;
 use crate::crypto::second_factors::SecondFactors;
 use crate::delivery::notices::Notices;
 use crate::delivery::{Courier, Gateways};
-use crate::ended_sessions::EndedSessions;
 use crate::http::{Cursors, KeyedParts, State};
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::postgres::{Database, DatabaseError, DatabaseUrl};
+use crate::read_models::ended_sessions;
 use crate::runtime::clock::Clock;
 use crate::settings::Settings;
-use crate::tokens::{LEEWAY, Tokens};
+use crate::tokens::Tokens;
 
 /// Returns the state of a node with these settings on that database.
 ///
@@ -40,8 +40,8 @@ pub fn new_state(
     let tokens = Tokens::remembering(memory.tokens, keyring, settings.tokens.clone());
     let personal_data = PersonalData::new(keyring);
     let journal = Journal::remembering(memory.accounts, database.clone(), personal_data, clock.clone());
-    let kept_for = settings.tokens.access_lifetime + LEEWAY;
-    let ended = EndedSessions::follow(database.clone(), clock.clone(), kept_for);
+    let ended =
+        ended_sessions::follow(database.clone(), clock.clone(), ended_sessions::kept_for(&settings.tokens));
     let codes = OtpCodes::new(keyring, settings.test_identifiers.clone(), clock.clone());
     let notices = Notices {
         new_device: settings.new_device_notice,

@@ -1,7 +1,8 @@
 //! What has expired is deleted now and then, by each node.
 
 use chrono::TimeDelta;
-use counterfoil_projections::revoked_token::{self, LONGEST_ACCESS_LIFETIME};
+use counterfoil_guard::LONGEST_ACCESS_LIFETIME;
+use counterfoil_projections::revoked_token;
 use deadpool_postgres::Client;
 
 use crate::delivery::{outbox, outcomes};

@@ -13,7 +13,7 @@ use super::{Failure, output, setup};
 use crate::crypto::keyring::{Algorithm, Key, KeyState, Keyring, Purpose, Rotated, RotationError};
 use crate::journal::Rehashed;
 use crate::settings::{Settings, SettingsError, Sources};
-use crate::tokens::AccessKeys;
+use crate::tokens::export_access_keys;
 
 #[derive(Debug, Subcommand)]
 pub enum Keys {
@@ -105,7 +105,7 @@ impl Keys {
 
 fn guard(settings: &Settings, file: &Path) -> Result<(), Failure> {
     let keyring = setup::runtime()?.block_on(setup::keyring(settings))?;
-    let keys = AccessKeys::export(&keyring, &settings.tokens)?;
+    let keys = export_access_keys(&keyring, &settings.tokens)?;
     let mut made = File::options().write(true).create_new(true).mode(0o600).open(file)?;
     made.write_all(keys.as_bytes())?;
     Ok(made.sync_all()?)

@@ -15,14 +15,14 @@ use crate::accounts::{Accounts, AccountsError};
 use crate::crypto::client_fingerprints::ClientMarks;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::second_factors::SecondFactors;
-use crate::ended_sessions::EndedSessions;
 use crate::postgres::batcher::Group;
 use crate::postgres::readiness::{NotReady, Readiness};
 use crate::postgres::{Database, DatabaseError};
 use crate::read_models::batched_queries::{Profiles, Revocations};
 use crate::read_models::session_uses::SessionUses;
 use crate::runtime::clock::Clock;
-use crate::tokens::{Kind, Token, Tokens};
+use crate::tokens::{Token, TokenKind, Tokens};
+use counterfoil_guard::ended_sessions::EndedSessions;
 
 /// How long a read may take before the caller is told to come back later.
 const READ_WITHIN: Duration = Duration::from_millis(900);
@@ -170,7 +170,11 @@ impl State {
         if self.ended.is_reading_all() {
             return in_time(self.revocations.ask((token.account, token.session))).await;
         }
-        in_time(self.ended.after_next_look(token.session)).await
+        let looked = async {
+            let looked = self.ended.after_next_look(token.session).await;
+            looked.map_err(|error| DatabaseError::Unavailable(error.0))
+        };
+        in_time(looked).await
     }
 
     /// Notes that an access token was used now.
@@ -196,14 +200,14 @@ impl State {
         let kind = Tokens::kind_of(text).ok_or(Problem::InvalidToken)?;
         let token = self.tokens.open(kind, text, now).map_err(|_| Problem::InvalidToken)?;
         let works = match kind {
-            Kind::Access => {
+            TokenKind::Access => {
                 let works = !self.is_revoked(&token).await?;
                 if works {
                     self.note_use(&token);
                 }
                 works
             }
-            Kind::Refresh => {
+            TokenKind::Refresh => {
                 let Token { account, session, generation, .. } = token;
                 let query =
                     async |db: &_| user_login::is_refreshable(db, account, session, generation, now).await;

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 pub(crate) mod batched_queries;
 mod claim;
+pub mod ended_sessions;
 pub mod rebuild;
 mod rebuilds;
 pub(crate) mod session_uses;

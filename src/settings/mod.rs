@@ -14,7 +14,7 @@ use chrono::TimeDelta;
 use config::ConfigError;
 use counterfoil_domain::user_account::{InvalidPolicy, Policy};
 use counterfoil_domain::values::{Channel, EmailAddress, Identifier, OtpCode, PhoneNumber, Region};
-use counterfoil_projections::revoked_token::LONGEST_ACCESS_LIFETIME;
+use counterfoil_guard::LONGEST_ACCESS_LIFETIME;
 use serde::Deserialize;
 use serde::de::IntoDeserializer as _;
 

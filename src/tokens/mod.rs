@@ -5,10 +5,7 @@
 //! minting. The seal key of each kind and key id is derived from a master key, which binds kind, version and key id
 //! to the box without associated data: change one of them and another key fails to open it.
 
-mod access_keys;
-mod claims;
 pub mod configured_claims;
-mod extra;
 mod seal;
 mod sign;
 
@@ -18,60 +15,20 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use counterfoil_domain::user_account::{SessionProof, SessionTokens};
-use counterfoil_domain::values::{AccountId, Generation, SessionId};
+use counterfoil_domain::values::AccountId;
+use counterfoil_guard::format::Claims;
+pub use counterfoil_guard::{
+    AccessKeys, AccessKeysError, ExtraClaims, InvalidToken, LEEWAY, MAX_TOKEN_BYTES, Token, TokenKind,
+    TooManyClaims,
+};
 use jsonwebtoken::jwk::JwkSet;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
+use zeroize::Zeroizing;
 
 use crate::crypto::keyring::{Keyring, Purpose};
-pub use access_keys::{AccessKeys, AccessKeysError};
-use claims::Claims;
-pub use extra::{ExtraClaims, TooManyClaims};
 use seal::Seals;
 use sign::Signatures;
-
-/// What a token is good for. One kind is never taken for the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Proves who is calling.
-    Access,
-    /// Trades itself for the next generation.
-    Refresh,
-}
-
-impl Kind {
-    const ALL: [Self; 2] = [Self::Access, Self::Refresh];
-
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::Access => "cfa",
-            Self::Refresh => "cfr",
-        }
-    }
-
-    /// The `typ` of the JWT's header (RFC 8725, section 3.11).
-    fn header_type(self) -> &'static str {
-        match self {
-            Self::Access => "at+jwt",
-            Self::Refresh => "rt+jwt",
-        }
-    }
-
-    /// The `typ` of the JWT's claims.
-    fn claim_type(self) -> &'static str {
-        match self {
-            Self::Access => "access",
-            Self::Refresh => "refresh",
-        }
-    }
-}
-
-/// The longest text that is looked at as a token, in bytes.
-pub const MAX_TOKEN_BYTES: usize = 4096;
-
-/// How far ahead the clock of the node that issued a token may be. A token's end has no such leeway: it stops working
-/// when it says so.
-pub const LEEWAY: TimeDelta = TimeDelta::seconds(30);
 
 /// How tokens are made.
 #[derive(Clone, Debug)]
@@ -82,38 +39,6 @@ pub struct TokenPolicy {
     pub audience: String,
     /// How long an access token works, those included that were made while the setting was longer.
     pub access_lifetime: TimeDelta,
-}
-
-/// A token that is not valid: expired, forged, truncated, of the wrong kind. One answer for all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the token is not valid")]
-pub struct InvalidToken;
-
-/// A token that we issued. What it says of its session may be out of date: ask the aggregate or the read side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Token {
-    /// Access or refresh.
-    pub kind: Kind,
-    /// Whose it is.
-    pub account: AccountId,
-    /// The session it belongs to.
-    pub session: SessionId,
-    /// The session's generation when it was issued.
-    pub generation: Generation,
-    /// When it was issued.
-    pub issued_at: DateTime<Utc>,
-    /// When and by what the user of the session was last proved to be there before that, by a sign-in, a code or the second
-    /// factor: the claims `auth_time` and `amr` of an access token. A refresh is no proof, and refresh tokens do not have them.
-    pub proof: Option<SessionProof>,
-    /// When it stops working.
-    pub expires_at: DateTime<Utc>,
-}
-
-impl Token {
-    /// Its `jti` claim: the same for every token of that kind and generation.
-    pub fn id(&self) -> String {
-        claims::jti(self.kind, self.session, self.generation)
-    }
 }
 
 /// The tokens of one generation, ready to hand out.
@@ -172,6 +97,29 @@ const KNOWN_EACH: u64 = (size_of::<[u8; 32]>() + size_of::<Token>() + 40) as u64
 /// waits minutes before it is presented first, and most are presented once.
 const KNOWN_WELL: f64 = 0.3;
 
+/// Access tokens are signed by HMAC, whose keys mint as well as verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("access tokens signed by hs256 cannot be verified by others: rotate sign_access to eddsa")]
+pub struct SymmetricSignature;
+
+/// Returns the keys for another service's [`AccessKeys`], as JSON: of all keys of the keyring, pending and retiring ones among
+/// them. They are to be exported anew, and read anew, when a key is added.
+///
+/// # Errors
+/// [`SymmetricSignature`] when a signing key is not Ed25519.
+pub fn export_access_keys(
+    keyring: &Keyring,
+    policy: &TokenPolicy,
+) -> Result<Zeroizing<String>, SymmetricSignature> {
+    let opening = keyring.of(Purpose::SealAccess);
+    let opening = opening.map(|key| (key.id.as_str(), seal::seal_key(TokenKind::Access, key)));
+    let verifying = keyring.of(Purpose::SignAccess);
+    let verifying =
+        verifying.map(|key| Ok((key.id.as_str(), sign::public_half(key).ok_or(SymmetricSignature)?)));
+    let verifying: Vec<_> = verifying.collect::<Result<_, _>>()?;
+    Ok(AccessKeys::to_json(&policy.issuer, &policy.audience, opening, verifying.into_iter()))
+}
+
 impl Tokens {
     /// Tokens under the keyring's keys.
     pub fn new(keyring: &Keyring, policy: TokenPolicy) -> Self {
@@ -221,15 +169,15 @@ impl Tokens {
             generation: session.generation,
             issued_at: issued_at.trunc_subsecs(0),
             // A refresh that is repeated after a later proof gives what was issued before it.
-            proof: (kind == Kind::Access).then(|| SessionProof {
+            proof: (kind == TokenKind::Access).then(|| SessionProof {
                 at: proof.at.min(issued_at).trunc_subsecs(0),
                 methods: proof.methods,
             }),
             expires_at: expires_at.trunc_subsecs(0),
         };
         IssuedTokens {
-            access: self.mint(token(Kind::Access, access_expires_at), extra),
-            refresh: self.mint(token(Kind::Refresh, session.expires_at), ExtraClaims::default()),
+            access: self.mint(token(TokenKind::Access, access_expires_at), extra),
+            refresh: self.mint(token(TokenKind::Refresh, session.expires_at), ExtraClaims::default()),
             access_lifetime: access_expires_at - issued_at,
             refresh_lifetime: session.expires_at - issued_at,
         }
@@ -239,7 +187,7 @@ impl Tokens {
     ///
     /// # Errors
     /// [`InvalidToken`], whatever is wrong with it.
-    pub fn open(&self, kind: Kind, text: &str, now: DateTime<Utc>) -> Result<Token, InvalidToken> {
+    pub fn open(&self, kind: TokenKind, text: &str, now: DateTime<Utc>) -> Result<Token, InvalidToken> {
         let token = self.open_expired(kind, text, now)?;
         (now < token.expires_at).then_some(token).ok_or(InvalidToken)
     }
@@ -248,7 +196,12 @@ impl Tokens {
     ///
     /// # Errors
     /// [`InvalidToken`] when it never was one of ours.
-    pub fn open_expired(&self, kind: Kind, text: &str, now: DateTime<Utc>) -> Result<Token, InvalidToken> {
+    pub fn open_expired(
+        &self,
+        kind: TokenKind,
+        text: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Token, InvalidToken> {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(InvalidToken);
         }
@@ -260,7 +213,7 @@ impl Tokens {
             None => {
                 let jwt = seals.open(kind, text)?;
                 let mut token = signatures.verify(kind, &jwt)?.check(kind, issuer, audience)?;
-                if kind == Kind::Access {
+                if kind == TokenKind::Access {
                     // One made while the lifetime was longer: ended sessions are remembered for as long as it is now.
                     token.expires_at = token.expires_at.min(token.issued_at + *access_lifetime);
                 }
@@ -278,8 +231,8 @@ impl Tokens {
     /// [`InvalidToken`] when it never was one.
     pub fn extra_claims(&self, text: &str) -> Result<ExtraClaims, InvalidToken> {
         let Keys { seals, signatures, .. } = &**self.keys.load();
-        let jwt = seals.open(Kind::Access, text)?;
-        Ok(signatures.verify(Kind::Access, &jwt)?.extra())
+        let jwt = seals.open(TokenKind::Access, text)?;
+        Ok(signatures.verify(TokenKind::Access, &jwt)?.into_extra())
     }
 
     /// The keys by which others verify access tokens, those that are pending and retiring among them.
@@ -288,13 +241,13 @@ impl Tokens {
     }
 
     /// The kind that a text claims to be by its prefix, if any.
-    pub fn kind_of(text: &str) -> Option<Kind> {
+    pub fn kind_of(text: &str) -> Option<TokenKind> {
         let prefix = text.split('_').next()?;
-        Kind::ALL.into_iter().find(|kind| kind.prefix() == prefix)
+        TokenKind::ALL.into_iter().find(|kind| kind.prefix() == prefix)
     }
 
     fn mint(&self, token: Token, extra: ExtraClaims) -> String {
-        let claims = Claims::of(&token, &self.policy, extra);
+        let claims = Claims::new(&token, &self.policy.issuer, &self.policy.audience, extra);
         let Keys { seals, signatures, known, .. } = &**self.keys.load();
         let text = seals.seal(token.kind, signatures.sign(token.kind, &claims).as_bytes());
         known.insert(hash(&text), token);

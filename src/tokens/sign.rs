@@ -13,15 +13,15 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
 use jsonwebtoken::jwk::{
     AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, OctetKeyPairParameters,
     OctetKeyPairType, PublicKeyUse,
 };
-use jsonwebtoken::{Algorithm, DecodingKey, crypto};
-use serde::{Deserialize, Serialize};
 
-use super::claims::Claims;
-use super::{InvalidToken, Kind};
+use counterfoil_guard::format::{Claims, Verifier, signing_input, verify_signature};
+use counterfoil_guard::{InvalidToken, TokenKind};
+
 use crate::crypto::keyring::{self, Key, Keyring, Purpose};
 
 /// The signing keys of every kind, each with the one algorithm it is for.
@@ -39,25 +39,10 @@ struct OfKind {
     active: String,
 }
 
-#[derive(Clone)]
-pub(super) struct Verifier {
-    algorithm: Algorithm,
-    key: DecodingKey,
-}
-
-impl Verifier {
-    /// Of an Ed25519 public key of 32 bytes.
-    pub(super) fn of_public(key: &[u8]) -> Self {
-        Self { algorithm: Algorithm::EdDSA, key: DecodingKey::from_ed_der(key) }
-    }
-
-    fn of(key: &Key) -> Self {
-        match key_algorithm(key) {
-            keyring::Algorithm::Eddsa => Self::of_public(pair(key).public_key().as_ref()),
-            keyring::Algorithm::Hs256 => {
-                Self { algorithm: Algorithm::HS256, key: DecodingKey::from_secret(key.secret()) }
-            }
-        }
+fn verifier(key: &Key) -> Verifier {
+    match key_algorithm(key) {
+        keyring::Algorithm::Eddsa => Verifier::from_ed25519_public_key(pair(key).public_key().as_ref()),
+        keyring::Algorithm::Hs256 => Verifier::from_hmac_secret(key.secret()),
     }
 }
 
@@ -112,20 +97,11 @@ impl fmt::Debug for Signatures {
     }
 }
 
-/// The header: these three and no others, so that nothing in it can point at a key elsewhere.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    typ: String,
-    alg: Algorithm,
-    kid: String,
-}
-
 impl Signatures {
     pub(super) fn new(keyring: &Keyring) -> Self {
         let of_kind = |purpose| {
             let active = keyring.active(purpose);
-            let verifying = keyring.of(purpose).map(|key| (key.id.to_string(), Verifier::of(key)));
+            let verifying = keyring.of(purpose).map(|key| (key.id.to_string(), verifier(key)));
             OfKind {
                 verifying: verifying.collect(),
                 signing: Signer::of(active),
@@ -135,49 +111,23 @@ impl Signatures {
         Self { access: of_kind(Purpose::SignAccess), refresh: of_kind(Purpose::SignRefresh) }
     }
 
-    fn of(&self, kind: Kind) -> &OfKind {
+    fn of(&self, kind: TokenKind) -> &OfKind {
         match kind {
-            Kind::Access => &self.access,
-            Kind::Refresh => &self.refresh,
+            TokenKind::Access => &self.access,
+            TokenKind::Refresh => &self.refresh,
         }
     }
 
-    pub(super) fn sign(&self, kind: Kind, claims: &Claims) -> String {
+    pub(super) fn sign(&self, kind: TokenKind, claims: &Claims) -> String {
         let OfKind { signing, active, verifying: _ } = self.of(kind);
-        let (typ, alg) = (kind.header_type().to_owned(), signing.algorithm());
-        let message = spelled(&Header { typ, alg, kid: active.clone() }, claims);
+        let message = signing_input(kind, signing.algorithm(), active, claims);
         let signature = signing.sign(message.as_bytes());
         format!("{message}.{signature}")
     }
 
-    pub(super) fn verify(&self, kind: Kind, jwt: &[u8]) -> Result<Claims, InvalidToken> {
-        verify(&self.of(kind).verifying, kind, jwt)
+    pub(super) fn verify(&self, kind: TokenKind, jwt: &[u8]) -> Result<Claims, InvalidToken> {
+        verify_signature(&self.of(kind).verifying, kind, jwt)
     }
-}
-
-/// Reads the claims of a JWT that the key it names has signed.
-pub(super) fn verify(
-    keys: &HashMap<String, Verifier>,
-    kind: Kind,
-    jwt: &[u8],
-) -> Result<Claims, InvalidToken> {
-    let jwt = str::from_utf8(jwt).map_err(|_| InvalidToken)?;
-    let (message, signature) = jwt.rsplit_once('.').ok_or(InvalidToken)?;
-    let (header, claims) = message.split_once('.').ok_or(InvalidToken)?;
-    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| InvalidToken);
-
-    let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| InvalidToken)?;
-    let Verifier { algorithm, key } = keys.get(&header.kid).ok_or(InvalidToken)?;
-    if header.alg != *algorithm || header.typ != kind.header_type() {
-        return Err(InvalidToken);
-    }
-    let signed = crypto::verify(signature, message.as_bytes(), key, *algorithm).unwrap_or(false);
-    if !signed {
-        return Err(InvalidToken);
-    }
-    let claims = serde_json::from_slice(&decode(claims)?).map_err(|_| InvalidToken)?;
-    // JSON, and a UUID in it, can be spelled in many ways; ours is the one that is taken.
-    (message == spelled(&header, &claims)).then_some(claims).ok_or(InvalidToken)
 }
 
 /// The public halves of the keys by which others verify access tokens (RFC 7517; RFC 8037, section 2). A key that only
@@ -200,14 +150,6 @@ pub(super) fn public_keys(keyring: &Keyring) -> JwkSet {
     JwkSet { keys: pairs.map(public).collect() }
 }
 
-fn spelled(header: &Header, claims: &Claims) -> String {
-    format!("{}.{}", encoded(header), encoded(claims))
-}
-
-fn encoded(part: &impl Serialize) -> String {
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).expect("texts and numbers are JSON"))
-}
-
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::hmac;
@@ -215,9 +157,9 @@ mod tests {
     use base64::Engine as _;
     use serde_json::json;
 
-    use super::{Claims, Signatures, Signer, URL_SAFE_NO_PAD, encoded, key_algorithm, pair};
+    use super::{Claims, Signatures, Signer, URL_SAFE_NO_PAD, key_algorithm, pair};
     use crate::crypto::keyring::{Algorithm, Keyring, Purpose};
-    use crate::tokens::Kind;
+    use crate::tokens::TokenKind;
 
     /// Well formed, whatever they say: what is verified here is the signature.
     fn claims() -> Claims {
@@ -232,9 +174,13 @@ mod tests {
         let verified = |keyring: &Keyring, algorithm: &str, signer: &Signer| {
             let kid = keyring.active(Purpose::SignAccess).id.as_str();
             let header = format!(r#"{{"typ":"at+jwt","alg":"{algorithm}","kid":"{kid}"}}"#);
-            let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), encoded(&claims()));
+            let message = format!(
+                "{}.{}",
+                URL_SAFE_NO_PAD.encode(header),
+                URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims()).expect("JSON"))
+            );
             let jwt = format!("{message}.{}", signer.sign(message.as_bytes()));
-            Signatures::new(keyring).verify(Kind::Access, jwt.as_bytes()).is_ok()
+            Signatures::new(keyring).verify(TokenKind::Access, jwt.as_bytes()).is_ok()
         };
         for (algorithm, right, other) in
             [(Algorithm::Eddsa, "EdDSA", "HS256"), (Algorithm::Hs256, "HS256", "EdDSA")]

@@ -7,7 +7,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::{SessionProof, SessionTokens};
 use counterfoil_domain::values::{AuthenticationMethods, Channel, Generation};
 
-use super::{AccessKeys, ExtraClaims, InvalidToken, IssuedTokens, Kind, TokenPolicy, Tokens, TooManyClaims};
+use super::export_access_keys;
+use super::{
+    AccessKeys, ExtraClaims, InvalidToken, IssuedTokens, TokenKind, TokenPolicy, Tokens, TooManyClaims,
+};
 use crate::crypto::entropy;
 use crate::crypto::keyring::{Algorithm, Keyring, Purpose};
 
@@ -70,7 +73,7 @@ fn an_access_token_carries_extra_claims_and_others_read_them() {
         extra(members(r#"{"tenant":"acme","n":[1,{"a":null}]}"#)),
         now(),
     );
-    let export = AccessKeys::export(&keyring, &policy()).expect("exports");
+    let export = export_access_keys(&keyring, &policy()).expect("exports");
     let (_, read) =
         AccessKeys::parse(export.as_bytes()).expect("parses").open(&issued.access, now()).expect("opens");
     let ours = Tokens::new(&keyring, policy()).extra_claims(&issued.access).expect("opens");
@@ -106,9 +109,9 @@ fn an_access_token_says_when_and_by_what_its_user_was_proved_and_never_later_tha
                 let issued = issuer.issue(account, &session, proof, ExtraClaims::default(), now());
                 let at = now() - TimeDelta::seconds(told);
                 for tokens in [&issuer, &other] {
-                    let access = tokens.open(Kind::Access, &issued.access, now()).expect("opens");
+                    let access = tokens.open(TokenKind::Access, &issued.access, now()).expect("opens");
                     assert_eq!(access.proof, Some(SessionProof { at, methods }));
-                    let refresh = tokens.open(Kind::Refresh, &issued.refresh, now()).expect("opens");
+                    let refresh = tokens.open(TokenKind::Refresh, &issued.refresh, now()).expect("opens");
                     assert_eq!(refresh.proof, None);
                 }
             }
@@ -122,15 +125,15 @@ fn a_token_opens_as_its_own_kind_only() {
     let issued = issue(&issuer);
     for tokens in [issuer, other] {
         assert_eq!(
-            tokens.open(Kind::Access, &issued.access, now()).expect("opens").generation,
+            tokens.open(TokenKind::Access, &issued.access, now()).expect("opens").generation,
             Generation(7)
         );
-        assert!(tokens.open(Kind::Refresh, &issued.refresh, now()).is_ok());
-        assert_eq!(tokens.open(Kind::Refresh, &issued.access, now()), Err(InvalidToken));
-        assert_eq!(tokens.open(Kind::Access, &issued.refresh, now()), Err(InvalidToken));
+        assert!(tokens.open(TokenKind::Refresh, &issued.refresh, now()).is_ok());
+        assert_eq!(tokens.open(TokenKind::Refresh, &issued.access, now()), Err(InvalidToken));
+        assert_eq!(tokens.open(TokenKind::Access, &issued.refresh, now()), Err(InvalidToken));
         for (from, to) in [("cfa_", "cfr_"), ("cfr_", "cfa_")] {
             let relabelled = issued.access.replace(from, to);
-            assert_eq!(tokens.open(Kind::Refresh, &relabelled, now()), Err(InvalidToken));
+            assert_eq!(tokens.open(TokenKind::Refresh, &relabelled, now()), Err(InvalidToken));
         }
     }
 }
@@ -140,12 +143,12 @@ fn a_token_works_until_it_expires_and_not_before_it_was_issued() {
     let (issuer, other) = two_nodes();
     let access = issue(&issuer).access;
     for tokens in [issuer, other] {
-        let at = |seconds| tokens.open(Kind::Access, &access, now() + TimeDelta::seconds(seconds));
+        let at = |seconds| tokens.open(TokenKind::Access, &access, now() + TimeDelta::seconds(seconds));
         assert!(at(599).is_ok());
         assert_eq!(at(600), Err(InvalidToken));
         assert!(at(-30).is_ok());
         assert_eq!(at(-31), Err(InvalidToken));
-        assert!(tokens.open_expired(Kind::Access, &access, now() + TimeDelta::days(1)).is_ok());
+        assert!(tokens.open_expired(TokenKind::Access, &access, now() + TimeDelta::days(1)).is_ok());
     }
 }
 
@@ -166,12 +169,12 @@ fn a_token_of_another_keyring_issuer_or_audience_is_refused() {
     let keyring = Keyring::generate();
     let access = issue(&Tokens::new(&keyring, policy())).access;
     let other_keys = Tokens::new(&Keyring::generate(), policy());
-    assert_eq!(other_keys.open(Kind::Access, &access, now()), Err(InvalidToken));
+    assert_eq!(other_keys.open(TokenKind::Access, &access, now()), Err(InvalidToken));
     for other in [
         TokenPolicy { issuer: "other".to_owned(), ..policy() },
         TokenPolicy { audience: "other".to_owned(), ..policy() },
     ] {
-        assert_eq!(Tokens::new(&keyring, other).open(Kind::Access, &access, now()), Err(InvalidToken));
+        assert_eq!(Tokens::new(&keyring, other).open(TokenKind::Access, &access, now()), Err(InvalidToken));
     }
 }
 
@@ -185,13 +188,13 @@ fn a_remembered_token_is_refused_when_its_seal_or_signing_key_is_gone_and_not_be
         for _ in 0..2 {
             keyring.rotate(purpose, None).expect("rotates");
             tokens.use_keyring(&keyring);
-            assert!(clone.open(Kind::Access, &old, now()).is_ok(), "{purpose}");
+            assert!(clone.open(TokenKind::Access, &old, now()).is_ok(), "{purpose}");
         }
         let new = issue(&clone).access;
         keyring.retire(purpose, former.as_str()).expect("retires");
         tokens.use_keyring(&keyring);
-        assert_eq!(clone.open(Kind::Access, &old, now()), Err(InvalidToken), "{purpose}");
-        assert!(clone.open(Kind::Access, &new, now()).is_ok(), "{purpose}");
+        assert_eq!(clone.open(TokenKind::Access, &old, now()), Err(InvalidToken), "{purpose}");
+        assert!(clone.open(TokenKind::Access, &new, now()).is_ok(), "{purpose}");
     }
 }
 
@@ -206,9 +209,9 @@ fn keys_of_both_algorithms_stand_side_by_side_and_each_verifies_by_its_own() {
     let before = issue(&Tokens::new(&by_ed25519, policy())).access;
     let access = issue(&Tokens::new(&by_hmac, policy())).access;
     for tokens in [pending, after] {
-        assert!(tokens.open(Kind::Access, &before, now()).is_ok());
-        assert!(tokens.open(Kind::Access, &access, now()).is_ok());
+        assert!(tokens.open(TokenKind::Access, &before, now()).is_ok());
+        assert!(tokens.open(TokenKind::Access, &access, now()).is_ok());
     }
     let without = Tokens::new(&by_ed25519, policy());
-    assert_eq!(without.open(Kind::Access, &access, now()), Err(InvalidToken));
+    assert_eq!(without.open(TokenKind::Access, &access, now()), Err(InvalidToken));
 }

@@ -6,8 +6,8 @@ use counterfoil::app::{Application, new_state};
 use counterfoil::delivery::Gateways;
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil::settings::Sources;
-use counterfoil::tokens::AccessKeys;
 use counterfoil::tokens::configured_claims::ClaimsSource;
+use counterfoil::tokens::{AccessKeys, export_access_keys};
 use counterfoil_domain::values::AccountId;
 use counterfoil_projections::profile::Profile;
 use reqwest::Method;
@@ -32,7 +32,7 @@ secret_sha256 = \"2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a2
 
 /// What an access token says, as another service reads it.
 fn said(app: &TestApp, access: &str) -> Option<Value> {
-    let keys = AccessKeys::export(&app.keyring, app.state.tokens.policy()).unwrap();
+    let keys = export_access_keys(&app.keyring, app.state.tokens.policy()).unwrap();
     let (_, claims) = AccessKeys::parse(keys.as_bytes()).unwrap().open(access, app.clock.now()).unwrap();
     claims.read()
 }

@@ -273,7 +273,7 @@ fn every_name_in_the_documents_exists() {
 #[test]
 fn a_name_that_does_not_exist_is_found() {
     let sources = Sources::read();
-    let document = "`src/app.rs` and `src/nothing.rs`, `0001_journal.sql` and `0000_nothing.sql`, `sessions.idle = 1` and
+    let document = "`src/app/mod.rs` and `src/nothing.rs`, `0001_journal.sql` and `0000_nothing.sql`, `sessions.idle = 1` and
         `sessions.idel`, `[codes]` and `[cods]`, GET `/accounts/profile/`, POST `/accounts/profile/` and
         `/accounts/nothing/`, `POST /accounts/login/` and `GET /accounts/login/`, `Journal::append` and
         `Journal::nothing_like_that`, `http::extract::body` and `http::extract::nothing`, `UserAccount` and

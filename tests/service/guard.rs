@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use counterfoil::guard::{FollowStreamError, Guard, SignedIn, require_signed_in};
-use counterfoil::postgres::DatabaseUrl;
-use counterfoil::tokens::AccessKeys;
+use chrono::{DateTime, Utc};
+use counterfoil::runtime::clock::Clock as _;
+use counterfoil::tokens::{AccessKeys, export_access_keys};
+use counterfoil_guard::{FollowStreamError, Guard, SignedIn, require_signed_in};
 use reqwest::Method;
 
-use crate::support::{Answer, Api, Mood, Proxy, TestApp};
+use crate::support::{Answer, Api, TestApp};
 
 const PHONE: &str = "+989121234567";
 
@@ -29,24 +30,16 @@ fn serve(guard: Guard) -> Api {
     Api::new(address)
 }
 
+/// The clock of the service, for a guard.
+fn clock_of(app: &TestApp) -> impl Fn() -> DateTime<Utc> + Send + Sync + 'static {
+    let clock = app.clock.clone();
+    move || clock.now()
+}
+
 /// The keys as the command writes them for another service.
 fn keys(app: &TestApp) -> AccessKeys {
-    AccessKeys::parse(AccessKeys::export(&app.keyring, app.state.tokens.policy()).unwrap().as_bytes())
+    AccessKeys::parse(export_access_keys(&app.keyring, app.state.tokens.policy()).unwrap().as_bytes())
         .unwrap()
-}
-
-fn following(app: &TestApp, url: &DatabaseUrl) -> Api {
-    serve(Guard::following(keys(app), &url.0).unwrap().with_clock(app.clock.clone()))
-}
-
-/// The database by a role that may read which sessions have ended, and nothing else.
-async fn as_reader(app: &TestApp) -> DatabaseUrl {
-    let grant = "DO $$ BEGIN CREATE ROLE guarding LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-                 GRANT SELECT ON revoked_tokens TO guarding";
-    app.database.connect().await.batch_execute(grant).await.unwrap();
-    let url = app.database.url.0.replace("user=counterfoil", "user=guarding");
-    assert_ne!(url, app.database.url.0);
-    DatabaseUrl(url)
 }
 
 async fn get(service: &Api, path: &str, token: &str) -> Answer {
@@ -56,7 +49,7 @@ async fn get(service: &Api, path: &str, token: &str) -> Answer {
 #[tokio::test]
 async fn a_guarded_service_knows_whom_it_serves_and_turns_everybody_else_away() {
     let app = TestApp::start().await;
-    let service = serve(Guard::new(keys(&app)).with_clock(app.clock.clone()));
+    let service = serve(Guard::new(keys(&app)).with_clock(clock_of(&app)));
     let device = app.api.sign_in(PHONE).await;
     let own = get(&service, "/own", &device.access).await;
     assert_eq!((own.status.as_u16(), own.text.as_str()), (200, device.user["id"].as_str().unwrap()));
@@ -77,46 +70,9 @@ async fn a_guarded_service_knows_whom_it_serves_and_turns_everybody_else_away() 
 }
 
 #[tokio::test]
-async fn a_guard_that_follows_refuses_an_ended_session_within_two_seconds() {
-    let app = TestApp::start().await;
-    let service = following(&app, &as_reader(&app).await);
-    for _ in 0..10 {
-        let device = app.api.sign_in(PHONE).await;
-        assert_eq!(get(&service, "/own", &device.access).await.status, 200);
-        app.api.logout(&device.refresh).await;
-        let ended = Instant::now();
-        while get(&service, "/own", &device.access).await.status != 401 {
-            assert!(ended.elapsed() < Duration::from_secs(2), "still served");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        app.wait(61);
-    }
-}
-
-#[tokio::test]
-async fn a_guard_that_cannot_see_the_database_refuses_after_two_seconds() {
-    let app = TestApp::start().await;
-    let proxy = Proxy::start(&app.database.url).await;
-    let service = following(&app, &proxy.url_of(&app.database.name));
-    let device = app.api.sign_in(PHONE).await;
-    assert_eq!(get(&service, "/own", &device.access).await.status, 200);
-    for mood in [Mood::Silent, Mood::Away] {
-        proxy.set(mood).await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        get(&service, "/own", &device.access).await.is_problem(503, "unavailable");
-        proxy.set(Mood::Well).await;
-        let back = Instant::now();
-        while get(&service, "/own", &device.access).await.status != 200 {
-            assert!(back.elapsed() < Duration::from_secs(10), "it does not come back");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
-#[tokio::test]
 async fn keys_for_others_open_and_verify_and_hold_no_master_key() {
     let app = TestApp::start().await;
-    let exported = AccessKeys::export(&app.keyring, app.state.tokens.policy()).unwrap();
+    let exported = export_access_keys(&app.keyring, app.state.tokens.policy()).unwrap();
     for key in app.keyring.all() {
         use base64::Engine as _;
         let secret = base64::engine::general_purpose::STANDARD.encode(key.secret());
@@ -133,13 +89,13 @@ async fn keys_for_others_open_and_verify_and_hold_no_master_key() {
     let by_hmac = counterfoil::crypto::keyring::Keyring::signing_access_by(
         counterfoil::crypto::keyring::Algorithm::Hs256,
     );
-    assert!(AccessKeys::export(&by_hmac, app.state.tokens.policy()).is_err());
+    assert!(export_access_keys(&by_hmac, app.state.tokens.policy()).is_err());
 }
 
 /// A guard that follows the stream of the service instead of its database.
 fn following_stream(app: &TestApp, url: &str) -> Api {
     let guard = Guard::following_stream(keys(app), url, "orders", SECRET).unwrap();
-    serve(guard.with_clock(app.clock.clone()))
+    serve(guard.with_clock(clock_of(app)))
 }
 
 const SECRET: &str = "s3cret: with a colon";

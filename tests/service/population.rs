@@ -12,7 +12,7 @@ use counterfoil::audit::{self, Filter};
 use counterfoil::journal::{Address, Journal};
 use counterfoil::read_models::rebuild;
 use counterfoil::runtime::clock::Clock as _;
-use counterfoil::tokens::{IssuedTokens, Kind};
+use counterfoil::tokens::{IssuedTokens, TokenKind};
 use counterfoil_domain::values::{self, Reason};
 use counterfoil_projections::{ALL, FOLLOWING};
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ async fn visit_one_by_one(app: &TestApp, visits: impl Iterator<Item = Visit>) {
                     tokens.push(signed_in.unwrap().tokens);
                 }
                 Act::Rename(device) => {
-                    let token = app.state.tokens.open(Kind::Access, &tokens[device].access, at).unwrap();
+                    let token = app.state.tokens.open(TokenKind::Access, &tokens[device].access, at).unwrap();
                     let renamed =
                         accounts.update_profile(token, person.name(), origin(person.client(device)));
                     renamed.await.unwrap();
@@ -63,7 +63,7 @@ async fn visit_one_by_one(app: &TestApp, visits: impl Iterator<Item = Visit>) {
                 }
                 Act::SignOut(device) => {
                     let origin = origin(person.client(device));
-                    accounts.logout(Kind::Refresh, &tokens[device].refresh, origin).await.unwrap();
+                    accounts.logout(TokenKind::Refresh, &tokens[device].refresh, origin).await.unwrap();
                 }
                 Act::Suspended => {
                     let account = app.journal().find(&identifier).await.unwrap().unwrap();

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use counterfoil::crypto::keyring::Keyring;
 use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use counterfoil::settings::Sources;
-use counterfoil::tokens::{Kind, Tokens};
+use counterfoil::tokens::{TokenKind, Tokens};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
@@ -89,7 +89,7 @@ async fn live(api: Api, next_phone: Arc<AtomicU32>, tokens: Tokens, log: Arc<Mut
         let Some(device) = post("/accounts/verify/", body).await else { return };
         let mut device = device.signed_in();
         let account = device.user["id"].as_str().unwrap().to_owned();
-        let token = tokens.open(Kind::Refresh, &device.refresh, SystemClock.now()).unwrap();
+        let token = tokens.open(TokenKind::Refresh, &device.refresh, SystemClock.now()).unwrap();
         let session = token.session.to_string();
         note(Acknowledged::SignIn { session: session.clone() });
         for step in 0..4 {
@@ -100,7 +100,7 @@ async fn live(api: Api, next_phone: Arc<AtomicU32>, tokens: Tokens, log: Arc<Mut
             let body = answer.json();
             device.access = body["access_token"].as_str().unwrap().to_owned();
             device.refresh = body["refresh_token"].as_str().unwrap().to_owned();
-            let token = tokens.open(Kind::Refresh, &device.refresh, SystemClock.now()).unwrap();
+            let token = tokens.open(TokenKind::Refresh, &device.refresh, SystemClock.now()).unwrap();
             note(Acknowledged::Refresh { session: session.clone(), generation: token.generation.0 });
             let name = format!("{phone} {step}");
             let rename = api.request(Method::PATCH, "/accounts/profile/").bearer_auth(&device.access);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::SubsecRound as _;
 use counterfoil::runtime::clock::Clock as _;
-use counterfoil::tokens::{Kind, Token};
+use counterfoil::tokens::{Token, TokenKind};
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -26,7 +26,7 @@ fn refresh_token(answer: &Answer) -> String {
 }
 
 fn opened(app: &TestApp, token: &str) -> Token {
-    app.state.tokens.open(Kind::Refresh, token, app.clock.now()).unwrap()
+    app.state.tokens.open(TokenKind::Refresh, token, app.clock.now()).unwrap()
 }
 
 /// Presents a token and hangs up when the answer begins, which is after the commit.

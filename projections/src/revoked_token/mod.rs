@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccountEvent;
 use counterfoil_domain::values::{AccountId, SessionId};
 use deadpool_postgres::GenericClient;
@@ -22,10 +22,6 @@ pub const READ_MODEL: ReadModel = ReadModel {
 
 /// On which channel every commit that ends a session says so.
 pub const CHANNEL: &str = "counterfoil_ended";
-
-/// The longest lifetime of an access token that can be set: for so long after its end a session matters to any node,
-/// whatever the lifetime is that its own settings say.
-pub const LONGEST_ACCESS_LIFETIME: TimeDelta = TimeDelta::hours(1);
 
 table! {
     /// A session that ended before its time. Its access tokens are refused until all of them have expired.

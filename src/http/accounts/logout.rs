@@ -10,7 +10,7 @@ use crate::http::answer::{self, NoContent, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Body, Fields, Form, Peer, Presented, access_token, is_our_page, refresh_cookie};
 use crate::http::problem::A_MINUTE;
-use crate::tokens::Kind;
+use crate::tokens::TokenKind;
 
 pub struct Logout {
     refresh_token: Option<Presented>,
@@ -47,7 +47,7 @@ pub async fn post(
 ) -> Result<Sent<NoContent>, Problem> {
     match logout.refresh_token {
         Some(Presented(token)) => {
-            let ended = state.accounts.logout(Kind::Refresh, &token, peer.into()).await;
+            let ended = state.accounts.logout(TokenKind::Refresh, &token, peer.into()).await;
             ended.map_err(|error| state.problem(&error))?;
         }
         None if state.http.cookies == Cookies::Off => return Err(Problem::missing_field("refresh_token")),
@@ -60,11 +60,11 @@ pub async fn post(
 /// the browser may have dropped the one, and later the other. A page of ours without a readable one is signed out already.
 async fn end_session_of_cookies(state: &State, request: &HttpRequest, peer: Peer) -> Result<(), Problem> {
     let access = match access_token(request) {
-        Ok(token) => Some((Kind::Access, token)),
+        Ok(token) => Some((TokenKind::Access, token)),
         Err(Problem::Unauthenticated | Problem::InvalidAccessToken) => None,
         Err(problem) => return Err(problem),
     };
-    let refresh = refresh_cookie(request)?.map(|token| (Kind::Refresh, token));
+    let refresh = refresh_cookie(request)?.map(|token| (TokenKind::Refresh, token));
     let mut answer = Err(Problem::Unauthenticated);
     for (kind, token) in access.into_iter().chain(refresh) {
         match state.accounts.logout(kind, &token, peer.clone().into()).await {

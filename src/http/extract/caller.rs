@@ -14,7 +14,7 @@ use crate::http::document::{Described, Operation};
 use crate::http::problem::A_MINUTE;
 use crate::http::{Cookies, HttpPolicy};
 use crate::http::{Problem, cookies};
-use crate::tokens::{Kind, Token};
+use crate::tokens::{Token, TokenKind};
 
 /// The cookie that clients of the original service send.
 const LEGACY_COOKIE: &str = "Authorization";
@@ -38,7 +38,7 @@ impl FromRequest for Caller {
         async move {
             let state = state.ok_or(Problem::Internal)?;
             let text = presented?;
-            let opened = state.tokens.open(Kind::Access, &text, state.clock.now());
+            let opened = state.tokens.open(TokenKind::Access, &text, state.clock.now());
             let token = opened.map_err(|_| Problem::InvalidAccessToken)?;
             if state.is_revoked(&token).await? {
                 return Err(Problem::InvalidAccessToken);

@@ -16,11 +16,11 @@ use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use crate::ended_sessions::{Ended, EndedSessions};
 use crate::http::State;
 use crate::http::answer::Sent;
 use crate::http::document::{Described, Operation, Told};
 use crate::http::extract::{ReadSessions, ServiceClient};
+use counterfoil_guard::ended_sessions::{EndedSession, EndedSessions};
 
 /// How often it is said that nothing else has ended.
 const BEAT: Duration = Duration::from_millis(100);
@@ -48,8 +48,8 @@ pub async fn get(state: web::Data<State>, _: ServiceClient<ReadSessions>) -> Sen
 
 struct Watch {
     ended: Arc<EndedSessions>,
-    before: VecDeque<Ended>,
-    since: Receiver<Ended>,
+    before: VecDeque<EndedSession>,
+    since: Receiver<EndedSession>,
 }
 
 fn events(ended: Arc<EndedSessions>) -> impl Stream<Item = Result<Bytes, Infallible>> {
@@ -81,7 +81,7 @@ impl Watch {
     }
 }
 
-fn told((session, expires_at): Ended) -> Bytes {
+fn told((session, expires_at): EndedSession) -> Bytes {
     let data = json!({ "sid": session, "exp": expires_at.timestamp() });
     format!("event: ended\ndata: {data}\n\n").into()
 }

@@ -9,7 +9,7 @@ use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{IntrospectTokens, ServiceClient, TokenForm};
-use crate::tokens::{ExtraClaims, Kind, Token, TokenPolicy};
+use crate::tokens::{ExtraClaims, Token, TokenKind, TokenPolicy};
 
 /// The answer.
 #[derive(Serialize, ToSchema)]
@@ -55,9 +55,9 @@ impl Active {
         Self {
             active: true,
             token_type: match token.kind {
-                Kind::Access => "Bearer",
+                TokenKind::Access => "Bearer",
                 // Section 2.2 wants a type of RFC 6749, section 5.1; a refresh token has none, so it is named.
-                Kind::Refresh => "refresh_token",
+                TokenKind::Refresh => "refresh_token",
             },
             sub: token.account.to_string(),
             sid: token.session.to_string(),
@@ -97,8 +97,8 @@ pub async fn post(
     match state.working_token(&token).await {
         Ok(works) => {
             let ext = match works.kind {
-                Kind::Access => state.tokens.extra_claims(&token).unwrap_or_default(),
-                Kind::Refresh => ExtraClaims::default(),
+                TokenKind::Access => state.tokens.extra_claims(&token).unwrap_or_default(),
+                TokenKind::Refresh => ExtraClaims::default(),
             };
             let active = Active::of(&works, state.tokens.policy(), ext);
             Ok(answer::json(Introspection::Active(Box::new(active))))

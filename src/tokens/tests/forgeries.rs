@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::super::seal::Seals;
-use super::{InvalidToken, Kind, Tokens, issue, now, policy};
+use super::{InvalidToken, TokenKind, Tokens, issue, now, policy};
 use crate::crypto::entropy;
 use crate::crypto::keyring::{Keyring, Purpose};
 
@@ -23,19 +23,19 @@ const NUMBERS: [&str; 5] = ["gen", "iat", "nbf", "exp", "auth_time"];
 
 /// Has every key, and a token of one kind to start from.
 struct Forger {
-    kind: Kind,
+    kind: TokenKind,
     keyring: Keyring,
     header: String,
     claims: String,
 }
 
 impl Forger {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: TokenKind) -> Self {
         let keyring = Keyring::generate();
         let issued = issue(&Tokens::new(&keyring, policy()));
         let token = match kind {
-            Kind::Access => issued.access,
-            Kind::Refresh => issued.refresh,
+            TokenKind::Access => issued.access,
+            TokenKind::Refresh => issued.refresh,
         };
         let jwt = Seals::new(&keyring).open(kind, &token).expect("ours");
         let jwt = String::from_utf8(jwt).expect("text");
@@ -45,10 +45,10 @@ impl Forger {
         Self { kind, keyring, header: text(&parts[0]), claims: text(&parts[1]) }
     }
 
-    fn other(&self) -> Kind {
+    fn other(&self) -> TokenKind {
         match self.kind {
-            Kind::Access => Kind::Refresh,
-            Kind::Refresh => Kind::Access,
+            TokenKind::Access => TokenKind::Refresh,
+            TokenKind::Refresh => TokenKind::Access,
         }
     }
 
@@ -57,10 +57,10 @@ impl Forger {
     }
 
     /// The real signature of a kind.
-    fn signature_as(&self, kind: Kind, message: &str) -> Vec<u8> {
+    fn signature_as(&self, kind: TokenKind, message: &str) -> Vec<u8> {
         match kind {
-            Kind::Access => self.pair().sign(message.as_bytes()).as_ref().to_vec(),
-            Kind::Refresh => mac(self.keyring.active(Purpose::SignRefresh).secret(), message),
+            TokenKind::Access => self.pair().sign(message.as_bytes()).as_ref().to_vec(),
+            TokenKind::Refresh => mac(self.keyring.active(Purpose::SignRefresh).secret(), message),
         }
     }
 
@@ -105,12 +105,12 @@ impl Forger {
             forged.push(field("typ", typ));
         }
         let other_kid = match self.kind {
-            Kind::Access => self.keyring.active(Purpose::SignRefresh),
-            Kind::Refresh => self.keyring.active(Purpose::SignAccess),
+            TokenKind::Access => self.keyring.active(Purpose::SignRefresh),
+            TokenKind::Refresh => self.keyring.active(Purpose::SignAccess),
         };
         let seal_kid = self.keyring.active(match self.kind {
-            Kind::Access => Purpose::SealAccess,
-            Kind::Refresh => Purpose::SealRefresh,
+            TokenKind::Access => Purpose::SealAccess,
+            TokenKind::Refresh => Purpose::SealRefresh,
         });
         let (other_kid, seal_kid) =
             (format!("{:?}", other_kid.id.as_str()), format!("{:?}", seal_kid.id.as_str()));
@@ -164,7 +164,7 @@ impl Forger {
         let mut forged = Vec::new();
         let field =
             |name: &str, value: &str| (format!("claim {name}: {value:.40}"), with(&self.claims, name, value));
-        let of_proof = OF_PROOF.iter().filter(|_| self.kind == Kind::Access);
+        let of_proof = OF_PROOF.iter().filter(|_| self.kind == TokenKind::Access);
         let names: Vec<&str> = CLAIMS.iter().chain(of_proof).copied().collect();
         for name in &names {
             let name = *name;
@@ -271,13 +271,13 @@ impl Forger {
             ("amr", r#"{"otp":null}"#),
         ];
         forged.extend(
-            proofs.iter().filter(|_| self.kind == Kind::Access).map(|(name, value)| field(name, value)),
+            proofs.iter().filter(|_| self.kind == TokenKind::Access).map(|(name, value)| field(name, value)),
         );
         // Extra claims that are no members, and a refresh token with any.
         for ext in ["null", "{}", "[]", "1", "\"x\"", "{ \"a\":1}", "{\"a\":}", "{"] {
             forged.push((format!("with ext {ext}"), plus(&self.claims, &format!("\"ext\":{ext}"))));
         }
-        if self.kind == Kind::Refresh {
+        if self.kind == TokenKind::Refresh {
             forged.push(("with extra claims".to_owned(), plus(&self.claims, r#""ext":{"a":1}"#)));
             let (at, methods) = (r#""auth_time":1795000000"#, r#""amr":["otp","sms"]"#);
             for proof in [at, methods, &format!("{at},{methods}"), "\"auth_time\":null", "\"amr\":null"] {
@@ -364,8 +364,8 @@ impl Forger {
                 let other =
                     Self { kind: self.other(), keyring: self.keyring.clone(), ..Self::new(self.other()) };
                 let kid = match other.kind {
-                    Kind::Access => self.keyring.active(Purpose::SignAccess),
-                    Kind::Refresh => self.keyring.active(Purpose::SignRefresh),
+                    TokenKind::Access => self.keyring.active(Purpose::SignAccess),
+                    TokenKind::Refresh => self.keyring.active(Purpose::SignRefresh),
                 };
                 other.signed(&with(&other.header, "kid", &format!("{:?}", kid.id.as_str())), &other.claims)
             }),
@@ -511,7 +511,7 @@ fn plus_order(signature: &[u8]) -> Vec<u8> {
 #[test]
 fn what_is_sealed_but_not_as_we_make_it_is_refused() {
     let mut accepted = Vec::new();
-    for kind in Kind::ALL {
+    for kind in TokenKind::ALL {
         let forger = Forger::new(kind);
         assert_eq!(forger.opens(forger.signed(&forger.header, &forger.claims).as_bytes()), [true; 2]);
 

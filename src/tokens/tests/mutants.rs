@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use fastrand::Rng;
 
 use super::super::MAX_TOKEN_BYTES;
-use super::{InvalidToken, Kind, issue, now, two_nodes};
+use super::{InvalidToken, TokenKind, issue, now, two_nodes};
 
 /// The text in which the sealed bytes stand after the third underscore.
 fn parts(token: &str) -> (String, Vec<u8>) {
@@ -143,8 +143,8 @@ fn every_mutant_of_a_token_is_refused() {
     let (maker, stranger) = two_nodes();
     let (first, second) = (issue(&maker), issue(&maker));
     for (kind, token, other, other_kind) in [
-        (Kind::Access, &first.access, &second.access, &first.refresh),
-        (Kind::Refresh, &first.refresh, &second.refresh, &first.access),
+        (TokenKind::Access, &first.access, &second.access, &first.refresh),
+        (TokenKind::Refresh, &first.refresh, &second.refresh, &first.access),
     ] {
         let mutants = [
             of_the_bytes(token, other, &mut rng),
@@ -188,7 +188,7 @@ fn no_text_at_random_is_a_token() {
     let token = issue(&tokens).access;
     for _ in 0..5_000 {
         let text = of_nothing(&token, &mut rng);
-        for kind in Kind::ALL {
+        for kind in TokenKind::ALL {
             assert_eq!(tokens.open(kind, &text, now()), Err(InvalidToken), "{text}");
             assert_eq!(tokens.open_expired(kind, &text, now()), Err(InvalidToken), "{text}");
         }

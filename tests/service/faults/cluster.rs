@@ -9,7 +9,7 @@ use counterfoil::crypto::personal_data::PersonalData;
 use counterfoil::postgres::embedded::PrivatePostgres;
 use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use counterfoil::settings::Sources;
-use counterfoil::tokens::{Kind, Tokens};
+use counterfoil::tokens::{TokenKind, Tokens};
 use counterfoil_domain::values::{Identifier, PhoneNumber};
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls};
@@ -138,7 +138,8 @@ impl Cluster {
 /// The session and generation of a refresh token.
 pub fn session_of(keyring: &Keyring, token: &str) -> (String, u64) {
     let settings = Sources::read(None, std::iter::empty(), std::iter::empty()).unwrap().check().unwrap();
-    let token = Tokens::new(keyring, settings.tokens).open_expired(Kind::Refresh, token, SystemClock.now());
+    let token =
+        Tokens::new(keyring, settings.tokens).open_expired(TokenKind::Refresh, token, SystemClock.now());
     let token = token.unwrap();
     (token.session.to_string(), token.generation.0.into())
 }

@@ -1,7 +1,7 @@
 //! POST `/oauth/introspect` (RFC 7662) and `/oauth/revoke` (RFC 7009)
 
 use counterfoil::runtime::clock::Clock as _;
-use counterfoil::tokens::{AccessKeys, MAX_TOKEN_BYTES};
+use counterfoil::tokens::{AccessKeys, MAX_TOKEN_BYTES, export_access_keys};
 use counterfoil_domain::values::Role;
 use reqwest::Method;
 use serde_json::json;
@@ -63,7 +63,7 @@ async fn tokens_tell_when_and_by_what_the_user_was_proved_and_a_refresh_does_not
     let said = async |device: &SignedIn| {
         let [access, refresh] = [&device.access, &device.refresh].map(|token| introspect(&app.api, token));
         let (access, refresh) = (access.await.ok(), refresh.await.ok());
-        let keys = AccessKeys::export(&app.keyring, app.state.tokens.policy()).unwrap();
+        let keys = export_access_keys(&app.keyring, app.state.tokens.policy()).unwrap();
         let keys = AccessKeys::parse(keys.as_bytes()).unwrap();
         let (token, _) = keys.open(&device.access, app.clock.now()).unwrap();
         assert_eq!(refresh["active"], true);

@@ -1,7 +1,7 @@
 //! POST `/accounts/refresh/`
 
 use counterfoil::runtime::clock::Clock as _;
-use counterfoil::tokens::{Kind, Token};
+use counterfoil::tokens::{Token, TokenKind};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ async fn refresh_200_again_and_again() {
 
 /// What a refresh token says, whenever it expires.
 fn opened(app: &TestApp, token: &str) -> Token {
-    app.state.tokens.open_expired(Kind::Refresh, token, app.clock.now()).unwrap()
+    app.state.tokens.open_expired(TokenKind::Refresh, token, app.clock.now()).unwrap()
 }
 
 #[tokio::test]

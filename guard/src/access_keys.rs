@@ -11,12 +11,11 @@ use serde::{Deserialize, Serialize};
 use xsalsa20poly1305::{KeyInit as _, XSalsa20Poly1305};
 use zeroize::Zeroizing;
 
-use super::sign::{self, Verifier};
-use super::{ExtraClaims, InvalidToken, Kind, LEEWAY, MAX_TOKEN_BYTES, Token, TokenPolicy, seal};
-use crate::crypto::keyring::{Keyring, Purpose};
+use crate::format::{Verifier, open_box, verify_signature};
+use crate::{ExtraClaims, InvalidToken, LEEWAY, MAX_TOKEN_BYTES, Token, TokenKind};
 
-/// The keys of a service that is given access tokens. Whoever has them reads access tokens; he cannot mint one, nor open a
-/// refresh token.
+/// The keys of a service that is given access tokens. A service that has them reads access tokens; it can neither mint one nor
+/// open a refresh token.
 #[derive(Clone)]
 pub struct AccessKeys {
     issuer: String,
@@ -40,9 +39,6 @@ pub enum AccessKeysError {
     /// The file is not what `counterfoil keys guard` writes.
     #[error("the access keys are malformed")]
     Malformed,
-    /// Access tokens are signed by HMAC, whose keys mint as well as verify.
-    #[error("access tokens signed by hs256 cannot be verified by others: rotate sign_access to eddsa")]
-    Symmetric,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -73,30 +69,26 @@ impl Entry {
 }
 
 impl AccessKeys {
-    /// The keys for another service, as JSON: of all keys of the keyring, pending and retiring ones among them. It is to be
-    /// made anew, and read anew, when a key is added.
-    ///
-    /// # Errors
-    /// [`AccessKeysError::Symmetric`] when a signing key is not Ed25519.
-    pub fn export(keyring: &Keyring, policy: &TokenPolicy) -> Result<Zeroizing<String>, AccessKeysError> {
+    /// Writes the keys for another service as JSON: those that open boxes, and Ed25519 public keys of 32 bytes that verify
+    /// signatures, each with its id. The server calls this; [`parse`](Self::parse) reads it.
+    pub fn to_json<'a>(
+        issuer: &str,
+        audience: &str,
+        opening: impl Iterator<Item = (&'a str, Zeroizing<[u8; 32]>)>,
+        verifying: impl Iterator<Item = (&'a str, Vec<u8>)>,
+    ) -> Zeroizing<String> {
         let entry = |id: &str, key: &[u8]| Entry { id: id.to_owned(), key: STANDARD.encode(key).into() };
-        let verify = keyring.of(Purpose::SignAccess).map(|key| {
-            let public = sign::public_half(key).ok_or(AccessKeysError::Symmetric)?;
-            Ok(entry(key.id.as_str(), &public))
-        });
-        let open = keyring.of(Purpose::SealAccess);
-        let open = open.map(|key| entry(key.id.as_str(), &*seal::seal_key(Kind::Access, key)));
         let document = Document {
             version: 1,
-            issuer: policy.issuer.clone(),
-            audience: policy.audience.clone(),
-            open: open.collect(),
-            verify: verify.collect::<Result<_, AccessKeysError>>()?,
+            issuer: issuer.to_owned(),
+            audience: audience.to_owned(),
+            open: opening.map(|(id, key)| entry(id, &*key)).collect(),
+            verify: verifying.map(|(id, key)| entry(id, &key)).collect(),
         };
-        Ok(serde_json::to_string_pretty(&document).expect("texts and numbers are JSON").into())
+        serde_json::to_string_pretty(&document).expect("texts and numbers are JSON").into()
     }
 
-    /// Reads what [`export`](Self::export) made.
+    /// Reads what [`to_json`](Self::to_json) wrote.
     ///
     /// # Errors
     /// [`AccessKeysError::Malformed`] when it is something else.
@@ -112,7 +104,7 @@ impl AccessKeys {
         }
         for entry in document.verify {
             let (id, key) = entry.read()?;
-            verifiers.insert(id, Verifier::of_public(&*key));
+            verifiers.insert(id, Verifier::from_ed25519_public_key(&*key));
         }
         Ok(Self { issuer: document.issuer, audience: document.audience, boxes, verifiers })
     }
@@ -134,10 +126,10 @@ impl AccessKeys {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(InvalidToken);
         }
-        let jwt = seal::open(&self.boxes, Kind::Access, text)?;
-        let claims = sign::verify(&self.verifiers, Kind::Access, &jwt)?;
-        let token = claims.check(Kind::Access, &self.issuer, &self.audience)?;
+        let jwt = open_box(&self.boxes, TokenKind::Access, text)?;
+        let claims = verify_signature(&self.verifiers, TokenKind::Access, &jwt)?;
+        let token = claims.check(TokenKind::Access, &self.issuer, &self.audience)?;
         let holds = token.issued_at <= now + LEEWAY && now < token.expires_at;
-        holds.then(|| (token, claims.extra())).ok_or(InvalidToken)
+        holds.then(|| (token, claims.into_extra())).ok_or(InvalidToken)
     }
 }

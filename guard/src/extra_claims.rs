@@ -41,7 +41,7 @@ impl ExtraClaims {
     }
 
     /// Whether they are none, or members as we write them.
-    pub(super) fn are_members(&self) -> bool {
+    pub(crate) fn are_members(&self) -> bool {
         self.0.as_ref().is_none_or(|members| members.get().starts_with("{\""))
     }
 

@@ -1,4 +1,4 @@
-//! What the JWT inside a token says.
+//! The claims of the JWT inside a token.
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::SessionProof;
@@ -7,14 +7,15 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use super::{ExtraClaims, InvalidToken, Kind, Token, TokenPolicy};
+use crate::{ExtraClaims, InvalidToken, Token, TokenKind};
 
-/// The claims: all required, of which `auth_time` and `amr` belong to access tokens, all strictly typed, no others. Times are whole seconds since 1970 (RFC 7519, section 2);
-/// a fraction, a text or a number out of range is no time. Nothing personal is among them, but what an installation puts into
-/// `ext`.
+/// The claims: all required, of which `auth_time` and `amr` belong to access tokens, all strictly typed, no others.
+///
+/// Times are whole seconds since 1970 (RFC 7519, section 2); a fraction, a text or a number out of range is no time. Nothing
+/// personal is among them, but what an installation puts into `ext`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Claims {
+pub struct Claims {
     iss: String,
     aud: String,
     sub: Uuid,
@@ -35,11 +36,12 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    pub(super) fn of(token: &Token, policy: &TokenPolicy, ext: ExtraClaims) -> Self {
+    /// Returns the claims of a token that this issuer makes for that audience.
+    pub fn new(token: &Token, issuer: &str, audience: &str, ext: ExtraClaims) -> Self {
         let issued_at = seconds(token.issued_at);
         Self {
-            iss: policy.issuer.clone(),
-            aud: policy.audience.clone(),
+            iss: issuer.to_owned(),
+            aud: audience.to_owned(),
             sub: token.account.0,
             sid: token.session.0,
             jti: token.id(),
@@ -54,13 +56,16 @@ impl Claims {
         }
     }
 
-    /// The extra claims.
-    pub(super) fn extra(self) -> ExtraClaims {
+    /// Returns the claims of the installation's own.
+    pub fn into_extra(self) -> ExtraClaims {
         self.ext
     }
 
-    /// Checks everything but whether the token's time has come or gone.
-    pub(super) fn check(&self, kind: Kind, issuer: &str, audience: &str) -> Result<Token, InvalidToken> {
+    /// Returns the token that the claims describe, whether or not its time has come or gone.
+    ///
+    /// # Errors
+    /// [`InvalidToken`] when a claim is not as the issuer makes it for that kind.
+    pub fn check(&self, kind: TokenKind, issuer: &str, audience: &str) -> Result<Token, InvalidToken> {
         let (session, generation) = (SessionId(self.sid), Generation(self.generation));
         let holds = self.iss == issuer
             && self.aud == audience
@@ -70,8 +75,8 @@ impl Claims {
             && self.nbf == self.iat
             && self.iat <= self.exp
             && self.auth_time.is_none_or(|auth_time| auth_time <= self.iat)
-            && [self.auth_time.is_some(), self.amr.is_some()] == [kind == Kind::Access; 2]
-            && (self.ext.is_empty() || kind == Kind::Access && self.ext.are_members());
+            && [self.auth_time.is_some(), self.amr.is_some()] == [kind == TokenKind::Access; 2]
+            && (self.ext.is_empty() || kind == TokenKind::Access && self.ext.are_members());
         let time = |seconds: u32| DateTime::from_timestamp(i64::from(seconds), 0).ok_or(InvalidToken);
         let (issued_at, expires_at) = (time(self.iat)?, time(self.exp)?);
         let proof = match (self.auth_time, &self.amr) {
@@ -98,7 +103,7 @@ impl<'de> Deserialize<'de> for MethodNames {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let names = Vec::<String>::deserialize(deserializer)?;
         let methods = AuthenticationMethods::from_names(&names);
-        methods.map(Self).ok_or_else(|| D::Error::custom("these are no methods of ours"))
+        methods.map(Self).ok_or_else(|| D::Error::custom("no method has that name"))
     }
 }
 
@@ -107,8 +112,8 @@ fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> 
     T::deserialize(deserializer).map(Some)
 }
 
-/// The same for the same generation, however often its tokens are made.
-pub(super) fn jti(kind: Kind, session: SessionId, generation: Generation) -> String {
+/// The `jti` claim, which is the same for the same generation, however often its tokens are made.
+pub(crate) fn jti(kind: TokenKind, session: SessionId, generation: Generation) -> String {
     format!("{}.{}.{}", session, generation.0, kind.claim_type())
 }
 

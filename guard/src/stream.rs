@@ -1,22 +1,18 @@
 //! The stream of ended sessions, followed from another service.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chrono::DateTime;
 use counterfoil_domain::values::SessionId;
-use counterfoil_projections::revoked_token::LONGEST_ACCESS_LIFETIME;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Request, RequestBuilder, Url};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::ended_sessions::EndedSessions;
-use crate::postgres::DatabaseError;
-use crate::runtime::clock::Clock;
-use crate::runtime::network::is_this_machine;
-use crate::runtime::restart::restarted;
-use crate::tokens::LEEWAY;
+use crate::Now;
+use crate::ended_sessions::{EndedSessions, LookError};
 
 /// How long a connection may be silent, several times as long as the stream ever is.
 const SILENT_FOR: Duration = Duration::from_secs(2);
@@ -44,17 +40,17 @@ enum Event {
 }
 
 /// The ended sessions of the service at that URL, followed for as long as the value lives.
-pub(super) fn follow(
+pub(crate) fn follow(
     url: &str,
     id: &str,
     secret: &str,
-    clock: Arc<dyn Clock>,
+    now: Now,
 ) -> Result<Arc<EndedSessions>, FollowStreamError> {
     let url = format!("{}/oauth/ended-sessions/", url.trim_end_matches('/'));
     let url: Url = url.parse().map_err(|_| FollowStreamError::Url)?;
     match (url.scheme(), url.host_str()) {
         ("https", Some(_)) => {}
-        ("http", Some(host)) if is_this_machine(host) => {}
+        ("http", Some(host)) if is_loopback(host) => {}
         _ => return Err(FollowStreamError::Url),
     }
     let client = Client::builder().connect_timeout(SILENT_FOR).read_timeout(SILENT_FOR);
@@ -63,27 +59,19 @@ pub(super) fn follow(
     // Form-encoded before they are joined (RFC 6749, section 2.3.1).
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let request = client.get(url).basic_auth(encoded(id), Some(encoded(secret))).build()?;
-    let ended = Arc::new(EndedSessions::new(LONGEST_ACCESS_LIFETIME + LEEWAY));
+    let ended = Arc::new(EndedSessions::new());
     let weak = Arc::downgrade(&ended);
-    tokio::spawn(restarted("the stream of ended sessions", move || {
-        let (client, request) = (client.clone(), request.try_clone());
-        keep_reading(weak.clone(), client, request, clock.clone())
-    }));
+    tokio::spawn(keep_reading(weak, client, request, now));
     Ok(ended)
 }
 
-async fn keep_reading(
-    ended: Weak<EndedSessions>,
-    client: Client,
-    request: Option<Request>,
-    clock: Arc<dyn Clock>,
-) {
+async fn keep_reading(ended: Weak<EndedSessions>, client: Client, request: Request, now: Now) {
     while ended.strong_count() > 0 {
-        let Some(request) = request.as_ref().and_then(Request::try_clone) else { return };
-        if let Err(error) = read(&ended, RequestBuilder::from_parts(client.clone(), request), &*clock).await {
+        let Some(request) = request.try_clone() else { return };
+        if let Err(error) = read(&ended, RequestBuilder::from_parts(client.clone(), request), &now).await {
             tracing::warn!(error = %error.without_url(), "the stream of ended sessions is cut");
             if let Some(ended) = ended.upgrade() {
-                ended.fail(DatabaseError::Unavailable("the stream of ended sessions is cut".to_owned()));
+                ended.fail(LookError("the stream of ended sessions is cut".to_owned()));
             }
         }
         tokio::time::sleep(AGAIN_AFTER).await;
@@ -91,11 +79,7 @@ async fn keep_reading(
 }
 
 /// Reads the stream to its end.
-async fn read(
-    ended: &Weak<EndedSessions>,
-    request: RequestBuilder,
-    clock: &dyn Clock,
-) -> Result<(), reqwest::Error> {
+async fn read(ended: &Weak<EndedSessions>, request: RequestBuilder, now: &Now) -> Result<(), reqwest::Error> {
     let mut answer = request.send().await?.error_for_status()?;
     let mut text = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
@@ -110,7 +94,7 @@ async fn read(
                 }
                 Ok(Event::Current { age_ms }) => {
                     ended.learn([], Instant::now().checked_sub(Duration::from_millis(age_ms)));
-                    ended.prune_when_due(clock.now());
+                    ended.prune_when_due(now());
                 }
                 // Of a later version.
                 Err(_) => {}
@@ -118,4 +102,10 @@ async fn read(
         }
     }
     Ok(())
+}
+
+/// Whether the host of a URL is this machine.
+fn is_loopback(host: &str) -> bool {
+    let address: Result<IpAddr, _> = host.trim_matches(['[', ']']).parse();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
