@@ -20,16 +20,3 @@ pub use search::{EXAMINED, Page};
 /// Every read model that is written with the events.
 pub const ALL: [ReadModel; 4] =
     [profile::READ_MODEL, user_login::READ_MODEL, revoked_token::READ_MODEL, stay::READ_MODEL];
-
-/// A read model that follows the ledger instead.
-#[derive(Clone, Copy, Debug)]
-pub struct Follower {
-    /// The read model that follows.
-    pub model: ReadModel,
-    /// The names of the events that it makes nothing of, which need not be read for it.
-    pub passes_over: &'static [&'static str],
-}
-
-/// Every read model of rows that follows the ledger. [`statistics`] does as well, and is made of sums.
-pub const FOLLOWING: [Follower; 1] =
-    [Follower { model: login_history::READ_MODEL, passes_over: &login_history::PASSED_OVER }];

@@ -19,8 +19,8 @@ pub use housekeeping::delete_expired;
 use crate::audit::feed::Feed;
 use crate::crypto::keyring::{self, Keyring, KeyringSource};
 use crate::http::{self, State};
-use crate::read_models::Rebuilds;
 use crate::read_models::session_uses::WRITE_EVERY;
+use crate::read_models::{FOLLOWERS, Rebuilds};
 use crate::runtime::restart::restarted;
 use crate::runtime::telemetry;
 use crate::settings::Settings;
@@ -118,7 +118,7 @@ impl Application {
         let journal = self.state.accounts.journal().clone();
         let mut beside = vec![tokio::spawn(restarted("the log", move || {
             let journal = journal.clone();
-            async move { journal.keep_log().await }
+            async move { journal.keep_log(&FOLLOWERS).await }
         }))];
         let state = self.state.clone();
         beside.push(tokio::spawn(restarted("housekeeping", move || {

@@ -8,7 +8,7 @@ use counterfoil_projections::ReadModel;
 
 use super::{Failure, output, setup};
 use crate::read_models::rebuild;
-use crate::read_models::{Claim, Projection, Standing, overview};
+use crate::read_models::{Claim, FOLLOWERS, Projection, Standing, overview};
 use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::settings::Settings;
 
@@ -72,10 +72,12 @@ fn check(settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
     let checked = setup::with_journal(settings, async |journal| {
         let mut report = output::ProgressReport::new("check");
         let models: Vec<ReadModel> =
-            Projection::all().filter_map(|projection| projection.of_rows()).collect();
+            Projection::all().filter_map(|projection| projection.immediate()).collect();
         let mut show = |progress| report.show(progress);
         let mut checked = rebuild::check(journal, &models, SystemClock.now(), &mut show).await?;
-        checked.push(rebuild::statistics::check(journal, &mut show).await?);
+        for follower in FOLLOWERS {
+            checked.push(rebuild::follower::check(journal, follower, &mut show).await?);
+        }
         report.finish();
         Ok(checked)
     })?;

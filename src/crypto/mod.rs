@@ -1,5 +1,5 @@
 //! Everything that is made with a key of the keyring: one-time codes, second factors, sealed personal data, links in messages
-//! and client fingerprints. Tokens have a [module of their own](crate::tokens).
+//! and client fingerprints. Tokens have a room of their own.
 
 pub mod client_fingerprints;
 pub mod entropy;

@@ -1,82 +1,70 @@
-//! Read models that follow the ledger: events in their order, rows and position in one transaction.
+//! Followers of the ledger. A follower takes the events in their order; what they come to is written in one transaction with the
+//! position of the follower, so that each event counts once, whichever node applies it.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
+use async_trait::async_trait;
 use counterfoil_domain::user_account::UserAccount;
-use counterfoil_domain::values::AccountId;
-use counterfoil_projections::{FOLLOWING, Follower, Stream, statistics};
+use counterfoil_projections::Stream;
 use cqrs_es::Aggregate as _;
 use deadpool_postgres::Transaction;
-use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Journal, JournalError, streams};
 
-/// How many events are taken at a time.
+/// How many events a follower takes at a time.
 const PAGE: i64 = 1_000;
 
-/// Events that follow each other in the ledger.
-struct Page {
-    /// The last number of them, those included that were passed over.
-    to: i64,
-    /// Those that are of interest.
-    rows: Vec<Row>,
+/// The events that a follower wants.
+#[derive(Clone, Copy, Debug)]
+pub struct WantedEvents {
+    /// The names of the events that are not read for it.
+    pub all_but: &'static [&'static str],
+    /// Whether it needs what is personal in them.
+    pub with_personal: bool,
 }
 
-/// Which events, and what of them.
-#[derive(Clone, Copy)]
-struct Wanted {
-    all_but: &'static [&'static str],
-    with_personal: bool,
-}
+/// What follows the ledger: a read model, or anything else that takes events in their order, each once.
+#[async_trait]
+pub trait LedgerFollower: Debug + Send + Sync {
+    /// The name of the follower, under which its position is kept in the table `followers`.
+    fn name(&self) -> &'static str;
 
-impl Wanted {
-    /// Who the people are is not counted.
-    const COUNTED: Self = Self { all_but: &statistics::PASSED_OVER, with_personal: false };
-}
+    /// The form of what it writes; raised with a change that takes a rebuild.
+    fn format(&self) -> i32;
 
-/// A read model that follows the ledger.
-#[derive(Clone, Copy)]
-enum Following {
-    /// One of rows.
-    Rows(Follower),
-    /// The statistics.
-    Sums,
-}
+    /// Its tables, the first of them named after it. A rebuild makes them anew.
+    fn tables(&self) -> &'static [&'static str];
 
-impl Following {
-    fn all() -> impl Iterator<Item = Self> {
-        FOLLOWING.into_iter().map(Self::Rows).chain([Self::Sums])
-    }
+    /// The events that it wants.
+    fn wanted_events(&self) -> WantedEvents;
 
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Rows(follower) => follower.model.table.name,
-            Self::Sums => statistics::NAME,
-        }
-    }
-
-    /// The events that it is to have.
-    fn wanted(&self) -> Wanted {
-        match self {
-            Self::Rows(follower) => Wanted { all_but: follower.passes_over, with_personal: true },
-            Self::Sums => Wanted::COUNTED,
-        }
-    }
+    /// Writes what a page of events comes to. The tables are its own in their order, or others of the same form while they are
+    /// rebuilt or checked.
+    ///
+    /// # Errors
+    /// [`JournalError`]; nothing of the page is kept then.
+    async fn apply(
+        &self,
+        transaction: &Transaction<'_>,
+        tables: &[&str],
+        page: &[Stream<'_>],
+    ) -> Result<(), JournalError>;
 }
 
 impl Journal {
-    /// Brings every read model that follows the ledger up to its end; how many events the one took that was furthest
-    /// behind. Two nodes that do it at the same time do not harm each other: one waits for the other's page.
+    /// Applies to every follower what the ledger has, up to its end. Returns how many events the follower took that was furthest
+    /// behind. Two nodes that do this at the same time do not harm each other: one waits for the page of the other.
     ///
     /// # Errors
-    /// [`JournalError`]; rows and position are then as they were after the last page.
-    pub async fn follow(&self) -> Result<u64, JournalError> {
+    /// [`JournalError`]; what a follower has written and its position are then as they were after its last page.
+    pub async fn follow(&self, followers: &[&dyn LedgerFollower]) -> Result<u64, JournalError> {
         let mut furthest = 0;
-        for following in Following::all() {
+        for follower in followers {
             let mut followed = 0;
             loop {
-                let page = self.follow_page(following).await?;
+                let page = self.follow_page(*follower).await?;
                 followed += page;
                 if page == 0 {
                     break;
@@ -87,86 +75,68 @@ impl Journal {
         Ok(furthest)
     }
 
-    async fn follow_page(&self, following: Following) -> Result<u64, JournalError> {
+    async fn follow_page(&self, follower: &dyn LedgerFollower) -> Result<u64, JournalError> {
         let mut connection = self.database.connection().await?;
         let transaction = connection.transaction().await?;
-        let from = position(&transaction, following.name()).await?;
-        let page = next_page(&transaction, from, PAGE, following.wanted()).await?;
-        let Some(Page { to, rows }) = page else { return Ok(0) };
-        match following {
-            Following::Rows(follower) => self.write(&transaction, &follower, &rows).await?,
-            Following::Sums => add(&transaction, statistics::TABLES, &rows).await?,
+        let from = lock_position(&transaction, follower.name()).await?;
+        let to = self.apply_page(&transaction, follower, follower.tables(), from, PAGE).await?;
+        if to > from {
+            set_position(&transaction, follower.name(), to).await?;
+            transaction.commit().await?;
         }
-        move_to(&transaction, following.name(), to).await?;
-        transaction.commit().await?;
         Ok(to.abs_diff(from))
     }
 
-    async fn write(
+    /// Applies the events after a number, up to that many and not beyond the end of the ledger. Returns the last number that has
+    /// been applied.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) async fn apply_page(
         &self,
         transaction: &Transaction<'_>,
-        Follower { model, .. }: &Follower,
-        rows: &[Row],
-    ) -> Result<(), JournalError> {
-        let mut accounts: Vec<Uuid> = rows.iter().map(|row| row.get("account_id")).collect();
-        accounts.sort_unstable();
-        accounts.dedup();
-        let keys = streams::keys(transaction, self.personal_data(), &accounts).await?;
-        let histories = streams::read(rows, &keys)?;
-        streams::write(transaction, model, model.table.name, &of(&histories)).await
+        follower: &dyn LedgerFollower,
+        tables: &[&str],
+        from: i64,
+        most: i64,
+    ) -> Result<i64, JournalError> {
+        let WantedEvents { all_but, with_personal } = follower.wanted_events();
+        let statement = transaction.prepare_cached(include_str!("sql/follow.sql")).await?;
+        let mut rows = transaction
+            .query(&statement, &[&UserAccount::TYPE, &from, &most, &all_but, &with_personal])
+            .await?;
+        let Some(to) = rows.last().map(|row| row.get("seq")) else { return Ok(from) };
+        rows.retain(|row| row.get::<_, Option<&str>>("payload").is_some());
+        let keys = if with_personal {
+            let mut accounts: Vec<Uuid> = rows.iter().map(|row| row.get("account_id")).collect();
+            accounts.sort_unstable();
+            accounts.dedup();
+            streams::keys(transaction, self.personal_data(), &accounts).await?
+        } else {
+            BTreeMap::new()
+        };
+        let histories = streams::read(&rows, &keys)?;
+        let page = histories.iter().map(|(account, events)| Stream { account: *account, events });
+        follower.apply(transaction, tables, &page.collect::<Vec<_>>()).await?;
+        Ok(to)
     }
 }
 
-/// Adds to tables of the form of the statistics what has happened after a number, up to that many events and not beyond the
-/// end of the ledger; the last number that is in them now.
-///
-/// # Errors
-/// [`JournalError`].
-pub(crate) async fn count_after(
-    transaction: &Transaction<'_>,
-    tables: [&str; 2],
-    from: i64,
-    most: i64,
-) -> Result<i64, JournalError> {
-    let page = next_page(transaction, from, most, Wanted::COUNTED).await?;
-    let Some(page) = page else { return Ok(from) };
-    add(transaction, tables, &page.rows).await?;
-    Ok(page.to)
-}
-
-async fn add(transaction: &Transaction<'_>, tables: [&str; 2], rows: &[Row]) -> Result<(), JournalError> {
-    let histories = streams::read(rows, &BTreeMap::new())?;
-    Ok(statistics::add(transaction, tables, &of(&histories)).await?)
-}
-
-/// How far a read model has come. It goes no further, but by this transaction, until that has ended.
-pub(crate) async fn position(transaction: &Transaction<'_>, name: &str) -> Result<i64, JournalError> {
+/// Returns the number of the last event that a follower has applied. It applies no other, but in this transaction, until the
+/// transaction ends.
+pub(crate) async fn lock_position(transaction: &Transaction<'_>, name: &str) -> Result<i64, JournalError> {
     let statement =
         transaction.prepare_cached("SELECT seq FROM followers WHERE name = $1 FOR UPDATE").await?;
     Ok(transaction.query_one(&statement, &[&name]).await?.get(0))
 }
 
-/// Says how far a read model has come.
-pub(crate) async fn move_to(transaction: &Transaction<'_>, name: &str, seq: i64) -> Result<(), JournalError> {
+/// Writes the number of the last event that a follower has applied.
+pub(crate) async fn set_position(
+    transaction: &Transaction<'_>,
+    name: &str,
+    seq: i64,
+) -> Result<(), JournalError> {
     let statement = transaction.prepare_cached("UPDATE followers SET seq = $1 WHERE name = $2").await?;
     transaction.execute(&statement, &[&seq, &name]).await?;
     Ok(())
-}
-
-async fn next_page(
-    transaction: &Transaction<'_>,
-    from: i64,
-    most: i64,
-    Wanted { all_but, with_personal }: Wanted,
-) -> Result<Option<Page>, JournalError> {
-    let statement = transaction.prepare_cached(include_str!("sql/follow.sql")).await?;
-    let mut rows =
-        transaction.query(&statement, &[&UserAccount::TYPE, &from, &most, &all_but, &with_personal]).await?;
-    let Some(to) = rows.last().map(|row| row.get("seq")) else { return Ok(None) };
-    rows.retain(|row| row.get::<_, Option<&str>>("payload").is_some());
-    Ok(Some(Page { to, rows }))
-}
-
-fn of(histories: &BTreeMap<AccountId, streams::Events>) -> Vec<Stream<'_>> {
-    histories.iter().map(|(account, events)| Stream { account: *account, events }).collect()
 }

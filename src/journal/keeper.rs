@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::Journal;
 use super::sequencer::{Sequenced, Sequencer};
+use super::{Journal, LedgerFollower};
 
 /// How far the ledger may be behind the commits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 impl Journal {
-    /// Numbers events and brings read models up, until the future is dropped. A read model that is far behind does not hold up
+    /// Numbers events and applies them to followers, until the future is dropped. A follower that is far behind does not hold up
     /// the numbers, which auditors wait for. Any number of nodes do this: one at a time gives the numbers.
-    pub async fn keep_log(&self) {
+    pub async fn keep_log(&self, followers: &[&dyn LedgerFollower]) {
         let (sequencer, looked) = (Sequencer::new(self.database.clone()), Notify::new());
-        tokio::join!(number(&sequencer, &looked), bring_along(self, &looked));
+        tokio::join!(number(&sequencer, &looked), apply_numbered(self, followers, &looked));
     }
 }
 
@@ -30,10 +30,10 @@ async fn number(sequencer: &Sequencer, looked: &Notify) {
     }
 }
 
-async fn bring_along(journal: &Journal, looked: &Notify) {
+async fn apply_numbered(journal: &Journal, followers: &[&dyn LedgerFollower], looked: &Notify) {
     loop {
         looked.notified().await;
-        if let Err(error) = journal.follow().await {
+        if let Err(error) = journal.follow(followers).await {
             tracing::error!(%error, "a read model cannot follow the ledger");
         }
     }

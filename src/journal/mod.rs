@@ -40,6 +40,7 @@ use crate::runtime::response_delay::RoundTripTimes;
 use append::Append;
 pub use append::Verdict;
 pub use commit::{Authority, Commit};
+pub use follower::{LedgerFollower, WantedEvents};
 pub use leaf::Leaf;
 use load::{LoadByAccount, LoadByLookup, StoredHead};
 pub use outages::CommitOutages;

@@ -105,21 +105,22 @@ impl Claim {
         progress: &mut (impl FnMut(Progress) + Send),
     ) -> Result<u64, JournalError> {
         let journal = journal.on_this_thread(self.database.clone());
-        let (rows, sums): (Vec<Projection>, Vec<Projection>) =
-            self.projections.iter().partition(|projection| projection.of_rows().is_some());
+        let (immediate, following): (Vec<Projection>, Vec<Projection>) =
+            self.projections.iter().partition(|projection| projection.immediate().is_some());
         let mut events = 0;
-        if !rows.is_empty() {
+        if !immediate.is_empty() {
             let (noted, so_far) = watch::channel(0.0);
             let mut note = noting(noted, progress);
-            let models: Vec<ReadModel> = rows.iter().filter_map(Projection::of_rows).collect();
+            let models: Vec<ReadModel> = immediate.iter().filter_map(Projection::immediate).collect();
             let made = rebuild::rebuild(&journal, &models, &mut note);
-            events = self.watched(&rows, so_far, made).await?.events;
+            events = self.watched(&immediate, so_far, made).await?.events;
         }
-        if !sums.is_empty() {
+        for projection in following {
+            let Some(follower) = projection.following() else { continue };
             let (noted, so_far) = watch::channel(0.0);
             let mut note = noting(noted, progress);
-            let made = rebuild::statistics::rebuild(&journal, &mut note);
-            events = events.max(self.watched(&sums, so_far, made).await?.events);
+            let made = rebuild::follower::rebuild(&journal, follower, &mut note);
+            events = events.max(self.watched(&[projection], so_far, made).await?.events);
         }
         self.held.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await?;
         Ok(events)

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use counterfoil_projections::{ALL, FOLLOWING, ReadModel, statistics};
+use counterfoil_projections::{ALL, ReadModel};
 use deadpool_postgres::Client;
 use serde::Serialize;
 use tokio_postgres::Row;
@@ -12,12 +12,16 @@ use utoipa::ToSchema;
 pub(crate) mod batched_queries;
 mod claim;
 pub mod ended_sessions;
+mod followers;
 pub mod rebuild;
 mod rebuilds;
 pub(crate) mod session_uses;
 
 pub use claim::{Claim, ClaimError};
+pub use followers::FOLLOWERS;
 pub use rebuilds::Rebuilds;
+
+use crate::journal::LedgerFollower;
 
 /// Up to how many rows are counted; of more the database's own estimate is told.
 const COUNTED: i64 = 1_000;
@@ -25,17 +29,16 @@ const COUNTED: i64 = 1_000;
 /// A read model.
 #[derive(Clone, Copy, Debug)]
 pub enum Projection {
-    /// One of rows.
-    Rows(ReadModel),
-    /// The statistics, which are sums.
-    Statistics,
+    /// One that is written with the events.
+    Immediate(ReadModel),
+    /// One that follows the ledger.
+    Following(&'static dyn LedgerFollower),
 }
 
 impl Projection {
     /// Every read model: those written with the events, then those that follow the ledger.
     pub fn all() -> impl Iterator<Item = Self> {
-        let following = FOLLOWING.map(|follower| follower.model);
-        ALL.into_iter().chain(following).map(Self::Rows).chain([Self::Statistics])
+        ALL.into_iter().map(Self::Immediate).chain(FOLLOWERS.into_iter().map(Self::Following))
     }
 
     /// The one of that name.
@@ -46,32 +49,40 @@ impl Projection {
     /// Its name, which is also its table's.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Rows(model) => model.table.name,
-            Self::Statistics => statistics::NAME,
+            Self::Immediate(model) => model.table.name,
+            Self::Following(follower) => follower.name(),
         }
     }
 
-    /// As the read model of rows that it is, if it is one.
-    pub fn of_rows(&self) -> Option<ReadModel> {
+    /// The read model, where it is written with the events.
+    pub fn immediate(&self) -> Option<ReadModel> {
         match self {
-            Self::Rows(model) => Some(*model),
-            Self::Statistics => None,
+            Self::Immediate(model) => Some(*model),
+            Self::Following(_) => None,
+        }
+    }
+
+    /// The follower, where it follows the ledger.
+    pub fn following(&self) -> Option<&'static dyn LedgerFollower> {
+        match self {
+            Self::Immediate(_) => None,
+            Self::Following(follower) => Some(*follower),
         }
     }
 
     /// All its tables.
     fn tables(&self) -> Vec<&'static str> {
         match self {
-            Self::Rows(model) => vec![model.table.name],
-            Self::Statistics => statistics::TABLES.to_vec(),
+            Self::Immediate(model) => vec![model.table.name],
+            Self::Following(follower) => follower.tables().to_vec(),
         }
     }
 
     /// The form of the rows that this version makes.
     fn format(&self) -> i32 {
         match self {
-            Self::Rows(model) => model.format,
-            Self::Statistics => statistics::FORMAT,
+            Self::Immediate(model) => model.format,
+            Self::Following(follower) => follower.format(),
         }
     }
 }

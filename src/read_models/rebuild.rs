@@ -1,7 +1,7 @@
-//! Making read models again from the log, with the projectors that write them: those of rows account by account,
-//! [`statistics`] in the order of the log.
+//! Rebuilds of read models from the log, with the projectors that write them: of those that are written with the events account by
+//! account, of what follows the ledger in its order ([`follower`]).
 
-pub mod statistics;
+pub mod follower;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccount;

@@ -1,5 +1,6 @@
 //! The order of the whole log: complete, gapless, every stream in order, and behind nobody's transaction.
 
+use counterfoil::read_models::{FOLLOWERS, rebuild};
 use std::time::{Duration, Instant};
 
 use counterfoil::journal::sequencer::{Sequenced, Sequencer};
@@ -201,22 +202,19 @@ async fn the_login_history_follows_the_ledger_and_a_rebuild_gives_the_same() {
     sequencer.look().await.unwrap();
     some_events(&app, 20).await;
     // Only what has a number is followed.
-    assert_eq!(journal.follow().await.unwrap(), 80);
-    assert_eq!(journal.follow().await.unwrap(), 0);
+    assert_eq!(journal.follow(&FOLLOWERS).await.unwrap(), 80);
+    assert_eq!(journal.follow(&FOLLOWERS).await.unwrap(), 0);
     sequencer.look().await.unwrap();
     let (one, other) = (journal.clone(), journal.clone());
-    let followed = tokio::join!(one.follow(), other.follow());
+    let followed = tokio::join!(one.follow(&FOLLOWERS), other.follow(&FOLLOWERS));
     assert!(followed.0.unwrap() + followed.1.unwrap() >= 80);
     let history: i64 = app.database.value("SELECT count(*) FROM login_history").await;
     // A refresh makes no line.
     assert_eq!(history, 120);
-    let tables = counterfoil_projections::FOLLOWING.map(|follower| follower.model);
-    let now = counterfoil::runtime::clock::Clock::now(&*app.clock);
     for _ in 0..2 {
-        let checked =
-            counterfoil::read_models::rebuild::check(&journal, &tables, now, &mut |_| {}).await.unwrap();
-        assert_eq!((checked[0].rows, checked[0].differing), (120, 0));
-        counterfoil::read_models::rebuild::rebuild(&journal, &tables, &mut |_| {}).await.unwrap();
+        let checked = rebuild::follower::check(&journal, FOLLOWERS[0], &mut |_| {}).await.unwrap();
+        assert_eq!((checked.name, checked.rows, checked.differing), ("login_history", 120, 0));
+        rebuild::follower::rebuild(&journal, FOLLOWERS[0], &mut |_| {}).await.unwrap();
     }
 }
 

@@ -1,5 +1,6 @@
 //! The statistics are what the log adds up to, whoever follows it and whatever is made again meanwhile.
 
+use counterfoil::read_models::FOLLOWERS;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -52,7 +53,7 @@ fn sequencer(app: &TestApp) -> Sequencer {
 }
 
 async fn checked(app: &TestApp) -> Checked {
-    rebuild::statistics::check(&app.journal(), &mut |_| {}).await.unwrap()
+    rebuild::follower::check(&app.journal(), FOLLOWERS[1], &mut |_| {}).await.unwrap()
 }
 
 async fn sum(app: &TestApp, what: &str) -> i64 {
@@ -105,11 +106,11 @@ async fn random_history(app: &TestApp, sequencer: &Sequencer, random: &mut fastr
         }
         if random.u8(0..8) == 0 {
             sequencer.look().await.unwrap();
-            app.journal().follow().await.unwrap();
+            app.journal().follow(&FOLLOWERS).await.unwrap();
         }
     }
     sequencer.look().await.unwrap();
-    app.journal().follow().await.unwrap();
+    app.journal().follow(&FOLLOWERS).await.unwrap();
 }
 
 #[tokio::test]
@@ -120,7 +121,7 @@ async fn they_are_what_the_events_come_to_after_a_random_history() {
     random_history(&app, &sequencer, &mut fastrand::Rng::with_seed(seed), 400).await;
     let admin = app.admin("+989130000001").await;
     sequencer.look().await.unwrap();
-    app.journal().follow().await.unwrap();
+    app.journal().follow(&FOLLOWERS).await.unwrap();
 
     let client = app.database.connect().await;
     let since = began.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -184,7 +185,8 @@ async fn nodes_that_follow_at_once_count_each_event_once() {
     for round in 0..8 {
         sign_ins(&app, round * 20, 20).await;
         sequencer.look().await.unwrap();
-        let followed = join_all(nodes.iter().map(|node| async move { node.follow().await.unwrap() })).await;
+        let followed =
+            join_all(nodes.iter().map(|node| async move { node.follow(&FOLLOWERS).await.unwrap() })).await;
         assert!(followed.iter().sum::<u64>() >= 80, "{followed:?}");
     }
     assert_eq!((sum(&app, "sign_ins").await, sum(&app, "active_devices").await), (160, 160));
@@ -201,7 +203,7 @@ async fn a_rebuild_beside_commands_and_followers_loses_nothing_counts_nothing_tw
             let journal = app.journal();
             while !over.load(Ordering::Relaxed) {
                 sequencer.look().await.unwrap();
-                journal.follow().await.unwrap();
+                journal.follow(&FOLLOWERS).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
@@ -230,7 +232,7 @@ async fn a_rebuild_beside_commands_and_followers_loses_nothing_counts_nothing_tw
     });
     let (journal, mut rebuilds) = (app.journal(), 0);
     while !busy.is_finished() || rebuilds < 3 {
-        let claim = Claim::take(journal.database(), vec![Projection::Statistics]).await.unwrap();
+        let claim = Claim::take(journal.database(), vec![Projection::Following(FOLLOWERS[1])]).await.unwrap();
         claim.begin().await.unwrap();
         claim.rebuild(&journal, &mut |_| {}).await.unwrap();
         rebuilds += 1;
@@ -245,7 +247,7 @@ async fn a_rebuild_beside_commands_and_followers_loses_nothing_counts_nothing_tw
     let client = app.database.connect().await;
     client.execute("UPDATE sequencer SET lease_until = '-infinity'", &[]).await.unwrap();
     sequencer(&app).look().await.unwrap();
-    journal.follow().await.unwrap();
+    journal.follow(&FOLLOWERS).await.unwrap();
     assert_eq!((sum(&app, "sign_ins").await, sum(&app, "active_devices").await), (250, 250));
     assert_eq!(checked(&app).await.differing, 0);
     let left_over: i64 =
@@ -264,7 +266,7 @@ async fn a_day_begins_at_midnight_utc_and_a_device_used_before_and_after_is_used
     app.clock.advance(TimeDelta::milliseconds(1));
     app.api.refresh(&device.refresh).await.ok();
     sequencer.look().await.unwrap();
-    app.journal().follow().await.unwrap();
+    app.journal().follow(&FOLLOWERS).await.unwrap();
     let client = app.database.connect().await;
     let sql = "SELECT since, sign_ins, active_devices FROM statistics WHERE span = $1 ORDER BY since";
     for (span, before) in [("hour", TimeDelta::hours(1)), ("day", TimeDelta::days(1))] {

@@ -2,6 +2,7 @@
 
 use counterfoil::journal::sequencer::Sequencer;
 use counterfoil::postgres::Database;
+use counterfoil::read_models::FOLLOWERS;
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
@@ -12,7 +13,7 @@ async fn followed(app: &TestApp) {
     let client = app.database.connect().await;
     client.execute("UPDATE sequencer SET lease_until = '-infinity'", &[]).await.unwrap();
     Sequencer::new(Database::new(&app.database.url.0, 2).unwrap()).look().await.unwrap();
-    app.journal().follow().await.unwrap();
+    app.journal().follow(&FOLLOWERS).await.unwrap();
 }
 
 fn told(page: &Value) -> Vec<(&str, i64)> {

@@ -126,7 +126,7 @@ impl TestApp {
     /// number by themselves, when it suits them.
     pub fn keep_log(&self) {
         let journal = self.journal();
-        tokio::spawn(async move { journal.keep_log().await });
+        tokio::spawn(async move { journal.keep_log(&counterfoil::read_models::FOLLOWERS).await });
     }
 
     /// Moves the service's time on.

@@ -9,6 +9,7 @@ mod statistics;
 
 use counterfoil::journal::sequencer::Sequencer;
 use counterfoil::postgres::Database;
+use counterfoil::read_models::FOLLOWERS;
 use serde_json::Value;
 
 use crate::support::{SignedIn, TestApp};
@@ -42,5 +43,5 @@ async fn events_of(app: &TestApp, device: &SignedIn) -> Vec<String> {
 /// Waits until what follows the ledger has come to its end.
 async fn follow_ledger(app: &TestApp) {
     Sequencer::new(Database::new(&app.database.url.0, 2).unwrap()).look().await.unwrap();
-    while app.journal().follow().await.unwrap() > 0 {}
+    while app.journal().follow(&FOLLOWERS).await.unwrap() > 0 {}
 }

@@ -1,0 +1,74 @@
+//! The read models that follow the ledger.
+
+use async_trait::async_trait;
+use counterfoil_projections::{Stream, login_history, statistics};
+use deadpool_postgres::Transaction;
+
+use crate::journal::{JournalError, LedgerFollower, WantedEvents, streams};
+
+/// Every read model that follows the ledger.
+pub static FOLLOWERS: [&dyn LedgerFollower; 2] = [&LoginHistory, &Statistics];
+
+/// The login history: a row for each event that the user of an account may read about.
+#[derive(Debug)]
+struct LoginHistory;
+
+#[async_trait]
+impl LedgerFollower for LoginHistory {
+    fn name(&self) -> &'static str {
+        login_history::READ_MODEL.table.name
+    }
+
+    fn format(&self) -> i32 {
+        login_history::READ_MODEL.format
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &[login_history::READ_MODEL.table.name]
+    }
+
+    fn wanted_events(&self) -> WantedEvents {
+        WantedEvents { all_but: &login_history::PASSED_OVER, with_personal: true }
+    }
+
+    async fn apply(
+        &self,
+        transaction: &Transaction<'_>,
+        tables: &[&str],
+        page: &[Stream<'_>],
+    ) -> Result<(), JournalError> {
+        streams::write(transaction, &login_history::READ_MODEL, tables[0], page).await
+    }
+}
+
+/// The statistics: sums for each day, which hold nothing personal.
+#[derive(Debug)]
+struct Statistics;
+
+#[async_trait]
+impl LedgerFollower for Statistics {
+    fn name(&self) -> &'static str {
+        statistics::NAME
+    }
+
+    fn format(&self) -> i32 {
+        statistics::FORMAT
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &statistics::TABLES
+    }
+
+    fn wanted_events(&self) -> WantedEvents {
+        WantedEvents { all_but: &statistics::PASSED_OVER, with_personal: false }
+    }
+
+    async fn apply(
+        &self,
+        transaction: &Transaction<'_>,
+        tables: &[&str],
+        page: &[Stream<'_>],
+    ) -> Result<(), JournalError> {
+        Ok(statistics::add(transaction, [tables[0], tables[1]], page).await?)
+    }
+}
