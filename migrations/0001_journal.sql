@@ -49,8 +49,8 @@ CREATE TABLE account_keys (
 );
 
 -- Messages to send, and what became of them. A row is written by the commit that asks for the message and named by its last
--- event. It holds no code: the content is sealed, and is erased as soon as a gateway has the message or nobody needs it any
--- more. `due_at` is when a worker may take the row (again), and is gone once it is settled.
+-- event. It holds no code: the content is sealed, and is erased as soon as a gateway has the message or the message is
+-- of no more use. `due_at` is when a worker may take the row (again), and is gone once it is settled.
 CREATE TABLE outbox (
     account_id uuid        NOT NULL,
     sequence   bigint      NOT NULL,

@@ -1,6 +1,6 @@
 -- The order of the whole log: a gapless number for every event, written behind the commits by the sequencer. The name of
--- the event is there as well, so that whoever follows can pass over what does not concern him;
--- and its time, to find it by.
+-- the event is there as well, so that a follower can pass over the events that do not concern it; and its time, to find it
+-- by.
 
 CREATE TABLE ledger (
     seq        bigint PRIMARY KEY,
@@ -24,7 +24,7 @@ CREATE TABLE ledger_spans (
     newest timestamptz NOT NULL
 );
 
--- Who sequences, how far he has come, and which transactions he has seen: a snapshot, since commits become visible in
+-- Which node sequences, how far it has come, and which transactions it has seen: a snapshot, since commits become visible in
 -- another order than they take numbers. The snapshot means something in the cluster it was taken in only.
 CREATE TABLE sequencer (
     only_one    boolean     PRIMARY KEY DEFAULT true CHECK (only_one),

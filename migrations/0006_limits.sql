@@ -29,8 +29,8 @@ CREATE INDEX alarms_by_time ON alarms (at);
 -- `requests`, `meters`, `most` and `costs` are the entries, those of a request together. What comes back is a row a
 -- request: the entry that refused it, with the time to wait; or none, and what the window of its last entry comes to.
 -- `totals` and `tightest` are what the entries of each meter come to, and the least `most` of them: where there is room for
--- all, which is nearly always, nobody's turn matters, and they are counted at once. `lasts` are the last meters of the
--- requests.
+-- all, which is nearly always, the order of the requests does not matter, and they are counted at once. `lasts` are the
+-- last meters of the requests.
 --
 -- All its rows are locked first, in order, so that no two nodes wait for each other, and only while this runs. A time
 -- before one that was counted already is taken for that: a node whose clock is behind opens no window anew.
