@@ -11,7 +11,7 @@ use super::service::Service;
 const RACERS: usize = 32;
 const OTHERS: usize = 16;
 
-/// Hammers one account with whatever anybody can send.
+/// Sends one account every kind of request that a caller without a session can send.
 struct Racer {
     turn: usize,
     refresh: String,

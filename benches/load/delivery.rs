@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How often each message has been taken, by its id.
 type Taken = Arc<Mutex<HashMap<String, usize>>>;
 
-/// A provider of text messages in this process. While it is down, nobody listens at its port.
+/// A provider of text messages in this process. While it is down, its port refuses connections.
 struct Provider {
     port: u16,
     taken: Taken,
@@ -36,7 +36,7 @@ struct Provider {
 
 impl Provider {
     fn new() -> Self {
-        // One that nobody is given at random while the provider is down.
+        // A port outside the range from which the kernel gives ports to others while the provider is down.
         let port = (20_000..30_000).find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
         Self { port: port.unwrap(), taken: Taken::default(), running: None }
     }

@@ -109,7 +109,7 @@ fn age(url: &str, folder: &std::path::Path, device: &Tokens, events: u32) -> Tok
     })
 }
 
-/// Accounts of strangers between the real ones: beside each, as many as make up the number. Nobody opens what is sealed
+/// Accounts of strangers between the real ones: beside each, as many as make up the number. No reader opens what is sealed
 /// in their rows, so that is random bytes; keys and sizes are as they would be.
 fn strangers(beside_each: usize) -> String {
     format!(

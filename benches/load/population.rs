@@ -1,6 +1,6 @@
 //! People with a history: accounts that sign in on three devices, refresh, sign out, are suspended. The domain decides every
 //! command and the journal appends what it decided, as always; only what a person does in one visit, several commands, is
-//! one commit here, and nobody sends or waits for messages. A test holds it to what the same commands come to one by one.
+//! one commit here, and no node sends or waits for messages. A test holds it to what the same commands come to one by one.
 
 use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -27,7 +27,7 @@ use counterfoil_domain::values::{
 use cqrs_es::Aggregate as _;
 use futures_util::{StreamExt as _, stream};
 
-/// How many visits each person makes: with each he signs in on another device. Ten events in all.
+/// How many visits each person makes, each with a sign-in on another device. They come to ten events.
 pub const VISITS: u32 = 3;
 
 /// How many people's visits go on at the same time, in turns; the journal remembers the heads of so many.
@@ -70,22 +70,22 @@ pub struct Visit {
     pub acts: Vec<Act>,
 }
 
-/// One thing that he does. Devices are counted from 0.
+/// One act of the person in a visit. Devices are counted from 0.
 #[derive(Clone, Copy, Debug)]
 pub enum Act {
     /// Asks for a code and redeems it, on that device.
     SignIn(usize),
-    /// Says what he is called, on that device.
+    /// Sets the person's name on that device.
     Rename(usize),
     /// Refreshes that device's session.
     Refresh(usize),
     /// Signs that device out.
     SignOut(usize),
-    /// Nothing: his account is suspended.
+    /// The person does nothing: their account is suspended.
     Suspended,
 }
 
-/// Somebody, by a number from 0.
+/// A person, by their number from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Person(pub u32);
 
@@ -118,7 +118,7 @@ impl Population {
             policy: Arc::new(policy),
         };
         let visits = stream::iter(self.visits()).map(|visit| visit.happen(journal, &codes, &services));
-        // A person's next visit begins when all before the last of so many have ended, his own among them.
+        // A person's next visit begins when all before the last of so many have ended, the person's own among them.
         visits.buffered(AT_ONCE.min(self.people as usize)).collect::<()>().await;
     }
 }
@@ -139,7 +139,7 @@ impl Person {
         FullName::parse(&format!("{name} {family} {n}")).unwrap()
     }
 
-    /// One of his devices, where he uses it. Three households share an address.
+    /// One of the person's devices, at the address where it is used. Three households share an address.
     pub fn client(self, device: usize) -> Client {
         let Self(n) = self;
         let household = (n / 3).wrapping_mul(2_654_435_761) % 400_000;

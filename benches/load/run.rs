@@ -249,7 +249,7 @@ impl Bench {
             std::thread::sleep(Duration::from_millis(50));
         }
         self.report.figure("ended_sessions", f64::from(sessions));
-        // Of nobody, so what comes after is not to meet them.
+        // These sessions belong to no account, and later measurements must not meet them.
         self.psql("DELETE FROM revoked_tokens WHERE account_id = session_id");
     }
 

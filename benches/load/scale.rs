@@ -50,13 +50,13 @@ const LARGE: [&str; 10] = [
     "statistics_devices",
 ];
 
-/// A page that somebody asks for.
+/// A page that staff ask for.
 struct Page {
     name: String,
     path: String,
 }
 
-/// Somebody who may ask, by his access token.
+/// A member of staff, by their access token.
 struct Staff {
     access: String,
 }
@@ -364,7 +364,7 @@ fn audit_pages(known: &Known) -> Vec<Page> {
     pages
 }
 
-/// Signs somebody new in and gives him a role, as whoever is at the server does.
+/// Signs a new user in and gives them a role, as the operator at the server does.
 fn staff(bench: &Bench, service: &Service, role: &str) -> Staff {
     let (_, mut callers) = complete(service.port, vec![SignIn::default()], 1);
     let SignIn { phone, mut tokens, .. } = callers.remove(0);
@@ -491,7 +491,7 @@ fn plans(bench: &Bench, page: impl FnOnce()) -> BTreeSet<String> {
     page();
     set(&["log_min_duration = -1"]);
     let log = std::fs::read_to_string(&path).unwrap();
-    // Whoever asks while nobody asks for a page keeps the ledger and what follows it.
+    // Processes that read while no page is asked for are those of the sequencer and of the followers of the ledger.
     let mut others = BTreeSet::new();
     entries(&log[before..began], |process, _| {
         others.insert(process.to_owned());

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::client::{Caller, field, post};
 
-/// Phone numbers that nobody has used yet in this run: Iranian mobile numbers of ten prefixes.
+/// Phone numbers that no client has used yet in this run: Iranian mobile numbers of ten prefixes.
 static NEXT_PHONE: AtomicU32 = AtomicU32::new(0);
 
 /// The next of them.
@@ -68,7 +68,7 @@ impl Caller for SignIn {
     }
 }
 
-/// Asks for codes, each for somebody else: numbers of a thousand prefixes in turn.
+/// Asks for codes, each for another number: numbers of a thousand prefixes in turn.
 pub struct AskForCode;
 
 impl Caller for AskForCode {

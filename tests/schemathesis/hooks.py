@@ -29,7 +29,7 @@ schemathesis.openapi.format("one-time-code", st.one_of(st.just(CODE), st.from_re
 networks = st.sampled_from(["192.0.2.0/24", "127.0.0.0/8", "2001:db8::/32", "0.0.0.0/0"])
 schemathesis.openapi.format("ip-network", st.one_of(networks, st.ip_addresses().map(str)))
 
-if role != "nobody":
+if role != "anonymous":
 
     @schemathesis.auth(refresh_interval=60)
     class Caller:
@@ -69,7 +69,7 @@ def before_call(ctx, case, kwargs):
         case.headers.setdefault("X-Audit-Reason", "a test")
     if reason := case.headers.get("X-Audit-Reason"):
         case.headers["X-Audit-Reason"] = reason.encode().decode("latin-1")  # as HTTP libraries take UTF-8
-    # Whoever follows the log waits for what happens; from its beginning on there is something.
+    # A follower of the log waits for new events; from the beginning of the log on there are some.
     if path == "/audit/events/stream/":
         case.query = {name: value for name, value in (case.query or {}).items() if name == "reason"} | {"after": 0}
         case.headers.pop("Last-Event-ID", None)
@@ -81,7 +81,7 @@ def before_call(ctx, case, kwargs):
         query = case.query or {}
         named = {"email": query["email"]} if "@" in query.get("email", "") else {"phone_number": service.phone_number()}
         case.query = named | {name: value for name, value in query.items() if name == "reason"}
-    if role != "nobody" and case.path_parameters and case.path_parameters.get("id") == ID:
+    if role != "anonymous" and case.path_parameters and case.path_parameters.get("id") == ID:
         case.path_parameters["id"] = service.id_for(path)
     if path.startswith("/accounts/reauthenticate/") and isinstance(body, dict):
         # An identifier has to be the caller's own, and may be left out; one code is enough.
@@ -98,7 +98,7 @@ def before_call(ctx, case, kwargs):
             body["code"] = service.second_factor_code(path, bearer(case)) or CODE
         elif body.get("code") == CODE:
             if path == "/accounts/identifiers/verify/" and body.get("phone_number"):
-                body["phone_number"] = service.phone_number()  # one that nobody has
+                body["phone_number"] = service.phone_number()  # a number that no account has
             body["code"] = service.code(path, identifier_of(body), bearer(case)) or CODE
         if path.endswith("/resend/"):
             service.code(path, identifier_of(body), bearer(case))
@@ -122,7 +122,7 @@ def what_is_well_formed_is_not_called_malformed(ctx, response, case):
         return
     problem = response.json()
     told = problem.get("errors", {}).keys()
-    # Times that are over or too far apart, and cursors that nobody was given, look like others. Pages with cookies alone may
+    # Times that are over or too far apart, and cursors that no caller was given, look like others. Pages with cookies alone may
     # send no token.
     excused = told and told <= {"until", "cursor", "refresh_token"} | ({"since"} if "/stats/" in case.path else set())
     assert problem["code"] not in ("invalid_fields", "malformed_body", "malformed_form") or excused, problem

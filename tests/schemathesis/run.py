@@ -1,4 +1,4 @@
-"""Runs a service of its own and schemathesis against it, as everybody who may call it.
+"""Runs a service of its own and schemathesis against it, as each kind of caller.
 
 Fails when a check fails, and when an operation never answered 2xx to the one who may use it."""
 
@@ -18,10 +18,10 @@ import requests
 from service import OAUTH_ID, OAUTH_SECRET
 
 HERE = Path(__file__).parent
-# Everybody who calls, with the sections of the document that are his. Auditors come first, while the log is short.
+# Each kind of caller, with its own sections of the document. Auditors come first, while the log is short.
 ROLES = {
     "auditor": ["Auditors"],
-    "nobody": ["Operators"],
+    "anonymous": ["Operators"],
     "user": ["Users", "Other services"],
     "admin": ["Administrators", "Staff"],
 }
@@ -121,7 +121,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binary", type=Path)
     parser.add_argument("folder", type=Path)
-    short = "one seed, few examples, to each only what is his and everything to nobody"
+    short = "one seed, few examples; each role only its own sections, the anonymous caller all of them"
     parser.add_argument("--short", action="store_true", help=short)
     parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2])
     arguments = parser.parse_args()
@@ -135,8 +135,8 @@ def main():
         runs = [(role, seed) for seed in seeds for role in ROLES]
         for number, (role, seed) in enumerate(runs):
             began = time.monotonic()
-            his = [f"--include-tag={tag}" for tag in ROLES[role] if arguments.short and role != "nobody"]
-            passed, answered = run(role, seed, number * 100_000, url, options + his, folder, binary)
+            own = [f"--include-tag={tag}" for tag in ROLES[role] if arguments.short and role != "anonymous"]
+            passed, answered = run(role, seed, number * 100_000, url, options + own, folder, binary)
             cases = sum(sum(statuses.values()) for statuses in answered.values())
             missed = list(unmet(role, document, answered))
             verdict = "passed" if passed and not missed else "FAILED"

@@ -41,7 +41,7 @@ class Service:
         return f"+98913{next(self.numbers):07}"
 
     def sign_in(self, phone_number=None):
-        """The answer to the sign-in of somebody, by default of somebody new."""
+        """The answer to a sign-in by that number, by default a new one."""
         phone_number = phone_number or self.phone_number()
         # The cases are about numbers too, and one may ask for a code in between.
         for _ in range(3):
@@ -53,7 +53,7 @@ class Service:
         return answer.json()
 
     def caller(self, role):
-        """An access token of somebody new with that role."""
+        """An access token of a new user with that role."""
         phone_number = self.phone_number()
         access = self.sign_in(phone_number)["token"]["access_token"]
         if role in ("admin", "auditor"):

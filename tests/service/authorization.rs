@@ -18,12 +18,13 @@ use crate::support::{SignedIn, TestApp};
 
 const DOCUMENT: &str = include_str!("../../docs/authorization.md");
 
-/// The callers, as the table's columns have them; the administrator last, since what he does takes effect.
+/// The callers, in the order of the table's columns.
 const CALLERS: [&str; 5] = ["Anonymous", "Person", "Auditor", "Admin", "Service"];
+/// The order in which the callers ask: the administrator last, since the administrator's requests take effect.
 const IN_TURN: [usize; 5] = [0, 4, 1, 2, 3];
 
 /// A link that was never sent, and the name of no read model.
-const NOBODYS: &str = "unknown";
+const UNKNOWN: &str = "unknown";
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -66,7 +67,7 @@ fn registered() -> BTreeSet<(String, String)> {
     operations.collect()
 }
 
-/// Somebody with all that a request can name.
+/// An account with everything that a request can name.
 struct Person {
     device: SignedIn,
     session: Uuid,
@@ -78,7 +79,7 @@ struct Person {
 
 impl Person {
     async fn new(app: &TestApp, number: u32, role: Option<Role>) -> Self {
-        let name = format!("Somebody {number:03}");
+        let name = format!("Holder {number:03}");
         let device_name = format!("Gadget {number:03}");
         let number = format!("+98912{number:07}");
         let device = match role {
@@ -95,7 +96,7 @@ impl Person {
         Self { device, session, number, name, device_name, link }
     }
 
-    /// What an answer must not hold for somebody else.
+    /// The texts that an answer to another caller must not hold.
     fn needles(&self) -> [String; 5] {
         [
             self.device.account().to_string(),
@@ -121,17 +122,17 @@ fn unknown() -> Person {
         number: "+989190000000".to_owned(),
         name: String::new(),
         device_name: String::new(),
-        link: NOBODYS.to_owned(),
+        link: UNKNOWN.to_owned(),
     }
 }
 
-/// The path, where it names something of somebody.
+/// The path of the route, with the names of that person's objects in it.
 fn path(route: &str, of: &Person) -> String {
     let id = if route.contains("/accounts/{id}") { of.device.account().0 } else { of.session };
-    let name = if of.link == NOBODYS { NOBODYS } else { "statistics" };
+    let name = if of.link == UNKNOWN { UNKNOWN } else { "statistics" };
     let path = route.replace("{id}", &id.to_string()).replace("{link}", &of.link).replace("{name}", name);
     let path = path.replace("{identifier}", &of.number);
-    let path = path.replace("{subject}", if name == NOBODYS { NOBODYS } else { "service" });
+    let path = path.replace("{subject}", if name == UNKNOWN { UNKNOWN } else { "service" });
     if route == "/admin/identifiers" {
         return format!("{path}/?phone_number=%2B{}", &of.number[1..]);
     }
@@ -279,7 +280,8 @@ impl World {
                 assert!(!text.contains(&needle), "{what}: {status} tells {needle}: {text}");
             }
         }
-        // Asking in an identifier's name is counted for it, whoever asks; all else is changed by whoever may.
+        // A request in an identifier's name is counted for its account whichever caller sends it; everything else changes
+        // only for a caller who may change it.
         let may_change_object = line.object == "presented" || status < 400;
         let caller_account = (1..=3).contains(&caller).then(|| people[caller - 1].device.account().0);
         for (account, head) in &before {
@@ -336,7 +338,7 @@ fn the_table_has_every_operation_of_the_server_and_no_other() {
 }
 
 #[test]
-fn what_names_something_is_tried_with_what_is_another_s_and_what_is_nobody_s() {
+fn every_route_that_names_an_object_is_tried_with_another_accounts_object_and_an_unknown_one() {
     let lines = Line::all();
     let mut objects = BTreeMap::<_, BTreeSet<&str>>::new();
     for line in &lines {
@@ -391,7 +393,7 @@ fn spellings(id: Uuid) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn however_an_id_is_spelt_it_is_answered_as_one_that_nobody_has() {
+async fn every_spelling_of_another_accounts_id_is_answered_as_an_unknown_id() {
     let mut world = World::new().await;
     let (callers, victims) = (world.people().await, world.people().await);
     for line in Line::all().into_iter().filter(|line| line.object == "another's") {
@@ -419,7 +421,7 @@ async fn however_an_id_is_spelt_it_is_answered_as_one_that_nobody_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn however_an_administrator_spells_his_own_id_it_is_his_own() {
+async fn every_spelling_of_an_administrators_own_id_is_refused_as_their_own() {
     let mut world = World::new().await;
     let callers = world.people().await;
     let [.., admin] = &callers;

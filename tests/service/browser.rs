@@ -197,7 +197,8 @@ async fn an_allowed_page_of_another_site_lives_by_cookies_of_its_own_partition()
 #[tokio::test]
 async fn the_link_in_a_notice_of_a_strange_sign_in_asks_and_its_button_ends_the_session() {
     let provider = Provider::start(|_| Reply::text(200, ""));
-    // The links in messages name the port, so it is chosen before the service has it: one that nobody is given at random.
+    // The links in messages name the port, so it is chosen before the service starts, outside the range from which the
+    // kernel gives ports.
     let port =
         (20_000..30_000).find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
     let (listen, public_url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));

@@ -1,4 +1,4 @@
-//! What whoever runs the service does from the command line, beside a node that serves.
+//! The commands of the operator, beside a node that serves.
 
 use std::process::Output;
 use std::time::Duration;

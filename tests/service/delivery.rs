@@ -157,7 +157,7 @@ async fn what_one_gateway_does_not_take_the_next_one_does() {
 }
 
 #[tokio::test]
-async fn what_nobody_can_deliver_is_not_tried_again() {
+async fn a_message_that_no_gateway_can_deliver_is_not_tried_again() {
     let provider = Provider::start(|_| Reply::text(422, "no such number"));
     let app = TestApp::with(&by_webhook(&provider.url, &provider.url)).await;
     app.api.login(PHONE).await.ok();

@@ -57,7 +57,7 @@ async fn a_node_that_cannot_look_for_ended_sessions_answers_503_and_knows_them_o
     proxy.set(Mood::Away).await;
     app.api.token_verify(&device.access).await.is_problem(503, "unavailable");
 
-    // Ended meanwhile by somebody else, who can reach the database.
+    // Another node that can reach the database ends the session meanwhile.
     let sql = "INSERT INTO revoked_tokens (account_id, session_id, revoked_at, expires_at)
                SELECT account_id, session_id, now(), now() + interval '1 day' FROM user_logins";
     app.database.connect().await.execute(sql, &[]).await.unwrap();

@@ -153,7 +153,7 @@ fn next(answer: &Answer) -> SignedIn {
     SignedIn { user: Value::Null, access: token("access_token"), refresh: token("refresh_token") }
 }
 
-/// Somebody signs in here, and is refreshed on the other node, which remembers him from then on.
+/// A user signs in on this node and refreshes on the other node, which remembers the account from then on.
 async fn sign_in(end: End, here: &TestApp, there: &TestApp, phone: &str) -> (SignedIn, String) {
     let first = here.api.sign_in(phone).await;
     if matches!(end, End::Absolute) {
@@ -198,7 +198,7 @@ async fn ends_for_every_use(end: End) {
     ends_with_the_feed_cut(end, &here, &there, &proxy).await;
 }
 
-/// The other node hears of nothing and reaches no database: it lets nobody in, and knows better once it is back.
+/// The other node hears of no change and reaches no database: it accepts no token, and refuses the ended one once it is back.
 async fn ends_with_the_feed_cut(end: End, here: &TestApp, there: &TestApp, proxy: &Proxy) {
     let phone = "+989121234569";
     let (newest, spent) = sign_in(end, here, there, phone).await;

@@ -41,7 +41,7 @@ impl Cluster {
 
     /// From now on commits wait for a standby that is not there.
     async fn cut_off_the_standby(&self) {
-        self.configure("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "nobody").await;
+        self.configure("ALTER SYSTEM SET synchronous_standby_names = 'absent'", "absent").await;
     }
 
     /// Commits that wait go on.

@@ -15,7 +15,7 @@ use crate::support::{Answer, Api, TestApp};
 
 const PHONE: &str = "+989121234567";
 
-/// A service that tells whom it serves, at `/own`, and serves a file to everybody signed in, at `/shared/file`.
+/// A service that answers the caller's account at `/own`, and serves a file to every signed-in caller at `/shared/file`.
 fn serve(guard: Guard) -> Api {
     let guard = web::Data::new(guard);
     let app = move || {
@@ -144,10 +144,10 @@ async fn a_guard_without_the_database_follows_the_stream_and_refuses_within_two_
 }
 
 #[tokio::test]
-async fn a_guard_whose_stream_is_silent_serves_nobody() {
+async fn a_guard_whose_stream_is_silent_serves_no_caller() {
     let app = with_client().await;
     let device = app.api.sign_in(PHONE).await;
-    // Nobody is there, and somebody who is not let in.
+    // One stream has no server, and the other has a server that refuses the guard.
     let nowhere = following_stream(&app, "http://127.0.0.1:9");
     let stranger = TestApp::start().await;
     let refused = following_stream(&app, &format!("http://{}", stranger.api.address()));

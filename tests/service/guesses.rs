@@ -30,7 +30,7 @@ async fn guess(nodes: [&Api; 2], code: &str, times: usize) -> Vec<Answer> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forty_challenges_bring_ten_guesses_an_hour_and_ninety_in_all() {
-    // With more codes than anybody asks for, so that nothing but the guesses counts.
+    // With more codes than the test asks for, so that only the limit of guesses counts.
     let settings = [("codes.per_day", "100")];
     let app = TestApp::with(&settings).await;
     let (other, _proxy) = app.beside(&settings).await;

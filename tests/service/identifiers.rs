@@ -67,7 +67,7 @@ pub(crate) async fn holds_together(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn a_node_that_remembers_the_former_owner_of_a_number_never_acts_on_him() {
+async fn a_node_that_remembers_the_former_owner_of_a_number_never_acts_on_that_account() {
     let here = TestApp::start().await;
     let (there, _proxy) = here.beside(&[]).await;
     let (old, new) = ("+989121234567", "+989121234568");
@@ -198,9 +198,9 @@ async fn a_number_that_is_signed_up_with_and_taken_at_once_is_one_account_s() {
             assert_eq!(owner(&here, number).await, Some(account(&device)));
         } else {
             taken.is_problem(409, "identifier_taken");
-            let somebody = signed_up.signed_in();
-            assert_eq!(somebody.user["phone_number"], **number);
-            assert_eq!(owner(&here, number).await, Some(account(&somebody)));
+            let owner_now = signed_up.signed_in();
+            assert_eq!(owner_now.user["phone_number"], **number);
+            assert_eq!(owner(&here, number).await, Some(account(&owner_now)));
             assert_eq!(here.api.profile(&device.access).await.ok(), device.user);
         }
     }

@@ -324,7 +324,7 @@ async fn a_keyring_that_cannot_be_used_is_reported_and_the_one_before_it_stays()
     let good = std::fs::read(&file).unwrap();
     let others = installation.folder.join("others.json");
     Keyring::generate().create(&others).unwrap();
-    // Half of it, keys that nobody can be found by, and one that anybody could guess.
+    // Half of the file, a keyring whose lookup key finds no account, and a key that a stranger could guess.
     let weak = String::from_utf8(good.clone()).unwrap();
     let secret = weak.split("\"secret\": \"").nth(1).unwrap().split('"').next().unwrap();
     let weak = weak.replace(secret, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").into_bytes();
@@ -351,7 +351,11 @@ async fn a_keyring_that_a_command_prints_is_read_again_on_sighup() {
     let before = metric(&node.api, "counterfoil_keyring_fingerprint").await;
     installation.run(&["rotate", FILE, "sign_access"]);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(metric(&node.api, "counterfoil_keyring_fingerprint").await, before, "nobody told it");
+    assert_eq!(
+        metric(&node.api, "counterfoil_keyring_fingerprint").await,
+        before,
+        "the node was not told to read it again"
+    );
     node.hang_up();
     installation.read_by(std::slice::from_ref(&node)).await;
     node.api.profile(&device.access).await.ok();
@@ -449,7 +453,7 @@ impl Unequal {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_keeps_their_account_while_the_lookup_key_is_replaced_on_two_nodes_that_serve() {
+async fn every_user_keeps_their_account_while_the_lookup_key_is_replaced_on_two_nodes_that_serve() {
     let service = Arc::new(Unequal::start("lookup"));
     let installation = &service.installation;
     let former = installation.keyring().active(Purpose::Lookup).id.to_string();
@@ -532,11 +536,11 @@ async fn everybody_keeps_their_account_while_the_lookup_key_is_replaced_on_two_n
     for (n, known) in people.iter().enumerate() {
         service.returns(n % 2, known).await;
     }
-    let everybody = i64::try_from(people.len()).unwrap() + asked;
-    assert_eq!(service.count("SELECT count(*) FROM heads").await, everybody, "no one is there twice");
-    assert_eq!(service.count("SELECT count(*) FROM identifiers").await, everybody);
+    let all_accounts = i64::try_from(people.len()).unwrap() + asked;
+    assert_eq!(service.count("SELECT count(*) FROM heads").await, all_accounts, "no account is there twice");
+    assert_eq!(service.count("SELECT count(*) FROM identifiers").await, all_accounts);
     let accounts = service.count("SELECT count(DISTINCT account_id) FROM identifiers").await;
-    assert_eq!(accounts, everybody);
+    assert_eq!(accounts, all_accounts);
 }
 
 #[test]

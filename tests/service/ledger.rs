@@ -1,4 +1,4 @@
-//! The order of the whole log: complete, gapless, every stream in order, and behind nobody's transaction.
+//! The order of the whole log: complete, gapless, every stream in order, and never waiting for an open transaction.
 
 use counterfoil::read_models::{FOLLOWERS, rebuild};
 use std::time::{Duration, Instant};
@@ -60,7 +60,7 @@ async fn every_event_gets_a_number_without_a_gap_and_in_its_streams_order() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_somebody_holds_open_neither_stalls_the_ledger_nor_makes_it_skip() {
+async fn a_transaction_that_another_program_holds_open_neither_stalls_the_ledger_nor_makes_it_skip() {
     let app = TestApp::with(&[("sessions.refreshes_per_minute", "1000000")]).await;
     let (sequencer, mut stranger) = (sequencer(&app), app.database.connect().await);
     some_events(&app, 0).await;

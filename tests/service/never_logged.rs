@@ -1,4 +1,4 @@
-//! What a server writes about its work at its most talkative: nothing secret, and nothing of who anybody is.
+//! A server at its most talkative log level writes no secret and no personal data.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -163,7 +163,7 @@ fn secrets_of(keys: &Value) -> Vec<String> {
     }
 }
 
-/// All that a person does, and a thief with his token.
+/// All that a person does, and what a thief does with that person's token.
 async fn a_person_lives(at: &mut Talkative) -> SignedIn {
     let device = at.sign_in("phone_number", NUMBER).await;
     let spent = device.refresh.clone();
@@ -211,7 +211,7 @@ async fn a_person_lives(at: &mut Talkative) -> SignedIn {
     at.sign_in("email", EMAIL).await
 }
 
-/// All that staff do about him.
+/// All that staff do about that person.
 async fn staff_look_into_it(at: &Talkative, person: &SignedIn) {
     let admin = at.app.admin("+989130000001").await;
     let auditor = at.app.staff("+989130000002", Role::Auditor).await;
@@ -235,7 +235,7 @@ async fn staff_look_into_it(at: &Talkative, person: &SignedIn) {
 }
 
 /// Requests that put things where they do not belong.
-async fn somebody_errs(at: &mut Talkative, person: &SignedIn) {
+async fn a_caller_errs(at: &mut Talkative, person: &SignedIn) {
     let access = &person.access;
     for path in [
         format!("/accounts/devices/{NUMBER}/"),
@@ -310,10 +310,10 @@ fn names(object: &Value) -> impl Iterator<Item = &str> {
 const LAST_ID: &str = "fedcba9876543210";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_at_its_most_talkative_tells_no_secret_and_nothing_of_anybody() {
+async fn a_server_at_its_most_talkative_log_level_writes_no_secret_and_no_personal_data() {
     let mut at = Talkative::start().await;
     let person = a_person_lives(&mut at).await;
-    somebody_errs(&mut at, &person).await;
+    a_caller_errs(&mut at, &person).await;
     staff_look_into_it(&at, &person).await;
     let marked = at.request(Method::GET, "/metrics").header("x-request-id", LAST_ID);
     let metrics = Api::send(marked).await.text;

@@ -259,7 +259,7 @@ async fn a_pid_file_that_names_a_stranger_does_not_keep_it_from_starting() {
     let node = Node::start(&folder.0, &[]);
     let device = node.api.sign_in("+989121234567").await;
     assert!(node.stop());
-    // As after a restart of a container: the number now belongs to somebody else.
+    // As after a restart of a container: the number now belongs to another process.
     let stranger = std::process::id();
     let pid_file = folder.0.join(".counterfoil/postgres/postmaster.pid");
     std::fs::write(&pid_file, format!("{stranger}\n{}\n", folder.0.display())).unwrap();
@@ -300,7 +300,7 @@ fn without_keys_a_database_or_budgets_production_says_what_is_missing() {
     };
     let production = ("COUNTERFOIL_PROFILE", "production");
     assert!(refused(&[production]).contains("database.url"));
-    let database = ("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none");
+    let database = ("DATABASE_URL", "postgresql://absent@127.0.0.1:1/none");
     assert!(refused(&[production, database]).contains("keyring.file"));
     let keyring = ("COUNTERFOIL_KEYRING", "k");
     assert!(refused(&[production, database, keyring]).contains("delivery.phone"));

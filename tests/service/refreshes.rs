@@ -40,7 +40,7 @@ async fn refresh_and_hang_up(api: &Api, token: &str) {
 }
 
 #[tokio::test]
-async fn thirty_refreshes_at_once_give_one_generation_and_lose_nobody() {
+async fn thirty_refreshes_at_once_give_one_generation_and_sign_no_device_out() {
     let one = TestApp::start().await;
     let (other, _proxy) = one.beside(&[]).await;
     let device = one.api.sign_in(&phone(0)).await;

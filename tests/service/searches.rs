@@ -53,7 +53,7 @@ async fn each_filter_goes_along_its_index() {
     let db = filled(&app).await;
     let (past, future) = ("'-infinity'", "'9999-12-31T23:59:59Z'");
     let (first, last) = ("'10.7.0.0'", "'10.7.255.255'");
-    let (now, nobody) = ("'2026-01-08T00:00:00Z'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'");
+    let (now, last_id) = ("'2026-01-08T00:00:00Z'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'");
     let account = "'0199d1de-0000-7000-8000-000000000007'";
     use profile::search as accounts;
     use user_login::search as sessions;
@@ -61,25 +61,25 @@ async fn each_filter_goes_along_its_index() {
         (
             sessions::BY_SIGN_IN,
             "user_logins_signed_in_at_session_id_idx",
-            vec!["51", "NULL", "NULL", now, "NULL", past, future, "NULL", "NULL", "51", future, nobody],
+            vec!["51", "NULL", "NULL", now, "NULL", past, future, "NULL", "NULL", "51", future, last_id],
         ),
         (
             sessions::BY_SIGN_IN,
             "user_logins_signed_in_at_session_id_idx",
-            vec!["51", now, "true", now, "'device 9'", past, now, "NULL", "NULL", "5000", future, nobody],
+            vec!["51", now, "true", now, "'device 9'", past, now, "NULL", "NULL", "5000", future, last_id],
         ),
         (
             sessions::BY_ACCOUNT,
             "user_logins_pkey",
             vec![
-                "51", now, "true", now, "'device'", past, future, first, last, "5000", future, nobody,
+                "51", now, "true", now, "'device'", past, future, first, last, "5000", future, last_id,
                 account,
             ],
         ),
         (
             sessions::BY_ADDRESS,
             "user_logins_ip_address_signed_in_at_session_id_idx",
-            vec!["51", "NULL", "NULL", now, "NULL", past, future, first, last, "51", future, nobody, last],
+            vec!["51", "NULL", "NULL", now, "NULL", past, future, first, last, "51", future, last_id, last],
         ),
         (
             sessions::BY_STAY,
@@ -89,17 +89,17 @@ async fn each_filter_goes_along_its_index() {
         (
             accounts::BY_JOIN,
             "profiles_date_joined_account_id_idx",
-            vec!["51", "NULL", now, "'9'", "5000", future, nobody],
+            vec!["51", "NULL", now, "'9'", "5000", future, last_id],
         ),
         (
             accounts::SUSPENDED,
             "profiles_date_joined_account_id_idx1",
-            vec!["51", "true", now, "NULL", "5000", future, nobody],
+            vec!["51", "true", now, "NULL", "5000", future, last_id],
         ),
         (
             accounts::BY_ACCOUNT,
             "profiles_pkey",
-            vec!["51", "NULL", now, "NULL", "51", future, nobody, account],
+            vec!["51", "NULL", now, "NULL", "51", future, last_id, account],
         ),
     ] {
         let plan = plan(&db, sql, &parameters).await;
@@ -110,7 +110,7 @@ async fn each_filter_goes_along_its_index() {
     let devices =
         plan(&db, include_str!("../../projections/src/user_login/active.sql"), &[account, now]).await;
     assert!(devices.contains("session_uses_pkey") && !devices.contains("Seq Scan"), "{devices}");
-    let plan = plan(&db, include_str!("../../projections/src/user_login/account_of.sql"), &[nobody]).await;
+    let plan = plan(&db, include_str!("../../projections/src/user_login/account_of.sql"), &[last_id]).await;
     assert!(plan.contains("user_logins_session_id_idx"), "{plan}");
 }
 
@@ -140,7 +140,7 @@ async fn a_refresh_from_the_same_address_writes_no_index() {
         let (all, hot) = updates("user_logins").await;
         let (all, hot) = (all - before.0, hot - before.1);
         if all >= 100 {
-            // None where an indexed column changes; fewer than all where somebody still sees what a page could drop.
+            // None where an indexed column changes; fewer than all where a transaction still sees what a page could drop.
             assert!(hot * 10 >= all * 7, "{hot} of {all}");
             break;
         }

@@ -1,4 +1,4 @@
-//! The statistics are what the log adds up to, whoever follows it and whatever is made again meanwhile.
+//! The statistics are what the log adds up to, whichever node follows it and whatever is rebuilt meanwhile.
 
 use counterfoil::read_models::FOLLOWERS;
 use std::sync::Arc;

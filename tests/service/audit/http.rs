@@ -115,7 +115,7 @@ async fn without_a_reason_nothing_is_shown() {
 }
 
 #[tokio::test]
-async fn nobody_but_an_auditor_reads_and_nobody_writes() {
+async fn only_an_auditor_reads_the_log_and_no_role_writes_it() {
     let (app, auditor, ada) = audited().await;
     let admin = app.admin("+989121234563").await;
     let account = format!("/audit/accounts/{}/", ada.account());
@@ -123,8 +123,8 @@ async fn nobody_but_an_auditor_reads_and_nobody_writes() {
         for who in [&ada, &admin] {
             read(&app, who, path).await.is_problem(403, "forbidden");
         }
-        let nobody = app.api.request(Method::GET, path).header("x-audit-reason", "x");
-        Api::send(nobody).await.is_problem(401, "not_authenticated");
+        let anonymous = app.api.request(Method::GET, path).header("x-audit-reason", "x");
+        Api::send(anonymous).await.is_problem(401, "not_authenticated");
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             app.api.ask(method, path, &auditor.access, json!({})).await.is_problem(405, "method_not_allowed");
         }
@@ -139,7 +139,7 @@ async fn nobody_but_an_auditor_reads_and_nobody_writes() {
 }
 
 #[tokio::test]
-async fn bad_filters_are_named_and_unknown_accounts_are_nobodys() {
+async fn a_bad_filter_is_named_and_an_unknown_account_is_404() {
     let (app, auditor, ada) = audited().await;
     for (query, field) in [
         ("account_id=7", "account_id"),

@@ -172,7 +172,7 @@ async fn followers_see_every_event_once_and_in_order_across_disconnects_and_rest
     }
     eprintln!("{commands} commands in {:?}", began.elapsed());
     last.store(database.value("SELECT count(*) FROM events").await, Ordering::Relaxed);
-    // So that whoever waits for more hears that there is none.
+    // One more event, so that each follower that waits learns that it has seen all the others.
     node.api.sign_in("+989121234599").await;
     for follower in followers {
         let (seen, connections) = follower.await.unwrap();
@@ -192,7 +192,7 @@ async fn a_stream_begins_at_the_end_and_keeps_to_its_filter() {
     let mut following = Following::after(&app.api, &auditor, "&type=LoggedIn", None).await;
     let device = app.api.sign_in("+989121234561").await;
     number(&app).await;
-    // 1–6 were there, 7 is that he follows.
+    // Events 1–6 were there before; event 7 records that the auditor follows.
     assert_eq!(following.next().await, Some((10, "LoggedIn".to_owned())));
     app.api.refresh(&device.refresh).await.ok();
     app.api.sign_in("+989121234562").await;

@@ -53,7 +53,7 @@ async fn figures_are_those_of_a_small_history_counted_by_hand() {
         (&3.into(), &0.into(), &Value::Null)
     );
 
-    // Ben would have got his second code, 40 seconds after his first.
+    // Ben would have got a second code, 40 seconds after his first.
     let found = rehearsed(&app, &["--set", "codes.resend_after=30"]);
     assert_eq!(
         found["settings"],
@@ -62,7 +62,7 @@ async fn figures_are_those_of_a_small_history_counted_by_hand() {
     assert_eq!(found["let_through"]["codes"], json!({"total": 1, "why": {"too_soon": 1}}));
     assert_eq!((&found["accounts_concerned"], &found["refused"]["codes"]["total"]), (&1.into(), &0.into()));
 
-    // Ada's second and third, Ben's last and Eve's second would not have been sent. Ben's first still works when he signs in;
+    // Ada's second and third, Ben's last and Eve's second would not have been sent. Ben's first still works at the sign-in;
     // Ada's first is spent.
     let found = rehearsed(&app, &["--set", "codes.resend_after=300"]);
     assert_eq!(found["refused"]["codes"], json!({"total": 4, "why": {"too_soon": 4}}));
@@ -102,7 +102,7 @@ async fn only_what_happened_between_two_times_is_rehearsed_and_what_was_before_s
         (&1.into(), &2.into())
     );
 
-    // Nothing has happened in the last minute, and nobody is read to whom nothing has.
+    // Nothing has happened in the last minute, and accounts without events in it are not read.
     let found = rehearsed(&app, &["--set", "sessions.device_limit=1", "--since", "1m"]);
     assert_eq!((&found["events"], &found["accounts"]), (&0.into(), &0.into()));
     assert_eq!(rehearsed(&app, &["--since", "2h"])["events"], 15);

@@ -50,7 +50,7 @@ async fn in_every_way(cases: &[(&str, bool, bool)]) {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_touched_is_unaltered_and_complete() {
+async fn an_untouched_log_verifies_as_unaltered_and_complete() {
     let (app, _) = some_log().await;
     let found = verified(&app).await;
     let expected = Verified { events: 20, accounts: 5, ..Verified::default() };

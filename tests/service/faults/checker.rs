@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Operations of one kind: those that were acknowledged, and those of which nobody knows.
+/// Operations of one kind: those that were acknowledged, and those whose outcome is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     pub acknowledged: u64,
@@ -15,7 +15,7 @@ pub struct Count {
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     pub counts: BTreeMap<&'static str, Count>,
-    /// Sessions and generations whose tokens somebody was given.
+    /// Sessions and generations whose tokens a client was given.
     pub tokens: Vec<(String, u64)>,
     /// Sessions whose end was acknowledged.
     pub ended: Vec<String>,
@@ -40,7 +40,7 @@ pub fn check(log: &Log, tallies: &BTreeMap<Vec<u8>, Tally>) -> Vec<String> {
     broken
 }
 
-/// Of each kind of event as many as were acknowledged, and at most as many more as nobody knows of.
+/// Each kind of event must be there as often as it was acknowledged, and at most as often again as its outcome is unknown.
 fn effects(stream: &Stream, tally: &Tally) -> Vec<String> {
     let mut broken = Vec::new();
     for (event, Count { acknowledged, unknown }) in &tally.counts {

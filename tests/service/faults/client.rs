@@ -1,4 +1,4 @@
-//! Somebody who signs in, uses what he gets, and signs out, on whichever node answers.
+//! A client that signs in, uses its tokens, and signs out, on whichever node answers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -45,7 +45,7 @@ impl Lives {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Lets nobody begin anything until it is dropped.
+    /// Lets no client begin an operation until the guard is dropped.
     pub async fn pause(&self) -> RwLockWriteGuard<'_, ()> {
         self.gate.write().await
     }
@@ -142,7 +142,7 @@ pub async fn live(lives: Arc<Lives>, mut random: fastrand::Rng) {
     loop {
         let phone = format!("+98913{:07}", lives.next.fetch_add(1, Ordering::Relaxed));
         life(&lives, &phone, &mut random).await;
-        // A node that is away answers at once; whoever calls it again does not do so without a breath.
+        // A node that is away refuses at once; the client waits a moment before it calls again.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

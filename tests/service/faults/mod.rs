@@ -51,7 +51,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
         nemesis.strike(&mut cluster, &lives, &mut random).await;
         if round % CHECK_EVERY == 0 || round == rounds {
             slowest = slowest.max(recovered(&lives).await);
-            // Nobody is in the middle of anything while it is compared.
+            // No client has an operation under way while the two are compared.
             let _pause = lives.pause().await;
             let broken = compare(&cluster, &lives).await;
             assert!(broken.is_empty(), "seed {seed}, after round {round}: {broken:#?}");

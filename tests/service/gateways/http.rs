@@ -68,8 +68,8 @@ async fn it_is_asked_again_when_it_says_so() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_apart_from_an_answer_that_breaks_off_or_is_late() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+async fn a_refused_connection_is_told_apart_from_an_answer_that_breaks_off_or_is_late() {
+    let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let breaking = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let breaks_off = breaking.local_addr().unwrap();
     tokio::spawn(async move {
@@ -79,7 +79,7 @@ async fn nobody_there_is_told_apart_from_an_answer_that_breaks_off_or_is_late() 
     });
     let late = Provider::start(|_| Reply { after: Duration::from_secs(60), ..Reply::text(200, "{}") });
     for (url, reason) in [
-        (format!("http://{nobody}"), "no connection"),
+        (format!("http://{refusing}"), "no connection"),
         (format!("http://{breaks_off}"), "the answer broke off"),
         (late.url.clone(), "no answer in time"),
     ] {

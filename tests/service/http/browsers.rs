@@ -60,7 +60,7 @@ async fn verify_gives_our_own_page_its_tokens_in_cookies_that_no_script_reads() 
 }
 
 #[tokio::test]
-async fn verify_gives_cookies_to_nobody_but_pages_of_ours_and_of_allowed_origins() {
+async fn verify_gives_cookies_only_to_pages_of_ours_and_of_allowed_origins() {
     let allowed = |request: RequestBuilder| request.header("origin", "https://app.example");
     let foreign = |request: RequestBuilder| request.header("origin", "https://evil.example");
     let cross_site = |request: RequestBuilder| request.header("sec-fetch-site", "cross-site");
@@ -312,7 +312,7 @@ async fn refresh_400_for_two_tokens_and_for_none() {
     let request = from_our_page(app.api.request(Method::POST, "/accounts/refresh/")).header("cookie", cookie);
     Api::send(request.json(&json!({"refresh_token": "x"}))).await.is_problem(400, "invalid_request");
     app.api.post("/accounts/refresh/", json!({})).await.refuses_fields(&["refresh_token"]);
-    // Without the setting the cookie is nobody's.
+    // Without the setting, no cookie proves the caller.
     let off = start("off").await;
     let request = from_our_page(off.api.request(Method::POST, "/accounts/refresh/"));
     let request = request.header("cookie", "__Secure-counterfoil_refresh=x");

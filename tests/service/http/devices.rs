@@ -271,7 +271,7 @@ async fn device_revoke_204_of_the_own_device_is_signing_out() {
 }
 
 #[tokio::test]
-async fn device_404_is_the_same_for_all_that_is_no_live_login_of_his() {
+async fn device_404_is_the_same_for_every_id_that_is_no_live_session_of_the_caller() {
     let app = TestApp::start().await;
     let foreign = sign_in(&app, OTHER_PHONE, None, Some("foreign")).await;
     let ended = sign_in(&app, PHONE, None, None).await;

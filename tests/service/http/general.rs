@@ -38,7 +38,7 @@ const PATHS: [(&str, &[&str]); 17] = [
     ("/metrics", &["GET"]),
 ];
 
-/// A service, and the access token of somebody signed in on it.
+/// A service, and the access token of a user who is signed in on it.
 async fn start() -> (TestApp, String) {
     let app = TestApp::start().await;
     let access = app.api.sign_in("+989121234560").await.access;

@@ -28,7 +28,7 @@ async fn a_person_reads_what_happened_the_newest_first_page_by_page() {
     app.wait(61);
     let other = app.api.sign_in(PHONE).await;
     assert_eq!(app.api.logout(&device.refresh).await.status, 204);
-    // Somebody else's is not his.
+    // The history of another account does not appear.
     app.api.sign_in("+989121234568").await;
     followed(&app).await;
     let page = app.api.get("/accounts/history/?limit=4", &other.access).await.ok();
@@ -44,11 +44,11 @@ async fn a_person_reads_what_happened_the_newest_first_page_by_page() {
 }
 
 #[tokio::test]
-async fn nobody_reads_without_a_token_and_bad_pages_are_named() {
+async fn history_401_without_a_token_and_400_names_the_bad_field_of_a_page() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
-    let nobody = app.api.request(reqwest::Method::GET, "/accounts/history/");
-    crate::support::Api::send(nobody).await.is_problem(401, "not_authenticated");
+    let anonymous = app.api.request(reqwest::Method::GET, "/accounts/history/");
+    crate::support::Api::send(anonymous).await.is_problem(401, "not_authenticated");
     for (query, field) in [
         ("after=x", "after"),
         ("after=-1", "after"),

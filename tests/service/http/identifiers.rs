@@ -88,9 +88,9 @@ async fn identifiers_200_replaces_the_number_and_signs_every_other_device_out() 
         assert_eq!(sign_in(&app, &identifier).await.user["id"], device.user["id"]);
         app.wait(60);
     }
-    let somebody = sign_in(&app, &phone(PHONE)).await.user;
-    assert_ne!(somebody["id"], device.user["id"]);
-    assert_eq!((&somebody["phone_number"], &somebody["email"]), (&json!(PHONE), &Value::Null));
+    let newcomer = sign_in(&app, &phone(PHONE)).await.user;
+    assert_ne!(newcomer["id"], device.user["id"]);
+    assert_eq!((&newcomer["phone_number"], &newcomer["email"]), (&json!(PHONE), &Value::Null));
     assert!(is_signed_in(&app, &device).await);
 }
 
@@ -169,7 +169,7 @@ async fn identifiers_200_again_replaces_the_address_by_the_next() {
 }
 
 #[tokio::test]
-async fn identifiers_answers_alike_whoever_has_the_identifier_until_it_is_proved() {
+async fn identifiers_answers_alike_for_free_pending_and_taken_identifiers_until_one_is_proved() {
     let app = TestApp::start().await;
     let device = sign_in(&app, &phone(PHONE)).await;
     let (free, pending, taken) = ("+989121234501", "+989121234502", "+989121234503");
@@ -217,7 +217,7 @@ async fn identifiers_409_for_the_one_that_the_account_has() {
 }
 
 #[tokio::test]
-async fn an_identifier_that_nobody_has_proved_goes_to_who_does() {
+async fn an_identifier_that_no_account_has_proved_goes_to_the_account_that_proves_it() {
     let app = TestApp::start().await;
     let device = sign_in(&app, &phone(PHONE)).await;
     let typed = app.api.post("/accounts/login/", json!({"phone_number": NEW_PHONE, "fullname": "Eve"})).await;
@@ -334,14 +334,14 @@ async fn identifiers_406_when_the_account_has_asked_ten_times_in_24_hours() {
 }
 
 #[tokio::test]
-async fn a_number_gets_no_more_codes_than_it_may_whoever_asks_for_them() {
+async fn a_number_gets_no_more_codes_than_its_limit_for_all_callers_together() {
     let app = TestApp::with(&[("tokens.access_lifetime", "3600")]).await;
     let mut devices = Vec::new();
     for n in 0..3 {
         devices.push(sign_in(&app, &phone(&format!("+9891212345{n:02}"))).await);
     }
     let sent = count(&app, "outbox").await;
-    // Three accounts and somebody who is not signed in take turns, a minute apart.
+    // Three accounts and a caller who is not signed in take turns, a minute apart.
     let ask = async |n: usize| match devices.get(n % 4) {
         Some(device) => app.api.add_identifier(&device.access, &phone(NEW_PHONE)).await,
         None => app.api.login(NEW_PHONE).await,

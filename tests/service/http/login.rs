@@ -118,7 +118,7 @@ async fn login_uses_the_name_of_the_request_whose_code_is_redeemed() {
     for (phone, names, kept) in [
         ("+989121234561", [json!("Eve"), json!("Ada")], json!("Ada")),
         ("+989121234562", [json!(null), json!("Ada")], json!("Ada")),
-        // Whoever typed the number before its owner did gives him no name.
+        // A stranger who typed the number before its owner gives the owner's account no name.
         ("+989121234563", [json!("Eve"), json!(null)], json!(null)),
     ] {
         let mut code = String::new();

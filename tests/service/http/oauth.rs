@@ -154,7 +154,7 @@ async fn oauth_401_unless_a_configured_client_proves_itself() {
             plain(&app.api, path),
             plain(&app.api, path).basic_auth("orders", Some("s3cret")),
             plain(&app.api, path).basic_auth("orders", Some("")),
-            plain(&app.api, path).basic_auth("nobody", Some("s3cret%3Awith+a+colon")),
+            plain(&app.api, path).basic_auth("unknown", Some("s3cret%3Awith+a+colon")),
             plain(&app.api, path).bearer_auth(&device.access),
             plain(&app.api, path).header("authorization", "Basic"),
             plain(&app.api, path).header("authorization", "Basic ####"),

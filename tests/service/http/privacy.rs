@@ -77,7 +77,7 @@ async fn the_journal_tells_nothing_of_a_person_and_no_secret() {
         [DEVICE, "Babbage", DEVICE_RENAMED, "Jacquard", USER_AGENT, "DifferenceEngine", "127.0.0.1"];
     let names = [NAME, "Augusta", "Kingenh", RENAMED, "لاولیس"];
     needles.extend(people.into_iter().chain(devices).chain(names).map(str::to_owned));
-    // A hash that needs no key would tell a number to whoever tries all numbers.
+    // A hash without a key would reveal a number to a reader who tries all numbers.
     let hashes = [PHONE, EMAIL, ADDED_PHONE, ADDED_EMAIL]
         .map(|text| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()));
 
@@ -146,7 +146,7 @@ async fn the_json_of_every_event_tells_nothing_of_a_person_and_no_secret() {
             for secret in &secrets {
                 assert!(!json.contains(secret), "{secret}: {json}");
             }
-            // Ids, times and names of things: nothing that was typed by anybody is that free.
+            // Ids, times and names of things: no text that a user typed appears here.
             assert!(json.is_ascii() && json.len() < 512, "{json}");
         }
     }

@@ -105,7 +105,7 @@ async fn a_copied_access_token_proves_nothing_without_the_code() {
 }
 
 #[tokio::test]
-async fn a_code_to_sign_in_proves_no_session_and_a_code_that_proves_one_signs_nobody_in() {
+async fn a_sign_in_code_proves_no_session_and_a_reauthentication_code_signs_no_user_in() {
     let app = TestApp::with(LASTING).await;
     let device = app.api.sign_in(PHONE).await;
     app.wait(LATE);

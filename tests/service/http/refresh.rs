@@ -77,7 +77,7 @@ async fn refresh_400_for_a_stolen_token_ends_the_session_of_both() {
             newest = app.api.refresh(&refresh_token(&newest)).await;
         }
         app.wait(wait);
-        // The owner or the thief: whoever comes second with the same token.
+        // The owner or the thief: the second caller to present the same token.
         app.api.refresh(&device.refresh).await.is_problem(400, "invalid_token");
         app.api.refresh(&refresh_token(&newest)).await.is_problem(400, "invalid_token");
         for access in [&device.access, newest.ok()["access_token"].as_str().unwrap()] {

@@ -55,14 +55,14 @@ async fn a_one_time_code_alone_opens_nothing_that_takes_a_role() {
     assert!(offered["qr_code"].as_str().unwrap().ends_with("</svg>"));
     app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "second_factor_required");
 
-    let app_of_his = Authenticator::of(&offered);
+    let authenticator_app = Authenticator::of(&offered);
     let confirm = async |code: &str| {
         app.api.post_as(&device, "/accounts/second-factor/confirm/", json!({"code": code})).await
     };
     confirm("12345").await.refuses_fields(&["code"]);
-    let wrong = if app_of_his.code(app.clock.now()) == "000000" { "000001" } else { "000000" };
+    let wrong = if authenticator_app.code(app.clock.now()) == "000000" { "000001" } else { "000000" };
     confirm(wrong).await.is_problem(400, "invalid_code");
-    let recovery = confirm(&app_of_his.code(app.clock.now())).await.ok();
+    let recovery = confirm(&authenticator_app.code(app.clock.now())).await.ok();
     assert_eq!(recovery["recovery_codes"].as_array().unwrap().len(), 10);
     app.api.get("/admin/accounts/", &device.access).await.ok();
     let status = status(&app, &device).await;
@@ -199,7 +199,7 @@ async fn its_owner_is_told_of_another_authenticator_and_of_a_recovery_code() {
 }
 
 #[tokio::test]
-async fn who_has_no_role_needs_none_and_nobody_is_asked_without_a_token() {
+async fn a_user_without_a_role_needs_no_second_factor_and_every_path_answers_401_without_a_token() {
     let app = TestApp::start().await;
     let user = app.api.sign_in(PHONE).await;
     app.api.post_as(&user, PATH, json!({})).await.is_problem(403, "forbidden");

@@ -78,11 +78,11 @@ async fn verify_200_for_digits_of_every_script() {
 #[tokio::test]
 async fn verify_200_whatever_tokens_come_with_it() {
     let app = TestApp::with(&[("codes.resend_after", "0")]).await;
-    let somebody = app.api.sign_in(OTHER).await;
+    let stranger = app.api.sign_in(OTHER).await;
     for (name, value) in [
-        ("authorization", format!("Bearer {}", somebody.access)),
+        ("authorization", format!("Bearer {}", stranger.access)),
         ("authorization", "Bearer x".to_owned()),
-        ("cookie", format!("Authorization=Bearer {}", somebody.access)),
+        ("cookie", format!("Authorization=Bearer {}", stranger.access)),
         ("cookie", "Authorization=x; Authorization=y".to_owned()),
     ] {
         let body = json!({"phone_number": PHONE, "code": app.api.login(PHONE).await.code()});

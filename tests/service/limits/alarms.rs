@@ -1,4 +1,4 @@
-//! Guesses at everybody at once.
+//! Guesses at the codes of many accounts at once.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;

@@ -22,7 +22,7 @@ fn run(app: &TestApp, keyring: &Path, arguments: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn limits_are_shown_without_anybodys_data_and_lifted() {
+async fn limits_are_shown_without_personal_data_and_lifted() {
     let app = TestApp::with(&[&PROXIED[..], &[("limits.messages_per_day", "40")]].concat()).await;
     let keyring = app.keyring_file();
     for n in 0..20 {
@@ -83,7 +83,7 @@ async fn an_account_that_wrong_codes_have_paused_is_let_through_again() {
     let lifted = run(&app, &keyring, &["lift", &phone]);
     assert!(lifted.ends_with("and the account's own\n"), "{lifted}");
     app.api.sign_in(&phone).await;
-    assert!(!run(&app, &keyring, &["lift", "nobody@example.com"]).contains("account"));
+    assert!(!run(&app, &keyring, &["lift", "absent@example.com"]).contains("account"));
     let by = "SELECT payload->'fact'->'LimitsLifted'->>'by' FROM events WHERE event_type = 'LimitsLifted'";
     assert_eq!(app.database.value::<String>(by).await, "operator");
 }

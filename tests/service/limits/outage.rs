@@ -1,4 +1,4 @@
-//! When the store is away, nobody is let through, and everybody hears of it soon.
+//! While the shared store is away, no request that needs it is let through, and each is answered within a bounded time.
 
 use std::time::{Duration, Instant};
 

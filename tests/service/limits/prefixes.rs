@@ -31,13 +31,13 @@ async fn a_sweep_of_one_prefix_stops_at_its_limit_and_others_are_served() {
 }
 
 #[tokio::test]
-async fn a_prefix_where_nobody_redeems_codes_is_stopped_for_an_hour_with_an_alarm() {
+async fn a_prefix_where_no_user_redeems_codes_is_stopped_for_an_hour_with_an_alarm() {
     on_both_stores(&[("limits.codes_per_prefix", "1000")], async |[app, beside]| {
         let ask = |n: usize| {
             let api = [&app.api, &beside.api][n % 2].clone();
             async move { login_from(&api, &address(n), &number(1, n)).await }
         };
-        // One in twenty redeems his: too few.
+        // One user in twenty redeems the code, which is too few.
         let first = ask(0).await;
         verify_from(&app.api, &address(0), &number(1, 0), &first.code()).await.signed_in();
         for n in 1..20 {

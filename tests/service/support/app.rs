@@ -134,12 +134,12 @@ impl TestApp {
         self.clock.advance(TimeDelta::seconds(seconds));
     }
 
-    /// Somebody who signs in by that number and has the role of administrators.
+    /// A user who signs in by that number and has the role of administrators.
     pub async fn admin(&self, phone_number: &str) -> SignedIn {
         self.staff(phone_number, Role::Admin).await
     }
 
-    /// Somebody who signs in by that number, has that role and has just passed the second factor.
+    /// A user who signs in by that number, has that role and has just passed the second factor.
     pub async fn staff(&self, phone_number: &str, role: Role) -> SignedIn {
         let device = self.api.sign_in(phone_number).await;
         self.give_roles(&device, [role]).await;

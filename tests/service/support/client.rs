@@ -78,12 +78,12 @@ impl Api {
         Self::send(self.request(Method::POST, path).json(&body)).await
     }
 
-    /// Reads what somebody signed in may read.
+    /// Sends a GET with that access token.
     pub async fn get(&self, path: &str, access_token: &str) -> Answer {
         Self::send(self.request(Method::GET, path).bearer_auth(access_token)).await
     }
 
-    /// Asks in the name of somebody signed in.
+    /// Sends a JSON body with that access token.
     pub async fn ask(&self, method: Method, path: &str, access_token: &str, body: Value) -> Answer {
         Self::send(self.request(method, path).bearer_auth(access_token).json(&body)).await
     }
@@ -183,7 +183,7 @@ impl Answer {
         self.ok()["code"].as_str().unwrap().to_owned()
     }
 
-    /// All that a caller sees but the request's id and the date: equal for answers he cannot tell apart.
+    /// All that a caller sees but the request's id and the date: equal for answers that the caller cannot tell apart.
     pub fn appearance(&self) -> String {
         let headers =
             self.headers.iter().filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()));

@@ -88,8 +88,8 @@ impl Node {
         command
     }
 
-    /// Somebody who signs in by that number, has that role, given by whoever is at the server, and has just passed the second
-    /// factor.
+    /// A user who signs in by that number, has that role, given by the operator at the server, and has just passed the
+    /// second factor.
     pub async fn staff(
         &self,
         folder: &Path,

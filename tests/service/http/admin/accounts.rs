@@ -53,12 +53,12 @@ async fn everything_that_asks_for_a_reason_takes_it_from_the_body_the_query_or_a
 }
 
 #[tokio::test]
-async fn suspend_204_ends_every_session_and_no_code_lets_anybody_in_until_it_is_reinstated() {
+async fn suspend_204_ends_every_session_and_no_code_signs_the_user_in_until_reinstatement() {
     let app = TestApp::start().await;
     let (admin, first) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
     app.wait(60);
     let second = app.api.sign_in(PHONE).await;
-    done(&app, &admin, &path(&second, "suspend/"), json!({"reason": "She says that he did it"})).await;
+    done(&app, &admin, &path(&second, "suspend/"), json!({"reason": "Reported by another user"})).await;
     for device in [&first, &second] {
         app.api.profile(&device.access).await.is_problem(401, "invalid_access_token");
         app.api.refresh(&device.refresh).await.is_problem(400, "invalid_token");
@@ -118,7 +118,7 @@ async fn suspend_204_until_a_time_ends_by_itself() {
     assert_eq!((&shown["is_active"], &shown["suspended_until"]), (&json!(true), &Value::Null));
 }
 
-/// Whoever does not know the code cannot tell.
+/// A caller who does not know the code cannot tell that the account is suspended.
 #[tokio::test]
 async fn a_suspended_account_answers_as_any_other() {
     let app = TestApp::start().await;
@@ -199,7 +199,7 @@ async fn roles_204_gives_and_takes_them() {
 }
 
 #[tokio::test]
-async fn nobody_suspends_himself_or_changes_his_own_roles() {
+async fn no_administrator_suspends_themselves_or_changes_their_own_roles() {
     let app = TestApp::start().await;
     let admin = app.admin(ADMIN).await;
     let answer = ask(&app, &admin, &path(&admin, "suspend/"), json!({"reason": "tired"})).await;
@@ -240,7 +240,7 @@ async fn interventions_400_name_the_field_that_is_wrong() {
 }
 
 #[tokio::test]
-async fn accounts_404_where_nobody_has_joined() {
+async fn accounts_404_for_an_account_that_no_user_has_joined() {
     let app = TestApp::start().await;
     let admin = app.admin(ADMIN).await;
     app.api.login(PHONE).await.ok();
@@ -385,7 +385,7 @@ async fn accounts_200_finds_them_by_identifier_name_and_state() {
         ("phone_number=%2B989121234560", ids(&[0])),
         ("phone_number=0912+123+4561", ids(&[1])),
         ("phone_number=09121234567", ids(&[])),
-        ("email=nobody%40example.com", ids(&[])),
+        ("email=absent%40example.com", ids(&[])),
         ("fullname=ADA", ids(&[1, 0])),
         ("fullname=%25", ids(&[1])),
         ("fullname=_", ids(&[])),
@@ -398,8 +398,8 @@ async fn accounts_200_finds_them_by_identifier_name_and_state() {
     ] {
         assert_eq!(found(query).await, expected, "{query}");
     }
-    let everybody = [ids(&[3, 2, 1, 0]), vec![admin.user["id"].clone()]].concat();
-    assert_eq!(found("").await, everybody);
+    let all_accounts = [ids(&[3, 2, 1, 0]), vec![admin.user["id"].clone()]].concat();
+    assert_eq!(found("").await, all_accounts);
     let suspended =
         app.api.get("/admin/accounts/?state=suspended", &admin.access).await.ok()["items"][0].clone();
     assert_eq!(
@@ -417,8 +417,8 @@ async fn accounts_200_pages_stay_right_while_people_join() {
         app.wait(n % 2);
         app.api.sign_in(&format!("+98912123456{n}")).await;
     }
-    let everybody = all(&app, &admin, "/admin/accounts/?limit=200").await;
-    assert_eq!(everybody.len(), 8);
+    let all_accounts = all(&app, &admin, "/admin/accounts/?limit=200").await;
+    assert_eq!(all_accounts.len(), 8);
     let mut paged = Vec::new();
     let mut path = "/admin/accounts/?limit=3".to_owned();
     for (n, size) in [3, 3, 2].into_iter().enumerate() {
@@ -429,7 +429,7 @@ async fn accounts_200_pages_stay_right_while_people_join() {
         path = format!("/admin/accounts/?limit=3&cursor={}", page["next"].as_str().unwrap_or_default());
         app.api.sign_in(&format!("+98914123456{n}")).await;
     }
-    assert_eq!(each(&paged, "id"), each(&everybody, "id"));
+    assert_eq!(each(&paged, "id"), each(&all_accounts, "id"));
 }
 
 #[tokio::test]
@@ -467,7 +467,7 @@ async fn accounts_400_names_the_filter_that_is_wrong() {
 }
 
 #[tokio::test]
-async fn unlock_204_lets_a_locked_person_sign_in_and_nobody_unlocks_their_own_account() {
+async fn unlock_204_lets_a_locked_user_sign_in_and_no_administrator_unlocks_their_own_account() {
     let app = TestApp::with(&[("codes.wrong_in_a_row", "3"), ("codes.tries", "5")]).await;
     let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
     app.wait(60);

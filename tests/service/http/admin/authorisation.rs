@@ -1,4 +1,4 @@
-//! Who may: nobody without the role, by what it is at that moment.
+//! Only a caller who has the role at that moment may use the paths of administrators.
 
 use counterfoil_domain::user_account::Fact;
 use counterfoil_domain::values::Role;

@@ -15,7 +15,7 @@ fn phone(n: usize) -> String {
     format!("+98912123456{n}")
 }
 
-/// Somebody signs in on a device of that name, which sends that `User-Agent`.
+/// A user signs in on a device of that name, which sends that `User-Agent`.
 async fn sign_in(app: &TestApp, phone: &str, name: Option<&str>, user_agent: &str) -> SignedIn {
     let code = app.api.login(phone).await.code();
     let mut body = json!({"phone_number": phone, "code": code});
@@ -102,7 +102,7 @@ async fn device_sessions_200_finds_them_by_each_filter_and_by_several() {
         ("phone_number=09121234563".to_owned(), vec![3]),
         (format!("phone_number=09121234561&account_id={account}"), vec![1]),
         (format!("phone_number=09121234563&account_id={account}"), vec![]),
-        ("email=nobody%40example.com".to_owned(), vec![]),
+        ("email=absent%40example.com".to_owned(), vec![]),
         ("ip_address=192.0.2.1".to_owned(), vec![0]),
         ("ip_address=::ffff:192.0.2.1".to_owned(), vec![0]),
         ("ip_address=192.0.2.0/24".to_owned(), vec![1, 0]),

@@ -1,4 +1,4 @@
-//! What administrators do, and nobody else.
+//! The paths that only administrators may use.
 
 mod accounts;
 mod authorisation;

@@ -51,7 +51,7 @@ async fn projections_200_says_how_far_each_has_come() {
     let expected = json!({"name": "user_logins", "state": "current", "position": null, "behind": 0,
         "seconds_behind": 0.0, "rows": 2, "format": 1, "rebuild": null});
     assert_eq!(items[1], expected);
-    // Nobody numbers events here, let alone follows them.
+    // No sequencer numbers events here, so no follower reads them.
     let events: i64 = app.database.value("SELECT count(*) FROM events").await;
     for follower in &items[4..] {
         assert_eq!((&follower["position"], &follower["behind"]), (&json!(0), &json!(events)));
@@ -72,7 +72,7 @@ async fn rebuild_202_makes_it_again_in_the_background_and_is_on_record() {
     let client = app.database.connect().await;
     assert_eq!(client.execute("UPDATE profiles SET fullname = 'Eve'", &[]).await.unwrap(), 2);
 
-    let answer = rebuild(&app, &admin, "profiles", json!({"reason": "Somebody wrote into it"})).await;
+    let answer = rebuild(&app, &admin, "profiles", json!({"reason": "An operator wrote into it"})).await;
     assert_eq!((answer.status.as_u16(), answer.header("location")), (202, Some(LIST)), "{answer:?}");
     assert_eq!(answer.json()["name"], "profiles");
     let standing = ended(&app, &admin, "profiles").await;
@@ -89,7 +89,7 @@ async fn rebuild_202_makes_it_again_in_the_background_and_is_on_record() {
         serde_json::to_value(&event.fact).unwrap(),
         json!({"RebuildOrdered": {"projection": "profiles"}})
     );
-    assert_eq!(event.person.unwrap().reason.unwrap().as_str(), "Somebody wrote into it");
+    assert_eq!(event.person.unwrap().reason.unwrap().as_str(), "An operator wrote into it");
     assert_eq!(event.client.unwrap().ip.to_string(), "127.0.0.1");
 }
 
@@ -129,7 +129,7 @@ async fn rebuild_409_while_one_is_under_way_on_any_node() {
     }
     assert!(!events_of(&here, &admin).await.contains(&"RebuildOrdered".to_owned()));
 
-    // Whoever was at it is gone: everybody sees that, and may begin anew.
+    // The node that ran the rebuild is gone: the status says so, and another rebuild may begin.
     drop(claim);
     let standing = ended(&there, &admin, "login_history").await;
     assert_eq!(
@@ -155,7 +155,7 @@ async fn rebuild_409_says_what_to_do_where_the_servers_role_does_not_own_the_tab
     assert_eq!(all(&server, &admin, LIST).await.len(), 6);
     server.api.get("/admin/stats/", &admin.access).await.ok();
     delete_expired(&server.state).await;
-    // The administrator's code, and that he has an authenticator.
+    // The two events are the administrator's code and the enrolment of the authenticator.
     assert_eq!(app.database.value::<i64>("SELECT sum(sent)::bigint FROM message_outcomes").await, 2);
 }
 
