@@ -123,7 +123,7 @@ fn json_body(method: &str, body: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_page_of_ours_lives_by_cookies_and_pages_of_others_get_nothing_out_of_them() {
+async fn a_page_of_the_same_site_uses_cookies_and_a_page_of_another_site_gains_nothing_from_them() {
     let ours = format!("http://localhost:{}", site());
     // Of the same site, so that the browser does send the cookies along; and of another site altogether.
     let (neighbour, stranger) =
@@ -169,7 +169,7 @@ async fn a_page_of_ours_lives_by_cookies_and_pages_of_others_get_nothing_out_of_
 }
 
 #[tokio::test]
-async fn an_allowed_page_of_another_site_lives_by_cookies_of_its_own_partition() {
+async fn an_allowed_page_of_another_site_uses_cookies_of_its_own_partition() {
     // `localhost` and `127.0.0.1` are two sites.
     let app_page = format!("http://127.0.0.1:{}", site());
     let settings = format!("[browsers]\ncookies = \"only\"\nallowed_origins = [\"{app_page}\"]");
@@ -195,7 +195,7 @@ async fn an_allowed_page_of_another_site_lives_by_cookies_of_its_own_partition()
 }
 
 #[tokio::test]
-async fn the_link_in_a_notice_of_a_strange_sign_in_asks_and_its_button_ends_the_session() {
+async fn the_link_in_a_sign_in_notice_asks_for_confirmation_and_its_button_ends_the_session() {
     let provider = Provider::start(|_| Reply::text(200, ""));
     // The links in messages name the port, so it is chosen before the service starts, outside the range from which the
     // kernel gives ports.
@@ -261,7 +261,7 @@ async fn the_link_in_a_notice_of_a_strange_sign_in_asks_and_its_button_ends_the_
 }
 
 #[tokio::test]
-async fn the_page_of_the_document_shows_it_and_may_load_nothing_from_elsewhere() {
+async fn the_documentation_page_shows_the_openapi_document_and_loads_nothing_from_another_host() {
     let app = TestApp::start().await;
     let ours = format!("http://{}", app.api.address());
     let browser = Browser::start().await;

@@ -38,7 +38,7 @@ fn said(app: &TestApp, access: &str) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn access_tokens_say_what_the_settings_and_the_profile_say_and_nothing_unless_asked() {
+async fn access_tokens_hold_the_claims_of_the_settings_and_of_the_profile_and_no_others() {
     let app = TestApp::configured(SETTINGS).await;
     let device = app.api.sign_in(PHONE).await;
     let expected = |name: Value| {
@@ -84,7 +84,7 @@ impl ClaimsSource for Newcomers {
 }
 
 #[tokio::test]
-async fn a_program_that_embeds_the_service_makes_claims_of_its_own() {
+async fn a_program_that_embeds_the_service_adds_its_own_claims() {
     let app = TestApp::start().await;
     let flags =
         [("server.listen", "127.0.0.1:0"), ("server.workers", "1"), ("identifiers.default_region", "IR")];

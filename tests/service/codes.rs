@@ -98,7 +98,7 @@ fn found(values: &BTreeMap<String, Vec<u8>>, salt: &str, codes: Range<u32>) -> V
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_column_tells_a_code_to_who_tries_them_all() {
+async fn no_column_reveals_a_code_to_a_reader_of_the_database_who_tries_all_codes() {
     let app = TestApp::start().await;
     let mut stolen = Vec::new();
     for phone in ["+989121234567", "+989121234568", "+989121234569"] {

@@ -59,7 +59,7 @@ async fn is_signed_out(app: &TestApp, device: &SignedIn) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_administrator_is_made_on_the_server() {
+async fn the_first_administrator_is_appointed_by_a_command_on_the_server() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
     app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "forbidden");
@@ -89,7 +89,7 @@ async fn the_first_administrator_is_made_on_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_suspended_and_reinstated() {
+async fn the_commands_suspend_and_reinstate_an_account() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
     fails(&app, &["accounts", "suspend", PHONE], 2, "--reason");
@@ -112,7 +112,7 @@ async fn an_account_is_suspended_and_reinstated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_are_listed_for_people_programs_and_spreadsheets_and_ended() {
+async fn the_commands_list_sessions_as_a_table_json_and_csv_and_end_them() {
     let app = TestApp::start().await;
     let code = app.api.login(PHONE).await.code();
     let body = json!({"phone_number": PHONE, "code": code, "device_name": "=1+1, \"quoted\""});
@@ -153,7 +153,7 @@ async fn signed_in(app: &TestApp, count: u32) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_is_cut_says_so_and_goes_on_where_it_ended() {
+async fn a_list_that_is_cut_says_so_and_continues_where_it_ended() {
     let app = TestApp::start().await;
     let accounts = signed_in(&app, 52).await;
     let shown_by = |arguments: &[&str]| {
@@ -195,7 +195,7 @@ async fn a_list_that_is_cut_says_so_and_goes_on_where_it_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_would_control_a_terminal_is_escaped_in_every_output() {
+async fn control_characters_are_escaped_in_every_output_of_the_commands() {
     let app = TestApp::start().await;
     let agent = "Evil\u{202e}exe.\u{2066}\u{9b}31m\u{200f}";
     let login = app.api.request(Method::POST, "/accounts/login/").header("User-Agent", agent.as_bytes());
@@ -227,7 +227,7 @@ async fn what_would_control_a_terminal_is_escaped_in_every_output() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_became_of_a_code_is_shown_before_its_account_was_ever_signed_in_to() {
+async fn the_outcome_of_a_code_is_shown_before_the_first_sign_in_of_its_account() {
     let app = TestApp::start().await;
     app.api.login(PHONE).await.ok();
     let shown = done(&app, &["accounts", "show", PHONE]);

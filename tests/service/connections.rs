@@ -45,7 +45,7 @@ async fn assert_all(url: &str, connect: bool, why: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_way_to_the_database_leads_to_a_server_that_cannot_prove_its_name() {
+async fn no_connection_to_the_database_accepts_a_server_that_cannot_prove_its_name() {
     let folder = folder("tls");
     let certificates = Certificates::new(&folder);
     let mut server = TlsServer::new(&folder.join("server")).await;
@@ -93,7 +93,7 @@ async fn no_way_to_the_database_leads_to_a_server_that_cannot_prove_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_remote_server_that_has_no_tls_is_sent_nothing_but_the_wish_for_it() {
+async fn a_remote_server_without_tls_is_sent_only_the_request_for_tls() {
     let listener = TcpListener::bind((TlsServer::address(), 0)).await.unwrap();
     let url = format!("postgresql://user:secret@{}/database", listener.local_addr().unwrap());
     let heard = tokio::spawn(async move {

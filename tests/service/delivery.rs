@@ -71,7 +71,7 @@ async fn settled(app: &TestApp, state: &str, count: i64) {
 }
 
 #[tokio::test]
-async fn a_code_goes_out_by_the_gateway_and_nowhere_else() {
+async fn a_code_leaves_the_service_only_through_the_gateway() {
     let provider = accepting();
     let app = TestApp::with(&by_webhook(&provider.url, &provider.url)).await;
     let answer = app.api.login(PHONE).await;
@@ -141,7 +141,7 @@ async fn a_message_is_written_in_the_language_of_the_request_or_else_of_the_acco
 }
 
 #[tokio::test]
-async fn what_one_gateway_does_not_take_the_next_one_does() {
+async fn a_message_that_one_gateway_refuses_goes_to_the_next_gateway() {
     for status in [503, 401] {
         let broken = Provider::start(move |_| Reply::text(status, "no"));
         let works = accepting();
@@ -178,7 +178,7 @@ fn away_at_first() -> (Provider, Arc<AtomicBool>) {
 }
 
 #[tokio::test]
-async fn while_the_gateway_is_away_answers_are_as_always_and_each_code_is_sent_once_when_it_is_back() {
+async fn during_an_outage_of_the_gateway_answers_stay_the_same_and_each_code_is_sent_once_afterwards() {
     let (provider, works) = away_at_first();
     let app = TestApp::with(&by_webhook(&provider.url, &provider.url)).await;
     let (other, _proxy) = app.beside(&by_webhook(&provider.url, &provider.url)).await;
@@ -207,7 +207,7 @@ async fn while_the_gateway_is_away_answers_are_as_always_and_each_code_is_sent_o
 }
 
 #[tokio::test]
-async fn while_the_gateway_is_away_one_message_at_a_time_finds_out_and_the_others_stay_where_they_are() {
+async fn during_an_outage_of_the_gateway_one_message_at_a_time_is_tried_and_the_others_wait() {
     let (provider, works) = away_at_first();
     let app = TestApp::with(&by_webhook(&provider.url, &provider.url)).await;
     // Phones and e-mail go by two gateways: one that is away does not keep the other from being tried.
@@ -251,7 +251,7 @@ async fn a_code_that_has_expired_or_been_replaced_is_not_sent_any_more() {
 }
 
 #[tokio::test]
-async fn what_has_expired_keeps_no_content_though_no_gateway_is_there() {
+async fn an_expired_message_loses_its_content_though_no_gateway_is_available() {
     let (provider, _works) = away_at_first();
     let app = TestApp::with(&by_webhook(&provider.url, &provider.url)).await;
     app.api.login(PHONE).await.ok();
@@ -300,7 +300,7 @@ async fn a_node_without_gateways_takes_no_messages_from_those_that_have_some() {
 }
 
 #[tokio::test]
-async fn what_a_killed_node_was_sending_another_sends_once_more_at_most() {
+async fn a_message_that_a_killed_node_was_sending_is_sent_by_another_node_once_more_at_most() {
     // The first message never gets an answer from the provider.
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
@@ -430,7 +430,7 @@ async fn the_owner_is_told_from_where_a_spent_refresh_token_was_presented() {
 }
 
 #[tokio::test]
-async fn an_address_for_tests_has_its_code_gets_no_message_and_is_flagged() {
+async fn a_test_address_signs_in_with_its_fixed_code_gets_no_message_and_is_flagged() {
     let provider = accepting();
     let toml = format!(
         "[delivery]\nphone = \"sms\"\nemail = \"sms\"\n[gateways.sms]\nkind = \"webhook\"\nurl = \"{}\"\nsecret = \"{SECRET}\"\n

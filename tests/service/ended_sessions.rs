@@ -120,7 +120,7 @@ async fn busy_cores_make_no_check_of_an_access_token_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn checks_that_wait_are_answered_by_the_next_look() {
+async fn checks_of_access_tokens_that_wait_are_answered_by_the_next_read_of_ended_sessions() {
     let (app, proxy) = TestApp::behind_proxy().await;
     let (kept, ended) = (app.api.sign_in(PHONE).await, app.api.sign_in("+989121234568").await);
     app.api.token_verify(&kept.access).await.ok();

@@ -47,7 +47,7 @@ async fn get(service: &Api, path: &str, token: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_guarded_service_knows_whom_it_serves_and_turns_everybody_else_away() {
+async fn a_guarded_service_knows_its_caller_and_refuses_every_other_request() {
     let app = TestApp::start().await;
     let service = serve(Guard::new(keys(&app)).with_clock(clock_of(&app)));
     let device = app.api.sign_in(PHONE).await;

@@ -156,7 +156,7 @@ async fn a_thief_s_sessions_are_refused_at_once_when_the_change_is_undone() {
 }
 
 #[tokio::test]
-async fn a_link_does_nothing_after_72_hours() {
+async fn an_undo_link_does_nothing_after_72_hours() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(OWNER).await;
     let code = app.api.add_identifier(&device.access, &identifier(THIEF)).await.code();
@@ -174,7 +174,7 @@ async fn a_link_does_nothing_after_72_hours() {
 }
 
 #[tokio::test]
-async fn a_link_that_the_service_did_not_make_is_answered_as_one_that_is_spent() {
+async fn a_forged_undo_link_is_answered_like_a_spent_one() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(OWNER).await;
     add(&app, &device, THIEF).await;
@@ -257,7 +257,7 @@ async fn an_intruder_s_own_link_is_void_once_the_owner_has_undone_the_change() {
 }
 
 #[tokio::test]
-async fn one_link_undoes_all_that_was_changed_since() {
+async fn one_undo_link_undoes_every_later_change_of_identifiers() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(OWNER).await;
     add(&app, &device, OWNER_EMAIL).await;
@@ -322,7 +322,7 @@ async fn a_number_that_another_account_proved_meanwhile_stays_there_until_it_is_
 }
 
 #[tokio::test]
-async fn a_link_goes_to_identifiers_that_are_not_new_so_that_no_intruder_undoes_what_the_owner_does() {
+async fn an_undo_link_goes_to_older_identifiers_only_so_that_no_intruder_undoes_the_owners_change() {
     let (phones, mails) = (accepting(), accepting());
     let mut settings = by_webhook(&phones.url, &mails.url);
     settings.push(("server.public_url", "https://auth.example/"));

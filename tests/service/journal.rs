@@ -52,7 +52,7 @@ async fn events(app: &TestApp) -> i64 {
 }
 
 #[tokio::test]
-async fn the_stock_event_store_rebuilds_what_the_head_holds() {
+async fn the_event_store_of_cqrs_es_rebuilds_the_state_that_the_head_holds() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
     let device = app.api.refresh(&device.refresh).await.ok();
@@ -99,7 +99,7 @@ async fn of_two_commits_on_one_version_one_is_stale_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_commit_that_is_sent_again_has_happened_once() {
+async fn a_commit_that_is_sent_again_takes_effect_once() {
     let app = TestApp::start().await;
     app.api.sign_in(PHONE).await;
     let journal = app.journal();
@@ -115,7 +115,7 @@ async fn a_commit_that_is_sent_again_has_happened_once() {
 }
 
 #[tokio::test]
-async fn two_accounts_for_one_new_identifier_come_down_to_the_first() {
+async fn of_two_new_accounts_for_one_identifier_only_the_first_is_kept() {
     let app = TestApp::start().await;
     let (journal, address) = (app.journal(), Address::Identifier(identifier(PHONE)));
     let first = journal.load_anew(&address, app.clock.now()).await.unwrap();
@@ -164,7 +164,7 @@ async fn in_a_batch_a_stale_commit_leaves_its_neighbours_alone() {
 }
 
 #[tokio::test]
-async fn a_commit_reserves_and_lets_go_or_does_neither() {
+async fn a_commit_reserves_and_releases_identifiers_together_or_not_at_all() {
     let app = TestApp::start().await;
     let journal = app.journal();
     let numbers = ["+989121234560", "+989121234561", "+989121234562"];
@@ -219,7 +219,7 @@ async fn a_commit_reserves_and_lets_go_or_does_neither() {
 }
 
 #[tokio::test]
-async fn the_leaves_are_what_their_description_says() {
+async fn the_leaf_hashes_of_the_ledger_follow_their_description() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
     app.api.rename(&device.access, "Ada").await.ok();

@@ -258,7 +258,7 @@ async fn no_request_fails_while_every_key_is_replaced_on_two_nodes_and_then_noth
 }
 
 #[tokio::test]
-async fn what_people_hold_outlives_the_replacement_of_its_key_and_ends_with_that_key() {
+async fn tokens_links_and_codes_outlive_the_replacement_of_their_key_until_that_key_is_removed() {
     let app = TestApp::with(&[("sessions.binding", "device_and_ip"), ("limits.shared", "on")]).await;
     let device = app.api.sign_in("+989121234567").await;
     app.give_roles(&device, [Role::Admin]).await;

@@ -99,7 +99,7 @@ async fn a_transaction_that_another_program_holds_open_neither_stalls_the_ledger
 }
 
 #[tokio::test]
-async fn what_takes_longer_to_number_than_a_statement_may_is_numbered_all_the_same() {
+async fn a_backlog_that_takes_longer_to_number_than_the_statement_timeout_is_numbered() {
     let app = TestApp::start().await;
     let sequencer = sequencer(&app);
     // The first look takes all that there is, in a cluster that is new to it.

@@ -18,7 +18,7 @@ fn is_away(answer: &Answer, asked: Instant) {
 }
 
 #[tokio::test]
-async fn while_the_database_is_away_the_answer_is_503_and_it_comes_back_by_itself() {
+async fn during_an_outage_of_the_database_the_answer_is_503_and_the_node_recovers_by_itself() {
     let (app, proxy) = TestApp::behind_proxy().await;
     let device = app.api.sign_in(PHONE).await;
     for mood in [Mood::Away, Mood::Silent] {
@@ -44,7 +44,7 @@ async fn while_the_database_is_away_the_answer_is_503_and_it_comes_back_by_itsel
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_got_lost_has_one_effect_and_its_caller_hears_of_it() {
+async fn a_commit_whose_answer_was_lost_has_one_effect_and_its_caller_learns_the_outcome() {
     let (app, proxy) = TestApp::behind_proxy().await;
     // Statements are prepared at their first use, which has answers of its own.
     app.api.refresh(&app.api.sign_in(PHONE).await.refresh).await.ok();
@@ -88,7 +88,7 @@ async fn a_refresh_whose_commit_was_in_doubt_gives_the_next_generation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_and_thousands_of_bad_requests_leave_few_lines_and_their_number_in_the_log() {
+async fn an_outage_and_thousands_of_bad_requests_leave_few_log_lines_with_their_count() {
     let database = TestDatabase::new();
     let proxy = Proxy::start(&database.url).await;
     let url = proxy.url_of(&database.name);

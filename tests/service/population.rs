@@ -148,7 +148,7 @@ fn without_chance(value: &mut Value, ids: &mut Vec<Uuid>) {
 }
 
 #[tokio::test]
-async fn people_in_bulk_are_what_their_commands_come_to_one_by_one() {
+async fn a_population_written_in_bulk_has_the_events_of_its_commands_one_by_one() {
     let (bulk, single) = (TestApp::start().await, TestApp::start().await);
     let people = people(bulk.clock.now());
     people.live(&bulk.journal(), &bulk.keyring).await;
@@ -172,7 +172,7 @@ async fn people_in_bulk_are_what_their_commands_come_to_one_by_one() {
 }
 
 #[tokio::test]
-async fn people_in_bulk_verify_and_their_rows_are_what_the_log_comes_to() {
+async fn a_population_written_in_bulk_verifies_and_its_read_models_agree_with_the_log() {
     let app = TestApp::start().await;
     people(app.clock.now()).live(&app.journal(), &app.keyring).await;
     app.wait(TimeDelta::days(50).num_seconds());

@@ -157,7 +157,7 @@ async fn is_recorded_once(client: &Client, acknowledged: &Acknowledged) -> bool 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_twenty_times_under_load_it_has_kept_all_it_acknowledged_and_nothing_twice() {
+async fn a_server_killed_twenty_times_under_load_keeps_every_acknowledged_event_once() {
     let folder = Folder::new("killed");
     let next_phone = Arc::new(AtomicU32::new(0));
     let mut total = 0;
@@ -213,7 +213,7 @@ async fn a_stop_loses_no_use_of_a_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_answers_what_has_begun_and_stops_the_database_last() {
+async fn a_stop_answers_the_requests_under_way_and_stops_the_database_last() {
     let folder = Folder::new("stopped");
     let node = Node::start(&folder.0, &[]);
     node.api.login("+989121234567").await.ok();
@@ -254,7 +254,7 @@ fn a_second_server_in_the_folder_is_refused_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pid_file_that_names_a_stranger_does_not_keep_it_from_starting() {
+async fn a_pid_file_that_names_another_process_does_not_keep_the_server_from_starting() {
     let folder = Folder::new("stranger");
     let node = Node::start(&folder.0, &[]);
     let device = node.api.sign_in("+989121234567").await;
@@ -359,7 +359,7 @@ fn refused_start(folder: &Path, environment: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn links_that_another_user_has_put_in_its_way_are_not_followed() {
+fn symbolic_links_of_another_user_are_not_followed() {
     let folder = Folder::new("links");
     let (own, victim) = (folder.0.join(".counterfoil"), folder.0.join("victim"));
     let mode_and_owner = |path: &Path| {

@@ -119,7 +119,7 @@ async fn a_rebuilt_table_has_the_indexes_and_the_room_that_it_had() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rebuild_goes_on_beside_commands_and_loses_none() {
+async fn a_rebuild_beside_running_commands_loses_no_event() {
     let app = TestApp::start().await;
     some_history(&app).await;
     let busy = tokio::spawn({
@@ -141,7 +141,7 @@ async fn a_rebuild_goes_on_beside_commands_and_loses_none() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_forgotten_and_is_no_difference() {
+async fn expired_rows_are_deleted_and_do_not_count_as_differences() {
     let app = TestApp::start().await;
     some_history(&app).await;
     let kept = async || {
@@ -195,7 +195,7 @@ async fn the_status_says_how_far_each_read_model_has_come() {
 }
 
 #[tokio::test]
-async fn a_rebuild_says_that_another_is_under_way() {
+async fn a_second_rebuild_is_refused_while_another_is_under_way() {
     let app = TestApp::start().await;
     let claim = Claim::take(app.journal().database(), Projection::all().collect()).await.unwrap();
     let refused = counterfoil(&app, &["projections", "rebuild", "profiles"]);

@@ -181,7 +181,7 @@ async fn two_hundred_commands_on_one_account_at_once_leave_a_gapless_stream() {
 }
 
 #[tokio::test]
-async fn five_wrong_codes_are_looked_at_however_many_come_at_once() {
+async fn of_many_wrong_codes_at_once_five_are_checked() {
     let cluster = Cluster::start("guesses");
     let code = &cluster.nodes[0].api.login(PHONE).await.ok()["code"].as_str().unwrap().to_owned();
     let guesses: Vec<String> = (0..200).map(|n| format!("{n:06}")).filter(|guess| guess != code).collect();
@@ -199,7 +199,7 @@ const FAR: Duration = Duration::from_millis(20);
 
 /// Rounds: few by default, as many as `COUNTERFOIL_GUESS_ROUNDS` says.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_hundred_guesses_at_once_five_are_looked_at_and_the_right_code_after_them_is_refused() {
+async fn of_two_hundred_guesses_at_once_five_are_checked_and_the_right_code_after_them_is_refused() {
     let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let rounds = number("COUNTERFOIL_GUESS_ROUNDS").unwrap_or(3);
     let seed = number("COUNTERFOIL_GUESS_SEED").unwrap_or_else(|| fastrand::u64(..));
@@ -319,7 +319,7 @@ impl Cluster {
 
 /// Rounds: few by default, as many as `COUNTERFOIL_ROLE_ROUNDS` says.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_administrators_who_take_each_others_role_at_once_one_stays() {
+async fn of_two_administrators_who_remove_each_others_role_at_once_one_keeps_it() {
     let rounds = std::env::var("COUNTERFOIL_ROLE_ROUNDS").map_or(5, |rounds| rounds.parse().unwrap());
     let cluster = Cluster::far_from_the_database("far-roles", FAR, &[]).await;
     let staff = cluster.administrators(["+989130000001", "+989130000002"]).await;

@@ -26,7 +26,7 @@ async fn until_ready(api: &Api) {
 }
 
 #[tokio::test]
-async fn a_program_that_runs_the_service_has_the_log_numbered_and_its_read_models_brought_along() {
+async fn a_program_that_embeds_the_service_numbers_the_log_and_follows_it_with_read_models() {
     let app = TestApp::start().await;
     let flags =
         [("server.listen", "127.0.0.1:0"), ("server.workers", "1"), ("identifiers.default_region", "IR")];

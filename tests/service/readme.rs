@@ -121,7 +121,7 @@ const GUIDES: [(&str, usize, usize); 9] = [
 ];
 
 #[test]
-fn the_commands_of_the_readme_and_of_the_guides_print_what_they_say() {
+fn the_commands_in_the_readme_and_the_guides_print_what_the_documents_show() {
     std::thread::scope(|scope| {
         for (path, commands, compared) in GUIDES {
             scope.spawn(move || {
@@ -134,7 +134,7 @@ fn the_commands_of_the_readme_and_of_the_guides_print_what_they_say() {
 }
 
 #[test]
-fn the_readme_is_read_in_one_go() {
+fn the_readme_stays_short() {
     let lines = document("README.md").lines().count();
     assert!(lines < 150, "{lines} lines: the rest is for the guides");
 }
@@ -150,7 +150,7 @@ fn every_document_with_commands_to_run_is_run() {
 }
 
 #[test]
-fn every_settings_file_of_the_documents_fits() {
+fn every_settings_file_in_the_documents_is_valid() {
     let mut checked = 0;
     for path in documents() {
         let text = document(&path);
@@ -167,7 +167,7 @@ fn every_settings_file_of_the_documents_fits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_walkthroughs_print_what_they_say() {
+async fn the_commands_in_the_walkthroughs_print_what_the_documents_show() {
     let app = TestApp::start().await;
     let auditor = app.staff("+989130000002", Role::Auditor).await;
     let (keyring, folder) = (app.keyring_file(), Path::new(env!("CARGO_TARGET_TMPDIR")).join("walkthroughs"));
@@ -222,7 +222,7 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
-fn every_link_of_the_documents_leads_somewhere() {
+fn every_link_in_the_documents_has_a_target() {
     let mut followed = 0;
     for path in documents() {
         let text = document(&path);

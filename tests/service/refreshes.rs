@@ -60,7 +60,7 @@ async fn thirty_refreshes_at_once_give_one_generation_and_sign_no_device_out() {
 }
 
 #[tokio::test]
-async fn a_refresh_whose_answer_was_lost_is_given_again_and_one_that_comes_late_ends_the_session() {
+async fn a_refresh_repeated_within_the_grace_period_gets_the_same_tokens_and_a_later_one_ends_the_session() {
     let one = TestApp::start().await;
     let (other, _proxy) = one.beside(&[]).await;
     for round in 0..rounds() {
@@ -89,7 +89,7 @@ async fn a_refresh_whose_answer_was_lost_is_given_again_and_one_that_comes_late_
 }
 
 #[tokio::test]
-async fn an_account_whose_time_runs_ahead_gets_tokens_that_work_at_once() {
+async fn an_account_whose_last_event_lies_ahead_of_the_clock_gets_tokens_that_work_at_once() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(&phone(0)).await;
     // A node whose clock is five minutes fast changes the account; then one with the right time goes on.

@@ -61,7 +61,7 @@ impl Installation {
 }
 
 #[tokio::test]
-async fn the_servers_role_can_do_its_work_and_nothing_to_what_is_written() {
+async fn the_servers_database_role_can_do_its_work_and_change_no_written_event() {
     let installation = Installation::new("roles").await;
     installation.run(&["migrate"]);
     let node = Node::start(&installation.folder, &installation.environment());

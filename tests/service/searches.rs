@@ -48,7 +48,7 @@ async fn plan(db: &Client, sql: &str, parameters: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn each_filter_goes_along_its_index() {
+async fn each_filter_uses_its_index() {
     let app = TestApp::start().await;
     let db = filled(&app).await;
     let (past, future) = ("'-infinity'", "'9999-12-31T23:59:59Z'");

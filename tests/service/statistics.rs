@@ -114,7 +114,7 @@ async fn random_history(app: &TestApp, sequencer: &Sequencer, random: &mut fastr
 }
 
 #[tokio::test]
-async fn they_are_what_the_events_come_to_after_a_random_history() {
+async fn statistics_agree_with_the_events_after_a_random_history() {
     let app = TestApp::start().await;
     let sequencer = sequencer(&app);
     let (began, seed) = (app.clock.now(), fastrand::u64(..));

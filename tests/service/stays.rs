@@ -199,7 +199,7 @@ fn proxied() -> Vec<(&'static str, &'static str)> {
 
 /// A short form; `COUNTERFOIL_LIVES=1000` is the long one, with twice as many questions, each by both ways.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_is_found_at_the_address_that_it_had_then_and_nowhere_else() {
+async fn a_session_is_found_at_the_address_that_it_had_at_a_time_and_at_no_other() {
     let count = std::env::var("COUNTERFOIL_LIVES").map_or(40, |text| text.parse().unwrap());
     let seed = std::env::var("SEED").map_or_else(|_| fastrand::u64(..), |text| text.parse().unwrap());
     let rng = &mut Rng::with_seed(seed);

@@ -166,7 +166,7 @@ async fn an_address_is_unlocked_by_its_link_and_a_session_adds_a_number_whatever
 }
 
 #[tokio::test]
-async fn without_a_public_url_a_lock_is_refused_as_ever_and_no_link_is_issued() {
+async fn without_a_public_url_a_locked_account_is_refused_and_no_unlock_link_is_issued() {
     let app = TestApp::with(&[("codes.wrong_in_a_row", "3")]).await;
     app.api.sign_in(PHONE).await;
     lock(&app, &phone(PHONE)).await;

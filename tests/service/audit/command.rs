@@ -30,7 +30,7 @@ pub fn audit_with(
 }
 
 #[tokio::test]
-async fn events_are_printed_as_a_table_as_json_as_csv_and_by_the_line() {
+async fn the_events_command_prints_a_table_json_csv_and_ndjson() {
     let (app, _) = some_log().await;
     let (status, table, _) = audit(&app, &["events", "--account", "+989121234561", "--type", "LoggedIn"]);
     assert_eq!(status, Some(0));
@@ -63,7 +63,7 @@ async fn events_are_printed_as_a_table_as_json_as_csv_and_by_the_line() {
 }
 
 #[tokio::test]
-async fn a_table_of_events_has_the_newest_first_and_says_where_it_is_cut() {
+async fn the_events_table_shows_the_newest_first_and_says_where_it_is_cut() {
     let (app, _) = some_log().await;
     let numbers = |arguments: &[&str]| {
         let (_, table, said) = audit(&app, &[&["events"], arguments].concat());
@@ -83,7 +83,7 @@ async fn a_table_of_events_has_the_newest_first_and_says_where_it_is_cut() {
 }
 
 #[tokio::test]
-async fn verify_counts_up_to_what_there_is_while_events_wait_for_their_numbers() {
+async fn verify_counts_the_numbered_events_while_others_wait_for_their_numbers() {
     let (app, client) = some_log().await;
     client
         .batch_execute("DELETE FROM ledger; DELETE FROM ledger_spans; UPDATE sequencer SET seq = 0")
@@ -94,7 +94,7 @@ async fn verify_counts_up_to_what_there_is_while_events_wait_for_their_numbers()
 }
 
 #[tokio::test]
-async fn an_account_is_replayed_and_shown_as_it_stood() {
+async fn the_replay_command_shows_an_account_as_it_was_at_a_time() {
     let (app, _) = some_log().await;
     let (_, table, _) = audit(&app, &["replay", "+989121234561"]);
     assert!(table.contains("TokenRefreshed") && table.contains("generation: 1 → 2"), "{table}");
@@ -110,7 +110,7 @@ async fn an_account_is_replayed_and_shown_as_it_stood() {
 }
 
 #[tokio::test]
-async fn verify_names_the_first_bad_place_and_fails() {
+async fn verify_fails_and_names_the_first_altered_event() {
     let (app, client) = some_log().await;
     let (status, said, progress) = audit(&app, &["verify"]);
     assert_eq!(status, Some(0));

@@ -29,7 +29,7 @@ fn positions(page: &Value) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn pages_go_on_where_the_last_one_ended_while_events_arrive() {
+async fn pages_of_the_log_neither_skip_nor_repeat_events_while_new_ones_arrive() {
     let (app, auditor, ada) = audited().await;
     let page = read(&app, &auditor, "/audit/events/?limit=4").await.ok();
     assert_eq!((positions(&page), &page["next"]), (vec![1, 2, 3, 4], &json!(4)));
@@ -44,7 +44,7 @@ async fn pages_go_on_where_the_last_one_ended_while_events_arrive() {
 }
 
 #[tokio::test]
-async fn the_whole_log_comes_by_the_line_and_as_a_table() {
+async fn the_log_is_exported_as_ndjson_and_as_csv() {
     let (app, auditor, _) = audited().await;
     for path in ["/audit/events/?format=ndjson", "/audit/events/"] {
         let request = app.api.request(Method::GET, path).bearer_auth(&auditor.access);
@@ -74,7 +74,7 @@ async fn the_whole_log_comes_by_the_line_and_as_a_table() {
 }
 
 #[tokio::test]
-async fn each_reading_is_an_event_of_the_auditors_with_its_reason() {
+async fn each_reading_of_the_log_is_recorded_in_the_auditors_account_with_its_reason() {
     let (app, auditor, ada) = audited().await;
     read(&app, &auditor, "/audit/events/?limit=1&since=2020-01-01T00:00:00Z").await.ok();
     read(&app, &auditor, "/audit/events/?format=ndjson").await;
@@ -102,7 +102,7 @@ async fn each_reading_is_an_event_of_the_auditors_with_its_reason() {
 }
 
 #[tokio::test]
-async fn without_a_reason_nothing_is_shown() {
+async fn a_request_of_an_auditor_without_a_reason_is_refused() {
     let (app, auditor, ada) = audited().await;
     let account = format!("/audit/accounts/{}/", ada.account());
     for path in ["/audit/events/", "/audit/events/?format=csv", "/audit/events/stream/", &account] {
@@ -168,7 +168,7 @@ async fn a_bad_filter_is_named_and_an_unknown_account_is_404() {
 }
 
 #[tokio::test]
-async fn an_account_is_shown_as_it_stood() {
+async fn an_auditor_sees_an_account_as_it_was_at_a_time() {
     let (app, auditor, ada) = audited().await;
     let before = counterfoil::runtime::clock::Clock::now(&*app.clock);
     app.wait(60);

@@ -185,7 +185,7 @@ async fn followers_see_every_event_once_and_in_order_across_disconnects_and_rest
 }
 
 #[tokio::test]
-async fn a_stream_begins_at_the_end_and_keeps_to_its_filter() {
+async fn an_event_stream_begins_at_the_end_of_the_log_and_keeps_to_its_filter() {
     let app = TestApp::start().await;
     let auditor = app.staff("+989121234560", Role::Auditor).await;
     number(&app).await;
@@ -201,7 +201,7 @@ async fn a_stream_begins_at_the_end_and_keeps_to_its_filter() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_the_role_and_with_the_session() {
+async fn an_event_stream_ends_when_the_auditor_loses_the_role_or_the_session() {
     let app = TestApp::start().await;
     let (one, other) =
         (app.staff("+989121234560", Role::Auditor).await, app.staff("+989121234561", Role::Auditor).await);
@@ -226,7 +226,7 @@ async fn a_malformed_last_event_id_is_refused() {
 }
 
 #[tokio::test]
-async fn a_service_that_stops_waits_for_no_follower() {
+async fn a_node_that_stops_does_not_wait_for_the_followers_of_its_event_streams() {
     let database = TestDatabase::new();
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("audit-stop");
     let environment = [("DATABASE_URL", database.url.0.as_str())];

@@ -16,7 +16,7 @@ fn id(user: &serde_json::Value) -> AccountId {
 }
 
 #[tokio::test]
-async fn records_come_in_the_order_of_the_log_with_what_was_sealed_opened() {
+async fn audit_records_come_in_the_order_of_the_log_with_sealed_fields_opened() {
     let app = TestApp::start().await;
     let ada = app.api.sign_in(ADA).await;
     number(&app).await;
@@ -39,7 +39,7 @@ async fn records_come_in_the_order_of_the_log_with_what_was_sealed_opened() {
 }
 
 #[tokio::test]
-async fn filters_leave_what_matches_all_of_them() {
+async fn filters_of_the_log_return_the_events_that_match_all_of_them() {
     let app = TestApp::start().await;
     let ada = app.api.sign_in(ADA).await;
     let between = app.clock.now() + chrono::TimeDelta::seconds(30);
@@ -67,7 +67,7 @@ async fn filters_leave_what_matches_all_of_them() {
 }
 
 #[tokio::test]
-async fn what_was_sealed_under_a_key_that_is_gone_stays_away() {
+async fn fields_sealed_under_an_erased_key_are_absent_from_the_log() {
     let app = TestApp::start().await;
     app.api.sign_in(ADA).await;
     number(&app).await;
@@ -78,7 +78,7 @@ async fn what_was_sealed_under_a_key_that_is_gone_stays_away() {
 }
 
 #[tokio::test]
-async fn a_spreadsheet_finds_no_formula_in_it() {
+async fn a_csv_export_of_the_log_holds_no_spreadsheet_formula() {
     let app = TestApp::start().await;
     let ada = app.api.sign_in(ADA).await;
     app.api.rename(&ada.access, "=HYPERLINK(\"x\")").await.ok();
@@ -110,7 +110,7 @@ const BULK: &str = "
 
 /// With `COUNTERFOIL_AUDIT_EVENTS=1000000` of a million, and each page has to be there within 50 ms at the median.
 #[tokio::test]
-async fn every_page_of_many_events_goes_by_an_index() {
+async fn every_query_for_a_page_of_the_log_uses_an_index() {
     let asked = std::env::var("COUNTERFOIL_AUDIT_EVENTS").ok().map(|text| text.parse::<i64>().unwrap());
     let events = asked.unwrap_or(100_000);
     let app = TestApp::start().await;

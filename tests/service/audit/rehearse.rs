@@ -43,7 +43,7 @@ async fn an_hour_ago() -> TestApp {
 }
 
 #[tokio::test]
-async fn figures_are_those_of_a_small_history_counted_by_hand() {
+async fn a_rehearsal_counts_a_small_history_as_counted_by_hand() {
     let app = an_hour_ago().await;
 
     let found = rehearsed(&app, &[]);
@@ -85,7 +85,7 @@ async fn figures_are_those_of_a_small_history_counted_by_hand() {
 }
 
 #[tokio::test]
-async fn only_what_happened_between_two_times_is_rehearsed_and_what_was_before_stays() {
+async fn a_rehearsal_of_a_time_span_keeps_the_events_before_it_as_they_were() {
     let app = an_hour_ago().await;
     let count = async |sql: &str| -> String {
         app.database.connect().await.query_one(sql, &[]).await.unwrap().get(0)
@@ -109,7 +109,7 @@ async fn only_what_happened_between_two_times_is_rehearsed_and_what_was_before_s
 }
 
 #[tokio::test]
-async fn what_codes_cost_is_told_where_prices_are_set() {
+async fn a_rehearsal_tells_the_cost_of_codes_where_prices_are_set() {
     let app = an_hour_ago().await;
     let prices =
         [("COUNTERFOIL__DELIVERY__PRICES__DEFAULT", "0.05"), ("COUNTERFOIL__DELIVERY__PRICES__IR", "0.004")];
@@ -128,7 +128,7 @@ async fn what_codes_cost_is_told_where_prices_are_set() {
 }
 
 #[tokio::test]
-async fn on_a_terminal_it_is_a_table() {
+async fn a_rehearsal_prints_a_table_on_a_terminal() {
     let app = an_hour_ago().await;
     let (status, table, progress) = audit(&app, &["rehearse", "--set", "codes.resend_after=300"]);
     assert_eq!(status, Some(0), "{progress}");
@@ -141,7 +141,7 @@ async fn on_a_terminal_it_is_a_table() {
 }
 
 #[tokio::test]
-async fn nothing_is_written() {
+async fn a_rehearsal_writes_nothing_to_the_database() {
     let app = an_hour_ago().await;
     let database = app.database.connect().await;
     let everything = async || -> Vec<String> {
@@ -167,7 +167,7 @@ async fn nothing_is_written() {
 }
 
 #[tokio::test]
-async fn wrong_usage_is_named() {
+async fn wrong_usage_of_the_rehearsal_command_is_named() {
     let app = TestApp::start().await;
     for (arguments, named) in [
         (
@@ -252,7 +252,7 @@ async fn busy(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn with_the_settings_as_they_are_a_rehearsal_comes_to_the_record() {
+async fn a_rehearsal_under_the_present_settings_agrees_with_the_log() {
     let app = TestApp::start().await;
     app.wait(-86_400);
     busy(&app).await;

@@ -132,7 +132,7 @@ async fn use_a_device(app: &TestApp, person: &mut Person, random: &mut fastrand:
 }
 
 #[tokio::test]
-async fn a_random_history_stood_as_a_model_says_at_every_events_time_and_at_random_ones() {
+async fn a_random_history_replays_to_the_models_state_at_every_event_and_at_random_times() {
     let seed =
         std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     eprintln!("SEED={seed}");
@@ -178,7 +178,7 @@ async fn a_random_history_stood_as_a_model_says_at_every_events_time_and_at_rand
 }
 
 #[tokio::test]
-async fn a_stolen_token_is_replayed_step_by_step() {
+async fn a_replay_shows_the_use_of_a_stolen_token_step_by_step() {
     let app = TestApp::start().await;
     let device = app.api.sign_in("+989121234567").await;
     app.wait(60);

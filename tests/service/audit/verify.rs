@@ -94,7 +94,7 @@ async fn an_alteration_in_any_column_is_found() {
 }
 
 #[tokio::test]
-async fn whatever_is_missing_is_missed() {
+async fn every_missing_row_of_events_heads_and_the_ledger_is_found() {
     in_every_way(&[
         ("DELETE FROM events WHERE aggregate_id = $it AND sequence = 1", true, false),
         ("DELETE FROM events WHERE aggregate_id = $it AND sequence = 3", true, false),

@@ -137,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_history_passes_whether_what_is_unknown_happened_or_not() {
+    fn a_sound_history_passes_whether_operations_of_unknown_outcome_took_effect_or_not() {
         assert_eq!(found(|_, _| ()), Vec::<String>::new());
         assert_eq!(found(|stream, _| drop(stream.remove(4))), Vec::<String>::new());
     }
 
     #[test]
-    fn every_kind_of_violation_is_seen() {
+    fn the_checker_finds_every_kind_of_violation() {
         let again = |stream: &mut Stream, n: usize| stream.insert(n + 1, stream[n].clone());
         for (what, broken) in [
             ("lost LoggedOut", found(|stream, _| drop(stream.pop()))),

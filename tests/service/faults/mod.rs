@@ -31,7 +31,7 @@ const RECOVERED_WITHIN: Duration = Duration::from_secs(20);
 const CHECK_EVERY: u32 = 25;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
+async fn no_acknowledged_operation_is_lost_or_done_twice_under_faults() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let rounds = u32::try_from(number("COUNTERFOIL_FAULT_ROUNDS").unwrap_or(8)).unwrap();
     let seed = number("COUNTERFOIL_FAULT_SEED").unwrap_or_else(|| fastrand::u64(..));

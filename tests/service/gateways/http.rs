@@ -20,7 +20,7 @@ fn each_at(url: &str) -> [Sender; 3] {
 }
 
 #[tokio::test]
-async fn an_answer_that_says_nothing_clear_is_to_be_asked_for_again() {
+async fn an_unclear_answer_of_a_provider_is_retried() {
     for garbage in
         ["", "<html>Welcome to the hotel</html>", "{}", "[]", "null", "{\"return\": 200}", "\0\u{fffd}"]
     {
@@ -51,7 +51,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn it_is_asked_again_when_it_says_so() {
+async fn a_provider_that_names_a_time_to_retry_is_asked_again_then() {
     let now = ManualClock::new().now();
     let later = (now + Duration::from_secs(100)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     for (value, wait) in [("30", Some(30)), (later.as_str(), Some(100)), ("soon", None), ("-1", None)] {

@@ -69,7 +69,7 @@ async fn without_a_template_a_code_goes_as_text_and_abroad_by_its_country_code()
 }
 
 #[tokio::test]
-async fn its_statuses_say_who_is_to_be_asked_next() {
+async fn the_statuses_of_kavenegar_decide_which_gateway_is_asked_next() {
     for (status, outcome) in [
         (411, "undeliverable"),
         (401, "refused"),
@@ -96,7 +96,7 @@ async fn its_statuses_say_who_is_to_be_asked_next() {
 }
 
 #[tokio::test]
-async fn a_message_that_was_blocked_as_it_was_made_was_not_accepted() {
+async fn a_message_that_kavenegar_blocks_at_once_was_not_accepted() {
     for (entry, outcome) in [(14, "undeliverable"), (6, "refused"), (11, "refused"), (13, "refused")] {
         let server = kavenegar(200, entry);
         let answer = Sender::of_phone(&section(&server.url, "")).send(&phone(NUMBER), &code()).await;

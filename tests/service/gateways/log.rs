@@ -19,7 +19,7 @@ impl Write for Lines {
 }
 
 #[tokio::test]
-async fn the_words_of_a_message_are_a_line_of_the_log() {
+async fn the_log_gateway_writes_the_text_of_a_message_as_one_line() {
     let (lines, sender) = (Lines::default(), Sender::of_phone("kind = \"log\""));
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();

@@ -22,7 +22,7 @@ fn names(gateways: &Gateways, to: &Identifier) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_number_goes_by_the_gateways_of_its_country_and_else_by_those_of_all() {
+async fn a_number_uses_the_gateways_of_its_country_or_else_the_general_ones() {
     let settings = settings(&format!(
         r#"
         [delivery]
@@ -76,7 +76,7 @@ async fn a_gateway_of_the_programs_own_needs_its_section_and_the_section_its_gat
 }
 
 #[tokio::test]
-async fn what_no_gateway_takes_is_refused_with_400() {
+async fn an_identifier_that_no_gateway_serves_is_refused_with_400() {
     let app = TestApp::configured(
         "[delivery]\nemail = []\n[delivery.phone_in]\nIR = \"log\"\n[gateways.log]\nkind = \"log\"",
     )

@@ -229,7 +229,7 @@ async fn lines_that_begin_with_a_dot_arrive_with_it() {
 }
 
 #[tokio::test]
-async fn an_answer_means_what_its_step_makes_of_it() {
+async fn the_meaning_of_an_smtp_answer_depends_on_the_step_of_the_dialogue() {
     for (step, answer, outcome, reason) in [
         ("connect", "421 4.3.2 too busy", "unavailable", "smtp connect 421 4.3.2 too busy"),
         ("connect", "554 5.7.1 go away", "refused", "smtp connect 554 5.7.1 go away"),
@@ -263,7 +263,7 @@ async fn an_answer_means_what_its_step_makes_of_it() {
 }
 
 #[tokio::test]
-async fn the_server_is_shown_who_we_are_and_a_wrong_password_is_a_refusal() {
+async fn the_mail_server_is_given_the_credentials_and_a_wrong_password_is_a_refusal() {
     let login = |password: &str| format!("{PLAIN}username = \"app\"\npassword = \"{password}\"\n");
     let server = MailServer::start(&[]).await;
     server.sender(&login(SECRET)).send(&email(), &code()).await.unwrap();
@@ -278,7 +278,7 @@ async fn the_server_is_shown_who_we_are_and_a_wrong_password_is_a_refusal() {
 }
 
 #[tokio::test]
-async fn without_encryption_that_was_asked_for_nothing_is_sent() {
+async fn no_mail_is_sent_without_the_encryption_that_the_settings_ask_for() {
     let server = MailServer::start(&[]).await;
     let answer = told(server.sender("tls = \"starttls\"").send(&email(), &code()).await);
     assert_eq!(answer, ("refused", "smtp starttls is not offered".to_owned(), None));
@@ -288,7 +288,7 @@ async fn without_encryption_that_was_asked_for_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_late_answer_is_not_taken_for_the_next_messages() {
+async fn a_late_smtp_answer_is_not_taken_for_the_answer_to_the_next_message() {
     let server = MailServer::start(&[("RCPT", "~")]).await;
     let sender = server.sender(PLAIN);
     let first = sender.message(&email(), &code(), "en");
@@ -314,7 +314,7 @@ async fn a_connection_that_the_server_closed_meanwhile_is_replaced() {
 }
 
 #[tokio::test]
-async fn the_server_is_given_a_full_name_and_its_answer_to_another_is_told() {
+async fn the_mail_server_is_given_a_full_host_name_and_its_refusal_of_another_is_reported() {
     let server = MailServer::start(&[]).await;
     server.sender(PLAIN).send(&email(), &code()).await.unwrap();
     let named = format!("{PLAIN}ehlo_name = \"auth.example\"\n");

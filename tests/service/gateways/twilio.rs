@@ -65,7 +65,7 @@ async fn a_message_goes_out_by_a_number_or_by_a_messaging_service() {
 }
 
 #[tokio::test]
-async fn its_error_codes_say_who_is_to_be_asked_next() {
+async fn the_error_codes_of_twilio_decide_which_gateway_is_asked_next() {
     for (status, code_of_error, outcome) in [
         (400, 21211, "undeliverable"),
         (400, 21610, "undeliverable"),
@@ -96,7 +96,7 @@ async fn wrong_credentials_are_a_refusal_by_name() {
 }
 
 #[tokio::test]
-async fn a_message_that_failed_as_it_was_made_was_not_accepted() {
+async fn a_message_that_twilio_fails_at_once_was_not_accepted() {
     let server = Provider::start(|_| {
         Reply::json(201, &json!({"sid": "SM123", "status": "failed", "error_code": 30006}))
     });

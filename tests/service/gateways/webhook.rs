@@ -29,7 +29,7 @@ fn is_genuine(asked: &Asked) -> bool {
 }
 
 #[tokio::test]
-async fn a_message_comes_whole_and_signed() {
+async fn a_webhook_receives_the_whole_message_with_a_valid_signature() {
     let server = Provider::start(|asked| Reply::text(if is_genuine(asked) { 204 } else { 401 }, ""));
     let toml = format!("[delivery]\nphone = \"g\"\nemail = \"g\"\n[gateways.g]\n{}", section(&server.url));
     let sender = Sender::new(&toml);
@@ -57,7 +57,7 @@ async fn a_message_comes_whole_and_signed() {
 }
 
 #[tokio::test]
-async fn its_status_says_who_is_to_be_asked_next() {
+async fn the_status_of_the_webhook_decides_which_gateway_is_asked_next() {
     for (status, outcome) in [
         (200, "accepted"),
         (202, "accepted"),

@@ -208,7 +208,7 @@ async fn a_cookie_whose_token_is_refused_is_cleared_by_the_refusal_and_the_other
 }
 
 #[tokio::test]
-async fn ending_ones_own_session_in_any_way_clears_its_cookies() {
+async fn every_way_to_end_the_callers_own_session_clears_its_cookies() {
     let app = start("only").await;
     let send = async |method, path: &str, access: &str, body: Value| {
         let request = from_our_page(app.api.request(method, path)).header("cookie", access);
@@ -286,7 +286,7 @@ async fn an_allowed_page_of_another_site_gets_cookies_that_its_browser_keeps() {
 }
 
 #[tokio::test]
-async fn cookies_do_nothing_for_another_sites_page() {
+async fn cookies_do_nothing_for_a_page_of_another_site() {
     let app = start("also").await;
     let signed_in = verify(&app, from_our_page).await;
     let (access, refresh) =
@@ -320,7 +320,7 @@ async fn refresh_400_for_two_tokens_and_for_none() {
 }
 
 #[tokio::test]
-async fn only_allowed_origins_are_told_that_they_may_read() {
+async fn only_allowed_origins_get_cors_headers() {
     let app = start("off").await;
     for (origin, allowed) in [
         ("https://app.example", true),

@@ -125,7 +125,7 @@ async fn devices_200_names_a_nameless_device_by_its_user_agent() {
 }
 
 #[tokio::test]
-async fn devices_200_shows_what_was_last_used() {
+async fn devices_200_shows_the_user_agent_and_the_time_of_the_last_use() {
     let app = TestApp::start().await;
     let device = sign_in(&app, PHONE, Some(CHROME), None).await;
     app.wait(60);
@@ -182,7 +182,7 @@ async fn a_device_that_only_uses_its_access_token_was_seen_within_a_minute() {
 
 /// What one node cannot write while the database is away, it writes later.
 #[tokio::test]
-async fn uses_that_cannot_be_written_are_written_later() {
+async fn session_uses_that_cannot_be_written_are_written_later() {
     let app = TestApp::start().await;
     let (node, proxy) = app.beside(&[]).await;
     let device = sign_in(&app, PHONE, None, None).await;

@@ -20,7 +20,7 @@ fn operations(document: &Value) -> Vec<(String, Value)> {
 }
 
 #[tokio::test]
-async fn the_document_is_served_to_everybody_and_is_the_one_that_answers_are_checked_against() {
+async fn the_openapi_document_is_public_and_is_the_one_that_the_tests_check_answers_against() {
     let app = TestApp::start().await;
     let answer = Api::send(app.api.request(Method::GET, "/openapi.json")).await;
     assert_eq!(answer.ok(), document());
@@ -28,7 +28,7 @@ async fn the_document_is_served_to_everybody_and_is_the_one_that_answers_are_che
 }
 
 #[tokio::test]
-async fn every_path_of_the_document_is_there_and_takes_the_methods_that_it_names() {
+async fn every_path_of_the_openapi_document_exists_and_takes_the_methods_that_it_names() {
     let app = TestApp::start().await;
     let document = document();
     for (path, operations) in document["paths"].as_object().unwrap() {
@@ -105,7 +105,7 @@ fn every_body_has_an_example_that_its_schema_allows() {
 }
 
 #[tokio::test]
-async fn the_document_and_its_page_are_only_there_where_they_are_wanted() {
+async fn the_openapi_document_and_its_page_can_be_switched_off() {
     let hidden = TestApp::with(&[("server.docs", "false")]).await;
     for path in ["/openapi.json", "/docs/", "/docs", "/docs/swagger-ui-bundle.js", "/docs/docs.js"] {
         Api::send(hidden.api.request(Method::GET, path)).await.is_problem(404, "not_found");

@@ -310,7 +310,7 @@ async fn a_body_of_another_type_is_415() {
 }
 
 #[tokio::test]
-async fn a_body_of_json_in_utf_8_is_taken_however_it_is_said() {
+async fn a_json_body_is_accepted_with_every_spelling_of_its_content_type() {
     let (app, access) = start().await;
     for mime in [
         "application/json",
@@ -326,7 +326,7 @@ async fn a_body_of_json_in_utf_8_is_taken_however_it_is_said() {
 }
 
 #[tokio::test]
-async fn another_method_is_405_and_told_which_there_are() {
+async fn another_method_is_405_and_the_answer_names_the_allowed_methods() {
     let (app, access) = start().await;
     for (path, methods) in PATHS {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"] {
@@ -405,7 +405,7 @@ async fn answers_of_all_kinds(app: &TestApp, with: impl Fn(RequestBuilder) -> Re
 }
 
 #[tokio::test]
-async fn every_answer_has_the_headers_of_every_answer() {
+async fn every_answer_has_the_same_security_headers_and_a_request_id() {
     let app = TestApp::start().await;
     app.keep_log();
     let answers = answers_of_all_kinds(&app, |request| request).await;
@@ -432,7 +432,7 @@ async fn every_answer_has_the_headers_of_every_answer() {
 }
 
 #[tokio::test]
-async fn every_problem_is_one_of_rfc_9457_in_the_language_asked_for() {
+async fn every_problem_follows_rfc_9457_in_the_language_of_the_request() {
     for (wanted, tag) in
         [("fa-IR,fa;q=0.9,en;q=0.8", "fa"), ("en-GB", "en"), ("de", "en"), ("*;;q=, x-y-z-1,", "en")]
     {
@@ -459,7 +459,7 @@ async fn every_problem_is_one_of_rfc_9457_in_the_language_asked_for() {
 }
 
 #[tokio::test]
-async fn a_sane_request_id_comes_back_and_any_other_is_replaced() {
+async fn a_well_formed_request_id_is_echoed_and_any_other_is_replaced() {
     let app = TestApp::start().await;
     let answered = async |id: &[u8]| {
         let id = HeaderValue::from_bytes(id).unwrap();
@@ -499,7 +499,7 @@ async fn a_sane_request_id_comes_back_and_any_other_is_replaced() {
 }
 
 #[tokio::test]
-async fn the_request_id_is_kept_with_the_events() {
+async fn every_event_records_the_request_id() {
     let app = TestApp::start().await;
     let id = "4bf92f3577b34da6a3ce929d0e0e4736";
     let request = app.api.request(Method::POST, "/accounts/login/").header("x-request-id", id);
@@ -516,7 +516,7 @@ const NO_CREDENTIALS: &str = "| |,|=|Bearer|Bearer |Bearer  |Bearer=|bearer|Bear
     |' OR 1=1 --|${jndi:ldap://x}|Bearer آدا|Bearer 🌙";
 
 #[tokio::test]
-async fn no_credentials_however_odd_make_the_service_fail() {
+async fn no_malformed_credentials_are_answered_with_500() {
     let (app, access) = start().await;
     let texts = NO_CREDENTIALS.split('|').map(|text| text.as_bytes().to_vec());
     let bytes = [&b"Bearer \xff\xfe"[..], b"\x80", b"Bearer \xc3\x28"].map(<[u8]>::to_vec);
@@ -539,7 +539,7 @@ async fn no_credentials_however_odd_make_the_service_fail() {
 }
 
 #[tokio::test]
-async fn the_process_and_its_readiness_can_be_asked_for() {
+async fn liveness_and_readiness_are_answered_at_their_paths() {
     let app = TestApp::start().await;
     for path in ["/healthz", "/readyz"] {
         let answer = Api::send(app.api.request(Method::GET, path)).await;
@@ -552,7 +552,7 @@ async fn the_process_and_its_readiness_can_be_asked_for() {
 }
 
 #[tokio::test]
-async fn the_listener_for_operators_has_the_metrics_and_none_of_the_api_and_the_public_one_no_metrics() {
+async fn the_operator_listener_serves_the_metrics_and_the_public_one_serves_the_api() {
     let app = TestApp::with(&[("server.metrics_listen", "127.0.0.1:0")]).await;
     let operators = app.operators.clone().unwrap();
     for path in ["/metrics", "/metrics/", "/healthz", "/readyz"] {
@@ -575,7 +575,7 @@ async fn the_listener_for_operators_has_the_metrics_and_none_of_the_api_and_the_
 }
 
 #[tokio::test]
-async fn a_403_says_what_is_missing_as_the_standards_have_it() {
+async fn a_403_names_what_is_missing_in_www_authenticate() {
     let (app, access) = start().await;
     let admin = app.admin("+989130000001").await;
     let refused = app.api.get("/admin/accounts/", &access).await;

@@ -22,7 +22,7 @@ fn told(page: &Value) -> Vec<(&str, i64)> {
 }
 
 #[tokio::test]
-async fn a_person_reads_what_happened_the_newest_first_page_by_page() {
+async fn history_200_shows_the_users_events_the_newest_first_page_by_page() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
     app.wait(61);

@@ -119,7 +119,7 @@ async fn identifiers_401_for_a_token_whose_session_was_proved_more_than_ten_minu
 }
 
 #[tokio::test]
-async fn identifiers_401_comes_before_whatever_would_tell_or_cost_something() {
+async fn identifiers_401_comes_before_any_check_that_reveals_or_costs_something() {
     let app = TestApp::with(&[("tokens.access_lifetime", "3600"), ("limits.shared", "on")]).await;
     let device = sign_in(&app, &phone(PHONE)).await;
     app.wait(11 * 60);
@@ -141,7 +141,7 @@ async fn identifiers_401_comes_before_whatever_would_tell_or_cost_something() {
 }
 
 #[tokio::test]
-async fn a_replacement_tells_the_former_number_in_what_is_sealed_of_the_event() {
+async fn a_replacement_keeps_the_former_number_in_the_sealed_part_of_its_event() {
     let app = TestApp::start().await;
     let device = sign_in(&app, &phone(PHONE)).await;
     add(&app, &device, &phone(NEW_PHONE)).await.ok();
@@ -208,7 +208,7 @@ async fn identifiers_409_once_it_is_proved_to_be_another_account_s_and_nothing_c
 }
 
 #[tokio::test]
-async fn identifiers_409_for_the_one_that_the_account_has() {
+async fn identifiers_409_for_an_identifier_that_the_account_already_has() {
     let app = TestApp::start().await;
     let device = sign_in(&app, &phone(PHONE)).await;
     let written = count(&app, "events").await;
@@ -232,7 +232,7 @@ async fn an_identifier_that_no_account_has_proved_goes_to_the_account_that_prove
 }
 
 #[tokio::test]
-async fn a_code_is_good_for_nothing_but_what_it_was_asked_for() {
+async fn a_code_works_only_for_the_purpose_that_it_was_asked_for() {
     let app = TestApp::start().await;
     let (device, stranger) =
         (sign_in(&app, &phone(PHONE)).await, sign_in(&app, &phone("+989121234500")).await);
@@ -303,7 +303,7 @@ async fn identifiers_429_after_too_many_wrong_codes_of_a_known_device_for_either
 }
 
 #[tokio::test]
-async fn identifiers_406_within_a_minute_of_the_last_to_the_same() {
+async fn identifiers_406_within_a_minute_of_the_last_code_to_the_same_identifier() {
     let app = TestApp::start().await;
     let device = sign_in(&app, &phone(PHONE)).await;
     let code = app.api.add_identifier(&device.access, &email()).await.code();
@@ -420,7 +420,7 @@ async fn identifiers_403_for_a_cookie_from_another_site() {
 }
 
 #[tokio::test]
-async fn the_read_models_and_the_states_are_what_the_log_comes_to() {
+async fn the_read_models_and_the_states_agree_with_the_log_after_changes_of_identifiers() {
     let app = TestApp::start().await;
     for n in 0..4 {
         let device = sign_in(&app, &phone(&format!("+9891212345{n:02}"))).await;
@@ -470,7 +470,7 @@ async fn a_mistyped_number_does_not_hold_up_the_right_one() {
 }
 
 #[tokio::test]
-async fn two_taps_at_once_leave_the_code_that_was_sent_working() {
+async fn two_requests_for_a_code_at_once_leave_the_code_that_was_sent_working() {
     let app = TestApp::start().await;
     let device = sign_in(&app, &phone(PHONE)).await;
     let ask = async || app.api.add_identifier(&device.access, &email()).await;

@@ -238,7 +238,7 @@ async fn login_406_when_asked_again_too_soon() {
 }
 
 #[tokio::test]
-async fn login_406_is_on_record_once_however_often_it_is_asked_for() {
+async fn login_406_is_recorded_once_for_repeated_requests() {
     let app = TestApp::start().await;
     app.api.login(PHONE).await.ok();
     for _ in 0..5 {

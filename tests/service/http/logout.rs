@@ -18,7 +18,7 @@ async fn logout_ends_the_refresh_token_and_the_access_token_at_once() {
 }
 
 #[tokio::test]
-async fn logout_again_is_done_again_and_recorded_once() {
+async fn a_repeated_logout_answers_the_same_and_is_recorded_once() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
     for _ in 0..3 {
@@ -39,7 +39,7 @@ async fn logout_takes_the_token_under_the_name_that_older_clients_use() {
 }
 
 #[tokio::test]
-async fn logout_takes_a_spent_and_an_expired_token_of_ours() {
+async fn logout_takes_a_spent_and_an_expired_refresh_token() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
     app.api.refresh(&device.refresh).await.ok();
@@ -48,7 +48,7 @@ async fn logout_takes_a_spent_and_an_expired_token_of_ours() {
 }
 
 #[tokio::test]
-async fn logout_of_what_never_was_ours_is_invalid_token() {
+async fn logout_of_a_token_that_the_service_never_issued_is_invalid_token() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
     for token in ["", "x", "cfr_1_00000000_AAAA", device.access.as_str(), &device.refresh[1..]] {

@@ -36,7 +36,7 @@ async fn introspect(api: &Api, token: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn introspect_200_tells_a_service_what_a_working_token_says_and_nothing_personal() {
+async fn introspect_200_tells_a_service_the_claims_of_a_working_token_and_nothing_personal() {
     let app = start().await;
     let device = app.api.sign_in(PHONE).await;
     let access = introspect(&app.api, &device.access).await;
@@ -54,7 +54,7 @@ async fn introspect_200_tells_a_service_what_a_working_token_says_and_nothing_pe
 }
 
 #[tokio::test]
-async fn tokens_tell_when_and_by_what_the_user_was_proved_and_a_refresh_does_not_move_that() {
+async fn tokens_say_when_and_how_the_user_was_authenticated_and_a_refresh_keeps_both() {
     let app = start().await;
     let mut device = app.api.sign_in(PHONE).await;
     let now = || app.clock.now().timestamp();
@@ -174,7 +174,7 @@ async fn oauth_401_unless_a_configured_client_proves_itself() {
 }
 
 #[tokio::test]
-async fn oauth_400_and_415_for_what_is_no_form_with_one_token() {
+async fn oauth_400_and_415_for_a_body_that_is_no_form_with_one_token() {
     let app = start().await;
     for form in [&[][..], &[("token", "")], &[("token", "a"), ("token", "b")], &[("Token", "a")]] {
         let answer = ask(&app.api, "/oauth/introspect", form).await;
@@ -187,7 +187,7 @@ async fn oauth_400_and_415_for_what_is_no_form_with_one_token() {
 }
 
 #[tokio::test]
-async fn a_service_does_what_its_scopes_name_and_is_refused_the_rest() {
+async fn an_oauth_client_may_do_what_its_scopes_name_and_nothing_else() {
     const ALL: [&str; 3] = ["tokens:introspect", "tokens:revoke", "sessions:read"];
     for (scopes, allowed) in [
         (None, &ALL[..1]),

@@ -59,7 +59,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn the_journal_tells_nothing_of_a_person_and_no_secret() {
+async fn the_journal_holds_no_personal_data_in_clear_and_no_secret() {
     let app = TestApp::start().await;
     let mut needles = live_through(&app, "phone_number", PHONE).await;
     needles.extend(live_through(&app, "email", EMAIL).await);
@@ -105,7 +105,7 @@ async fn the_journal_tells_nothing_of_a_person_and_no_secret() {
 }
 
 #[tokio::test]
-async fn the_json_of_every_event_tells_nothing_of_a_person_and_no_secret() {
+async fn the_json_of_every_event_holds_no_personal_data_in_clear_and_no_secret() {
     let app = TestApp::start().await;
     let secrets = live_through(&app, "phone_number", PHONE).await;
     let database = app.database.connect().await;

@@ -60,7 +60,7 @@ fn every() -> impl Iterator<Item = Problem> {
 }
 
 #[test]
-fn every_problem_stands_in_the_document_and_no_other_does() {
+fn docs_api_lists_every_problem_code_and_no_other() {
     let told = every().map(|problem| {
         let response = problem.error_response();
         let waits = response.headers().contains_key("retry-after");
@@ -77,7 +77,7 @@ fn every_problem_stands_in_the_document_and_no_other_does() {
 }
 
 #[test]
-fn every_problem_has_its_words_in_every_language() {
+fn every_problem_has_its_text_in_every_language() {
     for language in ["en", "fa"].map(Language::negotiate) {
         let mut titles = BTreeSet::new();
         for problem in every() {

@@ -69,7 +69,7 @@ async fn profile_update_200_keeps_a_name_in_any_script() {
 }
 
 #[tokio::test]
-async fn profile_update_400_for_a_name_of_nothing_of_too_much_or_of_what_cannot_be_shown() {
+async fn profile_update_400_for_a_name_that_is_empty_too_long_or_unprintable() {
     let (app, device) = start().await;
     let names = ["", " ", "\t\n", "\u{3000}", "a\0b", "\0", "a\nb", "a\r\nb", "a\tb", "a\u{7f}b", "a\u{85}b"];
     let marks = ["a\u{1b}[2Jb", "a\u{202e}b", "a\u{2066}b", "a\u{2028}b", "a\u{2029}b"];

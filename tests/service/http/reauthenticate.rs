@@ -43,7 +43,7 @@ async fn events(app: &TestApp, device: &SignedIn) -> Vec<&'static str> {
 }
 
 #[tokio::test]
-async fn an_old_access_token_changes_no_identifier_until_its_user_is_proved_again() {
+async fn an_old_access_token_changes_no_identifier_until_the_user_reauthenticates() {
     let app = TestApp::with(LASTING).await;
     let device = app.api.sign_in(PHONE).await;
     app.wait(LATE);
@@ -195,7 +195,7 @@ async fn a_request_needs_no_body_and_a_proof_one_code() {
 }
 
 #[tokio::test]
-async fn codes_that_prove_and_wrong_ones_count_as_those_to_sign_in_on_the_device_do() {
+async fn reauthentication_codes_and_wrong_tries_count_within_the_limits_of_sign_in() {
     let app =
         TestApp::with(&[LASTING, &[("codes.per_day", "3"), ("codes.wrong_per_hour", "4")]].concat()).await;
     let device = app.api.sign_in(PHONE).await;
@@ -222,7 +222,7 @@ async fn codes_that_prove_and_wrong_ones_count_as_those_to_sign_in_on_the_device
 }
 
 #[tokio::test]
-async fn requests_count_within_the_limits_of_an_address() {
+async fn requests_for_reauthentication_codes_count_within_the_limits_of_the_address() {
     let app = TestApp::with(&[("limits.shared", "on"), ("codes.resend_after", "0")]).await;
     let device = app.api.sign_in(PHONE).await;
     for _ in 0..4 {
@@ -233,7 +233,7 @@ async fn requests_count_within_the_limits_of_an_address() {
 }
 
 #[tokio::test]
-async fn a_code_of_the_authenticator_proves_the_user_once_and_passes_the_second_factor() {
+async fn an_authenticator_code_reauthenticates_the_user_once_and_passes_the_second_factor() {
     let app = TestApp::with(LASTING).await;
     let device = app.api.sign_in(PHONE).await;
     let totp = async |code: &str| app.api.post_as(&device, VERIFY, json!({"totp": code})).await;
@@ -256,7 +256,7 @@ async fn a_code_of_the_authenticator_proves_the_user_once_and_passes_the_second_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_redeemed_on_two_nodes_at_once_proves_once() {
+async fn a_reauthentication_code_redeemed_on_two_nodes_at_once_is_accepted_once() {
     let here = TestApp::with(LASTING).await;
     let (there, _proxy) = here.beside(LASTING).await;
     let device = here.api.sign_in(PHONE).await;
@@ -283,7 +283,7 @@ async fn a_code_redeemed_on_two_nodes_at_once_proves_once() {
 }
 
 #[tokio::test]
-async fn a_replay_shows_the_proof_and_the_read_models_are_what_the_log_comes_to() {
+async fn a_replay_shows_the_reauthentication_and_the_read_models_agree_with_the_log() {
     let app = TestApp::with(LASTING).await;
     let device = app.api.sign_in(PHONE).await;
     app.wait(LATE);

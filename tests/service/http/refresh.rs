@@ -37,7 +37,7 @@ async fn refresh_200_gives_the_next_pair() {
 }
 
 #[tokio::test]
-async fn refresh_200_again_and_again() {
+async fn refresh_200_works_for_each_next_token_in_turn() {
     let app = TestApp::start().await;
     let mut token = app.api.sign_in(PHONE).await.refresh;
     for _ in 0..20 {
@@ -103,7 +103,7 @@ async fn refresh_400_for_an_expired_token() {
 }
 
 #[tokio::test]
-async fn refresh_400_for_a_session_that_idled_too_long() {
+async fn refresh_400_for_a_session_past_its_idle_lifetime() {
     let app = TestApp::with(&[("sessions.idle", "60"), ("sessions.absolute", "120")]).await;
     let code = app.api.login(PHONE).await.code();
     let signed_in = app.api.verify(PHONE, &code).await;
@@ -114,7 +114,7 @@ async fn refresh_400_for_a_session_that_idled_too_long() {
 }
 
 #[tokio::test]
-async fn refresh_400_for_a_session_at_its_end_however_often_it_was_refreshed() {
+async fn refresh_400_for_a_session_past_its_absolute_lifetime_though_it_was_refreshed() {
     let app = TestApp::with(&[("sessions.idle", "60"), ("sessions.absolute", "120")]).await;
     let mut token = app.api.sign_in(PHONE).await.refresh;
     for left in [60, 20, 1] {
@@ -129,7 +129,7 @@ async fn refresh_400_for_a_session_at_its_end_however_often_it_was_refreshed() {
 }
 
 #[tokio::test]
-async fn refresh_400_is_the_same_for_all_that_is_no_refresh_token_of_ours() {
+async fn refresh_400_is_the_same_for_every_text_that_is_no_refresh_token_of_this_service() {
     let (app, elsewhere) = (TestApp::start().await, TestApp::start().await);
     let device = app.api.sign_in(PHONE).await;
     let foreign = elsewhere.api.sign_in(PHONE).await.refresh;

@@ -37,7 +37,7 @@ async fn events(app: &TestApp, device: &SignedIn) -> Vec<&'static str> {
 }
 
 #[tokio::test]
-async fn a_one_time_code_alone_opens_nothing_that_takes_a_role() {
+async fn a_one_time_code_alone_gives_no_access_to_paths_that_need_a_role() {
     let app = TestApp::start().await;
     let device = admin_without_factor(&app).await;
     let none = json!({"enrolled": false, "passed_at": null, "recovery_codes_left": 0});
@@ -80,7 +80,8 @@ async fn reauthenticate(app: &TestApp, device: &SignedIn) {
 }
 
 #[tokio::test]
-async fn each_change_of_it_takes_fresh_proof_and_a_new_authenticator_is_none() {
+async fn each_change_of_the_second_factor_needs_a_recent_reauthentication_and_a_new_authenticator_does_not_count()
+ {
     let app = TestApp::with(&[("tokens.access_lifetime", "3600")]).await;
     let device = admin_without_factor(&app).await;
     let ask = async |path: &str, body: Value| app.api.post_as(&device, path, body).await;
@@ -116,7 +117,7 @@ async fn each_change_of_it_takes_fresh_proof_and_a_new_authenticator_is_none() {
 }
 
 #[tokio::test]
-async fn every_sign_in_passes_it_anew_and_what_changes_something_every_ten_minutes() {
+async fn the_second_factor_is_asked_for_at_every_sign_in_and_every_ten_minutes_for_changes() {
     let app = TestApp::start().await;
     let device = app.admin(PHONE).await;
     let victim = app.api.sign_in("+989130000001").await;
@@ -144,7 +145,7 @@ async fn every_sign_in_passes_it_anew_and_what_changes_something_every_ten_minut
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_passes_once_on_whichever_node() {
+async fn a_second_factor_code_is_accepted_once_across_nodes() {
     let here = TestApp::start().await;
     let (there, _proxy) = here.beside(&[]).await;
     let device = admin_without_factor(&here).await;
@@ -172,7 +173,7 @@ async fn a_code_passes_once_on_whichever_node() {
 }
 
 #[tokio::test]
-async fn wrong_codes_pause_it_and_the_command_line_lifts_that() {
+async fn wrong_second_factor_codes_pause_the_check() {
     let app = TestApp::start().await;
     let device = app.admin(PHONE).await;
     for _ in 0..10 {
@@ -185,7 +186,7 @@ async fn wrong_codes_pause_it_and_the_command_line_lifts_that() {
 }
 
 #[tokio::test]
-async fn its_owner_is_told_of_another_authenticator_and_of_a_recovery_code() {
+async fn the_owner_is_told_of_a_new_authenticator_a_used_recovery_code_and_a_removal() {
     let app = TestApp::start().await;
     let device = admin_without_factor(&app).await;
     let (_, recovery) = Authenticator::enrol(&app.api, &device, app.clock.now()).await;

@@ -131,7 +131,7 @@ async fn verify_400_for_the_code_before_the_newest() {
 }
 
 #[tokio::test]
-async fn verify_400_for_a_code_that_went_elsewhere() {
+async fn verify_400_for_a_code_that_was_sent_to_another_identifier() {
     let app = TestApp::start().await;
     let to_phone = app.api.login(PHONE).await.code();
     let to_other = app.api.login(OTHER).await.code();

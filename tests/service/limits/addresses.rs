@@ -34,7 +34,7 @@ async fn an_address_gets_five_codes_at_once_and_then_one_a_minute() {
 }
 
 #[tokio::test]
-async fn a_refused_request_leaves_nothing_and_tells_nothing() {
+async fn a_refused_request_writes_nothing_and_reveals_nothing() {
     on_both_stores(&[], async |[app, _]| {
         let (known, unknown) = (number(1, 1), number(2, 1));
         for n in 0..5 {
@@ -68,7 +68,7 @@ async fn forged_forwarding_headers_are_one_address() {
 }
 
 #[tokio::test]
-async fn what_stands_left_of_a_client_in_the_proxys_header_is_one_address() {
+async fn entries_left_of_the_client_in_a_forwarding_header_do_not_change_its_address() {
     on_both_stores(&[], async |[app, beside]| {
         let ask = |n: usize| {
             let forged = format!("{}, 192.0.2.1", address(n));
@@ -82,7 +82,7 @@ async fn what_stands_left_of_a_client_in_the_proxys_header_is_one_address() {
 }
 
 #[tokio::test]
-async fn two_thousand_addresses_of_one_64_are_one() {
+async fn two_thousand_ipv6_addresses_of_one_64_count_as_one_address() {
     on_both_stores(&[], async |[app, beside]| {
         let answers = together((0..2_000).map(|n: usize| {
             let api = [&app.api, &beside.api][n % 2].clone();
@@ -190,7 +190,7 @@ async fn limits_outlive_the_node_that_counted() {
 }
 
 #[tokio::test]
-async fn off_means_off() {
+async fn limits_that_are_off_refuse_no_request() {
     let app = TestApp::start().await;
     for n in 0..30 {
         app.api.login(&number(1, n)).await.ok();

@@ -168,7 +168,7 @@ async fn e_mail_has_a_budget_and_no_prefix() {
 }
 
 #[tokio::test]
-async fn the_whole_service_has_a_rate() {
+async fn the_whole_service_has_a_limit_of_codes_a_minute() {
     on_both_stores(&[("limits.service_codes_per_minute", "24")], async |nodes| {
         assert_eq!(swarm(nodes, (0..60).map(|n| number(n, 1))).await, [24, 36]);
         is_refused(&login_from(&nodes[0].api, "192.0.2.1", &number(90, 1)).await);

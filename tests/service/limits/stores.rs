@@ -164,7 +164,7 @@ async fn racing_nodes_are_granted_exactly_what_there_is_and_none_waits_for_ever(
 }
 
 #[tokio::test]
-async fn what_is_over_is_forgotten() {
+async fn expired_counters_are_deleted() {
     let database = TestDatabase::new();
     let postgres = store(&LimitStore::Postgres, &database);
     let present = SystemClock.now();

@@ -26,7 +26,7 @@ async fn done(app: &TestApp, admin: &SignedIn, path: &str, body: Value) {
 }
 
 #[tokio::test]
-async fn everything_that_asks_for_a_reason_takes_it_from_the_body_the_query_or_a_header() {
+async fn every_operation_that_needs_a_reason_takes_it_from_the_body_the_query_or_a_header() {
     let app = TestApp::start().await;
     let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
     for (act, body) in [
@@ -120,7 +120,7 @@ async fn suspend_204_until_a_time_ends_by_itself() {
 
 /// A caller who does not know the code cannot tell that the account is suspended.
 #[tokio::test]
-async fn a_suspended_account_answers_as_any_other() {
+async fn a_suspended_account_is_answered_like_any_other() {
     let app = TestApp::start().await;
     let admin = app.admin(ADMIN).await;
     let phones = ["+989121234561", "+989121234562"];
@@ -146,7 +146,7 @@ async fn a_suspended_account_answers_as_any_other() {
 }
 
 #[tokio::test]
-async fn sign_out_204_ends_every_session_and_lets_the_person_in_again() {
+async fn sign_out_204_ends_every_session_and_the_user_can_sign_in_again() {
     let app = TestApp::start().await;
     let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
     done(&app, &admin, &path(&device, "sign-out/"), json!({"reason": "asked for it"})).await;
@@ -157,7 +157,7 @@ async fn sign_out_204_ends_every_session_and_lets_the_person_in_again() {
 }
 
 #[tokio::test]
-async fn who_acted_why_and_from_where_is_in_the_event_and_the_person_learns_only_what_happened() {
+async fn an_intervention_records_the_administrator_reason_and_address_and_the_user_sees_only_the_action() {
     let app = TestApp::start().await;
     let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
     done(&app, &admin, &path(&device, "sign-out/"), json!({"reason": "lost telephone"})).await;
@@ -183,7 +183,7 @@ async fn who_acted_why_and_from_where_is_in_the_event_and_the_person_learns_only
 }
 
 #[tokio::test]
-async fn roles_204_gives_and_takes_them() {
+async fn roles_204_gives_and_removes_roles() {
     let app = TestApp::start().await;
     let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
     for roles in [json!(["auditor", "admin"]), json!(["admin", "admin"]), json!([])] {
@@ -262,7 +262,7 @@ async fn accounts_404_for_an_account_that_no_user_has_joined() {
 }
 
 #[tokio::test]
-async fn accounts_200_shows_one_with_its_devices_and_messages() {
+async fn accounts_200_shows_an_account_with_its_devices_and_messages() {
     let app = TestApp::start().await;
     let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
     app.api.rename(&device.access, "Ada").await.ok();
@@ -286,7 +286,7 @@ async fn accounts_200_shows_one_with_its_devices_and_messages() {
 }
 
 #[tokio::test]
-async fn accounts_200_tells_why_a_message_did_not_arrive_and_not_what_was_in_it() {
+async fn accounts_200_tells_why_a_message_did_not_arrive_without_its_content() {
     let here = TestApp::start().await;
     let provider = Provider::start(|_| Reply::text(422, "no such number"));
     let webhook = [
@@ -366,7 +366,7 @@ async fn accounts_200_finds_a_name_in_every_spelling_and_order_of_its_words() {
 }
 
 #[tokio::test]
-async fn accounts_200_finds_them_by_identifier_name_and_state() {
+async fn accounts_200_finds_accounts_by_identifier_name_and_state() {
     let app = TestApp::start().await;
     let admin = app.admin(ADMIN).await;
     let mut people = Vec::new();

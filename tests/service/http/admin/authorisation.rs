@@ -94,7 +94,7 @@ async fn every_path_is_for_administrators_and_each_denial_is_on_record_once_an_h
 }
 
 #[tokio::test]
-async fn what_is_asked_is_not_looked_at_before_who_asks() {
+async fn no_query_or_body_is_read_before_the_caller_is_checked() {
     let app = TestApp::start().await;
     let user = app.api.sign_in(PHONE).await;
     for (method, path, _) in requests("no-id", "no-id") {
@@ -106,7 +106,7 @@ async fn what_is_asked_is_not_looked_at_before_who_asks() {
 }
 
 #[tokio::test]
-async fn a_role_that_is_taken_is_of_no_use_at_once_on_any_node() {
+async fn a_role_that_is_removed_stops_working_at_once_on_every_node() {
     let here = TestApp::start().await;
     let (there, _proxy) = here.beside(&[]).await;
     let (admin, other) = (here.admin(ADMIN).await, here.admin("+989130000002").await);
@@ -125,7 +125,7 @@ async fn a_role_that_is_taken_is_of_no_use_at_once_on_any_node() {
 }
 
 #[tokio::test]
-async fn an_administrator_who_is_suspended_or_signed_out_is_none() {
+async fn an_administrator_who_is_suspended_or_signed_out_loses_access() {
     let here = TestApp::start().await;
     let (there, _proxy) = here.beside(&[]).await;
     let (admin, other) = (here.admin(ADMIN).await, here.admin("+989130000002").await);

@@ -31,7 +31,7 @@ async fn end(app: &TestApp, admin: &SignedIn, id: &str, body: Value) -> Answer {
 }
 
 #[tokio::test]
-async fn device_sessions_200_tells_all_of_each() {
+async fn device_sessions_200_has_every_documented_fact_of_each_session() {
     let app = TestApp::start().await;
     let admin = app.admin(ADMIN).await;
     app.wait(1);
@@ -68,7 +68,7 @@ async fn device_sessions_200_tells_all_of_each() {
 
 /// The `n`th person signs in at `n` minutes on the `n`th device; the second and the fourth sign out at 400 seconds.
 #[tokio::test]
-async fn device_sessions_200_finds_them_by_each_filter_and_by_several() {
+async fn device_sessions_200_finds_sessions_by_each_filter_and_by_several() {
     let app = TestApp::start().await;
     let admin = app.admin(ADMIN).await;
     let start = app.clock.now();
@@ -191,7 +191,7 @@ async fn pages_are_whole_and_stay_right_while_sessions_begin_and_end() {
 
 /// What no index tells is looked for among so many a page; the pages together tell all of it.
 #[tokio::test]
-async fn what_is_rare_is_found_on_a_later_page() {
+async fn a_rare_session_is_found_on_a_later_page() {
     let app = TestApp::start().await;
     let (device, admin) =
         (sign_in(&app, &phone(1), Some("the needle"), "curl").await, app.admin(ADMIN).await);

@@ -41,7 +41,7 @@ async fn claim(app: &TestApp, name: &str) -> Claim {
 }
 
 #[tokio::test]
-async fn projections_200_says_how_far_each_has_come() {
+async fn projections_200_says_how_far_each_read_model_has_come() {
     let app = TestApp::start().await;
     let admin = app.admin(ADMIN).await;
     app.api.sign_in(PHONE).await;
@@ -65,7 +65,7 @@ async fn projections_200_says_how_far_each_has_come() {
 }
 
 #[tokio::test]
-async fn rebuild_202_makes_it_again_in_the_background_and_is_on_record() {
+async fn rebuild_202_rebuilds_the_read_model_in_the_background_and_is_recorded() {
     let app = TestApp::start().await;
     let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
     app.api.rename(&device.access, "Ada").await.ok();

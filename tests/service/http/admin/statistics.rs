@@ -90,7 +90,7 @@ async fn stats_200_has_the_last_24_hours_or_30_days_with_zeros_where_nothing_hap
 }
 
 #[tokio::test]
-async fn stats_200_has_whole_hours_and_days_of_the_time_that_is_asked_for() {
+async fn stats_200_has_the_whole_hours_and_days_of_the_requested_time() {
     let app = TestApp::start().await;
     let admin = app.admin(ADMIN).await;
     for (query, first, last, count) in [
@@ -140,7 +140,7 @@ async fn stats_200_has_whole_hours_and_days_of_the_time_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn stats_400_names_what_is_wrong() {
+async fn stats_400_names_the_parameter_that_is_wrong() {
     let app = TestApp::start().await;
     let admin = app.admin(ADMIN).await;
     for (query, fields) in [
@@ -162,7 +162,7 @@ async fn stats_400_names_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn messages_are_counted_by_what_became_of_them_and_stay_counted_once_the_outbox_has_forgotten_them() {
+async fn messages_are_counted_by_outcome_and_stay_counted_after_the_outbox_has_deleted_them() {
     let app = TestApp::start().await;
     let admin = app.admin(ADMIN).await;
     for n in 0..4 {
