@@ -38,7 +38,7 @@ struct Line {
 
 impl Line {
     fn all() -> Vec<Self> {
-        let lines = DOCUMENT.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+        let lines = DOCUMENT.lines().skip_while(|line| !line.starts_with("| Method")).skip(2);
         lines.take_while(|line| line.starts_with('|')).map(Self::parse).collect()
     }
 
