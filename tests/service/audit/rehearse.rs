@@ -53,7 +53,7 @@ async fn a_rehearsal_counts_a_small_history_as_counted_by_hand() {
         (&3.into(), &0.into(), &Value::Null)
     );
 
-    // Ben would have got a second code, 40 seconds after his first.
+    // Ben would have got a second code, 40 seconds after the first.
     let found = rehearsed(&app, &["--set", "codes.resend_after=30"]);
     assert_eq!(
         found["settings"],
