@@ -49,7 +49,7 @@ impl Accounts {
             nonce,
             client: origin.client.clone(),
             shown: None,
-            test: self.courier.codes().is_test(&identifier),
+            test: self.outbox_worker.codes().is_test(&identifier),
             withheld: false,
         };
         let send =
@@ -73,7 +73,7 @@ impl Accounts {
             nonce,
             client: origin.client.clone(),
             shown: None,
-            test: self.courier.codes().is_test(&identifier),
+            test: self.outbox_worker.codes().is_test(&identifier),
             withheld: false,
         };
         let send =
@@ -100,7 +100,7 @@ impl Accounts {
             client: origin.client.clone(),
             language: self.wanted(&origin),
             shown: None,
-            test: self.courier.codes().is_test(&identifier),
+            test: self.outbox_worker.codes().is_test(&identifier),
         };
         let redeem = async {
             let address = Address::Identifier(identifier.clone());
@@ -147,7 +147,7 @@ impl Accounts {
             nonce,
             client: origin.client.clone(),
             shown: None,
-            test: self.courier.codes().is_test(&identifier),
+            test: self.outbox_worker.codes().is_test(&identifier),
             withheld: false,
         };
         let send = |_| async {
@@ -242,7 +242,7 @@ impl Accounts {
         decisions: Decisions,
         send: impl AsyncFnOnce(bool) -> Result<CodeOnItsWay, AccountsError>,
     ) -> Result<CodeOnItsWay, AccountsError> {
-        if let Route::None = self.courier.gateways().route(identifier) {
+        if let Route::None = self.outbox_worker.gateways().route(identifier) {
             return Err(AccountsError::NotTaken(identifier.channel()));
         }
         let work = async {
@@ -348,8 +348,8 @@ impl Accounts {
         Ok(CodeOnItsWay {
             expires_in: (sent.expires_at - sent.sent_at).to_std().unwrap_or_default(),
             resend_after: self.services.policy.resend_after.to_std().unwrap_or_default(),
-            code: (self.courier.gateways().echoes(identifier) && !is_withheld)
-                .then(|| self.courier.codes().derive(&sent.nonce, identifier, sent.purpose)),
+            code: (self.outbox_worker.gateways().echoes(identifier) && !is_withheld)
+                .then(|| self.outbox_worker.codes().derive(&sent.nonce, identifier, sent.purpose)),
         })
     }
 }

@@ -166,7 +166,7 @@ impl Accounts {
                     }
                 }
                 if wakes {
-                    self.courier.wake();
+                    self.outbox_worker.wake();
                 }
                 done(events, profile)
             }

@@ -7,7 +7,7 @@ use counterfoil_projections::profile::{self, Profile};
 use super::commit::{late, until_available};
 use super::{Accounts, AccountsError, Origin, TIME_LIMIT};
 use crate::delivery::notices::{self, Notices};
-use crate::delivery::outbox::{About, Letter, Queued};
+use crate::delivery::outbox::{MessageSubject, OutboundMessage, QueuedMessage};
 use crate::journal::JournalError;
 
 impl Accounts {
@@ -18,8 +18,8 @@ impl Accounts {
         events: &[UserAccountEvent],
         state: &UserAccount,
         origin: &Origin,
-    ) -> Result<Vec<Queued>, AccountsError> {
-        let texts = self.courier.texts();
+    ) -> Result<Vec<QueuedMessage>, AccountsError> {
+        let texts = self.outbox_worker.texts();
         let of_account = state.language().map_or("", LanguageTag::as_str);
         let mut messages = Vec::new();
         for event in events {
@@ -28,18 +28,21 @@ impl Accounts {
                 && let Some(to) = event.person.as_ref().and_then(|person| person.identifier.clone())
             {
                 let (echoes, is_test) =
-                    (self.courier.gateways().echoes(&to), self.courier.codes().is_test(&to));
-                messages.push(Queued {
+                    (self.outbox_worker.gateways().echoes(&to), self.outbox_worker.codes().is_test(&to));
+                messages.push(QueuedMessage {
                     handed_to: echoes.then_some("echo").or(is_test.then_some("test")),
-                    letter: Letter { to, about: About::Code { purpose: sent.purpose, nonce: sent.nonce } },
+                    message: OutboundMessage {
+                        to,
+                        about: MessageSubject::Code { purpose: sent.purpose, nonce: sent.nonce },
+                    },
                     language: texts.language(&format!("{}, {of_account};q=0.001", origin.languages)),
                     expires_at: sent.expires_at,
                 });
             }
-            if let Some((letter, expires_at)) = self.notices.unlock_letter(account, event) {
-                messages.push(Queued {
-                    handed_to: self.courier.gateways().echoes(&letter.to).then_some("echo"),
-                    letter,
+            if let Some((message, expires_at)) = self.notices.unlock_letter(account, event) {
+                messages.push(QueuedMessage {
+                    handed_to: self.outbox_worker.gateways().echoes(&message.to).then_some("echo"),
+                    message,
                     // That of the owner, where it is known: another may have asked.
                     language: texts.language(&format!("{of_account}, {};q=0.001", origin.languages)),
                     expires_at,
@@ -48,11 +51,12 @@ impl Accounts {
             let Some(notice) = self.notices.of(account, event, state) else { continue };
             let Some(before) = self.read_profile(account).await? else { continue };
             let restored = events.iter().filter_map(restored_identifier);
-            let restored = restored.map(|to| Letter { to, about: About::Notice(notice.clone()) });
-            let letters = Notices::letters(&notice, &before, state).into_iter().chain(restored);
-            messages.extend(letters.map(|letter| Queued {
-                handed_to: self.courier.gateways().echoes(&letter.to).then_some("echo"),
-                letter,
+            let restored =
+                restored.map(|to| OutboundMessage { to, about: MessageSubject::Notice(notice.clone()) });
+            let told = Notices::messages(&notice, &before, state).into_iter().chain(restored);
+            messages.extend(told.map(|message| QueuedMessage {
+                handed_to: self.outbox_worker.gateways().echoes(&message.to).then_some("echo"),
+                message,
                 language: texts.language(of_account),
                 expires_at: event.at + notices::WORTH_SENDING,
             }));
@@ -62,7 +66,7 @@ impl Accounts {
 
     /// The language that messages are written in after a request, where it names one.
     pub(super) fn wanted(&self, origin: &Origin) -> Option<LanguageTag> {
-        let wanted = self.courier.texts().wanted(&origin.languages)?;
+        let wanted = self.outbox_worker.texts().wanted(&origin.languages)?;
         LanguageTag::parse(wanted.tag())
     }
 

@@ -25,7 +25,7 @@ use counterfoil_domain::values::{AccountId, Channel, Client, OtpCode};
 use counterfoil_projections::profile::Profile;
 
 use crate::crypto::keyring::Keyring;
-use crate::delivery::Courier;
+use crate::delivery::OutboxWorker;
 use crate::delivery::notices::Notices;
 use crate::journal::{Head, Journal, JournalError};
 use crate::limits::{Limits, LimitsError};
@@ -115,7 +115,7 @@ pub struct SignedIn {
 pub struct Accounts {
     journal: Journal,
     services: Services,
-    courier: Courier,
+    outbox_worker: OutboxWorker,
     notices: Notices,
     tokens: Tokens,
     clock: Arc<dyn Clock>,
@@ -128,7 +128,7 @@ pub struct Accounts {
 
 impl fmt::Debug for Accounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounts").field("courier", &self.courier).finish_non_exhaustive()
+        f.debug_struct("Accounts").field("outbox_worker", &self.outbox_worker).finish_non_exhaustive()
     }
 }
 
@@ -148,7 +148,7 @@ impl Accounts {
     pub fn new(
         journal: Journal,
         services: Services,
-        courier: Courier,
+        outbox_worker: OutboxWorker,
         notices: Notices,
         tokens: Tokens,
         clock: Arc<dyn Clock>,
@@ -157,7 +157,7 @@ impl Accounts {
         Self {
             journal,
             services,
-            courier,
+            outbox_worker,
             notices,
             tokens,
             clock,
@@ -192,7 +192,7 @@ impl Accounts {
     /// Goes on with another keyring's keys, on every thread.
     pub fn use_keyring(&self, keyring: &Keyring) {
         self.tokens.use_keyring(keyring);
-        self.courier.codes().use_keyring(keyring);
+        self.outbox_worker.codes().use_keyring(keyring);
         self.journal.personal_data().use_keyring(keyring);
         self.notices.links.use_keyring(keyring);
         self.notices.unlock_links.use_keyring(keyring);
@@ -221,8 +221,8 @@ impl Accounts {
     }
 
     /// What sends its messages.
-    pub fn courier(&self) -> &Courier {
-        &self.courier
+    pub fn outbox_worker(&self) -> &OutboxWorker {
+        &self.outbox_worker
     }
 
     /// The journal that it writes.

@@ -31,7 +31,7 @@ impl Accounts {
             identifier: identifier.clone(),
             nonce: entropy::challenge_nonce(),
             client: origin.client.clone(),
-            test: self.courier.codes().is_test(&identifier),
+            test: self.outbox_worker.codes().is_test(&identifier),
         };
         let send = |_| self.send_code(&identifier, &origin, at, command.into());
         self.counting_codes(&identifier, &origin, Decisions::One, send).await
@@ -55,7 +55,7 @@ impl Accounts {
             identifier: identifier.clone(),
             code,
             client: origin.client.clone(),
-            test: self.courier.codes().is_test(&identifier),
+            test: self.outbox_worker.codes().is_test(&identifier),
         };
         let redeem = async {
             let done = self.execute(Address::Account(token.account), &origin, at, command.into()).await?;

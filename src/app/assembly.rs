@@ -13,7 +13,7 @@ use crate::crypto::one_time_codes::OtpCodes;
 use crate::crypto::personal_data::PersonalData;
 use crate::crypto::second_factors::SecondFactors;
 use crate::delivery::notices::Notices;
-use crate::delivery::{Courier, Gateways};
+use crate::delivery::{Gateways, OutboxWorker};
 use crate::http::{Cursors, KeyedParts, State};
 use crate::journal::Journal;
 use crate::limits::Limits;
@@ -63,7 +63,7 @@ pub fn new_state(
         Some((policy, place)) => Limits::new(policy, place, database.clone(), keyring, prices, clock.clone()),
         None => Limits::of_one_node(settings.writes),
     };
-    let courier = Courier::new(
+    let outbox_worker = OutboxWorker::new(
         database.clone(),
         journal.personal_data().clone(),
         codes,
@@ -72,7 +72,7 @@ pub fn new_state(
         clock.clone(),
     );
     let mut accounts =
-        Accounts::new(journal, services, courier, notices, tokens, clock.clone(), ended.clone())
+        Accounts::new(journal, services, outbox_worker, notices, tokens, clock.clone(), ended.clone())
             .within(limits)
             .forgetting_after(settings.never_signed_in);
     accounts.use_claims(Arc::new(settings.claims.clone()));

@@ -159,10 +159,10 @@ impl Application {
             let state = state.clone();
             async move { state.watch_readiness().await }
         }));
-        let courier = self.state.accounts.courier().clone();
-        let carrying = tokio::spawn(restarted("the courier", {
-            let courier = courier.clone();
-            move || courier.clone().run()
+        let outbox_worker = self.state.accounts.outbox_worker().clone();
+        let carrying = tokio::spawn(restarted("the outbox worker", {
+            let outbox_worker = outbox_worker.clone();
+            move || outbox_worker.clone().run()
         }));
         let state = self.state.clone();
         let writing = tokio::spawn(restarted("the uses of sessions", move || {
@@ -186,7 +186,7 @@ impl Application {
         }
         writing.abort();
         self.state.write_uses().await;
-        courier.stop().await;
+        outbox_worker.stop().await;
         for task in [carrying, watching, exchanging, upkeep] {
             task.abort();
         }

@@ -3,20 +3,21 @@
 //! The commit that asks for a message writes it to the outbox. Workers on any node take it from there, put it into words
 //! and hand it to a gateway.
 
-mod courier;
 mod gateway;
+mod gateway_health;
 mod gateways;
 pub mod ledger;
 pub(crate) mod notices;
 pub mod outbox;
+mod outbox_worker;
 pub mod outcomes;
 mod prices;
 mod routes;
 mod settings;
 mod texts;
 
-pub use courier::Courier;
 pub use gateway::{Accepted, Gateway, Message, NotAccepted};
+pub use outbox_worker::OutboxWorker;
 pub use prices::{Price, Prices};
 pub use routes::{Gateways, Named, Route};
 pub use settings::DeliverySettings;

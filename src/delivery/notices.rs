@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::crypto::message_links::{ChangeNumber, SessionLinks, UndoLinks, UnlockLinks};
 use crate::delivery::Notice;
-use crate::delivery::outbox::{About, Letter};
+use crate::delivery::outbox::{MessageSubject, OutboundMessage};
 
 /// For how long a notice is worth sending.
 pub const WORTH_SENDING: TimeDelta = TimeDelta::hours(24);
@@ -119,31 +119,31 @@ impl Notices {
         }
     }
 
-    /// The letter with the link that lifts the lock of an identifier, which goes there and nowhere else.
+    /// The message with the link that lifts the lock of an identifier, which goes there and nowhere else.
     pub fn unlock_letter(
         &self,
         account: AccountId,
         event: &UserAccountEvent,
-    ) -> Option<(Letter, DateTime<Utc>)> {
+    ) -> Option<(OutboundMessage, DateTime<Utc>)> {
         let Fact::UnlockLinkIssued { nonce, expires_at, .. } = event.fact else { return None };
         let to = event.person.as_ref()?.identifier.clone()?;
         let link = self.unlock_links.link(account, nonce)?;
-        Some((Letter { to, about: About::Notice(Notice::UnlockLink { link }) }, expires_at))
+        Some((OutboundMessage { to, about: MessageSubject::Notice(Notice::UnlockLink { link }) }, expires_at))
     }
 
-    /// The letters with a notice, to every identifier of a profile: the one before the event, so that an identifier that is
+    /// The messages with a notice, to every identifier of a profile: the one before the event, so that an identifier that is
     /// gone is told. The link that undoes a change goes to those alone that may undo it.
-    pub fn letters(notice: &Notice, before: &Profile, after: &UserAccount) -> Vec<Letter> {
+    pub fn messages(notice: &Notice, before: &Profile, after: &UserAccount) -> Vec<OutboundMessage> {
         let held: Vec<Identifier> =
             Channel::ALL.into_iter().filter_map(|kind| before.identifier(kind)).collect();
         let kinds: Vec<Channel> = held.iter().map(Identifier::channel).collect();
         let may_undo = identifier_changes(after).map(|changes| changes.may_undo(changes.count, &kinds));
-        let letter = |to: Identifier| {
+        let message = |to: Identifier| {
             let may_undo = may_undo.as_ref().is_some_and(|kinds| kinds.contains(&to.channel()));
             let notice = if may_undo { notice.clone() } else { notice.clone().without_undo() };
-            Letter { to, about: About::Notice(notice) }
+            OutboundMessage { to, about: MessageSubject::Notice(notice) }
         };
-        held.into_iter().map(letter).collect()
+        held.into_iter().map(message).collect()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Messages that wait to be sent, in the table that the commits write them to.
 //!
 //! A worker claims rows for a while, `FOR UPDATE SKIP LOCKED`, and settles them. When it dies meanwhile, the claim runs
-//! out and another worker takes the rows: a message may then be sent twice, never not at all. Whoever settles a row names the
-//! claim it was given, so a worker that was too slow does not undo what another has done since.
+//! out and another worker takes the rows: a message may then be sent twice, never not at all. A worker that settles a row names
+//! the claim that it was given, so a worker that was too slow does not undo what another has done since.
 
 use std::time::Duration;
 
@@ -20,16 +20,16 @@ use crate::language::Language;
 
 /// A message before it is put into words: to whom, and about what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Letter {
+pub struct OutboundMessage {
     /// Where it goes.
     pub to: Identifier,
     /// What it says.
-    pub about: About,
+    pub about: MessageSubject,
 }
 
 /// What a message says. It holds no code: that is derived when it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum About {
+pub enum MessageSubject {
     /// The code of a challenge.
     Code {
         /// What the code is for.
@@ -41,21 +41,21 @@ pub enum About {
     Notice(Notice),
 }
 
-impl Letter {
+impl OutboundMessage {
     /// The name of what it is about, as in the `kind` column.
     pub fn kind(&self) -> &'static str {
         match &self.about {
-            About::Code { purpose, .. } => purpose.as_str(),
-            About::Notice(notice) => notice.kind(),
+            MessageSubject::Code { purpose, .. } => purpose.as_str(),
+            MessageSubject::Notice(notice) => notice.kind(),
         }
     }
 }
 
-/// A letter that a commit puts into the outbox.
+/// A message that a commit puts into the outbox.
 #[derive(Clone, Debug)]
-pub struct Queued {
-    /// The letter.
-    pub letter: Letter,
+pub struct QueuedMessage {
+    /// The message.
+    pub message: OutboundMessage,
     /// The language to write it in.
     pub language: Language,
     /// When there is no more use in sending it.
@@ -64,14 +64,14 @@ pub struct Queued {
     pub handed_to: Option<&'static str>,
 }
 
-/// To what a letter in the outbox is bound.
+/// To what a message in the outbox is bound.
 pub(crate) fn place(sequence: i64, number: i16) -> String {
     format!("outbox/{sequence}/{number}")
 }
 
 /// Which row of the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key {
+pub(super) struct OutboxKey {
     pub(super) account: AccountId,
     pub(super) sequence: i64,
     pub(super) number: i16,
@@ -79,12 +79,12 @@ pub(super) struct Key {
 
 /// A row that a worker has taken.
 #[derive(Debug)]
-pub(super) struct Claimed {
-    pub(super) key: Key,
+pub(crate) struct ClaimedMessage {
+    pub(super) key: OutboxKey,
     /// When the claim runs out, by the database's clock; also its name.
     claim: DateTime<Utc>,
-    /// The letter; none where the account's keys are gone, or somebody altered the row.
-    pub(super) letter: Option<Letter>,
+    /// The message; none where the account's keys are gone, or the row was altered.
+    pub(super) message: Option<OutboundMessage>,
     pub(super) kind: String,
     pub(super) language: String,
     pub(super) expires_at: DateTime<Utc>,
@@ -104,16 +104,16 @@ pub(super) async fn claim(
     channel: Channel,
     most: i64,
     lasts: Duration,
-) -> Result<Vec<Claimed>, Error> {
+) -> Result<Vec<ClaimedMessage>, Error> {
     let statement = db.prepare_cached(include_str!("sql/claim.sql")).await?;
     let rows = db.query(&statement, &[&most, &lasts.as_secs_f64(), &channel.as_str()]).await?;
-    Ok(rows.iter().map(|row| Claimed::of(row, personal_data)).collect())
+    Ok(rows.iter().map(|row| ClaimedMessage::of(row, personal_data)).collect())
 }
 
-impl Claimed {
+impl ClaimedMessage {
     fn of(row: &Row, personal_data: &PersonalData) -> Self {
         let account = AccountId(row.get("account_id"));
-        let key = Key { account, sequence: row.get("sequence"), number: row.get("number") };
+        let key = OutboxKey { account, sequence: row.get("sequence"), number: row.get("number") };
         let wrapped: Option<Vec<u8>> = row.get("wrapped");
         let stored = wrapped.map(|wrapped| WrappedKey {
             scope: Scope::Person.to_string(),
@@ -126,7 +126,7 @@ impl Claimed {
         Self {
             key,
             claim: row.get("due_at"),
-            letter: sealed.and_then(|sealed| keys.open(Scope::Person, &place, sealed).ok()),
+            message: sealed.and_then(|sealed| keys.open(Scope::Person, &place, sealed).ok()),
             kind: row.get("kind"),
             language: row.get("language"),
             expires_at: row.get("expires_at"),
@@ -138,18 +138,18 @@ impl Claimed {
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum MessageState {
     /// A gateway has it.
     Sent,
-    /// Nobody can deliver it.
+    /// No gateway can deliver it.
     Failed,
-    /// Nobody could before it was of no more use.
+    /// No gateway took it before it was of no more use.
     Expired,
     /// A later code has made it void.
     Replaced,
 }
 
-impl State {
+impl MessageState {
     /// The name as it stands in the table.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -171,7 +171,7 @@ pub(super) struct Settlement<'a> {
 
 /// What a sent message costs, and on whose account it is put.
 #[derive(Clone, Debug)]
-pub(super) struct Charge {
+pub(super) struct MessageCharge {
     pub(super) channel: Channel,
     pub(super) country: String,
     pub(super) prefix: String,
@@ -186,12 +186,12 @@ pub(super) struct Charge {
 /// When the database does not answer.
 pub(super) async fn settle(
     db: &Client,
-    claimed: &Claimed,
-    state: State,
+    claimed: &ClaimedMessage,
+    state: MessageState,
     settlement: &Settlement<'_>,
-    charge: Option<&Charge>,
+    charge: Option<&MessageCharge>,
 ) -> Result<Option<f64>, Error> {
-    let Key { account, sequence, number } = claimed.key;
+    let OutboxKey { account, sequence, number } = claimed.key;
     let Settlement { gateway, reference, reason } = settlement;
     let statement = db.prepare_cached(include_str!("sql/settle.sql")).await?;
     let row = db
@@ -220,15 +220,20 @@ pub(super) async fn settle(
 ///
 /// # Errors
 /// When the database does not answer.
-pub(super) async fn put_off(db: &Client, claimed: &Claimed, by: Duration, reason: &str) -> Result<(), Error> {
-    let Key { account, sequence, number } = claimed.key;
+pub(super) async fn put_off(
+    db: &Client,
+    claimed: &ClaimedMessage,
+    by: Duration,
+    reason: &str,
+) -> Result<(), Error> {
+    let OutboxKey { account, sequence, number } = claimed.key;
     let statement = db.prepare_cached(include_str!("sql/put_off.sql")).await?;
     let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
         [&account.0, &sequence, &number, &claimed.claim, &by.as_secs_f64(), &reason];
     db.execute(&statement, &parameters).await.map(drop)
 }
 
-/// Settles messages that had expired by then and that no courier has taken, since no gateway was there for them: their content
+/// Settles messages that had expired by then and that no worker has taken, since no gateway was there for them: their content
 /// is kept for no longer than it is of use.
 ///
 /// # Errors

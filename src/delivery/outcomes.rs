@@ -1,5 +1,5 @@
 //! How many messages were sent, and how many were not, hour by hour. The log does not have it and nothing waits for it, so
-//! it is counted behind the couriers, from the outbox, in which messages stay for a while.
+//! it is counted behind the workers, from the outbox, in which messages stay for a while.
 
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::leaf::Columns;
 use super::{Head, Leaf, Loaded};
 use crate::crypto::personal_data::{AccountKeys, LookupHashes, PersonalData, Scope, WrappedKey};
-use crate::delivery::outbox::{self, Queued};
+use crate::delivery::outbox::{self, QueuedMessage};
 use crate::language::Language;
 
 /// A commit: the events of one command, and all that becomes true with them.
@@ -87,7 +87,7 @@ impl Commit {
         loaded: Loaded,
         state: UserAccount,
         events: Vec<UserAccountEvent>,
-        messages: Vec<Queued>,
+        messages: Vec<QueuedMessage>,
         personal_data: &PersonalData,
     ) -> Option<Self> {
         let last = events.last()?;
@@ -100,14 +100,14 @@ impl Commit {
             serde_json::to_string(&Metadata { commit: id, request }).expect("an id and a text are JSON");
         let rows = rows(account, version, leaf, &metadata, &events, &keys);
         let (new_version, leaf) = rows.last().map(|row| (row.sequence, row.leaf))?;
-        let row = |(queued, number): (Queued, i16)| OutboxRow {
-            kind: queued.letter.kind(),
-            channel: queued.letter.to.channel(),
+        let row = |(queued, number): (QueuedMessage, i16)| OutboxRow {
+            kind: queued.message.kind(),
+            channel: queued.message.to.channel(),
             language: queued.language,
             content: queued
                 .handed_to
                 .is_none()
-                .then(|| keys.seal(Scope::Person, &outbox::place(new_version, number), &queued.letter)),
+                .then(|| keys.seal(Scope::Person, &outbox::place(new_version, number), &queued.message)),
             expires_at: queued.expires_at,
             handed_to: queued.handed_to,
         };

@@ -7,3 +7,4 @@ pub(crate) mod network;
 pub(crate) mod response_delay;
 pub(crate) mod restart;
 pub mod telemetry;
+pub(crate) mod work_queue;

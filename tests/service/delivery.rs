@@ -290,11 +290,11 @@ async fn a_node_without_gateways_takes_no_messages_from_those_that_have_some() {
     let app = TestApp::with(&by_webhook(&provider.url, &provider.url)).await;
     app.api.login(PHONE).await.ok();
     eventually(SOON, "a refusal", async || !provider.asked().is_empty()).await;
-    app.state.accounts.courier().stop().await;
+    app.state.accounts.outbox_worker().stop().await;
     let due = "UPDATE outbox SET due_at = clock_timestamp() - interval '1 second' RETURNING attempts";
     let attempts = app.database.value::<i32>(due).await;
     let (_echoes, _proxy) = app.beside(&[]).await;
-    // Twice as long as any courier waits before it looks again.
+    // Twice as long as any outbox worker waits before it looks again.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(app.database.value::<i32>("SELECT attempts FROM outbox").await, attempts);
 }
