@@ -17,9 +17,12 @@ mod settings;
 mod texts;
 
 pub use gateway::{Accepted, Gateway, Message, NotAccepted};
+pub(crate) use gateways::GatewaySettings;
+pub use gateways::GatewaySetupError;
 pub use outbox_worker::OutboxWorker;
 pub use prices::{Price, Prices};
 pub use routes::{Gateways, Named, Route};
 pub use settings::DeliverySettings;
-pub(crate) use settings::{RawDelivery, RawGateways, shown_in_full};
+pub(crate) use settings::RouteSettings;
+pub(crate) use texts::TextsError;
 pub use texts::{Content, Notice, Texts};

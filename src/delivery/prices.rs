@@ -66,9 +66,9 @@ impl Sum for Price {
 /// What a message costs, by where it goes.
 #[derive(Clone, Debug, Default)]
 pub struct Prices {
-    pub(super) text_message: Price,
-    pub(super) by_region: HashMap<Region, Price>,
-    pub(super) email: Price,
+    pub(crate) text_message: Price,
+    pub(crate) by_region: HashMap<Region, Price>,
+    pub(crate) email: Price,
 }
 
 impl Prices {

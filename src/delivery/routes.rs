@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use counterfoil_domain::values::{Channel, Identifier, Region};
 
-use super::settings::{DeliverySettings, RawRoute};
+use super::gateways::GatewaySetupError;
+use super::settings::{DeliverySettings, RouteSettings};
 use super::{Gateway, gateways};
 use crate::runtime::clock::Clock;
-use crate::settings::SettingsError;
 
 /// A gateway and the name that the settings know it by.
 #[derive(Clone)]
@@ -85,13 +85,13 @@ impl Gateways {
         settings: &DeliverySettings,
         own: impl IntoIterator<Item = (&'a str, Arc<dyn Gateway>)>,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, SettingsError> {
+    ) -> Result<Self, GatewaySetupError> {
         let own: BTreeMap<&str, Arc<dyn Gateway>> = own.into_iter().collect();
         let named: BTreeMap<&str, Named> = gateways::build(&settings.gateways, own, &clock)?;
-        let route = |route: &RawRoute| match route {
-            RawRoute::None => Route::None,
-            RawRoute::Echo => Route::Echo,
-            RawRoute::Through(names) => {
+        let route = |route: &RouteSettings| match route {
+            RouteSettings::None => Route::None,
+            RouteSettings::Echo => Route::Echo,
+            RouteSettings::Through(names) => {
                 Route::Through(names.iter().filter_map(|name| named.get(name.as_str()).cloned()).collect())
             }
         };

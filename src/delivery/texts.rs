@@ -14,10 +14,6 @@ use uuid::Uuid;
 
 use super::Message;
 use crate::language::{Dictionary, Language};
-use crate::settings::{SettingsError, invalid};
-
-/// The longest name of an app, in characters: a code and it have to go into one text message.
-const LONGEST_APP_NAME: usize = 24;
 
 /// The longest name of a device in a notice, in characters.
 const LONGEST_NAME: usize = 32;
@@ -205,25 +201,29 @@ pub struct Texts {
     own: BTreeMap<Language, Dictionary>,
 }
 
+/// Texts that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TextsError {
+    /// There are no texts in the language that is the default.
+    #[error("is none of those that there are texts in")]
+    DefaultLanguage,
+    /// A file of the operator's cannot be read, or a text in it cannot be used.
+    #[error("{0}")]
+    File(String),
+}
+
 impl Texts {
-    pub(super) fn new(
+    /// Makes the texts of an installation: those of the service and, before them, those of the files of a folder.
+    ///
+    /// # Errors
+    /// [`TextsError`], the first there is.
+    pub(crate) fn new(
         app_name: String,
         language: &str,
         webotp_domain: Option<String>,
         devices_url: Option<String>,
         folder: Option<&Path>,
-    ) -> Result<Self, SettingsError> {
-        let length = app_name.chars().count();
-        if !(1..=LONGEST_APP_NAME).contains(&length) || app_name.chars().any(char::is_control) {
-            let problem = format!("must be 1 to {LONGEST_APP_NAME} characters on a line");
-            return Err(invalid("delivery.app_name", &problem));
-        }
-        if webotp_domain.as_deref().is_some_and(|domain| !is_domain(domain)) {
-            return Err(invalid("delivery.webotp_domain", "is not a domain such as app.example"));
-        }
-        if devices_url.as_deref().is_some_and(|url| !is_secure_link(url)) {
-            return Err(invalid("delivery.devices_url", "is not a link such as https://app.example/devices"));
-        }
+    ) -> Result<Self, TextsError> {
         let own = folder.map(read).transpose()?.unwrap_or_default();
         let mut texts = Self {
             app_name,
@@ -236,8 +236,7 @@ impl Texts {
             texts.check(&file, &dictionary)?;
             texts.own.insert(language, dictionary);
         }
-        let unknown = || invalid("delivery.language", "is none of those that there are texts in");
-        texts.language = Language::best(language, texts.languages()).ok_or_else(unknown)?;
+        texts.language = Language::best(language, texts.languages()).ok_or(TextsError::DefaultLanguage)?;
         Ok(texts)
     }
 
@@ -332,9 +331,9 @@ impl Texts {
     }
 
     /// Tries every text of a file.
-    fn check(&self, file: &str, dictionary: &Dictionary) -> Result<(), SettingsError> {
+    fn check(&self, file: &str, dictionary: &Dictionary) -> Result<(), TextsError> {
         for (name, line) in dictionary.names() {
-            let fail = |problem: &str| invalid("delivery.texts", &format!("{file}:{line}: {name} {problem}"));
+            let fail = |problem: &str| TextsError::File(format!("{file}:{line}: {name} {problem}"));
             let mut samples = Content::samples();
             samples.retain(|(kind, _)| name.strip_prefix("message_") == Some(kind));
             if samples.is_empty() {
@@ -361,9 +360,8 @@ impl Texts {
 }
 
 /// The files of a folder, by their language.
-fn read(folder: &Path) -> Result<BTreeMap<Language, (String, Dictionary)>, SettingsError> {
-    let fail =
-        |file: &Path, problem: &str| invalid("delivery.texts", &format!("{}{problem}", file.display()));
+fn read(folder: &Path) -> Result<BTreeMap<Language, (String, Dictionary)>, TextsError> {
+    let fail = |file: &Path, problem: &str| TextsError::File(format!("{}{problem}", file.display()));
     let unreadable = |error: std::io::Error| fail(folder, &format!(": {error}"));
     let mut read = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
@@ -399,23 +397,6 @@ fn plain(name: &str) -> Option<String> {
         plain.push_str(word);
     }
     plain.chars().any(char::is_alphanumeric).then_some(plain)
-}
-
-/// Whether a text is a domain in its ASCII form: labels of lower-case letters, digits and inner hyphens.
-fn is_domain(text: &str) -> bool {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    text.split('.').all(|label| {
-        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(fits)
-    })
-}
-
-/// Whether a text is an `https` URL that a message can carry, without a user or a password.
-fn is_secure_link(text: &str) -> bool {
-    let url: Option<reqwest::Url> = text.parse().ok();
-    let plain = !text.chars().any(|c| c.is_whitespace() || c.is_control());
-    plain
-        && text.starts_with("https://")
-        && url.is_some_and(|url| url.username().is_empty() && url.password().is_none())
 }
 
 #[cfg(test)]
@@ -582,7 +563,7 @@ mod tests {
             ("Deutsch?.ftl", "", "is not named after a language"),
         ] {
             let error = with(&[(file, text)]).map(drop).expect_err(text).to_string();
-            assert!(error.starts_with("delivery.texts: ") && error.contains(named), "{error}");
+            assert!(error.contains(named), "{error}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What an installation can set, and where each value came from.
 
+mod delivery;
+mod gateways;
 mod raw;
 mod sources;
 #[cfg(test)]
@@ -30,7 +32,7 @@ use crate::runtime::network::{self, is_this_machine};
 use crate::tokens::configured_claims::{ConfiguredClaims, ProfileField};
 use crate::tokens::{ExtraClaims, TokenPolicy};
 
-pub(crate) use raw::Words;
+use raw::Words;
 use raw::{Raw, RawKeyring, RawLimits, RawOauthClient, RawTestIdentifier};
 pub use sources::{Shown, Sources};
 
@@ -172,7 +174,7 @@ impl Sources {
         if raw.database.migration_url.is_some() && raw.database.url.is_none() {
             return Err(invalid("database.migration_url", "goes with database.url, which is missing"));
         }
-        let delivery = DeliverySettings::check(raw.delivery, raw.gateways, development)?;
+        let delivery = raw.delivery.check(raw.gateways, development)?;
         let shared = match (raw.limits.shared.as_str(), development) {
             ("on", _) => true,
             ("off", true) => false,
@@ -279,7 +281,7 @@ impl Sources {
     }
 }
 
-pub(crate) fn invalid(setting: impl Into<Cow<'static, str>>, problem: &str) -> SettingsError {
+fn invalid(setting: impl Into<Cow<'static, str>>, problem: &str) -> SettingsError {
     SettingsError::Invalid { setting: setting.into(), problem: problem.to_owned() }
 }
 

@@ -8,8 +8,9 @@ use counterfoil_domain::user_account::{Binding, DeviceLimitPolicy, Rotation};
 use serde::Deserialize;
 
 use super::Profile;
+use super::delivery::RawDelivery;
+use super::gateways::RawGateways;
 use crate::delivery::notices::NewDeviceNotice;
-use crate::delivery::{RawDelivery, RawGateways};
 use crate::http::oauth_clients::ClientScope;
 use crate::http::{Cookies, ForwardedHeader};
 
@@ -55,7 +56,7 @@ raw_section!(RawKeyring { file: Option<PathBuf>, command: Option<Words> });
 /// A list of words, or one text that holds all of them, as an environment variable does.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Words {
+pub(super) enum Words {
     List(Vec<String>),
     Text(String),
 }

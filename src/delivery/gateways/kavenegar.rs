@@ -11,7 +11,7 @@ use crate::delivery::{Accepted, Gateway, Message, NotAccepted};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::delivery) struct KavenegarSettings {
+pub(crate) struct KavenegarSettings {
     api_key: Secret,
     /// The line that texts are sent from; without one, the account's.
     sender: Option<String>,

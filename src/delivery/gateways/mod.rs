@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use config::Value;
 use counterfoil_domain::values::Channel;
 use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
@@ -26,12 +25,11 @@ use self::webhook::{Webhook, WebhookSettings};
 use super::{Gateway, Named};
 use crate::runtime::clock::Clock;
 use crate::runtime::network::is_this_machine;
-use crate::settings::{SettingsError, invalid};
 
 /// A section below `gateways`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(super) enum GatewaySettings {
+pub(crate) enum GatewaySettings {
     Log(Nothing),
     Webhook(WebhookSettings),
     Twilio(TwilioSettings),
@@ -43,26 +41,55 @@ pub(super) enum GatewaySettings {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
+pub(crate) struct Nothing {}
+
+/// Settings of a gateway of which each fits and which do not fit together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum GatewaySettingsError {
+    #[error("`log` writes codes to the log; it is for the development profile")]
+    LogInProduction,
+    #[error("needs either `from` or `messaging_service_sid`")]
+    TwilioSender,
+    #[error("`tls` can be `none` on this machine only")]
+    SmtpWithoutTls,
+    #[error("`username` and `password` go together")]
+    SmtpCredentials,
+}
+
+/// Gateways that cannot be set up, by the name of the setting.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GatewaySetupError {
+    /// This machine has no certificates to trust, or a certificate that cannot be read.
+    #[error("gateways: {0}")]
+    HttpClient(String),
+    /// The TLS parameters for the mail server of that gateway cannot be made.
+    #[error("gateways.{name}: {problem}")]
+    MailServer {
+        /// The name of the gateway.
+        name: String,
+        /// What the mail library says.
+        problem: String,
+    },
+    /// The settings have a section of kind `own`, and the program gave no gateway of that name.
+    #[error("gateways.{0}: is to be given by the program, and is not")]
+    NotGiven(String),
+    /// The program gave a gateway of that name, and the settings have no section of kind `own` for it.
+    #[error("gateways.{0}: is missing; give it the kind `own`")]
+    WithoutSection(String),
+}
 
 impl GatewaySettings {
-    /// Reads a section.
+    /// Checks what does not show in one setting alone.
     ///
     /// # Errors
-    /// What does not fit, by name.
-    pub fn read(name: &str, section: Value, development: bool) -> Result<Self, SettingsError> {
-        let fail = |problem: &str| invalid(format!("gateways.{name}"), problem);
-        let settings: Self = section.try_deserialize().map_err(|error| fail(&error.to_string()))?;
-        match &settings {
-            Self::Log(_) if !development => {
-                Err("`log` writes codes to the log; it is for the development profile")
-            }
+    /// [`GatewaySettingsError`], the first there is.
+    pub fn check(&self, development: bool) -> Result<(), GatewaySettingsError> {
+        match self {
+            Self::Log(_) if !development => Err(GatewaySettingsError::LogInProduction),
             Self::Twilio(twilio) => twilio.check(),
             Self::Smtp(smtp) => smtp.check(),
             Self::Log(_) | Self::Webhook(_) | Self::Kavenegar(_) | Self::Own(_) => Ok(()),
         }
-        .map_err(fail)?;
-        Ok(settings)
     }
 
     /// Whether it takes messages of that channel.
@@ -78,32 +105,35 @@ impl GatewaySettings {
 /// The gateways of the sections, by name. They share a client, which keeps connections open.
 ///
 /// # Errors
-/// When one of the program's own is missing or has no section, or the machine has no certificates to trust.
+/// [`GatewaySetupError`]: one of the program's own is missing or has no section, or the machine has no certificates to trust.
 pub(super) fn build<'a>(
     sections: &'a BTreeMap<String, GatewaySettings>,
     mut own: BTreeMap<&str, Arc<dyn Gateway>>,
     clock: &Arc<dyn Clock>,
-) -> Result<BTreeMap<&'a str, Named>, SettingsError> {
-    let http = Http::new(clock.clone()).map_err(|error| invalid("gateways", &error.to_string()))?;
+) -> Result<BTreeMap<&'a str, Named>, GatewaySetupError> {
+    let http = Http::new(clock.clone()).map_err(|error| GatewaySetupError::HttpClient(error.to_string()))?;
     let mut named = BTreeMap::new();
     for (name, section) in sections {
-        let fail = |problem: &str| invalid(format!("gateways.{name}"), problem);
         let gateway: Arc<dyn Gateway> = match section.clone() {
             GatewaySettings::Log(_) => Arc::new(Log),
             GatewaySettings::Webhook(settings) => Arc::new(Webhook::new(settings, http.clone())),
             GatewaySettings::Twilio(settings) => Arc::new(Twilio::new(settings, http.clone())),
             GatewaySettings::Kavenegar(settings) => Arc::new(Kavenegar::new(settings, http.clone())),
             GatewaySettings::Smtp(settings) => {
-                Arc::new(Smtp::new(settings, clock.clone()).map_err(|error| fail(&error.to_string()))?)
+                let smtp = Smtp::new(settings, clock.clone());
+                Arc::new(smtp.map_err(|error| GatewaySetupError::MailServer {
+                    name: name.clone(),
+                    problem: error.to_string(),
+                })?)
             }
             GatewaySettings::Own(_) => {
-                own.remove(name.as_str()).ok_or_else(|| fail("is to be given by the program, and is not"))?
+                own.remove(name.as_str()).ok_or_else(|| GatewaySetupError::NotGiven(name.clone()))?
             }
         };
         named.insert(name.as_str(), Named { name: name.as_str().into(), gateway });
     }
     match own.keys().next() {
-        Some(name) => Err(invalid(format!("gateways.{name}"), "is missing; give it the kind `own`")),
+        Some(name) => Err(GatewaySetupError::WithoutSection((*name).to_owned())),
         None => Ok(named),
     }
 }

@@ -18,7 +18,7 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use serde::Deserialize;
 
-use super::Secret;
+use super::{GatewaySettingsError, Secret};
 use crate::delivery::{Accepted, Gateway, Message, NotAccepted};
 use crate::runtime::clock::Clock;
 use crate::runtime::network::is_this_machine;
@@ -34,7 +34,7 @@ const IDLE_AT_MOST: usize = 4;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::delivery) struct SmtpSettings {
+pub(crate) struct SmtpSettings {
     server: Server,
     #[serde(default)]
     tls: Tls,
@@ -108,13 +108,13 @@ impl TryFrom<String> for Sender {
 }
 
 impl SmtpSettings {
-    pub fn check(&self) -> Result<(), &'static str> {
+    pub fn check(&self) -> Result<(), GatewaySettingsError> {
         if self.tls == Tls::None && !is_this_machine(&self.server.host) {
-            return Err("`tls` can be `none` on this machine only");
+            return Err(GatewaySettingsError::SmtpWithoutTls);
         }
         match (&self.username, &self.password) {
             (Some(_), Some(_)) | (None, None) => Ok(()),
-            (Some(_), None) | (None, Some(_)) => Err("`username` and `password` go together"),
+            (Some(_), None) | (None, Some(_)) => Err(GatewaySettingsError::SmtpCredentials),
         }
     }
 }

@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::http::{Answer, Http};
-use super::{Endpoint, Secret};
+use super::{Endpoint, GatewaySettingsError, Secret};
 use crate::delivery::{Accepted, Gateway, Message, NotAccepted};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::delivery) struct TwilioSettings {
+pub(crate) struct TwilioSettings {
     account_sid: String,
     auth_token: Secret,
     from: Option<String>,
@@ -24,10 +24,10 @@ fn url() -> Endpoint {
 }
 
 impl TwilioSettings {
-    pub fn check(&self) -> Result<(), &'static str> {
+    pub fn check(&self) -> Result<(), GatewaySettingsError> {
         match (&self.from, &self.messaging_service_sid) {
             (Some(_), None) | (None, Some(_)) => Ok(()),
-            (None, None) | (Some(_), Some(_)) => Err("needs either `from` or `messaging_service_sid`"),
+            (None, None) | (Some(_), Some(_)) => Err(GatewaySettingsError::TwilioSender),
         }
     }
 }

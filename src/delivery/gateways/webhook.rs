@@ -19,7 +19,7 @@ use crate::delivery::{Accepted, Gateway, Message, NotAccepted};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::delivery) struct WebhookSettings {
+pub(crate) struct WebhookSettings {
     url: Endpoint,
     secret: SigningKey,
 }

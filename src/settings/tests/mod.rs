@@ -1,3 +1,5 @@
+mod delivery;
+
 use config::{Config, File, FileFormat};
 
 use super::{KeyringSource, Profile, Settings, SettingsError, Sources};
@@ -212,7 +214,7 @@ fn no_setting_is_left_out_of_the_test_of_the_environment() {
         ("database", fields_of::<super::raw::RawDatabase>()),
         ("keyring", fields_of::<super::raw::RawKeyring>()),
         ("memory", fields_of::<super::raw::RawMemory>()),
-        ("delivery", fields_of::<crate::delivery::RawDelivery>()),
+        ("delivery", fields_of::<crate::settings::delivery::RawDelivery>()),
         ("gateways", &["sms", "mail", "hook"]),
         ("identifiers", fields_of::<super::raw::RawIdentifiers>()),
         ("codes", fields_of::<super::raw::RawCodes>()),
