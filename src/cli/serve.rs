@@ -16,7 +16,7 @@ use crate::postgres::migrations;
 use crate::postgres::{Database, DatabaseError};
 use crate::runtime::clock::SystemClock;
 use crate::runtime::telemetry;
-use crate::settings::{Profile, Settings};
+use crate::settings::{Environment, Settings};
 
 /// How often a private database is looked after.
 const REVIVE_EVERY: Duration = Duration::from_millis(500);
@@ -70,7 +70,7 @@ async fn serve(
     // Before anything that takes time, so that a stop is never missed.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let _hangup = signal(SignalKind::hangup())?;
-    if settings.profile == Profile::Development {
+    if settings.environment == Environment::Development {
         let owner = settings.migration.as_ref().unwrap_or(url);
         migrations::migrate(&owner.0, settings.server_role()?.as_deref()).await?;
     }
@@ -93,8 +93,9 @@ async fn serve(
     if let Some(address) = application.metrics_address() {
         tracing::info!(%address, "listening for operators");
     }
-    tracing::info!(address = %application.address(), profile = ?settings.profile, "listening");
-    if settings.profile == Profile::Production && could_alter_events(&database).await.unwrap_or(false) {
+    tracing::info!(address = %application.address(), profile = ?settings.environment, "listening");
+    if settings.environment == Environment::Production && could_alter_events(&database).await.unwrap_or(false)
+    {
         tracing::warn!("the server's database role could alter the log; see database.migration_url");
     }
 

@@ -16,7 +16,7 @@ use crate::postgres::DatabaseUrl;
 use crate::postgres::embedded::PrivatePostgres;
 use crate::postgres::migrations;
 use crate::runtime::clock::SystemClock;
-use crate::settings::{Profile, Settings};
+use crate::settings::{Environment, Settings};
 
 /// Where the development profile keeps what it makes.
 const FOLDER: &str = ".counterfoil";
@@ -65,7 +65,7 @@ pub async fn keyring(settings: &Settings) -> Result<Keyring, Failure> {
 /// The keys of a server. For development a file of them is made where it is missing.
 pub async fn server_keyring(settings: &Settings) -> Result<Keyring, Failure> {
     let source = keyring_source(settings);
-    let development = settings.profile == Profile::Development;
+    let development = settings.environment == Environment::Development;
     if let KeyringSource::File(path) = &source
         && development
         && !path.exists()

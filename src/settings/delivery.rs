@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use counterfoil_domain::values::{Channel, Region};
-use serde::Deserialize;
 
 use super::gateways::RawGateways;
-use super::{SettingsError, Words, gateways, invalid};
+use super::raw::raw_section;
+use super::words::Words;
+use super::{Environment, SettingsError, gateways, invalid};
 use crate::delivery::{DeliverySettings, GatewaySettings, Price, Prices, RouteSettings, Texts, TextsError};
 
 /// The reserved name of the way that needs no gateway.
@@ -17,10 +18,7 @@ const ECHO: &str = "echo";
 /// The longest name of an app, in characters: the name and a code have to go into one text message.
 const LONGEST_APP_NAME: usize = 24;
 
-/// The section `delivery`, as it is written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawDelivery {
+raw_section!(RawDelivery {
     phone: Option<Words>,
     phone_in: BTreeMap<String, Words>,
     email: Option<Words>,
@@ -30,14 +28,19 @@ pub(super) struct RawDelivery {
     devices_url: Option<String>,
     texts: Option<PathBuf>,
     prices: BTreeMap<String, String>,
-}
+});
 
 impl RawDelivery {
     /// Checks the section and those of the gateways that it names.
     ///
     /// # Errors
-    /// The first setting that is missing in this profile, unused, or does not fit.
-    pub fn check(self, gateways: RawGateways, development: bool) -> Result<DeliverySettings, SettingsError> {
+    /// The first setting that is missing in this environment, unused, or does not fit.
+    pub fn check(
+        self,
+        gateways: RawGateways,
+        environment: Environment,
+    ) -> Result<DeliverySettings, SettingsError> {
+        let development = environment == Environment::Development;
         let texts = TextsForm {
             app_name: self.app_name,
             language: self.language,

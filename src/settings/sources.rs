@@ -89,7 +89,7 @@ impl Sources {
         });
         let named = file.unwrap_or(Path::new("counterfoil.toml"));
         let config = Config::builder()
-            .add_source(File::from_str(include_str!("../default.toml"), FileFormat::Toml))
+            .add_source(File::from_str(include_str!("default.toml"), FileFormat::Toml))
             .add_source(File::from(named).format(FileFormat::Toml).required(file.is_some()))
             .add_source(Given(environment))
             .add_source(Given(flags.collect()))

@@ -1,4 +1,4 @@
-//! `docs/settings.md` has every setting of `src/default.toml`, with its default. `UPDATE_GOLDEN=1` writes the defaults and adds
+//! `docs/settings.md` has every setting of `src/settings/default.toml`, with its default. `UPDATE_GOLDEN=1` writes the defaults and adds
 //! the rows that are missing, with the comment beside the setting.
 
 use std::collections::BTreeMap;

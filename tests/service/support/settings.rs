@@ -1,6 +1,6 @@
 use std::path::Path;
 
-/// A setting of `src/default.toml`.
+/// A setting of `src/settings/default.toml`.
 pub struct DefaultSetting {
     /// With its section: `server.listen`.
     pub name: String,
@@ -10,9 +10,9 @@ pub struct DefaultSetting {
     pub comment: String,
 }
 
-/// The sections of `src/default.toml`, in their order, with their settings.
+/// The sections of `src/settings/default.toml`, in their order, with their settings.
 pub fn default_settings() -> Vec<(String, Vec<DefaultSetting>)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/default.toml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/settings/default.toml");
     let text = std::fs::read_to_string(path).unwrap();
     let mut sections = vec![("profile".to_owned(), Vec::new())];
     for line in text.lines() {
