@@ -1,0 +1,52 @@
+//! The structure of the code: which modules import which, and figures of names, words and sizes.
+//!
+//! The imports are checked. The figures are printed, by `script/structure`; one that has a limit in [`LIMITS`] is checked as well.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod figures;
+mod imports;
+mod sources;
+
+use figures::Limits;
+use imports::ImportGraph;
+use sources::Sources;
+
+/// The most that each figure may be; none for a figure that is only printed.
+const LIMITS: Limits = Limits {
+    one_word_types_percent: None,
+    shared_type_names_percent: None,
+    forbidden_words: None,
+    short_doc_comments: None,
+    files_with_all_events: None,
+    long_functions: None,
+    long_files: None,
+};
+
+/// The modules that may import the settings: they hand each other module what is its own.
+const MAY_IMPORT_SETTINGS: [&str; 3] = ["app", "cli", "settings"];
+
+#[test]
+fn the_modules_of_the_service_import_each_other_in_no_circle() {
+    let graph = ImportGraph::read(&Sources::read());
+    assert!(graph.modules().count() > 10, "{graph:?}");
+    assert_eq!(graph.circle(), None, "these modules import each other");
+}
+
+#[test]
+fn the_settings_are_imported_by_what_puts_a_node_together_and_by_nothing_else() {
+    let graph = ImportGraph::read(&Sources::read());
+    let mut importers = graph.importers("settings");
+    importers.retain(|importer, _| !MAY_IMPORT_SETTINGS.contains(importer));
+    assert!(importers.is_empty(), "{importers:?} import the settings; see decision 50");
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "script/structure prints the figures")]
+fn the_figures_of_the_code_are_within_their_limits() {
+    let mut exceeded = Vec::new();
+    for figure in figures::measure(&Sources::read(), &LIMITS) {
+        println!("{figure}");
+        exceeded.extend(figure.excess());
+    }
+    assert!(exceeded.is_empty(), "{}", exceeded.join("\n"));
+}
