@@ -17,7 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{Accounts, AccountsError, Done, Origin, TIME_LIMIT};
 use crate::crypto::entropy;
-use crate::journal::{Address, Authority, Commit, JournalError, Loaded, Verdict};
+use crate::journal::{Address, AppendOutcome, Authority, Commit, JournalError, Loaded};
 use crate::postgres::DatabaseError;
 use crate::read_models::ended_sessions;
 use crate::tokens::Token;
@@ -156,7 +156,7 @@ impl Accounts {
         // Sent again as it is while it is in doubt: deciding again before it is settled could do it twice.
         let answer = self.journal.outages().expect_answer(commit.decided_at());
         match until_available(|| self.journal.append(&commit)).await? {
-            Verdict::Committed(profile) => {
+            AppendOutcome::Committed(profile) => {
                 answer.given();
                 for event in &events {
                     if let Some((session, expires_at)) = event.ended_session() {
@@ -170,7 +170,7 @@ impl Accounts {
                 }
                 done(events, profile)
             }
-            Verdict::Stale => {
+            AppendOutcome::Stale => {
                 answer.given();
                 metrics::counter!("counterfoil_commits_stale_total").increment(1);
                 Err(AccountsError::Busy)

@@ -31,7 +31,7 @@ use crate::journal::{Head, Journal, JournalError};
 use crate::limits::{Limits, LimitsError};
 use crate::postgres::Database;
 use crate::runtime::clock::Clock;
-use crate::runtime::keyed_mutex::Lanes;
+use crate::runtime::keyed_mutex::KeyedMutex;
 use crate::tokens::configured_claims::{ClaimsSource, ConfiguredClaims};
 use crate::tokens::{IssuedTokens, Token, Tokens};
 use counterfoil_guard::ended_sessions::EndedSessions;
@@ -121,7 +121,7 @@ pub struct Accounts {
     clock: Arc<dyn Clock>,
     ended: Arc<EndedSessions>,
     claims: Arc<dyn ClaimsSource>,
-    lanes: Arc<Lanes<Vec<u8>>>,
+    lanes: Arc<KeyedMutex<Vec<u8>>>,
     limits: Limits,
     never_signed_in: TimeDelta,
 }

@@ -21,7 +21,7 @@ use super::{Problem, cookies};
 use crate::crypto::entropy;
 use crate::http::State;
 use crate::language::Language;
-use crate::runtime::log_throttle::LineRate;
+use crate::runtime::log_throttle::LogThrottle;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -35,7 +35,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
 ];
 
 /// Lines of answers that were no success, by route and status: one client could fill the disk with them.
-static REFUSALS: LazyLock<LineRate<(String, u16)>> = LazyLock::new(|| LineRate::new(10));
+static REFUSALS: LazyLock<LogThrottle<(String, u16)>> = LazyLock::new(|| LogThrottle::new(10));
 
 /// Logs how many such lines were left out.
 pub fn log_left_out() {

@@ -15,7 +15,7 @@ use crate::accounts::{Accounts, AccountsError};
 use crate::crypto::client_fingerprints::ClientMarks;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::second_factors::SecondFactors;
-use crate::postgres::batcher::Group;
+use crate::postgres::batcher::Batcher;
 use crate::postgres::readiness::{NotReady, Readiness};
 use crate::postgres::{Database, DatabaseError};
 use crate::read_models::batched_queries::{Profiles, Revocations};
@@ -53,9 +53,9 @@ pub struct State {
     client_marks: ClientMarks,
     /// The metrics so far.
     pub metrics: PrometheusHandle,
-    profiles: Group<Profiles>,
+    profiles: Batcher<Profiles>,
     ended: Arc<EndedSessions>,
-    revocations: Group<Revocations>,
+    revocations: Batcher<Revocations>,
     uses: Arc<SessionUses>,
     readiness: Arc<Readiness>,
 }
@@ -110,8 +110,8 @@ impl State {
             second_factors,
             client_marks,
             metrics,
-            profiles: Group::start(Profiles, database.clone(), READERS, WAITING_AT_MOST),
-            revocations: Group::start(Revocations, database.clone(), READERS, WAITING_AT_MOST),
+            profiles: Batcher::start(Profiles, database.clone(), READERS, WAITING_AT_MOST),
+            revocations: Batcher::start(Revocations, database.clone(), READERS, WAITING_AT_MOST),
             uses: Arc::default(),
             readiness: Arc::default(),
             database,

@@ -1,7 +1,7 @@
 //! Appending commits, many in one statement.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -14,14 +14,15 @@ use deadpool_postgres::{Client, GenericClient};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::append_sql::{AppendParts, PROFILE};
 use super::outages::CommitOutages;
-use super::{Authority, Commit, STATE_FORMAT};
-use crate::postgres::batcher::Ask;
+use super::{Authority, Commit};
+use crate::postgres::batcher::BatchQuery;
 use crate::postgres::{Database, DatabaseError};
 
 /// What became of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AppendOutcome {
     /// It is durable; with the profile as it left it, where it changed one that somebody has joined by and its answer did
     /// not get lost.
     Committed(Option<Profile>),
@@ -29,7 +30,7 @@ pub enum Verdict {
     Stale,
 }
 
-impl Verdict {
+impl AppendOutcome {
     /// Whether it is durable.
     pub fn is_committed(&self) -> bool {
         matches!(self, Self::Committed(_))
@@ -44,13 +45,17 @@ pub(super) struct Append {
     pub(super) outages: CommitOutages,
 }
 
-impl Ask for Append {
+impl BatchQuery for Append {
     type Request = Arc<Commit>;
-    type Answer = Verdict;
+    type Answer = AppendOutcome;
 
     const MOST: usize = 64;
 
-    async fn ask(&self, connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<Verdict>, DatabaseError> {
+    async fn ask(
+        &self,
+        connection: &Client,
+        commits: &[Arc<Commit>],
+    ) -> Result<Vec<AppendOutcome>, DatabaseError> {
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         metrics::histogram!("counterfoil_commits_in_a_batch").record(commits.len() as f64);
         self.noting_outages(settle(connection, commits)).await
@@ -74,7 +79,7 @@ impl Append {
         database: &Database,
         commit: &Arc<Commit>,
         authority: Authority,
-    ) -> Result<Verdict, DatabaseError> {
+    ) -> Result<AppendOutcome, DatabaseError> {
         let mut connection = database.connection().await.inspect_err(|_| self.not_connected())?;
         self.noting_outages(settle_by_authority(&mut connection, commit, authority)).await
     }
@@ -95,16 +100,16 @@ impl Append {
 }
 
 /// Sends the commits, and tells what became of each.
-async fn settle(connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<Verdict>, DatabaseError> {
+async fn settle(connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<AppendOutcome>, DatabaseError> {
     let mut committed = send(connection, commits).await?;
-    let mut verdicts = Vec::with_capacity(commits.len());
+    let mut outcomes = Vec::with_capacity(commits.len());
     for commit in commits {
-        verdicts.push(match committed.remove(&commit.account.0) {
-            Some(profile) => Verdict::Committed(profile),
+        outcomes.push(match committed.remove(&commit.account.0) {
+            Some(profile) => AppendOutcome::Committed(profile),
             None => unless_on_record(connection, commit).await?,
         });
     }
-    Ok(verdicts)
+    Ok(outcomes)
 }
 
 /// Locks both heads, in the order in which every statement locks heads, and sends the commit if both are as it expects.
@@ -112,7 +117,7 @@ async fn settle_by_authority(
     connection: &mut Client,
     commit: &Arc<Commit>,
     authority: Authority,
-) -> Result<Verdict, DatabaseError> {
+) -> Result<AppendOutcome, DatabaseError> {
     let transaction = connection.transaction().await?;
     let (accounts, versions) =
         ([commit.account.0, authority.account.0], [commit.expected_version, authority.version]);
@@ -124,19 +129,19 @@ async fn settle_by_authority(
             send(&transaction, std::slice::from_ref(commit)).await?.remove(&commit.account.0)
     {
         transaction.commit().await?;
-        return Ok(Verdict::Committed(profile));
+        return Ok(AppendOutcome::Committed(profile));
     }
     transaction.rollback().await?;
     unless_on_record(connection, commit).await
 }
 
 /// What became of a commit that was found stale: it may have happened before, and its answer got lost.
-async fn unless_on_record(connection: &Client, commit: &Commit) -> Result<Verdict, DatabaseError> {
+async fn unless_on_record(connection: &Client, commit: &Commit) -> Result<AppendOutcome, DatabaseError> {
     if !is_on_record(connection, commit).await? {
-        return Ok(Verdict::Stale);
+        return Ok(AppendOutcome::Stale);
     }
     wait_for_replication(connection, commit.account).await?;
-    Ok(Verdict::Committed(None))
+    Ok(AppendOutcome::Committed(None))
 }
 
 /// Waits until what can be read of an account is as durable as a commit is: by one write that changes nothing of its head.
@@ -168,108 +173,10 @@ async fn send(
 ) -> Result<HashMap<Uuid, Option<Profile>>, DatabaseError> {
     let columns = Columns::of(commits);
     let parts = columns.parts();
-    let statement = connection.prepare_cached(statement(parts)).await?;
+    let statement = connection.prepare_cached(parts.statement()).await?;
     let rows = connection.query(&statement, &columns.parameters(parts)).await?;
     let profile = |row| parts.models[PROFILE].then(|| Profile::from_row(row)).flatten();
     Ok(rows.iter().map(|row| (row.get("account_id"), profile(row))).collect())
-}
-
-/// The place among the read models of the one whose rows are given back.
-const PROFILE: usize = 0;
-
-/// Which parts of the statement a batch needs. A part costs PostgreSQL something even with nothing to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Parts {
-    one: bool,
-    reserving: bool,
-    releasing: bool,
-    keys: bool,
-    outbox: bool,
-    models: [bool; ALL.len()],
-}
-
-impl Parts {
-    const KINDS: usize = 1 << (5 + ALL.len());
-
-    /// A number for each combination, below [`Self::KINDS`].
-    fn kind(self) -> usize {
-        let flags =
-            [self.one, self.reserving, self.releasing, self.keys, self.outbox].into_iter().chain(self.models);
-        flags.fold(0, |kind, flag| kind << 1 | usize::from(flag))
-    }
-}
-
-/// The statement of those parts, put together at its first use.
-fn statement(parts: Parts) -> &'static str {
-    static STATEMENTS: [OnceLock<String>; Parts::KINDS] = [const { OnceLock::new() }; Parts::KINDS];
-    STATEMENTS[parts.kind()].get_or_init(|| compose(parts))
-}
-
-fn compose(parts: Parts) -> String {
-    let (heads, mut used) = match parts.reserving {
-        true => (include_str!("sql/append_heads_reserving.sql"), 11),
-        false => (include_str!("sql/append_heads.sql"), 6),
-    };
-    let mut sql = heads.trim_end().to_owned();
-    for (wanted, part, parameters) in [
-        (true, include_str!("sql/append_events.sql"), 9),
-        (parts.releasing, include_str!("sql/append_releases.sql"), 2),
-        (parts.keys, include_str!("sql/append_keys.sql"), 4),
-        (parts.outbox, include_str!("sql/append_outbox.sql"), 9),
-    ] {
-        if wanted {
-            sql += ",\n";
-            sql += renumbered(part, used).trim_end();
-            used += parameters;
-        }
-    }
-    for (model, wanted) in ALL.iter().zip(parts.models) {
-        if wanted {
-            let (table, name) = (model.table, model.table.name);
-            let records = table.records(used + 1);
-            let changes = format!("(SELECT r.* FROM {records} JOIN head USING (account_id)) changes");
-            let given_back = if name == ALL[PROFILE].table.name { " RETURNING t.*" } else { "" };
-            sql += &format!(",\n{name}_written AS ({}{given_back})", table.upsert(name, &changes));
-            used += table.width();
-        }
-    }
-    let (profile, of_profile) = match parts.models[PROFILE] {
-        true => (", profiles_written.*", " LEFT JOIN profiles_written USING (account_id)"),
-        false => ("", ""),
-    };
-    sql += &format!("\nSELECT head.account_id{profile}");
-    for (model, wanted) in ALL.iter().zip(parts.models) {
-        if let (Some(channel), true) = (model.announced_on, wanted) {
-            sql += &format!(", (SELECT pg_notify('{channel}', ''))::text");
-        }
-    }
-    sql += &format!(" FROM head{of_profile}");
-    if parts.one { of_one(&sql) } else { sql }
-}
-
-/// The same for arrays of one element each, taken out instead of unnested: what runs then has half as many parts to set
-/// up, and that is most of what a commit by itself costs.
-fn of_one(sql: &str) -> String {
-    let mut pieces = sql.split("unnest(");
-    let mut rewritten = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let (arrays, rest) = piece.split_once(')').unwrap_or((piece, ""));
-        let elements: Vec<String> = arrays.split(',').map(|array| format!("({})[1]", array.trim())).collect();
-        rewritten += &format!("(SELECT {}){rest}", elements.join(", "));
-    }
-    rewritten
-}
-
-/// The SQL with its parameters counted from after the first `by`. The comments name them too, and follow.
-fn renumbered(sql: &str, by: usize) -> String {
-    let mut pieces = sql.split('$');
-    let mut renumbered = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
-        let number: usize = piece[..digits].parse().unwrap_or_default();
-        renumbered += &format!("${}{}", number + by, &piece[digits..]);
-    }
-    renumbered
 }
 
 /// The commits, turned from rows into columns.
@@ -375,14 +282,14 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn parts(&self) -> Parts {
+    fn parts(&self) -> AppendParts {
         let mut models = [false; ALL.len()];
         for (wanted, changes) in models.iter_mut().zip(&self.changes) {
             *wanted = !changes.is_empty();
         }
         let lengths = [self.accounts.len(), self.sequences.len(), self.scopes.len(), self.outbox.kinds.len()];
         let rows = self.changes.iter().map(Changes::len);
-        Parts {
+        AppendParts {
             one: lengths.into_iter().chain(rows).all(|length| length <= 1),
             reserving: self.lookups.iter().any(Option::is_some),
             releasing: !self.released.is_empty(),
@@ -392,18 +299,17 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// In the order of [`compose`].
-    fn parameters(&self, parts: Parts) -> Vec<&(dyn ToSql + Sync)> {
+    /// In the order of [`AppendParts::statement`].
+    fn parameters(&self, parts: AppendParts) -> Vec<&(dyn ToSql + Sync)> {
         let mut parameters: Vec<&(dyn ToSql + Sync)> =
-            vec![&self.accounts, &self.expected, &self.versions, &self.states, &self.leaves, &STATE_FORMAT];
+            vec![&self.accounts, &self.expected, &self.versions, &self.states, &self.leaves];
         if parts.reserving {
             let reservations: [&(dyn ToSql + Sync); 5] =
                 [&self.lookups, &self.channels, &self.lookup_key_ids, &self.other_lookups, &self.guards];
             parameters.extend(reservations);
         }
         parameters.extend([
-            &UserAccount::TYPE as &(dyn ToSql + Sync),
-            &self.event_accounts,
+            &self.event_accounts as &(dyn ToSql + Sync),
             &self.sequences,
             &self.types,
             &self.event_versions,
@@ -438,52 +344,5 @@ impl<'a> Columns<'a> {
         let changes = self.changes.iter().zip(parts.models).filter(|(_, wanted)| *wanted);
         parameters.extend(changes.flat_map(|(changes, _)| changes.parameters()));
         parameters
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use counterfoil_projections::profile;
-
-    use super::{ALL, PROFILE, Parts, compose};
-
-    #[test]
-    fn what_is_given_back_is_the_profile() {
-        assert_eq!(ALL[PROFILE].table.name, profile::READ_MODEL.table.name);
-    }
-
-    #[test]
-    fn every_combination_of_parts_counts_its_parameters_without_a_gap() {
-        for bits in 0..Parts::KINDS {
-            let flag = |n: usize| bits >> n & 1 == 1;
-            let parts = Parts {
-                one: flag(8),
-                reserving: flag(7),
-                releasing: flag(6),
-                keys: flag(5),
-                outbox: flag(4),
-                models: [flag(3), flag(2), flag(1), flag(0)],
-            };
-            assert_eq!(parts.kind(), bits);
-            let sql = compose(parts);
-            let parameters = 15
-                + if parts.reserving { 5 } else { 0 }
-                + if parts.releasing { 2 } else { 0 }
-                + if parts.keys { 4 } else { 0 }
-                + if parts.outbox { 9 } else { 0 }
-                + ALL
-                    .iter()
-                    .zip(parts.models)
-                    .filter(|(_, wanted)| *wanted)
-                    .map(|(m, _)| m.table.width())
-                    .sum::<usize>();
-            for n in 1..=parameters {
-                assert!(sql.contains(&format!("${n}")), "{parts:?} lacks ${n}");
-            }
-            assert!(!sql.contains(&format!("${}", parameters + 1)), "{parts:?}");
-            assert_eq!(sql.contains("unnest("), !parts.one, "{parts:?}");
-            assert_eq!(sql.contains("RETURNING t.*"), parts.models[PROFILE], "{parts:?}");
-            assert_eq!(sql.contains("JOIN profiles_written"), parts.models[PROFILE], "{parts:?}");
-        }
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Leaf;
 use crate::crypto::personal_data::{LookupHashes, Scope, WrappedKey};
 use crate::postgres::DatabaseError;
-use crate::postgres::batcher::Ask;
+use crate::postgres::batcher::BatchQuery;
 
 /// A head as it is stored.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(super) struct LoadByAccount;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LoadByLookup;
 
-impl Ask for LoadByAccount {
+impl BatchQuery for LoadByAccount {
     type Request = (AccountId, Scope);
     type Answer = Option<StoredHead>;
 
@@ -51,7 +51,7 @@ impl Ask for LoadByAccount {
     }
 }
 
-impl Ask for LoadByLookup {
+impl BatchQuery for LoadByLookup {
     type Request = (LookupHashes, Scope);
     type Answer = Option<StoredHead>;
 

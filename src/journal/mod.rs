@@ -10,6 +10,7 @@
 //! too: a commit finds that out by itself, but a refusal does not, so nothing is refused on memory alone.
 
 mod append;
+mod append_sql;
 mod commit;
 pub(crate) mod follower;
 mod keeper;
@@ -32,13 +33,13 @@ use quick_cache::sync::Cache;
 
 use crate::crypto::entropy;
 use crate::crypto::personal_data::{AccountKeys, LookupHashes, PersonalData, Scope};
-use crate::postgres::batcher::{Group, ask_all};
+use crate::postgres::batcher::{Batcher, ask_all};
 use crate::postgres::{Database, DatabaseError};
 use crate::runtime::clock::Clock;
 use crate::runtime::response_delay::RoundTripTimes;
 
 use append::Append;
-pub use append::Verdict;
+pub use append::AppendOutcome;
 pub use commit::{Authority, Commit};
 pub use follower::{LedgerFollower, WantedEvents};
 pub use leaf::Leaf;
@@ -103,9 +104,9 @@ fn caches(bytes: u64) -> (Heads, Owners) {
 #[derive(Clone, Debug)]
 pub struct Journal {
     database: Database,
-    appends: Group<Append>,
-    loads_by_account: Group<LoadByAccount>,
-    loads_by_lookup: Group<LoadByLookup>,
+    appends: Batcher<Append>,
+    loads_by_account: Batcher<LoadByAccount>,
+    loads_by_lookup: Batcher<LoadByLookup>,
     shared: Arc<Shared>,
 }
 
@@ -222,9 +223,9 @@ impl Journal {
     fn over(database: Database, shared: Arc<Shared>) -> Self {
         let append = Append { outages: shared.outages.clone() };
         Self {
-            appends: Group::start(append, database.clone(), APPENDERS_EACH, WAITING_AT_MOST),
-            loads_by_account: Group::start(LoadByAccount, database.clone(), LOADERS_EACH, WAITING_AT_MOST),
-            loads_by_lookup: Group::start(LoadByLookup, database.clone(), LOADERS_EACH, WAITING_AT_MOST),
+            appends: Batcher::start(append, database.clone(), APPENDERS_EACH, WAITING_AT_MOST),
+            loads_by_account: Batcher::start(LoadByAccount, database.clone(), LOADERS_EACH, WAITING_AT_MOST),
+            loads_by_lookup: Batcher::start(LoadByLookup, database.clone(), LOADERS_EACH, WAITING_AT_MOST),
             database,
             shared,
         }
@@ -357,34 +358,34 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`] when the database did not answer.
-    pub async fn append(&self, commit: &Arc<Commit>) -> Result<Verdict, JournalError> {
+    pub async fn append(&self, commit: &Arc<Commit>) -> Result<AppendOutcome, JournalError> {
         // Nothing is remembered while it is in doubt.
         self.shared.heads.remove(&commit.account);
-        let verdict = match commit.authority {
+        let outcome = match commit.authority {
             None => self.shared.append_times.measure(self.appends.ask(commit.clone())).await?,
             Some(authority) => {
                 let append = Append { outages: self.shared.outages.clone() };
                 Box::pin(append.by_authority(&self.database, commit, authority)).await?
             }
         };
-        if verdict.is_committed() {
+        if outcome.is_committed() {
             self.shared.heads.insert(commit.account, commit.after.clone());
             if let Some((hashes, _)) = &commit.reservation {
                 self.remember_owner(hashes.active.clone(), &commit.after);
             }
         }
-        Ok(verdict)
+        Ok(outcome)
     }
 
-    /// Appends commits at once, by themselves. The verdicts are in the commits' order.
+    /// Appends commits at once, by themselves. The outcomes are in the commits' order.
     ///
     /// # Errors
     /// The first commit's that could not be appended.
-    pub async fn append_all(&self, commits: &[Arc<Commit>]) -> Result<Vec<Verdict>, JournalError> {
+    pub async fn append_all(&self, commits: &[Arc<Commit>]) -> Result<Vec<AppendOutcome>, JournalError> {
         let connection = self.database.connection().await?;
         let append = Append { outages: self.shared.outages.clone() };
-        let verdicts = ask_all(&append, &connection, commits).await;
-        Ok(verdicts.into_iter().collect::<Result<_, DatabaseError>>()?)
+        let outcomes = ask_all(&append, &connection, commits).await;
+        Ok(outcomes.into_iter().collect::<Result<_, DatabaseError>>()?)
     }
 }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use deadpool_postgres::Client;
 
 use super::meter::{Counted, Entry, Rule, Store, Stored, Unanswered};
-use crate::postgres::batcher::{Ask, Group};
+use crate::postgres::batcher::{BatchQuery, Batcher};
 use crate::postgres::{Database, DatabaseError};
 
 /// How many batches of a thread are under way, and how many requests may wait for them.
@@ -24,12 +24,12 @@ impl From<DatabaseError> for Unanswered {
 #[derive(Debug)]
 pub(super) struct PostgresStore {
     database: Database,
-    counts: Group<Count>,
+    counts: Batcher<Count>,
 }
 
 impl PostgresStore {
     pub(super) fn new(database: Database) -> Self {
-        Self { counts: Group::start(Count, database.clone(), COUNTERS, WAITING_AT_MOST), database }
+        Self { counts: Batcher::start(Count, database.clone(), COUNTERS, WAITING_AT_MOST), database }
     }
 }
 
@@ -68,7 +68,7 @@ impl Store for PostgresStore {
 #[derive(Clone, Copy, Debug)]
 struct Count;
 
-impl Ask for Count {
+impl BatchQuery for Count {
     type Request = (DateTime<Utc>, Vec<Entry>);
     type Answer = Counted;
 

@@ -1,4 +1,4 @@
-//! Asking the database together: whatever waits at a moment goes out as one statement.
+//! Queries in batches: the requests that wait at a moment go out as one statement.
 //!
 //! Requests queue; a few workers each take what is waiting, up to a bound, and send it at once. There is no timer: a
 //! lone request goes out at once by itself, and while a statement is under way the next batch gathers. A batch that
@@ -15,7 +15,7 @@ use crate::postgres::{Database, DatabaseError};
 use crate::runtime::restart::restarted;
 
 /// What is asked together.
-pub trait Ask: Send + Sync + 'static {
+pub trait BatchQuery: Send + Sync + 'static {
     /// One request.
     type Request: Send + Sync;
     /// Its answer.
@@ -40,21 +40,22 @@ pub trait Ask: Send + Sync + 'static {
     fn not_connected(&self) {}
 }
 
-type Waiting<A> = (<A as Ask>::Request, oneshot::Sender<Result<<A as Ask>::Answer, DatabaseError>>);
+type Waiting<A> =
+    (<A as BatchQuery>::Request, oneshot::Sender<Result<<A as BatchQuery>::Answer, DatabaseError>>);
 
 /// A queue of requests, and the workers that send them.
 #[derive(Debug)]
-pub struct Group<A: Ask> {
+pub struct Batcher<A: BatchQuery> {
     queue: mpsc::Sender<Waiting<A>>,
 }
 
-impl<A: Ask> Clone for Group<A> {
+impl<A: BatchQuery> Clone for Batcher<A> {
     fn clone(&self) -> Self {
         Self { queue: self.queue.clone() }
     }
 }
 
-impl<A: Ask> Group<A> {
+impl<A: BatchQuery> Batcher<A> {
     /// Starts the workers, on the present runtime. They end when the last handle is dropped.
     pub fn start(ask: A, database: Database, workers: usize, waiting_at_most: usize) -> Self {
         let (queue, requests) = mpsc::channel(waiting_at_most);
@@ -80,7 +81,7 @@ impl<A: Ask> Group<A> {
     }
 }
 
-async fn work<A: Ask>(ask: Arc<A>, database: Database, queue: Arc<Mutex<mpsc::Receiver<Waiting<A>>>>) {
+async fn work<A: BatchQuery>(ask: Arc<A>, database: Database, queue: Arc<Mutex<mpsc::Receiver<Waiting<A>>>>) {
     let mut batch = Vec::new();
     loop {
         if queue.lock().await.recv_many(&mut batch, A::MOST).await == 0 {
@@ -107,7 +108,7 @@ async fn work<A: Ask>(ask: Arc<A>, database: Database, queue: Arc<Mutex<mpsc::Re
 }
 
 /// Asks in one statement; in more where requests exclude each other, or one of them is refused.
-pub(crate) async fn ask_all<A: Ask>(
+pub(crate) async fn ask_all<A: BatchQuery>(
     ask: &A,
     connection: &Client,
     requests: &[A::Request],

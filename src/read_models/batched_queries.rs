@@ -6,13 +6,13 @@ use counterfoil_projections::revoked_token;
 use deadpool_postgres::Client;
 
 use crate::postgres::DatabaseError;
-use crate::postgres::batcher::Ask;
+use crate::postgres::batcher::BatchQuery;
 
 /// Reads profiles.
 #[derive(Clone, Copy, Debug)]
 pub struct Profiles;
 
-impl Ask for Profiles {
+impl BatchQuery for Profiles {
     type Request = AccountId;
     type Answer = Option<Profile>;
 
@@ -31,7 +31,7 @@ impl Ask for Profiles {
 #[derive(Clone, Copy, Debug)]
 pub struct Revocations;
 
-impl Ask for Revocations {
+impl BatchQuery for Revocations {
     type Request = (AccountId, SessionId);
     type Answer = bool;
 

@@ -8,17 +8,17 @@ use tokio::sync::{Mutex as Lane, OwnedMutexGuard};
 
 /// Queues by key, made when needed and forgotten when empty.
 #[derive(Debug)]
-pub struct Lanes<K> {
+pub struct KeyedMutex<K> {
     lanes: Mutex<HashMap<K, Weak<Lane<()>>>>,
 }
 
-impl<K> Default for Lanes<K> {
+impl<K> Default for KeyedMutex<K> {
     fn default() -> Self {
         Self { lanes: Mutex::default() }
     }
 }
 
-impl<K: Eq + Hash> Lanes<K> {
+impl<K: Eq + Hash> KeyedMutex<K> {
     /// Waits until nobody else of that key is in; the next may come when the guard is dropped.
     pub async fn enter(&self, key: K) -> OwnedMutexGuard<()> {
         self.lane(key).lock_owned().await
@@ -41,11 +41,11 @@ impl<K: Eq + Hash> Lanes<K> {
 
 #[cfg(test)]
 mod tests {
-    use super::Lanes;
+    use super::KeyedMutex;
 
     #[tokio::test]
     async fn the_same_key_waits_and_another_does_not() {
-        let lanes = Lanes::default();
+        let lanes = KeyedMutex::default();
         let first = lanes.enter("a").await;
         drop(lanes.enter("b").await);
         let mut second = Box::pin(lanes.enter("a"));
@@ -56,7 +56,7 @@ mod tests {
 
     #[tokio::test]
     async fn lanes_that_nobody_uses_are_forgotten() {
-        let lanes = Lanes::default();
+        let lanes = KeyedMutex::default();
         for key in 0..10_000 {
             drop(lanes.enter(key).await);
         }

@@ -13,7 +13,7 @@ const KINDS: usize = 10_000;
 
 /// Lets so many lines of a kind be written in a second.
 #[derive(Debug)]
-pub struct LineRate<K> {
+pub struct LogThrottle<K> {
     per_second: u32,
     kinds: Mutex<HashMap<K, Counted>>,
 }
@@ -25,7 +25,7 @@ struct Counted {
     left_out: u64,
 }
 
-impl<K: Eq + Hash> LineRate<K> {
+impl<K: Eq + Hash> LogThrottle<K> {
     /// A rate for each kind of line.
     pub fn new(per_second: u32) -> Self {
         Self { per_second, kinds: Mutex::default() }
@@ -66,12 +66,12 @@ impl<K: Eq + Hash> LineRate<K> {
 
 #[cfg(test)]
 mod tests {
-    use super::LineRate;
+    use super::LogThrottle;
     use std::time::{Duration, Instant};
 
     #[test]
     fn so_many_lines_of_a_kind_are_written_in_a_second_and_the_others_counted() {
-        let (rate, began) = (LineRate::new(10), Instant::now());
+        let (rate, began) = (LogThrottle::new(10), Instant::now());
         let written =
             |kind, at| (0..100).filter(|_| rate.admit(kind, began + Duration::from_millis(at))).count();
         assert_eq!(

@@ -14,7 +14,7 @@ use tracing_subscriber::layer::{Context, Filter, SubscriberExt as _};
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
-use crate::runtime::log_throttle::LineRate;
+use crate::runtime::log_throttle::LogThrottle;
 
 /// The upper bounds of the buckets of times, in seconds. They are the same on every node and in every version, so that
 /// quantiles can be computed over nodes.
@@ -48,7 +48,7 @@ pub async fn keep(metrics: PrometheusHandle, log_left_out: fn()) {
 }
 
 /// Warnings and errors, each once a second: an outage says the same of every request.
-static WARNINGS: LazyLock<LineRate<Line>> = LazyLock::new(|| LineRate::new(1));
+static WARNINGS: LazyLock<LogThrottle<Line>> = LazyLock::new(|| LogThrottle::new(1));
 
 /// A warning or an error, whatever its error is in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

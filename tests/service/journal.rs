@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use counterfoil::crypto::entropy;
 use counterfoil::crypto::keyring::{Keyring, Purpose};
 use counterfoil::crypto::personal_data::PersonalData;
-use counterfoil::journal::{Address, Commit, Journal, Loaded, Verdict, replay};
+use counterfoil::journal::{Address, AppendOutcome, Commit, Journal, Loaded, replay};
 use counterfoil::postgres::Database;
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::user_account::{Fact, Person, UserAccountEvent};
@@ -44,7 +44,7 @@ fn commit_of(
 
 /// Which of the commits are durable after being sent.
 async fn happened(journal: &Journal, commits: &[Arc<Commit>]) -> Vec<bool> {
-    journal.append_all(commits).await.unwrap().iter().map(Verdict::is_committed).collect()
+    journal.append_all(commits).await.unwrap().iter().map(AppendOutcome::is_committed).collect()
 }
 
 async fn events(app: &TestApp) -> i64 {

@@ -36,7 +36,7 @@ impl Form for Proof {
 
 pub const POST: Told = Told {
     id: "addIdentifier",
-    summary: "Ask for a code to another number or address",
+    summary: "BatchQuery for a code to another number or address",
     details: "Whether another account has it already is told only to those who prove that it is theirs. It takes a \
         sign-in, or the second factor, within ten minutes in this session, which is asked for before the body is looked at.",
     problems: &[

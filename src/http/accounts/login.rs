@@ -1,4 +1,4 @@
-//! Ask for a code. Sign-up and sign-in are this one call and answer alike.
+//! BatchQuery for a code. Sign-up and sign-in are this one call and answer alike.
 
 use actix_web::web;
 use counterfoil_domain::values::{FullName, Identifier};
@@ -26,7 +26,7 @@ impl Form for Login {
 
 pub const POST: Told = Told {
     id: "askForCode",
-    summary: "Ask for a code",
+    summary: "BatchQuery for a code",
     details: "Signing up and signing in are this one call, and answer alike. A known device sends the \
         last token it had along, expired or not.",
     problems: &[

@@ -51,7 +51,7 @@ pub struct Reauthenticated {
 
 pub const POST: Told = Told {
     id: "requestReauthentication",
-    summary: "Ask for a code that proves the user again",
+    summary: "BatchQuery for a code that proves the user again",
     details: "It goes to a number or address that the account has: the one that is named, or else the one that proved this \
         session last. It is good for this session alone, and is counted as a code to sign in is.",
     problems: &[

@@ -1,4 +1,4 @@
-//! Ask for the pending code once more.
+//! BatchQuery for the pending code once more.
 
 use actix_web::web;
 use counterfoil_domain::values::Identifier;

@@ -1,4 +1,4 @@
-//! Ask whether a token works now. The answer gives no reason and no claims.
+//! BatchQuery whether a token works now. The answer gives no reason and no claims.
 
 use actix_web::web;
 use serde::Serialize;
@@ -22,7 +22,7 @@ impl Form for TokenVerify {
 
 pub const POST: Told = Told {
     id: "verifyToken",
-    summary: "Ask whether a token works",
+    summary: "BatchQuery whether a token works",
     problems: &[Problem::InvalidToken, Problem::Unavailable],
     ..Told::NOTHING
 };

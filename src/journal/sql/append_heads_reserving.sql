@@ -1,15 +1,9 @@
--- journal/sql/append_heads_reserving.sql
--- As append_heads.sql, where some of the commits reserve an identifier: $7 lookups, $8 channels, $9 ids of the lookup keys,
--- $10 the hashes under the other key and $11 guards, null where there is one key; all null for the other commits.
--- No row returned for a commit: its version was stale or its identifier taken, and it has reserved nothing.
+-- As append_heads.sql, where some of the commits reserve an identifier: by its lookup hash, the hash under the other key and a
+-- guard where there are two keys. All of these are null for the other commits.
+-- No row is returned for a commit whose version was stale or whose identifier was taken, and it has reserved nothing.
 -- All heads are locked before any identifier is, so that two nodes take their locks in the same order. What is locked
--- has the version expected, and keeps it; a head that is not there yet has nobody to race with.
-WITH commits AS (
-    SELECT *
-      FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $7::bytea[], $8::text[], $9::text[],
-                  $10::bytea[], $11::bytea[])
-        AS c (account_id, expected, version, state, leaf, lookup, channel, key_id, other, guard)
-),
+-- has the version expected, and keeps it; a head that is not there yet has no other commit to race with.
+WITH commits AS (SELECT * FROM {rows}),
 locked AS (
     SELECT h.account_id
       FROM (SELECT account_id, expected FROM commits ORDER BY account_id) AS c,
@@ -27,7 +21,7 @@ reserved AS (
 ),
 head AS (
     INSERT INTO heads AS h (account_id, version, previous_version, state, state_format, leaf)
-    SELECT account_id, version, expected, state, $6, leaf
+    SELECT account_id, version, expected, state, {state_format}, leaf
       FROM commits
      WHERE lookup IS NULL OR account_id IN (SELECT account_id FROM reserved)
      ORDER BY account_id

@@ -1,9 +1,6 @@
--- journal/sql/append_releases.sql
--- $1 accounts, $2 channels: the identifiers of that channel that the account had before. One that the same commit
--- reserves is not seen here, and stays.
+-- The identifiers of a channel that the account had before. One that the same commit reserves is not seen here, and stays.
 released AS (
     DELETE FROM identifiers
      WHERE account_id = ANY (ARRAY(SELECT account_id FROM head))
-       AND (account_id, channel) IN (SELECT account_id, channel
-                                       FROM unnest($1::uuid[], $2::text[]) AS r (account_id, channel))
+       AND (account_id, channel) IN (SELECT account_id, channel FROM {rows})
 )
