@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use counterfoil::crypto::entropy;
 use counterfoil::crypto::keyring::Keyring;
 use counterfoil::crypto::personal_data::PersonalData;
-use counterfoil::journal::{Address, Commit, Journal};
+use counterfoil::journal::{AccountRef, Commit, Journal};
 use counterfoil::postgres::Database;
 use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use counterfoil::tokens::{self, ExtraClaims, TokenKind, TokenPolicy};
@@ -83,7 +83,7 @@ fn age(url: &str, folder: &std::path::Path, device: &Tokens, events: u32) -> Tok
         let mut generation = token.generation;
         let mut left = events;
         while left > 0 {
-            let loaded = journal.load(&Address::Account(token.account), now).await.unwrap();
+            let loaded = journal.load(&AccountRef::Account(token.account), now).await.unwrap();
             let mut state = loaded.head.state.clone();
             let refreshes: Vec<UserAccountEvent> = (0..left.min(AT_ONCE))
                 .map(|_| {

@@ -13,7 +13,7 @@ use counterfoil::crypto::keyring::Keyring;
 use counterfoil::crypto::one_time_codes::OtpCodes;
 use counterfoil::crypto::second_factors::SecondFactors;
 use counterfoil::crypto::test_identifiers::TestIdentifiers;
-use counterfoil::journal::{Address, Commit, Journal};
+use counterfoil::journal::{AccountRef, Commit, Journal};
 use counterfoil::runtime::clock::SystemClock;
 use counterfoil::settings::Sources;
 use counterfoil_domain::user_account::commands::{
@@ -170,7 +170,7 @@ impl Person {
 
 impl Visit {
     async fn happen(self, journal: &Journal, codes: &OtpCodes, services: &Services) {
-        let address = Address::Identifier(self.person.identifier());
+        let address = AccountRef::Identifier(self.person.identifier());
         let loaded = journal.load(&address, self.at).await.unwrap();
         let (account, mut state) = (loaded.head.account, loaded.head.state.clone());
         let mut events: Vec<UserAccountEvent> = Vec::new();

@@ -13,18 +13,18 @@ use counterfoil_domain::values::{FullName, Identifier, OtpCode};
 use counterfoil_projections::profile::Profile;
 
 use super::commit::{late, until_available};
-use super::staff::Intervening;
-use super::{Accounts, AccountsError, CodeOnItsWay, Origin, SignedIn, TIME_LIMIT, accepted, outcome};
+use super::staff::StaffAction;
+use super::{Accounts, AccountsError, CodeOnItsWay, RequestContext, SignedIn, TIME_LIMIT, accepted, outcome};
 use crate::crypto::entropy;
-use crate::delivery::Route;
-use crate::journal::Address;
+use crate::delivery::DeliveryRoute;
+use crate::journal::AccountRef;
 use crate::limits::{BudgetShare, CountedCode};
 use crate::runtime::response_delay::{period, with_response_delay};
 use crate::tokens::Token;
 
 /// How many accounts an operation decides about, one after the other.
 #[derive(Clone, Copy)]
-pub(super) enum Decisions {
+pub(super) enum DecisionCount {
     One = 1,
     Two = 2,
 }
@@ -38,7 +38,7 @@ impl Accounts {
         &self,
         identifier: Identifier,
         fullname: Option<FullName>,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<CodeOnItsWay, AccountsError> {
         let (at, nonce) = (self.clock.now(), entropy::challenge_nonce());
         let command = RequestOtp {
@@ -54,7 +54,7 @@ impl Accounts {
         };
         let send =
             |withheld| self.send_code(&identifier, &origin, at, RequestOtp { withheld, ..command }.into());
-        self.counting_codes(&identifier, &origin, Decisions::One, send).await
+        self.counting_codes(&identifier, &origin, DecisionCount::One, send).await
     }
 
     /// Sends the pending code once more.
@@ -64,7 +64,7 @@ impl Accounts {
     pub async fn resend_otp(
         &self,
         identifier: Identifier,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<CodeOnItsWay, AccountsError> {
         let (at, nonce) = (self.clock.now(), entropy::challenge_nonce());
         let command = ResendOtp {
@@ -78,7 +78,7 @@ impl Accounts {
         };
         let send =
             |withheld| self.send_code(&identifier, &origin, at, ResendOtp { withheld, ..command }.into());
-        self.counting_codes(&identifier, &origin, Decisions::One, send).await
+        self.counting_codes(&identifier, &origin, DecisionCount::One, send).await
     }
 
     /// Redeems a code for a session.
@@ -89,7 +89,7 @@ impl Accounts {
         &self,
         identifier: Identifier,
         code: OtpCode,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<SignedIn, AccountsError> {
         let at = self.clock.now();
         let command = VerifyOtp {
@@ -103,7 +103,7 @@ impl Accounts {
             test: self.outbox_worker.codes().is_test(&identifier),
         };
         let redeem = async {
-            let address = Address::Identifier(identifier.clone());
+            let address = AccountRef::Identifier(identifier.clone());
             let done = self.execute(address, &origin, at, command.into()).await?;
             let session = outcome(&done.events, SessionTokens::from_event)?;
             Ok((done, session))
@@ -128,7 +128,7 @@ impl Accounts {
         token: Token,
         identifier: Identifier,
         former: Option<Identifier>,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<CodeOnItsWay, AccountsError> {
         let (at, nonce) = (self.clock.now(), entropy::challenge_nonce());
         let wanted = AddIdentifier {
@@ -154,15 +154,16 @@ impl Accounts {
             // Requests of one account one after another, so that what is found here still holds for the second of two taps.
             let turn = [b"adds".as_slice(), token.account.0.as_bytes()].concat();
             let _turn = self.lanes.enter(turn).await;
-            let address = Address::Identifier(identifier.clone());
+            let address = AccountRef::Identifier(identifier.clone());
             let is_own = wanted.former.as_ref() == Some(&identifier);
             if is_own || !self.would_refuse(&address, at, command.clone().into()).await? {
-                let done = self.execute(Address::Account(token.account), &origin, at, wanted.into()).await?;
+                let done =
+                    self.execute(AccountRef::Account(token.account), &origin, at, wanted.into()).await?;
                 accepted(&done.events)?;
             }
             self.send_code(&identifier, &origin, at, command.into()).await
         };
-        self.counting_codes(&identifier, &origin, Decisions::Two, send).await
+        self.counting_codes(&identifier, &origin, DecisionCount::Two, send).await
     }
 
     /// Redeems a code that went to another identifier, which becomes that of the account that an access token speaks
@@ -177,7 +178,7 @@ impl Accounts {
         identifier: Identifier,
         former: Option<Identifier>,
         code: OtpCode,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<Option<Profile>, AccountsError> {
         let at = self.clock.now();
         let command = VerifyIdentifier {
@@ -189,7 +190,7 @@ impl Accounts {
             client: origin.client.clone(),
         };
         let redeem = async {
-            let done = self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+            let done = self.execute(AccountRef::Account(token.account), &origin, at, command.into()).await?;
             accepted(&done.events)?;
             Ok(done.profile)
         };
@@ -204,8 +205,8 @@ impl Accounts {
     pub async fn lift_limits(&self, identifier: Identifier) -> Result<bool, AccountsError> {
         let at = self.clock.now();
         let command = LiftLimits { at, by: Actor::Operator };
-        let Intervening { origin, .. } = Intervening::operator(None);
-        let done = self.execute(Address::Identifier(identifier), &origin, at, command.into()).await?;
+        let StaffAction { origin, .. } = StaffAction::operator(None);
+        let done = self.execute(AccountRef::Identifier(identifier), &origin, at, command.into()).await?;
         Ok(!done.events.is_empty())
     }
 
@@ -223,7 +224,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountsError`]; an invalid token where the link is spent, void, expired, or none of ours.
-    pub async fn lift_lock(&self, link: &str, origin: Origin) -> Result<(), AccountsError> {
+    pub async fn lift_lock(&self, link: &str, origin: RequestContext) -> Result<(), AccountsError> {
         let (account, link) = self.notices.unlock_links.read(link).ok_or(AccountsError::InvalidToken)?;
         self.count_write(account, Some(origin.client.ip)).await?;
         let lifted =
@@ -238,11 +239,11 @@ impl Accounts {
     pub(super) async fn counting_codes(
         &self,
         identifier: &Identifier,
-        origin: &Origin,
-        decisions: Decisions,
+        origin: &RequestContext,
+        decisions: DecisionCount,
         send: impl AsyncFnOnce(bool) -> Result<CodeOnItsWay, AccountsError>,
     ) -> Result<CodeOnItsWay, AccountsError> {
-        if let Route::None = self.outbox_worker.gateways().route(identifier) {
+        if let DeliveryRoute::None = self.outbox_worker.gateways().route(identifier) {
             return Err(AccountsError::NotTaken(identifier.channel()));
         }
         let work = async {
@@ -266,8 +267,8 @@ impl Accounts {
     async fn count_code(
         &self,
         identifier: &Identifier,
-        origin: &Origin,
-        decisions: Decisions,
+        origin: &RequestContext,
+        decisions: DecisionCount,
     ) -> Result<(CountedCode, bool), AccountsError> {
         let count = |share| self.limits.count_code(identifier, origin.client.ip, share);
         let refused = match count(BudgetShare::Strangers).await {
@@ -275,11 +276,11 @@ impl Accounts {
             Err(error) => error,
         };
         // An account that adds an identifier is told, whatever that identifier is: it has a session and can wait.
-        let can_be_withheld = matches!(decisions, Decisions::One) && self.limits.keeps_reserve(&refused);
+        let can_be_withheld = matches!(decisions, DecisionCount::One) && self.limits.keeps_reserve(&refused);
         if !can_be_withheld {
             return Err(refused.into());
         }
-        let address = Address::Identifier(identifier.clone());
+        let address = AccountRef::Identifier(identifier.clone());
         let loaded = until_available(|| self.journal.load_anew(&address, self.clock.now()));
         let loaded = tokio::time::timeout(TIME_LIMIT, loaded).await.unwrap_or_else(|_| Err(late()))?;
         let has_signed_in = loaded.head.state.member().is_some();
@@ -291,7 +292,7 @@ impl Accounts {
     pub(super) async fn counting_tries<T>(
         &self,
         identifier: &Identifier,
-        origin: &Origin,
+        origin: &RequestContext,
         redeem: impl Future<Output = Result<T, AccountsError>>,
     ) -> Result<T, AccountsError> {
         let work = async {
@@ -305,13 +306,13 @@ impl Accounts {
             redeemed
         };
         // The right code tells its caller that there is an account.
-        with_response_delay(self.period_of(Decisions::One), work, Result::is_err).await
+        with_response_delay(self.period_of(DecisionCount::One), work, Result::is_err).await
     }
 
     /// Whether the account of that address, as it stands, refuses to send a code.
     async fn would_refuse(
         &self,
-        address: &Address,
+        address: &AccountRef,
         at: DateTime<Utc>,
         command: UserAccountCommand,
     ) -> Result<bool, AccountsError> {
@@ -323,13 +324,13 @@ impl Accounts {
     }
 
     /// The period that responses about an identifier wait for, as long as the slowest path of the operation.
-    fn period_of(&self, decisions: Decisions) -> Duration {
+    fn period_of(&self, decisions: DecisionCount) -> Duration {
         // A decision on what is remembered may be taken again on what is loaded.
         let (load, append) = (self.journal.load_times(), self.journal.append_times());
         let each = [load, load, append];
         let decided = each.iter().cycle().take(each.len() * decisions as usize).copied();
         // Where another account decides, it is asked before.
-        let asked = matches!(decisions, Decisions::Two).then_some(load);
+        let asked = matches!(decisions, DecisionCount::Two).then_some(load);
         period(decided.chain(asked).chain(self.limits.count_times()))
     }
 
@@ -337,11 +338,11 @@ impl Accounts {
     pub(super) async fn send_code(
         &self,
         identifier: &Identifier,
-        origin: &Origin,
+        origin: &RequestContext,
         at: DateTime<Utc>,
         command: UserAccountCommand,
     ) -> Result<CodeOnItsWay, AccountsError> {
-        let address = Address::Identifier(identifier.clone());
+        let address = AccountRef::Identifier(identifier.clone());
         let done = self.execute(address, origin, at, command).await?;
         let sent = outcome(&done.events, CodeSent::from_event)?;
         let is_withheld = done.events.iter().any(UserAccountEvent::is_withheld);

@@ -15,9 +15,9 @@ use cqrs_es::Aggregate as _;
 use cqrs_es::event_sink::EventSink;
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Accounts, AccountsError, Done, Origin, TIME_LIMIT};
+use super::{Accounts, AccountsError, CommandResult, RequestContext, TIME_LIMIT};
 use crate::crypto::entropy;
-use crate::journal::{Address, AppendOutcome, Authority, Commit, JournalError, Loaded};
+use crate::journal::{AccountRef, AppendOutcome, Commit, CommitAuthority, JournalError, LoadedAccount};
 use crate::postgres::DatabaseError;
 use crate::read_models::ended_sessions;
 use crate::tokens::Token;
@@ -27,21 +27,21 @@ impl Accounts {
     pub(super) async fn carry_out(
         &self,
         account: AccountId,
-        origin: &Origin,
+        origin: &RequestContext,
         command: impl FnOnce(DateTime<Utc>, Client) -> UserAccountCommand,
-    ) -> Result<Done, AccountsError> {
+    ) -> Result<CommandResult, AccountsError> {
         let at = self.clock.now();
-        self.execute(Address::Account(account), origin, at, command(at, origin.client.clone())).await
+        self.execute(AccountRef::Account(account), origin, at, command(at, origin.client.clone())).await
     }
 
     /// Decides and appends, again while others are faster, until the time limit.
     pub(super) fn execute(
         &self,
-        address: Address,
-        origin: &Origin,
+        address: AccountRef,
+        origin: &RequestContext,
         at: DateTime<Utc>,
         command: UserAccountCommand,
-    ) -> impl Future<Output = Result<Done, AccountsError>> {
+    ) -> impl Future<Output = Result<CommandResult, AccountsError>> {
         // In a box: the server moves the future of a request ten times on its way to the first poll.
         Box::pin(self.execute_as(None, address, origin, at, command))
     }
@@ -51,11 +51,11 @@ impl Accounts {
     pub(super) async fn execute_as(
         &self,
         administrator: Option<Token>,
-        address: Address,
-        origin: &Origin,
+        address: AccountRef,
+        origin: &RequestContext,
         at: DateTime<Utc>,
         command: UserAccountCommand,
-    ) -> Result<Done, AccountsError> {
+    ) -> Result<CommandResult, AccountsError> {
         let decide_until_it_holds = async {
             // On this node, commands for one account run one after another: racing them would only waste the work of
             // all but one. Between nodes the database decides.
@@ -72,14 +72,14 @@ impl Accounts {
     /// a crowd of first requests makes one account at the first try; then the account it would begin comes along.
     async fn turn(
         &self,
-        address: &Address,
+        address: &AccountRef,
         at: DateTime<Utc>,
-    ) -> Result<([Option<OwnedMutexGuard<()>>; 2], Option<Loaded>), AccountsError> {
+    ) -> Result<([Option<OwnedMutexGuard<()>>; 2], Option<LoadedAccount>), AccountsError> {
         let of_account =
             async |account: AccountId| Some(self.lanes.enter(account.0.as_bytes().to_vec()).await);
         let lookup = match address {
-            Address::Account(account) => return Ok(([None, of_account(*account).await], None)),
-            Address::Identifier(identifier) => self.journal.personal_data().lookup(identifier),
+            AccountRef::Account(account) => return Ok(([None, of_account(*account).await], None)),
+            AccountRef::Identifier(identifier) => self.journal.personal_data().lookup(identifier),
         };
         if let Some(owner) = self.journal.remembered_owner(&lookup) {
             return Ok(([None, of_account(owner).await], None));
@@ -97,13 +97,13 @@ impl Accounts {
     /// What few commands await is in boxes: each command would otherwise move the room for it.
     async fn attempt(
         &self,
-        address: &Address,
-        loaded: Option<Loaded>,
+        address: &AccountRef,
+        loaded: Option<LoadedAccount>,
         administrator: Option<Token>,
-        origin: &Origin,
+        origin: &RequestContext,
         at: DateTime<Utc>,
         command: UserAccountCommand,
-    ) -> Result<Done, AccountsError> {
+    ) -> Result<CommandResult, AccountsError> {
         let authority = match administrator {
             Some(token) => Some(Box::pin(self.authority(token, at)).await?),
             None => None,
@@ -137,10 +137,10 @@ impl Accounts {
                 Box::pin(until_available(|| self.journal.wait_for_replication(account))).await?;
             }
             let unchanged = Some(loaded.head);
-            return Ok(Done { account, events: Vec::new(), profile: None, proof: None, unchanged });
+            return Ok(CommandResult { account, events: Vec::new(), profile: None, proof: None, unchanged });
         };
         let proof = proof_of_issue(&events, &state);
-        let done = |events, profile| Ok(Done { account, events, profile, proof, unchanged: None });
+        let done = |events, profile| Ok(CommandResult { account, events, profile, proof, unchanged: None });
 
         for event in events.iter().filter(|event| event.gained().is_some()) {
             Box::pin(self.make_way(event, origin, at)).await?;
@@ -179,11 +179,11 @@ impl Accounts {
     }
 
     /// The administrator's account as it stands, where the session of that token may do what administrators do.
-    async fn authority(&self, token: Token, at: DateTime<Utc>) -> Result<Authority, AccountsError> {
-        let address = Address::Account(token.account);
+    async fn authority(&self, token: Token, at: DateTime<Utc>) -> Result<CommitAuthority, AccountsError> {
+        let address = AccountRef::Account(token.account);
         let head = until_available(|| self.journal.load_anew(&address, at)).await?.head;
         head.state.may(token.session, Role::Admin, Passed::Lately, at)?;
-        Ok(Authority { account: head.account, version: head.version })
+        Ok(CommitAuthority { account: head.account, version: head.version })
     }
 
     /// Sees to it that nobody has the identifier that an event makes the account's. Nobody but who has proved that it is
@@ -191,13 +191,13 @@ impl Accounts {
     async fn make_way(
         &self,
         event: &UserAccountEvent,
-        origin: &Origin,
+        origin: &RequestContext,
         at: DateTime<Utc>,
     ) -> Result<(), AccountsError> {
         let Some(identifier) = event.person.as_ref().and_then(|person| person.identifier.clone()) else {
             return Ok(());
         };
-        let address = Address::Identifier(identifier.clone());
+        let address = AccountRef::Identifier(identifier.clone());
         let holder = until_available(|| self.journal.load_anew(&address, at)).await?;
         let release = ReleaseIdentifier { at, identifier, client: origin.client.clone() };
         let released = Box::pin(self.attempt(&address, Some(holder), None, origin, at, release.into())).await;
@@ -215,7 +215,7 @@ impl Accounts {
     /// The events of a command and the state they come to; no state when there are none.
     pub(super) async fn decide(
         &self,
-        loaded: &Loaded,
+        loaded: &LoadedAccount,
         command: UserAccountCommand,
     ) -> Result<(Vec<UserAccountEvent>, Option<UserAccount>), Refusal> {
         let mut state = loaded.head.state.clone();
@@ -240,7 +240,11 @@ fn proof_of_issue(events: &[UserAccountEvent], state: &UserAccount) -> Option<Se
 }
 
 /// The command with the session of the token that came along, where that is of this account.
-fn shown_to(account: AccountId, origin: &Origin, mut command: UserAccountCommand) -> UserAccountCommand {
+fn shown_to(
+    account: AccountId,
+    origin: &RequestContext,
+    mut command: UserAccountCommand,
+) -> UserAccountCommand {
     if let UserAccountCommand::RequestOtp(RequestOtp { shown, .. })
     | UserAccountCommand::ResendOtp(ResendOtp { shown, .. })
     | UserAccountCommand::VerifyOtp(VerifyOtp { shown, .. }) = &mut command

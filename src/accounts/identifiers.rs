@@ -6,9 +6,9 @@ use counterfoil_domain::user_account::{Fact, HeldIdentifiers, Refusal, UNDOABLE_
 use counterfoil_domain::values::{AccountId, Channel, Identifier};
 
 use super::commit::until_available;
-use super::{Accounts, AccountsError, IdentifierUndo, Origin};
+use super::{Accounts, AccountsError, IdentifierUndo, RequestContext};
 use crate::crypto::message_links::ChangeNumber;
-use crate::journal::{Address, Head};
+use crate::journal::{AccountHead, AccountRef};
 use crate::tokens::Token;
 
 impl Accounts {
@@ -21,7 +21,7 @@ impl Accounts {
         &self,
         token: Token,
         identifier: Identifier,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<(), AccountsError> {
         let (session, held) = (token.session, HeldIdentifiers::default());
         let command = |at, client| RemoveIdentifier { at, session, identifier, held, client }.into();
@@ -48,7 +48,7 @@ impl Accounts {
     pub async fn undo_identifier_change(
         &self,
         link: &str,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<IdentifierUndo, AccountsError> {
         let (account, ChangeNumber(change)) =
             self.notices.undo_links.read(link).ok_or(AccountsError::InvalidToken)?;
@@ -83,7 +83,7 @@ impl Accounts {
     /// The command with the identifiers that the account has at that version, where it is about one of them.
     pub(super) async fn with_identifiers(
         &self,
-        head: &Head,
+        head: &AccountHead,
         at: DateTime<Utc>,
         mut command: UserAccountCommand,
     ) -> Result<UserAccountCommand, AccountsError> {
@@ -117,7 +117,7 @@ impl Accounts {
         let mut taken = Vec::new();
         for channel in Channel::ALL {
             let Some(identifier) = identifiers.get(channel) else { continue };
-            let address = Address::Identifier(identifier.clone());
+            let address = AccountRef::Identifier(identifier.clone());
             let holder = until_available(|| self.journal.load_anew(&address, at)).await?.head;
             if holder.account != account && holder.state.member().is_some() {
                 taken.push(channel);

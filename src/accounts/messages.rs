@@ -5,8 +5,8 @@ use counterfoil_domain::values::{AccountId, Identifier, LanguageTag};
 use counterfoil_projections::profile::{self, Profile};
 
 use super::commit::{late, until_available};
-use super::{Accounts, AccountsError, Origin, TIME_LIMIT};
-use crate::delivery::notices::{self, Notices};
+use super::{Accounts, AccountsError, RequestContext, TIME_LIMIT};
+use crate::delivery::notices::{self, NoticeWriter};
 use crate::delivery::outbox::{MessageSubject, OutboundMessage, QueuedMessage};
 use crate::journal::JournalError;
 
@@ -17,7 +17,7 @@ impl Accounts {
         account: AccountId,
         events: &[UserAccountEvent],
         state: &UserAccount,
-        origin: &Origin,
+        origin: &RequestContext,
     ) -> Result<Vec<QueuedMessage>, AccountsError> {
         let texts = self.outbox_worker.texts();
         let of_account = state.language().map_or("", LanguageTag::as_str);
@@ -53,7 +53,7 @@ impl Accounts {
             let restored = events.iter().filter_map(restored_identifier);
             let restored =
                 restored.map(|to| OutboundMessage { to, about: MessageSubject::Notice(notice.clone()) });
-            let told = Notices::messages(&notice, &before, state).into_iter().chain(restored);
+            let told = NoticeWriter::messages(&notice, &before, state).into_iter().chain(restored);
             messages.extend(told.map(|message| QueuedMessage {
                 handed_to: self.outbox_worker.gateways().echoes(&message.to).then_some("echo"),
                 message,
@@ -65,7 +65,7 @@ impl Accounts {
     }
 
     /// The language that messages are written in after a request, where it names one.
-    pub(super) fn wanted(&self, origin: &Origin) -> Option<LanguageTag> {
+    pub(super) fn wanted(&self, origin: &RequestContext) -> Option<LanguageTag> {
         let wanted = self.outbox_worker.texts().wanted(&origin.languages)?;
         LanguageTag::parse(wanted.tag())
     }

@@ -26,8 +26,8 @@ use counterfoil_projections::profile::Profile;
 
 use crate::crypto::keyring::Keyring;
 use crate::delivery::OutboxWorker;
-use crate::delivery::notices::Notices;
-use crate::journal::{Head, Journal, JournalError};
+use crate::delivery::notices::NoticeWriter;
+use crate::journal::{AccountHead, Journal, JournalError};
 use crate::limits::{Limits, LimitsError};
 use crate::postgres::Database;
 use crate::runtime::clock::Clock;
@@ -37,14 +37,14 @@ use crate::tokens::{IssuedTokens, Token, Tokens};
 use counterfoil_guard::ended_sessions::EndedSessions;
 
 pub(crate) use staff::lack;
-pub use staff::{Intervener, Intervening};
+pub use staff::{StaffAction, StaffActor};
 
 /// How long a command may take, however often it is tried: the caller of an outage hears of it within the second.
 const TIME_LIMIT: Duration = Duration::from_millis(900);
 
 /// Who asks, and in which request.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct RequestContext {
     /// The device and network.
     pub client: Client,
     /// The request's id, kept with the events.
@@ -116,7 +116,7 @@ pub struct Accounts {
     journal: Journal,
     services: Services,
     outbox_worker: OutboxWorker,
-    notices: Notices,
+    notices: NoticeWriter,
     tokens: Tokens,
     clock: Arc<dyn Clock>,
     ended: Arc<EndedSessions>,
@@ -133,14 +133,14 @@ impl fmt::Debug for Accounts {
 }
 
 /// What a command came to.
-struct Done {
+struct CommandResult {
     account: AccountId,
     events: Vec<UserAccountEvent>,
     profile: Option<Profile>,
     /// The proof of the session that tokens are issued to.
     proof: Option<SessionProof>,
     /// The account as it stands, where there was nothing to do.
-    unchanged: Option<Arc<Head>>,
+    unchanged: Option<Arc<AccountHead>>,
 }
 
 impl Accounts {
@@ -149,7 +149,7 @@ impl Accounts {
         journal: Journal,
         services: Services,
         outbox_worker: OutboxWorker,
-        notices: Notices,
+        notices: NoticeWriter,
         tokens: Tokens,
         clock: Arc<dyn Clock>,
         ended: Arc<EndedSessions>,

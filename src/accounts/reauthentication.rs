@@ -5,10 +5,10 @@ use counterfoil_domain::user_account::commands::{Reauthenticate, RequestReauthen
 use counterfoil_domain::user_account::{Fact, Refusal, UserAccountEvent};
 use counterfoil_domain::values::{Channel, Identifier, OtpCode};
 
-use super::codes::Decisions;
-use super::{Accounts, AccountsError, CodeOnItsWay, Origin, accepted};
+use super::codes::DecisionCount;
+use super::{Accounts, AccountsError, CodeOnItsWay, RequestContext, accepted};
 use crate::crypto::entropy;
-use crate::journal::Address;
+use crate::journal::AccountRef;
 use crate::tokens::Token;
 
 impl Accounts {
@@ -22,7 +22,7 @@ impl Accounts {
         &self,
         token: Token,
         identifier: Identifier,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<CodeOnItsWay, AccountsError> {
         let at = self.clock.now();
         let command = RequestReauthentication {
@@ -34,7 +34,7 @@ impl Accounts {
             test: self.outbox_worker.codes().is_test(&identifier),
         };
         let send = |_| self.send_code(&identifier, &origin, at, command.into());
-        self.counting_codes(&identifier, &origin, Decisions::One, send).await
+        self.counting_codes(&identifier, &origin, DecisionCount::One, send).await
     }
 
     /// Redeems that code; when the user was proved.
@@ -46,7 +46,7 @@ impl Accounts {
         token: Token,
         identifier: Identifier,
         code: OtpCode,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<DateTime<Utc>, AccountsError> {
         let at = self.clock.now();
         let command = Reauthenticate {
@@ -58,7 +58,7 @@ impl Accounts {
             test: self.outbox_worker.codes().is_test(&identifier),
         };
         let redeem = async {
-            let done = self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+            let done = self.execute(AccountRef::Account(token.account), &origin, at, command.into()).await?;
             accepted(&done.events)?;
             let unchanged =
                 done.unchanged.as_ref().and_then(|head| head.state.live_session(token.session, at));

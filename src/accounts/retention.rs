@@ -7,9 +7,9 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::commit::until_available;
-use super::staff::Intervening;
+use super::staff::StaffAction;
 use super::{Accounts, AccountsError};
-use crate::journal::{Address, JournalError};
+use crate::journal::{AccountRef, JournalError};
 
 /// How many accounts are read at a time.
 const PAGE: i64 = 500;
@@ -53,7 +53,7 @@ impl Accounts {
         unused_for: TimeDelta,
     ) -> Result<bool, AccountsError> {
         if let Some(channel) = channel {
-            let address = Address::Account(account);
+            let address = AccountRef::Account(account);
             let command = LapseAccount { at, channel, unused_for };
             let loaded = until_available(|| self.journal.load_anew(&address, at)).await?;
             // Asked before, since a command that has nothing to do waits until that is durable.
@@ -61,7 +61,7 @@ impl Accounts {
             if events.is_empty() {
                 return Ok(false);
             }
-            let Intervening { origin, .. } = Intervening::operator(None);
+            let StaffAction { origin, .. } = StaffAction::operator(None);
             self.execute(address, &origin, at, command.into()).await?;
         }
         let db = self.journal.database().connection().await.map_err(JournalError::from)?;

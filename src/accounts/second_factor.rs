@@ -6,7 +6,7 @@ use counterfoil_domain::user_account::commands::{
 };
 use counterfoil_domain::values::{AuthenticatorId, OtpCode, RecoveryBatchId, SecondFactorCode};
 
-use super::{Accounts, AccountsError, Origin, accepted};
+use super::{Accounts, AccountsError, RequestContext, accepted};
 use crate::tokens::Token;
 
 impl Accounts {
@@ -18,7 +18,7 @@ impl Accounts {
         &self,
         token: Token,
         authenticator: AuthenticatorId,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<(), AccountsError> {
         let session = token.session;
         let command = |at, client| OfferSecondFactor { at, session, authenticator, client }.into();
@@ -36,7 +36,7 @@ impl Accounts {
         token: Token,
         code: OtpCode,
         recovery: RecoveryBatchId,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<(), AccountsError> {
         let session = token.session;
         let command = |at, client| EnrolSecondFactor { at, session, code, recovery, client }.into();
@@ -52,7 +52,7 @@ impl Accounts {
         &self,
         token: Token,
         code: SecondFactorCode,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<DateTime<Utc>, AccountsError> {
         let session = token.session;
         let command = |at, client| PassSecondFactor { at, session, code, client }.into();
@@ -69,7 +69,7 @@ impl Accounts {
         &self,
         token: Token,
         recovery: RecoveryBatchId,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<(), AccountsError> {
         let session = token.session;
         let command = |at, client| RenewRecoveryCodes { at, session, recovery, client }.into();

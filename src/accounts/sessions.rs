@@ -11,8 +11,8 @@ use counterfoil_domain::values::{AccountId, DeviceName, FullName, SessionId};
 use counterfoil_projections::profile::Profile;
 
 use super::commit::{late, until_available};
-use super::{Accounts, AccountsError, Done, Origin, TIME_LIMIT, outcome};
-use crate::journal::Address;
+use super::{Accounts, AccountsError, CommandResult, RequestContext, TIME_LIMIT, outcome};
+use crate::journal::AccountRef;
 use crate::tokens::{ExtraClaims, IssuedTokens, Token, TokenKind};
 
 impl Accounts {
@@ -20,7 +20,11 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountsError`]; refused when the token is spent or its session has ended.
-    pub async fn refresh(&self, refresh_token: &str, origin: Origin) -> Result<IssuedTokens, AccountsError> {
+    pub async fn refresh(
+        &self,
+        refresh_token: &str,
+        origin: RequestContext,
+    ) -> Result<IssuedTokens, AccountsError> {
         let at = self.clock.now();
         let opened = self.tokens.open(TokenKind::Refresh, refresh_token, at);
         let token = opened.map_err(|_| AccountsError::InvalidToken)?;
@@ -30,7 +34,7 @@ impl Accounts {
             generation: token.generation,
             client: origin.client.clone(),
         };
-        let done = self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+        let done = self.execute(AccountRef::Account(token.account), &origin, at, command.into()).await?;
         let unchanged = done.unchanged.as_ref().and_then(|head| head.state.live_session(token.session, at));
         let (session, proof) = match unchanged {
             Some(session) => (SessionTokens::of_session(session), Some(SessionProof::of_session(session))),
@@ -48,7 +52,12 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountsError`]; an invalid token when it never was one of ours.
-    pub async fn logout(&self, kind: TokenKind, token: &str, origin: Origin) -> Result<(), AccountsError> {
+    pub async fn logout(
+        &self,
+        kind: TokenKind,
+        token: &str,
+        origin: RequestContext,
+    ) -> Result<(), AccountsError> {
         let ip = origin.client.ip;
         self.end_session_of(kind, token, Some(ip), origin).await
     }
@@ -61,7 +70,7 @@ impl Accounts {
         &self,
         kind: TokenKind,
         token: &str,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<(), AccountsError> {
         self.end_session_of(kind, token, None, origin).await
     }
@@ -71,14 +80,14 @@ impl Accounts {
         kind: TokenKind,
         token: &str,
         ip: Option<IpAddr>,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<(), AccountsError> {
         let at = self.clock.now();
         let opened = self.tokens.open_expired(kind, token, at);
         let token = opened.map_err(|_| AccountsError::InvalidToken)?;
         self.count_write(token.account, ip).await?;
         let command = Logout { at, session: token.session, client: origin.client.clone() };
-        self.execute(Address::Account(token.account), &origin, at, command.into()).await?;
+        self.execute(AccountRef::Account(token.account), &origin, at, command.into()).await?;
         Ok(())
     }
 
@@ -91,7 +100,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountsError`]; an invalid token when it is no link of ours.
-    pub async fn disown(&self, link: &str, origin: Origin) -> Result<(), AccountsError> {
+    pub async fn disown(&self, link: &str, origin: RequestContext) -> Result<(), AccountsError> {
         let (account, session) = self.session_of_link(link).ok_or(AccountsError::InvalidToken)?;
         self.count_write(account, Some(origin.client.ip)).await?;
         self.carry_out(account, &origin, |at, client| DisownSession { at, session, client }.into()).await?;
@@ -106,7 +115,7 @@ impl Accounts {
         &self,
         token: Token,
         keep_current: bool,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<(), AccountsError> {
         let session = token.session;
         let command = |at, client| LogoutAll { at, session, keep_current, client }.into();
@@ -122,7 +131,7 @@ impl Accounts {
         &self,
         token: Token,
         device: SessionId,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<(), AccountsError> {
         let session = token.session;
         let command = |at, client| RevokeDevice { at, session, device, client }.into();
@@ -139,7 +148,7 @@ impl Accounts {
         token: Token,
         device: SessionId,
         name: DeviceName,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<(), AccountsError> {
         let session = token.session;
         let command = |at, client| RenameDevice { at, session, device, name, client }.into();
@@ -155,7 +164,7 @@ impl Accounts {
         &self,
         token: Token,
         fullname: FullName,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<Option<Profile>, AccountsError> {
         let session = token.session;
         let command = |at, client| UpdateProfile { at, session, fullname, client }.into();
@@ -168,7 +177,7 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError`]; refused when it was not, or has ended meanwhile.
     pub async fn require_fresh_proof(&self, token: Token) -> Result<(), AccountsError> {
-        let (at, address) = (self.clock.now(), Address::Account(token.account));
+        let (at, address) = (self.clock.now(), AccountRef::Account(token.account));
         let policy = &self.services.policy;
         let check = async {
             let remembered = until_available(|| self.journal.load(&address, at)).await?;
@@ -186,7 +195,7 @@ impl Accounts {
     /// a moment later.
     pub(super) async fn issue(
         &self,
-        done: &Done,
+        done: &CommandResult,
         session: &SessionTokens,
         proof: Option<SessionProof>,
     ) -> Result<IssuedTokens, AccountsError> {

@@ -12,14 +12,14 @@ use counterfoil_domain::user_account::{Actor, Lack, Refusal, UserAccount, UserAc
 use counterfoil_domain::values::{AccountId, Client, Reason, Role, SessionId};
 
 use super::commit::{late, until_available};
-use super::{Accounts, AccountsError, Origin, TIME_LIMIT};
-use crate::journal::Address;
+use super::{Accounts, AccountsError, RequestContext, TIME_LIMIT};
+use crate::journal::AccountRef;
 use crate::limits::LimitsError;
 use crate::tokens::Token;
 
 /// Who intervenes in the account of another person.
 #[derive(Clone, Debug)]
-pub enum Intervener {
+pub enum StaffActor {
     /// The operator, by the command line on the server.
     Operator,
     /// An administrator, by an access token.
@@ -33,28 +33,28 @@ pub enum Intervener {
 
 /// Who intervenes in the account of another person, why, and in which request.
 #[derive(Clone, Debug)]
-pub struct Intervening {
+pub struct StaffAction {
     /// Who.
-    pub by: Intervener,
+    pub by: StaffActor,
     /// Why.
     pub reason: Option<Reason>,
     /// In which request.
-    pub origin: Origin,
+    pub origin: RequestContext,
 }
 
-impl Intervening {
+impl StaffAction {
     /// Whoever is at the server, by the command line.
     pub fn operator(reason: Option<Reason>) -> Self {
         let nowhere = Client { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), user_agent: None, device_name: None };
         let request = "command-line".to_owned();
-        let origin = Origin { client: nowhere, request, languages: String::new(), shown: None };
-        Self { by: Intervener::Operator, reason, origin }
+        let origin = RequestContext { client: nowhere, request, languages: String::new(), shown: None };
+        Self { by: StaffActor::Operator, reason, origin }
     }
 
     fn at(&self, at: DateTime<Utc>) -> Intervention {
         let (by, client) = match &self.by {
-            Intervener::Operator => (Actor::Operator, None),
-            Intervener::Administrator { token, .. } => {
+            StaffActor::Operator => (Actor::Operator, None),
+            StaffActor::Administrator { token, .. } => {
                 (Actor::Account(token.account), Some(self.origin.client.clone()))
             }
         };
@@ -71,7 +71,7 @@ impl Accounts {
         &self,
         account: AccountId,
         roles: BTreeSet<Role>,
-        who: Intervening,
+        who: StaffAction,
     ) -> Result<(), AccountsError> {
         self.intervene(account, who, |intervention| ChangeRoles { account, roles, intervention }.into()).await
     }
@@ -84,7 +84,7 @@ impl Accounts {
         &self,
         account: AccountId,
         until: Option<DateTime<Utc>>,
-        who: Intervening,
+        who: StaffAction,
     ) -> Result<(), AccountsError> {
         self.intervene(account, who, |intervention| SuspendAccount { account, until, intervention }.into())
             .await
@@ -94,7 +94,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountsError`]; refused when nobody has joined by that account.
-    pub async fn reinstate(&self, account: AccountId, who: Intervening) -> Result<(), AccountsError> {
+    pub async fn reinstate(&self, account: AccountId, who: StaffAction) -> Result<(), AccountsError> {
         self.intervene(account, who, |intervention| ReinstateAccount { intervention }.into()).await
     }
 
@@ -102,7 +102,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountsError`]; refused when nobody has joined by that account.
-    pub async fn sign_out(&self, account: AccountId, who: Intervening) -> Result<(), AccountsError> {
+    pub async fn sign_out(&self, account: AccountId, who: StaffAction) -> Result<(), AccountsError> {
         self.intervene(account, who, |intervention| SignOutAccount { intervention }.into()).await
     }
 
@@ -110,7 +110,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountsError`]; refused when no person has joined by that account, or it is the administrator's own.
-    pub async fn unlock(&self, account: AccountId, who: Intervening) -> Result<(), AccountsError> {
+    pub async fn unlock(&self, account: AccountId, who: StaffAction) -> Result<(), AccountsError> {
         self.intervene(account, who, |intervention| UnlockAccount { account, intervention }.into()).await
     }
 
@@ -122,7 +122,7 @@ impl Accounts {
         &self,
         account: AccountId,
         session: SessionId,
-        who: Intervening,
+        who: StaffAction,
     ) -> Result<(), AccountsError> {
         self.intervene(account, who, |intervention| EndSession { session, intervention }.into()).await
     }
@@ -134,7 +134,7 @@ impl Accounts {
     pub async fn remove_second_factor(
         &self,
         account: AccountId,
-        who: Intervening,
+        who: StaffAction,
     ) -> Result<(), AccountsError> {
         self.intervene(account, who, |intervention| RemoveSecondFactor { intervention }.into()).await
     }
@@ -148,7 +148,7 @@ impl Accounts {
         token: Token,
         action: String,
         (needs, lacks): (Role, Lack),
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<(), AccountsError> {
         let session = token.session;
         let command = |at, client| DenyAccess { at, session, action, needs, lacks, client }.into();
@@ -165,7 +165,7 @@ impl Accounts {
         token: Token,
         what: String,
         reason: Reason,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<(), AccountsError> {
         let session = token.session;
         let command = |at, client| ReadAudit { at, session, what, reason, client }.into();
@@ -182,7 +182,7 @@ impl Accounts {
         token: Token,
         projection: String,
         reason: Option<Reason>,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<(), AccountsError> {
         let session = token.session;
         let command = |at, client| OrderRebuild { at, session, projection, reason, client }.into();
@@ -200,7 +200,7 @@ impl Accounts {
         token: Token,
         subject: String,
         reason: Reason,
-        origin: Origin,
+        origin: RequestContext,
     ) -> Result<bool, AccountsError> {
         let meters = self.limits.meters_of(&subject).await.map_err(LimitsError::from)?;
         if meters.is_empty() {
@@ -218,7 +218,7 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError`] when it cannot be read.
     pub async fn standing(&self, account: AccountId) -> Result<UserAccount, AccountsError> {
-        let (at, address) = (self.clock.now(), Address::Account(account));
+        let (at, address) = (self.clock.now(), AccountRef::Account(account));
         let loading = until_available(|| self.journal.load_anew(&address, at));
         let loaded = tokio::time::timeout(TIME_LIMIT, loading).await.unwrap_or_else(|_| Err(late()))?;
         Ok(loaded.head.state.clone())
@@ -227,12 +227,12 @@ impl Accounts {
     async fn intervene(
         &self,
         account: AccountId,
-        who: Intervening,
+        who: StaffAction,
         command: impl FnOnce(Intervention) -> UserAccountCommand,
     ) -> Result<(), AccountsError> {
-        let (at, address) = (self.clock.now(), Address::Account(account));
+        let (at, address) = (self.clock.now(), AccountRef::Account(account));
         let command = command(who.at(at));
-        let Intervener::Administrator { token, action } = who.by else {
+        let StaffActor::Administrator { token, action } = who.by else {
             self.execute(address, &who.origin, at, command).await?;
             return Ok(());
         };

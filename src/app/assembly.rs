@@ -12,7 +12,7 @@ use crate::crypto::message_links::{SessionLinks, UndoLinks, UnlockLinks};
 use crate::crypto::one_time_codes::OtpCodes;
 use crate::crypto::personal_data::PersonalData;
 use crate::crypto::second_factors::SecondFactors;
-use crate::delivery::notices::Notices;
+use crate::delivery::notices::NoticeWriter;
 use crate::delivery::{Gateways, OutboxWorker};
 use crate::http::{Cursors, KeyedParts, State};
 use crate::journal::Journal;
@@ -43,7 +43,7 @@ pub fn new_state(
     let ended =
         ended_sessions::follow(database.clone(), clock.clone(), ended_sessions::kept_for(&settings.tokens));
     let codes = OtpCodes::new(keyring, settings.test_identifiers.clone(), clock.clone());
-    let notices = Notices {
+    let notices = NoticeWriter {
         new_device: settings.new_device_notice,
         links: SessionLinks::new(keyring, settings.http.public_url.clone()),
         unlock_links: UnlockLinks::new(keyring, settings.http.public_url.clone()),

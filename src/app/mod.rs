@@ -16,11 +16,11 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use assembly::new_state;
 pub use housekeeping::delete_expired;
 
-use crate::audit::feed::Feed;
+use crate::audit::feed::LedgerFeed;
 use crate::crypto::keyring::{self, Keyring, KeyringSource};
 use crate::http::{self, State};
 use crate::read_models::session_uses::WRITE_EVERY;
-use crate::read_models::{FOLLOWERS, Rebuilds};
+use crate::read_models::{FOLLOWERS, RebuildStarter};
 use crate::runtime::restart::restarted;
 use crate::runtime::telemetry;
 use crate::settings::Settings;
@@ -41,7 +41,7 @@ pub struct Application {
     /// The listener for operators.
     operators: Option<(SocketAddr, Server)>,
     state: Arc<State>,
-    feed: Feed,
+    feed: LedgerFeed,
     /// The keyring that the node began with, and where its successors come from, if anywhere.
     keyring: Option<(KeyringSource, Keyring)>,
 }
@@ -59,8 +59,8 @@ impl Application {
     /// When the address cannot be bound.
     pub fn build(settings: &Settings, keyring: &Keyring, state: State) -> std::io::Result<Self> {
         let (address, listener) = bind(settings.listen)?;
-        let feed = Feed::start(state.database.clone());
-        let rebuilds = Rebuilds::new(state.accounts.journal().clone());
+        let feed = LedgerFeed::start(state.database.clone());
+        let rebuilds = RebuildStarter::new(state.accounts.journal().clone());
         let state = Arc::new(state);
         let operators =
             settings.metrics_listen.map(|listen| for_operators(listen, state.clone())).transpose()?;
@@ -99,7 +99,7 @@ impl Application {
     }
 
     /// What tells its followers how far the log has come. Stopped before the server, which waits for their answers to end.
-    pub fn feed(&self) -> Feed {
+    pub fn feed(&self) -> LedgerFeed {
         self.feed.clone()
     }
 

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 /// A member that is different.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Change {
+pub struct StateChange {
     /// Which: a JSON pointer (RFC 6901).
     pub path: String,
     /// What it was; null where there was nothing.
@@ -16,18 +16,18 @@ pub struct Change {
 }
 
 /// The members that are different, objects gone into, all else taken whole.
-pub(super) fn between(before: &Value, after: &Value) -> Vec<Change> {
+pub(super) fn between(before: &Value, after: &Value) -> Vec<StateChange> {
     let mut changes = Vec::new();
     compare(String::new(), before, after, &mut changes);
     changes
 }
 
-fn compare(path: String, before: &Value, after: &Value, changes: &mut Vec<Change>) {
+fn compare(path: String, before: &Value, after: &Value, changes: &mut Vec<StateChange>) {
     if before == after {
         return;
     }
     let (Value::Object(was), Value::Object(is)) = (before, after) else {
-        changes.push(Change { path, before: before.clone(), after: after.clone() });
+        changes.push(StateChange { path, before: before.clone(), after: after.clone() });
         return;
     };
     let added = is.keys().filter(|name| !was.contains_key(*name));
@@ -42,13 +42,13 @@ fn compare(path: String, before: &Value, after: &Value, changes: &mut Vec<Change
 mod tests {
     use serde_json::json;
 
-    use super::{Change, between};
+    use super::{StateChange, between};
 
     #[test]
     fn members_are_named_by_where_they_are() {
         let before = json!({"same": [1], "list": [1], "in": {"a/b": 1, "gone": true}});
         let after = json!({"same": [1], "list": [1, 2], "in": {"a/b": 2}, "new": {"x": 1}});
-        let change = |path: &str, before, after| Change { path: path.to_owned(), before, after };
+        let change = |path: &str, before, after| StateChange { path: path.to_owned(), before, after };
         assert_eq!(
             between(&before, &after),
             [

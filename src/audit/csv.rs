@@ -2,7 +2,7 @@
 
 use csv::{Terminator, Writer, WriterBuilder};
 
-use super::Record;
+use super::EventRecord;
 
 /// The columns.
 pub const HEADINGS: [&str; 19] = [
@@ -38,7 +38,7 @@ pub fn headings() -> Vec<u8> {
 }
 
 /// Lines of records.
-pub fn lines(records: &[Record]) -> Vec<u8> {
+pub fn lines(records: &[EventRecord]) -> Vec<u8> {
     let mut writer = writer();
     let written = records.iter().try_for_each(|record| writer.write_record(cells(record)));
     finish(writer, written)
@@ -54,7 +54,7 @@ fn finish(writer: Writer<Vec<u8>>, written: csv::Result<()>) -> Vec<u8> {
 }
 
 /// The cells of a record, in the order of [`HEADINGS`].
-pub fn cells(record: &Record) -> [String; 19] {
+pub fn cells(record: &EventRecord) -> [String; 19] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let time = |time: Option<chrono::DateTime<chrono::Utc>>| {
         time.map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)).unwrap_or_default()

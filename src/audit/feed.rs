@@ -13,11 +13,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Tells how far the log has come.
 #[derive(Clone, Debug)]
-pub struct Feed {
+pub struct LedgerFeed {
     end: watch::Sender<Option<i64>>,
 }
 
-impl Feed {
+impl LedgerFeed {
     /// Looks at the ledger of that database, whenever somebody follows, for as long as the present runtime lives.
     pub fn start(database: Database) -> Self {
         let feed = Self { end: watch::Sender::new(Some(0)) };

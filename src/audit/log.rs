@@ -15,7 +15,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::Record;
+use super::EventRecord;
 use crate::crypto::personal_data::AccountKeys;
 use crate::journal::{Journal, JournalError, streams};
 
@@ -24,7 +24,7 @@ pub const PAGE: i64 = 1_000;
 
 /// Which records, by what is in all of its parts that are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct EventFilter {
     /// Of that account.
     pub account: Option<AccountId>,
     /// Of any of these kinds; of any at all where none is named.
@@ -37,7 +37,7 @@ pub struct Filter {
 
 /// In which order records are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum PageOrder {
     /// In that of the log.
     OldestFirst,
     /// The other way round, for people who look for what happened last.
@@ -46,24 +46,24 @@ pub enum Order {
 
 /// Records that match, page by page.
 #[derive(Clone, Debug)]
-pub struct Pages {
+pub struct EventPages {
     journal: Journal,
-    filter: Filter,
-    order: Order,
+    filter: EventFilter,
+    order: PageOrder,
     /// After which position there are pages still, and up to which one.
     pub positions: Range<i64>,
     left: u64,
 }
 
-impl Pages {
+impl EventPages {
     /// Those after the range's start, up to its end, at most so many.
-    pub fn new(journal: Journal, filter: Filter, positions: Range<i64>, most: u64) -> Self {
-        Self { journal, filter, order: Order::OldestFirst, positions, left: most }
+    pub fn new(journal: Journal, filter: EventFilter, positions: Range<i64>, most: u64) -> Self {
+        Self { journal, filter, order: PageOrder::OldestFirst, positions, left: most }
     }
 
     /// The same records in that order.
     #[must_use]
-    pub fn ordered(self, order: Order) -> Self {
+    pub fn ordered(self, order: PageOrder) -> Self {
         Self { order, ..self }
     }
 
@@ -71,7 +71,7 @@ impl Pages {
     ///
     /// # Errors
     /// [`JournalError`] when the database does not answer.
-    pub async fn next(&mut self) -> Result<Option<Vec<Record>>, JournalError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<EventRecord>>, JournalError> {
         Ok(self.next_sealed().await?.map(|page| page.open()))
     }
 
@@ -79,14 +79,14 @@ impl Pages {
     ///
     /// # Errors
     /// As [`next`](Self::next).
-    pub async fn next_sealed(&mut self) -> Result<Option<Sealed>, JournalError> {
+    pub async fn next_sealed(&mut self) -> Result<Option<SealedPage>, JournalError> {
         let limit = i64::try_from(self.left).unwrap_or(i64::MAX).min(PAGE);
         let Range { start, end } = self.positions;
         let page = sealed_page(&self.journal, &self.filter, self.order, start..end, limit).await?;
         let Some(last) = page.rows.last() else { return Ok(None) };
         match self.order {
-            Order::OldestFirst => self.positions.start = last.get("seq"),
-            Order::NewestFirst => self.positions.end = last.get::<_, i64>("seq") - 1,
+            PageOrder::OldestFirst => self.positions.start = last.get("seq"),
+            PageOrder::NewestFirst => self.positions.end = last.get::<_, i64>("seq") - 1,
         }
         self.left -= page.rows.len() as u64;
         Ok(Some(page))
@@ -96,15 +96,15 @@ impl Pages {
 /// A page as it is stored, with the keys that open it. Opening it takes the processor as long as reading it takes the
 /// database.
 #[derive(Debug, Default)]
-pub struct Sealed {
+pub struct SealedPage {
     rows: Vec<Row>,
     keys: BTreeMap<AccountId, AccountKeys>,
 }
 
-impl Sealed {
+impl SealedPage {
     /// Its records, with what can still be opened of them.
-    pub fn open(&self) -> Vec<Record> {
-        self.rows.iter().map(|row| Record::of(row, &self.keys)).collect()
+    pub fn open(&self) -> Vec<EventRecord> {
+        self.rows.iter().map(|row| EventRecord::of(row, &self.keys)).collect()
     }
 }
 
@@ -123,26 +123,26 @@ pub async fn end(journal: &Journal) -> Result<i64, JournalError> {
 /// [`JournalError`] when the database does not answer.
 pub async fn page(
     journal: &Journal,
-    filter: &Filter,
+    filter: &EventFilter,
     after: i64,
     up_to: i64,
     limit: i64,
-) -> Result<Vec<Record>, JournalError> {
-    Ok(sealed_page(journal, filter, Order::OldestFirst, after..up_to, limit).await?.open())
+) -> Result<Vec<EventRecord>, JournalError> {
+    Ok(sealed_page(journal, filter, PageOrder::OldestFirst, after..up_to, limit).await?.open())
 }
 
 async fn sealed_page(
     journal: &Journal,
-    filter: &Filter,
-    order: Order,
+    filter: &EventFilter,
+    order: PageOrder,
     positions: Range<i64>,
     limit: i64,
-) -> Result<Sealed, JournalError> {
+) -> Result<SealedPage, JournalError> {
     let mut connection = journal.database().connection().await?;
     let Some((after, up_to)) = within(&connection, filter, positions.start, positions.end).await? else {
-        return Ok(Sealed::default());
+        return Ok(SealedPage::default());
     };
-    let Filter { account, types, since, until } = filter;
+    let EventFilter { account, types, since, until } = filter;
     let account = account.map(|account| account.0);
     let types_or_null = (!types.is_empty()).then_some(types);
     let mut parameters: Vec<&(dyn ToSql + Sync)> =
@@ -161,8 +161,8 @@ async fn sealed_page(
     // Events and keys as of one moment.
     let page = connection.transaction().await?;
     let statement = match order {
-        Order::OldestFirst => page.prepare_cached(sql).await?,
-        Order::NewestFirst => page.prepare_cached(&descending(sql)).await?,
+        PageOrder::OldestFirst => page.prepare_cached(sql).await?,
+        PageOrder::NewestFirst => page.prepare_cached(&descending(sql)).await?,
     };
     let rows = page.query(&statement, &parameters).await?;
     let mut accounts: Vec<Uuid> = rows.iter().map(|row| row.get("account_id")).collect();
@@ -170,7 +170,7 @@ async fn sealed_page(
     accounts.dedup();
     let keys = streams::keys(&page, journal.personal_data(), &accounts).await?;
     page.commit().await?;
-    Ok(Sealed { rows, keys })
+    Ok(SealedPage { rows, keys })
 }
 
 /// A statement of a page, the other way round: each of its orders stands in a line of its own.
@@ -185,7 +185,7 @@ fn descending(sql: &str) -> String {
 /// The bounds, brought together around the times that are asked for; none where there is nothing of these.
 async fn within(
     connection: &Client,
-    Filter { since, until, .. }: &Filter,
+    EventFilter { since, until, .. }: &EventFilter,
     after: i64,
     up_to: i64,
 ) -> Result<Option<(i64, i64)>, JournalError> {

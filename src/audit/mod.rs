@@ -16,12 +16,15 @@ mod verify;
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::{Error, IsolationLevel};
 
-pub use changes::Change;
+pub use changes::StateChange;
 use log::PAGE;
-pub use log::{Filter, Order, Pages, Sealed, end, page};
-pub use record::Record;
-pub use standing::{Counted, Event, Factor, PendingCode, SignedIn, Standing, Step, standing_at, steps};
-pub use verify::{Place, Progress, Verified, verify};
+pub use log::{EventFilter, EventPages, PageOrder, SealedPage, end, page};
+pub use record::EventRecord;
+pub use standing::{
+    AccountEvent, AccountStanding, FactorStanding, HistoryStep, PendingCode, SignedIn, WindowCounts,
+    standing_at, steps,
+};
+pub use verify::{LogPlace, VerificationProgress, VerificationReport, verify};
 
 /// The database as it is at this moment, to be read for as long as that takes.
 async fn snapshot(connection: &mut Client) -> Result<Transaction<'_>, Error> {

@@ -15,7 +15,7 @@ use crate::crypto::personal_data::AccountKeys;
 
 /// An event with its place in the log.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Record {
+pub struct EventRecord {
     /// Its number in the whole log, from 1, without a gap.
     pub position: i64,
     /// Whose it is.
@@ -48,25 +48,25 @@ pub struct Record {
 
 /// What is looked at of an event's JSON.
 #[derive(Deserialize)]
-struct Payload<'a> {
+struct EventPayload<'a> {
     #[serde(borrow)]
     fact: &'a RawValue,
 }
 
 /// What is looked at of its metadata.
 #[derive(Default, Deserialize)]
-struct Metadata {
+struct RecordMetadata {
     commit: Option<String>,
     request: Option<String>,
 }
 
-impl Record {
+impl EventRecord {
     /// Reads a row. What has been altered until it cannot be read is shown as it is, or not at all: whoever looks for
     /// the traces of that must not be stopped by it.
     pub(super) fn of(row: &Row, keys: &BTreeMap<AccountId, AccountKeys>) -> Self {
         let (account_id, sequence): (Uuid, i64) = (row.get("account_id"), row.get("sequence"));
         let (event_type, at): (&str, Option<DateTime<Utc>>) = (row.get("event_type"), row.get("at"));
-        let metadata: Metadata = row
+        let metadata: RecordMetadata = row
             .get::<_, Option<&str>>("metadata")
             .and_then(|metadata| serde_json::from_str(metadata).ok())
             .unwrap_or_default();
@@ -94,7 +94,7 @@ impl Record {
 }
 
 fn fact(payload: &str) -> Option<Box<RawValue>> {
-    match serde_json::from_str::<Payload<'_>>(payload) {
+    match serde_json::from_str::<EventPayload<'_>>(payload) {
         Ok(payload) => Some(payload.fact.to_owned()),
         Err(_) => RawValue::from_string(payload.to_owned()).ok(),
     }

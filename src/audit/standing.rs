@@ -15,13 +15,13 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Change;
+use super::StateChange;
 use super::changes;
 use crate::journal::{Journal, JournalError};
 
 /// An account at a time, for people to read. What decisions go by is all in it, but what codes are derived from.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Standing {
+pub struct AccountStanding {
     /// The time.
     pub at: DateTime<Utc>,
     /// How many events it had.
@@ -42,16 +42,16 @@ pub struct Standing {
     /// The devices that were signed in, by their sessions' ids.
     pub sessions: BTreeMap<String, SignedIn>,
     /// Codes and tries of anybody.
-    pub codes: Option<Counted>,
+    pub codes: Option<WindowCounts>,
     /// Codes and tries of its known devices.
-    pub codes_of_known_devices: Option<Counted>,
+    pub codes_of_known_devices: Option<WindowCounts>,
     /// Its second factor, once one had been offered.
-    pub second_factor: Option<Factor>,
+    pub second_factor: Option<FactorStanding>,
 }
 
 /// A second factor, without what is secret of it.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Factor {
+pub struct FactorStanding {
     /// The authenticator that could be confirmed.
     pub offered: Option<AuthenticatorId>,
     /// The authenticator that counted.
@@ -92,7 +92,7 @@ pub struct SignedIn {
 
 /// Codes and tries, counted in the windows that end at the time.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Counted {
+pub struct WindowCounts {
     /// The code that could be redeemed to sign in.
     pub pending: Option<PendingCode>,
     /// The code that could be redeemed to add an identifier.
@@ -122,22 +122,22 @@ pub struct PendingCode {
 
 /// One event, and what it made of the account.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Step {
+pub struct HistoryStep {
     /// Which event of the account, from 1.
     pub step: i64,
     /// How many there are.
     pub of: i64,
     /// The event.
-    pub event: Event,
+    pub event: AccountEvent,
     /// The account after it, at its time.
-    pub state: Standing,
+    pub state: AccountStanding,
     /// What is different from the account before it, at the time before.
-    pub changes: Vec<Change>,
+    pub changes: Vec<StateChange>,
 }
 
 /// An event of an account. What a decision went by is in it, that of a refusal too.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Event {
+pub struct AccountEvent {
     /// Its kind.
     #[serde(rename = "type")]
     #[schema(value_type = String, example = "LoggedIn")]
@@ -160,9 +160,9 @@ pub async fn standing_at(
     journal: &Journal,
     account: AccountId,
     at: DateTime<Utc>,
-) -> Result<Option<Standing>, JournalError> {
+) -> Result<Option<AccountStanding>, JournalError> {
     let history = journal.history(account).await?;
-    let mut replay = Replay::default();
+    let mut replay = AccountReplay::default();
     let known = !history.is_empty();
     for (sequence, event) in history.into_iter().take_while(|(_, event)| event.at <= at) {
         replay.take(sequence, event);
@@ -177,15 +177,15 @@ pub async fn standing_at(
 pub async fn steps(
     journal: &Journal,
     account: AccountId,
-) -> Result<impl Iterator<Item = Step> + use<>, JournalError> {
+) -> Result<impl Iterator<Item = HistoryStep> + use<>, JournalError> {
     let history = journal.history(account).await?;
     let of = history.last().map_or(0, |(sequence, _)| *sequence);
-    let (mut replay, mut before) = (Replay::default(), Value::Null);
+    let (mut replay, mut before) = (AccountReplay::default(), Value::Null);
     Ok(history.into_iter().map(move |(sequence, event)| {
         if before.is_null() {
             before = shown(&replay.standing(event.at));
         }
-        let shown_event = Event {
+        let shown_event = AccountEvent {
             event_type: event.name(),
             at: event.at,
             fact: event.fact.clone(),
@@ -197,23 +197,23 @@ pub async fn steps(
         let after = shown(&state);
         let changes = changes::between(&before, &after);
         before = after;
-        Step { step: sequence, of, event: shown_event, state, changes }
+        HistoryStep { step: sequence, of, event: shown_event, state, changes }
     }))
 }
 
-fn shown(standing: &Standing) -> Value {
+fn shown(standing: &AccountStanding) -> Value {
     serde_json::to_value(standing).expect("texts, numbers and times are JSON")
 }
 
 /// An account on its way through its events.
 #[derive(Default)]
-struct Replay {
+struct AccountReplay {
     version: i64,
     account: UserAccount,
     began: BTreeMap<String, (DateTime<Utc>, Option<Client>)>,
 }
 
-impl Replay {
+impl AccountReplay {
     fn take(&mut self, sequence: i64, event: UserAccountEvent) {
         if let Fact::LoggedIn { session, .. } = &event.fact {
             self.began.insert(session.to_string(), (event.at, event.client.clone()));
@@ -225,7 +225,7 @@ impl Replay {
         self.account.apply(event);
     }
 
-    fn standing(&self, at: DateTime<Utc>) -> Standing {
+    fn standing(&self, at: DateTime<Utc>) -> AccountStanding {
         let (account, member) = (&self.account, self.account.member());
         let state = match account {
             UserAccount::Unknown => "unknown",
@@ -244,7 +244,7 @@ impl Replay {
         };
         let sessions =
             account.live_sessions(at).map(|session| (session.id.to_string(), self.signed_in(session)));
-        Standing {
+        AccountStanding {
             at,
             version: self.version,
             state,
@@ -278,7 +278,7 @@ impl Replay {
     }
 }
 
-fn counted(codes: &Codes, at: DateTime<Utc>) -> Counted {
+fn counted(codes: &Codes, at: DateTime<Utc>) -> WindowCounts {
     let pending = |code: &Option<Challenge>| {
         code.as_ref().filter(|code| at < code.expires_at).map(|code| PendingCode {
             channel: code.channel,
@@ -287,7 +287,7 @@ fn counted(codes: &Codes, at: DateTime<Utc>) -> Counted {
         })
     };
     let sum = |count: &dyn Fn(&Counters) -> usize| count(&codes.phone) + count(&codes.email);
-    Counted {
+    WindowCounts {
         pending: pending(&codes.challenge),
         pending_to_add: pending(&codes.adding),
         pending_to_reauthenticate: pending(&codes.reauthentication),
@@ -298,9 +298,9 @@ fn counted(codes: &Codes, at: DateTime<Utc>) -> Counted {
     }
 }
 
-fn factor(factor: &SecondFactor, at: DateTime<Utc>) -> Factor {
+fn factor(factor: &SecondFactor, at: DateTime<Utc>) -> FactorStanding {
     let (offered, enrolled) = (factor.offered.as_ref(), factor.enrolled.as_ref());
-    Factor {
+    FactorStanding {
         offered: offered.filter(|offer| at < offer.expires_at).map(|offer| offer.authenticator),
         enrolled: enrolled.map(|enrolled| enrolled.authenticator),
         last_step: enrolled.map(|enrolled| enrolled.last_step),

@@ -18,12 +18,12 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{PAGE, snapshot};
-use crate::journal::leaf::Columns;
+use crate::journal::leaf::LeafColumns;
 use crate::journal::{Journal, JournalError, Leaf};
 
 /// How far a verification has come: events and numbers looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct VerificationProgress {
     /// How many events and numbers have been looked at.
     pub done: u64,
     /// How many there are to look at.
@@ -32,7 +32,7 @@ pub struct Progress {
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Verified {
+pub struct VerificationReport {
     /// Events.
     pub events: u64,
     /// Accounts that they are of.
@@ -40,12 +40,12 @@ pub struct Verified {
     /// Events that the sequencer has not come to yet.
     pub waiting: u64,
     /// The first place where something is not as it was written.
-    pub altered: Option<Place>,
+    pub altered: Option<LogPlace>,
     /// The first place where something is missing.
-    pub missing: Option<Place>,
+    pub missing: Option<LogPlace>,
 }
 
-impl Verified {
+impl VerificationReport {
     /// Whether nothing that is there was altered.
     pub fn is_unaltered(&self) -> bool {
         self.altered.is_none()
@@ -56,18 +56,18 @@ impl Verified {
         self.missing.is_none()
     }
 
-    fn altered(&mut self, place: impl FnOnce() -> Place) {
+    fn altered(&mut self, place: impl FnOnce() -> LogPlace) {
         self.altered.get_or_insert_with(place);
     }
 
-    fn missing(&mut self, place: impl FnOnce() -> Place) {
+    fn missing(&mut self, place: impl FnOnce() -> LogPlace) {
         self.missing.get_or_insert_with(place);
     }
 }
 
 /// A place in the log, and what is wrong there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Place {
+pub struct LogPlace {
     /// The number in the whole log, where it is known.
     pub position: Option<i64>,
     /// The account.
@@ -79,7 +79,7 @@ pub struct Place {
 }
 
 /// As a person is told: the position, the account and its event, as far as they are known.
-impl fmt::Display for Place {
+impl fmt::Display for LogPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(position) = self.position {
             write!(f, "number {position}, ")?;
@@ -97,15 +97,15 @@ impl fmt::Display for Place {
 /// [`JournalError`] when the database does not answer.
 pub async fn verify(
     journal: &Journal,
-    progress: &mut impl FnMut(Progress),
-) -> Result<Verified, JournalError> {
+    progress: &mut impl FnMut(VerificationProgress),
+) -> Result<VerificationReport, JournalError> {
     let mut connection = journal.database().connection().await?;
     let snapshot = snapshot(&mut connection).await?;
     let last: i64 = snapshot.query_one("SELECT seq FROM sequencer", &[]).await?.get(0);
     let rows = snapshot.query_one(include_str!("sql/rows.sql"), &[]).await?;
     let of = u64::try_from(rows.get::<_, i64>(0)).unwrap_or_default();
-    let mut found = Verified::default();
-    let mut done = Progress { done: 0, of };
+    let mut found = VerificationReport::default();
+    let mut done = VerificationProgress { done: 0, of };
     let mut step = |rows: usize| {
         done.done += rows as u64;
         progress(done);
@@ -118,16 +118,16 @@ pub async fn verify(
 
 /// The last event of a stream so far.
 #[derive(Clone, Default)]
-struct Tip {
+struct StreamTip {
     aggregate_type: String,
     aggregate_id: String,
     sequence: i64,
     leaf: Leaf,
 }
 
-impl Tip {
-    fn place(&self, what: &'static str) -> Place {
-        Place {
+impl StreamTip {
+    fn place(&self, what: &'static str) -> LogPlace {
+        LogPlace {
             position: None,
             account_id: Some(self.aggregate_id.clone()),
             sequence: Some(self.sequence),
@@ -145,11 +145,11 @@ impl Tip {
 /// Every stream from its first event to its head.
 async fn streams(
     snapshot: &Transaction<'_>,
-    found: &mut Verified,
+    found: &mut VerificationReport,
     step: &mut impl FnMut(usize),
 ) -> Result<(), JournalError> {
     let statement = snapshot.prepare_cached(include_str!("sql/streams.sql")).await?;
-    let mut tip = Tip::default();
+    let mut tip = StreamTip::default();
     loop {
         let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
             [&tip.aggregate_type, &tip.aggregate_id, &tip.sequence, &PAGE];
@@ -160,7 +160,7 @@ async fn streams(
                 (row.get("aggregate_type"), row.get("aggregate_id"));
             if (aggregate_type, aggregate_id) != (&tip.aggregate_type, &tip.aggregate_id) {
                 let (aggregate_type, aggregate_id) = (aggregate_type.to_owned(), aggregate_id.to_owned());
-                let next = Tip { aggregate_type, aggregate_id, ..Tip::default() };
+                let next = StreamTip { aggregate_type, aggregate_id, ..StreamTip::default() };
                 ended.push(std::mem::replace(&mut tip, next));
                 found.accounts += 1;
             }
@@ -181,10 +181,10 @@ async fn streams(
 }
 
 /// Takes an event to be the next of its stream.
-fn follow(tip: &mut Tip, row: &Row, found: &mut Verified) {
+fn follow(tip: &mut StreamTip, row: &Row, found: &mut VerificationReport) {
     let sequence: i64 = row.get("sequence");
     let stored = row.get::<_, &[u8]>("leaf").try_into().map(Leaf).unwrap_or_default();
-    let leaf = tip.leaf.next(Columns {
+    let leaf = tip.leaf.next(LeafColumns {
         aggregate_type: &tip.aggregate_type,
         aggregate_id: &tip.aggregate_id,
         sequence,
@@ -209,8 +209,12 @@ fn follow(tip: &mut Tip, row: &Row, found: &mut Verified) {
 }
 
 /// Compares the ends of streams with their heads.
-async fn heads(snapshot: &Transaction<'_>, ended: &[Tip], found: &mut Verified) -> Result<(), JournalError> {
-    let accounts: Vec<Uuid> = ended.iter().filter_map(Tip::account).collect();
+async fn heads(
+    snapshot: &Transaction<'_>,
+    ended: &[StreamTip],
+    found: &mut VerificationReport,
+) -> Result<(), JournalError> {
+    let accounts: Vec<Uuid> = ended.iter().filter_map(StreamTip::account).collect();
     let statement = snapshot
         .prepare_cached("SELECT account_id, version, leaf FROM heads WHERE account_id = ANY ($1)")
         .await?;
@@ -236,7 +240,7 @@ async fn heads(snapshot: &Transaction<'_>, ended: &[Tip], found: &mut Verified) 
 async fn numbered(
     snapshot: &Transaction<'_>,
     rows: &[Row],
-    found: &mut Verified,
+    found: &mut VerificationReport,
 ) -> Result<(), JournalError> {
     let of_accounts = rows.iter().filter(|row| {
         let id: &str = row.get("aggregate_id");
@@ -247,7 +251,7 @@ async fn numbered(
     let statement = snapshot.prepare_cached(include_str!("sql/unnumbered.sql")).await?;
     for row in snapshot.query(&statement, &[&accounts, &sequences]).await? {
         if row.get("passed") {
-            found.missing(|| Place {
+            found.missing(|| LogPlace {
                 position: None,
                 account_id: Some(row.get("aggregate_id")),
                 sequence: Some(row.get("sequence")),
@@ -261,13 +265,13 @@ async fn numbered(
 }
 
 /// Looks for accounts of which nothing is left but the head.
-async fn headless(snapshot: &Transaction<'_>, found: &mut Verified) -> Result<(), JournalError> {
+async fn headless(snapshot: &Transaction<'_>, found: &mut VerificationReport) -> Result<(), JournalError> {
     let sql = "SELECT account_id::text FROM heads h
                 WHERE NOT EXISTS (SELECT FROM events WHERE aggregate_type = $1 AND aggregate_id = h.account_id::text)
                 ORDER BY account_id LIMIT 1";
     if let Some(row) = snapshot.query_opt(sql, &[&UserAccount::TYPE]).await? {
         let (account_id, sequence) = (Some(row.get(0)), Some(1));
-        found.missing(|| Place { position: None, account_id, sequence, what: "this event is not there" });
+        found.missing(|| LogPlace { position: None, account_id, sequence, what: "this event is not there" });
     }
     Ok(())
 }
@@ -276,7 +280,7 @@ async fn headless(snapshot: &Transaction<'_>, found: &mut Verified) -> Result<()
 async fn numbers(
     snapshot: &Transaction<'_>,
     last: i64,
-    found: &mut Verified,
+    found: &mut VerificationReport,
     step: &mut impl FnMut(usize),
 ) -> Result<(), JournalError> {
     let statement = snapshot.prepare_cached(include_str!("sql/numbers.sql")).await?;
@@ -293,7 +297,7 @@ async fn numbers(
                 found.altered(|| nameless(position, "this number has not been given yet"));
             }
             before = position;
-            let place = |what| Place {
+            let place = |what| LogPlace {
                 position: Some(position),
                 account_id: Some(row.get::<_, Uuid>("account_id").to_string()),
                 sequence: Some(row.get("sequence")),
@@ -324,8 +328,8 @@ async fn numbers(
     Ok(())
 }
 
-fn nameless(position: i64, what: &'static str) -> Place {
-    Place { position: Some(position), account_id: None, sequence: None, what }
+fn nameless(position: i64, what: &'static str) -> LogPlace {
+    LogPlace { position: Some(position), account_id: None, sequence: None, what }
 }
 
 /// A time as the database keeps it, in microseconds.

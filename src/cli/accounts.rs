@@ -13,14 +13,14 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Failure, output, setup};
-use crate::accounts::{Accounts as Service, AccountsError, Intervening};
-use crate::delivery::outbox::{self, Delivery};
+use crate::accounts::{Accounts as Service, AccountsError, StaffAction};
+use crate::delivery::outbox::{self, MessageDelivery};
 use crate::journal::Journal;
 use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
-pub enum Accounts {
+pub enum AccountsCommand {
     /// Replay an account from its events and print its login history.
     History {
         /// A phone number, an e-mail address, or the account's id.
@@ -34,7 +34,7 @@ pub enum Accounts {
         /// The phone number, e-mail address, or id.
         account: String,
         #[command(flatten)]
-        form: output::Form,
+        form: output::ListFormat,
     },
     /// Print an account as it stands, with its roles, the devices that are signed in, and what became of its messages. Of an
     /// account that was never signed in to, what became of its messages.
@@ -90,7 +90,7 @@ pub enum Accounts {
 
 /// An event, for a person to read.
 #[derive(Serialize)]
-struct Line {
+struct EventLine {
     sequence: i64,
     at: String,
     event: &'static str,
@@ -100,7 +100,7 @@ struct Line {
     user_agent: Option<String>,
 }
 
-impl Accounts {
+impl AccountsCommand {
     pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
         match self {
             Self::History { account, json } => history(settings, &account, json)?,
@@ -115,22 +115,22 @@ impl Accounts {
                     } else {
                         roles.insert(role)
                     };
-                    accounts.change_roles(account, roles, Intervening::operator(reason)).await
+                    accounts.change_roles(account, roles, StaffAction::operator(reason)).await
                 })?;
             }
             Self::Suspend { account, reason, until } => {
                 intervene(settings, &account, async |accounts, account| {
-                    accounts.suspend(account, until, Intervening::operator(Some(reason))).await
+                    accounts.suspend(account, until, StaffAction::operator(Some(reason))).await
                 })?;
             }
             Self::RemoveSecondFactor { account, reason } => {
                 intervene(settings, &account, async |accounts, account| {
-                    accounts.remove_second_factor(account, Intervening::operator(Some(reason))).await
+                    accounts.remove_second_factor(account, StaffAction::operator(Some(reason))).await
                 })?;
             }
             Self::Reinstate { account, reason } => {
                 intervene(settings, &account, async |accounts, account| {
-                    accounts.reinstate(account, Intervening::operator(reason)).await
+                    accounts.reinstate(account, StaffAction::operator(reason)).await
                 })?;
             }
         }
@@ -163,7 +163,7 @@ fn history(settings: &Settings, account: &str, json: bool) -> Result<(), Failure
     if history.is_empty() {
         return Err("no account has that id".into());
     }
-    let lines: Vec<Line> = history.iter().map(|(sequence, event)| line(*sequence, event)).collect();
+    let lines: Vec<EventLine> = history.iter().map(|(sequence, event)| line(*sequence, event)).collect();
     if json {
         output::json(&lines)?;
     } else {
@@ -180,7 +180,7 @@ async fn found(journal: &Journal, account: AccountId) -> Result<Option<Account>,
     Ok(page.items.pop())
 }
 
-fn find(settings: &Settings, account: &str, form: output::Form) -> Result<(), Failure> {
+fn find(settings: &Settings, account: &str, form: output::ListFormat) -> Result<(), Failure> {
     let found = setup::with_journal(settings, async |journal| {
         let account = found(journal, named(journal, settings, account).await?).await?;
         account.ok_or_else(|| NOT_JOINED.into())
@@ -218,18 +218,18 @@ const NOT_JOINED: &str =
 #[derive(Serialize)]
 struct Newcomer {
     id: AccountId,
-    messages: Vec<Delivery>,
+    messages: Vec<MessageDelivery>,
 }
 
 /// An account as it stands.
 #[derive(Serialize)]
-struct Detail {
+struct AccountDetail {
     #[serde(flatten)]
     account: Account,
     roles: BTreeSet<Role>,
     second_factor: bool,
     devices: Vec<Device>,
-    messages: Vec<Delivery>,
+    messages: Vec<MessageDelivery>,
 }
 
 fn show(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
@@ -246,7 +246,7 @@ fn show(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
         let db = service.database.connection().await?;
         let devices = user_login::active(&db, id, SystemClock.now()).await?;
         let messages = outbox::of_account(&db, id).await?;
-        Ok(Ok(Detail { account, roles, second_factor, devices, messages }))
+        Ok(Ok(AccountDetail { account, roles, second_factor, devices, messages }))
     })?;
     let detail = match detail {
         Ok(detail) => detail,
@@ -264,7 +264,7 @@ fn show(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
         output::json(&detail)?;
         return Ok(());
     }
-    let Detail { account, roles, second_factor, devices, messages } = detail;
+    let AccountDetail { account, roles, second_factor, devices, messages } = detail;
     let profile = &account.profile;
     let roles: Vec<&str> = roles.into_iter().map(Role::as_str).collect();
     let facts = [
@@ -295,7 +295,7 @@ fn show(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
 }
 
 /// Prints what became of messages, the newest first.
-fn message_table(messages: Vec<Delivery>) -> Result<(), Failure> {
+fn message_table(messages: Vec<MessageDelivery>) -> Result<(), Failure> {
     let headings = ["message", "channel", "asked for", "state", "gateway", "tries", "reason"];
     let rows = messages.into_iter().map(|message| {
         [
@@ -325,11 +325,11 @@ pub(super) async fn named(journal: &Journal, settings: &Settings, text: &str) ->
     Ok(journal.find(&identifier).await?.ok_or("nobody is known by that identifier")?)
 }
 
-fn line(sequence: i64, event: &UserAccountEvent) -> Line {
+fn line(sequence: i64, event: &UserAccountEvent) -> EventLine {
     // The fact stands in the event's JSON under its name.
     let fact = serde_json::to_value(&event.fact).unwrap_or_default();
     let client = event.client.as_ref();
-    Line {
+    EventLine {
         sequence,
         at: event.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         event: event.name(),
@@ -344,7 +344,7 @@ fn line(sequence: i64, event: &UserAccountEvent) -> Line {
     }
 }
 
-fn cells(line: Line) -> [String; 6] {
+fn cells(line: EventLine) -> [String; 6] {
     let fields = line.details.as_object().into_iter().flatten();
     let details = fields.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n");
     let device = line.device_name.or(line.user_agent).unwrap_or_default();

@@ -9,9 +9,11 @@ use counterfoil_domain::user_account::UserAccountEvent;
 use counterfoil_domain::values::Client;
 use serde::Serialize;
 
-use super::rehearse::Rehearse;
+use super::rehearse::RehearseCommand;
 use super::{Failure, accounts, output, setup};
-use crate::audit::{self, Change, Filter, Order, Pages, Record, Standing, Step, csv};
+use crate::audit::{
+    self, AccountStanding, EventFilter, EventPages, EventRecord, HistoryStep, PageOrder, StateChange, csv,
+};
 use crate::journal::Journal;
 use crate::settings::{Settings, Sources};
 
@@ -19,9 +21,9 @@ use crate::settings::{Settings, Sources};
 const USUAL: usize = 100;
 
 #[derive(Debug, Subcommand)]
-pub enum Audit {
+pub enum AuditCommand {
     /// Print events: as a table the newest first, in the other forms in the order of the log.
-    Events(Events),
+    Events(EventsArguments),
     /// Replay an account event by event: each with what it changed.
     Replay {
         /// A phone number, an e-mail address, or the account's id.
@@ -44,7 +46,7 @@ pub enum Audit {
         json: bool,
     },
     /// Say how many codes, sign-ins and sessions on record would have come out otherwise under other limits.
-    Rehearse(Rehearse),
+    Rehearse(RehearseCommand),
     /// Say whether the log is unaltered and complete. Exit status 1 when it is not.
     Verify {
         /// As JSON.
@@ -54,7 +56,7 @@ pub enum Audit {
 }
 
 #[derive(Debug, Args)]
-pub struct Events {
+pub struct EventsArguments {
     /// Of that account: a phone number, an e-mail address, or an id.
     #[arg(long)]
     account: Option<String>,
@@ -72,9 +74,9 @@ pub struct Events {
     after: i64,
     /// Without `--limit` or `--all`, 100 events as a table or as JSON, and all as CSV or NDJSON.
     #[command(flatten)]
-    extent: output::Extent,
+    extent: output::ListExtent,
     #[command(flatten)]
-    form: Form,
+    form: RecordFormat,
     /// With a byte order mark before the CSV, by which spreadsheets know that it is UTF-8.
     #[arg(long, requires = "csv")]
     bom: bool,
@@ -82,7 +84,7 @@ pub struct Events {
 
 #[derive(Clone, Copy, Debug, Args)]
 #[group(multiple = false)]
-pub struct Form {
+pub struct RecordFormat {
     /// As one JSON document.
     #[arg(long)]
     json: bool,
@@ -94,7 +96,7 @@ pub struct Form {
     ndjson: bool,
 }
 
-impl Audit {
+impl AuditCommand {
     pub fn run(self, sources: &Sources) -> Result<ExitCode, Failure> {
         let settings = &sources.clone().check()?;
         setup::with_journal(settings, async |journal| match self {
@@ -111,24 +113,24 @@ impl Audit {
     }
 }
 
-impl Events {
+impl EventsArguments {
     async fn print(self, journal: &Journal, settings: &Settings) -> Result<ExitCode, Failure> {
         let account = match &self.account {
             Some(account) => Some(accounts::named(journal, settings, account).await?),
             None => None,
         };
-        let filter = Filter { account, types: self.types.clone(), since: self.since, until: self.until };
+        let filter = EventFilter { account, types: self.types.clone(), since: self.since, until: self.until };
         let end = audit::end(journal).await?;
         let long = self.form.csv || self.form.ndjson;
         let most = self.extent.most(USUAL, long);
         if long {
             let most = u64::try_from(most).unwrap_or(u64::MAX);
-            return self.export(Pages::new(journal.clone(), filter, self.after..end, most)).await;
+            return self.export(EventPages::new(journal.clone(), filter, self.after..end, most)).await;
         }
         // One more tells whether there are more.
         let one_more = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-        let order = if self.form.json { Order::OldestFirst } else { Order::NewestFirst };
-        let mut pages = Pages::new(journal.clone(), filter, self.after..end, one_more).ordered(order);
+        let order = if self.form.json { PageOrder::OldestFirst } else { PageOrder::NewestFirst };
+        let mut pages = EventPages::new(journal.clone(), filter, self.after..end, one_more).ordered(order);
         let mut items = Vec::new();
         while let Some(page) = pages.next().await? {
             items.extend(page);
@@ -136,7 +138,7 @@ impl Events {
         let is_cut = items.len() > most;
         items.truncate(most);
         let next = items.last().filter(|_| is_cut).map(|last| last.position);
-        let part = output::Part { items, next };
+        let part = output::ListPart { items, next };
         if self.form.json {
             output::json(&part)?;
         } else {
@@ -148,7 +150,7 @@ impl Events {
     }
 
     /// Writes records as they are read, in the order of the log.
-    async fn export(&self, mut pages: Pages) -> Result<ExitCode, Failure> {
+    async fn export(&self, mut pages: EventPages) -> Result<ExitCode, Failure> {
         let end = pages.positions.end;
         let mut report = output::ProgressReport::counting("positions", "events");
         if self.form.csv {
@@ -168,7 +170,7 @@ impl Events {
     }
 }
 
-fn lines(records: &[Record]) -> Result<String, Failure> {
+fn lines(records: &[EventRecord]) -> Result<String, Failure> {
     let mut lines = String::new();
     for record in records {
         lines += &serde_json::to_string(record)?;
@@ -177,7 +179,7 @@ fn lines(records: &[Record]) -> Result<String, Failure> {
     Ok(lines)
 }
 
-fn cells(record: &Record) -> [String; 7] {
+fn cells(record: &EventRecord) -> [String; 7] {
     let client = record.client.as_ref();
     let details = record.fact.as_ref().map(|fact| details(fact.get())).unwrap_or_default();
     let device = client.map(device).unwrap_or_default();
@@ -218,7 +220,7 @@ async fn replay(
 ) -> Result<ExitCode, Failure> {
     let account = accounts::named(journal, settings, account).await?;
     let steps = audit::steps(journal, account).await?;
-    let steps: Vec<Step> = steps.filter(|each| step.is_none_or(|step| step == each.step)).collect();
+    let steps: Vec<HistoryStep> = steps.filter(|each| step.is_none_or(|step| step == each.step)).collect();
     if steps.is_empty() {
         return Err("there is no such event of such an account".into());
     }
@@ -250,7 +252,7 @@ async fn replay(
 }
 
 /// What is different; of what is new or gone, a member a line.
-fn changed(Change { path, before, after }: &Change) -> String {
+fn changed(StateChange { path, before, after }: &StateChange) -> String {
     let listed = |what: &str, members: &serde_json::Map<String, serde_json::Value>| {
         let lines = members.iter().map(|(name, value)| format!("\n  {name}: {value}"));
         format!("{path}: {what}{}", lines.collect::<String>())
@@ -262,7 +264,7 @@ fn changed(Change { path, before, after }: &Change) -> String {
     }
 }
 
-fn show(standing: &Standing, json: bool) -> Result<ExitCode, Failure> {
+fn show(standing: &AccountStanding, json: bool) -> Result<ExitCode, Failure> {
     if json {
         output::json(standing)?;
         return Ok(ExitCode::SUCCESS);
@@ -293,11 +295,11 @@ fn plain(value: &serde_json::Value) -> String {
 
 /// A verification, for a program to read.
 #[derive(Serialize)]
-struct Verdict {
+struct VerificationResult {
     unaltered: bool,
     complete: bool,
     #[serde(flatten)]
-    verified: audit::Verified,
+    verified: audit::VerificationReport,
 }
 
 async fn verify(journal: &Journal, json: bool) -> Result<ExitCode, Failure> {
@@ -307,9 +309,9 @@ async fn verify(journal: &Journal, json: bool) -> Result<ExitCode, Failure> {
     report.finish();
     let (unaltered, complete) = (verified.is_unaltered(), verified.is_complete());
     if json {
-        output::json(&Verdict { unaltered, complete, verified })?;
+        output::json(&VerificationResult { unaltered, complete, verified })?;
     } else {
-        let answer = |holds, place: &Option<audit::Place>| {
+        let answer = |holds, place: &Option<audit::LogPlace>| {
             let place = place.as_ref().map(|place| format!(": {place}")).unwrap_or_default();
             format!("{}{place}", if holds { "yes" } else { "NO" })
         };

@@ -10,20 +10,22 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::{Failure, output, setup};
-use crate::crypto::keyring::{Algorithm, Key, KeyState, Keyring, Purpose, Rotated, RotationError};
-use crate::journal::Rehashed;
+use crate::crypto::keyring::{
+    KeyPurpose, KeyState, Keyring, KeyringKey, RotationError, RotationStep, SigningAlgorithm,
+};
+use crate::journal::RehashReport;
 use crate::settings::{Settings, SettingsError, Sources};
 use crate::tokens::export_access_keys;
 
 #[derive(Debug, Subcommand)]
-pub enum Keys {
+pub enum KeysCommand {
     /// Make a keyring of fresh keys. Keep it outside the database and its backups.
     New {
         /// The file to make; it must not exist.
         file: PathBuf,
         /// By what access tokens are signed.
         #[arg(long, default_value = "eddsa")]
-        algorithm: Algorithm,
+        algorithm: SigningAlgorithm,
     },
     /// Print the keys' names and states, never their secrets.
     List {
@@ -38,10 +40,10 @@ pub enum Keys {
         /// The keyring.
         file: PathBuf,
         /// What the key is for.
-        purpose: Purpose,
+        purpose: KeyPurpose,
         /// By what the new key signs, instead of what the present one does.
         #[arg(long)]
-        algorithm: Option<Algorithm>,
+        algorithm: Option<SigningAlgorithm>,
     },
     /// Take a retiring or pending key out. What was made with it opens no more: before a `personal` or `lookup` key goes,
     /// `rewrap` must have left nothing under it. A `lookup` key under which identifiers are found is not taken out.
@@ -49,7 +51,7 @@ pub enum Keys {
         /// The keyring.
         file: PathBuf,
         /// What the key is for.
-        purpose: Purpose,
+        purpose: KeyPurpose,
         /// The key's name.
         id: String,
     },
@@ -77,7 +79,7 @@ pub enum Rewrappable {
     Lookup,
 }
 
-impl Keys {
+impl KeysCommand {
     pub fn run(self, sources: impl FnOnce() -> Result<Sources, SettingsError>) -> Result<ExitCode, Failure> {
         match self {
             Self::Guard { file } => guard(&sources()?.check()?, &file)?,
@@ -93,7 +95,7 @@ impl Keys {
                 output::text(&next_step(purpose, &rotated, fingerprint))?;
             }
             Self::Retire { file, purpose, id } => {
-                if purpose == Purpose::Lookup {
+                if purpose == KeyPurpose::Lookup {
                     refuse_while_identifiers_are_found_by(&id, &sources()?.check()?)?;
                 }
                 Keyring::change(&file, |keyring| keyring.retire(purpose, &id))?;
@@ -124,7 +126,7 @@ fn rehash(settings: &Settings) -> Result<ExitCode, Failure> {
         report.finish();
         Ok(done)
     })?;
-    let Rehashed { rehashed, lost, held } = done;
+    let RehashReport { rehashed, lost, held } = done;
     output::text(&format!(
         "{rehashed} identifiers hashed anew, {lost} cannot be opened, {held} were held by requests or by another account\n"
     ))?;
@@ -145,7 +147,7 @@ fn refuse_while_identifiers_are_found_by(id: &str, settings: &Settings) -> Resul
 
 /// A keyring, for people and programs to look at.
 #[derive(Serialize)]
-struct Shown {
+struct KeyringSummary {
     /// What `counterfoil_keyring_fingerprint` is on every node that has read it.
     fingerprint: u32,
     keys: Vec<ShownKey>,
@@ -153,20 +155,20 @@ struct Shown {
 
 #[derive(Serialize)]
 struct ShownKey {
-    purpose: Purpose,
+    purpose: KeyPurpose,
     id: String,
     state: KeyState,
-    algorithm: Option<Algorithm>,
+    algorithm: Option<SigningAlgorithm>,
 }
 
 fn list(keyring: &Keyring, json: bool) -> Result<(), Failure> {
-    let key = |key: &Key| ShownKey {
+    let key = |key: &KeyringKey| ShownKey {
         purpose: key.purpose,
         id: key.id.to_string(),
         state: key.state,
         algorithm: key.algorithm,
     };
-    let shown = Shown { fingerprint: keyring.fingerprint(), keys: keyring.all().map(key).collect() };
+    let shown = KeyringSummary { fingerprint: keyring.fingerprint(), keys: keyring.all().map(key).collect() };
     if json {
         output::json(&shown)?;
         return Ok(());
@@ -181,14 +183,16 @@ fn list(keyring: &Keyring, json: bool) -> Result<(), Failure> {
 }
 
 /// What was done and what is next, for whoever rotates.
-fn next_step(purpose: Purpose, rotated: &Rotated, fingerprint: u32) -> String {
+fn next_step(purpose: KeyPurpose, rotated: &RotationStep, fingerprint: u32) -> String {
     match rotated {
-        Rotated::Begun(id) => format!("The {purpose} key {id} is the first of its purpose, and active.\n"),
-        Rotated::Added(id) => format!(
+        RotationStep::Begun(id) => {
+            format!("The {purpose} key {id} is the first of its purpose, and active.\n")
+        }
+        RotationStep::Added(id) => format!(
             "The {purpose} key {id} is pending. When every node has read it (its metric \
              counterfoil_keyring_fingerprint is {fingerprint}), run this again to make it active.\n"
         ),
-        Rotated::Activated { active, retiring } => format!(
+        RotationStep::Activated { active, retiring } => format!(
             "The {purpose} key {active} is active, {retiring} is retiring. Take that out (`keys retire FILE {purpose} \
              {retiring}`) {}.\n",
             when_to_retire(purpose)
@@ -197,26 +201,26 @@ fn next_step(purpose: Purpose, rotated: &Rotated, fingerprint: u32) -> String {
 }
 
 /// When nothing is left that only the former key opens.
-fn when_to_retire(purpose: Purpose) -> &'static str {
+fn when_to_retire(purpose: KeyPurpose) -> &'static str {
     match purpose {
-        Purpose::SealAccess | Purpose::SignAccess => {
+        KeyPurpose::SealAccess | KeyPurpose::SignAccess => {
             "when the access tokens made with it have expired (tokens.access_lifetime)"
         }
-        Purpose::SealRefresh | Purpose::SignRefresh => {
+        KeyPurpose::SealRefresh | KeyPurpose::SignRefresh => {
             "when the refresh tokens made with it have expired (sessions.idle)"
         }
-        Purpose::Code => "when the codes made with it have expired (codes.lifetime)",
-        Purpose::Personal => "when `keys rewrap` has left no account's keys wrapped with it",
-        Purpose::Lookup => {
+        KeyPurpose::Code => "when the codes made with it have expired (codes.lifetime)",
+        KeyPurpose::Personal => "when `keys rewrap` has left no account's keys wrapped with it",
+        KeyPurpose::Lookup => {
             "when every node has read this and `keys rewrap lookup` has left no identifier under it"
         }
-        Purpose::SecondFactor => {
+        KeyPurpose::SecondFactor => {
             "when every authenticator enrolled with it has been replaced: its codes are not taken any more after that"
         }
-        Purpose::RecoveryCode => "when every batch of recovery codes made with it has been replaced",
-        Purpose::Link => "when the sessions that links made with it can end are over (sessions.absolute)",
-        Purpose::Cursor => "when no list that was begun before is read any more",
-        Purpose::Limit => "at once",
-        Purpose::Client => "when the sessions that were begun before have ended (sessions.absolute)",
+        KeyPurpose::RecoveryCode => "when every batch of recovery codes made with it has been replaced",
+        KeyPurpose::Link => "when the sessions that links made with it can end are over (sessions.absolute)",
+        KeyPurpose::Cursor => "when no list that was begun before is read any more",
+        KeyPurpose::Limit => "at once",
+        KeyPurpose::Client => "when the sessions that were begun before have ended (sessions.absolute)",
     }
 }

@@ -9,14 +9,14 @@ use clap::{Subcommand, ValueEnum};
 use counterfoil_domain::values::{EmailAddress, Identifier, PhoneNumber, Region};
 
 use super::{Failure, output, setup};
-use crate::delivery::ledger::{self, Grouping, Sum};
-use crate::limits::{Limits as SharedLimits, Meter, Overview};
+use crate::delivery::ledger::{self, LedgerGrouping, LedgerSum};
+use crate::limits::{Limits as SharedLimits, LimitsOverview, UsedMeter};
 use crate::postgres::Database;
 use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
-pub enum Limits {
+pub enum LimitsCommand {
     /// Print what the service and the countries have used, which addresses and prefixes are near their limits or
     /// stopped (as hashes), and the latest alarms.
     Show {
@@ -31,7 +31,7 @@ pub enum Limits {
         since: Option<NaiveDate>,
         /// What each day is told apart by.
         #[arg(long, value_enum, default_value = "gateway")]
-        by: By,
+        by: GroupingArgument,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -44,7 +44,7 @@ pub enum Limits {
     },
 }
 
-impl Limits {
+impl LimitsCommand {
     pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
         match self {
             Self::Show { json } => {
@@ -65,18 +65,19 @@ impl Limits {
                 }
             }
             Self::Lift { subject } => {
-                let subject = Subject::parse(&subject, settings)?;
+                let subject = LiftedSubject::parse(&subject, settings)?;
                 let shared = match (&subject, &settings.limits) {
-                    (Subject::Identifier(_), None) => 0,
+                    (LiftedSubject::Identifier(_), None) => 0,
                     _ => with_limits(settings, async |limits| subject.lift(limits).await)?,
                 };
                 let of_account = match subject {
-                    Subject::Identifier(identifier) => setup::with_service(settings, async |state| {
+                    LiftedSubject::Identifier(identifier) => setup::with_service(settings, async |state| {
                         Ok(state.accounts.lift_limits(identifier).await?)
                     })?,
-                    Subject::Address(_) | Subject::Prefix(_) | Subject::Country(_) | Subject::Service => {
-                        false
-                    }
+                    LiftedSubject::Address(_)
+                    | LiftedSubject::Prefix(_)
+                    | LiftedSubject::Country(_)
+                    | LiftedSubject::Service => false,
                 };
                 let account = if of_account { ", and the account's own" } else { "" };
                 output::text(&format!("{shared} shared limits lifted{account}\n"))?;
@@ -88,7 +89,7 @@ impl Limits {
 
 /// What the days of the message ledger are told apart by.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum By {
+pub enum GroupingArgument {
     /// Nothing.
     Day,
     /// The gateway.
@@ -99,24 +100,24 @@ pub enum By {
     Prefix,
 }
 
-impl From<By> for Grouping {
-    fn from(by: By) -> Self {
+impl From<GroupingArgument> for LedgerGrouping {
+    fn from(by: GroupingArgument) -> Self {
         match by {
-            By::Day => Self::Day,
-            By::Gateway => Self::Gateway,
-            By::Country => Self::Country,
-            By::Prefix => Self::Prefix,
+            GroupingArgument::Day => Self::Day,
+            GroupingArgument::Gateway => Self::Gateway,
+            GroupingArgument::Country => Self::Country,
+            GroupingArgument::Prefix => Self::Prefix,
         }
     }
 }
 
-fn of_sum(sum: Sum) -> [String; 6] {
-    let Sum { day, gateway, country, prefix, messages, cost } = sum;
+fn of_sum(sum: LedgerSum) -> [String; 6] {
+    let LedgerSum { day, gateway, country, prefix, messages, cost } = sum;
     [day.to_string(), gateway, country, prefix, messages.to_string(), cost.to_string()]
 }
 
 /// Whose limits are lifted.
-enum Subject {
+enum LiftedSubject {
     Address(IpAddr),
     Identifier(Identifier),
     Prefix(String),
@@ -124,7 +125,7 @@ enum Subject {
     Service,
 }
 
-impl Subject {
+impl LiftedSubject {
     fn parse(text: &str, settings: &Settings) -> Result<Self, Failure> {
         if text == "service" {
             return Ok(Self::Service);
@@ -186,8 +187,8 @@ fn with_limits<T>(
     result
 }
 
-fn show(overview: Overview) -> Result<(), Failure> {
-    let Overview { used, near, alarms } = overview;
+fn show(overview: LimitsOverview) -> Result<(), Failure> {
+    let LimitsOverview { used, near, alarms } = overview;
     for (title, meters) in [("Used by countries and the service", used), ("Full or nearly", near)] {
         output::text(&format!("{title}\n"))?;
         output::table(&["limit", "of", "used", "most"], meters.into_iter().map(cells))?;
@@ -200,6 +201,6 @@ fn show(overview: Overview) -> Result<(), Failure> {
     Ok(())
 }
 
-fn cells(meter: Meter) -> [String; 4] {
+fn cells(meter: UsedMeter) -> [String; 4] {
     [meter.limit.to_owned(), meter.subject, meter.used.to_string(), meter.most.to_string()]
 }

@@ -36,27 +36,27 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service.
-    Serve(serve::Serve),
+    Serve(serve::ServeCommand),
     /// Bring the database's schema up to date.
     Migrate,
     /// Make and look after keys.
     #[command(subcommand)]
-    Keys(keys::Keys),
+    Keys(keys::KeysCommand),
     /// Look at accounts, and intervene in them.
     #[command(subcommand)]
-    Accounts(accounts::Accounts),
+    Accounts(accounts::AccountsCommand),
     /// Look at device sessions, and end them.
     #[command(subcommand)]
-    Sessions(sessions::Sessions),
+    Sessions(sessions::SessionsCommand),
     /// Read the log, replay accounts, and verify that nothing was altered.
     #[command(subcommand)]
-    Audit(audit::Audit),
+    Audit(audit::AuditCommand),
     /// Check and rebuild what is read from.
     #[command(subcommand)]
-    Projections(projections::Projections),
+    Projections(projections::ProjectionsCommand),
     /// Look at the limits that all nodes share, and lift them.
     #[command(subcommand)]
-    Limits(limits::Limits),
+    Limits(limits::LimitsCommand),
     /// Look at the settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::audit::csv::{BYTE_ORDER_MARK, safe};
-use crate::read_models::rebuild::{Progress, Unit};
+use crate::read_models::rebuild::{ProgressUnit, RebuildProgress};
 
 /// Writes text.
 pub fn text(text: &str) -> io::Result<()> {
@@ -86,7 +86,7 @@ pub fn table<R: IntoIterator<Item = String>>(
 
 /// In which form a list is written: a table, unless another is asked for.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Form {
+pub struct ListFormat {
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -100,7 +100,7 @@ pub struct Form {
 
 /// How much of a list is written.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Extent {
+pub struct ListExtent {
     /// How many at most.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
@@ -109,7 +109,7 @@ pub struct Extent {
     all: bool,
 }
 
-impl Extent {
+impl ListExtent {
     /// How many items are written, where nothing is said: so many, or all of them in a form that is read as a whole.
     pub fn most(self, usual: usize, is_whole: bool) -> usize {
         match self.limit {
@@ -122,7 +122,7 @@ impl Extent {
 
 /// A part of a list, and where it goes on.
 #[derive(Debug, Serialize)]
-pub struct Part<T, N> {
+pub struct ListPart<T, N> {
     /// The items of this part, in the list's order.
     pub items: Vec<T>,
     /// What names the place after them; none at the end of the list.
@@ -130,13 +130,13 @@ pub struct Part<T, N> {
 }
 
 /// Says on standard error that a list goes on after what was written, where it does.
-pub fn say_where_it_ends<T, N>(part: &Part<T, N>) {
+pub fn say_where_it_ends<T, N>(part: &ListPart<T, N>) {
     if part.next.is_some() {
         drop(writeln!(io::stderr(), "{} of more; --limit N or --all prints more", part.items.len()));
     }
 }
 
-impl Form {
+impl ListFormat {
     /// Whether the list is to be written as a whole where nothing else is said.
     pub fn is_whole(self) -> bool {
         self.csv
@@ -146,7 +146,7 @@ impl Form {
     pub fn part<T: Serialize, N: Serialize, const C: usize>(
         self,
         headings: [&str; C],
-        part: &Part<T, N>,
+        part: &ListPart<T, N>,
         cells: impl Fn(&T) -> [String; C],
     ) -> io::Result<()> {
         if self.json {
@@ -218,13 +218,13 @@ impl ProgressReport {
         Self { title: title.to_owned(), unit, bar, last_tenth: 0 }
     }
 
-    pub fn show(&mut self, progress: Progress) {
-        let Progress { done, of, unit, events } = progress;
+    pub fn show(&mut self, progress: RebuildProgress) {
+        let RebuildProgress { done, of, unit, events } = progress;
         if self.unit != unit.as_str() {
             let next = Self::counting(unit.as_str(), &self.title);
             std::mem::replace(self, next).finish();
         }
-        let message = if unit == Unit::Accounts { format!("{events} events") } else { String::new() };
+        let message = if unit == ProgressUnit::Accounts { format!("{events} events") } else { String::new() };
         self.count(done, of, &message);
     }
 

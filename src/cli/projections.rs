@@ -8,12 +8,12 @@ use counterfoil_projections::ReadModel;
 
 use super::{Failure, output, setup};
 use crate::read_models::rebuild;
-use crate::read_models::{Claim, FOLLOWERS, Projection, Standing, overview};
+use crate::read_models::{FOLLOWERS, Projection, ReadModelStatus, RebuildClaim, overview};
 use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
-pub enum Projections {
+pub enum ProjectionsCommand {
     /// Make read models again from the log and put them in place of the live ones, while the service runs.
     Rebuild {
         /// Which; all of them unless one is named.
@@ -33,7 +33,7 @@ pub enum Projections {
     },
 }
 
-impl Projections {
+impl ProjectionsCommand {
     pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
         match self {
             Self::Rebuild { name } => rebuild_models(settings, named(name.as_deref())?),
@@ -58,7 +58,7 @@ fn rebuild_models(settings: &Settings, projections: Vec<Projection>) -> Result<E
         let names: Vec<&str> = projections.iter().map(Projection::name).collect();
         let names = names.join(", ");
         let mut report = output::ProgressReport::new("rebuild");
-        let claim = Claim::take(journal.database(), projections).await?;
+        let claim = RebuildClaim::take(journal.database(), projections).await?;
         claim.begin().await?;
         let events = claim.rebuild(journal, &mut |progress| report.show(progress)).await?;
         report.finish();
@@ -104,7 +104,7 @@ fn status(settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn cells(standing: &Standing) -> [String; 7] {
+fn cells(standing: &ReadModelStatus) -> [String; 7] {
     [
         standing.name.to_owned(),
         standing.position.map_or("with the events".to_owned(), |seq| seq.to_string()),

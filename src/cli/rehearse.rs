@@ -7,8 +7,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Failure, output};
-use crate::audit::Progress;
-use crate::audit::rehearsal::{self, Proposal, Report, Tally};
+use crate::audit::VerificationProgress;
+use crate::audit::rehearsal::{self, Proposal, RefusalTally, RehearsalReport};
 use crate::journal::Journal;
 use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::settings::{Settings, Sources};
@@ -38,7 +38,7 @@ in its place. Of refusals that came again and again only the first is on record.
 ";
 
 #[derive(Debug, Args)]
-pub struct Rehearse {
+pub struct RehearseCommand {
     /// A setting as it would have been, such as `codes.resend_after=30`; again for each. The others are as they are now.
     #[arg(long, value_name = "SETTING=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
@@ -64,15 +64,15 @@ struct Set {
 
 /// A rehearsal, for a program to read.
 #[derive(Serialize)]
-struct Document {
+struct RehearsalDocument {
     since: Option<DateTime<Utc>>,
     until: DateTime<Utc>,
     settings: Vec<Set>,
     #[serde(flatten)]
-    report: Report,
+    report: RehearsalReport,
 }
 
-impl Rehearse {
+impl RehearseCommand {
     pub async fn run(
         self,
         journal: &Journal,
@@ -92,7 +92,8 @@ impl Rehearse {
         let prices = Some(settings.delivery.prices.clone()).filter(|prices| prices.are_known());
         let proposal = Proposal { policy: proposed.policy, since, until, prices };
         let mut progress = output::ProgressReport::new("rehearse");
-        let mut show_progress = |rehearsed: Progress| progress.count(rehearsed.done, rehearsed.of, "");
+        let mut show_progress =
+            |rehearsed: VerificationProgress| progress.count(rehearsed.done, rehearsed.of, "");
         let report = rehearsal::rehearse(journal, &proposal, &mut show_progress).await?;
         progress.finish();
 
@@ -101,7 +102,7 @@ impl Rehearse {
             let present = present.iter().find(|shown| shown.key == setting);
             Set { present: present.map(|shown| shown.value.clone()).unwrap_or_default(), setting, proposed }
         });
-        let document = Document { since, until, settings: set.collect(), report };
+        let document = RehearsalDocument { since, until, settings: set.collect(), report };
         if json {
             output::json(&document)?;
         } else {
@@ -116,11 +117,11 @@ fn wrong_usage(problem: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn show(document: Document) -> Result<(), Failure> {
-    let Document { since, until, settings, report } = document;
+fn show(document: RehearsalDocument) -> Result<(), Failure> {
+    let RehearsalDocument { since, until, settings, report } = document;
     let set = settings.into_iter().map(|set| [set.setting, set.present, set.proposed]);
     output::table(&["setting", "now", "proposed"], set)?;
-    let Report { on_record, refused, let_through, .. } = &report;
+    let RehearsalReport { on_record, refused, let_through, .. } = &report;
     let (signs_in, codes, refreshes) = (on_record.sign_ins, on_record.codes, on_record.refreshes);
     let rows = [
         ("sign-ins refused", &refused.sign_ins, Some(signs_in)),
@@ -152,7 +153,7 @@ fn show(document: Document) -> Result<(), Failure> {
         ))?;
     }
     let since = since.map_or_else(|| "the beginning".to_owned(), |since| output::time(Some(since)));
-    let Report { events, accounts, accounts_concerned, .. } = report;
+    let RehearsalReport { events, accounts, accounts_concerned, .. } = report;
     output::text(&format!(
         "From {since} until {}: {events} events of {accounts} accounts read, {accounts_concerned} accounts concerned.\n{LIMITS_OF_IT}",
         output::time(Some(until))
@@ -160,7 +161,7 @@ fn show(document: Document) -> Result<(), Failure> {
     Ok(())
 }
 
-fn why(tally: &Tally) -> String {
+fn why(tally: &RefusalTally) -> String {
     tally.why.iter().map(|(why, times)| format!("{why}: {times}")).collect::<Vec<_>>().join("\n")
 }
 

@@ -23,7 +23,7 @@ const REVIVE_EVERY: Duration = Duration::from_millis(500);
 
 /// Run the service until it is told to stop; then answer what has begun, and stop a private database last.
 #[derive(Debug, Args)]
-pub struct Serve {
+pub struct ServeCommand {
     /// Where to listen.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
@@ -32,7 +32,7 @@ pub struct Serve {
     profile: Option<String>,
 }
 
-impl Serve {
+impl ServeCommand {
     /// The settings among the flags.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let flags = [("server.listen", &self.listen), ("profile", &self.profile)];

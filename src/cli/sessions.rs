@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::{Failure, accounts, output, setup};
-use crate::accounts::Intervening;
+use crate::accounts::StaffAction;
 use crate::http::State;
 use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::runtime::network;
@@ -23,10 +23,10 @@ const LIST: &str = "device-sessions";
 const USUAL: usize = 50;
 
 #[derive(Debug, Subcommand)]
-pub enum Sessions {
+pub enum SessionsCommand {
     /// Print device sessions, the last that signed in first; with an address, by the address. Without `--limit` or `--all`,
     /// 50 of them, and all as CSV.
-    List(List),
+    List(SessionListArguments),
     /// End a session.
     End {
         /// Its id.
@@ -39,7 +39,7 @@ pub enum Sessions {
 
 /// Which sessions; all that is said has to hold. Times are as in 2026-01-31T12:00:00Z (RFC 3339).
 #[derive(Debug, Args)]
-pub struct List {
+pub struct SessionListArguments {
     /// Of an account: a phone number, an e-mail address, or its id.
     #[arg(long)]
     account: Option<String>,
@@ -65,12 +65,12 @@ pub struct List {
     #[arg(long)]
     cursor: Option<String>,
     #[command(flatten)]
-    extent: output::Extent,
+    extent: output::ListExtent,
     #[command(flatten)]
-    form: output::Form,
+    form: output::ListFormat,
 }
 
-impl Sessions {
+impl SessionsCommand {
     pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
         match self {
             Self::List(list) => list.run(settings)?,
@@ -78,7 +78,7 @@ impl Sessions {
                 let session = SessionId(session);
                 let account = search::account_of(&state.database.connection().await?, session).await?;
                 let account = account.ok_or("there is no such session")?;
-                let who = Intervening::operator(Some(reason));
+                let who = StaffAction::operator(Some(reason));
                 Ok(state.accounts.end_session(account, session, who).await?)
             })?,
         }
@@ -86,7 +86,7 @@ impl Sessions {
     }
 }
 
-impl List {
+impl SessionListArguments {
     fn run(self, settings: &Settings) -> Result<(), Failure> {
         let form = self.form;
         let sessions = setup::with_service(settings, async |state| self.find(settings, state).await)?;
@@ -121,7 +121,7 @@ impl List {
         self,
         settings: &Settings,
         state: &State,
-    ) -> Result<output::Part<DeviceSession, String>, Failure> {
+    ) -> Result<output::ListPart<DeviceSession, String>, Failure> {
         let account = match &self.account {
             Some(text) => Some(accounts::named(state.accounts.journal(), settings, text).await?),
             None => None,
@@ -150,6 +150,6 @@ impl List {
                 break;
             }
         }
-        Ok(output::Part { items, next: next.map(|next| state.cursors.write(LIST, &next)) })
+        Ok(output::ListPart { items, next: next.map(|next| state.cursors.write(LIST, &next)) })
     }
 }

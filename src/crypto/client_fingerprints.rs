@@ -8,7 +8,7 @@ use aws_lc_rs::hmac;
 use counterfoil_domain::user_account::ClientMarker;
 use counterfoil_domain::values::{AddressMark, Client, ClientMark, SessionId};
 
-use crate::crypto::keyring::{Keyring, MacKey, MacKeys, Purpose};
+use crate::crypto::keyring::{KeyPurpose, Keyring, MacKey, MacKeys};
 
 /// Marks clients.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct ClientMarks {
 impl ClientMarks {
     /// Marks under the keyring's active client key.
     pub fn new(keyring: &Keyring) -> Self {
-        Self { keys: MacKeys::new(keyring, Purpose::Client, b"client") }
+        Self { keys: MacKeys::new(keyring, KeyPurpose::Client, b"client") }
     }
 
     /// Goes on with another keyring's keys, here and in every clone.
@@ -81,7 +81,7 @@ impl ClientMarker for ClientMarks {
 mod tests {
     use super::ClientMarks;
     use crate::crypto::entropy;
-    use crate::crypto::keyring::{Keyring, Purpose};
+    use crate::crypto::keyring::{KeyPurpose, Keyring};
     use crate::runtime::clock::{Clock as _, SystemClock};
     use counterfoil_domain::user_account::ClientMarker as _;
     use counterfoil_domain::values::{Client, UserAgent};
@@ -116,7 +116,7 @@ mod tests {
         let mark = marks.mark(session, &here);
         let address = marks.address(session, &here, mark.network);
         for _ in 0..2 {
-            keyring.rotate(Purpose::Client, None).expect("the next step");
+            keyring.rotate(KeyPurpose::Client, None).expect("the next step");
             marks.use_keyring(&keyring);
             assert_eq!(marks.mark_beside(mark, session, &here), mark);
             assert_eq!(marks.address_beside(address, session, &here, mark.network), address);

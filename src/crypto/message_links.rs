@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use counterfoil_domain::values::{AccountId, ChallengeNonce, SessionId};
 use uuid::Uuid;
 
-use crate::crypto::keyring::{Keyring, MacKey, MacKeys, Purpose};
+use crate::crypto::keyring::{KeyPurpose, Keyring, MacKey, MacKeys};
 
 /// How many bytes of the MAC are kept: a guess is right once in 2^96 tries, and each is a request.
 const MAC: usize = 12;
@@ -81,32 +81,32 @@ impl LinkContent for ChallengeNonce {
 
 /// Makes links about `C` and reads them.
 #[derive(Debug)]
-pub struct Links<C> {
+pub struct MessageLinks<C> {
     keys: MacKeys,
     public_url: Option<String>,
     content: PhantomData<fn() -> C>,
 }
 
 /// Links that end sessions.
-pub type SessionLinks = Links<SessionId>;
+pub type SessionLinks = MessageLinks<SessionId>;
 /// Links that undo changes of identifiers.
-pub type UndoLinks = Links<ChangeNumber>;
+pub type UndoLinks = MessageLinks<ChangeNumber>;
 /// Links that lift locks.
-pub type UnlockLinks = Links<ChallengeNonce>;
+pub type UnlockLinks = MessageLinks<ChallengeNonce>;
 
-impl<C> Clone for Links<C> {
+impl<C> Clone for MessageLinks<C> {
     fn clone(&self) -> Self {
         Self { keys: self.keys.clone(), public_url: self.public_url.clone(), content: PhantomData }
     }
 }
 
-impl<C: LinkContent> Links<C> {
+impl<C: LinkContent> MessageLinks<C> {
     /// The path of the page, before the token.
     pub const PATH: &'static str = C::PATH;
 
     /// Links to the service at that URL; none are made where it is not known.
     pub fn new(keyring: &Keyring, public_url: Option<String>) -> Self {
-        Self { keys: MacKeys::new(keyring, Purpose::Link, b"link"), public_url, content: PhantomData }
+        Self { keys: MacKeys::new(keyring, KeyPurpose::Link, b"link"), public_url, content: PhantomData }
     }
 
     /// Goes on with another keyring's keys, here and in every clone.
@@ -157,13 +157,13 @@ mod tests {
 
     fn a_link_names_its_content_and_no_other_text_does<C: LinkContent + Debug + PartialEq>(content: C) {
         let keyring = Keyring::generate();
-        let links = Links::new(&keyring, Some("https://auth.example".to_owned()));
+        let links = MessageLinks::new(&keyring, Some("https://auth.example".to_owned()));
         let account = entropy::account_id(SystemClock.now());
         let link = links.link(account, content).expect("the URL is known");
         let token = link.strip_prefix(&format!("https://auth.example{}/", C::PATH)).expect("the path");
         assert_eq!(links.read(token), Some((account, content)));
-        assert_eq!(Links::new(&keyring, None).link(account, content), None);
-        assert_eq!(Links::<C>::new(&Keyring::generate(), None).read(token), None);
+        assert_eq!(MessageLinks::new(&keyring, None).link(account, content), None);
+        assert_eq!(MessageLinks::<C>::new(&Keyring::generate(), None).read(token), None);
         for at in 0..token.len() {
             let mut other = token.as_bytes().to_vec();
             other[at] = if other[at] == b'A' { b'B' } else { b'A' };
@@ -183,19 +183,19 @@ mod tests {
     #[test]
     fn a_link_outlives_the_rotation_of_its_key_and_ends_with_the_key() {
         let mut keyring = Keyring::generate();
-        let former = keyring.active(Purpose::Link).id.clone();
+        let former = keyring.active(KeyPurpose::Link).id.clone();
         let links = SessionLinks::new(&keyring, None);
         let now = SystemClock.now();
         let named = (entropy::account_id(now), entropy::session_id(now));
         let token = links.token(named.0, named.1);
         for _ in 0..2 {
-            keyring.rotate(Purpose::Link, None).expect("the next step");
+            keyring.rotate(KeyPurpose::Link, None).expect("the next step");
             links.clone().use_keyring(&keyring);
             assert_eq!(links.read(&token), Some(named));
         }
         let newer = links.token(named.0, named.1);
         assert_ne!(newer, token);
-        keyring.retire(Purpose::Link, former.as_str()).expect("retires");
+        keyring.retire(KeyPurpose::Link, former.as_str()).expect("retires");
         links.use_keyring(&keyring);
         assert_eq!(links.read(&token), None);
         assert_eq!(links.read(&newer), Some(named));

@@ -14,30 +14,30 @@ use aws_lc_rs::{constant_time, hmac};
 use counterfoil_domain::user_account::{OtpMatcher, Purpose};
 use counterfoil_domain::values::{ChallengeNonce, Identifier, OtpCode};
 
-use crate::crypto::keyring::{self, Key, KeyState, Keyring};
+use crate::crypto::keyring::{self, KeyState, Keyring, KeyringKey};
 use crate::crypto::test_identifiers::TestIdentifiers;
 use crate::runtime::clock::Clock;
 
 /// Derives codes.
 #[derive(Clone)]
 pub struct OtpCodes {
-    keys: Arc<ArcSwap<Keys>>,
+    keys: Arc<ArcSwap<CodeKeys>>,
     tests: TestIdentifiers,
     clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
-struct Keys {
+struct CodeKeys {
     active: hmac::Key,
     /// Pending and retiring ones.
     others: Vec<hmac::Key>,
 }
 
-impl Keys {
+impl CodeKeys {
     fn new(keyring: &Keyring) -> Self {
-        let key = |pepper: &Key| hmac::Key::new(hmac::HMAC_SHA256, &*pepper.derive(&[b"otp"]));
-        let others = keyring.of(keyring::Purpose::Code).filter(|pepper| pepper.state != KeyState::Active);
-        Self { active: key(keyring.active(keyring::Purpose::Code)), others: others.map(key).collect() }
+        let key = |pepper: &KeyringKey| hmac::Key::new(hmac::HMAC_SHA256, &*pepper.derive(&[b"otp"]));
+        let others = keyring.of(keyring::KeyPurpose::Code).filter(|pepper| pepper.state != KeyState::Active);
+        Self { active: key(keyring.active(keyring::KeyPurpose::Code)), others: others.map(key).collect() }
     }
 }
 
@@ -50,7 +50,7 @@ impl fmt::Debug for OtpCodes {
 impl OtpCodes {
     /// Codes derived with the keyring's active code key, but for the listed identifiers, which have theirs.
     pub fn new(keyring: &Keyring, tests: TestIdentifiers, clock: Arc<dyn Clock>) -> Self {
-        Self { keys: Arc::new(ArcSwap::from_pointee(Keys::new(keyring))), tests, clock }
+        Self { keys: Arc::new(ArcSwap::from_pointee(CodeKeys::new(keyring))), tests, clock }
     }
 
     /// Whether an identifier has a code that is always the same.
@@ -60,7 +60,7 @@ impl OtpCodes {
 
     /// Goes on with another keyring's keys, here and in every clone.
     pub fn use_keyring(&self, keyring: &Keyring) {
-        self.keys.store(Arc::new(Keys::new(keyring)));
+        self.keys.store(Arc::new(CodeKeys::new(keyring)));
     }
 
     /// The code of a challenge, for the identifier it goes to.
@@ -91,7 +91,7 @@ impl OtpMatcher for OtpCodes {
         purpose: Purpose,
         code: &OtpCode,
     ) -> bool {
-        let Keys { active, others } = &**self.keys.load();
+        let CodeKeys { active, others } = &**self.keys.load();
         let is = |right: &OtpCode| {
             constant_time::verify_slices_are_equal(right.as_str().as_bytes(), code.as_str().as_bytes())
                 .is_ok()
@@ -142,13 +142,13 @@ mod tests {
     fn a_code_is_right_while_its_key_is_there_on_nodes_that_have_come_as_far_or_not() {
         let phone = Identifier::Phone(PhoneNumber::parse("+989121234567", None).expect("valid"));
         let mut keyring = Keyring::generate();
-        let former = keyring.active(keyring::Purpose::Code).id.clone();
+        let former = keyring.active(keyring::KeyPurpose::Code).id.clone();
         let before = codes(&keyring);
-        keyring.rotate(keyring::Purpose::Code, None).expect("adds");
+        keyring.rotate(keyring::KeyPurpose::Code, None).expect("adds");
         let behind = codes(&keyring);
-        keyring.rotate(keyring::Purpose::Code, None).expect("activates");
+        keyring.rotate(keyring::KeyPurpose::Code, None).expect("activates");
         let ahead = codes(&keyring);
-        keyring.retire(keyring::Purpose::Code, former.as_str()).expect("retires");
+        keyring.retire(keyring::KeyPurpose::Code, former.as_str()).expect("retires");
         // One pair of codes in a million is equal by chance, so four challenges are tried.
         let nonces = [1, 2, 3, 4].map(|n| ChallengeNonce::new([n; 16]));
         for nonce in &nonces {

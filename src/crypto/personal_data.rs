@@ -22,18 +22,18 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::crypto::entropy;
-use crate::crypto::keyring::{Key, KeyState, Keyring, Purpose};
+use crate::crypto::keyring::{KeyPurpose, KeyState, Keyring, KeyringKey};
 
 const NONCE: usize = 24;
 
 /// What cannot be opened: altered, moved, or sealed under a key that is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("sealed data cannot be opened")]
-pub struct Unsealable;
+pub struct UnsealError;
 
 /// What a key of an account is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
+pub enum KeyScope {
     /// Who the person is, and the account's state.
     Person,
     /// From where he came in a quarter of a year.
@@ -45,7 +45,7 @@ pub enum Scope {
     },
 }
 
-impl Scope {
+impl KeyScope {
     /// The scope of the place that a command of that time came from.
     pub fn origin_at(at: DateTime<Utc>) -> Self {
         Self::Origin { year: at.year(), quarter: at.month0() / 3 + 1 }
@@ -53,7 +53,7 @@ impl Scope {
 }
 
 /// As in the `scope` column: `person`, or `origin-2026Q4`.
-impl fmt::Display for Scope {
+impl fmt::Display for KeyScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Person => f.write_str("person"),
@@ -62,17 +62,17 @@ impl fmt::Display for Scope {
     }
 }
 
-impl FromStr for Scope {
-    type Err = Unsealable;
+impl FromStr for KeyScope {
+    type Err = UnsealError;
 
-    fn from_str(text: &str) -> Result<Self, Unsealable> {
+    fn from_str(text: &str) -> Result<Self, UnsealError> {
         if text == "person" {
             return Ok(Self::Person);
         }
         let (year, quarter) =
-            text.strip_prefix("origin-").and_then(|rest| rest.split_once('Q')).ok_or(Unsealable)?;
+            text.strip_prefix("origin-").and_then(|rest| rest.split_once('Q')).ok_or(UnsealError)?;
         let (year, quarter) =
-            (year.parse().map_err(|_| Unsealable)?, quarter.parse().map_err(|_| Unsealable)?);
+            (year.parse().map_err(|_| UnsealError)?, quarter.parse().map_err(|_| UnsealError)?);
         Ok(Self::Origin { year, quarter })
     }
 }
@@ -80,7 +80,7 @@ impl FromStr for Scope {
 /// A key as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrappedKey {
-    /// What it is for, as [`Scope`] writes it.
+    /// What it is for, as [`KeyScope`] writes it.
     pub scope: String,
     /// The key of the keyring that it is wrapped with.
     pub wrapping_id: String,
@@ -126,10 +126,10 @@ impl LookupHashes {
 /// Wraps and unwraps accounts' keys, and hashes identifiers for their lookup.
 #[derive(Clone)]
 pub struct PersonalData {
-    keys: Arc<ArcSwap<Keys>>,
+    keys: Arc<ArcSwap<WrappingKeys>>,
 }
 
-struct Keys {
+struct WrappingKeys {
     wrapping: BTreeMap<String, XChaCha20Poly1305>,
     active: String,
     lookup: LookupKey,
@@ -144,7 +144,7 @@ struct LookupKey {
 }
 
 impl LookupKey {
-    fn new(key: &Key) -> Self {
+    fn new(key: &KeyringKey) -> Self {
         let derived = hmac::Key::new(hmac::HMAC_SHA256, &*key.derive(&[b"identifier"]));
         Self { id: key.id.as_str().into(), state: key.state, key: derived }
     }
@@ -160,18 +160,18 @@ impl fmt::Debug for PersonalData {
     }
 }
 
-impl Keys {
+impl WrappingKeys {
     fn new(keyring: &Keyring) -> Self {
-        let cipher = |info: &[&[u8]], key: &Key| XChaCha20Poly1305::new((&*key.derive(info)).into());
+        let cipher = |info: &[&[u8]], key: &KeyringKey| XChaCha20Poly1305::new((&*key.derive(info)).into());
         Self {
             wrapping: keyring
-                .of(Purpose::Personal)
+                .of(KeyPurpose::Personal)
                 .map(|key| (key.id.as_str().to_owned(), cipher(&[b"wrap"], key)))
                 .collect(),
-            active: keyring.active(Purpose::Personal).id.as_str().to_owned(),
-            lookup: LookupKey::new(keyring.active(Purpose::Lookup)),
+            active: keyring.active(KeyPurpose::Personal).id.as_str().to_owned(),
+            lookup: LookupKey::new(keyring.active(KeyPurpose::Lookup)),
             other_lookup: keyring
-                .of(Purpose::Lookup)
+                .of(KeyPurpose::Lookup)
                 .find(|key| key.state != KeyState::Active)
                 .map(LookupKey::new),
         }
@@ -182,9 +182,9 @@ impl Keys {
         WrappedKey { scope, wrapping_id: self.active.clone(), wrapped }
     }
 
-    fn unwrap(&self, account: AccountId, stored: &WrappedKey) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
+    fn unwrap(&self, account: AccountId, stored: &WrappedKey) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
         let WrappedKey { scope, wrapping_id, wrapped } = stored;
-        let key = self.wrapping.get(wrapping_id).ok_or(Unsealable)?;
+        let key = self.wrapping.get(wrapping_id).ok_or(UnsealError)?;
         open(key, &wrapped_place(account, scope), wrapped).map(Zeroizing::new)
     }
 }
@@ -196,12 +196,12 @@ fn wrapped_place(account: AccountId, scope: &str) -> Vec<u8> {
 impl PersonalData {
     /// Personal data under the keyring's keys.
     pub fn new(keyring: &Keyring) -> Self {
-        Self { keys: Arc::new(ArcSwap::from_pointee(Keys::new(keyring))) }
+        Self { keys: Arc::new(ArcSwap::from_pointee(WrappingKeys::new(keyring))) }
     }
 
     /// Goes on with another keyring's keys, here and in every clone. What was unwrapped stays so.
     pub fn use_keyring(&self, keyring: &Keyring) {
-        self.keys.store(Arc::new(Keys::new(keyring)));
+        self.keys.store(Arc::new(WrappingKeys::new(keyring)));
     }
 
     /// The name of the key that new keys are wrapped with.
@@ -212,8 +212,8 @@ impl PersonalData {
     /// A key as it is to be stored from now on: the same one, wrapped with the active key.
     ///
     /// # Errors
-    /// [`Unsealable`] when it cannot be unwrapped.
-    pub fn rewrap(&self, account: AccountId, stored: &WrappedKey) -> Result<WrappedKey, Unsealable> {
+    /// [`UnsealError`] when it cannot be unwrapped.
+    pub fn rewrap(&self, account: AccountId, stored: &WrappedKey) -> Result<WrappedKey, UnsealError> {
         let keys = self.keys.load();
         Ok(keys.wrap(account, stored.scope.clone(), &keys.unwrap(account, stored)?))
     }
@@ -254,7 +254,7 @@ impl PersonalData {
     pub fn add_missing(
         &self,
         keys: &mut AccountKeys,
-        scopes: impl IntoIterator<Item = Scope>,
+        scopes: impl IntoIterator<Item = KeyScope>,
     ) -> Vec<WrappedKey> {
         let mut added = Vec::new();
         for scope in scopes {
@@ -273,7 +273,7 @@ impl PersonalData {
 #[derive(Clone)]
 pub struct AccountKeys {
     account: AccountId,
-    keys: Vec<(Scope, XChaCha20Poly1305)>,
+    keys: Vec<(KeyScope, XChaCha20Poly1305)>,
 }
 
 impl fmt::Debug for AccountKeys {
@@ -285,15 +285,15 @@ impl fmt::Debug for AccountKeys {
 impl AccountKeys {
     /// How much memory the keys take besides the value itself, in bytes.
     pub fn heap_bytes(&self) -> usize {
-        self.keys.capacity() * size_of::<(Scope, XChaCha20Poly1305)>()
+        self.keys.capacity() * size_of::<(KeyScope, XChaCha20Poly1305)>()
     }
 
     /// Whether there is a key of that scope.
-    pub fn has(&self, scope: Scope) -> bool {
+    pub fn has(&self, scope: KeyScope) -> bool {
         self.key(scope).is_some()
     }
 
-    fn key(&self, scope: Scope) -> Option<&XChaCha20Poly1305> {
+    fn key(&self, scope: KeyScope) -> Option<&XChaCha20Poly1305> {
         self.keys.iter().find(|(its, _)| *its == scope).map(|(_, key)| key)
     }
 
@@ -301,7 +301,7 @@ impl AccountKeys {
     ///
     /// # Panics
     /// When the account has no key of that scope: whoever seals has made it first.
-    pub fn seal<T: Serialize>(&self, scope: Scope, place: &str, value: &T) -> Vec<u8> {
+    pub fn seal<T: Serialize>(&self, scope: KeyScope, place: &str, value: &T) -> Vec<u8> {
         let plain = Zeroizing::new(serde_json::to_vec(value).expect("texts and numbers are JSON"));
         let key = self.key(scope).expect("keys are made before anything is sealed");
         seal(key, &self.place(place), &plain)
@@ -310,16 +310,16 @@ impl AccountKeys {
     /// Opens what [`Self::seal`] sealed.
     ///
     /// # Errors
-    /// [`Unsealable`] when the key is gone, or the bytes are not what was sealed there.
+    /// [`UnsealError`] when the key is gone, or the bytes are not what was sealed there.
     pub fn open<T: DeserializeOwned>(
         &self,
-        scope: Scope,
+        scope: KeyScope,
         place: &str,
         sealed: &[u8],
-    ) -> Result<T, Unsealable> {
-        let key = self.key(scope).ok_or(Unsealable)?;
+    ) -> Result<T, UnsealError> {
+        let key = self.key(scope).ok_or(UnsealError)?;
         let plain = Zeroizing::new(open(key, &self.place(place), sealed)?);
-        serde_json::from_slice(&plain).map_err(|_| Unsealable)
+        serde_json::from_slice(&plain).map_err(|_| UnsealError)
     }
 
     /// The personal part of an event: who, then where from, each sealed under its own key.
@@ -328,9 +328,9 @@ impl AccountKeys {
             return None;
         }
         let place = event_place(sequence, event.name());
-        let person = event.person.as_ref().map(|person| self.seal(Scope::Person, &place, person));
+        let person = event.person.as_ref().map(|person| self.seal(KeyScope::Person, &place, person));
         let client =
-            event.client.as_ref().map(|client| self.seal(Scope::origin_at(event.at), &place, client));
+            event.client.as_ref().map(|client| self.seal(KeyScope::origin_at(event.at), &place, client));
         let person = person.unwrap_or_default();
         let person_length = u32::try_from(person.len()).expect("a name and an address are short");
         Some([&person_length.to_be_bytes()[..], &person, &client.unwrap_or_default()].concat())
@@ -353,7 +353,10 @@ impl AccountKeys {
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         let Some((person, client)) = rest.split_at_checked(length) else { return (None, None) };
         let place = event_place(sequence, event_type);
-        (self.open(Scope::Person, &place, person).ok(), self.open(Scope::origin_at(at), &place, client).ok())
+        (
+            self.open(KeyScope::Person, &place, person).ok(),
+            self.open(KeyScope::origin_at(at), &place, client).ok(),
+        )
     }
 
     fn place(&self, place: &str) -> Vec<u8> {
@@ -373,14 +376,14 @@ fn seal(key: &XChaCha20Poly1305, place: &[u8], plain: &[u8]) -> Vec<u8> {
     [nonce.as_slice(), &sealed].concat()
 }
 
-fn open(key: &XChaCha20Poly1305, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
-    let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(Unsealable)?;
-    key.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: place }).map_err(|_| Unsealable)
+fn open(key: &XChaCha20Poly1305, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, UnsealError> {
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(UnsealError)?;
+    key.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: place }).map_err(|_| UnsealError)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{PersonalData, Scope, Unsealable};
+    use super::{KeyScope, PersonalData, UnsealError};
     use crate::crypto::{entropy, keyring::Keyring};
     use crate::runtime::clock::{Clock as _, SystemClock};
 
@@ -388,19 +391,23 @@ mod tests {
     fn what_is_sealed_opens_in_its_place_only() {
         let personal = PersonalData::new(&Keyring::generate());
         let mut keys = personal.unwrap(entropy::account_id(SystemClock.now()), []);
-        let stored = personal.add_missing(&mut keys, [Scope::Person]);
-        let sealed = keys.seal(Scope::Person, "here", &"Ada");
+        let stored = personal.add_missing(&mut keys, [KeyScope::Person]);
+        let sealed = keys.seal(KeyScope::Person, "here", &"Ada");
 
         let again = personal.unwrap(keys.account, stored.clone());
-        assert_eq!(again.open::<String>(Scope::Person, "here", &sealed), Ok("Ada".to_owned()));
-        assert_eq!(again.open::<String>(Scope::Person, "there", &sealed), Err(Unsealable));
+        assert_eq!(again.open::<String>(KeyScope::Person, "here", &sealed), Ok("Ada".to_owned()));
+        assert_eq!(again.open::<String>(KeyScope::Person, "there", &sealed), Err(UnsealError));
         for bit in 0..sealed.len() * 8 {
             let mut altered = sealed.clone();
             altered[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(again.open::<String>(Scope::Person, "here", &altered), Err(Unsealable), "bit {bit}");
+            assert_eq!(
+                again.open::<String>(KeyScope::Person, "here", &altered),
+                Err(UnsealError),
+                "bit {bit}"
+            );
         }
 
         let other = personal.unwrap(entropy::account_id(SystemClock.now()), stored);
-        assert_eq!(other.open::<String>(Scope::Person, "here", &sealed), Err(Unsealable));
+        assert_eq!(other.open::<String>(KeyScope::Person, "here", &sealed), Err(UnsealError));
     }
 }

@@ -19,7 +19,7 @@ use totp_rs::{Builder, Secret, Totp};
 use uuid::Uuid;
 
 use crate::crypto::entropy;
-use crate::crypto::keyring::{Keyring, MacKey, MacKeyRing, MacKeys, Purpose};
+use crate::crypto::keyring::{KeyPurpose, Keyring, MacKey, MacKeyRing, MacKeys};
 
 /// How many bytes an authenticator's secret has.
 const SECRET: usize = 20;
@@ -36,7 +36,7 @@ pub struct SecondFactors {
 }
 
 /// What a person puts into his authenticator app. All of it is secret.
-pub struct Enrolment {
+pub struct AuthenticatorEnrolment {
     /// The secret in Base32 (RFC 4648), for apps without a camera.
     pub secret: String,
     /// The same as a URI (`otpauth://totp/…`), as apps read it from a QR code.
@@ -51,7 +51,7 @@ impl fmt::Debug for SecondFactors {
     }
 }
 
-impl fmt::Debug for Enrolment {
+impl fmt::Debug for AuthenticatorEnrolment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Enrolment").finish_non_exhaustive()
     }
@@ -61,8 +61,8 @@ impl SecondFactors {
     /// Second factors under the keyring's keys, for a service that calls itself that.
     pub fn new(keyring: &Keyring, app_name: &str) -> Self {
         Self {
-            authenticators: MacKeys::new(keyring, Purpose::SecondFactor, b"authenticator"),
-            recovery_codes: MacKeys::new(keyring, Purpose::RecoveryCode, b"recovery code"),
+            authenticators: MacKeys::new(keyring, KeyPurpose::SecondFactor, b"authenticator"),
+            recovery_codes: MacKeys::new(keyring, KeyPurpose::RecoveryCode, b"recovery code"),
             // A colon ends the issuer in the URI.
             issuer: app_name.replace(':', " "),
         }
@@ -86,12 +86,12 @@ impl SecondFactors {
 
     /// What the person of an account enters into his app, which shows it under that name.
     /// None where its key is gone.
-    pub fn enrolment(&self, authenticator: AuthenticatorId, name: &str) -> Option<Enrolment> {
+    pub fn enrolment(&self, authenticator: AuthenticatorId, name: &str) -> Option<AuthenticatorEnrolment> {
         let totp = self.totp(authenticator, &name.replace(':', " "))?;
         let uri = totp.to_url().expect("an account has a name, and no colon is in it");
         let code = QrCode::new(&uri).expect("a URI of a few hundred characters fits");
         let qr_code = code.render::<svg::Color<'_>>().min_dimensions(240, 240).build();
-        Some(Enrolment { secret: totp.secret().to_base32(), uri, qr_code })
+        Some(AuthenticatorEnrolment { secret: totp.secret().to_base32(), uri, qr_code })
     }
 
     /// The recovery codes of a batch, in the order of their numbers; none where its key is gone.
@@ -148,7 +148,7 @@ impl SecondFactorMatcher for SecondFactors {
 #[cfg(test)]
 mod tests {
     use super::SecondFactors;
-    use crate::crypto::keyring::{Keyring, Purpose};
+    use crate::crypto::keyring::{KeyPurpose, Keyring};
     use crate::runtime::clock::{Clock as _, SystemClock};
     use chrono::{DateTime, TimeDelta};
     use counterfoil_domain::user_account::SecondFactorMatcher as _;
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn an_authenticator_and_recovery_codes_outlive_the_rotation_of_their_keys() {
         let mut keyring = Keyring::generate();
-        let former =
-            [Purpose::SecondFactor, Purpose::RecoveryCode].map(|purpose| keyring.active(purpose).id.clone());
+        let former = [KeyPurpose::SecondFactor, KeyPurpose::RecoveryCode]
+            .map(|purpose| keyring.active(purpose).id.clone());
         let factors = SecondFactors::new(&keyring, "Example");
         let now = SystemClock.now();
         let (authenticator, batch) = (factors.new_authenticator(now), factors.new_recovery_batch(now));
@@ -219,14 +219,14 @@ mod tests {
         let (kept, codes) = (secret(authenticator), factors.recovery_codes(batch));
         assert!(kept.is_some() && codes.is_some());
         for _ in 0..2 {
-            keyring.rotate(Purpose::SecondFactor, None).expect("the next step");
-            keyring.rotate(Purpose::RecoveryCode, None).expect("the next step");
+            keyring.rotate(KeyPurpose::SecondFactor, None).expect("the next step");
+            keyring.rotate(KeyPurpose::RecoveryCode, None).expect("the next step");
             factors.use_keyring(&keyring);
             assert_eq!((secret(authenticator), factors.recovery_codes(batch)), (kept.clone(), codes.clone()));
         }
         let (newer, newer_batch) = (factors.new_authenticator(now), factors.new_recovery_batch(now));
-        keyring.retire(Purpose::SecondFactor, former[0].as_str()).expect("retires");
-        keyring.retire(Purpose::RecoveryCode, former[1].as_str()).expect("retires");
+        keyring.retire(KeyPurpose::SecondFactor, former[0].as_str()).expect("retires");
+        keyring.retire(KeyPurpose::RecoveryCode, former[1].as_str()).expect("retires");
         factors.use_keyring(&keyring);
         assert_eq!((secret(authenticator), factors.recovery_codes(batch)), (None, None));
         assert!(secret(newer).is_some() && factors.recovery_codes(newer_batch).is_some());

@@ -16,7 +16,7 @@ pub trait Gateway: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`NotAccepted`], which says what is to be done about it.
-    async fn send(&self, message: &Message) -> Result<Accepted, NotAccepted>;
+    async fn send(&self, message: &Message) -> Result<AcceptedMessage, NotAccepted>;
 }
 
 /// A message, down to its words.
@@ -47,7 +47,7 @@ impl fmt::Debug for Message {
 
 /// A message is the gateway's business from now on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Accepted {
+pub struct AcceptedMessage {
     /// Under which name the gateway knows it.
     pub reference: Option<String>,
 }

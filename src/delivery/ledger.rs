@@ -8,7 +8,7 @@ use super::Price;
 
 /// By what the ledger is summed up, beside the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grouping {
+pub enum LedgerGrouping {
     /// Nothing else.
     Day,
     /// The gateway.
@@ -21,7 +21,7 @@ pub enum Grouping {
 
 /// A line of the summary. What it is not summed up by is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Sum {
+pub struct LedgerSum {
     /// The day, in UTC.
     pub day: NaiveDate,
     /// The gateway.
@@ -48,13 +48,16 @@ fn as_decimal<S: Serializer>(price: &Price, serializer: S) -> Result<S::Ok, S::E
 pub async fn sums(
     client: &impl GenericClient,
     since: NaiveDate,
-    grouping: Grouping,
-) -> Result<Vec<Sum>, tokio_postgres::Error> {
-    let by = |groupings: &[Grouping]| groupings.contains(&grouping);
-    let (gateway, country, prefix) =
-        (by(&[Grouping::Gateway]), by(&[Grouping::Country, Grouping::Prefix]), by(&[Grouping::Prefix]));
+    grouping: LedgerGrouping,
+) -> Result<Vec<LedgerSum>, tokio_postgres::Error> {
+    let by = |groupings: &[LedgerGrouping]| groupings.contains(&grouping);
+    let (gateway, country, prefix) = (
+        by(&[LedgerGrouping::Gateway]),
+        by(&[LedgerGrouping::Country, LedgerGrouping::Prefix]),
+        by(&[LedgerGrouping::Prefix]),
+    );
     let rows = client.query(include_str!("sql/sums.sql"), &[&since, &gateway, &country, &prefix]).await?;
-    let sum = |row: &tokio_postgres::Row| Sum {
+    let sum = |row: &tokio_postgres::Row| LedgerSum {
         day: row.get("day"),
         gateway: row.get("gateway"),
         country: row.get("country"),

@@ -16,13 +16,13 @@ mod routes;
 mod settings;
 mod texts;
 
-pub use gateway::{Accepted, Gateway, Message, NotAccepted};
+pub use gateway::{AcceptedMessage, Gateway, Message, NotAccepted};
 pub(crate) use gateways::GatewaySettings;
 pub use gateways::GatewaySetupError;
 pub use outbox_worker::OutboxWorker;
-pub use prices::{Price, Prices};
-pub use routes::{Gateways, Named, Route};
+pub use prices::{Price, PriceList};
+pub use routes::{DeliveryRoute, Gateways, NamedGateway};
 pub use settings::DeliverySettings;
 pub(crate) use settings::RouteSettings;
 pub(crate) use texts::TextsError;
-pub use texts::{Content, Notice, Texts};
+pub use texts::{MessageContent, MessageTexts, Notice};

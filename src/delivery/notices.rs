@@ -43,7 +43,7 @@ impl NewDeviceNotice {
 
 /// Makes notices of events.
 #[derive(Clone, Debug)]
-pub struct Notices {
+pub struct NoticeWriter {
     /// Of which sign-ins.
     pub new_device: NewDeviceNotice,
     /// The links that end sessions.
@@ -54,7 +54,7 @@ pub struct Notices {
     pub undo_links: UndoLinks,
 }
 
-impl Notices {
+impl NoticeWriter {
     /// What an event of an account is worth telling its owner, if anything; the account stands as its commit leaves it.
     pub fn of(&self, account: AccountId, event: &UserAccountEvent, after: &UserAccount) -> Option<Notice> {
         let at = event.at;

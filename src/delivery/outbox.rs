@@ -15,7 +15,7 @@ use tokio_postgres::{Error, Row};
 use utoipa::ToSchema;
 
 use super::Notice;
-use crate::crypto::personal_data::{PersonalData, Scope, WrappedKey};
+use crate::crypto::personal_data::{KeyScope, PersonalData, WrappedKey};
 use crate::language::Language;
 
 /// A message before it is put into words: to whom, and about what.
@@ -116,7 +116,7 @@ impl ClaimedMessage {
         let key = OutboxKey { account, sequence: row.get("sequence"), number: row.get("number") };
         let wrapped: Option<Vec<u8>> = row.get("wrapped");
         let stored = wrapped.map(|wrapped| WrappedKey {
-            scope: Scope::Person.to_string(),
+            scope: KeyScope::Person.to_string(),
             wrapping_id: row.get("wrapping_id"),
             wrapped,
         });
@@ -126,7 +126,7 @@ impl ClaimedMessage {
         Self {
             key,
             claim: row.get("due_at"),
-            message: sealed.and_then(|sealed| keys.open(Scope::Person, &place, sealed).ok()),
+            message: sealed.and_then(|sealed| keys.open(KeyScope::Person, &place, sealed).ok()),
             kind: row.get("kind"),
             language: row.get("language"),
             expires_at: row.get("expires_at"),
@@ -163,7 +163,7 @@ impl MessageState {
 
 /// How a message was settled.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Settlement<'a> {
+pub(super) struct MessageSettlement<'a> {
     pub(super) gateway: Option<&'a str>,
     pub(super) reference: Option<&'a str>,
     pub(super) reason: Option<&'a str>,
@@ -188,11 +188,11 @@ pub(super) async fn settle(
     db: &Client,
     claimed: &ClaimedMessage,
     state: MessageState,
-    settlement: &Settlement<'_>,
+    settlement: &MessageSettlement<'_>,
     charge: Option<&MessageCharge>,
 ) -> Result<Option<f64>, Error> {
     let OutboxKey { account, sequence, number } = claimed.key;
-    let Settlement { gateway, reference, reason } = settlement;
+    let MessageSettlement { gateway, reference, reason } = settlement;
     let statement = db.prepare_cached(include_str!("sql/settle.sql")).await?;
     let row = db
         .query_one(
@@ -254,7 +254,7 @@ pub async fn prune(db: &Client, expired_by: DateTime<Utc>, limit: i64) -> Result
 
 /// A message and what became of it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Delivery {
+pub struct MessageDelivery {
     /// When it was asked for.
     pub asked_at: DateTime<Utc>,
     /// What it is about.
@@ -279,10 +279,10 @@ pub struct Delivery {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn of_account(db: &Client, account: AccountId) -> Result<Vec<Delivery>, Error> {
+pub async fn of_account(db: &Client, account: AccountId) -> Result<Vec<MessageDelivery>, Error> {
     let statement = db.prepare_cached(include_str!("sql/of_account.sql")).await?;
     let rows = db.query(&statement, &[&account.0]).await?;
-    let delivery = |row: &Row| Delivery {
+    let delivery = |row: &Row| MessageDelivery {
         asked_at: row.get("asked_at"),
         kind: row.get("kind"),
         channel: row.get("channel"),

@@ -16,9 +16,13 @@ use uuid::Uuid;
 
 use super::gateway_health::GatewayHealth;
 use super::outbox::{
-    self, ClaimedMessage, MessageCharge, MessageState, MessageSubject, OutboundMessage, OutboxKey, Settlement,
+    self, ClaimedMessage, MessageCharge, MessageSettlement, MessageState, MessageSubject, OutboundMessage,
+    OutboxKey,
 };
-use super::{Content, DeliverySettings, Gateways, Message, Named, NotAccepted, Prices, Route, Texts};
+use super::{
+    DeliveryRoute, DeliverySettings, Gateways, Message, MessageContent, MessageTexts, NamedGateway,
+    NotAccepted, PriceList,
+};
 use crate::crypto::one_time_codes::OtpCodes;
 use crate::crypto::personal_data::PersonalData;
 use crate::postgres::{Database, DatabaseError};
@@ -38,8 +42,8 @@ pub struct OutboxWorker {
     personal_data: PersonalData,
     codes: OtpCodes,
     gateways: Arc<Gateways>,
-    texts: Arc<Texts>,
-    prices: Arc<Prices>,
+    texts: Arc<MessageTexts>,
+    prices: Arc<PriceList>,
     clock: Arc<dyn Clock>,
     health: Arc<GatewayHealth>,
     workers: Arc<QueueWorkers>,
@@ -54,11 +58,11 @@ impl fmt::Debug for OutboxWorker {
 /// What came of offering a message to the gateways of its route.
 enum OfferOutcome<'a> {
     Taken {
-        by: &'a Named,
+        by: &'a NamedGateway,
         reference: Option<String>,
     },
     Undeliverable {
-        by: &'a Named,
+        by: &'a NamedGateway,
         reason: String,
     },
     /// By none of them; the last answer, and when to try again at the earliest.
@@ -97,7 +101,7 @@ impl OutboxWorker {
     }
 
     /// The words of messages.
-    pub fn texts(&self) -> &Texts {
+    pub fn texts(&self) -> &MessageTexts {
         &self.texts
     }
 
@@ -134,27 +138,29 @@ impl OutboxWorker {
     async fn deliver(&self, claimed: &ClaimedMessage) {
         let settle = async |state, settlement, charge| self.settle(claimed, state, settlement, charge).await;
         let Some(message) = &claimed.message else {
-            let settlement =
-                Settlement { reason: Some("its content cannot be opened"), ..Settlement::default() };
+            let settlement = MessageSettlement {
+                reason: Some("its content cannot be opened"),
+                ..MessageSettlement::default()
+            };
             return settle(MessageState::Failed, settlement, None).await;
         };
         if claimed.expires_at <= self.clock.now() {
-            return settle(MessageState::Expired, Settlement::default(), None).await;
+            return settle(MessageState::Expired, MessageSettlement::default(), None).await;
         }
         if claimed.is_void && matches!(message.about, MessageSubject::Code { .. }) {
-            return settle(MessageState::Replaced, Settlement::default(), None).await;
+            return settle(MessageState::Replaced, MessageSettlement::default(), None).await;
         }
         let message = self.message(claimed, message);
         match self.offer(&message.to, &message).await {
             OfferOutcome::Taken { by, reference } => {
                 let charge = self.charge(&message.to);
                 let reference = reference.as_deref();
-                let settlement = Settlement { gateway: Some(&by.name), reference, reason: None };
+                let settlement = MessageSettlement { gateway: Some(&by.name), reference, reason: None };
                 settle(MessageState::Sent, settlement, Some(charge)).await;
             }
             OfferOutcome::Undeliverable { by, reason } => {
                 let settlement =
-                    Settlement { gateway: Some(&by.name), reference: None, reason: Some(&reason) };
+                    MessageSettlement { gateway: Some(&by.name), reference: None, reason: Some(&reason) };
                 settle(MessageState::Failed, settlement, None).await;
             }
             OfferOutcome::NotTaken { reason, wait } => {
@@ -173,12 +179,12 @@ impl OutboxWorker {
     /// Puts a message into words.
     fn message(&self, claimed: &ClaimedMessage, message: &OutboundMessage) -> Message {
         let content = match &message.about {
-            MessageSubject::Code { purpose, nonce } => Content::Code {
+            MessageSubject::Code { purpose, nonce } => MessageContent::Code {
                 purpose: *purpose,
                 code: self.codes.derive(nonce, &message.to, *purpose),
                 expires_in: (claimed.expires_at - self.clock.now()).to_std().unwrap_or_default(),
             },
-            MessageSubject::Notice(notice) => Content::Notice(notice.clone()),
+            MessageSubject::Notice(notice) => MessageContent::Notice(notice.clone()),
         };
         let language = self.texts.language(&claimed.language);
         self.texts.message(claimed.key.id(), message.to.clone(), &content, language)
@@ -189,8 +195,8 @@ impl OutboxWorker {
         let mut answer =
             OfferOutcome::NotTaken { reason: "no gateway is configured".to_owned(), wait: Duration::ZERO };
         let route = match self.gateways.route(to) {
-            Route::Through(route) => route.as_slice(),
-            Route::None | Route::Echo => &[],
+            DeliveryRoute::Through(route) => route.as_slice(),
+            DeliveryRoute::None | DeliveryRoute::Echo => &[],
         };
         for named in route {
             if let Some(left) = self.health.take_turn(&named.name, TRY_WITHIN) {
@@ -264,7 +270,7 @@ impl OutboxWorker {
         &self,
         claimed: &ClaimedMessage,
         state: MessageState,
-        settlement: Settlement<'_>,
+        settlement: MessageSettlement<'_>,
         charge: Option<MessageCharge>,
     ) {
         let settle = async || {

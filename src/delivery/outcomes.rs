@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 /// Messages, by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Outcomes {
+pub struct DeliveryOutcomes {
     /// A gateway took them.
     pub sent: i64,
     /// Nobody could deliver them.
@@ -42,12 +42,12 @@ pub async fn between(
     span: Span,
     since: DateTime<Utc>,
     until: DateTime<Utc>,
-) -> Result<BTreeMap<DateTime<Utc>, Outcomes>, Error> {
+) -> Result<BTreeMap<DateTime<Utc>, DeliveryOutcomes>, Error> {
     let statement = db.prepare_cached(include_str!("sql/outcomes.sql")).await?;
     let seconds = span.length().as_seconds_f64();
     let rows = db.query(&statement, &[&seconds, &since, &until]).await?;
     let outcomes = rows.iter().map(|row| {
-        let outcomes = Outcomes {
+        let outcomes = DeliveryOutcomes {
             sent: row.get("sent"),
             failed: row.get("failed"),
             expired: row.get("expired"),

@@ -65,13 +65,13 @@ impl Sum for Price {
 
 /// What a message costs, by where it goes.
 #[derive(Clone, Debug, Default)]
-pub struct Prices {
+pub struct PriceList {
     pub(crate) text_message: Price,
     pub(crate) by_region: HashMap<Region, Price>,
     pub(crate) email: Price,
 }
 
-impl Prices {
+impl PriceList {
     /// Whether any is set.
     pub fn are_known(&self) -> bool {
         self.text_message.max(self.email) > Price::default() || !self.by_region.is_empty()

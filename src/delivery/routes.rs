@@ -13,14 +13,14 @@ use crate::runtime::clock::Clock;
 
 /// A gateway and the name that the settings know it by.
 #[derive(Clone)]
-pub struct Named {
+pub struct NamedGateway {
     /// The name, which is kept with each message that it took.
     pub name: Arc<str>,
     /// The gateway.
     pub gateway: Arc<dyn Gateway>,
 }
 
-impl fmt::Debug for Named {
+impl fmt::Debug for NamedGateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Named").field(&self.name).finish()
     }
@@ -28,21 +28,21 @@ impl fmt::Debug for Named {
 
 /// The way of messages to an identifier.
 #[derive(Clone, Debug)]
-pub enum Route {
+pub enum DeliveryRoute {
     /// There is none: such identifiers are not taken.
     None,
     /// The answer to the request holds the code. For development only: it proves nothing about who is asking.
     Echo,
     /// By the first of these that takes it.
-    Through(Vec<Named>),
+    Through(Vec<NamedGateway>),
 }
 
 /// The gateways of an installation, and the routes through them.
 #[derive(Debug)]
 pub struct Gateways {
-    phone: Route,
-    phone_in: HashMap<Region, Route>,
-    email: Route,
+    phone: DeliveryRoute,
+    phone_in: HashMap<Region, DeliveryRoute>,
+    email: DeliveryRoute,
 }
 
 impl Gateways {
@@ -87,13 +87,13 @@ impl Gateways {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, GatewaySetupError> {
         let own: BTreeMap<&str, Arc<dyn Gateway>> = own.into_iter().collect();
-        let named: BTreeMap<&str, Named> = gateways::build(&settings.gateways, own, &clock)?;
+        let named: BTreeMap<&str, NamedGateway> = gateways::build(&settings.gateways, own, &clock)?;
         let route = |route: &RouteSettings| match route {
-            RouteSettings::None => Route::None,
-            RouteSettings::Echo => Route::Echo,
-            RouteSettings::Through(names) => {
-                Route::Through(names.iter().filter_map(|name| named.get(name.as_str()).cloned()).collect())
-            }
+            RouteSettings::None => DeliveryRoute::None,
+            RouteSettings::Echo => DeliveryRoute::Echo,
+            RouteSettings::Through(names) => DeliveryRoute::Through(
+                names.iter().filter_map(|name| named.get(name.as_str()).cloned()).collect(),
+            ),
         };
         Ok(Self {
             phone: route(&settings.phone),
@@ -104,11 +104,11 @@ impl Gateways {
 
     /// None, for a program that sends nothing by itself.
     pub fn none() -> Self {
-        Self { phone: Route::None, phone_in: HashMap::new(), email: Route::None }
+        Self { phone: DeliveryRoute::None, phone_in: HashMap::new(), email: DeliveryRoute::None }
     }
 
     /// The way of messages to that identifier.
-    pub fn route(&self, to: &Identifier) -> &Route {
+    pub fn route(&self, to: &Identifier) -> &DeliveryRoute {
         match to {
             Identifier::Email(_) => &self.email,
             Identifier::Phone(_) if self.phone_in.is_empty() => &self.phone,
@@ -122,22 +122,22 @@ impl Gateways {
     /// How many gateways there are on the longest way.
     pub fn longest_route(&self) -> usize {
         let ways = Channel::ALL.into_iter().flat_map(|channel| self.ways(channel));
-        ways.map(<[Named]>::len).max().unwrap_or_default()
+        ways.map(<[NamedGateway]>::len).max().unwrap_or_default()
     }
 
     /// The gateways that messages to identifiers of that kind go by, some of them several times.
-    pub fn of(&self, channel: Channel) -> impl Iterator<Item = &Named> {
+    pub fn of(&self, channel: Channel) -> impl Iterator<Item = &NamedGateway> {
         self.ways(channel).flatten()
     }
 
-    fn ways(&self, channel: Channel) -> impl Iterator<Item = &[Named]> {
+    fn ways(&self, channel: Channel) -> impl Iterator<Item = &[NamedGateway]> {
         let (all, of_regions) = match channel {
             Channel::Phone => (&self.phone, Some(self.phone_in.values())),
             Channel::Email => (&self.email, None),
         };
         of_regions.into_iter().flatten().chain([all]).map(|route| match route {
-            Route::None | Route::Echo => [].as_slice(),
-            Route::Through(route) => route.as_slice(),
+            DeliveryRoute::None | DeliveryRoute::Echo => [].as_slice(),
+            DeliveryRoute::Through(route) => route.as_slice(),
         })
     }
 
@@ -147,6 +147,6 @@ impl Gateways {
             Identifier::Email(_) => &self.email,
             Identifier::Phone(_) => &self.phone,
         };
-        matches!(route, Route::Echo)
+        matches!(route, DeliveryRoute::Echo)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use counterfoil_domain::values::{Channel, Region};
 
 use super::gateways::GatewaySettings;
-use super::{Prices, Texts};
+use super::{MessageTexts, PriceList};
 
 /// How messages reach people, checked.
 #[derive(Clone, Debug)]
@@ -20,9 +20,9 @@ pub struct DeliverySettings {
     /// The settings of each gateway, by its name.
     pub(crate) gateways: BTreeMap<String, GatewaySettings>,
     /// What a message costs.
-    pub prices: Prices,
+    pub prices: PriceList,
     /// The words of messages.
-    pub texts: Arc<Texts>,
+    pub texts: Arc<MessageTexts>,
 }
 
 /// A route by the names of its gateways.

@@ -20,7 +20,7 @@ const LONGEST_NAME: usize = 32;
 
 /// What a message tells. Nothing in it was written by a person, but the name of a device.
 #[derive(Clone, Debug)]
-pub enum Content {
+pub enum MessageContent {
     /// A code.
     Code {
         /// What it is for.
@@ -143,7 +143,7 @@ impl Notice {
     }
 }
 
-impl Content {
+impl MessageContent {
     /// What it is about: `sign_in`, `new_device` …
     pub fn kind(&self) -> &'static str {
         match self {
@@ -193,7 +193,7 @@ impl Content {
 
 /// Puts messages into words.
 #[derive(Debug)]
-pub struct Texts {
+pub struct MessageTexts {
     app_name: String,
     language: Language,
     webotp_domain: Option<String>,
@@ -212,7 +212,7 @@ pub(crate) enum TextsError {
     File(String),
 }
 
-impl Texts {
+impl MessageTexts {
     /// Makes the texts of an installation: those of the service and, before them, those of the files of a folder.
     ///
     /// # Errors
@@ -252,13 +252,13 @@ impl Texts {
     }
 
     /// A message with that content, ready to be handed over.
-    pub fn message(&self, id: Uuid, to: Identifier, content: &Content, language: Language) -> Message {
+    pub fn message(&self, id: Uuid, to: Identifier, content: &MessageContent, language: Language) -> Message {
         let (subject, text) = self.render(content, to.channel(), language);
         Message { id, to, kind: content.kind(), code: content.code().cloned(), language, subject, text }
     }
 
     /// The subject and the text of a message.
-    pub fn render(&self, content: &Content, channel: Channel, language: Language) -> (String, String) {
+    pub fn render(&self, content: &MessageContent, channel: Channel, language: Language) -> (String, String) {
         let (name, values) = (format!("message_{}", content.kind()), self.values(content));
         let find = |attribute: Option<&str>| {
             let mut dictionaries = [language, self.language, Language::default()]
@@ -287,28 +287,28 @@ impl Texts {
     }
 
     /// What the texts can name.
-    fn values(&self, content: &Content) -> FluentArgs<'static> {
+    fn values(&self, content: &MessageContent) -> FluentArgs<'static> {
         let time = |at: &DateTime<Utc>| at.format("%Y-%m-%d %H:%M UTC").to_string();
         let known = |name: Option<String>| name.unwrap_or_else(|| "unknown".to_owned());
         let mut values = FluentArgs::new();
         values.set("app", self.app_name.clone());
         match content {
-            Content::Code { code, expires_in, .. } => {
+            MessageContent::Code { code, expires_in, .. } => {
                 values.set("code", code.as_str().to_owned());
                 values.set("minutes", (expires_in.as_secs() / 60).max(1));
             }
-            Content::Notice(Notice::NewDevice { device, address, at, link }) => {
+            MessageContent::Notice(Notice::NewDevice { device, address, at, link }) => {
                 values.set("device", known(device.as_deref().and_then(plain)));
                 values.set("place", address.to_string());
                 values.set("time", time(at));
                 values.set("link", known(link.clone().or_else(|| self.devices_url.clone())));
             }
-            Content::Notice(Notice::TokenReused { device, address, at }) => {
+            MessageContent::Notice(Notice::TokenReused { device, address, at }) => {
                 values.set("device", known(device.as_deref().and_then(plain)));
                 values.set("place", address.to_string());
                 values.set("time", time(at));
             }
-            Content::Notice(
+            MessageContent::Notice(
                 Notice::IdentifierAdded { at, link }
                 | Notice::IdentifierReplaced { at, link }
                 | Notice::IdentifierRemoved { at, link },
@@ -316,7 +316,7 @@ impl Texts {
                 values.set("time", time(at));
                 values.set("link", known(link.clone()));
             }
-            Content::Notice(
+            MessageContent::Notice(
                 Notice::IdentifierChangeUndone { at }
                 | Notice::SecondFactorEnrolled { at }
                 | Notice::SecondFactorRemoved { at }
@@ -325,7 +325,7 @@ impl Texts {
             ) => {
                 values.set("time", time(at));
             }
-            Content::Notice(Notice::UnlockLink { link }) => values.set("link", link.clone()),
+            MessageContent::Notice(Notice::UnlockLink { link }) => values.set("link", link.clone()),
         }
         values
     }
@@ -334,7 +334,7 @@ impl Texts {
     fn check(&self, file: &str, dictionary: &Dictionary) -> Result<(), TextsError> {
         for (name, line) in dictionary.names() {
             let fail = |problem: &str| TextsError::File(format!("{file}:{line}: {name} {problem}"));
-            let mut samples = Content::samples();
+            let mut samples = MessageContent::samples();
             samples.retain(|(kind, _)| name.strip_prefix("message_") == Some(kind));
             if samples.is_empty() {
                 return Err(fail("is not the name of a message"));
@@ -407,17 +407,17 @@ mod tests {
     use counterfoil_domain::user_account::Purpose;
     use counterfoil_domain::values::{Channel, OtpCode};
 
-    use super::{Content, Notice, Texts, plain};
+    use super::{MessageContent, MessageTexts, Notice, plain};
     use crate::language::Language;
 
-    fn texts(domain: Option<&str>) -> Texts {
+    fn texts(domain: Option<&str>) -> MessageTexts {
         let domain = domain.map(str::to_owned);
-        Texts::new("Counterfoil".to_owned(), "en", domain, None, None).expect("valid")
+        MessageTexts::new("Counterfoil".to_owned(), "en", domain, None, None).expect("valid")
     }
 
-    fn code(minutes: u64) -> Content {
+    fn code(minutes: u64) -> MessageContent {
         let expires_in = Duration::from_secs(minutes * 60);
-        Content::Code { purpose: Purpose::SignIn, code: OtpCode::from_number(42), expires_in }
+        MessageContent::Code { purpose: Purpose::SignIn, code: OtpCode::from_number(42), expires_in }
     }
 
     #[test]
@@ -480,7 +480,8 @@ mod tests {
             Notice::RecoveryCodeUsed { at },
             Notice::AccountLocked { at },
         ] {
-            let (_, text) = texts.render(&Content::Notice(notice), Channel::Phone, Language::default());
+            let (_, text) =
+                texts.render(&MessageContent::Notice(notice), Channel::Phone, Language::default());
             assert!(text.len() <= 160 && gsm_7(&text), "{} {text}", text.len());
         }
     }
@@ -489,7 +490,7 @@ mod tests {
     fn every_message_is_written_in_every_language() {
         let texts = texts(None);
         for language in Language::all() {
-            for (_, content) in Content::samples() {
+            for (_, content) in MessageContent::samples() {
                 let (subject, text) = texts.render(&content, Channel::Email, language);
                 for written in [&subject, &text] {
                     assert!(written.contains("Counterfoil") && !written.contains(['{', '$']), "{written}");
@@ -527,7 +528,7 @@ mod tests {
 
     #[test]
     fn the_language_is_the_wanted_one_or_the_settings() {
-        let texts = Texts::new("App".to_owned(), "fa", None, None, None).expect("valid");
+        let texts = MessageTexts::new("App".to_owned(), "fa", None, None, None).expect("valid");
         for (wanted, tag) in [("en", "en"), ("de, en;q=0.5", "en"), ("de", "fa"), ("", "fa")] {
             assert_eq!(texts.language(wanted).tag(), tag, "{wanted}");
         }
@@ -541,7 +542,7 @@ mod tests {
             for (name, text) in files {
                 std::fs::write(folder.join(name), text).expect("written");
             }
-            let texts = Texts::new("App".to_owned(), "en", None, None, Some(&folder));
+            let texts = MessageTexts::new("App".to_owned(), "en", None, None, Some(&folder));
             std::fs::remove_dir_all(&folder).expect("removed");
             texts
         };

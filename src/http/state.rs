@@ -18,7 +18,7 @@ use crate::crypto::second_factors::SecondFactors;
 use crate::postgres::batcher::Batcher;
 use crate::postgres::readiness::{NotReady, Readiness};
 use crate::postgres::{Database, DatabaseError};
-use crate::read_models::batched_queries::{Profiles, Revocations};
+use crate::read_models::batched_queries::{ProfileQuery, RevocationQuery};
 use crate::read_models::session_uses::SessionUses;
 use crate::runtime::clock::Clock;
 use crate::tokens::{Token, TokenKind, Tokens};
@@ -53,9 +53,9 @@ pub struct State {
     client_marks: ClientMarks,
     /// The metrics so far.
     pub metrics: PrometheusHandle,
-    profiles: Batcher<Profiles>,
+    profiles: Batcher<ProfileQuery>,
     ended: Arc<EndedSessions>,
-    revocations: Batcher<Revocations>,
+    revocations: Batcher<RevocationQuery>,
     uses: Arc<SessionUses>,
     readiness: Arc<Readiness>,
 }
@@ -110,8 +110,8 @@ impl State {
             second_factors,
             client_marks,
             metrics,
-            profiles: Batcher::start(Profiles, database.clone(), READERS, WAITING_AT_MOST),
-            revocations: Batcher::start(Revocations, database.clone(), READERS, WAITING_AT_MOST),
+            profiles: Batcher::start(ProfileQuery, database.clone(), READERS, WAITING_AT_MOST),
+            revocations: Batcher::start(RevocationQuery, database.clone(), READERS, WAITING_AT_MOST),
             uses: Arc::default(),
             readiness: Arc::default(),
             database,

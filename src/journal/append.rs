@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::append_sql::{AppendParts, PROFILE};
 use super::outages::CommitOutages;
-use super::{Authority, Commit};
+use super::{Commit, CommitAuthority};
 use crate::postgres::batcher::BatchQuery;
 use crate::postgres::{Database, DatabaseError};
 
@@ -41,11 +41,11 @@ impl AppendOutcome {
 ///
 /// After an error it is not known which of the commits happened; sending them again settles it.
 #[derive(Clone, Debug)]
-pub(super) struct Append {
+pub(super) struct AppendCommits {
     pub(super) outages: CommitOutages,
 }
 
-impl BatchQuery for Append {
+impl BatchQuery for AppendCommits {
     type Request = Arc<Commit>;
     type Answer = AppendOutcome;
 
@@ -71,14 +71,14 @@ impl BatchQuery for Append {
     }
 }
 
-impl Append {
+impl AppendCommits {
     /// Appends a commit that happens by another account's authority, in a transaction of its own. Within one statement two
     /// commits do not see each other, so two that take each other's authority would both happen.
     pub(super) async fn by_authority(
         &self,
         database: &Database,
         commit: &Arc<Commit>,
-        authority: Authority,
+        authority: CommitAuthority,
     ) -> Result<AppendOutcome, DatabaseError> {
         let mut connection = database.connection().await.inspect_err(|_| self.not_connected())?;
         self.noting_outages(settle_by_authority(&mut connection, commit, authority)).await
@@ -116,7 +116,7 @@ async fn settle(connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<Appe
 async fn settle_by_authority(
     connection: &mut Client,
     commit: &Arc<Commit>,
-    authority: Authority,
+    authority: CommitAuthority,
 ) -> Result<AppendOutcome, DatabaseError> {
     let transaction = connection.transaction().await?;
     let (accounts, versions) =
@@ -171,7 +171,7 @@ async fn send(
     connection: &impl GenericClient,
     commits: &[Arc<Commit>],
 ) -> Result<HashMap<Uuid, Option<Profile>>, DatabaseError> {
-    let columns = Columns::of(commits);
+    let columns = CommitColumns::of(commits);
     let parts = columns.parts();
     let statement = connection.prepare_cached(parts.statement()).await?;
     let rows = connection.query(&statement, &columns.parameters(parts)).await?;
@@ -181,7 +181,7 @@ async fn send(
 
 /// The commits, turned from rows into columns.
 #[derive(Default)]
-struct Columns<'a> {
+struct CommitColumns<'a> {
     accounts: Vec<Uuid>,
     expected: Vec<i64>,
     versions: Vec<i64>,
@@ -206,13 +206,13 @@ struct Columns<'a> {
     scopes: Vec<&'a str>,
     wrapping_ids: Vec<&'a str>,
     wrapped: Vec<&'a [u8]>,
-    outbox: Outbox<'a>,
+    outbox: OutboxColumns<'a>,
     changes: Vec<Changes>,
 }
 
 /// Rows of the outbox, turned into columns.
 #[derive(Default)]
-struct Outbox<'a> {
+struct OutboxColumns<'a> {
     accounts: Vec<Uuid>,
     sequences: Vec<i64>,
     numbers: Vec<i16>,
@@ -224,7 +224,7 @@ struct Outbox<'a> {
     gateways: Vec<Option<&'a str>>,
 }
 
-impl<'a> Columns<'a> {
+impl<'a> CommitColumns<'a> {
     fn of(commits: &'a [Arc<Commit>]) -> Self {
         let mut columns = Self::default();
         for commit in commits {

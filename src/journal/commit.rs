@@ -10,9 +10,9 @@ use cqrs_es::Aggregate as _;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::leaf::Columns;
-use super::{Head, Leaf, Loaded};
-use crate::crypto::personal_data::{AccountKeys, LookupHashes, PersonalData, Scope, WrappedKey};
+use super::leaf::LeafColumns;
+use super::{AccountHead, Leaf, LoadedAccount};
+use crate::crypto::personal_data::{AccountKeys, KeyScope, LookupHashes, PersonalData, WrappedKey};
 use crate::delivery::outbox::{self, QueuedMessage};
 use crate::language::Language;
 
@@ -25,7 +25,7 @@ pub struct Commit {
     pub(super) account: AccountId,
     pub(super) expected_version: i64,
     /// The account by whose authority it happens, as it stood when it was asked whether it may.
-    pub(super) authority: Option<Authority>,
+    pub(super) authority: Option<CommitAuthority>,
     pub(super) metadata: String,
     pub(super) rows: Vec<EventRow>,
     pub(super) state: Vec<u8>,
@@ -37,12 +37,12 @@ pub struct Commit {
     /// The same events, for the projectors.
     pub(super) events: Vec<Recorded<UserAccountEvent>>,
     /// The account once it has happened.
-    pub(super) after: Arc<Head>,
+    pub(super) after: Arc<AccountHead>,
 }
 
 /// Another account at a version, which a commit builds on as it builds on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Authority {
+pub struct CommitAuthority {
     /// The account that the commit also builds on.
     pub account: AccountId,
     /// How many events it had.
@@ -73,7 +73,7 @@ pub(super) struct OutboxRow {
 
 /// The `metadata` of an event: which commit wrote it, on whose request.
 #[derive(Serialize)]
-struct Metadata<'a> {
+struct CommitMetadata<'a> {
     commit: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<&'a str>,
@@ -84,20 +84,21 @@ impl Commit {
     pub fn new(
         id: Uuid,
         request: Option<&str>,
-        loaded: Loaded,
+        loaded: LoadedAccount,
         state: UserAccount,
         events: Vec<UserAccountEvent>,
         messages: Vec<QueuedMessage>,
         personal_data: &PersonalData,
     ) -> Option<Self> {
         let last = events.last()?;
-        let Loaded { head, remembered: _, reservation } = loaded;
+        let LoadedAccount { head, remembered: _, reservation } = loaded;
         let gained = events.iter().find_map(|event| gained(event, personal_data));
         let releases = events.iter().filter_map(UserAccountEvent::let_go).map(Channel::as_str).collect();
-        let Head { account, version, leaf, mut keys, state: _ } = Arc::unwrap_or_clone(head);
-        let keys_added = personal_data.add_missing(&mut keys, [Scope::Person, Scope::origin_at(last.at)]);
-        let metadata =
-            serde_json::to_string(&Metadata { commit: id, request }).expect("an id and a text are JSON");
+        let AccountHead { account, version, leaf, mut keys, state: _ } = Arc::unwrap_or_clone(head);
+        let keys_added =
+            personal_data.add_missing(&mut keys, [KeyScope::Person, KeyScope::origin_at(last.at)]);
+        let metadata = serde_json::to_string(&CommitMetadata { commit: id, request })
+            .expect("an id and a text are JSON");
         let rows = rows(account, version, leaf, &metadata, &events, &keys);
         let (new_version, leaf) = rows.last().map(|row| (row.sequence, row.leaf))?;
         let row = |(queued, number): (QueuedMessage, i16)| OutboxRow {
@@ -107,7 +108,7 @@ impl Commit {
             content: queued
                 .handed_to
                 .is_none()
-                .then(|| keys.seal(Scope::Person, &outbox::place(new_version, number), &queued.message)),
+                .then(|| keys.seal(KeyScope::Person, &outbox::place(new_version, number), &queued.message)),
             expires_at: queued.expires_at,
             handed_to: queued.handed_to,
         };
@@ -118,7 +119,7 @@ impl Commit {
             authority: None,
             metadata,
             rows,
-            state: keys.seal(Scope::Person, &state_place(new_version), &state),
+            state: keys.seal(KeyScope::Person, &state_place(new_version), &state),
             leaf,
             reservation: gained.or(reservation.filter(|_| version == 0)),
             releases,
@@ -128,12 +129,12 @@ impl Commit {
                 .zip(events)
                 .map(|(sequence, event)| Recorded { sequence, event })
                 .collect(),
-            after: Arc::new(Head { account, version: new_version, state, leaf, keys }),
+            after: Arc::new(AccountHead { account, version: new_version, state, leaf, keys }),
         })
     }
 
     /// The same, to happen only while that account is at that version too.
-    pub fn on_authority(self, authority: Option<Authority>) -> Self {
+    pub fn on_authority(self, authority: Option<CommitAuthority>) -> Self {
         Self { authority, ..self }
     }
 
@@ -172,7 +173,7 @@ fn rows(
             personal: keys.seal_event(sequence, event),
             leaf,
         };
-        leaf = leaf.next(Columns {
+        leaf = leaf.next(LeafColumns {
             aggregate_type: UserAccount::TYPE,
             aggregate_id: &aggregate_id,
             sequence,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::sequencer::{Sequenced, Sequencer};
+use super::sequencer::{Sequencer, SequencerOutcome};
 use super::{Journal, LedgerFollower};
 
 /// How far the ledger may be behind the commits.
@@ -22,8 +22,8 @@ impl Journal {
 async fn number(sequencer: &Sequencer, looked: &Notify) {
     loop {
         match sequencer.look().await {
-            Ok(Sequenced::Numbered(_)) => looked.notify_one(),
-            Ok(Sequenced::NotOurs | Sequenced::Standby) => {}
+            Ok(SequencerOutcome::Numbered(_)) => looked.notify_one(),
+            Ok(SequencerOutcome::NotOurs | SequencerOutcome::Standby) => {}
             Err(error) => tracing::error!(%error, "the order of the log cannot be told"),
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 /// The columns of an event that the application writes, as written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Columns<'a> {
+pub(crate) struct LeafColumns<'a> {
     pub(crate) aggregate_type: &'a str,
     pub(crate) aggregate_id: &'a str,
     pub(crate) sequence: i64,
@@ -25,7 +25,7 @@ pub struct Leaf(pub [u8; 32]);
 
 impl Leaf {
     /// The leaf of the event that follows.
-    pub(crate) fn next(&self, event: Columns<'_>) -> Self {
+    pub(crate) fn next(&self, event: LeafColumns<'_>) -> Self {
         let mut hash = Context::new(&SHA256);
         hash.update(&[0]);
         let sequence = event.sequence.to_be_bytes();

@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Leaf;
-use crate::crypto::personal_data::{LookupHashes, Scope, WrappedKey};
+use crate::crypto::personal_data::{KeyScope, LookupHashes, WrappedKey};
 use crate::postgres::DatabaseError;
 use crate::postgres::batcher::BatchQuery;
 
@@ -33,7 +33,7 @@ pub(super) struct LoadByAccount;
 pub(super) struct LoadByLookup;
 
 impl BatchQuery for LoadByAccount {
-    type Request = (AccountId, Scope);
+    type Request = (AccountId, KeyScope);
     type Answer = Option<StoredHead>;
 
     const MOST: usize = 256;
@@ -52,7 +52,7 @@ impl BatchQuery for LoadByAccount {
 }
 
 impl BatchQuery for LoadByLookup {
-    type Request = (LookupHashes, Scope);
+    type Request = (LookupHashes, KeyScope);
     type Answer = Option<StoredHead>;
 
     const MOST: usize = 256;
@@ -73,11 +73,12 @@ impl BatchQuery for LoadByLookup {
 }
 
 /// The scopes that any of the requests needs.
-fn scopes<K>(requests: &[(K, Scope)]) -> Vec<String> {
-    let mut scopes: Vec<Scope> = requests.iter().map(|(_, scope)| *scope).chain([Scope::Person]).collect();
+fn scopes<K>(requests: &[(K, KeyScope)]) -> Vec<String> {
+    let mut scopes: Vec<KeyScope> =
+        requests.iter().map(|(_, scope)| *scope).chain([KeyScope::Person]).collect();
     scopes.sort_unstable();
     scopes.dedup();
-    scopes.iter().map(Scope::to_string).collect()
+    scopes.iter().map(KeyScope::to_string).collect()
 }
 
 fn stored(row: &Row) -> StoredHead {

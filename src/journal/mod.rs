@@ -32,21 +32,21 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::crypto::entropy;
-use crate::crypto::personal_data::{AccountKeys, LookupHashes, PersonalData, Scope};
+use crate::crypto::personal_data::{AccountKeys, KeyScope, LookupHashes, PersonalData};
 use crate::postgres::batcher::{Batcher, ask_all};
 use crate::postgres::{Database, DatabaseError};
 use crate::runtime::clock::Clock;
 use crate::runtime::response_delay::RoundTripTimes;
 
-use append::Append;
+use append::AppendCommits;
 pub use append::AppendOutcome;
-pub use commit::{Authority, Commit};
+pub use commit::{Commit, CommitAuthority};
 pub use follower::{LedgerFollower, WantedEvents};
 pub use leaf::Leaf;
 use load::{LoadByAccount, LoadByLookup, StoredHead};
 pub use outages::CommitOutages;
-pub use rehash::Rehashed;
-pub use rewrap::Rewrapped;
+pub use rehash::RehashReport;
+pub use rewrap::RewrapReport;
 
 /// The form in which this version writes states. A head in another form is folded again from its events.
 const STATE_FORMAT: i32 = 12;
@@ -71,9 +71,9 @@ const ENTRY: usize = 120;
 #[derive(Clone, Debug)]
 struct HeadBytes;
 
-impl Weighter<AccountId, Arc<Head>> for HeadBytes {
-    fn weight(&self, _: &AccountId, head: &Arc<Head>) -> u64 {
-        (ENTRY + size_of::<Head>() + head.state.heap_bytes() + head.keys.heap_bytes()) as u64
+impl Weighter<AccountId, Arc<AccountHead>> for HeadBytes {
+    fn weight(&self, _: &AccountId, head: &Arc<AccountHead>) -> u64 {
+        (ENTRY + size_of::<AccountHead>() + head.state.heap_bytes() + head.keys.heap_bytes()) as u64
     }
 }
 
@@ -87,7 +87,7 @@ impl Weighter<Vec<u8>, Owner> for OwnerBytes {
     }
 }
 
-type Heads = Cache<AccountId, Arc<Head>, HeadBytes>;
+type Heads = Cache<AccountId, Arc<AccountHead>, HeadBytes>;
 type Owners = Cache<Vec<u8>, Owner, OwnerBytes>;
 
 /// The caches of a node: seven eighths of the bytes are for accounts, the rest for what leads to them, which is smaller.
@@ -104,7 +104,7 @@ fn caches(bytes: u64) -> (Heads, Owners) {
 #[derive(Clone, Debug)]
 pub struct Journal {
     database: Database,
-    appends: Batcher<Append>,
+    appends: Batcher<AppendCommits>,
     loads_by_account: Batcher<LoadByAccount>,
     loads_by_lookup: Batcher<LoadByLookup>,
     shared: Arc<Shared>,
@@ -131,7 +131,7 @@ struct Owner {
 
 /// By what an account is found.
 #[derive(Clone, Debug)]
-pub enum Address {
+pub enum AccountRef {
     /// By its id.
     Account(AccountId),
     /// By an identifier, which may not belong to an account yet.
@@ -140,7 +140,7 @@ pub enum Address {
 
 /// An account as it stood at a version.
 #[derive(Clone, Debug)]
-pub struct Head {
+pub struct AccountHead {
     /// The account.
     pub account: AccountId,
     /// How many events it has.
@@ -155,9 +155,9 @@ pub struct Head {
 
 /// What a decision and its commit build on.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub struct LoadedAccount {
     /// The account; of a fresh id and version 0 when nothing has happened yet.
-    pub head: Arc<Head>,
+    pub head: Arc<AccountHead>,
     /// Whether it comes from memory, and may be out of date.
     pub remembered: bool,
     /// The hashes to reserve when this account begins with an identifier, and its kind.
@@ -221,7 +221,7 @@ impl Journal {
     }
 
     fn over(database: Database, shared: Arc<Shared>) -> Self {
-        let append = Append { outages: shared.outages.clone() };
+        let append = AppendCommits { outages: shared.outages.clone() };
         Self {
             appends: Batcher::start(append, database.clone(), APPENDERS_EACH, WAITING_AT_MOST),
             loads_by_account: Batcher::start(LoadByAccount, database.clone(), LOADERS_EACH, WAITING_AT_MOST),
@@ -275,7 +275,7 @@ impl Journal {
         identifier.all().find_map(|hash| self.shared.owners.get(hash))
     }
 
-    fn remember_owner(&self, lookup: Vec<u8>, head: &Head) {
+    fn remember_owner(&self, lookup: Vec<u8>, head: &AccountHead) {
         let owner = Owner { account: head.account, let_go: head.state.identifiers_let_go() };
         self.shared.owners.insert(lookup, owner);
     }
@@ -284,19 +284,23 @@ impl Journal {
     ///
     /// # Errors
     /// As [`load_anew`](Self::load_anew).
-    pub async fn load(&self, address: &Address, now: DateTime<Utc>) -> Result<Loaded, JournalError> {
+    pub async fn load(
+        &self,
+        address: &AccountRef,
+        now: DateTime<Utc>,
+    ) -> Result<LoadedAccount, JournalError> {
         let heads = &self.shared.heads;
         let head = match address {
-            Address::Account(account) => heads.get(account),
-            Address::Identifier(identifier) => {
+            AccountRef::Account(account) => heads.get(account),
+            AccountRef::Identifier(identifier) => {
                 let owner = self.owner(&self.personal_data().lookup(identifier));
                 owner.and_then(|owner| {
                     heads.get(&owner.account).filter(|head| head.state.identifiers_let_go() == owner.let_go)
                 })
             }
         };
-        match head.filter(|head| head.keys.has(Scope::origin_at(now))) {
-            Some(head) => Ok(Loaded { head, remembered: true, reservation: None }),
+        match head.filter(|head| head.keys.has(KeyScope::origin_at(now))) {
+            Some(head) => Ok(LoadedAccount { head, remembered: true, reservation: None }),
             None => self.load_anew(address, now).await,
         }
     }
@@ -306,14 +310,18 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`] when the database does not answer, or what it has cannot be read.
-    pub async fn load_anew(&self, address: &Address, now: DateTime<Utc>) -> Result<Loaded, JournalError> {
-        let scope = Scope::origin_at(now);
+    pub async fn load_anew(
+        &self,
+        address: &AccountRef,
+        now: DateTime<Utc>,
+    ) -> Result<LoadedAccount, JournalError> {
+        let scope = KeyScope::origin_at(now);
         let (stored, account, reservation) = match address {
-            Address::Account(account) => {
+            AccountRef::Account(account) => {
                 let load = self.loads_by_account.ask((*account, scope));
                 (self.shared.load_times.measure(load).await?, *account, None)
             }
-            Address::Identifier(identifier) => {
+            AccountRef::Identifier(identifier) => {
                 let hashes = self.personal_data().lookup(identifier);
                 let load = self.loads_by_lookup.ask((hashes.clone(), scope));
                 let stored = self.shared.load_times.measure(load).await?;
@@ -322,29 +330,30 @@ impl Journal {
         };
         let Some(stored) = stored else {
             let keys = self.personal_data().unwrap(account, []);
-            let head = Head { account, version: 0, state: UserAccount::Unknown, leaf: Leaf::default(), keys };
-            return Ok(Loaded { head: Arc::new(head), remembered: false, reservation });
+            let head =
+                AccountHead { account, version: 0, state: UserAccount::Unknown, leaf: Leaf::default(), keys };
+            return Ok(LoadedAccount { head: Arc::new(head), remembered: false, reservation });
         };
         let head = Arc::new(self.read(stored).await?);
         if let Some((hashes, _)) = reservation {
             self.remember_owner(hashes.active, &head);
         }
         self.shared.heads.insert(head.account, head.clone());
-        Ok(Loaded { head, remembered: false, reservation: None })
+        Ok(LoadedAccount { head, remembered: false, reservation: None })
     }
 
-    async fn read(&self, stored: StoredHead) -> Result<Head, JournalError> {
+    async fn read(&self, stored: StoredHead) -> Result<AccountHead, JournalError> {
         let StoredHead { account, version, state, state_format, leaf, keys } = stored;
         let unreadable = |reason: &str| JournalError::Unreadable { account, reason: reason.to_owned() };
         let keys = self.personal_data().unwrap(account, keys);
         let state = if state_format == STATE_FORMAT {
-            let opened = keys.open(Scope::Person, &commit::state_place(version), &state);
+            let opened = keys.open(KeyScope::Person, &commit::state_place(version), &state);
             opened.map_err(|_| unreadable("its state cannot be opened"))?
         } else {
             replay::refold(&self.database, account, version).await?
         };
         let leaf = leaf.ok_or_else(|| unreadable("its leaf is not 32 bytes"))?;
-        Ok(Head { account, version, state, leaf, keys })
+        Ok(AccountHead { account, version, state, leaf, keys })
     }
 
     /// Forgets what is remembered of an account.
@@ -364,7 +373,7 @@ impl Journal {
         let outcome = match commit.authority {
             None => self.shared.append_times.measure(self.appends.ask(commit.clone())).await?,
             Some(authority) => {
-                let append = Append { outages: self.shared.outages.clone() };
+                let append = AppendCommits { outages: self.shared.outages.clone() };
                 Box::pin(append.by_authority(&self.database, commit, authority)).await?
             }
         };
@@ -383,7 +392,7 @@ impl Journal {
     /// The first commit's that could not be appended.
     pub async fn append_all(&self, commits: &[Arc<Commit>]) -> Result<Vec<AppendOutcome>, JournalError> {
         let connection = self.database.connection().await?;
-        let append = Append { outages: self.shared.outages.clone() };
+        let append = AppendCommits { outages: self.shared.outages.clone() };
         let outcomes = ask_all(&append, &connection, commits).await;
         Ok(outcomes.into_iter().collect::<Result<_, DatabaseError>>()?)
     }
@@ -397,10 +406,10 @@ mod tests {
     use counterfoil_domain::values::AccountId;
     use uuid::Uuid;
 
-    use super::{Head, HeadBytes, Leaf, Owner, caches};
+    use super::{AccountHead, HeadBytes, Leaf, Owner, caches};
     use crate::crypto::entropy;
     use crate::crypto::keyring::Keyring;
-    use crate::crypto::personal_data::{PersonalData, Scope};
+    use crate::crypto::personal_data::{KeyScope, PersonalData};
     use crate::runtime::clock::{Clock as _, SystemClock};
     use quick_cache::Weighter as _;
 
@@ -413,14 +422,15 @@ mod tests {
         for n in 0..20_000 {
             let account = AccountId(Uuid::from_bytes(entropy::bytes()));
             let mut keys = personal_data.unwrap(account, []);
-            personal_data.add_missing(&mut keys, [Scope::Person, Scope::origin_at(SystemClock.now())]);
-            let head = Head { account, version: n, state: UserAccount::Unknown, leaf: Leaf::default(), keys };
+            personal_data.add_missing(&mut keys, [KeyScope::Person, KeyScope::origin_at(SystemClock.now())]);
+            let head =
+                AccountHead { account, version: n, state: UserAccount::Unknown, leaf: Leaf::default(), keys };
             let head = Arc::new(head);
             each = HeadBytes.weight(&account, &head);
             heads.insert(account, head);
             owners.insert(entropy::bytes::<32>().to_vec(), Owner { account, let_go: 0 });
         }
-        assert!(each > u64::try_from(size_of::<Head>()).unwrap(), "{each}");
+        assert!(each > u64::try_from(size_of::<AccountHead>()).unwrap(), "{each}");
         assert!(heads.weight() + owners.weight() <= BYTES, "{} and {}", heads.weight(), owners.weight());
         // The cache's shards are not filled evenly.
         let at_least = usize::try_from(BYTES / 8 * 7 / each / 2).unwrap();

@@ -23,7 +23,7 @@ const BETWEEN_PASSES: Duration = Duration::from_millis(100);
 
 /// What came of hashing identifiers anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rehashed {
+pub struct RehashReport {
     /// Identifiers that are now found by the active key and were not.
     pub rehashed: u64,
     /// Identifiers that are left as they are: what they are cannot be opened, or the key that they were hashed with is not in
@@ -46,18 +46,18 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`] when the database does not answer; what was done until then is done.
-    pub async fn rehash(&self, show: &mut impl FnMut(u64, u64)) -> Result<Rehashed, JournalError> {
+    pub async fn rehash(&self, show: &mut impl FnMut(u64, u64)) -> Result<RehashReport, JournalError> {
         let connection = self.database.connection().await?;
         // A page may have to be looked for far and wide, when few identifiers are left.
         connection.batch_execute("SET statement_timeout = 0").await?;
         let active = &*self.personal_data().lookup_key_id();
         let count = "SELECT count(*) FROM identifiers WHERE key_id IS DISTINCT FROM $1";
         let of = connection.query_one(count, &[&active]).await?.get::<_, i64>(0).unsigned_abs();
-        let mut all = Rehashed::default();
+        let mut all = RehashReport::default();
         for _ in 0..PASSES {
             let pass =
                 self.rehash_all(&connection, active, &mut |done| show(all.rehashed + done, of)).await?;
-            all = Rehashed { rehashed: all.rehashed + pass.rehashed, ..pass };
+            all = RehashReport { rehashed: all.rehashed + pass.rehashed, ..pass };
             if pass.rehashed == 0 && pass.held == 0 {
                 break;
             }
@@ -82,10 +82,10 @@ impl Journal {
         connection: &Client,
         active: &str,
         show: &mut impl FnMut(u64),
-    ) -> Result<Rehashed, JournalError> {
+    ) -> Result<RehashReport, JournalError> {
         let page = connection.prepare_cached(include_str!("sql/hashed_otherwise.sql")).await?;
         let update = connection.prepare_cached(include_str!("sql/rehash.sql")).await?;
-        let (mut done, mut after) = (Rehashed::default(), Vec::<u8>::new());
+        let (mut done, mut after) = (RehashReport::default(), Vec::<u8>::new());
         loop {
             let rows = connection.query(&page, &[&active, &after, &PAGE]).await?;
             let Some(last) = rows.last() else { return Ok(done) };

@@ -8,7 +8,7 @@ use postgres_es::PostgresEventRepository;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Head, Journal, JournalError};
+use super::{AccountHead, Journal, JournalError};
 use crate::crypto::personal_data::WrappedKey;
 use crate::postgres::{Database, DatabaseError};
 
@@ -76,7 +76,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`] when they cannot be read.
-    pub async fn identifier_events(&self, head: &Head) -> Result<Vec<UserAccountEvent>, JournalError> {
+    pub async fn identifier_events(&self, head: &AccountHead) -> Result<Vec<UserAccountEvent>, JournalError> {
         let connection = self.database.connection().await?;
         let statement = connection.prepare_cached(include_str!("sql/identifier_events.sql")).await?;
         let (account, names) = (head.account.to_string(), HeldIdentifiers::EVENTS);

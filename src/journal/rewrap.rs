@@ -12,7 +12,7 @@ const PAGE: i64 = 1000;
 
 /// What came of wrapping keys anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rewrapped {
+pub struct RewrapReport {
     /// Keys that are now wrapped under the active key and were not.
     pub rewrapped: u64,
     /// Keys that are left as they are: the key that they are wrapped under is not in the keyring, or not the one.
@@ -26,24 +26,24 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`] when the database does not answer; what was done until then is done.
-    pub async fn rewrap(&self) -> Result<Rewrapped, JournalError> {
+    pub async fn rewrap(&self) -> Result<RewrapReport, JournalError> {
         let connection = self.database.connection().await?;
         // A page may have to be looked for far and wide, when few keys are left.
         connection.batch_execute("SET statement_timeout = 0").await?;
-        let mut all = Rewrapped::default();
+        let mut all = RewrapReport::default();
         loop {
-            let Rewrapped { rewrapped, lost } = self.pass(&connection).await?;
-            all = Rewrapped { rewrapped: all.rewrapped + rewrapped, lost };
+            let RewrapReport { rewrapped, lost } = self.pass(&connection).await?;
+            all = RewrapReport { rewrapped: all.rewrapped + rewrapped, lost };
             if rewrapped == 0 {
                 return Ok(all);
             }
         }
     }
 
-    async fn pass(&self, connection: &Client) -> Result<Rewrapped, JournalError> {
+    async fn pass(&self, connection: &Client) -> Result<RewrapReport, JournalError> {
         let page = connection.prepare_cached(include_str!("sql/wrapped_otherwise.sql")).await?;
         let update = connection.prepare_cached(include_str!("sql/rewrap.sql")).await?;
-        let (mut done, mut after) = (Rewrapped::default(), (Uuid::nil(), String::new()));
+        let (mut done, mut after) = (RewrapReport::default(), (Uuid::nil(), String::new()));
         loop {
             let active = self.personal_data().wrapping_id();
             let rows = connection.query(&page, &[&active, &after.0, &after.1, &PAGE]).await?;

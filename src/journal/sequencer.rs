@@ -32,7 +32,7 @@ pub struct Sequencer {
 
 /// What a look came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sequenced {
+pub enum SequencerOutcome {
     /// So many events were numbered.
     Numbered(i64),
     /// Another node has the lease.
@@ -73,7 +73,7 @@ impl Sequencer {
     ///
     /// # Errors
     /// [`SequencerError`]; what was not numbered will be by the next look.
-    pub async fn look(&self) -> Result<Sequenced, SequencerError> {
+    pub async fn look(&self) -> Result<SequencerOutcome, SequencerError> {
         let mut connection = self.database.connection().await?;
         if let Some(found) = self.settle(&mut connection).await? {
             return Ok(found);
@@ -86,7 +86,7 @@ impl Sequencer {
         &self,
         connection: &mut Client,
         may_take_long: bool,
-    ) -> Result<Sequenced, SequencerError> {
+    ) -> Result<SequencerOutcome, SequencerError> {
         // READ COMMITTED: each statement sees what is committed when it begins.
         let look =
             connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
@@ -108,7 +108,7 @@ impl Sequencer {
             }
             found => found?,
         };
-        let Some(row) = row else { return Ok(Sequenced::NotOurs) };
+        let Some(row) = row else { return Ok(SequencerOutcome::NotOurs) };
         if let (Some(account), Some(sequence)) = (row.get("gap_account"), row.get("gap_sequence")) {
             return Err(SequencerError::Gap { account, sequence });
         }
@@ -121,22 +121,22 @@ impl Sequencer {
         let mark = look.prepare_cached("UPDATE sequencer SET seq = $1, seen = $2::text::pg_snapshot").await?;
         look.execute(&mark, &[&seq, &seen]).await?;
         look.commit().await?;
-        Ok(Sequenced::Numbered(numbered))
+        Ok(SequencerOutcome::Numbered(numbered))
     }
 
     /// Whether there is nothing to do for now. Where the snapshot on record was taken in another cluster, numbers all
     /// that has no number.
-    async fn settle(&self, connection: &mut Client) -> Result<Option<Sequenced>, SequencerError> {
+    async fn settle(&self, connection: &mut Client) -> Result<Option<SequencerOutcome>, SequencerError> {
         let statement = connection.prepare_cached(include_str!("sql/cluster.sql")).await?;
         let row = connection.query_one(&statement, &[&self.node]).await?;
         if row.get("standby") {
-            return Ok(Some(Sequenced::Standby));
+            return Ok(Some(SequencerOutcome::Standby));
         }
         let (cluster, known): (i64, Option<i64>) = (row.get("cluster"), row.get("known"));
         if known == Some(cluster) {
             let ours = row.get::<_, Option<bool>>("ours") == Some(true);
             let work = row.get("lease_due") || (ours && row.get("fresh"));
-            let idle = if ours { Sequenced::Numbered(0) } else { Sequenced::NotOurs };
+            let idle = if ours { SequencerOutcome::Numbered(0) } else { SequencerOutcome::NotOurs };
             // Nothing is written while nothing happens, so an idle service leaves the disk alone.
             return Ok((!work).then_some(idle));
         }
@@ -149,13 +149,13 @@ impl Sequencer {
         &self,
         connection: &mut Client,
         cluster: Option<i64>,
-    ) -> Result<Sequenced, SequencerError> {
+    ) -> Result<SequencerOutcome, SequencerError> {
         let first = connection.transaction().await?;
         // The lease is not asked about: whoever comes first does it, and others wait here and then find it done.
         let row = first.query_one("SELECT seq, cluster FROM sequencer FOR UPDATE", &[]).await?;
         let known: Option<i64> = row.get("cluster");
         if cluster.is_some() && known == cluster {
-            return Ok(Sequenced::NotOurs);
+            return Ok(SequencerOutcome::NotOurs);
         }
         // Taken before the events are looked through: what commits meanwhile is found by the next look.
         let seen: String = first.query_one("SELECT pg_current_snapshot()::text", &[]).await?.get(0);
@@ -169,7 +169,7 @@ impl Sequencer {
         announce(&first, seq + numbered).await?;
         first.commit().await?;
         tracing::info!(numbered, "took over the order of the log in this cluster");
-        Ok(Sequenced::Numbered(numbered))
+        Ok(SequencerOutcome::Numbered(numbered))
     }
 }
 

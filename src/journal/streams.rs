@@ -13,14 +13,14 @@ use super::JournalError;
 use crate::crypto::personal_data::{AccountKeys, PersonalData, WrappedKey};
 
 /// Events of one account, in their order.
-pub(crate) type Events = Vec<Recorded<UserAccountEvent>>;
+pub(crate) type AccountEvents = Vec<Recorded<UserAccountEvent>>;
 
 /// Reads rows of `account_id, sequence, payload, personal`, with what the keys can still open of the personal parts.
 pub(crate) fn read(
     rows: &[Row],
     keys: &BTreeMap<AccountId, AccountKeys>,
-) -> Result<BTreeMap<AccountId, Events>, JournalError> {
-    let mut streams: BTreeMap<AccountId, Events> = BTreeMap::new();
+) -> Result<BTreeMap<AccountId, AccountEvents>, JournalError> {
+    let mut streams: BTreeMap<AccountId, AccountEvents> = BTreeMap::new();
     for row in rows {
         let (account, sequence) = (AccountId(row.get("account_id")), row.get("sequence"));
         let unreadable =

@@ -14,12 +14,12 @@ use rust_embed::RustEmbed;
 #[derive(RustEmbed)]
 #[folder = "src/language"]
 #[include = "*.ftl"]
-struct Files;
+struct LanguageFiles;
 
 static DICTIONARIES: LazyLock<BTreeMap<&'static str, Dictionary>> = LazyLock::new(|| {
-    let read = Files::iter().map(|file| {
+    let read = LanguageFiles::iter().map(|file| {
         let language = Language::of_file(&file).expect("the files are named after languages");
-        let data = Files::get(&file).map(|file| file.data.into_owned()).unwrap_or_default();
+        let data = LanguageFiles::get(&file).map(|file| file.data.into_owned()).unwrap_or_default();
         let text = String::from_utf8_lossy(&data).into_owned();
         let read = Dictionary::read(language, text);
         (language.tag(), read.unwrap_or_else(|error| panic!("{file}:{error}")))
@@ -157,7 +157,7 @@ pub(crate) struct Dictionary {
 /// Where a file of messages cannot be read, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{line}: {problem}")]
-pub(crate) struct Unreadable {
+pub(crate) struct UnreadableDictionary {
     pub line: usize,
     pub problem: String,
 }
@@ -173,13 +173,13 @@ impl Dictionary {
     ///
     /// # Errors
     /// The first line that is not understood, or names a message again.
-    pub fn read(language: Language, text: String) -> Result<Self, Unreadable> {
+    pub fn read(language: Language, text: String) -> Result<Self, UnreadableDictionary> {
         let line_of = |text: &str, position: usize| 1 + text[..position].matches('\n').count();
         let resource = FluentResource::try_new(text).map_err(|(resource, errors)| {
             let error = errors.first().expect("what cannot be read has an error");
             // The line that the message begins on: what is missing in it is missed at its end or later.
             let start = error.slice.as_ref().map_or(error.pos.start, |slice| slice.start);
-            Unreadable { line: line_of(resource.source(), start), problem: error.kind.to_string() }
+            UnreadableDictionary { line: line_of(resource.source(), start), problem: error.kind.to_string() }
         })?;
         let mut names = BTreeMap::new();
         for (line, text) in (1..).zip(resource.source().lines()) {
@@ -188,7 +188,10 @@ impl Dictionary {
                 continue;
             };
             if names.insert(name.trim_end().to_owned(), line).is_some() {
-                return Err(Unreadable { line, problem: format!("{} stands here again", name.trim_end()) });
+                return Err(UnreadableDictionary {
+                    line,
+                    problem: format!("{} stands here again", name.trim_end()),
+                });
             }
         }
         let mut bundle = FluentBundle::new_concurrent(vec![language.0.parse().unwrap_or_default()]);
@@ -196,7 +199,9 @@ impl Dictionary {
         if language.0 == "fa" {
             bundle.set_formatter(Some(persian_number));
         }
-        bundle.add_resource(resource).map_err(|errors| Unreadable { line: 1, problem: listed(&errors) })?;
+        bundle
+            .add_resource(resource)
+            .map_err(|errors| UnreadableDictionary { line: 1, problem: listed(&errors) })?;
         Ok(Self { bundle, names })
     }
 

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::meter::{DAY, HOUR, MINUTE, Rule};
+use super::meter::{DAY, HOUR, MINUTE, MeterRule};
 use super::policy::{LimitPolicy, Rate};
 
 /// A limit, and the meters that belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
+pub enum LimitKind {
     /// Codes asked for from an address.
     CodesPerAddress,
     /// Codes asked for from a network: the /48 that an IPv6 address lies in.
@@ -59,7 +59,7 @@ pub enum Limit {
 /// No limit: what is only counted.
 pub(super) const UNLIMITED: i64 = i64::MAX;
 
-impl Limit {
+impl LimitKind {
     /// Every limit.
     pub(super) const ALL: [Self; 23] = [
         Self::CodesPerAddress,
@@ -161,40 +161,44 @@ impl Limit {
     }
 
     /// Its rule, and the most that a meter of that subject may come to; none where no such limit is set.
-    pub(super) fn rule(self, policy: &LimitPolicy, subject: &str) -> Option<(Rule, i64)> {
+    pub(super) fn rule(self, policy: &LimitPolicy, subject: &str) -> Option<(MeterRule, i64)> {
         let rate =
-            |Rate { burst, per_minute }| (Rule::rate(MINUTE / i64::from(per_minute)), i64::from(burst));
+            |Rate { burst, per_minute }| (MeterRule::rate(MINUTE / i64::from(per_minute)), i64::from(burst));
         Some(match self {
             Self::CodesPerAddress => rate(policy.codes_per_address),
             Self::CodesPerNetwork => rate(policy.codes_per_network),
             Self::TriesPerAddress => rate(policy.tries_per_address),
             Self::TriesPerNetwork => rate(policy.tries_per_network),
-            Self::SlowTriesPerAddress => (Rule::rate(MINUTE), 1),
+            Self::SlowTriesPerAddress => (MeterRule::rate(MINUTE), 1),
             Self::WritesPerAccount => rate(policy.writes.per_account.shared_part()),
             Self::WritesPerAddress => rate(policy.writes.per_address.shared_part()),
-            Self::CodesPerPrefix => (Rule::window(HOUR), policy.codes_per_prefix.into()),
-            Self::CodesPerMailbox => (Rule::window(DAY), policy.codes_per_mailbox.into()),
-            Self::CodesPerMailDomain => (Rule::window(HOUR), policy.codes_per_mail_domain.into()),
+            Self::CodesPerPrefix => (MeterRule::window(HOUR), policy.codes_per_prefix.into()),
+            Self::CodesPerMailbox => (MeterRule::window(DAY), policy.codes_per_mailbox.into()),
+            Self::CodesPerMailDomain => (MeterRule::window(HOUR), policy.codes_per_mail_domain.into()),
             // Stopping is itself a limit: one an hour, so that whoever stops first is the one who says so.
-            Self::StoppedPrefix | Self::Alarm => (Rule::rate(HOUR), 1),
-            Self::SentPerPrefix | Self::RedeemedPerPrefix => (Rule { every: HOUR, slots: 25 }, UNLIMITED),
-            Self::MessagesPerCountry => (Rule::DAILY, i64::from(*policy.messages_per_country.get(subject)?)),
-            Self::CodesPerCountry => (Rule::window(MINUTE), policy.country_codes_per_minute.into()),
-            Self::HourlyCodesPerCountry => (Rule::window(HOUR), policy.country_codes_per_hour.into()),
-            Self::Codes => (Rule::window(MINUTE), policy.codes_per_minute.into()),
-            Self::HourlyCodes => (Rule::window(HOUR), policy.codes_per_hour.into()),
-            Self::Messages => (Rule::DAILY, policy.messages_per_day?.into()),
-            Self::Money => {
-                (Rule::DAILY, i64::try_from(policy.money_per_day?.millionths()).unwrap_or(UNLIMITED))
+            Self::StoppedPrefix | Self::Alarm => (MeterRule::rate(HOUR), 1),
+            Self::SentPerPrefix | Self::RedeemedPerPrefix => {
+                (MeterRule { every: HOUR, slots: 25 }, UNLIMITED)
             }
-            Self::Emails => (Rule::DAILY, policy.emails_per_day?.into()),
-            Self::WrongCodes => (Rule::window(HOUR), policy.wrong_codes_per_hour.into()),
+            Self::MessagesPerCountry => {
+                (MeterRule::DAILY, i64::from(*policy.messages_per_country.get(subject)?))
+            }
+            Self::CodesPerCountry => (MeterRule::window(MINUTE), policy.country_codes_per_minute.into()),
+            Self::HourlyCodesPerCountry => (MeterRule::window(HOUR), policy.country_codes_per_hour.into()),
+            Self::Codes => (MeterRule::window(MINUTE), policy.codes_per_minute.into()),
+            Self::HourlyCodes => (MeterRule::window(HOUR), policy.codes_per_hour.into()),
+            Self::Messages => (MeterRule::DAILY, policy.messages_per_day?.into()),
+            Self::Money => {
+                (MeterRule::DAILY, i64::try_from(policy.money_per_day?.millionths()).unwrap_or(UNLIMITED))
+            }
+            Self::Emails => (MeterRule::DAILY, policy.emails_per_day?.into()),
+            Self::WrongCodes => (MeterRule::window(HOUR), policy.wrong_codes_per_hour.into()),
         })
     }
 }
 
 /// By name.
-impl fmt::Display for Limit {
+impl fmt::Display for LimitKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

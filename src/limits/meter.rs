@@ -12,14 +12,14 @@ pub(super) const DAY: i64 = 24 * HOUR;
 
 /// A rule that a meter counts by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct MeterRule {
     /// In microseconds: how long until one that was counted is used up or, with slots, how long a slot is.
     pub every: i64,
     /// How many slots the window has, the present one included; 0 for a rate (GCRA, ITU-T I.371).
     pub slots: i32,
 }
 
-impl Rule {
+impl MeterRule {
     /// One is used up every so many microseconds.
     pub const fn rate(every: i64) -> Self {
         Self { every, slots: 0 }
@@ -36,11 +36,11 @@ impl Rule {
 
 /// One request's call on one meter.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct MeterEntry {
     /// The meter's name: `level/limit/subject`, wider levels later in the order of names.
     pub meter: String,
     /// The rule of all calls on that meter.
-    pub rule: Rule,
+    pub rule: MeterRule,
     /// The most that it may come to.
     pub most: i64,
     /// How much is counted; 0 only looks, less gives back.
@@ -49,7 +49,7 @@ pub struct Entry {
 
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Counted {
+pub enum CountOutcome {
     /// All entries were counted; what the window of the last comes to, 0 where that is a rate.
     All(i64),
     /// One had no room, so none was counted.
@@ -61,7 +61,7 @@ pub enum Counted {
     },
 }
 
-impl Counted {
+impl CountOutcome {
     /// Reads a store's answer: the entry that refused, from 1, or 0.
     pub(super) fn from_answer(refused: i64, wait: i64, total: i64) -> Self {
         match usize::try_from(refused).ok().and_then(|refused| refused.checked_sub(1)) {
@@ -75,7 +75,7 @@ impl Counted {
 
 /// A meter as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredMeter {
     /// Its name.
     pub meter: String,
     /// For a rate, when all that was counted is used up; in microseconds since 1970.
@@ -89,26 +89,30 @@ pub struct Stored {
 /// The store does not answer. What was to be counted may have been.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store of the limits does not answer: {0}")]
-pub struct Unanswered(pub String);
+pub struct StoreUnavailable(pub String);
 
 /// What all nodes count in.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait MeterStore: Send + Sync {
     /// Counts a request against its meters, all of them or none, before anybody else's request is looked at.
     ///
     /// # Errors
-    /// [`Unanswered`].
-    async fn count(&self, present: DateTime<Utc>, entries: Vec<Entry>) -> Result<Counted, Unanswered>;
+    /// [`StoreUnavailable`].
+    async fn count(
+        &self,
+        present: DateTime<Utc>,
+        entries: Vec<MeterEntry>,
+    ) -> Result<CountOutcome, StoreUnavailable>;
 
     /// All meters, by name.
     ///
     /// # Errors
-    /// [`Unanswered`].
-    async fn stored(&self) -> Result<Vec<Stored>, Unanswered>;
+    /// [`StoreUnavailable`].
+    async fn stored(&self) -> Result<Vec<StoredMeter>, StoreUnavailable>;
 
     /// Forgets what these meters have counted.
     ///
     /// # Errors
-    /// [`Unanswered`].
-    async fn forget(&self, meters: &[String]) -> Result<(), Unanswered>;
+    /// [`StoreUnavailable`].
+    async fn forget(&self, meters: &[String]) -> Result<(), StoreUnavailable>;
 }

@@ -31,20 +31,20 @@ use counterfoil_domain::values::{AccountId, Identifier};
 use futures_util::future::join_all;
 
 use crate::crypto::keyring::Keyring;
-use crate::delivery::Prices;
+use crate::delivery::PriceList;
 use crate::postgres::{Database, DatabaseError};
 use crate::runtime::clock::Clock;
 use crate::runtime::response_delay::RoundTripTimes;
 use limit::UNLIMITED;
 use postgres::PostgresStore;
 use redis::RedisStore;
-use subject::{SERVICE, Subjects, country};
+use subject::{SERVICE, SubjectNames, country};
 use writes::WriteMeters;
 
-pub use limit::Limit;
-pub use meter::{Counted, Entry, Rule, Store, Stored, Unanswered};
+pub use limit::LimitKind;
+pub use meter::{CountOutcome, MeterEntry, MeterRule, MeterStore, StoreUnavailable, StoredMeter};
 pub use near::{ALARM_LASTS, AlarmPosition, MeterPosition, alarms};
-pub use overview::{Alarm, Meter, Overview};
+pub use overview::{LimitsOverview, RaisedAlarm, UsedMeter};
 pub use policy::{LimitPolicy, Rate, WritePolicy};
 
 /// How long a caller waits for the store, however often it is asked.
@@ -70,7 +70,7 @@ pub enum LimitStore {
 
 impl LimitStore {
     /// The store itself, over connections that work on the present runtime.
-    pub fn open(&self, database: &Database) -> Box<dyn Store> {
+    pub fn open(&self, database: &Database) -> Box<dyn MeterStore> {
         match self {
             Self::Postgres => Box::new(PostgresStore::new(database.clone())),
             Self::Redis(server) => Box::new(RedisStore::new(RedisServer::clone(server))),
@@ -95,7 +95,7 @@ pub enum LimitsError {
     #[error("the limit {limit} is reached")]
     Refused {
         /// Which.
-        limit: Limit,
+        limit: LimitKind,
         /// When there can be room again.
         wait: Duration,
     },
@@ -104,7 +104,7 @@ pub enum LimitsError {
     CountryNotServed,
     /// The store does not answer.
     #[error(transparent)]
-    Unanswered(#[from] Unanswered),
+    Unanswered(#[from] StoreUnavailable),
 }
 
 impl LimitsError {
@@ -125,17 +125,17 @@ pub struct Limits {
 struct Inner {
     policy: Arc<LimitPolicy>,
     place: LimitStore,
-    store: Box<dyn Store>,
+    store: Box<dyn MeterStore>,
     database: Database,
-    subjects: Subjects,
-    prices: Prices,
+    subjects: SubjectNames,
+    prices: PriceList,
     clock: Arc<dyn Clock>,
-    seen: Arc<Seen>,
+    seen: Arc<AlarmState>,
 }
 
 /// What this node has seen, on any thread; times in microseconds since 1970.
 #[derive(Default)]
-struct Seen {
+struct AlarmState {
     guessing_slowed_until: AtomicI64,
     /// Alarms that need not be raised again until then.
     raised: Mutex<HashMap<String, i64>>,
@@ -175,7 +175,7 @@ impl Limits {
         place: LimitStore,
         database: Database,
         keyring: &Keyring,
-        prices: Prices,
+        prices: PriceList,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let writes = WriteMeters::new(policy.writes.node_share());
@@ -184,7 +184,7 @@ impl Limits {
             store: place.open(&database),
             place,
             database,
-            subjects: Subjects::new(keyring),
+            subjects: SubjectNames::new(keyring),
             prices,
             clock,
             seen: Arc::default(),
@@ -234,8 +234,8 @@ impl Limits {
         let Some(inner) = &self.shared else { return Ok(CountedCode(None)) };
         let asked_at = inner.now();
         let mut limits = inner.code(identifier)?;
-        let address = (Limit::CodesPerAddress, inner.subjects.address(ip), 1);
-        let network = inner.subjects.network(ip).map(|network| (Limit::CodesPerNetwork, network, 1));
+        let address = (LimitKind::CodesPerAddress, inner.subjects.address(ip), 1);
+        let network = inner.subjects.network(ip).map(|network| (LimitKind::CodesPerNetwork, network, 1));
         inner.count_within(share, [&address].into_iter().chain(&network).chain(&limits)).await?;
         if share == BudgetShare::Nothing {
             limits.retain(|(limit, ..)| !limit.is_daily_budget());
@@ -257,10 +257,10 @@ impl Limits {
     pub async fn count_try(&self, ip: IpAddr) -> Result<(), LimitsError> {
         let Some(inner) = &self.shared else { return Ok(()) };
         let address = inner.subjects.address(ip);
-        let mut limits = vec![(Limit::TriesPerAddress, address.clone(), 1)];
-        limits.extend(inner.subjects.network(ip).map(|network| (Limit::TriesPerNetwork, network, 1)));
+        let mut limits = vec![(LimitKind::TriesPerAddress, address.clone(), 1)];
+        limits.extend(inner.subjects.network(ip).map(|network| (LimitKind::TriesPerNetwork, network, 1)));
         if inner.now() < inner.seen.guessing_slowed_until.load(Ordering::Relaxed) {
-            limits.insert(0, (Limit::SlowTriesPerAddress, address, 1));
+            limits.insert(0, (LimitKind::SlowTriesPerAddress, address, 1));
         }
         inner.count(&limits).await.map(drop)
     }
@@ -279,8 +279,8 @@ impl Limits {
         let counted = self.writes.as_ref().map_or(Ok(()), |writes| writes.count(account, ip, now));
         match (counted, &self.shared) {
             (Err(LimitsError::Refused { wait: wait_here, .. }), Some(inner)) => {
-                let account = (Limit::WritesPerAccount, inner.subjects.account(account), 1);
-                let address = ip.map(|ip| (Limit::WritesPerAddress, inner.subjects.address(ip), 1));
+                let account = (LimitKind::WritesPerAccount, inner.subjects.account(account), 1);
+                let address = ip.map(|ip| (LimitKind::WritesPerAddress, inner.subjects.address(ip), 1));
                 let counted = inner.count([&account].into_iter().chain(&address)).await;
                 counted.map(drop).map_err(|error| error.in_at_most(wait_here))
             }
@@ -300,12 +300,12 @@ impl Limits {
     pub fn count_wrong_code(&self) {
         let Some(inner) = self.shared.clone() else { return };
         tokio::spawn(async move {
-            let limits = [(Limit::WrongCodes, SERVICE.to_owned(), 1)];
+            let limits = [(LimitKind::WrongCodes, SERVICE.to_owned(), 1)];
             let wrong = inner.count_behind(&limits).await;
             if wrong > inner.policy.wrong_codes_per_hour.into() {
                 let until = inner.clock.now() + SLOWED_FOR;
                 inner.seen.guessing_slowed_until.fetch_max(until.timestamp_micros(), Ordering::Relaxed);
-                inner.raise(Limit::WrongCodes.name(), SERVICE).await;
+                inner.raise(LimitKind::WrongCodes.name(), SERVICE).await;
             }
         });
     }
@@ -333,7 +333,7 @@ impl CountedCode {
     /// asks a hundred times at once for one number gets one code.
     pub fn sent(self) {
         let Some((inner, limits, _)) = self.0 else { return };
-        let of_prefix = limits.into_iter().find(|(limit, ..)| *limit == Limit::CodesPerPrefix);
+        let of_prefix = limits.into_iter().find(|(limit, ..)| *limit == LimitKind::CodesPerPrefix);
         let Some((_, prefix, _)) = of_prefix else { return };
         inner.gather(prefix, |conversion| conversion.sent += 1);
     }
@@ -364,7 +364,7 @@ pub enum BudgetShare {
 }
 
 /// A limit, whose meter, and how much is counted on it.
-type Use = (Limit, String, i64);
+type Use = (LimitKind, String, i64);
 
 impl Inner {
     fn now(&self) -> i64 {
@@ -386,22 +386,22 @@ impl Inner {
                 let price =
                     i64::try_from(self.prices.of(identifier).millionths()).unwrap_or(DEAREST).min(DEAREST);
                 vec![
-                    (Limit::StoppedPrefix, prefix.clone(), 0),
-                    (Limit::CodesPerPrefix, prefix, 1),
-                    (Limit::CodesPerCountry, country.clone(), 1),
-                    (Limit::HourlyCodesPerCountry, country.clone(), 1),
-                    (Limit::MessagesPerCountry, country, 1),
-                    service(Limit::Messages, 1),
-                    service(Limit::Money, price),
-                    service(Limit::Codes, 1),
-                    service(Limit::HourlyCodes, 1),
+                    (LimitKind::StoppedPrefix, prefix.clone(), 0),
+                    (LimitKind::CodesPerPrefix, prefix, 1),
+                    (LimitKind::CodesPerCountry, country.clone(), 1),
+                    (LimitKind::HourlyCodesPerCountry, country.clone(), 1),
+                    (LimitKind::MessagesPerCountry, country, 1),
+                    service(LimitKind::Messages, 1),
+                    service(LimitKind::Money, price),
+                    service(LimitKind::Codes, 1),
+                    service(LimitKind::HourlyCodes, 1),
                 ]
             }
             Identifier::Email(address) => {
                 let is_providers = self.policy.mail_providers.contains(address.domain());
-                let of_domain = (Limit::CodesPerMailDomain, self.subjects.mail_domain(address), 1);
-                let of_mailbox = (Limit::CodesPerMailbox, self.subjects.mailbox(address), 1);
-                let of_service = [Limit::Emails, Limit::Codes, Limit::HourlyCodes];
+                let of_domain = (LimitKind::CodesPerMailDomain, self.subjects.mail_domain(address), 1);
+                let of_mailbox = (LimitKind::CodesPerMailbox, self.subjects.mailbox(address), 1);
+                let of_service = [LimitKind::Emails, LimitKind::Codes, LimitKind::HourlyCodes];
                 [of_mailbox]
                     .into_iter()
                     .chain((!is_providers).then_some(of_domain))
@@ -426,17 +426,17 @@ impl Inner {
         limits: impl IntoIterator<Item = &'a Use>,
     ) -> Result<i64, LimitsError> {
         let shared = |of: &'a Use| Some((of, self.entry_within(share, of)?));
-        let (limits, entries): (Vec<&Use>, Vec<Entry>) = limits.into_iter().filter_map(shared).unzip();
+        let (limits, entries): (Vec<&Use>, Vec<MeterEntry>) = limits.into_iter().filter_map(shared).unzip();
         let ask = || self.store.count(self.clock.now(), entries.clone());
-        let late = || Err(Unanswered("no answer in time".to_owned()));
+        let late = || Err(StoreUnavailable("no answer in time".to_owned()));
         // What is counted twice because an answer was lost is too much by one, never too little.
         let counted = async {
             let counted = tokio::time::timeout(ANSWER_WITHIN, ask.retry(backoff())).await;
             counted.unwrap_or_else(|_| late())
         };
         match self.seen.count_times.measure(counted).await? {
-            Counted::All(total) => Ok(total),
-            Counted::Refused { entry, wait } => {
+            CountOutcome::All(total) => Ok(total),
+            CountOutcome::Refused { entry, wait } => {
                 let (limit, subject, _) = limits[entry];
                 metrics::counter!("counterfoil_limits_refused_total", "limit" => limit.name()).increment(1);
                 if limit.raises_alarm() {
@@ -482,28 +482,30 @@ impl Inner {
     async fn convert(self: &Arc<Self>, prefix: String, conversion: Conversion) {
         let LimitPolicy { conversion_from, conversion_percent, .. } = *self.policy;
         if conversion.redeemed > 0 {
-            let limits = [(Limit::RedeemedPerPrefix, prefix.clone(), conversion.redeemed)];
+            let limits = [(LimitKind::RedeemedPerPrefix, prefix.clone(), conversion.redeemed)];
             self.count_behind(&limits).await;
         }
         if conversion.sent == 0 {
             return;
         }
-        let sent = self.count_behind(&[(Limit::SentPerPrefix, prefix.clone(), conversion.sent)]).await;
+        let sent = self.count_behind(&[(LimitKind::SentPerPrefix, prefix.clone(), conversion.sent)]).await;
         if sent < conversion_from.into() {
             return;
         }
-        let Ok(redeemed) = self.count(&[(Limit::RedeemedPerPrefix, prefix.clone(), 0)]).await else { return };
+        let Ok(redeemed) = self.count(&[(LimitKind::RedeemedPerPrefix, prefix.clone(), 0)]).await else {
+            return;
+        };
         if redeemed * 100 < sent * i64::from(conversion_percent) {
             self.stop(prefix, sent, redeemed).await;
         }
     }
 
     /// A limit's call on a meter; none where the limit is not set.
-    fn entry(&self, (limit, subject, cost): &Use) -> Option<Entry> {
+    fn entry(&self, (limit, subject, cost): &Use) -> Option<MeterEntry> {
         let (rule, most) = limit.rule(&self.policy, subject)?;
-        let looks_whether_stopped = *limit == Limit::StoppedPrefix && *cost == 0;
+        let looks_whether_stopped = *limit == LimitKind::StoppedPrefix && *cost == 0;
         // Wrong codes go on being counted past their number, and what is given back is never refused.
-        let only_counted = *limit == Limit::WrongCodes || *cost < 0;
+        let only_counted = *limit == LimitKind::WrongCodes || *cost < 0;
         let most = if looks_whether_stopped {
             0
         } else if only_counted {
@@ -511,24 +513,24 @@ impl Inner {
         } else {
             most
         };
-        Some(Entry { meter: format!("{}/{subject}", limit.place()), rule, most, cost: *cost })
+        Some(MeterEntry { meter: format!("{}/{subject}", limit.place()), rule, most, cost: *cost })
     }
 
     /// A limit's call on a meter, where a share of the daily budgets may be used.
-    fn entry_within(&self, share: BudgetShare, of: &Use) -> Option<Entry> {
-        let Entry { meter, rule, most, cost } = self.entry(of)?;
+    fn entry_within(&self, share: BudgetShare, of: &Use) -> Option<MeterEntry> {
+        let MeterEntry { meter, rule, most, cost } = self.entry(of)?;
         if !of.0.is_daily_budget() {
-            return Some(Entry { meter, rule, most, cost });
+            return Some(MeterEntry { meter, rule, most, cost });
         }
         Some(match share {
-            BudgetShare::Whole => Entry { meter, rule, most, cost },
+            BudgetShare::Whole => MeterEntry { meter, rule, most, cost },
             BudgetShare::Strangers => {
                 let reserve = most / 100 * i64::from(self.policy.reserve_percent)
                     + most % 100 * i64::from(self.policy.reserve_percent) / 100;
-                Entry { meter, rule, most: most - reserve, cost }
+                MeterEntry { meter, rule, most: most - reserve, cost }
             }
             // A look that finds room where the cost would have found it.
-            BudgetShare::Nothing => Entry { meter, rule, most: most - cost, cost: 0 },
+            BudgetShare::Nothing => MeterEntry { meter, rule, most: most - cost, cost: 0 },
         })
     }
 
@@ -536,9 +538,9 @@ impl Inner {
     async fn stop(self: &Arc<Self>, prefix: String, sent: i64, redeemed: i64) {
         let country = prefix.split('.').next().unwrap_or_default().to_owned();
         let limits = [
-            (Limit::StoppedPrefix, prefix.clone(), 1),
-            (Limit::SentPerPrefix, prefix.clone(), -sent),
-            (Limit::RedeemedPerPrefix, prefix, -redeemed),
+            (LimitKind::StoppedPrefix, prefix.clone(), 1),
+            (LimitKind::SentPerPrefix, prefix.clone(), -sent),
+            (LimitKind::RedeemedPerPrefix, prefix, -redeemed),
         ];
         match self.count(&limits).await {
             Ok(_) => self.raise("conversion", &country).await,
@@ -560,8 +562,8 @@ impl Inner {
             raised.insert(name.clone(), next.timestamp_micros());
         }
         // Not by `count`, which may be what raises this.
-        let Some(entry) = self.entry(&(Limit::Alarm, name, 1)) else { return };
-        if let Ok(Counted::Refused { .. }) = self.store.count(now, vec![entry]).await {
+        let Some(entry) = self.entry(&(LimitKind::Alarm, name, 1)) else { return };
+        if let Ok(CountOutcome::Refused { .. }) = self.store.count(now, vec![entry]).await {
             return;
         }
         tracing::warn!(alarm, subject, "alarm");

@@ -7,9 +7,9 @@ use deadpool_postgres::Client;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Error;
 
-use super::limit::Limit;
-use super::meter::{DAY, Entry, Unanswered};
-use super::overview::{Alarm, Meter};
+use super::limit::LimitKind;
+use super::meter::{DAY, MeterEntry, StoreUnavailable};
+use super::overview::{RaisedAlarm, UsedMeter};
 use super::{BudgetShare, Inner, Limits};
 
 /// How long an alarm is current: while what raised it goes on, it is raised again after that time.
@@ -20,7 +20,7 @@ pub const ALARM_LASTS: TimeDelta = TimeDelta::hours(1);
 pub struct MeterPosition(String, String);
 
 impl MeterPosition {
-    fn of(meter: &Meter) -> Self {
+    fn of(meter: &UsedMeter) -> Self {
         Self(meter.subject.clone(), meter.limit.to_owned())
     }
 }
@@ -38,9 +38,9 @@ impl Limits {
         &self,
         after: Option<MeterPosition>,
         limit: u8,
-    ) -> Result<Page<Meter, MeterPosition>, Unanswered> {
+    ) -> Result<Page<UsedMeter, MeterPosition>, StoreUnavailable> {
         let Some(inner) = &self.shared else { return Ok(Page { items: Vec::new(), next: None }) };
-        let mut near: Vec<(MeterPosition, Meter)> = inner.near().await?;
+        let mut near: Vec<(MeterPosition, UsedMeter)> = inner.near().await?;
         near.retain(|(position, _)| after.as_ref().is_none_or(|after| after < position));
         near.sort_by(|(one, _), (other, _)| one.cmp(other));
         let place = usize::from(limit);
@@ -58,13 +58,13 @@ impl Limits {
         &self,
         identifier: &Identifier,
         has_signed_in: bool,
-    ) -> Result<Vec<(&'static str, Option<Meter>)>, Unanswered> {
+    ) -> Result<Vec<(&'static str, Option<UsedMeter>)>, StoreUnavailable> {
         let Some(inner) = &self.shared else { return Ok(Vec::new()) };
         let Ok(uses) = inner.code(identifier) else { return Ok(vec![("country_not_served", None)]) };
         let share = if has_signed_in { BudgetShare::Whole } else { BudgetShare::Strangers };
         let stored = inner.store.stored().await?;
         let in_the_way = uses.iter().filter_map(|of| {
-            let Entry { meter: name, most, cost, .. } = inner.entry_within(share, of)?;
+            let MeterEntry { meter: name, most, cost, .. } = inner.entry_within(share, of)?;
             let (limit, mut meter) = inner.meter(stored.iter().find(|stored| stored.meter == name)?)?;
             if limit.is_daily_budget() && meter.until.is_none() {
                 meter.until = DateTime::from_timestamp_micros((inner.now() / DAY + 1) * DAY);
@@ -78,7 +78,7 @@ impl Limits {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn meters_of(&self, subject: &str) -> Result<Vec<String>, Unanswered> {
+    pub async fn meters_of(&self, subject: &str) -> Result<Vec<String>, StoreUnavailable> {
         let Some(inner) = &self.shared else { return Ok(Vec::new()) };
         let stored = inner.store.stored().await?.into_iter().map(|stored| stored.meter);
         Ok(stored.filter(|meter| meter.splitn(3, '/').nth(2) == Some(subject)).collect())
@@ -88,18 +88,18 @@ impl Limits {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn forget(&self, meters: &[String]) -> Result<(), Unanswered> {
+    pub async fn forget(&self, meters: &[String]) -> Result<(), StoreUnavailable> {
         let Some(inner) = &self.shared else { return Ok(()) };
         inner.store.forget(meters).await
     }
 }
 
 impl Inner {
-    async fn near(&self) -> Result<Vec<(MeterPosition, Meter)>, Unanswered> {
+    async fn near(&self) -> Result<Vec<(MeterPosition, UsedMeter)>, StoreUnavailable> {
         let stored = self.store.stored().await?;
         let meters = stored.iter().filter_map(|stored| self.meter(stored));
         let near = meters.filter(|(limit, meter)| {
-            *limit != Limit::Alarm && meter.used * 10 >= meter.most.saturating_mul(9)
+            *limit != LimitKind::Alarm && meter.used * 10 >= meter.most.saturating_mul(9)
         });
         Ok(near.map(|(_, meter)| (MeterPosition::of(&meter), meter)).collect())
     }
@@ -113,14 +113,14 @@ pub async fn alarms(
     db: &Client,
     after: Option<AlarmPosition>,
     limit: u8,
-) -> Result<Page<Alarm, AlarmPosition>, Error> {
+) -> Result<Page<RaisedAlarm, AlarmPosition>, Error> {
     let (at, alarm, subject) = match after {
         Some(AlarmPosition(at, alarm, subject)) => (Some(at), Some(alarm), Some(subject)),
         None => (None, None, None),
     };
     let statement = db.prepare_cached(include_str!("sql/page_of_alarms.sql")).await?;
     let rows = db.query(&statement, &[&(i64::from(limit) + 1), &at, &alarm, &subject]).await?;
-    let alarms = rows.iter().map(|row| Alarm {
+    let alarms = rows.iter().map(|row| RaisedAlarm {
         at: row.get("at"),
         alarm: row.get("alarm"),
         subject: row.get("subject"),

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use counterfoil_domain::values::EmailAddress;
 use serde::Serialize;
 
-use super::limit::Limit;
-use super::meter::{Stored, Unanswered};
+use super::limit::LimitKind;
+use super::meter::{StoreUnavailable, StoredMeter};
 use super::subject::SERVICE;
 use super::{Inner, Limits};
 use crate::postgres::DatabaseError;
@@ -17,7 +17,7 @@ const ALARMS: i64 = 50;
 
 /// A meter that is used enough to be of interest.
 #[derive(Clone, Debug, Serialize)]
-pub struct Meter {
+pub struct UsedMeter {
     /// Its limit.
     pub limit: &'static str,
     /// Whose it is: a country, `service`, or the hash of an address, a mailbox, a mail domain, or a prefix, that with its
@@ -33,7 +33,7 @@ pub struct Meter {
 
 /// An alarm that was raised.
 #[derive(Clone, Debug, Serialize)]
-pub struct Alarm {
+pub struct RaisedAlarm {
     /// When.
     pub at: DateTime<Utc>,
     /// Which.
@@ -44,13 +44,13 @@ pub struct Alarm {
 
 /// The limits as they stand.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Overview {
+pub struct LimitsOverview {
     /// Meters of addresses, prefixes, mailboxes and mail domains that are nine tenths full, a stopped prefix among them.
-    pub near: Vec<Meter>,
+    pub near: Vec<UsedMeter>,
     /// What the countries and the whole service have used.
-    pub used: Vec<Meter>,
+    pub used: Vec<UsedMeter>,
     /// The latest alarms.
-    pub alarms: Vec<Alarm>,
+    pub alarms: Vec<RaisedAlarm>,
 }
 
 impl Limits {
@@ -58,18 +58,19 @@ impl Limits {
     ///
     /// # Errors
     /// When the store or the database does not answer.
-    pub async fn overview(&self) -> Result<Overview, Unanswered> {
-        let Some(inner) = &self.shared else { return Ok(Overview::default()) };
+    pub async fn overview(&self) -> Result<LimitsOverview, StoreUnavailable> {
+        let Some(inner) = &self.shared else { return Ok(LimitsOverview::default()) };
         let stored = inner.store.stored().await?;
-        let meters: Vec<(Limit, Meter)> = stored.iter().filter_map(|stored| inner.meter(stored)).collect();
-        let of = |wanted: fn(&Limit, &Meter) -> bool| {
+        let meters: Vec<(LimitKind, UsedMeter)> =
+            stored.iter().filter_map(|stored| inner.meter(stored)).collect();
+        let of = |wanted: fn(&LimitKind, &UsedMeter) -> bool| {
             meters
                 .iter()
                 .filter(|(limit, meter)| wanted(limit, meter))
                 .map(|(_, meter)| meter.clone())
                 .collect()
         };
-        Ok(Overview {
+        Ok(LimitsOverview {
             near: of(|limit, meter| limit.is_narrow() && meter.used * 10 >= meter.most.saturating_mul(9)),
             used: of(|limit, _| !limit.is_narrow()),
             alarms: inner.alarms().await?,
@@ -81,7 +82,7 @@ impl Limits {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn lift_address(&self, ip: IpAddr) -> Result<usize, Unanswered> {
+    pub async fn lift_address(&self, ip: IpAddr) -> Result<usize, StoreUnavailable> {
         let Some(inner) = &self.shared else { return Ok(0) };
         let of_network = match inner.subjects.network(ip) {
             Some(network) => inner.lift(&network).await?,
@@ -94,7 +95,7 @@ impl Limits {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn lift_prefix(&self, prefix: &str) -> Result<usize, Unanswered> {
+    pub async fn lift_prefix(&self, prefix: &str) -> Result<usize, StoreUnavailable> {
         let Some(inner) = &self.shared else { return Ok(0) };
         inner.lift(&inner.subjects.prefix(prefix)).await
     }
@@ -103,7 +104,7 @@ impl Limits {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn lift_mail(&self, address: &EmailAddress) -> Result<usize, Unanswered> {
+    pub async fn lift_mail(&self, address: &EmailAddress) -> Result<usize, StoreUnavailable> {
         let Some(inner) = &self.shared else { return Ok(0) };
         let of_mailbox = inner.lift(&inner.subjects.mailbox(address)).await?;
         Ok(of_mailbox + inner.lift(&inner.subjects.mail_domain(address)).await?)
@@ -113,7 +114,7 @@ impl Limits {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn lift_country(&self, country: &str) -> Result<usize, Unanswered> {
+    pub async fn lift_country(&self, country: &str) -> Result<usize, StoreUnavailable> {
         let Some(inner) = &self.shared else { return Ok(0) };
         inner.lift(country).await
     }
@@ -122,7 +123,7 @@ impl Limits {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn lift_service(&self) -> Result<usize, Unanswered> {
+    pub async fn lift_service(&self) -> Result<usize, StoreUnavailable> {
         let Some(inner) = &self.shared else { return Ok(0) };
         inner.lift(SERVICE).await
     }
@@ -130,7 +131,7 @@ impl Limits {
 
 impl Inner {
     /// Forgets what the meters of a subject have counted.
-    async fn lift(&self, subject: &str) -> Result<usize, Unanswered> {
+    async fn lift(&self, subject: &str) -> Result<usize, StoreUnavailable> {
         let stored = self.store.stored().await?;
         let of_subject = stored.into_iter().map(|stored| stored.meter);
         let meters: Vec<String> =
@@ -140,8 +141,8 @@ impl Inner {
     }
 
     /// A stored meter as it stands now; none when it is empty, or of no limit that is set.
-    pub(super) fn meter(&self, stored: &Stored) -> Option<(Limit, Meter)> {
-        let mut limits = Limit::ALL.into_iter();
+    pub(super) fn meter(&self, stored: &StoredMeter) -> Option<(LimitKind, UsedMeter)> {
+        let mut limits = LimitKind::ALL.into_iter();
         let (limit, subject) = limits
             .find_map(|limit| Some((limit, stored.meter.strip_prefix(limit.place())?.strip_prefix('/')?)))?;
         let (rule, most) = limit.rule(&self.policy, subject)?;
@@ -161,14 +162,14 @@ impl Inner {
         };
         let until = room_at.filter(|room_at| used >= most && now < *room_at);
         let until = until.and_then(DateTime::from_timestamp_micros);
-        let meter = Meter { limit: limit.name(), subject: subject.to_owned(), used, most, until };
+        let meter = UsedMeter { limit: limit.name(), subject: subject.to_owned(), used, most, until };
         (used > 0).then_some((limit, meter))
     }
 
-    async fn alarms(&self) -> Result<Vec<Alarm>, DatabaseError> {
+    async fn alarms(&self) -> Result<Vec<RaisedAlarm>, DatabaseError> {
         let connection = self.database.connection().await?;
         let rows = connection.query(include_str!("sql/alarms.sql"), &[&ALARMS]).await?;
-        let alarms = rows.iter().map(|row| Alarm {
+        let alarms = rows.iter().map(|row| RaisedAlarm {
             at: row.get("at"),
             alarm: row.get("alarm"),
             subject: row.get("subject"),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Client;
 
-use super::meter::{Counted, Entry, Rule, Store, Stored, Unanswered};
+use super::meter::{CountOutcome, MeterEntry, MeterRule, MeterStore, StoreUnavailable, StoredMeter};
 use crate::postgres::batcher::{BatchQuery, Batcher};
 use crate::postgres::{Database, DatabaseError};
 
@@ -14,7 +14,7 @@ use crate::postgres::{Database, DatabaseError};
 const COUNTERS: usize = 1;
 const WAITING_AT_MOST: usize = 10_000;
 
-impl From<DatabaseError> for Unanswered {
+impl From<DatabaseError> for StoreUnavailable {
     fn from(error: DatabaseError) -> Self {
         Self(error.to_string())
     }
@@ -34,22 +34,26 @@ impl PostgresStore {
 }
 
 #[async_trait]
-impl Store for PostgresStore {
-    async fn count(&self, present: DateTime<Utc>, entries: Vec<Entry>) -> Result<Counted, Unanswered> {
+impl MeterStore for PostgresStore {
+    async fn count(
+        &self,
+        present: DateTime<Utc>,
+        entries: Vec<MeterEntry>,
+    ) -> Result<CountOutcome, StoreUnavailable> {
         // Of a request without entries the function would say nothing.
         if entries.is_empty() {
-            return Ok(Counted::All(0));
+            return Ok(CountOutcome::All(0));
         }
         Ok(self.counts.ask((present, entries)).await?)
     }
 
-    async fn stored(&self) -> Result<Vec<Stored>, Unanswered> {
+    async fn stored(&self) -> Result<Vec<StoredMeter>, StoreUnavailable> {
         let connection = self.database.connection().await?;
         let rows =
             connection.query(include_str!("sql/stored.sql"), &[]).await.map_err(DatabaseError::from)?;
         Ok(rows
             .iter()
-            .map(|row| Stored {
+            .map(|row| StoredMeter {
                 meter: row.get("key"),
                 until: row.get("until"),
                 slot: row.get("slot"),
@@ -58,7 +62,7 @@ impl Store for PostgresStore {
             .collect())
     }
 
-    async fn forget(&self, meters: &[String]) -> Result<(), Unanswered> {
+    async fn forget(&self, meters: &[String]) -> Result<(), StoreUnavailable> {
         let connection = self.database.connection().await?;
         connection.execute(include_str!("sql/forget.sql"), &[&meters]).await.map_err(DatabaseError::from)?;
         Ok(())
@@ -69,8 +73,8 @@ impl Store for PostgresStore {
 struct Count;
 
 impl BatchQuery for Count {
-    type Request = (DateTime<Utc>, Vec<Entry>);
-    type Answer = Counted;
+    type Request = (DateTime<Utc>, Vec<MeterEntry>);
+    type Answer = CountOutcome;
 
     const MOST: usize = 128;
 
@@ -78,13 +82,13 @@ impl BatchQuery for Count {
         &self,
         connection: &Client,
         requests: &[Self::Request],
-    ) -> Result<Vec<Counted>, DatabaseError> {
+    ) -> Result<Vec<CountOutcome>, DatabaseError> {
         let present = requests.iter().map(|(present, _)| present.timestamp_micros()).max();
         let all =
             || requests.iter().zip(1_i32..).flat_map(|((_, entries), n)| entries.iter().map(move |e| (n, e)));
 
         // Each meter once, in the order of names, in which everybody locks.
-        let meters: BTreeMap<&str, Rule> =
+        let meters: BTreeMap<&str, MeterRule> =
             all().map(|(_, entry)| (entry.meter.as_str(), entry.rule)).collect();
         let places: BTreeMap<&str, i32> = meters.keys().copied().zip(1..).collect();
         let names: Vec<&str> = meters.keys().copied().collect();
@@ -117,7 +121,7 @@ impl BatchQuery for Count {
             .await?;
         let counted = rows.iter().map(|row| {
             let (refused, total): (Option<i32>, Option<i64>) = (row.get("refused"), row.get("total"));
-            Counted::from_answer(refused.unwrap_or(0).into(), row.get("wait"), total.unwrap_or(0))
+            CountOutcome::from_answer(refused.unwrap_or(0).into(), row.get("wait"), total.unwrap_or(0))
         });
         Ok(counted.collect())
     }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError, Script, cmd};
 
-use super::meter::{Counted, Entry, Store, Stored, Unanswered};
+use super::meter::{CountOutcome, MeterEntry, MeterStore, StoreUnavailable, StoredMeter};
 
 /// How long anything waits for the server.
 const ANSWER_WITHIN: Duration = Duration::from_millis(400);
@@ -15,7 +15,7 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(400);
 /// Before every key, since a server can be shared.
 const PREFIX: &str = "counterfoil:";
 
-impl From<RedisError> for Unanswered {
+impl From<RedisError> for StoreUnavailable {
     fn from(error: RedisError) -> Self {
         // The kind only: a message may quote what was sent.
         Self(error.category().to_owned())
@@ -42,18 +42,22 @@ impl RedisStore {
 }
 
 #[async_trait]
-impl Store for RedisStore {
-    async fn count(&self, present: DateTime<Utc>, entries: Vec<Entry>) -> Result<Counted, Unanswered> {
+impl MeterStore for RedisStore {
+    async fn count(
+        &self,
+        present: DateTime<Utc>,
+        entries: Vec<MeterEntry>,
+    ) -> Result<CountOutcome, StoreUnavailable> {
         let mut call = self.count.prepare_invoke();
         call.arg(present.timestamp_micros());
-        for Entry { meter, rule, most, cost } in &entries {
+        for MeterEntry { meter, rule, most, cost } in &entries {
             call.key(format!("{PREFIX}{meter}")).arg(rule.every).arg(rule.slots).arg(most).arg(cost);
         }
         let (refused, wait, total) = call.invoke_async(&mut self.connection.clone()).await?;
-        Ok(Counted::from_answer(refused, wait, total))
+        Ok(CountOutcome::from_answer(refused, wait, total))
     }
 
-    async fn stored(&self) -> Result<Vec<Stored>, Unanswered> {
+    async fn stored(&self) -> Result<Vec<StoredMeter>, StoreUnavailable> {
         let mut connection = self.connection.clone();
         let (mut cursor, mut stored) = (0_u64, Vec::new());
         loop {
@@ -66,7 +70,7 @@ impl Store for RedisStore {
                 let mut numbers = value.split(' ').map_while(|number| number.parse().ok());
                 if let (Some(until), Some(slot)) = (numbers.next(), numbers.next()) {
                     let meter = key.trim_start_matches(PREFIX).to_owned();
-                    stored.push(Stored { meter, until, slot, counts: numbers.collect() });
+                    stored.push(StoredMeter { meter, until, slot, counts: numbers.collect() });
                 }
             }
             cursor = next;
@@ -79,7 +83,7 @@ impl Store for RedisStore {
         Ok(stored)
     }
 
-    async fn forget(&self, meters: &[String]) -> Result<(), Unanswered> {
+    async fn forget(&self, meters: &[String]) -> Result<(), StoreUnavailable> {
         for meter in meters {
             let mut delete = cmd("DEL");
             delete.arg(format!("{PREFIX}{meter}"));

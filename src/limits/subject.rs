@@ -8,19 +8,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use counterfoil_domain::values::{AccountId, EmailAddress, Region};
 
-use crate::crypto::keyring::{Keyring, MacKeys, Purpose};
+use crate::crypto::keyring::{KeyPurpose, Keyring, MacKeys};
 
 /// The subject of the meters that all share.
 pub(super) const SERVICE: &str = "service";
 
 /// Names subjects.
 #[derive(Clone, Debug)]
-pub(super) struct Subjects(MacKeys);
+pub(super) struct SubjectNames(MacKeys);
 
-impl Subjects {
+impl SubjectNames {
     /// Under the active limit key. Where another becomes active, addresses and prefixes are counted anew.
     pub(super) fn new(keyring: &Keyring) -> Self {
-        Self(MacKeys::new(keyring, Purpose::Limit, b"limits"))
+        Self(MacKeys::new(keyring, KeyPurpose::Limit, b"limits"))
     }
 
     /// Goes on with another keyring's keys, here and in every clone.

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use counterfoil_domain::values::AccountId;
 
 use super::meter::MINUTE;
-use super::{Limit, LimitsError, Rate, WritePolicy};
+use super::{LimitKind, LimitsError, Rate, WritePolicy};
 
 /// What a node has counted, on all of its threads.
 #[derive(Debug)]
@@ -44,14 +44,15 @@ impl WriteMeters {
         let now = now.timestamp_micros();
         let refused = |limit| move |wait| LimitsError::Refused { limit, wait };
         let mut accounts = lock(&self.accounts);
-        let of_account =
-            accounts.room(account, self.policy.per_account, now).map_err(refused(Limit::WritesPerAccount))?;
+        let of_account = accounts
+            .room(account, self.policy.per_account, now)
+            .map_err(refused(LimitKind::WritesPerAccount))?;
         if let Some(ip) = ip {
             let mut addresses = lock(&self.addresses);
             let address = network_of(ip);
             let of_address = addresses
                 .room(address, self.policy.per_address, now)
-                .map_err(refused(Limit::WritesPerAddress))?;
+                .map_err(refused(LimitKind::WritesPerAddress))?;
             addresses.set(address, of_address, now);
         }
         accounts.set(account, of_account, now);

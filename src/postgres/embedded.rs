@@ -76,7 +76,7 @@ type Result<T> = std::result::Result<T, PrivatePostgresError>;
 /// A running private server.
 #[derive(Debug)]
 pub struct PrivatePostgres {
-    layout: Layout,
+    layout: ServerLayout,
     keeper: Child,
     /// Held while the server is ours.
     _lock: File,
@@ -84,7 +84,7 @@ pub struct PrivatePostgres {
 
 /// Where things are.
 #[derive(Clone, Debug)]
-struct Layout {
+struct ServerLayout {
     binaries: PathBuf,
     data: PathBuf,
     socket: PathBuf,
@@ -99,7 +99,7 @@ impl PrivatePostgres {
     /// # Errors
     /// [`PrivatePostgresError`] says what is missing or who is in the way.
     pub fn start(root: &Path) -> Result<Self> {
-        let layout = Layout::new(root)?;
+        let layout = ServerLayout::new(root)?;
         let lock = lock(root)?.ok_or_else(|| PrivatePostgresError::InUse(root.to_owned()))?;
         layout.wait_for_former_server()?;
         if !layout.data.exists() {
@@ -127,7 +127,7 @@ impl PrivatePostgres {
                 let url = server.url();
                 Ok((Some(server), url))
             }
-            Err(PrivatePostgresError::InUse(_)) => Ok((None, Layout::new(root)?.url("counterfoil"))),
+            Err(PrivatePostgresError::InUse(_)) => Ok((None, ServerLayout::new(root)?.url("counterfoil"))),
             Err(error) => Err(error),
         }
     }
@@ -187,7 +187,7 @@ impl PrivatePostgres {
     }
 }
 
-impl Layout {
+impl ServerLayout {
     fn new(root: &Path) -> Result<Self> {
         open_folder(root, 0o711)?;
         let root = fs::canonicalize(root).map_err(|error| io_error(root.display(), error))?;

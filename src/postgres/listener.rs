@@ -6,7 +6,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
-use super::target::Session;
+use super::target::OpenedSession;
 use super::{CONNECT_WITHIN, Database, DatabaseError};
 
 /// How often the server is asked whether it is still there: a connection that only listens would not hear of its end when
@@ -18,19 +18,19 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// What is announced on a channel, from one connection. It ends when the connection does.
 #[derive(Debug)]
-pub struct Listener {
+pub struct ChannelListener {
     announced: UnboundedReceiver<String>,
     watching: JoinHandle<()>,
 }
 
-impl Listener {
+impl ChannelListener {
     /// The next announcement; none when the connection has ended, and a new listener is needed.
     pub async fn next(&mut self) -> Option<String> {
         self.announced.recv().await
     }
 }
 
-impl Drop for Listener {
+impl Drop for ChannelListener {
     fn drop(&mut self) {
         self.watching.abort();
     }
@@ -41,7 +41,7 @@ impl Database {
     ///
     /// # Errors
     /// [`DatabaseError::Unavailable`] when there is none in time.
-    pub async fn listen(&self, channel: &'static str) -> Result<Listener, DatabaseError> {
+    pub async fn listen(&self, channel: &'static str) -> Result<ChannelListener, DatabaseError> {
         let (announce, announced) = unbounded_channel();
         let session = tokio::time::timeout(CONNECT_WITHIN, async {
             let session = self.target.open(Some(announce)).await?;
@@ -49,7 +49,7 @@ impl Database {
             Ok(session)
         });
         let late = |_| DatabaseError::Unavailable("no connection in time".to_owned());
-        let Session { client, driver, .. } =
+        let OpenedSession { client, driver, .. } =
             session.await.map_err(late)?.map_err(|error| DatabaseError::not_connected(&error))?;
         let needs_writes = self.target.needs_writes();
         let watching = tokio::spawn(async move {
@@ -58,7 +58,7 @@ impl Database {
             }
             driver.abort();
         });
-        Ok(Listener { announced, watching })
+        Ok(ChannelListener { announced, watching })
     }
 }
 

@@ -8,12 +8,12 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tokio_postgres::Error;
 
-use crate::postgres::{DatabaseError, Target};
+use crate::postgres::{ConnectionTarget, DatabaseError};
 
 #[derive(RustEmbed)]
 #[folder = "migrations"]
 #[include = "*.sql"]
-struct Files;
+struct MigrationFiles;
 
 /// What the role `{role}` of the server may do, a statement a line: it adds to the log and can neither change nor remove
 /// what is there, and alters no schema. All is taken away first, so that it is this and nothing more.
@@ -42,7 +42,7 @@ pub enum MigrationError {
 pub async fn migrate(url: &str, server_role: Option<&str>) -> Result<(), MigrationError> {
     // A connection of its own, closed whatever happens: the lock is held by the connection, and a failed run would
     // otherwise keep it.
-    let target = Target::parse(url)?;
+    let target = ConnectionTarget::parse(url)?;
     target.refuse_transaction_pooling().await?;
     let options = target.sqlx_options().await?;
     let mut connection = options.connect().await.map_err(MigrateError::from)?;
@@ -93,7 +93,7 @@ pub async fn are_current(client: &Client) -> Result<bool, Error> {
 }
 
 fn migrator() -> Migrator {
-    let mut migrations: Vec<Migration> = Files::iter().filter_map(|name| migration(&name)).collect();
+    let mut migrations: Vec<Migration> = MigrationFiles::iter().filter_map(|name| migration(&name)).collect();
     migrations.sort_by_key(|migration| migration.version);
     // The lock is ours, around the grants as well.
     Migrator { migrations: Cow::Owned(migrations), locking: false, ..Migrator::DEFAULT }
@@ -102,7 +102,7 @@ fn migrator() -> Migrator {
 /// The migration of a file `NNNN_what_it_makes.sql`.
 fn migration(name: &str) -> Option<Migration> {
     let (version, description) = name.strip_suffix(".sql")?.split_once('_')?;
-    let sql = String::from_utf8(Files::get(name)?.data.into_owned()).ok()?;
+    let sql = String::from_utf8(MigrationFiles::get(name)?.data.into_owned()).ok()?;
     let description = description.replace('_', " ");
     Some(Migration::new(version.parse().ok()?, description.into(), MigrationType::Simple, sql.into(), false))
 }
@@ -113,6 +113,6 @@ mod tests {
     fn every_file_is_a_migration_and_no_number_is_used_twice() {
         let versions: Vec<i64> = super::migrator().iter().map(|migration| migration.version).collect();
         assert!(versions.is_sorted_by(|earlier, later| earlier < later), "{versions:?}");
-        assert_eq!(versions.len(), super::Files::iter().count());
+        assert_eq!(versions.len(), super::MigrationFiles::iter().count());
     }
 }

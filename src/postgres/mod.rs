@@ -21,8 +21,8 @@ use sqlx::postgres::PgPoolOptions;
 use tokio_postgres::Config;
 use tokio_postgres::error::SqlState;
 
-pub use listener::Listener;
-pub use target::Target;
+pub use listener::ChannelListener;
+pub use target::ConnectionTarget;
 pub use url::DatabaseUrl;
 pub(crate) use url::masked;
 
@@ -112,7 +112,7 @@ impl From<PoolError> for DatabaseError {
 /// A pool of connections to the primary.
 #[derive(Clone)]
 pub struct Database {
-    target: Target,
+    target: ConnectionTarget,
     pool: Pool,
     reader: sqlx::PgPool,
     connections: usize,
@@ -139,9 +139,9 @@ impl Database {
     /// A pool for the database at `url` (`postgresql://…`), of so many connections a thread. None is made yet.
     ///
     /// # Errors
-    /// As [`Target::parse`].
+    /// As [`ConnectionTarget::parse`].
     pub fn new(url: &str, connections: usize) -> Result<Self, DatabaseError> {
-        let target = Target::parse(url)?;
+        let target = ConnectionTarget::parse(url)?;
         let renewed = Renewed::default();
         let reader = PgPoolOptions::new()
             .max_connections(READERS)
@@ -218,7 +218,7 @@ impl Database {
     }
 }
 
-fn pool(target: &Target, renewed: &Renewed, connections: usize) -> Pool {
+fn pool(target: &ConnectionTarget, renewed: &Renewed, connections: usize) -> Pool {
     let renewed = renewed.clone();
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     Pool::builder(Manager::from_connect(Config::new(), target.clone(), recycling))

@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::{Database, DatabaseError, Target};
+use super::{ConnectionTarget, Database, DatabaseError};
 
 /// How often both sessions are asked by which backend they are served.
 const ROUNDS: usize = 4;
@@ -11,7 +11,7 @@ const TRANSACTION_POOLING: &str = "the URL of the database leads to a connection
     another session of the server (transaction pooling): prepared statements and announcements need session pooling, or a \
     connection to PostgreSQL itself";
 
-impl Target {
+impl ConnectionTarget {
     /// Refuses a connection pooler that serves each transaction by another session of the server.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Database {
     /// the server gives.
     ///
     /// # Errors
-    /// As [`Target::refuse_transaction_pooling`].
+    /// As [`ConnectionTarget::refuse_transaction_pooling`].
     pub async fn check_at_start(&self, connections_of_node: usize) -> Result<(), DatabaseError> {
         self.target.refuse_transaction_pooling().await?;
         let row = self.connection().await?.query_one(include_str!("start.sql"), &[]).await?;

@@ -38,22 +38,22 @@ const SESSION_SETTINGS: [&str; 4] = [
 
 /// A database, and how connections to it are made.
 #[derive(Clone)]
-pub struct Target {
+pub struct ConnectionTarget {
     /// One for each host that the URL names, in its order.
     hosts: Vec<Config>,
     /// None where connections are in plain text.
-    tls: Option<Tls>,
+    tls: Option<TlsMode>,
 }
 
 #[derive(Clone)]
-struct Tls {
+struct TlsMode {
     connector: MakeRustlsConnect,
     /// The certificate authorities that a server's certificate is verified by, in PEM.
     authorities: String,
 }
 
 /// A session that was opened, and the task that carries its messages.
-pub(super) struct Session {
+pub(super) struct OpenedSession {
     pub client: Client,
     pub driver: JoinHandle<()>,
     /// Which of the hosts it is with.
@@ -62,13 +62,13 @@ pub(super) struct Session {
 
 type Messages = Pin<Box<dyn Stream<Item = Result<AsyncMessage, Error>> + Send>>;
 
-impl fmt::Debug for Target {
+impl fmt::Debug for ConnectionTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target").field("hosts", &self.hosts).finish_non_exhaustive()
     }
 }
 
-impl Target {
+impl ConnectionTarget {
     /// Reads a URL `postgresql://user:password@host:port,host:port/database?parameter=value`.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Target {
         if ports.len() > 1 && ports.len() != config.get_hosts().len() {
             return Err(refused("the URL of the database has not as many ports as hosts"));
         }
-        let tls = if tls.is_wanted(config.get_hosts())? { Some(Tls::new(&tls)?) } else { None };
+        let tls = if tls.is_wanted(config.get_hosts())? { Some(TlsMode::new(&tls)?) } else { None };
         let mode = if tls.is_some() { SslMode::Require } else { SslMode::Disable };
         let hosts = config.get_hosts().iter().enumerate().map(|(n, host)| {
             let port = ports.get(n).or(ports.first()).copied();
@@ -105,7 +105,10 @@ impl Target {
 
     /// Opens a session by tokio-postgres, with the first of the hosts that will do. Where only a server that takes writes
     /// will, all are tried at once, so that one which does not answer holds nothing up.
-    pub(super) async fn open(&self, announced: Option<UnboundedSender<String>>) -> Result<Session, Error> {
+    pub(super) async fn open(
+        &self,
+        announced: Option<UnboundedSender<String>>,
+    ) -> Result<OpenedSession, Error> {
         if self.needs_writes() {
             let sessions = (0..self.hosts.len()).map(|host| Box::pin(self.open_at(host, announced.clone())));
             return Ok(select_ok(sessions).await?.0);
@@ -124,7 +127,7 @@ impl Target {
         &self,
         host: usize,
         announced: Option<UnboundedSender<String>>,
-    ) -> Result<Session, Error> {
+    ) -> Result<OpenedSession, Error> {
         let config = &self.hosts[host];
         let (client, mut messages) = match self.tls.clone() {
             None => with_messages(config.connect(NoTls).await?),
@@ -140,7 +143,7 @@ impl Target {
             }
         });
         client.batch_execute(&session_settings()).await?;
-        Ok(Session { client, driver, host })
+        Ok(OpenedSession { client, driver, host })
     }
 
     /// What sqlx is to connect by, now. Of several hosts it is the one that a session could be opened with.
@@ -191,7 +194,7 @@ impl Target {
     }
 }
 
-impl Connect for Target {
+impl Connect for ConnectionTarget {
     fn connect(&self, _: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), Error>> {
         Box::pin(async {
             let session = self.open(None).await?;
@@ -328,7 +331,7 @@ fn is_this_machine(host: &Host) -> bool {
     }
 }
 
-impl Tls {
+impl TlsMode {
     fn new(parameters: &TlsParameters) -> Result<Self, DatabaseError> {
         let certificates = match parameters.authorities.as_deref() {
             None | Some("system") => authorities_of_this_machine()?,
@@ -377,12 +380,12 @@ mod tests {
     use sqlx::postgres::PgSslMode;
     use tokio_postgres::config::SslMode;
 
-    use super::{Target, TlsParameters};
+    use super::{ConnectionTarget, TlsParameters};
     use crate::postgres::DatabaseError;
 
     /// Whether a URL means TLS, to both drivers.
     fn verified(url: &str) -> bool {
-        let target = Target::parse(url).expect(url);
+        let target = ConnectionTarget::parse(url).expect(url);
         let by_sqlx = match target.sqlx_options_of_first().get_ssl_mode() {
             PgSslMode::VerifyFull => true,
             PgSslMode::Disable => false,
@@ -430,7 +433,9 @@ mod tests {
             ("postgresql://db.example/a?nonsense=1", "nonsense"),
             ("host=db.example", "postgresql://"),
         ] {
-            let Err(DatabaseError::Refused(said)) = Target::parse(url) else { panic!("{url} is taken") };
+            let Err(DatabaseError::Refused(said)) = ConnectionTarget::parse(url) else {
+                panic!("{url} is taken")
+            };
             assert!(said.contains(reason), "{url}: {said}");
         }
     }
@@ -438,7 +443,7 @@ mod tests {
     #[test]
     fn every_host_of_a_url_has_its_port_and_everything_else_that_the_url_says() {
         let url = "postgresql://user:secret@a:1,b:2/database?target_session_attrs=read-write&sslmode=disable";
-        let target = Target::parse(url).expect(url);
+        let target = ConnectionTarget::parse(url).expect(url);
         assert!(target.needs_writes());
         let ports: Vec<u16> =
             target.hosts.iter().filter_map(|host| host.get_ports().first().copied()).collect();

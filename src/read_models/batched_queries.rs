@@ -10,9 +10,9 @@ use crate::postgres::batcher::BatchQuery;
 
 /// Reads profiles.
 #[derive(Clone, Copy, Debug)]
-pub struct Profiles;
+pub struct ProfileQuery;
 
-impl BatchQuery for Profiles {
+impl BatchQuery for ProfileQuery {
     type Request = AccountId;
     type Answer = Option<Profile>;
 
@@ -29,9 +29,9 @@ impl BatchQuery for Profiles {
 
 /// Tells whether sessions have been ended before their tokens expired.
 #[derive(Clone, Copy, Debug)]
-pub struct Revocations;
+pub struct RevocationQuery;
 
-impl BatchQuery for Revocations {
+impl BatchQuery for RevocationQuery {
     type Request = (AccountId, SessionId);
     type Answer = bool;
 

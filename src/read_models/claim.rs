@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::Projection;
 use crate::journal::{Journal, JournalError};
 use crate::postgres::{Database, DatabaseError};
-use crate::read_models::rebuild::{self, Progress};
+use crate::read_models::rebuild::{self, RebuildProgress};
 
 /// "rebuild ": whoever makes read models again holds it.
 const LOCK: i64 = 0x7265_6275_696c_6420;
@@ -30,14 +30,14 @@ pub(super) fn lock_in_halves() -> (i64, i64) {
 }
 
 /// The right to make some read models again, as long as this value lives.
-pub struct Claim {
+pub struct RebuildClaim {
     /// It holds the lock, so it goes back to no pool: when it is closed, by us or by a fault, the lock is free.
     held: ClientWrapper,
     database: Database,
     projections: Vec<Projection>,
 }
 
-impl std::fmt::Debug for Claim {
+impl std::fmt::Debug for RebuildClaim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Claim").field("projections", &self.projections).finish_non_exhaustive()
     }
@@ -63,7 +63,7 @@ impl From<tokio_postgres::Error> for ClaimError {
     }
 }
 
-impl Claim {
+impl RebuildClaim {
     /// Claims read models of that database. Its connections work on the present runtime.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ impl Claim {
     pub async fn rebuild(
         self,
         journal: &Journal,
-        progress: &mut (impl FnMut(Progress) + Send),
+        progress: &mut (impl FnMut(RebuildProgress) + Send),
     ) -> Result<u64, JournalError> {
         let journal = journal.on_this_thread(self.database.clone());
         let (immediate, following): (Vec<Projection>, Vec<Projection>) =
@@ -132,8 +132,8 @@ impl Claim {
         &self,
         projections: &[Projection],
         so_far: watch::Receiver<f64>,
-        work: impl Future<Output = Result<Progress, JournalError>>,
-    ) -> Result<Progress, JournalError> {
+        work: impl Future<Output = Result<RebuildProgress, JournalError>>,
+    ) -> Result<RebuildProgress, JournalError> {
         let names: Vec<&str> = projections.iter().map(Projection::name).collect();
         let mut work = std::pin::pin!(work);
         let made = loop {
@@ -155,8 +155,8 @@ impl Claim {
 /// Tells of progress, and keeps it to be noted.
 fn noting(
     noted: watch::Sender<f64>,
-    progress: &mut (impl FnMut(Progress) + Send),
-) -> impl FnMut(Progress) + Send {
+    progress: &mut (impl FnMut(RebuildProgress) + Send),
+) -> impl FnMut(RebuildProgress) + Send {
     move |so_far| {
         noted.send_replace(so_far.fraction());
         progress(so_far);

@@ -26,7 +26,7 @@ use futures_util::stream::{FuturesUnordered, Stream, unfold};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::postgres::{Database, DatabaseError, Listener};
+use crate::postgres::{ChannelListener, Database, DatabaseError};
 use crate::runtime::clock::Clock;
 use crate::runtime::restart::restarted;
 use crate::tokens::{LEEWAY, TokenPolicy};
@@ -209,7 +209,7 @@ fn limit(rows: usize) -> i64 {
 
 /// The announcements that a session has ended, from one connection after another. It has no end.
 fn announcements(database: Database) -> impl Stream<Item = ()> {
-    unfold(None::<Listener>, move |mut listener| {
+    unfold(None::<ChannelListener>, move |mut listener| {
         let database = database.clone();
         async move {
             loop {

@@ -17,9 +17,9 @@ pub mod rebuild;
 mod rebuilds;
 pub(crate) mod session_uses;
 
-pub use claim::{Claim, ClaimError};
+pub use claim::{ClaimError, RebuildClaim};
 pub use followers::FOLLOWERS;
-pub use rebuilds::Rebuilds;
+pub use rebuilds::RebuildStarter;
 
 use crate::journal::LedgerFollower;
 
@@ -90,12 +90,12 @@ impl Projection {
 /// How a read model stands.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = ReadModel)]
-pub struct Standing {
+pub struct ReadModelStatus {
     /// Its name.
     #[schema(value_type = String, example = "profiles")]
     pub name: &'static str,
     /// Whether its rows can be read as they are.
-    pub state: State,
+    pub state: ReadModelState,
     /// The number of the ledger that it has come to; none for one that is written with the events, and never behind.
     pub position: Option<i64>,
     /// How many events it has still to take, those included that have no number yet.
@@ -107,14 +107,14 @@ pub struct Standing {
     /// The form of its rows.
     pub format: i32,
     /// Its last rebuild, if it ever had one.
-    pub rebuild: Option<Rebuild>,
+    pub rebuild: Option<RebuildRecord>,
 }
 
 /// Whether a read model's rows can be read as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ReadModelState)]
-pub enum State {
+pub enum ReadModelState {
     /// They are in the form that this version reads.
     Current,
     /// They were made by another version, in another form: it takes a rebuild.
@@ -124,20 +124,22 @@ pub enum State {
 }
 
 /// In a few words.
-impl fmt::Display for Standing {
+impl fmt::Display for ReadModelStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.state, &self.rebuild) {
-            (State::Rebuilding, Some(rebuild)) => write!(f, "rebuilding, {:.0} %", rebuild.progress * 100.0),
-            (State::Rebuilding, None) => f.write_str("rebuilding"),
-            (State::Outdated, _) => f.write_str("outdated: takes a rebuild"),
-            (State::Current, _) => f.write_str("current"),
+            (ReadModelState::Rebuilding, Some(rebuild)) => {
+                write!(f, "rebuilding, {:.0} %", rebuild.progress * 100.0)
+            }
+            (ReadModelState::Rebuilding, None) => f.write_str("rebuilding"),
+            (ReadModelState::Outdated, _) => f.write_str("outdated: takes a rebuild"),
+            (ReadModelState::Current, _) => f.write_str("current"),
         }
     }
 }
 
 /// A rebuild that is going on, or the last one.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Rebuild {
+pub struct RebuildRecord {
     /// When it began.
     pub began_at: DateTime<Utc>,
     /// How much of it is done, from 0 to 1.
@@ -153,7 +155,7 @@ pub struct Rebuild {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn overview(db: &Client) -> Result<Vec<Standing>, tokio_postgres::Error> {
+pub async fn overview(db: &Client) -> Result<Vec<ReadModelStatus>, tokio_postgres::Error> {
     let statement = db.prepare_cached(include_str!("sql/standing.sql")).await?;
     let (high, low) = claim::lock_in_halves();
     let mut standings = Vec::new();
@@ -164,23 +166,23 @@ pub async fn overview(db: &Client) -> Result<Vec<Standing>, tokio_postgres::Erro
     Ok(standings)
 }
 
-fn standing(projection: &Projection, row: &Row, rows: i64) -> Standing {
+fn standing(projection: &Projection, row: &Row, rows: i64) -> ReadModelStatus {
     let (format, claimed): (i32, bool) = (row.get("format"), row.get("claimed"));
     let rebuild = row.get::<_, Option<DateTime<Utc>>>("rebuild_began_at").map(|began_at| {
         let ended_at: Option<DateTime<Utc>> = row.get("rebuild_ended_at");
         // Whoever was at it has gone without a word.
         let abandoned = (ended_at.is_none() && !claimed).then(|| "interrupted".to_owned());
         let error = row.get::<_, Option<String>>("rebuild_error").or(abandoned);
-        Rebuild { began_at, progress: row.get("rebuild_progress"), ended_at, error }
+        RebuildRecord { began_at, progress: row.get("rebuild_progress"), ended_at, error }
     });
     let going_on =
         rebuild.as_ref().is_some_and(|rebuild| rebuild.ended_at.is_none() && rebuild.error.is_none());
     let state = match () {
-        () if going_on => State::Rebuilding,
-        () if format != projection.format() => State::Outdated,
-        () => State::Current,
+        () if going_on => ReadModelState::Rebuilding,
+        () if format != projection.format() => ReadModelState::Outdated,
+        () => ReadModelState::Current,
     };
-    Standing {
+    ReadModelStatus {
         name: projection.name(),
         state,
         position: row.get("position"),

@@ -23,18 +23,18 @@ const FILLERS: usize = 3;
 
 /// How far a rebuild or a check has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct RebuildProgress {
     /// How much is done.
     pub done: u64,
     /// Of how much.
     pub of: u64,
     /// Of what.
-    pub unit: Unit,
+    pub unit: ProgressUnit,
     /// Events read.
     pub events: u64,
 }
 
-impl Progress {
+impl RebuildProgress {
     /// How much is done, from 0 to 1.
     pub fn fraction(&self) -> f64 {
         // Fewer than 2⁵³ of anything.
@@ -46,7 +46,7 @@ impl Progress {
 
 /// What work is counted in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Unit {
+pub enum ProgressUnit {
     /// Accounts.
     #[default]
     Accounts,
@@ -54,7 +54,7 @@ pub enum Unit {
     Events,
 }
 
-impl Unit {
+impl ProgressUnit {
     /// Its name, of many.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ impl Unit {
 
 /// What a check found of one read model.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Checked {
+pub struct CheckReport {
     /// The read model.
     pub name: &'static str,
     /// Its rows.
@@ -86,8 +86,8 @@ pub struct Checked {
 pub async fn rebuild(
     journal: &Journal,
     models: &[ReadModel],
-    progress: &mut impl FnMut(Progress),
-) -> Result<Progress, JournalError> {
+    progress: &mut impl FnMut(RebuildProgress),
+) -> Result<RebuildProgress, JournalError> {
     let mut connection = journal.database().connection().await?;
     let mut tables: Vec<(ReadModel, String)> = Vec::new();
     for model in models {
@@ -126,8 +126,8 @@ pub async fn check(
     journal: &Journal,
     models: &[ReadModel],
     now: DateTime<Utc>,
-    progress: &mut impl FnMut(Progress),
-) -> Result<Vec<Checked>, JournalError> {
+    progress: &mut impl FnMut(RebuildProgress),
+) -> Result<Vec<CheckReport>, JournalError> {
     let mut connection: Client = journal.database().connection().await?;
     let snapshot =
         connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
@@ -154,7 +154,7 @@ pub async fn check(
         };
         let (live, rebuilt) = (kept(name), kept(copy));
         let row = snapshot.query_one(&differing(&live, &rebuilt), &[&now]).await?;
-        checked.push(Checked { name, rows: row.get("rows"), differing: row.get("differing") });
+        checked.push(CheckReport { name, rows: row.get("rows"), differing: row.get("differing") });
     }
     Ok(checked)
 }
@@ -224,13 +224,13 @@ struct Filler<'a, F> {
 struct FillerState<'a, F> {
     /// The last account that somebody has taken on.
     taken: Uuid,
-    done: Progress,
+    done: RebuildProgress,
     progress: &'a mut F,
 }
 
-impl<'a, F: FnMut(Progress)> Filler<'a, F> {
+impl<'a, F: FnMut(RebuildProgress)> Filler<'a, F> {
     fn new(journal: &'a Journal, tables: &'a [(ReadModel, String)], progress: &'a mut F) -> Self {
-        let state = FillerState { taken: Uuid::nil(), done: Progress::default(), progress };
+        let state = FillerState { taken: Uuid::nil(), done: RebuildProgress::default(), progress };
         Self { journal, tables, state: Mutex::new(state) }
     }
 

@@ -5,18 +5,18 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 
-use super::{Claim, ClaimError, Projection};
+use super::{ClaimError, Projection, RebuildClaim};
 use crate::journal::Journal;
 use crate::postgres::DatabaseError;
 
 /// Starts rebuilds on a runtime that outlives the requests that ask for them.
 #[derive(Clone, Debug)]
-pub struct Rebuilds {
+pub struct RebuildStarter {
     journal: Journal,
     runtime: Handle,
 }
 
-impl Rebuilds {
+impl RebuildStarter {
     /// Of that journal, on the present runtime.
     pub fn new(journal: Journal) -> Self {
         Self { journal, runtime: Handle::current() }
@@ -26,16 +26,16 @@ impl Rebuilds {
     ///
     /// # Errors
     /// [`ClaimError`].
-    pub async fn claim(&self, projection: Projection) -> Result<Claim, ClaimError> {
+    pub async fn claim(&self, projection: Projection) -> Result<RebuildClaim, ClaimError> {
         let database = self.journal.database().clone();
-        self.here(async move { Claim::take(&database, vec![projection]).await }).await?
+        self.here(async move { RebuildClaim::take(&database, vec![projection]).await }).await?
     }
 
     /// Begins to make again what was claimed. It goes on by itself; [`overview`](super::overview) tells how far it has come.
     ///
     /// # Errors
     /// [`DatabaseError`].
-    pub async fn begin(&self, claim: Claim) -> Result<(), DatabaseError> {
+    pub async fn begin(&self, claim: RebuildClaim) -> Result<(), DatabaseError> {
         let journal = self.journal.clone();
         self.here(async move {
             claim.begin().await?;
@@ -54,7 +54,7 @@ impl Rebuilds {
     }
 }
 
-async fn make(claim: Claim, journal: Journal) {
+async fn make(claim: RebuildClaim, journal: Journal) {
     let mut silent = |_| {};
     match AssertUnwindSafe(claim.rebuild(&journal, &mut silent)).catch_unwind().await {
         Ok(Ok(events)) => tracing::info!(events, "a read model was made again"),

@@ -21,12 +21,12 @@ const KEPT: usize = 200_000;
 const AT_ONCE: usize = 5_000;
 
 /// A session, by its account.
-type Device = (AccountId, SessionId);
+type SessionOfAccount = (AccountId, SessionId);
 
 /// The uses that one node has seen and not written yet.
 #[derive(Debug, Default)]
 pub struct SessionUses {
-    seen: Mutex<HashMap<Device, DateTime<Utc>>>,
+    seen: Mutex<HashMap<SessionOfAccount, DateTime<Utc>>>,
 }
 
 impl SessionUses {
@@ -44,7 +44,7 @@ impl SessionUses {
     /// [`DatabaseError`].
     pub async fn write(&self, database: &Database) -> Result<usize, DatabaseError> {
         let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut uses: Vec<(Device, DateTime<Utc>)> = seen.into_iter().collect();
+        let mut uses: Vec<(SessionOfAccount, DateTime<Utc>)> = seen.into_iter().collect();
         // All nodes lock rows in the same order.
         uses.sort_unstable_by_key(|(device, _)| *device);
         let mut written = 0;
@@ -59,7 +59,7 @@ impl SessionUses {
     }
 
     /// Takes uses back, unless a later one has been noted.
-    fn keep(&self, uses: &[(Device, DateTime<Utc>)]) {
+    fn keep(&self, uses: &[(SessionOfAccount, DateTime<Utc>)]) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         for (device, at) in uses {
             seen.entry(*device).or_insert(*at);
@@ -67,6 +67,6 @@ impl SessionUses {
     }
 }
 
-async fn write(database: &Database, uses: &[(Device, DateTime<Utc>)]) -> Result<(), DatabaseError> {
+async fn write(database: &Database, uses: &[(SessionOfAccount, DateTime<Utc>)]) -> Result<(), DatabaseError> {
     Ok(user_login::note_uses(&database.connection().await?, uses).await?)
 }

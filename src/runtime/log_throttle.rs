@@ -15,11 +15,11 @@ const KINDS: usize = 10_000;
 #[derive(Debug)]
 pub struct LogThrottle<K> {
     per_second: u32,
-    kinds: Mutex<HashMap<K, Counted>>,
+    kinds: Mutex<HashMap<K, LineCount>>,
 }
 
 #[derive(Debug)]
-struct Counted {
+struct LineCount {
     since: Instant,
     written: u32,
     left_out: u64,
@@ -37,7 +37,7 @@ impl<K: Eq + Hash> LogThrottle<K> {
         if kinds.len() >= KINDS && !kinds.contains_key(&kind) {
             return true;
         }
-        let counted = kinds.entry(kind).or_insert(Counted { since: now, written: 0, left_out: 0 });
+        let counted = kinds.entry(kind).or_insert(LineCount { since: now, written: 0, left_out: 0 });
         if now.duration_since(counted.since) >= WINDOW {
             (counted.since, counted.written) = (now, 0);
         }

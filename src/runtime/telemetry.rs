@@ -48,16 +48,16 @@ pub async fn keep(metrics: PrometheusHandle, log_left_out: fn()) {
 }
 
 /// Warnings and errors, each once a second: an outage says the same of every request.
-static WARNINGS: LazyLock<LogThrottle<Line>> = LazyLock::new(|| LogThrottle::new(1));
+static WARNINGS: LazyLock<LogThrottle<LogLine>> = LazyLock::new(|| LogThrottle::new(1));
 
 /// A warning or an error, whatever its error is in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Line {
+struct LogLine {
     message: String,
     fields: u64,
 }
 
-impl Line {
+impl LogLine {
     fn of(event: &Event<'_>) -> Self {
         let mut line = Self::default();
         event.record(&mut line);
@@ -65,7 +65,7 @@ impl Line {
     }
 }
 
-impl Visit for Line {
+impl Visit for LogLine {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         match field.name() {
             "message" => drop(write!(self.message, "{value:?}")),
@@ -88,7 +88,7 @@ impl<S> Filter<S> for NotRepeated {
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
-        *event.metadata().level() > Level::WARN || WARNINGS.admit(Line::of(event), Instant::now())
+        *event.metadata().level() > Level::WARN || WARNINGS.admit(LogLine::of(event), Instant::now())
     }
 }
 

@@ -10,7 +10,9 @@ use super::gateways::RawGateways;
 use super::raw::raw_section;
 use super::words::Words;
 use super::{Environment, SettingsError, gateways, invalid};
-use crate::delivery::{DeliverySettings, GatewaySettings, Price, Prices, RouteSettings, Texts, TextsError};
+use crate::delivery::{
+    DeliverySettings, GatewaySettings, MessageTexts, Price, PriceList, RouteSettings, TextsError,
+};
 
 /// The reserved name of the way that needs no gateway.
 const ECHO: &str = "echo";
@@ -152,7 +154,7 @@ struct TextsForm {
 }
 
 impl TextsForm {
-    fn check(self) -> Result<Texts, SettingsError> {
+    fn check(self) -> Result<MessageTexts, SettingsError> {
         let Self { app_name, language, webotp_domain, devices_url, folder } = self;
         let length = app_name.chars().count();
         if !(1..=LONGEST_APP_NAME).contains(&length) || app_name.chars().any(char::is_control) {
@@ -165,7 +167,7 @@ impl TextsForm {
         if devices_url.as_deref().is_some_and(|url| !is_secure_link(url)) {
             return Err(invalid("delivery.devices_url", "is not a link such as https://app.example/devices"));
         }
-        let texts = Texts::new(app_name, &language, webotp_domain, devices_url, folder.as_deref());
+        let texts = MessageTexts::new(app_name, &language, webotp_domain, devices_url, folder.as_deref());
         texts.map_err(|error| {
             let setting = match &error {
                 TextsError::DefaultLanguage => "delivery.language",
@@ -176,8 +178,8 @@ impl TextsForm {
     }
 }
 
-fn prices(raw: BTreeMap<String, String>) -> Result<Prices, SettingsError> {
-    let mut prices = Prices::default();
+fn prices(raw: BTreeMap<String, String>) -> Result<PriceList, SettingsError> {
+    let mut prices = PriceList::default();
     for (to, text) in raw {
         let setting = format!("delivery.prices.{to}");
         let Some(price) = Price::parse(&text) else {

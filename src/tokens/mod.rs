@@ -26,9 +26,9 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 use zeroize::Zeroizing;
 
-use crate::crypto::keyring::{Keyring, Purpose};
-use seal::Seals;
-use sign::Signatures;
+use crate::crypto::keyring::{KeyPurpose, Keyring};
+use seal::SealKeys;
+use sign::SigningKeys;
 
 /// How tokens are made.
 #[derive(Clone, Debug)]
@@ -57,17 +57,17 @@ pub struct IssuedTokens {
 /// Issues tokens and opens them.
 #[derive(Clone, Debug)]
 pub struct Tokens {
-    keys: Arc<ArcSwap<Keys>>,
+    keys: Arc<ArcSwap<TokenKeys>>,
     policy: TokenPolicy,
     known_bytes: u64,
 }
 
 /// What a keyring comes to, replaced as a whole.
 #[derive(Debug)]
-struct Keys {
+struct TokenKeys {
     keyring: Keyring,
-    seals: Seals,
-    signatures: Signatures,
+    seals: SealKeys,
+    signatures: SigningKeys,
     public: JwkSet,
     /// What tokens say that were found to be ours or made here, by the hash of their text. All of them were opened by
     /// keys that are still there: when one goes, so does the cache. To begin a new one costs opening again what is
@@ -76,16 +76,16 @@ struct Keys {
     known: Arc<Cache<[u8; 32], Token>>,
 }
 
-impl Keys {
+impl TokenKeys {
     fn new(keyring: &Keyring, known: Arc<Cache<[u8; 32], Token>>) -> Self {
-        let (seals, signatures) = (Seals::new(keyring), Signatures::new(keyring));
+        let (seals, signatures) = (SealKeys::new(keyring), SigningKeys::new(keyring));
         Self { keyring: keyring.clone(), seals, signatures, public: sign::public_keys(keyring), known }
     }
 }
 
 /// The keys that tokens depend on.
-const PURPOSES: [Purpose; 4] =
-    [Purpose::SealAccess, Purpose::SealRefresh, Purpose::SignAccess, Purpose::SignRefresh];
+const PURPOSES: [KeyPurpose; 4] =
+    [KeyPurpose::SealAccess, KeyPurpose::SealRefresh, KeyPurpose::SignAccess, KeyPurpose::SignRefresh];
 
 /// How many bytes are taken by tokens that are known without looking at them again, where no setting says it.
 const KNOWN: u64 = 8 << 20;
@@ -111,9 +111,9 @@ pub fn export_access_keys(
     keyring: &Keyring,
     policy: &TokenPolicy,
 ) -> Result<Zeroizing<String>, SymmetricSignature> {
-    let opening = keyring.of(Purpose::SealAccess);
+    let opening = keyring.of(KeyPurpose::SealAccess);
     let opening = opening.map(|key| (key.id.as_str(), seal::seal_key(TokenKind::Access, key)));
-    let verifying = keyring.of(Purpose::SignAccess);
+    let verifying = keyring.of(KeyPurpose::SignAccess);
     let verifying =
         verifying.map(|key| Ok((key.id.as_str(), sign::public_half(key).ok_or(SymmetricSignature)?)));
     let verifying: Vec<_> = verifying.collect::<Result<_, _>>()?;
@@ -128,7 +128,7 @@ impl Tokens {
 
     /// Tokens under the keyring's keys, of which so many bytes are known without looking at them again.
     pub fn remembering(bytes: u64, keyring: &Keyring, policy: TokenPolicy) -> Self {
-        let keys = Keys::new(keyring, Arc::new(known(bytes)));
+        let keys = TokenKeys::new(keyring, Arc::new(known(bytes)));
         Self { keys: Arc::new(ArcSwap::from_pointee(keys)), policy, known_bytes: bytes }
     }
 
@@ -138,7 +138,7 @@ impl Tokens {
         let before = self.keys.load();
         let keeps = keyring.keeps(&before.keyring, &PURPOSES);
         let known = if keeps { before.known.clone() } else { Arc::new(known(self.known_bytes)) };
-        self.keys.store(Arc::new(Keys::new(keyring, known)));
+        self.keys.store(Arc::new(TokenKeys::new(keyring, known)));
     }
 
     /// How they are made.
@@ -205,7 +205,7 @@ impl Tokens {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(InvalidToken);
         }
-        let Keys { seals, signatures, known, .. } = &**self.keys.load();
+        let TokenKeys { seals, signatures, known, .. } = &**self.keys.load();
         let TokenPolicy { issuer, audience, access_lifetime } = &self.policy;
         let name = hash(text);
         let token = match known.get(&name) {
@@ -230,7 +230,7 @@ impl Tokens {
     /// # Errors
     /// [`InvalidToken`] when it never was one.
     pub fn extra_claims(&self, text: &str) -> Result<ExtraClaims, InvalidToken> {
-        let Keys { seals, signatures, .. } = &**self.keys.load();
+        let TokenKeys { seals, signatures, .. } = &**self.keys.load();
         let jwt = seals.open(TokenKind::Access, text)?;
         Ok(signatures.verify(TokenKind::Access, &jwt)?.into_extra())
     }
@@ -248,7 +248,7 @@ impl Tokens {
 
     fn mint(&self, token: Token, extra: ExtraClaims) -> String {
         let claims = Claims::new(&token, &self.policy.issuer, &self.policy.audience, extra);
-        let Keys { seals, signatures, known, .. } = &**self.keys.load();
+        let TokenKeys { seals, signatures, known, .. } = &**self.keys.load();
         let text = seals.seal(token.kind, signatures.sign(token.kind, &claims).as_bytes());
         known.insert(hash(&text), token);
         text

@@ -22,27 +22,29 @@ use jsonwebtoken::jwk::{
 use counterfoil_guard::format::{Claims, Verifier, signing_input, verify_signature};
 use counterfoil_guard::{InvalidToken, TokenKind};
 
-use crate::crypto::keyring::{self, Key, Keyring, Purpose};
+use crate::crypto::keyring::{self, KeyPurpose, Keyring, KeyringKey};
 
 /// The signing keys of every kind, each with the one algorithm it is for.
 #[derive(Clone)]
-pub(super) struct Signatures {
-    access: OfKind,
-    refresh: OfKind,
+pub(super) struct SigningKeys {
+    access: SigningKeysOfKind,
+    refresh: SigningKeysOfKind,
 }
 
 #[derive(Clone)]
-struct OfKind {
+struct SigningKeysOfKind {
     verifying: HashMap<String, Verifier>,
     /// Held ready: jsonwebtoken would read and check the key anew for each signature, which takes as long as signing.
     signing: Signer,
     active: String,
 }
 
-fn verifier(key: &Key) -> Verifier {
+fn verifier(key: &KeyringKey) -> Verifier {
     match key_algorithm(key) {
-        keyring::Algorithm::Eddsa => Verifier::from_ed25519_public_key(pair(key).public_key().as_ref()),
-        keyring::Algorithm::Hs256 => Verifier::from_hmac_secret(key.secret()),
+        keyring::SigningAlgorithm::Eddsa => {
+            Verifier::from_ed25519_public_key(pair(key).public_key().as_ref())
+        }
+        keyring::SigningAlgorithm::Hs256 => Verifier::from_hmac_secret(key.secret()),
     }
 }
 
@@ -53,10 +55,10 @@ enum Signer {
 }
 
 impl Signer {
-    fn of(key: &Key) -> Self {
+    fn of(key: &KeyringKey) -> Self {
         match key_algorithm(key) {
-            keyring::Algorithm::Eddsa => Self::Ed25519(Arc::new(pair(key))),
-            keyring::Algorithm::Hs256 => {
+            keyring::SigningAlgorithm::Eddsa => Self::Ed25519(Arc::new(pair(key))),
+            keyring::SigningAlgorithm::Hs256 => {
                 Self::Hmac(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, key.secret())))
             }
         }
@@ -77,41 +79,41 @@ impl Signer {
     }
 }
 
-fn key_algorithm(key: &Key) -> keyring::Algorithm {
+fn key_algorithm(key: &KeyringKey) -> keyring::SigningAlgorithm {
     key.algorithm.expect("a key that signs has an algorithm")
 }
 
 /// The public half of an Ed25519 key; none where whoever verifies could mint as well.
-pub(super) fn public_half(key: &Key) -> Option<Vec<u8>> {
-    (key_algorithm(key) == keyring::Algorithm::Eddsa).then(|| pair(key).public_key().as_ref().to_vec())
+pub(super) fn public_half(key: &KeyringKey) -> Option<Vec<u8>> {
+    (key_algorithm(key) == keyring::SigningAlgorithm::Eddsa).then(|| pair(key).public_key().as_ref().to_vec())
 }
 
-fn pair(key: &Key) -> Ed25519KeyPair {
+fn pair(key: &KeyringKey) -> Ed25519KeyPair {
     Ed25519KeyPair::from_pkcs8(key.secret()).expect("checked when the keyring was read")
 }
 
-impl fmt::Debug for Signatures {
+impl fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (access, refresh) = (&self.access.active, &self.refresh.active);
         f.debug_struct("Signatures").field("access", access).field("refresh", refresh).finish_non_exhaustive()
     }
 }
 
-impl Signatures {
+impl SigningKeys {
     pub(super) fn new(keyring: &Keyring) -> Self {
         let of_kind = |purpose| {
             let active = keyring.active(purpose);
             let verifying = keyring.of(purpose).map(|key| (key.id.to_string(), verifier(key)));
-            OfKind {
+            SigningKeysOfKind {
                 verifying: verifying.collect(),
                 signing: Signer::of(active),
                 active: active.id.to_string(),
             }
         };
-        Self { access: of_kind(Purpose::SignAccess), refresh: of_kind(Purpose::SignRefresh) }
+        Self { access: of_kind(KeyPurpose::SignAccess), refresh: of_kind(KeyPurpose::SignRefresh) }
     }
 
-    fn of(&self, kind: TokenKind) -> &OfKind {
+    fn of(&self, kind: TokenKind) -> &SigningKeysOfKind {
         match kind {
             TokenKind::Access => &self.access,
             TokenKind::Refresh => &self.refresh,
@@ -119,7 +121,7 @@ impl Signatures {
     }
 
     pub(super) fn sign(&self, kind: TokenKind, claims: &Claims) -> String {
-        let OfKind { signing, active, verifying: _ } = self.of(kind);
+        let SigningKeysOfKind { signing, active, verifying: _ } = self.of(kind);
         let message = signing_input(kind, signing.algorithm(), active, claims);
         let signature = signing.sign(message.as_bytes());
         format!("{message}.{signature}")
@@ -133,8 +135,8 @@ impl Signatures {
 /// The public halves of the keys by which others verify access tokens (RFC 7517; RFC 8037, section 2). A key that only
 /// its holders can verify by has none.
 pub(super) fn public_keys(keyring: &Keyring) -> JwkSet {
-    let pairs = keyring.of(Purpose::SignAccess).filter_map(|key| Some((key, public_half(key)?)));
-    let public = |(key, half): (&Key, Vec<u8>)| Jwk {
+    let pairs = keyring.of(KeyPurpose::SignAccess).filter_map(|key| Some((key, public_half(key)?)));
+    let public = |(key, half): (&KeyringKey, Vec<u8>)| Jwk {
         common: CommonParameters {
             public_key_use: Some(PublicKeyUse::Signature),
             key_algorithm: Some(KeyAlgorithm::EdDSA),
@@ -157,8 +159,8 @@ mod tests {
     use base64::Engine as _;
     use serde_json::json;
 
-    use super::{Claims, Signatures, Signer, URL_SAFE_NO_PAD, key_algorithm, pair};
-    use crate::crypto::keyring::{Algorithm, Keyring, Purpose};
+    use super::{Claims, Signer, SigningKeys, URL_SAFE_NO_PAD, key_algorithm, pair};
+    use crate::crypto::keyring::{KeyPurpose, Keyring, SigningAlgorithm};
     use crate::tokens::TokenKind;
 
     /// Well formed, whatever they say: what is verified here is the signature.
@@ -172,7 +174,7 @@ mod tests {
     #[test]
     fn a_token_does_not_choose_the_algorithm_of_its_key() {
         let verified = |keyring: &Keyring, algorithm: &str, signer: &Signer| {
-            let kid = keyring.active(Purpose::SignAccess).id.as_str();
+            let kid = keyring.active(KeyPurpose::SignAccess).id.as_str();
             let header = format!(r#"{{"typ":"at+jwt","alg":"{algorithm}","kid":"{kid}"}}"#);
             let message = format!(
                 "{}.{}",
@@ -180,13 +182,13 @@ mod tests {
                 URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims()).expect("JSON"))
             );
             let jwt = format!("{message}.{}", signer.sign(message.as_bytes()));
-            Signatures::new(keyring).verify(TokenKind::Access, jwt.as_bytes()).is_ok()
+            SigningKeys::new(keyring).verify(TokenKind::Access, jwt.as_bytes()).is_ok()
         };
         for (algorithm, right, other) in
-            [(Algorithm::Eddsa, "EdDSA", "HS256"), (Algorithm::Hs256, "HS256", "EdDSA")]
+            [(SigningAlgorithm::Eddsa, "EdDSA", "HS256"), (SigningAlgorithm::Hs256, "HS256", "EdDSA")]
         {
             let keyring = Keyring::signing_access_by(algorithm);
-            let key = keyring.active(Purpose::SignAccess);
+            let key = keyring.active(KeyPurpose::SignAccess);
             assert_eq!(key_algorithm(key), algorithm);
             assert!(verified(&keyring, right, &Signer::of(key)));
             for alg in [other, "none", "HS384", "ES256", "hs256", ""] {
@@ -195,7 +197,7 @@ mod tests {
         }
         // What everybody knows of an Ed25519 key, taken for the secret of an HMAC key.
         let keyring = Keyring::generate();
-        let public = pair(keyring.active(Purpose::SignAccess)).public_key().as_ref().to_vec();
+        let public = pair(keyring.active(KeyPurpose::SignAccess)).public_key().as_ref().to_vec();
         for secret in [public.clone(), URL_SAFE_NO_PAD.encode(public).into_bytes()] {
             let signer = Signer::Hmac(hmac::Key::new(hmac::HMAC_SHA256, &secret).into());
             assert!(!verified(&keyring, "HS256", &signer));

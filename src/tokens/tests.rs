@@ -12,7 +12,7 @@ use super::{
     AccessKeys, ExtraClaims, InvalidToken, IssuedTokens, TokenKind, TokenPolicy, Tokens, TooManyClaims,
 };
 use crate::crypto::entropy;
-use crate::crypto::keyring::{Algorithm, Keyring, Purpose};
+use crate::crypto::keyring::{KeyPurpose, Keyring, SigningAlgorithm};
 
 fn policy() -> TokenPolicy {
     TokenPolicy {
@@ -180,7 +180,7 @@ fn a_token_of_another_keyring_issuer_or_audience_is_refused() {
 
 #[test]
 fn a_remembered_token_is_refused_when_its_seal_or_signing_key_is_gone_and_not_before() {
-    for purpose in [Purpose::SealAccess, Purpose::SignAccess] {
+    for purpose in [KeyPurpose::SealAccess, KeyPurpose::SignAccess] {
         let mut keyring = Keyring::generate();
         let (tokens, former) = (Tokens::new(&keyring, policy()), keyring.active(purpose).id.clone());
         let clone = tokens.clone();
@@ -202,9 +202,9 @@ fn a_remembered_token_is_refused_when_its_seal_or_signing_key_is_gone_and_not_be
 fn keys_of_both_algorithms_stand_side_by_side_and_each_verifies_by_its_own() {
     let by_ed25519 = Keyring::generate();
     let mut by_hmac = by_ed25519.clone();
-    by_hmac.rotate(Purpose::SignAccess, Some(Algorithm::Hs256)).expect("adds");
+    by_hmac.rotate(KeyPurpose::SignAccess, Some(SigningAlgorithm::Hs256)).expect("adds");
     let pending = Tokens::new(&by_hmac, policy());
-    by_hmac.rotate(Purpose::SignAccess, None).expect("activates");
+    by_hmac.rotate(KeyPurpose::SignAccess, None).expect("activates");
     let after = Tokens::new(&by_hmac, policy());
     let before = issue(&Tokens::new(&by_ed25519, policy())).access;
     let access = issue(&Tokens::new(&by_hmac, policy())).access;

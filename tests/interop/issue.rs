@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
-use counterfoil::crypto::keyring::{Keyring, Purpose};
+use counterfoil::crypto::keyring::{KeyPurpose, Keyring};
 use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use counterfoil::tokens::{ExtraClaims, TokenPolicy, Tokens};
 use counterfoil_domain::user_account::{SessionProof, SessionTokens};
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let key = keyring.active(purpose);
         json!({ "id": key.id.as_str(), "secret": STANDARD.encode(key.secret()) })
     };
-    let pair = keyring.active(Purpose::SignAccess);
+    let pair = keyring.active(KeyPurpose::SignAccess);
     let public = Ed25519KeyPair::from_pkcs8(pair.secret())?.public_key().as_ref().to_vec();
     let issued = (1..=SESSIONS).flat_map(|generation| {
         let account = AccountId(Uuid::from_u128(u128::from(generation) << 64 | 0x7000_8000_0000_0000_0000));
@@ -52,10 +52,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ]
     });
     let all = json!({
-        "seal_access": key(Purpose::SealAccess),
-        "seal_refresh": key(Purpose::SealRefresh),
+        "seal_access": key(KeyPurpose::SealAccess),
+        "seal_refresh": key(KeyPurpose::SealRefresh),
         "sign_access": { "id": pair.id.as_str(), "public": STANDARD.encode(public) },
-        "sign_refresh": key(Purpose::SignRefresh),
+        "sign_refresh": key(KeyPurpose::SignRefresh),
         "tokens": issued.collect::<Vec<_>>(),
     });
     Ok(serde_json::to_writer(io::stdout(), &all)?)

@@ -87,7 +87,7 @@ async fn keys_for_others_open_and_verify_and_hold_no_master_key() {
         assert!(AccessKeys::parse(malformed.as_bytes()).is_err(), "{what}");
     }
     let by_hmac = counterfoil::crypto::keyring::Keyring::signing_access_by(
-        counterfoil::crypto::keyring::Algorithm::Hs256,
+        counterfoil::crypto::keyring::SigningAlgorithm::Hs256,
     );
     assert!(export_access_keys(&by_hmac, app.state.tokens.policy()).is_err());
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use counterfoil::crypto::entropy;
-use counterfoil::crypto::keyring::{Keyring, Purpose};
+use counterfoil::crypto::keyring::{KeyPurpose, Keyring};
 use counterfoil::crypto::personal_data::PersonalData;
-use counterfoil::journal::{Address, AppendOutcome, Commit, Journal, Loaded, replay};
+use counterfoil::journal::{AccountRef, AppendOutcome, Commit, Journal, LoadedAccount, replay};
 use counterfoil::postgres::Database;
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::user_account::{Fact, Person, UserAccountEvent};
@@ -23,14 +23,14 @@ fn identifier(number: &str) -> Identifier {
 }
 
 /// A commit of one event, on an account as it was loaded.
-fn commit(app: &TestApp, journal: &Journal, loaded: Loaded) -> Arc<Commit> {
+fn commit(app: &TestApp, journal: &Journal, loaded: LoadedAccount) -> Arc<Commit> {
     commit_of(app, journal, loaded, Fact::ProfileUpdated {}, None)
 }
 
 fn commit_of(
     app: &TestApp,
     journal: &Journal,
-    loaded: Loaded,
+    loaded: LoadedAccount,
     fact: Fact,
     identifier: Option<Identifier>,
 ) -> Arc<Commit> {
@@ -63,7 +63,7 @@ async fn the_event_store_of_cqrs_es_rebuilds_the_state_that_the_head_holds() {
     app.api.login(PHONE).await;
 
     let journal = app.journal();
-    let head = journal.load_anew(&Address::Identifier(identifier(PHONE)), app.clock.now()).await.unwrap();
+    let head = journal.load_anew(&AccountRef::Identifier(identifier(PHONE)), app.clock.now()).await.unwrap();
     let store = replay::stock_store(journal.database()).await.unwrap();
     let rebuilt = store.load_aggregate(&head.head.account.to_string()).await.unwrap();
     assert_eq!(i64::try_from(rebuilt.current_sequence).unwrap(), head.head.version);
@@ -75,7 +75,7 @@ async fn the_event_store_of_cqrs_es_rebuilds_the_state_that_the_head_holds() {
 async fn a_head_of_another_format_is_folded_again_from_its_events() {
     let app = TestApp::start().await;
     app.api.sign_in(PHONE).await;
-    let (journal, address) = (app.journal(), Address::Identifier(identifier(PHONE)));
+    let (journal, address) = (app.journal(), AccountRef::Identifier(identifier(PHONE)));
     let before = journal.load_anew(&address, app.clock.now()).await.unwrap();
     let client = app.database.connect().await;
     client.execute("UPDATE heads SET state_format = 0, state = 'another format'", &[]).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_head_of_another_format_is_folded_again_from_its_events() {
 async fn of_two_commits_on_one_version_one_is_stale_and_leaves_nothing() {
     let app = TestApp::start().await;
     app.api.sign_in(PHONE).await;
-    let (journal, address) = (app.journal(), Address::Identifier(identifier(PHONE)));
+    let (journal, address) = (app.journal(), AccountRef::Identifier(identifier(PHONE)));
     let loaded = journal.load_anew(&address, app.clock.now()).await.unwrap();
     let (first, second) = (commit(&app, &journal, loaded.clone()), commit(&app, &journal, loaded));
     let before = events(&app).await;
@@ -103,7 +103,7 @@ async fn a_commit_that_is_sent_again_takes_effect_once() {
     let app = TestApp::start().await;
     app.api.sign_in(PHONE).await;
     let journal = app.journal();
-    for address in [identifier(PHONE), identifier("+989127654321")].map(Address::Identifier) {
+    for address in [identifier(PHONE), identifier("+989127654321")].map(AccountRef::Identifier) {
         let loaded = journal.load_anew(&address, app.clock.now()).await.unwrap();
         let commits = [commit(&app, &journal, loaded)];
         let before = events(&app).await;
@@ -117,7 +117,7 @@ async fn a_commit_that_is_sent_again_takes_effect_once() {
 #[tokio::test]
 async fn of_two_new_accounts_for_one_identifier_only_the_first_is_kept() {
     let app = TestApp::start().await;
-    let (journal, address) = (app.journal(), Address::Identifier(identifier(PHONE)));
+    let (journal, address) = (app.journal(), AccountRef::Identifier(identifier(PHONE)));
     let first = journal.load_anew(&address, app.clock.now()).await.unwrap();
     let second = journal.load_anew(&address, app.clock.now()).await.unwrap();
     assert_ne!(first.head.account, second.head.account);
@@ -136,7 +136,7 @@ async fn in_a_batch_a_stale_commit_leaves_its_neighbours_alone() {
     let journal = app.journal();
     let mut loaded = Vec::new();
     for n in 0..20 {
-        let address = Address::Identifier(identifier(&format!("+9891212345{n:02}")));
+        let address = AccountRef::Identifier(identifier(&format!("+9891212345{n:02}")));
         loaded.push(journal.load_anew(&address, app.clock.now()).await.unwrap());
     }
     let founding: Vec<Arc<Commit>> =
@@ -145,13 +145,14 @@ async fn in_a_batch_a_stale_commit_leaves_its_neighbours_alone() {
 
     let mut second = Vec::new();
     for loaded in loaded {
-        let now = journal.load_anew(&Address::Account(loaded.head.account), app.clock.now()).await.unwrap();
+        let now =
+            journal.load_anew(&AccountRef::Account(loaded.head.account), app.clock.now()).await.unwrap();
         second.push(commit(&app, &journal, now));
     }
     assert_eq!(happened(&journal, &second[7..8]).await, [true]);
     second[7] = {
         let late = journal
-            .load_anew(&Address::Account(AccountId(uuid::Uuid::nil())), app.clock.now())
+            .load_anew(&AccountRef::Account(AccountId(uuid::Uuid::nil())), app.clock.now())
             .await
             .unwrap();
         assert_eq!(late.head.version, 0);
@@ -172,15 +173,15 @@ async fn a_commit_reserves_and_releases_identifiers_together_or_not_at_all() {
         app.api.sign_in(number).await;
     }
     let load = async |number: &str| {
-        let address = Address::Identifier(identifier(number));
+        let address = AccountRef::Identifier(identifier(number));
         journal.load_anew(&address, app.clock.now()).await.unwrap()
     };
     let email = |name: &str| Identifier::Email(EmailAddress::parse(&format!("{name}@example.com")).unwrap());
-    let added = |loaded: &Loaded, name| {
+    let added = |loaded: &LoadedAccount, name| {
         let fact = Fact::IdentifierAdded { channel: Channel::Email };
         commit_of(&app, &journal, loaded.clone(), fact, Some(email(name)))
     };
-    let replaced = |loaded: &Loaded, by: Identifier| {
+    let replaced = |loaded: &LoadedAccount, by: Identifier| {
         let fact = Fact::IdentifierReplaced { channel: by.channel() };
         commit_of(&app, &journal, loaded.clone(), fact, Some(by))
     };
@@ -280,29 +281,29 @@ fn journal_with(app: &TestApp, keyring: &Keyring) -> Journal {
 
 /// The keyrings of the steps by which the lookup key is replaced, each as the one before it left it.
 fn steps_of_the_lookup_key(app: &TestApp) -> [Keyring; 4] {
-    let former = app.keyring.active(Purpose::Lookup).id.clone();
+    let former = app.keyring.active(KeyPurpose::Lookup).id.clone();
     let next = |keyring: &Keyring| {
         let mut keyring = keyring.clone();
-        keyring.rotate(Purpose::Lookup, None).unwrap();
+        keyring.rotate(KeyPurpose::Lookup, None).unwrap();
         keyring
     };
     let pending = next(&app.keyring);
     let active = next(&pending);
     let mut alone = active.clone();
-    alone.retire(Purpose::Lookup, former.as_str()).unwrap();
+    alone.retire(KeyPurpose::Lookup, former.as_str()).unwrap();
     [app.keyring.clone(), pending, active, alone]
 }
 
 /// What a node decides for the first request of an identifier, before it sends it.
 async fn first_request(app: &TestApp, journal: &Journal, number: &str) -> Arc<Commit> {
     let known = identifier(number);
-    let address = Address::Identifier(known.clone());
+    let address = AccountRef::Identifier(known.clone());
     let loaded = journal.load_anew(&address, app.clock.now()).await.unwrap();
     commit_of(app, journal, loaded, Fact::ProfileUpdated {}, Some(known))
 }
 
 async fn owner(app: &TestApp, journal: &Journal, number: &str) -> AccountId {
-    let address = Address::Identifier(identifier(number));
+    let address = AccountRef::Identifier(identifier(number));
     journal.load_anew(&address, app.clock.now()).await.unwrap().head.account
 }
 
@@ -380,7 +381,7 @@ async fn every_kind_of_identifier_is_hashed_anew_whatever_read_models_know_of_it
     client.execute("UPDATE identifiers SET key_id = NULL WHERE channel = 'email'", &[]).await.unwrap();
 
     let [_, _, active, alone] = steps_of_the_lookup_key(&app).map(|keyring| journal_with(&app, &keyring));
-    let former = app.keyring.active(Purpose::Lookup).id.clone();
+    let former = app.keyring.active(KeyPurpose::Lookup).id.clone();
     assert_eq!(active.hashed_with(former.as_str()).await.unwrap(), 5);
     let rehashed = active.rehash(&mut |_, _| {}).await.unwrap();
     assert_eq!((rehashed.rehashed, rehashed.lost, rehashed.held), (4, 1, 0));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use counterfoil::crypto::keyring::{Keyring, Purpose};
+use counterfoil::crypto::keyring::{KeyPurpose, Keyring};
 use counterfoil::crypto::message_links::SessionLinks;
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::values::{AccountId, Role, SessionId};
@@ -67,7 +67,7 @@ impl Installation {
     }
 
     /// Takes the next step, and waits until the nodes have read it.
-    async fn rotate(&self, purpose: Purpose, nodes: &[Node]) {
+    async fn rotate(&self, purpose: KeyPurpose, nodes: &[Node]) {
         self.run(&["rotate", FILE, &purpose.to_string()]);
         self.read_by(nodes).await;
     }
@@ -203,7 +203,7 @@ async fn no_request_fails_while_every_key_is_replaced_on_two_nodes_and_then_noth
         }
     };
 
-    for purpose in Purpose::ALL.into_iter().filter(|purpose| *purpose != Purpose::Lookup) {
+    for purpose in KeyPurpose::ALL.into_iter().filter(|purpose| *purpose != KeyPurpose::Lookup) {
         let former = installation.keyring().active(purpose).id.clone();
         let [one, other] = &*nodes;
         let Old { device: old, codes: [redeemed, left] } = Old::made_by(&installation, one).await;
@@ -215,7 +215,7 @@ async fn no_request_fails_while_every_key_is_replaced_on_two_nodes_and_then_noth
         succeeded(other.api.profile(&old.access).await);
         let new = other.api.sign_in(&installation.phone()).await;
         turn_over().await;
-        if purpose == Purpose::Personal {
+        if purpose == KeyPurpose::Personal {
             installation.rewrap(former.as_str()).await;
         }
 
@@ -223,25 +223,25 @@ async fn no_request_fails_while_every_key_is_replaced_on_two_nodes_and_then_noth
         installation.read_by(&*nodes).await;
         for node in &*nodes {
             match purpose {
-                Purpose::SealAccess | Purpose::SignAccess => {
+                KeyPurpose::SealAccess | KeyPurpose::SignAccess => {
                     node.api.profile(&old.access).await.is_problem(401, "invalid_access_token");
                 }
-                Purpose::SealRefresh | Purpose::SignRefresh => {
+                KeyPurpose::SealRefresh | KeyPurpose::SignRefresh => {
                     node.api.refresh(&old.refresh).await.is_problem(400, "invalid_token");
                 }
-                Purpose::Code => {
+                KeyPurpose::Code => {
                     node.api.verify(&left.phone, &left.code).await.is_problem(400, "invalid_code");
                 }
                 // On a node that has not unwrapped the account's keys before.
-                Purpose::Personal => drop(installation.start().api.profile(&old.access).await.ok()),
+                KeyPurpose::Personal => drop(installation.start().api.profile(&old.access).await.ok()),
                 // Those have a test of their own.
-                Purpose::SecondFactor
-                | Purpose::RecoveryCode
-                | Purpose::Link
-                | Purpose::Cursor
-                | Purpose::Limit
-                | Purpose::Client => drop(node.api.profile(&old.access).await.ok()),
-                Purpose::Lookup => unreachable!("it is not rotated"),
+                KeyPurpose::SecondFactor
+                | KeyPurpose::RecoveryCode
+                | KeyPurpose::Link
+                | KeyPurpose::Cursor
+                | KeyPurpose::Limit
+                | KeyPurpose::Client => drop(node.api.profile(&old.access).await.ok()),
+                KeyPurpose::Lookup => unreachable!("it is not rotated"),
             }
             succeeded(node.api.profile(&new.access).await);
         }
@@ -277,12 +277,12 @@ async fn tokens_links_and_codes_outlive_the_replacement_of_their_key_until_that_
 
     let mut keyring = app.keyring.clone();
     let later = [
-        Purpose::SecondFactor,
-        Purpose::RecoveryCode,
-        Purpose::Link,
-        Purpose::Cursor,
-        Purpose::Limit,
-        Purpose::Client,
+        KeyPurpose::SecondFactor,
+        KeyPurpose::RecoveryCode,
+        KeyPurpose::Link,
+        KeyPurpose::Cursor,
+        KeyPurpose::Limit,
+        KeyPurpose::Client,
     ];
     let former = later.map(|purpose| keyring.active(purpose).id.clone());
     let mut refresh = bound.refresh.clone();
@@ -337,7 +337,7 @@ async fn a_keyring_that_cannot_be_used_is_reported_and_the_one_before_it_stays()
         node.api.sign_in(&installation.phone()).await;
     }
     std::fs::write(&file, good).unwrap();
-    installation.rotate(Purpose::SealAccess, &[node]).await;
+    installation.rotate(KeyPurpose::SealAccess, &[node]).await;
 }
 
 #[tokio::test]
@@ -456,7 +456,7 @@ impl Unequal {
 async fn every_user_keeps_their_account_while_the_lookup_key_is_replaced_on_two_nodes_that_serve() {
     let service = Arc::new(Unequal::start("lookup"));
     let installation = &service.installation;
-    let former = installation.keyring().active(Purpose::Lookup).id.to_string();
+    let former = installation.keyring().active(KeyPurpose::Lookup).id.to_string();
     let mut people = service.newcomers(30).await;
     // And some who never came back with their code.
     let asked = 320;
@@ -570,7 +570,7 @@ fn a_keyring_from_before_a_purpose_is_refused_with_what_to_run() {
 fn the_commands_for_keys_say_what_is_next_and_never_a_secret() {
     let installation = Installation::new("commands");
     let refused = |arguments: &[&str]| installation.refused(arguments);
-    let active = installation.keyring().active(Purpose::SignAccess).id.to_string();
+    let active = installation.keyring().active(KeyPurpose::SignAccess).id.to_string();
     assert!(refused(&["retire", FILE, "sign_access", &active]).contains("is active"));
     assert!(refused(&["rotate", FILE, "code", "--algorithm", "hs256"]).contains("not for hs256"));
 

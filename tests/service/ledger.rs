@@ -3,7 +3,7 @@
 use counterfoil::read_models::{FOLLOWERS, rebuild};
 use std::time::{Duration, Instant};
 
-use counterfoil::journal::sequencer::{Sequenced, Sequencer};
+use counterfoil::journal::sequencer::{Sequencer, SequencerOutcome};
 use counterfoil::postgres::Database;
 use futures_util::future::join_all;
 
@@ -56,7 +56,7 @@ async fn every_event_gets_a_number_without_a_gap_and_in_its_streams_order() {
     sequencer.look().await.unwrap();
     assert_eq!(broken_rules(&app).await, Vec::<String>::new());
     assert_eq!(app.database.value::<i64>("SELECT seq FROM sequencer").await, 80);
-    assert_eq!(sequencer.look().await.unwrap(), Sequenced::Numbered(0));
+    assert_eq!(sequencer.look().await.unwrap(), SequencerOutcome::Numbered(0));
 }
 
 #[tokio::test]
@@ -87,14 +87,14 @@ async fn a_transaction_that_another_program_holds_open_neither_stalls_the_ledger
             done += 1;
         }
         let look = Instant::now();
-        assert_eq!(sequencer.look().await.unwrap(), Sequenced::Numbered(done));
+        assert_eq!(sequencer.look().await.unwrap(), SequencerOutcome::Numbered(done));
         slowest = slowest.max(look.elapsed());
         numbered += done;
         done = 0;
     }
     assert!(slowest < Duration::from_secs(1), "a look took {slowest:?} of {held} s with {numbered} events");
     open.commit().await.unwrap();
-    assert_eq!(sequencer.look().await.unwrap(), Sequenced::Numbered(1), "it did not skip");
+    assert_eq!(sequencer.look().await.unwrap(), SequencerOutcome::Numbered(1), "it did not skip");
     assert_eq!(broken_rules(&app).await, Vec::<String>::new());
 }
 
@@ -109,7 +109,7 @@ async fn a_backlog_that_takes_longer_to_number_than_the_statement_timeout_is_num
                 $$ BEGIN PERFORM pg_sleep(5.5); RETURN NULL; END $$;
                 CREATE TRIGGER slow BEFORE INSERT ON ledger FOR EACH STATEMENT EXECUTE FUNCTION slow()";
     app.database.connect().await.batch_execute(slow).await.unwrap();
-    assert_eq!(sequencer.look().await.unwrap(), Sequenced::Numbered(80));
+    assert_eq!(sequencer.look().await.unwrap(), SequencerOutcome::Numbered(80));
     assert_eq!(broken_rules(&app).await, Vec::<String>::new());
 }
 
@@ -118,13 +118,13 @@ async fn one_sequencer_at_a_time_has_the_lease_and_another_takes_over_when_it_ru
     let app = TestApp::start().await;
     let (first, second) = (sequencer(&app), sequencer(&app));
     some_events(&app, 0).await;
-    assert_eq!(first.look().await.unwrap(), Sequenced::Numbered(80));
+    assert_eq!(first.look().await.unwrap(), SequencerOutcome::Numbered(80));
     some_events(&app, 20).await;
-    assert_eq!(second.look().await.unwrap(), Sequenced::NotOurs);
+    assert_eq!(second.look().await.unwrap(), SequencerOutcome::NotOurs);
     let client = app.database.connect().await;
     client.execute("UPDATE sequencer SET lease_until = now() - interval '1 second'", &[]).await.unwrap();
-    assert_eq!(second.look().await.unwrap(), Sequenced::Numbered(80));
-    assert_eq!(first.look().await.unwrap(), Sequenced::NotOurs);
+    assert_eq!(second.look().await.unwrap(), SequencerOutcome::Numbered(80));
+    assert_eq!(first.look().await.unwrap(), SequencerOutcome::NotOurs);
     assert_eq!(broken_rules(&app).await, Vec::<String>::new());
 }
 
@@ -156,7 +156,7 @@ async fn a_database_that_was_moved_to_another_cluster_is_recognised_and_numbered
     some_events(&app, 20).await;
     let moved = "UPDATE sequencer SET cluster = 1, seen = '900000000:900000000:', lease_until = '-infinity'";
     client.execute(moved, &[]).await.unwrap();
-    assert_eq!(sequencer.look().await.unwrap(), Sequenced::Numbered(80));
+    assert_eq!(sequencer.look().await.unwrap(), SequencerOutcome::Numbered(80));
     some_events(&app, 40).await;
     sequencer.look().await.unwrap();
     assert_eq!(broken_rules(&app).await, Vec::<String>::new());
@@ -189,7 +189,7 @@ async fn an_idle_sequencer_writes_nothing() {
     let row = "SELECT xmin::text::bigint FROM sequencer";
     let written: i64 = app.database.value(row).await;
     for _ in 0..10 {
-        assert_eq!(sequencer.look().await.unwrap(), Sequenced::Numbered(0));
+        assert_eq!(sequencer.look().await.unwrap(), SequencerOutcome::Numbered(0));
     }
     assert_eq!(app.database.value::<i64>(row).await, written);
 }

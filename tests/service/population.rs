@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use bulk::{Act, Person, Population, Visit};
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil::accounts::{Intervening, Origin};
-use counterfoil::audit::{self, Filter};
-use counterfoil::journal::{Address, Journal};
+use counterfoil::accounts::{RequestContext, StaffAction};
+use counterfoil::audit::{self, EventFilter};
+use counterfoil::journal::{AccountRef, Journal};
 use counterfoil::read_models::rebuild;
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil::tokens::{IssuedTokens, TokenKind};
@@ -34,7 +34,7 @@ fn people(from: DateTime<Utc>) -> Population {
 async fn visit_one_by_one(app: &TestApp, visits: impl Iterator<Item = Visit>) {
     let accounts = &app.state.accounts;
     let mut tokens: HashMap<Person, Vec<IssuedTokens>> = HashMap::new();
-    let origin = |client: values::Client| Origin {
+    let origin = |client: values::Client| RequestContext {
         client,
         request: String::new(),
         languages: String::new(),
@@ -68,7 +68,7 @@ async fn visit_one_by_one(app: &TestApp, visits: impl Iterator<Item = Visit>) {
                 }
                 Act::Suspended => {
                     let account = app.journal().find(&identifier).await.unwrap().unwrap();
-                    let operator = Intervening::operator(Some(Reason::parse("fraud").unwrap()));
+                    let operator = StaffAction::operator(Some(Reason::parse("fraud").unwrap()));
                     accounts.suspend(account, None, operator).await.unwrap();
                 }
             }
@@ -80,9 +80,9 @@ async fn visit_one_by_one(app: &TestApp, visits: impl Iterator<Item = Visit>) {
 /// there is nothing of nonces, marks, leaves and the commits that events came by.
 async fn stored(journal: &Journal, database: &Client, at: DateTime<Utc>, person: Person) -> Value {
     let account = journal.find(&person.identifier()).await.unwrap().expect("the identifier is reserved");
-    let loaded = journal.load_anew(&Address::Account(account), at).await.unwrap();
+    let loaded = journal.load_anew(&AccountRef::Account(account), at).await.unwrap();
     let mut all = json!({
-        "1 log": read(journal, &Filter { account: Some(account), ..Filter::default() }).await,
+        "1 log": read(journal, &EventFilter { account: Some(account), ..EventFilter::default() }).await,
         "2 version": loaded.head.version,
         "3 state": loaded.head.state,
     });

@@ -4,7 +4,7 @@ use counterfoil::app::delete_expired;
 use counterfoil::read_models::FOLLOWERS;
 use std::process::Output;
 
-use counterfoil::read_models::{Claim, Projection};
+use counterfoil::read_models::{Projection, RebuildClaim};
 use reqwest::Method;
 use serde_json::json;
 
@@ -197,7 +197,7 @@ async fn the_status_says_how_far_each_read_model_has_come() {
 #[tokio::test]
 async fn a_second_rebuild_is_refused_while_another_is_under_way() {
     let app = TestApp::start().await;
-    let claim = Claim::take(app.journal().database(), Projection::all().collect()).await.unwrap();
+    let claim = RebuildClaim::take(app.journal().database(), Projection::all().collect()).await.unwrap();
     let refused = counterfoil(&app, &["projections", "rebuild", "profiles"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("under way"), "{refused:?}");

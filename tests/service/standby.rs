@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use counterfoil::journal::sequencer::{Sequenced, Sequencer};
+use counterfoil::journal::sequencer::{Sequencer, SequencerOutcome};
 use counterfoil::postgres::Database;
 use counterfoil::postgres::DatabaseUrl;
 use counterfoil::postgres::embedded::PrivatePostgres;
@@ -81,7 +81,7 @@ async fn a_standby_sequences_nothing_until_it_is_promoted_and_then_goes_on_witho
     let url = standby.url();
     until(&url, "SELECT (SELECT count(*) FROM ledger) = 160").await;
     let sequencer = Sequencer::new(Database::new(&url.0, 2).unwrap());
-    assert_eq!(sequencer.look().await.unwrap(), Sequenced::Standby);
+    assert_eq!(sequencer.look().await.unwrap(), SequencerOutcome::Standby);
 
     primary.stop().unwrap();
     assert!(value::<bool>(&url, "SELECT pg_promote()").await);

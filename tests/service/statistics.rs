@@ -8,8 +8,8 @@ use std::time::Duration;
 use chrono::{SecondsFormat, TimeDelta};
 use counterfoil::journal::sequencer::Sequencer;
 use counterfoil::postgres::Database;
-use counterfoil::read_models::rebuild::{self, Checked};
-use counterfoil::read_models::{Claim, Projection};
+use counterfoil::read_models::rebuild::{self, CheckReport};
+use counterfoil::read_models::{Projection, RebuildClaim};
 use counterfoil::runtime::clock::Clock as _;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ fn sequencer(app: &TestApp) -> Sequencer {
     Sequencer::new(Database::new(&app.database.url.0, 2).unwrap())
 }
 
-async fn checked(app: &TestApp) -> Checked {
+async fn checked(app: &TestApp) -> CheckReport {
     rebuild::follower::check(&app.journal(), FOLLOWERS[1], &mut |_| {}).await.unwrap()
 }
 
@@ -232,7 +232,8 @@ async fn a_rebuild_beside_commands_and_followers_loses_nothing_counts_nothing_tw
     });
     let (journal, mut rebuilds) = (app.journal(), 0);
     while !busy.is_finished() || rebuilds < 3 {
-        let claim = Claim::take(journal.database(), vec![Projection::Following(FOLLOWERS[1])]).await.unwrap();
+        let claim =
+            RebuildClaim::take(journal.database(), vec![Projection::Following(FOLLOWERS[1])]).await.unwrap();
         claim.begin().await.unwrap();
         claim.rebuild(&journal, &mut |_| {}).await.unwrap();
         rebuilds += 1;

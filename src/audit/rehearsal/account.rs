@@ -11,11 +11,11 @@ use counterfoil_domain::user_account::{
 use counterfoil_domain::values::{ClientChange, SessionId};
 use cqrs_es::Aggregate as _;
 
-use super::request::{self, Replay};
+use super::request::{self, CommandReplay};
 
 /// What somebody asked an account for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Request {
+pub enum RehearsedRequest {
     /// To sign in with a code.
     SignIn,
     /// A code.
@@ -28,11 +28,11 @@ pub enum Request {
 
 /// What the rehearsal comes to where the record says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum What {
+pub enum RehearsedOutcome {
     /// A request was granted, and would have been refused.
-    Refused(Request),
+    Refused(RehearsedRequest),
     /// A request was refused, and would have been granted.
-    LetThrough(Request),
+    LetThrough(RehearsedRequest),
     /// A code was not looked at, and would have been. Whether it was right nobody knows.
     LookedAt,
     /// A session would have ended earlier.
@@ -43,11 +43,11 @@ pub enum What {
 
 /// A difference between the record and the rehearsal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Difference {
+pub struct RehearsalDifference {
     /// When.
     pub at: DateTime<Utc>,
     /// What.
-    pub what: What,
+    pub what: RehearsedOutcome,
     /// Why it would have been refused or would have ended; of what was let through, why it was refused, and of a session
     /// that would have gone on, why it ended. As events name it.
     pub why: &'static str,
@@ -55,30 +55,30 @@ pub struct Difference {
 
 /// The end of a session: the one it came to, or would if nobody used it any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct End {
+struct SessionEnd {
     at: DateTime<Utc>,
     why: &'static str,
 }
 
 /// An account with the ends of all sessions that it ever had.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Course {
+pub(super) struct SimulatedAccount {
     pub(super) account: UserAccount,
-    ends: HashMap<SessionId, End>,
+    ends: HashMap<SessionId, SessionEnd>,
 }
 
-impl Course {
+impl SimulatedAccount {
     fn follow(&mut self, event: UserAccountEvent) {
         let (at, fact) = (event.at, event.fact.clone());
         self.account.apply(event);
         if let Fact::LoggedOut { session, reason, .. } = fact {
-            self.ends.insert(session, End { at, why: reason.as_str() });
+            self.ends.insert(session, SessionEnd { at, why: reason.as_str() });
         }
         if let Fact::LoggedIn { session, .. } | Fact::TokenRefreshed { session, .. } = fact {
             let sessions = self.account.sessions().iter();
             let ends = sessions.filter(|other| other.id == session).map(|session| {
                 let why = if session.expires_at == session.ends_at { "absolute" } else { "idle" };
-                (session.id, End { at: session.expires_at, why })
+                (session.id, SessionEnd { at: session.expires_at, why })
             });
             self.ends.extend(ends);
         }
@@ -91,10 +91,10 @@ impl Course {
 /// instead, and none where none would have been. What people would have asked for instead of what they did, nobody
 /// knows.
 #[derive(Clone, Debug)]
-pub struct Rehearsal {
+pub struct AccountRehearsal {
     proposal: Arc<Policy>,
-    recorded: Course,
-    pub(super) rehearsed: Course,
+    recorded: SimulatedAccount,
+    pub(super) rehearsed: SimulatedAccount,
     begun: bool,
     /// Sessions that go by another name in the rehearsal, since they would have begun earlier.
     names: HashMap<SessionId, SessionId>,
@@ -104,13 +104,13 @@ pub struct Rehearsal {
     lost: Option<&'static str>,
 }
 
-impl Rehearsal {
+impl AccountRehearsal {
     /// Of an account to which nothing has happened yet.
     pub fn new(proposal: Arc<Policy>) -> Self {
         Self {
             proposal,
-            recorded: Course::default(),
-            rehearsed: Course::default(),
+            recorded: SimulatedAccount::default(),
+            rehearsed: SimulatedAccount::default(),
             begun: false,
             names: HashMap::new(),
             let_in: None,
@@ -119,7 +119,7 @@ impl Rehearsal {
     }
 
     /// What the events of a command grant, if they do.
-    pub fn granted(commit: &[UserAccountEvent]) -> Option<Request> {
+    pub fn granted(commit: &[UserAccountEvent]) -> Option<RehearsedRequest> {
         let last = commit.last()?;
         let is_refused = refused(commit).is_some() || matches!(last.fact, Fact::AccessDenied { .. });
         (!is_refused && !is_test(last)).then(|| request_of(last))
@@ -131,7 +131,7 @@ impl Rehearsal {
     }
 
     /// Takes the events of a command, and does the same under the proposal: how that differs.
-    pub fn take(&mut self, commit: &[UserAccountEvent]) -> Option<Difference> {
+    pub fn take(&mut self, commit: &[UserAccountEvent]) -> Option<RehearsalDifference> {
         if !self.begun {
             self.rehearsed = self.recorded.clone();
             self.begun = true;
@@ -143,7 +143,7 @@ impl Rehearsal {
         difference
     }
 
-    fn rehearse(&mut self, commit: &[UserAccountEvent]) -> Option<Difference> {
+    fn rehearse(&mut self, commit: &[UserAccountEvent]) -> Option<RehearsalDifference> {
         let last = commit.last()?;
         let request = request_of(last);
         let was = refused(commit);
@@ -151,21 +151,21 @@ impl Rehearsal {
             self.named(session)
         });
         let would = match replay {
-            Replay::AsItWas => Ok(commit.to_vec()),
-            Replay::WithoutSession => Err("session_ended"),
-            Replay::Command { command, on_record } => {
+            CommandReplay::AsItWas => Ok(commit.to_vec()),
+            CommandReplay::WithoutSession => Err("session_ended"),
+            CommandReplay::Command { command, on_record } => {
                 let decided = command.decide(&self.rehearsed.account, &on_record.services(&self.proposal));
                 decided.map_err(|refusal| self.reason(refusal, last))
             }
         };
         let reason = would.as_ref().map_or_else(|why| Some(*why), |events| refused(events));
-        let differs = |what, why| Some(Difference { at: last.at, what, why });
+        let differs = |what, why| Some(RehearsalDifference { at: last.at, what, why });
 
         // It was not looked at whether this code is right, and now it would have been.
         if let Some(despite) = unseen(last)
             && reason == Some("wrong")
         {
-            return differs(What::LookedAt, despite);
+            return differs(RehearsedOutcome::LookedAt, despite);
         }
         if let Fact::LoggedIn { session, mark, .. } = last.fact
             && reason == Some("no_code")
@@ -187,11 +187,11 @@ impl Rehearsal {
         match (was, reason) {
             // No message goes to an identifier for tests, and nobody signs in by it.
             _ if is_test(last) => None,
-            (None, Some("no_code" | "expired")) if request == Request::SignIn => {
-                differs(What::Refused(request), self.lost.or(reason).unwrap_or("no_code"))
+            (None, Some("no_code" | "expired")) if request == RehearsedRequest::SignIn => {
+                differs(RehearsedOutcome::Refused(request), self.lost.or(reason).unwrap_or("no_code"))
             }
-            (None, Some(why)) => differs(What::Refused(request), why),
-            (Some(despite), None) => differs(What::LetThrough(request), despite),
+            (None, Some(why)) => differs(RehearsedOutcome::Refused(request), why),
+            (Some(despite), None) => differs(RehearsedOutcome::LetThrough(request), despite),
             (None, None) | (Some(_), Some(_)) => None,
         }
     }
@@ -268,24 +268,24 @@ impl Rehearsal {
     }
 
     /// How the sessions' ends differ, where they came before that time.
-    pub fn finish(&self, until: DateTime<Utc>) -> impl Iterator<Item = Difference> {
+    pub fn finish(&self, until: DateTime<Utc>) -> impl Iterator<Item = RehearsalDifference> {
         let both = self.recorded.ends.iter().filter_map(move |(session, recorded)| {
             Some((recorded, self.rehearsed.ends.get(&self.named(*session))?))
         });
         both.filter_map(move |(recorded, rehearsed)| {
             let (what, end) = if rehearsed.at < recorded.at {
-                (What::EndedEarlier, rehearsed)
+                (RehearsedOutcome::EndedEarlier, rehearsed)
             } else {
-                (What::EndedLater, recorded)
+                (RehearsedOutcome::EndedLater, recorded)
             };
             let differs = rehearsed.at != recorded.at && end.at < until;
-            differs.then_some(Difference { at: end.at, what, why: end.why })
+            differs.then_some(RehearsalDifference { at: end.at, what, why: end.why })
         })
     }
 }
 
 /// What was asked for.
-fn request_of(last: &UserAccountEvent) -> Request {
+fn request_of(last: &UserAccountEvent) -> RehearsedRequest {
     match last.fact {
         Fact::OtpRequested { .. }
         | Fact::OtpResent { .. }
@@ -293,15 +293,15 @@ fn request_of(last: &UserAccountEvent) -> Request {
             asked:
                 CodeAsked::ToSignIn | CodeAsked::Again | CodeAsked::ForAnother | CodeAsked::ToReauthenticate,
             ..
-        } => Request::Code,
+        } => RehearsedRequest::Code,
         Fact::LoggedIn { .. }
         | Fact::SignInRepeated { .. }
-        | Fact::OtpRejected { purpose: Purpose::SignIn, .. } => Request::SignIn,
+        | Fact::OtpRejected { purpose: Purpose::SignIn, .. } => RehearsedRequest::SignIn,
         Fact::TokenRefreshed { .. }
         | Fact::TokenRefreshRetried { .. }
         | Fact::TokenReuseDetected { .. }
         | Fact::LoggedOut { reason: SignOutReason::TokenReuse | SignOutReason::ClientChanged, .. } => {
-            Request::Refresh
+            RehearsedRequest::Refresh
         }
         Fact::OtpRequestRefused { asked: CodeAsked::ToAdd, .. }
         | Fact::OtpRejected { purpose: Purpose::AddIdentifier | Purpose::Reauthenticate, .. }
@@ -333,7 +333,7 @@ fn request_of(last: &UserAccountEvent) -> Request {
         | Fact::AccessDenied { .. }
         | Fact::AuditRead { .. }
         | Fact::SharedLimitsLifted { .. }
-        | Fact::RebuildOrdered { .. } => Request::Other,
+        | Fact::RebuildOrdered { .. } => RehearsedRequest::Other,
     }
 }
 

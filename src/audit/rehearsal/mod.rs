@@ -20,12 +20,12 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Progress, snapshot};
-use crate::delivery::Prices;
+use super::{VerificationProgress, snapshot};
+use crate::delivery::PriceList;
 use crate::journal::{Journal, JournalError, streams};
 
-pub use account::{Difference, Rehearsal, Request, What};
-pub use report::{Cost, Report, Requests, Tally};
+pub use account::{AccountRehearsal, RehearsalDifference, RehearsedOutcome, RehearsedRequest};
+pub use report::{CodeCost, PerRequest, RefusalTally, RehearsalReport};
 
 /// How many events are read at a time.
 const ROWS: i32 = 2_000;
@@ -40,7 +40,7 @@ pub struct Proposal {
     /// Until when.
     pub until: DateTime<Utc>,
     /// What codes cost, where that is known.
-    pub prices: Option<Prices>,
+    pub prices: Option<PriceList>,
 }
 
 /// Rehearses the proposal on the whole log, as of one moment, in flat memory.
@@ -50,8 +50,8 @@ pub struct Proposal {
 pub async fn rehearse(
     journal: &Journal,
     proposal: &Proposal,
-    progress: &mut impl FnMut(Progress),
-) -> Result<Report, JournalError> {
+    progress: &mut impl FnMut(VerificationProgress),
+) -> Result<RehearsalReport, JournalError> {
     let mut connection = journal.database().connection().await?;
     let snapshot = snapshot(&mut connection).await?;
     let accounts: i64 = snapshot.query_one("SELECT count(*) FROM heads", &[]).await?.get(0);
@@ -62,7 +62,10 @@ pub async fn rehearse(
     let mut rehearsals = Rehearsals::new(proposal);
     let mut rows = snapshot.query_portal(&courses, ROWS).await?;
     while let Some(last) = rows.last() {
-        progress(Progress { done: last.get::<_, i64>("done").try_into().unwrap_or_default(), of });
+        progress(VerificationProgress {
+            done: last.get::<_, i64>("done").try_into().unwrap_or_default(),
+            of,
+        });
         // The next are read while these are rehearsed.
         let read = async { Ok(snapshot.query_portal(&courses, ROWS).await?) };
         let rehearse = async {
@@ -73,7 +76,7 @@ pub async fn rehearse(
     }
     rehearsals.finish_account();
     rehearsals.price(&snapshot, journal).await?;
-    progress(Progress { done: of, of });
+    progress(VerificationProgress { done: of, of });
     Ok(rehearsals.report)
 }
 
@@ -82,10 +85,10 @@ struct Rehearsals<'a> {
     proposal: &'a Proposal,
     policy: Arc<Policy>,
     account: Option<AccountId>,
-    rehearsal: Rehearsal,
+    rehearsal: AccountRehearsal,
     commit: Commit,
     concerned: bool,
-    report: Report,
+    report: RehearsalReport,
     /// The codes that have to be priced, each with whether it would have been sent.
     unpriced: Vec<(AccountId, i64, bool)>,
 }
@@ -101,15 +104,15 @@ struct Commit {
 impl<'a> Rehearsals<'a> {
     fn new(proposal: &'a Proposal) -> Self {
         let policy = Arc::new(proposal.policy.clone());
-        let cost = proposal.prices.as_ref().map(|_| Cost::default());
+        let cost = proposal.prices.as_ref().map(|_| CodeCost::default());
         Self {
             proposal,
-            rehearsal: Rehearsal::new(policy.clone()),
+            rehearsal: AccountRehearsal::new(policy.clone()),
             policy,
             account: None,
             commit: Commit::default(),
             concerned: false,
-            report: Report { cost, ..Report::default() },
+            report: RehearsalReport { cost, ..RehearsalReport::default() },
             unpriced: Vec::new(),
         }
     }
@@ -144,15 +147,18 @@ impl<'a> Rehearsals<'a> {
 
     fn finish_commit(&mut self) {
         let Commit { sequence, events, .. } = std::mem::take(&mut self.commit);
-        if let Some(request) = Rehearsal::granted(&events) {
+        if let Some(request) = AccountRehearsal::granted(&events) {
             *self.report.on_record.of(request) += 1;
         }
         let Some(difference) = self.rehearsal.take(&events) else { return };
         self.report.count(&difference);
         self.concerned = true;
-        let is_sent = matches!(difference.what, What::LetThrough(_));
-        if let (What::Refused(Request::Code) | What::LetThrough(Request::Code), Some(account)) =
-            (difference.what, self.account)
+        let is_sent = matches!(difference.what, RehearsedOutcome::LetThrough(_));
+        if let (
+            RehearsedOutcome::Refused(RehearsedRequest::Code)
+            | RehearsedOutcome::LetThrough(RehearsedRequest::Code),
+            Some(account),
+        ) = (difference.what, self.account)
             && self.proposal.prices.is_some()
         {
             self.unpriced.push((account, sequence, is_sent));
@@ -161,7 +167,7 @@ impl<'a> Rehearsals<'a> {
 
     fn finish_account(&mut self) {
         self.finish_commit();
-        let rehearsal = std::mem::replace(&mut self.rehearsal, Rehearsal::new(self.policy.clone()));
+        let rehearsal = std::mem::replace(&mut self.rehearsal, AccountRehearsal::new(self.policy.clone()));
         for difference in rehearsal.finish(self.proposal.until) {
             self.report.count(&difference);
             self.concerned = true;

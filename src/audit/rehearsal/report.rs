@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::account::{Difference, Request, What};
+use super::account::{RehearsalDifference, RehearsedOutcome, RehearsedRequest};
 use crate::delivery::Price;
 
 /// What a rehearsal comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct RehearsalReport {
     /// How many events were read, those from before the period included.
     pub events: u64,
     /// Of how many accounts.
@@ -17,24 +17,24 @@ pub struct Report {
     /// How many of them something would have been different for.
     pub accounts_concerned: u64,
     /// What was granted on record in the period.
-    pub on_record: Requests<u64>,
+    pub on_record: PerRequest<u64>,
     /// What of that would have been refused.
-    pub refused: Requests<Tally>,
+    pub refused: PerRequest<RefusalTally>,
     /// What was refused on record, and would have been granted.
-    pub let_through: Requests<Tally>,
+    pub let_through: PerRequest<RefusalTally>,
     /// Codes that were not looked at and would have been.
-    pub codes_looked_at: Tally,
+    pub codes_looked_at: RefusalTally,
     /// Sessions that would have ended earlier.
-    pub sessions_ended_earlier: Tally,
+    pub sessions_ended_earlier: RefusalTally,
     /// Sessions that would have gone on for longer.
-    pub sessions_ended_later: Tally,
+    pub sessions_ended_later: RefusalTally,
     /// What the codes cost, where prices are set.
-    pub cost: Option<Cost>,
+    pub cost: Option<CodeCost>,
 }
 
 /// Something of each kind of request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Requests<T> {
+pub struct PerRequest<T> {
     /// With a code, to sign in.
     pub sign_ins: T,
     /// For a code.
@@ -45,21 +45,21 @@ pub struct Requests<T> {
     pub others: T,
 }
 
-impl<T> Requests<T> {
+impl<T> PerRequest<T> {
     /// That of one kind.
-    pub fn of(&mut self, request: Request) -> &mut T {
+    pub fn of(&mut self, request: RehearsedRequest) -> &mut T {
         match request {
-            Request::SignIn => &mut self.sign_ins,
-            Request::Code => &mut self.codes,
-            Request::Refresh => &mut self.refreshes,
-            Request::Other => &mut self.others,
+            RehearsedRequest::SignIn => &mut self.sign_ins,
+            RehearsedRequest::Code => &mut self.codes,
+            RehearsedRequest::Refresh => &mut self.refreshes,
+            RehearsedRequest::Other => &mut self.others,
         }
     }
 }
 
 /// How often, and how often for which reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
+pub struct RefusalTally {
     /// How often.
     pub total: u64,
     /// Of these for each reason, as events name it.
@@ -68,7 +68,7 @@ pub struct Tally {
 
 /// What codes cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Cost {
+pub struct CodeCost {
     /// Of those that would not have been sent.
     #[serde(serialize_with = "as_text")]
     pub saved: Price,
@@ -83,15 +83,15 @@ fn as_text<S: Serializer>(price: &Price, serializer: S) -> Result<S::Ok, S::Erro
     serializer.collect_str(price)
 }
 
-impl Report {
+impl RehearsalReport {
     /// Counts a difference.
-    pub fn count(&mut self, difference: &Difference) {
+    pub fn count(&mut self, difference: &RehearsalDifference) {
         let tally = match difference.what {
-            What::Refused(request) => self.refused.of(request),
-            What::LetThrough(request) => self.let_through.of(request),
-            What::LookedAt => &mut self.codes_looked_at,
-            What::EndedEarlier => &mut self.sessions_ended_earlier,
-            What::EndedLater => &mut self.sessions_ended_later,
+            RehearsedOutcome::Refused(request) => self.refused.of(request),
+            RehearsedOutcome::LetThrough(request) => self.let_through.of(request),
+            RehearsedOutcome::LookedAt => &mut self.codes_looked_at,
+            RehearsedOutcome::EndedEarlier => &mut self.sessions_ended_earlier,
+            RehearsedOutcome::EndedLater => &mut self.sessions_ended_later,
         };
         tally.total += 1;
         *tally.why.entry(difference.why).or_default() += 1;

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 /// How a command on record is done again.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is used at once")]
-pub(super) enum Replay {
+pub(super) enum CommandReplay {
     /// As it was: no policy decides it.
     AsItWas,
     /// Not at all: it takes a session, and none would have been left.
@@ -177,9 +177,9 @@ pub(super) fn of(
     recorded: &UserAccount,
     rehearsed: &UserAccount,
     named: &dyn Fn(SessionId) -> SessionId,
-) -> Replay {
-    let (Some(first), Some(last)) = (commit.first(), commit.last()) else { return Replay::AsItWas };
-    let asked = Asked { at: last.at, commit, recorded, rehearsed, named };
+) -> CommandReplay {
+    let (Some(first), Some(last)) = (commit.first(), commit.last()) else { return CommandReplay::AsItWas };
+    let asked = RecordedCommand { at: last.at, commit, recorded, rehearsed, named };
     let at = last.at;
     match &last.fact {
         Fact::OtpRequested { channel, nonce, session: Some(session), test, .. } => {
@@ -192,7 +192,7 @@ pub(super) fn of(
         Fact::OtpResent { channel, nonce, asker, test, withheld, answer_possible_at, .. } => {
             let command = asked.code_again(*channel, *nonce, *asker, *test);
             let command = ResendOtp { withheld: *withheld, ..command }.into();
-            Replay::Command { command, on_record: OnRecord::right().answered(*answer_possible_at) }
+            CommandReplay::Command { command, on_record: OnRecord::right().answered(*answer_possible_at) }
         }
         Fact::OtpRequestRefused { asked: how, channel, asker, .. } => {
             asked.refused_code(*how, *channel, *asker)
@@ -218,7 +218,7 @@ pub(super) fn of(
             let marks = marks.into_iter().flatten().collect();
             let on_record =
                 OnRecord { right: true, marks, replaced, address: *address, ..OnRecord::default() };
-            Replay::Command { command: command.into(), on_record }
+            CommandReplay::Command { command: command.into(), on_record }
         }
         Fact::IdentifierAdded { channel } | Fact::IdentifierReplaced { channel } => {
             let caller = asked.some_session(None);
@@ -232,7 +232,7 @@ pub(super) fn of(
             asked.in_the_name_of(asked.live(*session), |session| again(reauthenticate(at, session, *channel)))
         }
         Fact::SignInRepeated { session, .. } => {
-            asked.in_the_name_of(asked.live(*session), |_| Replay::AsItWas)
+            asked.in_the_name_of(asked.live(*session), |_| CommandReplay::AsItWas)
         }
         Fact::TokenRefreshed { session, .. } => asked.refresh(*session, None, |newest| newest),
         Fact::TokenRefreshRetried { session, answer_possible_at, .. } => {
@@ -248,14 +248,16 @@ pub(super) fn of(
         }
         Fact::DeviceRenamed { session } => {
             let caller = asked.live(*session).and_then(|_| asked.some_session(None));
-            asked.in_the_name_of(caller, |_| Replay::AsItWas)
+            asked.in_the_name_of(caller, |_| CommandReplay::AsItWas)
         }
         Fact::ProfileUpdated {}
         | Fact::AuditRead { .. }
         | Fact::SharedLimitsLifted { .. }
-        | Fact::RebuildOrdered { .. } => asked.in_the_name_of(asked.some_session(None), |_| Replay::AsItWas),
+        | Fact::RebuildOrdered { .. } => {
+            asked.in_the_name_of(asked.some_session(None), |_| CommandReplay::AsItWas)
+        }
         Fact::SecondFactorOffered { session, .. } | Fact::RecoveryCodesRenewed { session, .. } => {
-            asked.in_the_name_of(asked.live(*session), |_| Replay::AsItWas)
+            asked.in_the_name_of(asked.live(*session), |_| CommandReplay::AsItWas)
         }
         Fact::SecondFactorEnrolled { session, step, recovery, .. } => {
             let proof = Some(SecondFactorProof::Authenticator { step: *step });
@@ -286,12 +288,12 @@ pub(super) fn of(
         | Fact::RolesChanged { .. }
         | Fact::AccountReinstated { .. }
         | Fact::SecondFactorRemoved { .. }
-        | Fact::AccessDenied { .. } => Replay::AsItWas,
+        | Fact::AccessDenied { .. } => CommandReplay::AsItWas,
     }
 }
 
 /// What is known of a command when it came.
-struct Asked<'a> {
+struct RecordedCommand<'a> {
     at: DateTime<Utc>,
     commit: &'a [UserAccountEvent],
     recorded: &'a UserAccount,
@@ -300,13 +302,13 @@ struct Asked<'a> {
 }
 
 /// By deciding anew, with the right code where it takes one.
-fn again(command: impl Into<UserAccountCommand>) -> Replay {
-    Replay::Command { command: command.into(), on_record: OnRecord::right() }
+fn again(command: impl Into<UserAccountCommand>) -> CommandReplay {
+    CommandReplay::Command { command: command.into(), on_record: OnRecord::right() }
 }
 
-impl Asked<'_> {
+impl RecordedCommand<'_> {
     /// A request for a code that was refused.
-    fn refused_code(&self, how: CodeAsked, channel: Channel, asker: Asker) -> Replay {
+    fn refused_code(&self, how: CodeAsked, channel: Channel, asker: Asker) -> CommandReplay {
         let nonce = ChallengeNonce::new([0; 16]);
         match how {
             CodeAsked::ToSignIn => again(self.code(channel, Purpose::SignIn, nonce, asker, false)),
@@ -326,7 +328,7 @@ impl Asked<'_> {
         reason: CodeRejected,
         channel: Channel,
         asker: Asker,
-    ) -> Replay {
+    ) -> CommandReplay {
         // Of a code that was not looked at nobody knows whether it was right.
         let right = matches!(reason, CodeRejected::DeviceLimit | CodeRejected::Suspended);
         // A wrong code is on record where one is pending, or where the one redeemed last could be presented again.
@@ -348,16 +350,19 @@ impl Asked<'_> {
                     shown: self.shown(asker),
                     test: false,
                 };
-                Replay::Command { command: command.into(), on_record }
+                CommandReplay::Command { command: command.into(), on_record }
             }
-            Purpose::AddIdentifier => self.in_the_name_of(self.some_session(None), |session| {
-                Replay::Command { command: verify_identifier(self.at, session, channel).into(), on_record }
-            }),
+            Purpose::AddIdentifier => {
+                self.in_the_name_of(self.some_session(None), |session| CommandReplay::Command {
+                    command: verify_identifier(self.at, session, channel).into(),
+                    on_record,
+                })
+            }
             Purpose::Reauthenticate => {
                 let pending = self.recorded.codes_of(asker).and_then(|codes| codes.reauthentication.as_ref());
                 let asked_by = pending.and_then(|code| code.session);
                 let session = asked_by.map_or_else(|| self.some_session(None), |session| self.live(session));
-                self.in_the_name_of(session, |session| Replay::Command {
+                self.in_the_name_of(session, |session| CommandReplay::Command {
                     command: reauthenticate(self.at, session, channel).into(),
                     on_record,
                 })
@@ -372,7 +377,7 @@ impl Asked<'_> {
         session: SessionId,
         reason: SignOutReason,
         by: Option<Actor>,
-    ) -> Replay {
+    ) -> CommandReplay {
         let (at, client, name) = (self.at, nowhere(), (self.named)(session));
         let intervention = Intervention { at, by: by.unwrap_or(Actor::Operator), reason: None, client: None };
         match reason {
@@ -395,17 +400,21 @@ impl Asked<'_> {
                 })
             }
             SignOutReason::IdentifierReplaced => {
-                let Fact::IdentifierReplaced { channel } = first.fact else { return Replay::AsItWas };
+                let Fact::IdentifierReplaced { channel } = first.fact else { return CommandReplay::AsItWas };
                 let caller = self.kept().and_then(|kept| self.live(kept));
                 self.in_the_name_of(caller, |session| again(verify_identifier(at, session, channel)))
             }
             SignOutReason::IdentifierRemoved => {
-                let Fact::IdentifierRemoved { channel, .. } = first.fact else { return Replay::AsItWas };
+                let Fact::IdentifierRemoved { channel, .. } = first.fact else {
+                    return CommandReplay::AsItWas;
+                };
                 let caller = self.kept().and_then(|kept| self.live(kept));
                 self.in_the_name_of(caller, |session| again(remove_identifier(at, session, channel)))
             }
             SignOutReason::TokenReuse => {
-                let Fact::TokenReuseDetected { presented, .. } = first.fact else { return Replay::AsItWas };
+                let Fact::TokenReuseDetected { presented, .. } = first.fact else {
+                    return CommandReplay::AsItWas;
+                };
                 self.refresh(session, None, |_| presented)
             }
             // Which of the two that could have been taken is not on record.
@@ -413,7 +422,7 @@ impl Asked<'_> {
             SignOutReason::DeviceLimit
             | SignOutReason::SignedInAgain
             | SignOutReason::Suspended
-            | SignOutReason::IdentifierChangeUndone => Replay::AsItWas,
+            | SignOutReason::IdentifierChangeUndone => CommandReplay::AsItWas,
         }
     }
 
@@ -443,11 +452,11 @@ impl Asked<'_> {
         ResendOtp { at: self.at, identifier, nonce, client, shown, test, withheld: false }
     }
 
-    fn code_to_add(&self, channel: Channel, nonce: ChallengeNonce) -> Replay {
+    fn code_to_add(&self, channel: Channel, nonce: ChallengeNonce) -> CommandReplay {
         self.in_the_name_of(self.some_session(None), |session| {
             let (identifier, client) = (placeholder(channel), nowhere());
             let command = AddIdentifier { at: self.at, session, identifier, former: None, nonce, client };
-            Replay::Command { command: command.into(), on_record: OnRecord::default() }
+            CommandReplay::Command { command: command.into(), on_record: OnRecord::default() }
         })
     }
 
@@ -457,7 +466,7 @@ impl Asked<'_> {
         channel: Channel,
         nonce: ChallengeNonce,
         test: bool,
-    ) -> Replay {
+    ) -> CommandReplay {
         self.in_the_name_of(session, |session| {
             let (at, identifier, client) = (self.at, placeholder(channel), nowhere());
             again(RequestReauthentication { at, session, identifier, nonce, client, test })
@@ -470,7 +479,7 @@ impl Asked<'_> {
         session: SessionId,
         answer_possible_at: Option<DateTime<Utc>>,
         presented: impl FnOnce(Generation) -> Generation,
-    ) -> Replay {
+    ) -> CommandReplay {
         let changed = self.commit.iter().find_map(|event| {
             let Fact::ClientChanged { mark, .. } = event.fact else { return None };
             Some(mark)
@@ -490,7 +499,7 @@ impl Asked<'_> {
         let command = RefreshToken { at: self.at, session: name, generation, client: nowhere() };
         let marks = mark.map(|mark| (name, mark)).into_iter().collect();
         let on_record = OnRecord { marks, address, answer_possible_at, ..OnRecord::default() };
-        Replay::Command { command: command.into(), on_record }
+        CommandReplay::Command { command: command.into(), on_record }
     }
 
     fn enrol(
@@ -498,13 +507,16 @@ impl Asked<'_> {
         session: SessionId,
         recovery: RecoveryBatchId,
         proof: Option<SecondFactorProof>,
-    ) -> Replay {
+    ) -> CommandReplay {
         let (at, code, client) = (self.at, OtpCode::from_number(0), nowhere());
         let command = EnrolSecondFactor { at, session, code, recovery, client };
-        Replay::Command { command: command.into(), on_record: OnRecord { proof, ..OnRecord::default() } }
+        CommandReplay::Command {
+            command: command.into(),
+            on_record: OnRecord { proof, ..OnRecord::default() },
+        }
     }
 
-    fn pass(&self, session: SessionId, proof: Option<SecondFactorProof>) -> Replay {
+    fn pass(&self, session: SessionId, proof: Option<SecondFactorProof>) -> CommandReplay {
         static RECOVERY_CODE: LazyLock<RecoveryCode> =
             LazyLock::new(|| RecoveryCode::parse("AAAA-AAAA-AAAA-AAAA").expect("16 letters"));
         let code = match proof {
@@ -514,11 +526,18 @@ impl Asked<'_> {
             }
         };
         let command = PassSecondFactor { at: self.at, session, code, client: nowhere() };
-        Replay::Command { command: command.into(), on_record: OnRecord { proof, ..OnRecord::default() } }
+        CommandReplay::Command {
+            command: command.into(),
+            on_record: OnRecord { proof, ..OnRecord::default() },
+        }
     }
 
-    fn in_the_name_of(&self, session: Option<SessionId>, act: impl FnOnce(SessionId) -> Replay) -> Replay {
-        session.map_or(Replay::WithoutSession, act)
+    fn in_the_name_of(
+        &self,
+        session: Option<SessionId>,
+        act: impl FnOnce(SessionId) -> CommandReplay,
+    ) -> CommandReplay {
+        session.map_or(CommandReplay::WithoutSession, act)
     }
 
     /// The session as the rehearsal names it, if it is live there.

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{Key, KeyringError};
+use super::{KeyringError, KeyringKey};
 
 /// Keys of 32 bytes that are printed in standards and libraries' tests, and copied from there.
 const KNOWN: [&str; 4] = [
@@ -14,7 +14,7 @@ const KNOWN: [&str; 4] = [
     "1b27556473e985d462cd51197a9a46c76009549eac6474f206c4ee0844f68389",
 ];
 
-impl Key {
+impl KeyringKey {
     /// The random bytes that the key is made of, if nobody can know them.
     pub(super) fn checked_seed(&self) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
         let seed = self.seed().filter(|seed| seed.len() == 32 && !is_regular(seed));

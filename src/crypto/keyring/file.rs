@@ -133,7 +133,7 @@ mod tests {
 
     use super::is_private;
     use crate::crypto::entropy;
-    use crate::crypto::keyring::{KeyState, Keyring, KeyringError, Purpose};
+    use crate::crypto::keyring::{KeyPurpose, KeyState, Keyring, KeyringError};
 
     /// A new keyring in a folder of its own, gone with this value.
     struct KeyringFile(PathBuf);
@@ -159,7 +159,7 @@ mod tests {
     fn of_many_who_change_it_at_once_each_has_changed_it() {
         let file = KeyringFile::new();
         std::thread::scope(|scope| {
-            for purpose in Purpose::ALL {
+            for purpose in KeyPurpose::ALL {
                 let path = &file.0;
                 scope.spawn(move || {
                     Keyring::change(path, |keyring| keyring.rotate(purpose, None)).expect("rotates")
@@ -167,7 +167,7 @@ mod tests {
             }
         });
         let keyring = Keyring::read(&file.0).expect("reads");
-        for purpose in Purpose::ALL {
+        for purpose in KeyPurpose::ALL {
             assert_eq!(
                 keyring.of(purpose).filter(|key| key.state == KeyState::Pending).count(),
                 1,
@@ -186,7 +186,7 @@ mod tests {
             keyring.keys.pop_first();
             Ok::<(), KeyringError>(())
         });
-        assert!(matches!(refused, Err(KeyringError::NotOneActive(Purpose::SealAccess))), "{refused:?}");
+        assert!(matches!(refused, Err(KeyringError::NotOneActive(KeyPurpose::SealAccess))), "{refused:?}");
         assert_eq!(fs::read(&file.0).expect("reads"), before);
     }
 
@@ -207,7 +207,7 @@ mod tests {
         for mode in [0o640, 0o440] {
             fs::set_permissions(&file.0, Permissions::from_mode(mode)).expect("set");
             let before = Keyring::read(&file.0).expect("reads");
-            Keyring::change(&file.0, |keyring| keyring.rotate(Purpose::Code, None)).expect("rotates");
+            Keyring::change(&file.0, |keyring| keyring.rotate(KeyPurpose::Code, None)).expect("rotates");
             assert_eq!(fs::metadata(&file.0).expect("there").permissions().mode() & 0o777, mode);
             assert!(Keyring::read(&file.0).expect("reads") != before);
         }
@@ -223,7 +223,7 @@ mod tests {
         fs::write(&victim, "untouched").expect("written");
         let guessed = file.0.with_extension(format!("{}.new", std::process::id()));
         symlink(&victim, &guessed).expect("linked");
-        Keyring::change(&file.0, |keyring| keyring.rotate(Purpose::Code, None)).expect("rotates");
+        Keyring::change(&file.0, |keyring| keyring.rotate(KeyPurpose::Code, None)).expect("rotates");
         let link = file.0.with_extension("link");
         symlink(&victim, &link).expect("linked");
         Keyring::generate().create(&link).expect_err("the name is taken");
@@ -240,9 +240,9 @@ mod tests {
         let file = KeyringFile::new();
         let link = file.0.with_extension("link");
         symlink(&file.0, &link).expect("linked");
-        Keyring::change(&link, |keyring| keyring.rotate(Purpose::Code, None)).expect("rotates");
+        Keyring::change(&link, |keyring| keyring.rotate(KeyPurpose::Code, None)).expect("rotates");
         assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
         assert_eq!(fs::metadata(&file.0).expect("there").permissions().mode() & 0o777, 0o600);
-        assert_eq!(Keyring::read(&file.0).expect("reads").of(Purpose::Code).count(), 2);
+        assert_eq!(Keyring::read(&file.0).expect("reads").of(KeyPurpose::Code).count(), 2);
     }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use aws_lc_rs::{digest, hmac};
 
-use super::{Key, KeyId, KeyState, Keyring, Purpose};
+use super::{KeyId, KeyPurpose, KeyState, Keyring, KeyringKey};
 
 /// The keys of one purpose, derived for one use. They follow the keyring: every clone changes with it.
 #[derive(Clone)]
 pub struct MacKeys {
-    purpose: Purpose,
+    purpose: KeyPurpose,
     derived_for: &'static [u8],
     keys: Arc<ArcSwap<MacKeyRing>>,
 }
@@ -36,7 +36,7 @@ impl fmt::Debug for MacKeys {
 
 impl MacKeys {
     /// The keyring's keys of that purpose, derived for a use.
-    pub fn new(keyring: &Keyring, purpose: Purpose, derived_for: &'static [u8]) -> Self {
+    pub fn new(keyring: &Keyring, purpose: KeyPurpose, derived_for: &'static [u8]) -> Self {
         let keys = MacKeyRing::new(keyring, purpose, derived_for);
         Self { purpose, derived_for, keys: Arc::new(ArcSwap::from_pointee(keys)) }
     }
@@ -53,8 +53,8 @@ impl MacKeys {
 }
 
 impl MacKeyRing {
-    fn new(keyring: &Keyring, purpose: Purpose, derived_for: &[u8]) -> Self {
-        let derive = |key: &Key| MacKey {
+    fn new(keyring: &Keyring, purpose: KeyPurpose, derived_for: &[u8]) -> Self {
+        let derive = |key: &KeyringKey| MacKey {
             id: key.id.clone(),
             key: hmac::Key::new(hmac::HMAC_SHA256, &*key.derive(&[derived_for])),
         };

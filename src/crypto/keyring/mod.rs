@@ -28,14 +28,14 @@ use zeroize::Zeroizing;
 use crate::crypto::entropy;
 
 pub use mac::{MacKey, MacKeyRing, MacKeys, key_tag};
-pub use rotation::{Rotated, RotationError};
+pub use rotation::{RotationError, RotationStep};
 pub use source::{KeyringSource, follow};
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
-pub enum Purpose {
+pub enum KeyPurpose {
     /// The master key that access tokens' seal keys are derived from. 32 bytes.
     SealAccess,
     /// The master key that refresh tokens' seal keys are derived from. 32 bytes.
@@ -65,7 +65,7 @@ pub enum Purpose {
     Client,
 }
 
-impl Purpose {
+impl KeyPurpose {
     /// Every purpose.
     pub const ALL: [Self; 13] = [
         Self::SealAccess,
@@ -84,10 +84,10 @@ impl Purpose {
     ];
 
     /// The algorithms that a key of this purpose can be for, the usual one first; none where it signs nothing.
-    fn algorithms(self) -> &'static [Algorithm] {
+    fn algorithms(self) -> &'static [SigningAlgorithm] {
         match self {
-            Self::SignAccess => &[Algorithm::Eddsa, Algorithm::Hs256],
-            Self::SignRefresh => &[Algorithm::Hs256],
+            Self::SignAccess => &[SigningAlgorithm::Eddsa, SigningAlgorithm::Hs256],
+            Self::SignRefresh => &[SigningAlgorithm::Hs256],
             Self::SealAccess
             | Self::SealRefresh
             | Self::Code
@@ -122,7 +122,7 @@ impl Purpose {
     }
 
     /// The algorithm of a key of this purpose: the one that is wanted, or the usual one.
-    fn algorithm(self, wanted: Option<Algorithm>) -> Result<Option<Algorithm>, KeyringError> {
+    fn algorithm(self, wanted: Option<SigningAlgorithm>) -> Result<Option<SigningAlgorithm>, KeyringError> {
         match wanted {
             None => Ok(self.algorithms().first().copied()),
             Some(wanted) if self.algorithms().contains(&wanted) => Ok(Some(wanted)),
@@ -134,7 +134,7 @@ impl Purpose {
 /// By what a key signs. It is the key's to say and never the token's, and each key is for one (RFC 8725, section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub enum Algorithm {
+pub enum SigningAlgorithm {
     /// Ed25519 (RFC 8037): whoever can verify cannot sign.
     Eddsa,
     /// HMAC with SHA-256 (RFC 7518, section 3.2): whoever can verify can sign.
@@ -142,7 +142,7 @@ pub enum Algorithm {
 }
 
 /// As in the keyring: `eddsa`.
-impl fmt::Display for Algorithm {
+impl fmt::Display for SigningAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Eddsa => "eddsa",
@@ -152,7 +152,7 @@ impl fmt::Display for Algorithm {
 }
 
 /// As in the keyring: `seal_access`.
-impl fmt::Display for Purpose {
+impl fmt::Display for KeyPurpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.to_possible_value().expect("no purpose is hidden from the command line");
         f.write_str(value.get_name())
@@ -212,30 +212,30 @@ impl KeyState {
 
 /// One key.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key {
+pub struct KeyringKey {
     /// Its name.
     pub id: KeyId,
     /// What it is for.
-    pub purpose: Purpose,
+    pub purpose: KeyPurpose,
     /// By what it signs, where it signs.
-    pub algorithm: Option<Algorithm>,
+    pub algorithm: Option<SigningAlgorithm>,
     /// Where it is in its life.
     pub state: KeyState,
     secret: Zeroizing<Vec<u8>>,
 }
 
-impl Key {
-    /// The secret: a PKCS #8 document for [`Algorithm::Eddsa`], else 32 bytes.
+impl KeyringKey {
+    /// The secret: a PKCS #8 document for [`SigningAlgorithm::Eddsa`], else 32 bytes.
     pub fn secret(&self) -> &[u8] {
         &self.secret
     }
 
-    fn generate(purpose: Purpose, algorithm: Option<Algorithm>, state: KeyState) -> Self {
+    fn generate(purpose: KeyPurpose, algorithm: Option<SigningAlgorithm>, state: KeyState) -> Self {
         let secret = match algorithm {
-            Some(Algorithm::Eddsa) => Ed25519KeyPair::generate()
+            Some(SigningAlgorithm::Eddsa) => Ed25519KeyPair::generate()
                 .and_then(|pair| Ok(pair.to_pkcs8v1()?.as_ref().to_vec()))
                 .expect("the operating system gives randomness"),
-            Some(Algorithm::Hs256) | None => entropy::bytes::<32>().to_vec(),
+            Some(SigningAlgorithm::Hs256) | None => entropy::bytes::<32>().to_vec(),
         };
         let id = KeyId(format!("{:08x}", u32::from_be_bytes(entropy::bytes())));
         Self { id, purpose, algorithm, state, secret: Zeroizing::new(secret) }
@@ -243,7 +243,7 @@ impl Key {
 
     /// The random bytes that the key is made of; none when it is no key of its kind.
     fn seed(&self) -> Option<Zeroizing<Vec<u8>>> {
-        if self.algorithm != Some(Algorithm::Eddsa) {
+        if self.algorithm != Some(SigningAlgorithm::Eddsa) {
             return Some(self.secret.clone());
         }
         let seed = Ed25519KeyPair::from_pkcs8(self.secret()).ok()?.seed().ok()?.as_be_bytes().ok()?;
@@ -262,7 +262,7 @@ impl Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for KeyringKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, purpose, algorithm, state, secret: _ } = self;
         f.debug_struct("Key")
@@ -317,7 +317,7 @@ pub enum KeyringError {
     },
     /// A key whose algorithm is none that its purpose knows.
     #[error("a {0} key is not for {1}")]
-    Algorithm(Purpose, Algorithm),
+    Algorithm(KeyPurpose, SigningAlgorithm),
     /// A key that anybody could guess.
     #[error("key {0} is too short or too regular to be random")]
     Weak(KeyId),
@@ -329,16 +329,16 @@ pub enum KeyringError {
     Twice(KeyId),
     /// A purpose has no key, or more than one, to make what is new with.
     #[error("the keyring needs exactly one active key for {0}")]
-    NotOneActive(Purpose),
+    NotOneActive(KeyPurpose),
     /// The keyring was made before there were these purposes.
     #[error(
         "the keyring has no key for {}: give it one for each by `counterfoil keys rotate FILE PURPOSE`",
-        .0.iter().map(Purpose::to_string).collect::<Vec<_>>().join(", ")
+        .0.iter().map(KeyPurpose::to_string).collect::<Vec<_>>().join(", ")
     )]
-    Lacking(Vec<Purpose>),
+    Lacking(Vec<KeyPurpose>),
     /// A purpose has more than one key that waits to become active.
     #[error("the keyring has more than one pending key for {0}")]
-    ManyPending(Purpose),
+    ManyPending(KeyPurpose),
 }
 
 impl From<serde_json::Error> for KeyringError {
@@ -350,23 +350,23 @@ impl From<serde_json::Error> for KeyringError {
 /// The keys of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyring {
-    keys: BTreeMap<(Purpose, KeyId), Key>,
+    keys: BTreeMap<(KeyPurpose, KeyId), KeyringKey>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+struct KeyringDocument {
     version: u32,
-    keys: Vec<Entry>,
+    keys: Vec<KeyringEntry>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct KeyringEntry {
     id: KeyId,
-    purpose: Purpose,
+    purpose: KeyPurpose,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    algorithm: Option<Algorithm>,
+    algorithm: Option<SigningAlgorithm>,
     state: KeyState,
     secret: Zeroizing<String>,
 }
@@ -374,15 +374,15 @@ struct Entry {
 impl Keyring {
     /// A keyring of fresh keys, one for each purpose, each for the usual algorithm.
     pub fn generate() -> Self {
-        Self::signing_access_by(Algorithm::Eddsa)
+        Self::signing_access_by(SigningAlgorithm::Eddsa)
     }
 
     /// A keyring of fresh keys whose access tokens are signed by that algorithm.
-    pub fn signing_access_by(access: Algorithm) -> Self {
-        let keys = Purpose::ALL.map(|purpose| {
+    pub fn signing_access_by(access: SigningAlgorithm) -> Self {
+        let keys = KeyPurpose::ALL.map(|purpose| {
             let usual = purpose.algorithms().first().copied();
-            let algorithm = if purpose == Purpose::SignAccess { Some(access) } else { usual };
-            Key::generate(purpose, algorithm, KeyState::Active)
+            let algorithm = if purpose == KeyPurpose::SignAccess { Some(access) } else { usual };
+            KeyringKey::generate(purpose, algorithm, KeyState::Active)
         });
         Self { keys: keys.map(|key| ((key.purpose, key.id.clone()), key)).into() }
     }
@@ -393,23 +393,24 @@ impl Keyring {
     /// [`KeyringError`] when it holds no complete set of strong keys, all different.
     fn parse(text: &[u8]) -> Result<Self, KeyringError> {
         let keyring = Self::parse_former(text)?;
-        let lacking: Vec<Purpose> = keyring.lacking().collect();
+        let lacking: Vec<KeyPurpose> = keyring.lacking().collect();
         if lacking.is_empty() { Ok(keyring) } else { Err(KeyringError::Lacking(lacking)) }
     }
 
     /// Reads a keyring that may lack the purposes that came later, to complete it. It cannot be served with.
     fn parse_former(text: &[u8]) -> Result<Self, KeyringError> {
-        let document: Document = serde_json::from_slice(text)?;
+        let document: KeyringDocument = serde_json::from_slice(text)?;
         if document.version != 1 {
             return Err(KeyringError::Malformed("its version is not 1"));
         }
         let (mut keys, mut seeds) = (BTreeMap::new(), Vec::new());
-        for Entry { id, purpose, algorithm, state, secret } in document.keys {
+        for KeyringEntry { id, purpose, algorithm, state, secret } in document.keys {
             let secret = STANDARD
                 .decode(secret.as_bytes())
                 .map_err(|_| KeyringError::Malformed("a secret is not base64"))?;
             let algorithm = purpose.algorithm(algorithm)?;
-            let key = Key { id: id.clone(), purpose, algorithm, state, secret: Zeroizing::new(secret) };
+            let key =
+                KeyringKey { id: id.clone(), purpose, algorithm, state, secret: Zeroizing::new(secret) };
             let seed = key.checked_seed()?;
             if seeds.contains(&seed) {
                 return Err(KeyringError::Twice(id));
@@ -420,8 +421,8 @@ impl Keyring {
             }
         }
         let keyring = Self { keys };
-        let lacking: Vec<Purpose> = keyring.lacking().collect();
-        for purpose in Purpose::ALL.into_iter().filter(|purpose| !lacking.contains(purpose)) {
+        let lacking: Vec<KeyPurpose> = keyring.lacking().collect();
+        for purpose in KeyPurpose::ALL.into_iter().filter(|purpose| !lacking.contains(purpose)) {
             let count = |state| keyring.of(purpose).filter(|key| key.state == state).count();
             if count(KeyState::Active) != 1 {
                 return Err(KeyringError::NotOneActive(purpose));
@@ -430,27 +431,27 @@ impl Keyring {
                 return Err(KeyringError::ManyPending(purpose));
             }
         }
-        if keyring.of(Purpose::Lookup).count() > 2 {
+        if keyring.of(KeyPurpose::Lookup).count() > 2 {
             return Err(KeyringError::ManyLookup);
         }
         Ok(keyring)
     }
 
     /// The purposes that came later and have no key at all.
-    fn lacking(&self) -> impl Iterator<Item = Purpose> {
-        let lacks = |purpose: &Purpose| purpose.came_later() && self.of(*purpose).next().is_none();
-        Purpose::ALL.into_iter().filter(lacks)
+    fn lacking(&self) -> impl Iterator<Item = KeyPurpose> {
+        let lacks = |purpose: &KeyPurpose| purpose.came_later() && self.of(*purpose).next().is_none();
+        KeyPurpose::ALL.into_iter().filter(lacks)
     }
 
-    fn document(&self) -> Document {
-        let entry = |key: &Key| Entry {
+    fn document(&self) -> KeyringDocument {
+        let entry = |key: &KeyringKey| KeyringEntry {
             id: key.id.clone(),
             purpose: key.purpose,
             algorithm: key.algorithm,
             state: key.state,
             secret: Zeroizing::new(STANDARD.encode(key.secret())),
         };
-        Document { version: 1, keys: self.keys.values().map(entry).collect() }
+        KeyringDocument { version: 1, keys: self.keys.values().map(entry).collect() }
     }
 
     fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
@@ -465,7 +466,7 @@ impl Keyring {
     }
 
     /// Whether every key of `before` for these purposes is still among these keys, whatever its state.
-    pub fn keeps(&self, before: &Self, purposes: &[Purpose]) -> bool {
+    pub fn keeps(&self, before: &Self, purposes: &[KeyPurpose]) -> bool {
         before
             .all()
             .filter(|key| purposes.contains(&key.purpose))
@@ -473,7 +474,7 @@ impl Keyring {
     }
 
     /// All keys, by purpose.
-    pub fn all(&self) -> impl Iterator<Item = &Key> {
+    pub fn all(&self) -> impl Iterator<Item = &KeyringKey> {
         self.keys.values()
     }
 
@@ -481,24 +482,24 @@ impl Keyring {
     ///
     /// # Panics
     /// Never: a keyring without one is refused when it is read.
-    pub fn active(&self, purpose: Purpose) -> &Key {
+    pub fn active(&self, purpose: KeyPurpose) -> &KeyringKey {
         self.of(purpose).find(|key| key.state == KeyState::Active).expect("checked when the keyring was read")
     }
 
     /// The key of that name, if it may still open what is old.
-    pub fn find(&self, purpose: Purpose, id: &str) -> Option<&Key> {
+    pub fn find(&self, purpose: KeyPurpose, id: &str) -> Option<&KeyringKey> {
         self.of(purpose).find(|key| key.id.as_str() == id)
     }
 
     /// All keys of a purpose.
-    pub fn of(&self, purpose: Purpose) -> impl Iterator<Item = &Key> {
+    pub fn of(&self, purpose: KeyPurpose) -> impl Iterator<Item = &KeyringKey> {
         self.keys.values().filter(move |key| key.purpose == purpose)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Algorithm, Keyring, KeyringError, Purpose, Rotated};
+    use super::{KeyPurpose, Keyring, KeyringError, RotationStep, SigningAlgorithm};
 
     /// The keyring's JSON, to be altered.
     fn document() -> serde_json::Value {
@@ -514,7 +515,7 @@ mod tests {
         let keyring = Keyring::generate();
         let text = serde_json::to_vec(&keyring.document()).expect("json");
         let read = Keyring::parse(&text).expect("reads back");
-        for purpose in Purpose::ALL {
+        for purpose in KeyPurpose::ALL {
             assert_eq!(read.active(purpose).secret(), keyring.active(purpose).secret());
         }
     }
@@ -536,7 +537,7 @@ mod tests {
         }
         document["keys"].as_array_mut().expect("keys").remove(0);
         let refused = refused(&document);
-        assert!(matches!(refused, KeyringError::NotOneActive(Purpose::SealAccess)), "{refused:?}");
+        assert!(matches!(refused, KeyringError::NotOneActive(KeyPurpose::SealAccess)), "{refused:?}");
     }
 
     #[test]
@@ -553,10 +554,10 @@ mod tests {
 
     #[test]
     fn a_key_is_for_an_algorithm_of_its_purpose() {
-        let by_hmac = Keyring::signing_access_by(Algorithm::Hs256);
+        let by_hmac = Keyring::signing_access_by(SigningAlgorithm::Hs256);
         let read = Keyring::parse(&by_hmac.to_json().expect("json")).expect("reads back");
-        assert_eq!(read.active(Purpose::SignAccess).algorithm, Some(Algorithm::Hs256));
-        // In the order of `Purpose::ALL`: 2 signs access tokens, 3 refresh tokens, 4 makes codes.
+        assert_eq!(read.active(KeyPurpose::SignAccess).algorithm, Some(SigningAlgorithm::Hs256));
+        // In the order of `KeyPurpose::ALL`: 2 signs access tokens, 3 refresh tokens, 4 makes codes.
         for (key, algorithm) in [(3, "eddsa"), (4, "hs256")] {
             let mut document = document();
             document["keys"][key]["algorithm"] = algorithm.into();
@@ -581,9 +582,9 @@ mod tests {
 
         let text = document.to_string();
         let mut keyring = Keyring::parse_former(text.as_bytes()).expect("may be completed");
-        for purpose in [Purpose::Link, Purpose::Limit] {
+        for purpose in [KeyPurpose::Link, KeyPurpose::Limit] {
             let first = keyring.rotate(purpose, None).expect("adds the first");
-            assert_eq!(first, Rotated::Begun(keyring.active(purpose).id.clone()));
+            assert_eq!(first, RotationStep::Begun(keyring.active(purpose).id.clone()));
         }
         assert_eq!(Keyring::parse(&keyring.to_json().expect("json")).expect("complete"), keyring);
     }
@@ -610,9 +611,9 @@ mod tests {
         assert_eq!(keyring.fingerprint(), keyring.clone().fingerprint());
         assert_ne!(keyring.fingerprint(), other.fingerprint());
         let mut rotated = keyring.clone();
-        rotated.rotate(Purpose::Code, None).expect("rotates");
+        rotated.rotate(KeyPurpose::Code, None).expect("rotates");
         let pending = rotated.fingerprint();
-        rotated.rotate(Purpose::Code, None).expect("rotates");
+        rotated.rotate(KeyPurpose::Code, None).expect("rotates");
         assert!(pending != keyring.fingerprint() && pending != rotated.fingerprint());
     }
 

@@ -12,7 +12,7 @@ use tokio::process::Command;
 use tokio::signal::unix::Signal;
 use zeroize::Zeroizing;
 
-use super::{Key, Keyring, KeyringError, Purpose};
+use super::{KeyPurpose, Keyring, KeyringError, KeyringKey};
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -132,14 +132,15 @@ pub async fn follow(
 impl Keyring {
     /// This keyring, if a node that runs with `present` can go on with it.
     fn succeeding(self, present: &Self) -> Result<Self, KeyringError> {
-        let (now, before) = (self.active(Purpose::Lookup), present.active(Purpose::Lookup));
-        let has =
-            |keyring: &Self, key: &Key| keyring.of(Purpose::Lookup).any(|its| its.secret() == key.secret());
+        let (now, before) = (self.active(KeyPurpose::Lookup), present.active(KeyPurpose::Lookup));
+        let has = |keyring: &Self, key: &KeyringKey| {
+            keyring.of(KeyPurpose::Lookup).any(|its| its.secret() == key.secret())
+        };
         if has(&self, before) || has(present, now) { Ok(self) } else { Err(KeyringError::OtherLookup) }
     }
 
     /// Whether the lookup keys are those of another keyring, in the same states.
     fn has_lookup_keys_of(&self, other: &Self) -> bool {
-        self.of(Purpose::Lookup).eq(other.of(Purpose::Lookup))
+        self.of(KeyPurpose::Lookup).eq(other.of(KeyPurpose::Lookup))
     }
 }

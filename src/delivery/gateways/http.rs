@@ -21,25 +21,25 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// The client of all gateways. It follows no redirect and asks no proxy: a message goes where the settings say.
 #[derive(Clone)]
-pub(super) struct Http {
+pub(super) struct GatewayClient {
     client: Client,
     pub clock: Arc<dyn Clock>,
 }
 
-impl fmt::Debug for Http {
+impl fmt::Debug for GatewayClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Http")
     }
 }
 
 /// What a gateway answered.
-pub(super) struct Answer {
+pub(super) struct GatewayAnswer {
     pub status: StatusCode,
     retry_after: Option<Duration>,
     body: Vec<u8>,
 }
 
-impl Http {
+impl GatewayClient {
     pub fn new(clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
             .connect_timeout(CONNECTED_WITHIN)
@@ -57,7 +57,7 @@ impl Http {
     }
 
     /// Sends a request, and reads what comes back. The client's own errors name the URL, so none of them is kept.
-    pub async fn send(&self, request: RequestBuilder) -> Result<Answer, NotAccepted> {
+    pub async fn send(&self, request: RequestBuilder) -> Result<GatewayAnswer, NotAccepted> {
         let mut response = request.send().await.map_err(|error| cut_off(&error))?;
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|value| self.wait(value));
@@ -68,7 +68,7 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, retry_after, body })
+        Ok(GatewayAnswer { status, retry_after, body })
     }
 
     /// The wait that a `Retry-After` header asks for, in seconds or until a time (RFC 9110, section 10.2.3).
@@ -81,7 +81,7 @@ impl Http {
     }
 }
 
-impl Answer {
+impl GatewayAnswer {
     /// Its body, where it is JSON of that form.
     pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::http::{Answer, Http};
+use super::http::{GatewayAnswer, GatewayClient};
 use super::{Endpoint, Secret};
-use crate::delivery::{Accepted, Gateway, Message, NotAccepted};
+use crate::delivery::{AcceptedMessage, Gateway, Message, NotAccepted};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,9 +26,9 @@ fn url() -> Endpoint {
 }
 
 #[derive(Debug)]
-pub(super) struct Kavenegar {
+pub(super) struct KavenegarGateway {
     settings: KavenegarSettings,
-    http: Http,
+    http: GatewayClient,
 }
 
 /// Every answer.
@@ -51,15 +51,15 @@ struct Entry {
     status: i64,
 }
 
-impl Kavenegar {
-    pub fn new(settings: KavenegarSettings, http: Http) -> Self {
+impl KavenegarGateway {
+    pub fn new(settings: KavenegarSettings, http: GatewayClient) -> Self {
         Self { settings, http }
     }
 }
 
 #[async_trait]
-impl Gateway for Kavenegar {
-    async fn send(&self, message: &Message) -> Result<Accepted, NotAccepted> {
+impl Gateway for KavenegarGateway {
+    async fn send(&self, message: &Message) -> Result<AcceptedMessage, NotAccepted> {
         let KavenegarSettings { api_key, sender, template, url } = &self.settings;
         let receptor = receptor(message.to.as_str());
         let mut form = vec![("receptor", receptor.as_ref())];
@@ -84,7 +84,7 @@ impl Gateway for Kavenegar {
             (200, Some(Entry { status: failed @ (6 | 11 | 13), .. })) => {
                 Err(NotAccepted::Refused { reason: format!("kavenegar 200/{failed}") })
             }
-            (200, Some(entry)) => Ok(Accepted { reference: Some(entry.messageid.to_string()) }),
+            (200, Some(entry)) => Ok(AcceptedMessage { reference: Some(entry.messageid.to_string()) }),
             (200, None) => Err(answer.by_status()),
             (status, _) => Err(by_code(&answer, status)),
         }
@@ -101,7 +101,7 @@ fn receptor(number: &str) -> Cow<'_, str> {
 }
 
 /// What a status of an answer says of the message.
-fn by_code(answer: &Answer, status: u16) -> NotAccepted {
+fn by_code(answer: &GatewayAnswer, status: u16) -> NotAccepted {
     let reason = format!("kavenegar {status}");
     match status {
         // No such recipient.

@@ -2,16 +2,16 @@
 
 use async_trait::async_trait;
 
-use crate::delivery::{Accepted, Gateway, Message, NotAccepted};
+use crate::delivery::{AcceptedMessage, Gateway, Message, NotAccepted};
 
 /// Writes messages to the log, code and all.
 #[derive(Debug)]
-pub(super) struct Log;
+pub(super) struct LogGateway;
 
 #[async_trait]
-impl Gateway for Log {
-    async fn send(&self, message: &Message) -> Result<Accepted, NotAccepted> {
+impl Gateway for LogGateway {
+    async fn send(&self, message: &Message) -> Result<AcceptedMessage, NotAccepted> {
         tracing::info!(kind = message.kind, text = message.text, "a message");
-        Ok(Accepted::default())
+        Ok(AcceptedMessage::default())
     }
 }

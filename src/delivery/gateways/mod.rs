@@ -16,13 +16,13 @@ use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use zeroize::ZeroizeOnDrop;
 
-use self::http::Http;
-use self::kavenegar::{Kavenegar, KavenegarSettings};
-use self::log::Log;
-use self::smtp::{Smtp, SmtpSettings};
-use self::twilio::{Twilio, TwilioSettings};
-use self::webhook::{Webhook, WebhookSettings};
-use super::{Gateway, Named};
+use self::http::GatewayClient;
+use self::kavenegar::{KavenegarGateway, KavenegarSettings};
+use self::log::LogGateway;
+use self::smtp::{SmtpGateway, SmtpSettings};
+use self::twilio::{TwilioGateway, TwilioSettings};
+use self::webhook::{WebhookGateway, WebhookSettings};
+use super::{Gateway, NamedGateway};
 use crate::runtime::clock::Clock;
 use crate::runtime::network::is_this_machine;
 
@@ -110,17 +110,18 @@ pub(super) fn build<'a>(
     sections: &'a BTreeMap<String, GatewaySettings>,
     mut own: BTreeMap<&str, Arc<dyn Gateway>>,
     clock: &Arc<dyn Clock>,
-) -> Result<BTreeMap<&'a str, Named>, GatewaySetupError> {
-    let http = Http::new(clock.clone()).map_err(|error| GatewaySetupError::HttpClient(error.to_string()))?;
+) -> Result<BTreeMap<&'a str, NamedGateway>, GatewaySetupError> {
+    let http = GatewayClient::new(clock.clone())
+        .map_err(|error| GatewaySetupError::HttpClient(error.to_string()))?;
     let mut named = BTreeMap::new();
     for (name, section) in sections {
         let gateway: Arc<dyn Gateway> = match section.clone() {
-            GatewaySettings::Log(_) => Arc::new(Log),
-            GatewaySettings::Webhook(settings) => Arc::new(Webhook::new(settings, http.clone())),
-            GatewaySettings::Twilio(settings) => Arc::new(Twilio::new(settings, http.clone())),
-            GatewaySettings::Kavenegar(settings) => Arc::new(Kavenegar::new(settings, http.clone())),
+            GatewaySettings::Log(_) => Arc::new(LogGateway),
+            GatewaySettings::Webhook(settings) => Arc::new(WebhookGateway::new(settings, http.clone())),
+            GatewaySettings::Twilio(settings) => Arc::new(TwilioGateway::new(settings, http.clone())),
+            GatewaySettings::Kavenegar(settings) => Arc::new(KavenegarGateway::new(settings, http.clone())),
             GatewaySettings::Smtp(settings) => {
-                let smtp = Smtp::new(settings, clock.clone());
+                let smtp = SmtpGateway::new(settings, clock.clone());
                 Arc::new(smtp.map_err(|error| GatewaySetupError::MailServer {
                     name: name.clone(),
                     problem: error.to_string(),
@@ -130,7 +131,7 @@ pub(super) fn build<'a>(
                 own.remove(name.as_str()).ok_or_else(|| GatewaySetupError::NotGiven(name.clone()))?
             }
         };
-        named.insert(name.as_str(), Named { name: name.as_str().into(), gateway });
+        named.insert(name.as_str(), NamedGateway { name: name.as_str().into(), gateway });
     }
     match own.keys().next() {
         Some(name) => Err(GatewaySetupError::WithoutSection((*name).to_owned())),

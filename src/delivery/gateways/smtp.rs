@@ -19,7 +19,7 @@ use lettre::transport::smtp::extension::ClientId;
 use serde::Deserialize;
 
 use super::{GatewaySettingsError, Secret};
-use crate::delivery::{Accepted, Gateway, Message, NotAccepted};
+use crate::delivery::{AcceptedMessage, Gateway, Message, NotAccepted};
 use crate::runtime::clock::Clock;
 use crate::runtime::network::is_this_machine;
 
@@ -37,7 +37,7 @@ const IDLE_AT_MOST: usize = 4;
 pub(crate) struct SmtpSettings {
     server: Server,
     #[serde(default)]
-    tls: Tls,
+    tls: SmtpEncryption,
     from: Sender,
     /// The name that the service gives for itself (RFC 5321, section 4.1.1.1); without one, the sender's domain. A host's own
     /// name is often short, and many servers refuse what is no full domain name.
@@ -49,7 +49,7 @@ pub(crate) struct SmtpSettings {
 /// How the connection is encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Tls {
+enum SmtpEncryption {
     /// From the first byte (RFC 8314).
     #[default]
     Implicit,
@@ -109,7 +109,7 @@ impl TryFrom<String> for Sender {
 
 impl SmtpSettings {
     pub fn check(&self) -> Result<(), GatewaySettingsError> {
-        if self.tls == Tls::None && !is_this_machine(&self.server.host) {
+        if self.tls == SmtpEncryption::None && !is_this_machine(&self.server.host) {
             return Err(GatewaySettingsError::SmtpWithoutTls);
         }
         match (&self.username, &self.password) {
@@ -119,7 +119,7 @@ impl SmtpSettings {
     }
 }
 
-pub(super) struct Smtp {
+pub(super) struct SmtpGateway {
     settings: SmtpSettings,
     credentials: Option<Credentials>,
     encryption: Option<TlsParameters>,
@@ -130,19 +130,20 @@ pub(super) struct Smtp {
     idle: Mutex<Vec<AsyncSmtpConnection>>,
 }
 
-impl fmt::Debug for Smtp {
+impl fmt::Debug for SmtpGateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Smtp").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
-impl Smtp {
+impl SmtpGateway {
     pub fn new(settings: SmtpSettings, clock: Arc<dyn Clock>) -> Result<Self, SmtpError> {
         let login = settings.username.clone().zip(settings.password.clone());
         let host = settings.server.host.clone();
         let name = settings.ehlo_name.clone().map(|HostName(name)| name);
         let name = name.unwrap_or_else(|| settings.from.0.email.domain().to_owned());
-        let encryption = (settings.tls != Tls::None).then(|| TlsParameters::new(host)).transpose()?;
+        let encryption =
+            (settings.tls != SmtpEncryption::None).then(|| TlsParameters::new(host)).transpose()?;
         Ok(Self {
             encryption,
             credentials: login.map(|(name, password)| Credentials::new(name, password.0.clone())),
@@ -162,9 +163,9 @@ impl Smtp {
         }
         let Server { host, port } = &self.settings.server;
         let (implicit, starttls) = match self.settings.tls {
-            Tls::Implicit => (self.encryption.clone(), None),
-            Tls::Starttls => (None, self.encryption.clone()),
-            Tls::None => (None, None),
+            SmtpEncryption::Implicit => (self.encryption.clone(), None),
+            SmtpEncryption::Starttls => (None, self.encryption.clone()),
+            SmtpEncryption::None => (None, None),
         };
         let address = (host.as_str(), *port);
         let connection =
@@ -231,15 +232,15 @@ impl Smtp {
 }
 
 #[async_trait]
-impl Gateway for Smtp {
-    async fn send(&self, message: &Message) -> Result<Accepted, NotAccepted> {
+impl Gateway for SmtpGateway {
+    async fn send(&self, message: &Message) -> Result<AcceptedMessage, NotAccepted> {
         let Some(letter) = self.letter(message) else {
             return Err(NotAccepted::Undeliverable { reason: "smtp has no form for the address".to_owned() });
         };
         let late = || NotAccepted::Unavailable { reason: "no answer in time".to_owned(), retry_after: None };
         let handed = tokio::time::timeout(ANSWERED_WITHIN, self.hand_over(&letter)).await;
         handed.unwrap_or_else(|_| Err(late()))?;
-        Ok(Accepted { reference: Some(message.id.to_string()) })
+        Ok(AcceptedMessage { reference: Some(message.id.to_string()) })
     }
 }
 

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::http::{Answer, Http};
+use super::http::{GatewayAnswer, GatewayClient};
 use super::{Endpoint, GatewaySettingsError, Secret};
-use crate::delivery::{Accepted, Gateway, Message, NotAccepted};
+use crate::delivery::{AcceptedMessage, Gateway, Message, NotAccepted};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,9 +33,9 @@ impl TwilioSettings {
 }
 
 #[derive(Debug)]
-pub(super) struct Twilio {
+pub(super) struct TwilioGateway {
     settings: TwilioSettings,
-    http: Http,
+    http: GatewayClient,
 }
 
 /// A message that was made.
@@ -51,15 +51,15 @@ struct Failed {
     code: u32,
 }
 
-impl Twilio {
-    pub fn new(settings: TwilioSettings, http: Http) -> Self {
+impl TwilioGateway {
+    pub fn new(settings: TwilioSettings, http: GatewayClient) -> Self {
         Self { settings, http }
     }
 }
 
 #[async_trait]
-impl Gateway for Twilio {
-    async fn send(&self, message: &Message) -> Result<Accepted, NotAccepted> {
+impl Gateway for TwilioGateway {
+    async fn send(&self, message: &Message) -> Result<AcceptedMessage, NotAccepted> {
         let TwilioSettings { account_sid, auth_token, from, messaging_service_sid, url } = &self.settings;
         let sender = match messaging_service_sid {
             Some(service) => ("MessagingServiceSid", service.as_str()),
@@ -76,7 +76,7 @@ impl Gateway for Twilio {
             });
         }
         match answer.json() {
-            Some(Created { sid, error_code: None }) => Ok(Accepted { reference: Some(sid) }),
+            Some(Created { sid, error_code: None }) => Ok(AcceptedMessage { reference: Some(sid) }),
             Some(Created { error_code: Some(code), .. }) => Err(by_code(&answer, code)),
             None => Err(answer.by_status()),
         }
@@ -84,7 +84,7 @@ impl Gateway for Twilio {
 }
 
 /// What a code of Twilio's error dictionary says of the message.
-fn by_code(answer: &Answer, code: u32) -> NotAccepted {
+fn by_code(answer: &GatewayAnswer, code: u32) -> NotAccepted {
     let reason = format!("twilio {code}");
     match code {
         // No such number, a landline, one that cannot be reached, one that wants no messages.

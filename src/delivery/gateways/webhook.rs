@@ -13,9 +13,9 @@ use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
-use super::http::Http;
+use super::http::GatewayClient;
 use super::{Endpoint, Secret};
-use crate::delivery::{Accepted, Gateway, Message, NotAccepted};
+use crate::delivery::{AcceptedMessage, Gateway, Message, NotAccepted};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,14 +42,14 @@ impl TryFrom<Secret> for SigningKey {
 }
 
 #[derive(Debug)]
-pub(super) struct Webhook {
+pub(super) struct WebhookGateway {
     settings: WebhookSettings,
-    http: Http,
+    http: GatewayClient,
 }
 
 /// The body of a request.
 #[derive(Serialize)]
-struct Body<'a> {
+struct WebhookBody<'a> {
     id: uuid::Uuid,
     kind: &'a str,
     to: &'a str,
@@ -60,16 +60,16 @@ struct Body<'a> {
     code: Option<&'a str>,
 }
 
-impl Webhook {
-    pub fn new(settings: WebhookSettings, http: Http) -> Self {
+impl WebhookGateway {
+    pub fn new(settings: WebhookSettings, http: GatewayClient) -> Self {
         Self { settings, http }
     }
 }
 
 #[async_trait]
-impl Gateway for Webhook {
-    async fn send(&self, message: &Message) -> Result<Accepted, NotAccepted> {
-        let body = serde_json::to_string(&Body {
+impl Gateway for WebhookGateway {
+    async fn send(&self, message: &Message) -> Result<AcceptedMessage, NotAccepted> {
+        let body = serde_json::to_string(&WebhookBody {
             id: message.id,
             kind: message.kind,
             to: message.to.as_str(),
@@ -93,7 +93,7 @@ impl Gateway for Webhook {
             .body(body);
         let answer = self.http.send(request).await?;
         match answer.status {
-            status if status.is_success() => Ok(Accepted::default()),
+            status if status.is_success() => Ok(AcceptedMessage::default()),
             StatusCode::UNPROCESSABLE_ENTITY => {
                 Err(NotAccepted::Undeliverable { reason: "status 422".to_owned() })
             }

@@ -3,7 +3,7 @@
 use actix_web::web;
 use counterfoil_domain::values::{FullName, Identifier};
 
-use crate::accounts::Origin;
+use crate::accounts::RequestContext;
 use crate::http::State;
 use crate::http::answer::{CodeSent, Json, Sent};
 use crate::http::document::Told;
@@ -46,7 +46,9 @@ pub async fn post(
     WantedLanguage(language): WantedLanguage,
     Body(login): Body<Login>,
 ) -> Result<Sent<Json<CodeSent>>, Problem> {
-    let code =
-        state.accounts.request_otp(login.identifier, login.fullname, Origin { shown, ..peer.into() }).await;
+    let code = state
+        .accounts
+        .request_otp(login.identifier, login.fullname, RequestContext { shown, ..peer.into() })
+        .await;
     Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
 }

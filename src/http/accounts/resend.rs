@@ -3,7 +3,7 @@
 use actix_web::web;
 use counterfoil_domain::values::Identifier;
 
-use crate::accounts::Origin;
+use crate::accounts::RequestContext;
 use crate::http::State;
 use crate::http::answer::{CodeSent, Json, Sent};
 use crate::http::document::Told;
@@ -42,6 +42,6 @@ pub async fn post(
     WantedLanguage(language): WantedLanguage,
     Body(resend): Body<Resend>,
 ) -> Result<Sent<Json<CodeSent>>, Problem> {
-    let code = state.accounts.resend_otp(resend.identifier, Origin { shown, ..peer.into() }).await;
+    let code = state.accounts.resend_otp(resend.identifier, RequestContext { shown, ..peer.into() }).await;
     Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
 }

@@ -6,7 +6,7 @@ use counterfoil_projections::profile::Profile;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::accounts::Origin;
+use crate::accounts::RequestContext;
 use crate::http::State;
 use crate::http::answer::{Json, Sent, TokenAnswer};
 use crate::http::document::Told;
@@ -58,7 +58,7 @@ pub async fn post(
     Shown(shown): Shown,
     Body(verify): Body<Verify>,
 ) -> Result<Sent<Json<SignedIn>>, Problem> {
-    let origin = Origin { shown, ..peer.named(verify.device_name) };
+    let origin = RequestContext { shown, ..peer.named(verify.device_name) };
     let signed_in = state.accounts.verify_otp(verify.identifier, verify.code, origin).await;
     let signed_in = signed_in.map_err(|error| state.problem(&error))?;
     let user = match signed_in.profile {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{List, Why, account_by, id};
-use crate::delivery::outbox::{self, Delivery};
+use crate::delivery::outbox::{self, MessageDelivery};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, NoContent, Sent};
@@ -69,7 +69,7 @@ pub struct Detail {
     /// Whether there is an authenticator.
     second_factor: bool,
     devices: Vec<Device>,
-    messages: Vec<Delivery>,
+    messages: Vec<MessageDelivery>,
 }
 
 pub const LIST_TOLD: Told = Told {

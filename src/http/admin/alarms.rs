@@ -48,7 +48,7 @@ pub async fn get(
     let after = cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose()?;
     let Found { items, next } = state.query(async |db: &_| alarms(db, after, limit.0).await).await?;
     let now = state.clock.now();
-    let told = |alarm: crate::limits::Alarm| RaisedAlarm {
+    let told = |alarm: crate::limits::RaisedAlarm| RaisedAlarm {
         current: now < alarm.at + ALARM_LASTS,
         at: alarm.at,
         alarm: alarm.alarm,

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::crypto::keyring::{Keyring, MacKey, MacKeys, Purpose};
+use crate::crypto::keyring::{KeyPurpose, Keyring, MacKey, MacKeys};
 use crate::http::Problem;
 
 /// How many bytes of the MAC are kept.
@@ -25,7 +25,7 @@ impl Cursors {
     /// Cursors under the active cursor key. Those under the other keys of the keyring are read too, so that a list goes on
     /// while keys are rotated. Which key made a cursor is not in it: its MAC is right under one of them.
     pub fn new(keyring: &Keyring) -> Self {
-        Self { keys: MacKeys::new(keyring, Purpose::Cursor, b"cursor") }
+        Self { keys: MacKeys::new(keyring, KeyPurpose::Cursor, b"cursor") }
     }
 
     /// Goes on with another keyring's keys, here and in every clone.
@@ -63,7 +63,7 @@ fn mac_of(key: &MacKey, list: &str, position: &[u8]) -> [u8; MAC] {
 #[cfg(test)]
 mod tests {
     use super::Cursors;
-    use crate::crypto::keyring::{Keyring, Purpose};
+    use crate::crypto::keyring::{KeyPurpose, Keyring};
     use crate::http::Problem;
 
     #[test]
@@ -86,16 +86,16 @@ mod tests {
     #[test]
     fn a_list_goes_on_while_its_key_is_replaced_and_no_longer() {
         let mut keyring = Keyring::generate();
-        let former = keyring.active(Purpose::Cursor).id.clone();
+        let former = keyring.active(KeyPurpose::Cursor).id.clone();
         let cursors = Cursors::new(&keyring);
         let cursor = cursors.write("list", &7);
         for _ in 0..2 {
-            keyring.rotate(Purpose::Cursor, None).expect("the next step");
+            keyring.rotate(KeyPurpose::Cursor, None).expect("the next step");
             cursors.use_keyring(&keyring);
             assert_eq!(cursors.read("list", &cursor), Ok(7));
         }
         assert_ne!(cursors.write("list", &7), cursor);
-        keyring.retire(Purpose::Cursor, former.as_str()).expect("retires");
+        keyring.retire(KeyPurpose::Cursor, former.as_str()).expect("retires");
         cursors.use_keyring(&keyring);
         let refused = Err(Problem::invalid_field("cursor", "cursor_invalid"));
         assert_eq!(cursors.read::<u8>("list", &cursor), refused);

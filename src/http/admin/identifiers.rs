@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::account_by;
-use crate::delivery::outbox::{self, Delivery};
+use crate::delivery::outbox::{self, MessageDelivery};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
@@ -43,7 +43,7 @@ pub struct IdentifierDetail {
     /// among them.
     obstacles: Vec<Obstacle>,
     /// The newest messages of that kind of identifier of the account, the newest first.
-    messages: Vec<Delivery>,
+    messages: Vec<MessageDelivery>,
 }
 
 /// What keeps a code from being sent to an identifier, or its person from signing in.

@@ -13,7 +13,7 @@ use crate::http::State;
 use crate::http::answer::{self, Json, NoContent, Sent};
 use crate::http::document::Told;
 use crate::http::extract::{Admin, Body, Fields, Form, Page, Query, Staff};
-use crate::limits::{LimitsError, Meter};
+use crate::limits::{LimitsError, UsedMeter};
 
 /// As which list cursors name it.
 const LIST: &str = "limits";
@@ -36,9 +36,9 @@ pub struct LimitUse {
     until: Option<DateTime<Utc>>,
 }
 
-impl From<Meter> for LimitUse {
-    fn from(meter: Meter) -> Self {
-        let Meter { limit: kind, subject, used, most, until } = meter;
+impl From<UsedMeter> for LimitUse {
+    fn from(meter: UsedMeter) -> Self {
+        let UsedMeter { limit: kind, subject, used, most, until } = meter;
         Self { subject, kind, count: used, limit: most, until }
     }
 }

@@ -9,7 +9,7 @@ use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
 use crate::http::document::{Described, Operation, Told};
 use crate::http::extract::{Admin, Body, Staff};
-use crate::read_models::{Projection, Rebuilds, Standing, overview};
+use crate::read_models::{Projection, ReadModelStatus, RebuildStarter, overview};
 
 /// Where it is told how they stand.
 const PATH: &str = "/admin/projections/";
@@ -19,7 +19,7 @@ pub enum Begun {}
 
 impl Described for Begun {
     fn describe(operation: &mut Operation) {
-        let schema = operation.schema::<Standing>();
+        let schema = operation.schema::<ReadModelStatus>();
         operation.answer(202, "It has begun.", [("application/json", schema)]);
     }
 }
@@ -34,7 +34,7 @@ pub const GET: Told = Told {
 pub async fn get(
     state: web::Data<State>,
     _: Staff<Admin, ()>,
-) -> Result<Sent<Json<List<Standing>>>, Problem> {
+) -> Result<Sent<Json<List<ReadModelStatus>>>, Problem> {
     let items = standings(&state).await?;
     Ok(answer::json(List { items, next: None }))
 }
@@ -49,7 +49,7 @@ pub const REBUILD: Told = Told {
 
 pub async fn rebuild(
     state: web::Data<State>,
-    rebuilds: web::Data<Rebuilds>,
+    rebuilds: web::Data<RebuildStarter>,
     staff: Staff<Admin, Body<Why>>,
     name: web::Path<String>,
 ) -> Result<Sent<Begun>, Problem> {
@@ -63,6 +63,6 @@ pub async fn rebuild(
     Ok(Sent::new(HttpResponse::Accepted().insert_header((header::LOCATION, PATH)).json(standing)))
 }
 
-async fn standings(state: &State) -> Result<Vec<Standing>, Problem> {
+async fn standings(state: &State) -> Result<Vec<ReadModelStatus>, Problem> {
     state.query(async |db: &_| overview(db).await).await
 }

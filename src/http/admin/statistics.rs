@@ -8,7 +8,7 @@ use counterfoil_projections::statistics::{self, Counts, Span};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::delivery::outcomes::{self, Outcomes};
+use crate::delivery::outcomes::{self, DeliveryOutcomes};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
@@ -90,7 +90,7 @@ struct Bucket {
     #[serde(flatten)]
     counts: Counts,
     /// Messages, by what became of them then.
-    messages: Outcomes,
+    messages: DeliveryOutcomes,
 }
 
 pub const GET: Told = Told {
@@ -120,7 +120,7 @@ fn buckets(
     since: DateTime<Utc>,
     until: DateTime<Utc>,
     counts: &BTreeMap<DateTime<Utc>, Counts>,
-    messages: &BTreeMap<DateTime<Utc>, Outcomes>,
+    messages: &BTreeMap<DateTime<Utc>, DeliveryOutcomes>,
 ) -> Vec<Bucket> {
     let next = |since: &DateTime<Utc>| Some(*since + by.length());
     let starts = std::iter::successors(Some(since), next).take_while(|since| *since < until);

@@ -52,9 +52,9 @@ impl Form for When {
 #[serde(untagged)]
 pub enum Shown {
     /// The event, and what it made of the account.
-    Step(Box<audit::Step>),
+    Step(Box<audit::HistoryStep>),
     /// The account at the time.
-    Standing(Box<audit::Standing>),
+    Standing(Box<audit::AccountStanding>),
 }
 
 pub const GET: Told = Told {

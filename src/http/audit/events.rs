@@ -16,7 +16,7 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::{on_record, problem};
-use crate::audit::{self, Filter, Pages, Record, csv};
+use crate::audit::{self, EventFilter, EventPages, EventRecord, csv};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::Sent;
@@ -67,7 +67,7 @@ impl Format {
 /// Which events, from where on.
 #[derive(Debug)]
 pub struct Sought {
-    pub(super) filter: Filter,
+    pub(super) filter: EventFilter,
     pub(super) after: Option<i64>,
     pub(super) reason: Option<Reason>,
 }
@@ -79,7 +79,7 @@ impl Form for Sought {
         let (since, until) = (fields.time("since"), fields.time("until"));
         let after = fields.optional("after", Position::parse);
         let reason = fields.reason();
-        let filter = Filter {
+        let filter = EventFilter {
             account: account?,
             types: types?.map(|Types(names)| names).unwrap_or_default(),
             since: since?,
@@ -92,7 +92,7 @@ impl Form for Sought {
 /// As it is put on record.
 impl fmt::Display for Sought {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Filter { account, types, since, until } = &self.filter;
+        let EventFilter { account, types, since, until } = &self.filter;
         if let Some(account) = account {
             write!(f, " account_id={account}")?;
         }
@@ -168,7 +168,7 @@ impl ToSchema for Types {}
 #[derive(Serialize, ToSchema)]
 #[schema(as = Records)]
 struct List {
-    items: Vec<Record>,
+    items: Vec<EventRecord>,
     /// After which position the next page begins.
     next: Option<i64>,
 }
@@ -216,7 +216,7 @@ pub async fn get(
     let after = sought.after.unwrap_or(0);
     let journal = state.accounts.journal().clone();
     let end = audit::end(&journal).await.map_err(|error| problem(&error))?;
-    let pages = |most| Pages::new(journal, sought.filter, after..end, most);
+    let pages = |most| EventPages::new(journal, sought.filter, after..end, most);
     match format {
         Format::Json => page(pages, limit.unwrap_or(USUAL.0.into())).await,
         Format::Ndjson => {
@@ -231,7 +231,7 @@ pub async fn get(
     }
 }
 
-async fn page(pages: impl FnOnce(u64) -> Pages, limit: u64) -> Result<Sent<Log>, Problem> {
+async fn page(pages: impl FnOnce(u64) -> EventPages, limit: u64) -> Result<Sent<Log>, Problem> {
     let items = pages(limit).next().await.map_err(|error| problem(&error))?.unwrap_or_default();
     let is_full = items.len() as u64 == limit;
     let next = items.last().filter(|_| is_full).map(|last| last.position);
@@ -244,10 +244,10 @@ const OPENED_AT_ONCE: usize = 2;
 /// Pages as they are read, each when one of those before it has been taken. A fault on the way ends the connection before
 /// the body does, so that nobody takes a part for the whole.
 fn whole(
-    pages: Pages,
+    pages: EventPages,
     media_type: &'static str,
     first: Vec<u8>,
-    write: fn(&[Record]) -> Vec<u8>,
+    write: fn(&[EventRecord]) -> Vec<u8>,
 ) -> Sent<Log> {
     let sealed = stream::try_unfold(pages, |mut pages| async move {
         match pages.next_sealed().await {
@@ -271,7 +271,7 @@ fn whole(
     Sent::new(answer.content_type(media_type).streaming(body))
 }
 
-pub(super) fn lines(records: &[Record]) -> Vec<u8> {
+pub(super) fn lines(records: &[EventRecord]) -> Vec<u8> {
     let mut lines = String::new();
     for record in records {
         // Texts, numbers and times are JSON.

@@ -14,8 +14,8 @@ use utoipa::PartialSchema as _;
 
 use super::events::Sought;
 use super::{on_record, problem};
-use crate::audit::feed::Feed;
-use crate::audit::{self, Filter, Record};
+use crate::audit::feed::LedgerFeed;
+use crate::audit::{self, EventFilter, EventRecord};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::Sent;
@@ -61,7 +61,7 @@ pub const GET: Told = Told {
 
 pub async fn get(
     state: web::Data<State>,
-    feed: web::Data<Feed>,
+    feed: web::Data<LedgerFeed>,
     request: HttpRequest,
     mut staff: Staff<Auditor, Query<Sought>>,
 ) -> Result<Sent<Events>, Problem> {
@@ -95,7 +95,7 @@ fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, Problem> {
 struct Follower {
     state: web::Data<State>,
     token: Token,
-    filter: Filter,
+    filter: EventFilter,
     after: i64,
     end: watch::Receiver<Option<i64>>,
     checked: Instant,
@@ -140,7 +140,7 @@ impl Follower {
 }
 
 /// A record as an event. Its JSON is on one line.
-fn event(record: &Record) -> String {
+fn event(record: &EventRecord) -> String {
     let json = serde_json::to_string(record).unwrap_or_default();
     format!("id: {}\nevent: {}\ndata: {json}\n\n", record.position, record.event_type)
 }

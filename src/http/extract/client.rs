@@ -11,7 +11,7 @@ use counterfoil_domain::values::{Client, DeviceName, UserAgent};
 use utoipa::openapi::security::SecurityRequirement;
 
 use super::{access_token, refresh_cookie};
-use crate::accounts::Origin;
+use crate::accounts::RequestContext;
 use crate::http::State;
 use crate::http::document::{Described, Operation};
 use crate::http::request_id;
@@ -29,9 +29,9 @@ pub struct Peer {
 
 impl Peer {
     /// The origin of a command, on a device that gave itself that name.
-    pub fn named(self, device_name: Option<DeviceName>) -> Origin {
+    pub fn named(self, device_name: Option<DeviceName>) -> RequestContext {
         let client = Client { ip: self.ip, user_agent: self.user_agent, device_name };
-        Origin { client, request: self.request, languages: self.languages, shown: None }
+        RequestContext { client, request: self.request, languages: self.languages, shown: None }
     }
 }
 
@@ -73,7 +73,7 @@ impl Described for Shown {
     }
 }
 
-impl From<Peer> for Origin {
+impl From<Peer> for RequestContext {
     fn from(peer: Peer) -> Self {
         peer.named(None)
     }

@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
 use super::{Caller, Peer, caller};
-use crate::accounts::{AccountsError, Intervener, Intervening, Origin, lack};
+use crate::accounts::{AccountsError, RequestContext, StaffAction, StaffActor, lack};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::document::{Described, Operation};
@@ -46,7 +46,7 @@ pub struct Staff<R, T> {
     /// The token he proved it with.
     pub token: Token,
     /// In which request.
-    pub origin: Origin,
+    pub origin: RequestContext,
     /// What he asks.
     pub asked: T,
     action: String,
@@ -64,10 +64,10 @@ impl<R, T: fmt::Debug> fmt::Debug for Staff<R, T> {
 
 impl<R, T> Staff<R, T> {
     /// What he asks, and himself, who does it for a reason.
-    pub fn intervening<U>(self, read: impl FnOnce(T) -> (U, Option<Reason>)) -> (U, Intervening) {
+    pub fn intervening<U>(self, read: impl FnOnce(T) -> (U, Option<Reason>)) -> (U, StaffAction) {
         let (asked, reason) = read(self.asked);
-        let by = Intervener::Administrator { token: self.token, action: self.action };
-        (asked, Intervening { by, reason, origin: self.origin })
+        let by = StaffActor::Administrator { token: self.token, action: self.action };
+        (asked, StaffAction { by, reason, origin: self.origin })
     }
 }
 
@@ -85,7 +85,7 @@ impl<R: Needed, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for 
         async move {
             let state = state.ok_or(Problem::Internal)?;
             let token = caller.await?.token;
-            let origin: Origin = peer.await?.into();
+            let origin: RequestContext = peer.await?.into();
             if let Err(error) = may(&state, token, R::ROLE, passed).await {
                 if let AccountsError::Refused(refusal) = error
                     && let Some(lacks) = lack(refusal)

@@ -3,7 +3,7 @@
 
 use tokio_postgres::IsolationLevel;
 
-use super::{Checked, Progress, Unit, differing, make_beside, put_in_place};
+use super::{CheckReport, ProgressUnit, RebuildProgress, differing, make_beside, put_in_place};
 use crate::journal::follower::{lock_position, set_position};
 use crate::journal::{Journal, JournalError, LedgerFollower};
 
@@ -20,8 +20,8 @@ const PAGE: i64 = 5_000;
 pub async fn rebuild(
     journal: &Journal,
     follower: &dyn LedgerFollower,
-    progress: &mut impl FnMut(Progress),
-) -> Result<Progress, JournalError> {
+    progress: &mut impl FnMut(RebuildProgress),
+) -> Result<RebuildProgress, JournalError> {
     let mut connection = journal.database().connection().await?;
     let mut new = Vec::new();
     for name in follower.tables() {
@@ -67,8 +67,8 @@ pub async fn rebuild(
 pub async fn check(
     journal: &Journal,
     follower: &dyn LedgerFollower,
-    progress: &mut impl FnMut(Progress),
-) -> Result<Checked, JournalError> {
+    progress: &mut impl FnMut(RebuildProgress),
+) -> Result<CheckReport, JournalError> {
     let mut connection = journal.database().connection().await?;
     let snapshot =
         connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
@@ -89,7 +89,7 @@ pub async fn check(
         reached = to;
         progress(so_far(reached, end));
     }
-    let mut checked = Checked { name: follower.name(), rows: 0, differing: 0 };
+    let mut checked = CheckReport { name: follower.name(), rows: 0, differing: 0 };
     for (name, copy) in follower.tables().iter().zip(&beside) {
         let compare = differing(&format!("SELECT * FROM {name}"), &format!("SELECT * FROM {copy}"));
         let found = snapshot.query_one(&compare, &[]).await?;
@@ -101,7 +101,12 @@ pub async fn check(
     Ok(checked)
 }
 
-fn so_far(reached: i64, end: i64) -> Progress {
+fn so_far(reached: i64, end: i64) -> RebuildProgress {
     let done = u64::try_from(reached).unwrap_or_default();
-    Progress { done, of: u64::try_from(end).unwrap_or_default().max(done), unit: Unit::Events, events: done }
+    RebuildProgress {
+        done,
+        of: u64::try_from(end).unwrap_or_default().max(done),
+        unit: ProgressUnit::Events,
+        events: done,
+    }
 }

@@ -5,10 +5,10 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::super::seal::Seals;
+use super::super::seal::SealKeys;
 use super::{InvalidToken, TokenKind, Tokens, issue, now, policy};
 use crate::crypto::entropy;
-use crate::crypto::keyring::{Keyring, Purpose};
+use crate::crypto::keyring::{KeyPurpose, Keyring};
 
 /// The order of Ed25519's group, least significant byte first (RFC 8032, section 5.1).
 const ORDER: [u8; 32] = [
@@ -37,7 +37,7 @@ impl Forger {
             TokenKind::Access => issued.access,
             TokenKind::Refresh => issued.refresh,
         };
-        let jwt = Seals::new(&keyring).open(kind, &token).expect("ours");
+        let jwt = SealKeys::new(&keyring).open(kind, &token).expect("ours");
         let jwt = String::from_utf8(jwt).expect("text");
         let parts: Vec<_> =
             jwt.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).expect("base64url")).collect();
@@ -53,14 +53,14 @@ impl Forger {
     }
 
     fn pair(&self) -> Ed25519KeyPair {
-        Ed25519KeyPair::from_pkcs8(self.keyring.active(Purpose::SignAccess).secret()).expect("a key pair")
+        Ed25519KeyPair::from_pkcs8(self.keyring.active(KeyPurpose::SignAccess).secret()).expect("a key pair")
     }
 
     /// The real signature of a kind.
     fn signature_as(&self, kind: TokenKind, message: &str) -> Vec<u8> {
         match kind {
             TokenKind::Access => self.pair().sign(message.as_bytes()).as_ref().to_vec(),
-            TokenKind::Refresh => mac(self.keyring.active(Purpose::SignRefresh).secret(), message),
+            TokenKind::Refresh => mac(self.keyring.active(KeyPurpose::SignRefresh).secret(), message),
         }
     }
 
@@ -78,7 +78,7 @@ impl Forger {
     }
 
     fn opens(&self, jwt: &[u8]) -> [bool; 2] {
-        let token = Seals::new(&self.keyring).seal(self.kind, jwt);
+        let token = SealKeys::new(&self.keyring).seal(self.kind, jwt);
         let tokens = Tokens::new(&self.keyring, policy());
         let opened = [tokens.open(self.kind, &token, now()), tokens.open_expired(self.kind, &token, now())];
         opened.map(|result| result.map_err(|InvalidToken| ()).is_ok())
@@ -105,12 +105,12 @@ impl Forger {
             forged.push(field("typ", typ));
         }
         let other_kid = match self.kind {
-            TokenKind::Access => self.keyring.active(Purpose::SignRefresh),
-            TokenKind::Refresh => self.keyring.active(Purpose::SignAccess),
+            TokenKind::Access => self.keyring.active(KeyPurpose::SignRefresh),
+            TokenKind::Refresh => self.keyring.active(KeyPurpose::SignAccess),
         };
         let seal_kid = self.keyring.active(match self.kind {
-            TokenKind::Access => Purpose::SealAccess,
-            TokenKind::Refresh => Purpose::SealRefresh,
+            TokenKind::Access => KeyPurpose::SealAccess,
+            TokenKind::Refresh => KeyPurpose::SealRefresh,
         });
         let (other_kid, seal_kid) =
             (format!("{:?}", other_kid.id.as_str()), format!("{:?}", seal_kid.id.as_str()));
@@ -364,8 +364,8 @@ impl Forger {
                 let other =
                     Self { kind: self.other(), keyring: self.keyring.clone(), ..Self::new(self.other()) };
                 let kid = match other.kind {
-                    TokenKind::Access => self.keyring.active(Purpose::SignAccess),
-                    TokenKind::Refresh => self.keyring.active(Purpose::SignRefresh),
+                    TokenKind::Access => self.keyring.active(KeyPurpose::SignAccess),
+                    TokenKind::Refresh => self.keyring.active(KeyPurpose::SignRefresh),
                 };
                 other.signed(&with(&other.header, "kid", &format!("{:?}", kid.id.as_str())), &other.claims)
             }),

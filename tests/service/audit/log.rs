@@ -1,6 +1,6 @@
 //! The log in its order, filtered.
 
-use counterfoil::audit::{Filter, csv};
+use counterfoil::audit::{EventFilter, csv};
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::values::AccountId;
 use uuid::Uuid;
@@ -23,7 +23,7 @@ async fn audit_records_come_in_the_order_of_the_log_with_sealed_fields_opened() 
     app.wait(5);
     app.api.rename(&ada.access, "Ada Lovelace").await.ok();
     number(&app).await;
-    let records = read(&app.journal(), &Filter::default()).await;
+    let records = read(&app.journal(), &EventFilter::default()).await;
     let types: Vec<&str> = records.iter().map(|record| record.event_type.as_str()).collect();
     assert_eq!(types, ["OtpRequested", "UserRegistered", "LoggedIn", "ProfileUpdated"]);
     assert_eq!(records.iter().map(|record| record.position).collect::<Vec<_>>(), [1, 2, 3, 4]);
@@ -48,21 +48,21 @@ async fn filters_of_the_log_return_the_events_that_match_all_of_them() {
     app.api.rename(&ada.access, "Ada").await.ok();
     number(&app).await;
     let journal = app.journal();
-    let positions = async |filter: Filter| {
+    let positions = async |filter: EventFilter| {
         read(&journal, &filter).await.iter().map(|record| record.position).collect::<Vec<_>>()
     };
-    let every = Filter::default();
+    let every = EventFilter::default();
     assert_eq!(positions(every.clone()).await, [1, 2, 3, 4, 5, 6, 7]);
-    let of_ada = Filter { account: Some(id(&ada.user)), ..every.clone() };
+    let of_ada = EventFilter { account: Some(id(&ada.user)), ..every.clone() };
     assert_eq!(positions(of_ada.clone()).await, [1, 2, 3, 7]);
-    assert_eq!(positions(Filter { account: Some(id(&bob.user)), ..every.clone() }).await, [4, 5, 6]);
-    let sign_ins = Filter { types: vec!["LoggedIn".into(), "ProfileUpdated".into()], ..every.clone() };
+    assert_eq!(positions(EventFilter { account: Some(id(&bob.user)), ..every.clone() }).await, [4, 5, 6]);
+    let sign_ins = EventFilter { types: vec!["LoggedIn".into(), "ProfileUpdated".into()], ..every.clone() };
     assert_eq!(positions(sign_ins.clone()).await, [3, 6, 7]);
-    assert_eq!(positions(Filter { types: vec!["LoggedIn".into()], ..of_ada.clone() }).await, [3]);
-    assert_eq!(positions(Filter { since: Some(between), ..every.clone() }).await, [4, 5, 6, 7]);
-    assert_eq!(positions(Filter { until: Some(between), ..sign_ins.clone() }).await, [3]);
-    assert_eq!(positions(Filter { since: Some(between), ..of_ada }).await, [7]);
-    let never = Filter { since: Some(app.clock.now() + chrono::TimeDelta::days(1)), ..every };
+    assert_eq!(positions(EventFilter { types: vec!["LoggedIn".into()], ..of_ada.clone() }).await, [3]);
+    assert_eq!(positions(EventFilter { since: Some(between), ..every.clone() }).await, [4, 5, 6, 7]);
+    assert_eq!(positions(EventFilter { until: Some(between), ..sign_ins.clone() }).await, [3]);
+    assert_eq!(positions(EventFilter { since: Some(between), ..of_ada }).await, [7]);
+    let never = EventFilter { since: Some(app.clock.now() + chrono::TimeDelta::days(1)), ..every };
     assert_eq!(positions(never).await, Vec::<i64>::new());
 }
 
@@ -72,7 +72,7 @@ async fn fields_sealed_under_an_erased_key_are_absent_from_the_log() {
     app.api.sign_in(ADA).await;
     number(&app).await;
     app.database.connect().await.execute("DELETE FROM account_keys", &[]).await.unwrap();
-    for record in read(&app.journal(), &Filter::default()).await {
+    for record in read(&app.journal(), &EventFilter::default()).await {
         assert!(record.person.is_none() && record.client.is_none() && record.fact.is_some());
     }
 }
@@ -83,7 +83,7 @@ async fn a_csv_export_of_the_log_holds_no_spreadsheet_formula() {
     let ada = app.api.sign_in(ADA).await;
     app.api.rename(&ada.access, "=HYPERLINK(\"x\")").await.ok();
     number(&app).await;
-    let records = read(&app.journal(), &Filter::default()).await;
+    let records = read(&app.journal(), &EventFilter::default()).await;
     let text = String::from_utf8([csv::headings(), csv::lines(&records)].concat()).unwrap();
     let mut lines = text.split("\r\n");
     assert_eq!(lines.next(), Some(csv::HEADINGS.join(",").as_str()));
@@ -128,23 +128,26 @@ async fn every_query_for_a_page_of_the_log_uses_an_index() {
     };
     let account = Some(AccountId(Uuid::from_u128(0x50)));
     let types = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let every = Filter::default();
+    let every = EventFilter::default();
     let filters = [
         ("all", every.clone()),
-        ("account", Filter { account, ..every.clone() }),
-        ("account and type", Filter { account, types: types(&["LimitsLifted"]), ..every.clone() }),
-        ("type", Filter { types: types(&["LoggedIn"]), ..every.clone() }),
-        ("rare type", Filter { types: types(&["LimitsLifted"]), ..every.clone() }),
-        ("types", Filter { types: types(&["LoggedIn", "LimitsLifted", "TokenRefreshed"]), ..every.clone() }),
-        ("a minute", Filter { since: time(500), until: time(506), ..every.clone() }),
-        ("since late", Filter { since: time(999), ..every.clone() }),
-        ("until early", Filter { until: time(1), ..every.clone() }),
+        ("account", EventFilter { account, ..every.clone() }),
+        ("account and type", EventFilter { account, types: types(&["LimitsLifted"]), ..every.clone() }),
+        ("type", EventFilter { types: types(&["LoggedIn"]), ..every.clone() }),
+        ("rare type", EventFilter { types: types(&["LimitsLifted"]), ..every.clone() }),
+        (
+            "types",
+            EventFilter { types: types(&["LoggedIn", "LimitsLifted", "TokenRefreshed"]), ..every.clone() },
+        ),
+        ("a minute", EventFilter { since: time(500), until: time(506), ..every.clone() }),
+        ("since late", EventFilter { since: time(999), ..every.clone() }),
+        ("until early", EventFilter { until: time(1), ..every.clone() }),
         (
             "type in a minute",
-            Filter { types: types(&["LoggedIn"]), since: time(500), until: time(506), ..every.clone() },
+            EventFilter { types: types(&["LoggedIn"]), since: time(500), until: time(506), ..every.clone() },
         ),
-        ("account in a minute", Filter { account, since: time(500), until: time(506), ..every.clone() }),
-        ("nothing", Filter { since: time(2_000), ..every }),
+        ("account in a minute", EventFilter { account, since: time(500), until: time(506), ..every.clone() }),
+        ("nothing", EventFilter { since: time(2_000), ..every }),
     ];
     for (name, filter) in filters {
         for after in [0, events / 2, events - 100] {

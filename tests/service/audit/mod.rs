@@ -8,7 +8,7 @@ mod rehearse;
 mod standing;
 mod verify;
 
-use counterfoil::audit::{Filter, Record};
+use counterfoil::audit::{EventFilter, EventRecord};
 use counterfoil::journal::Journal;
 use counterfoil::journal::sequencer::Sequencer;
 use counterfoil::postgres::Database;
@@ -23,7 +23,7 @@ pub async fn number(app: &TestApp) {
 }
 
 /// All records that match.
-pub async fn read(journal: &Journal, filter: &Filter) -> Vec<Record> {
+pub async fn read(journal: &Journal, filter: &EventFilter) -> Vec<EventRecord> {
     let (mut all, mut after) = (Vec::new(), 0);
     loop {
         let page = counterfoil::audit::page(journal, filter, after, i64::MAX, 7).await.unwrap();

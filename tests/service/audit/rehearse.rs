@@ -1,7 +1,7 @@
 //! Other limits, tried on what is on record.
 
 use chrono::TimeDelta;
-use counterfoil::accounts::Intervening;
+use counterfoil::accounts::StaffAction;
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::values::Role;
 use reqwest::Method;
@@ -235,7 +235,7 @@ async fn busy(app: &TestApp) {
         } else {
             api.logout(refreshed["refresh_token"].as_str().unwrap()).await;
         }
-        let (staff, until) = (Intervening::operator(None), Some(app.clock.now() + TimeDelta::hours(1)));
+        let (staff, until) = (StaffAction::operator(None), Some(app.clock.now() + TimeDelta::hours(1)));
         match n {
             5 => app.state.accounts.sign_out(second.account(), staff).await.unwrap(),
             6 => app

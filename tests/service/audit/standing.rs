@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil::audit::{Standing, standing_at, steps};
+use counterfoil::audit::{AccountStanding, standing_at, steps};
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::values::AccountId;
 use reqwest::Method;
@@ -64,7 +64,7 @@ impl Person {
     }
 }
 
-fn seen(standing: &Standing) -> Seen {
+fn seen(standing: &AccountStanding) -> Seen {
     let devices = standing.sessions.iter().map(|(id, device)| (id.clone(), u64::from(device.generation.0)));
     let wrong = standing.codes.as_ref().map_or(0, |codes| codes.wrong_in_a_row);
     Seen { devices: devices.collect(), wrong_in_a_row: wrong }

@@ -1,12 +1,12 @@
 //! Whether the log is unaltered, and whether it is complete.
 
-use counterfoil::audit::{Verified, verify};
+use counterfoil::audit::{VerificationReport, verify};
 use tokio_postgres::Client;
 
 use super::number;
 use crate::support::TestApp;
 
-async fn verified(app: &TestApp) -> Verified {
+async fn verified(app: &TestApp) -> VerificationReport {
     verify(&app.journal(), &mut |_| {}).await.unwrap()
 }
 
@@ -53,11 +53,11 @@ async fn in_every_way(cases: &[(&str, bool, bool)]) {
 async fn an_untouched_log_verifies_as_unaltered_and_complete() {
     let (app, _) = some_log().await;
     let found = verified(&app).await;
-    let expected = Verified { events: 20, accounts: 5, ..Verified::default() };
+    let expected = VerificationReport { events: 20, accounts: 5, ..VerificationReport::default() };
     assert_eq!(found, expected);
     // What the sequencer has not come to is not missing.
     app.api.login("+989121234570").await.ok();
-    assert_eq!(verified(&app).await, Verified { events: 21, accounts: 6, waiting: 1, ..expected });
+    assert_eq!(verified(&app).await, VerificationReport { events: 21, accounts: 6, waiting: 1, ..expected });
 }
 
 #[tokio::test]

@@ -12,7 +12,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use counterfoil::delivery::{Accepted, Content, Gateways, Message, NotAccepted, Notice, Route};
+use counterfoil::delivery::{
+    AcceptedMessage, DeliveryRoute, Gateways, Message, MessageContent, NotAccepted, Notice,
+};
 use counterfoil::settings::{Settings, Sources};
 use counterfoil_domain::user_account::Purpose;
 use counterfoil_domain::values::{EmailAddress, Identifier, OtpCode, PhoneNumber};
@@ -43,13 +45,13 @@ fn email() -> Identifier {
     Identifier::Email(EmailAddress::parse(ADDRESS).unwrap())
 }
 
-fn code() -> Content {
+fn code() -> MessageContent {
     let expires_in = Duration::from_secs(300);
-    Content::Code { purpose: Purpose::SignIn, code: OtpCode::from_number(CODE), expires_in }
+    MessageContent::Code { purpose: Purpose::SignIn, code: OtpCode::from_number(CODE), expires_in }
 }
 
-fn notice() -> Content {
-    Content::Notice(Notice::AccountLocked { at: chrono::DateTime::UNIX_EPOCH })
+fn notice() -> MessageContent {
+    MessageContent::Notice(Notice::AccountLocked { at: chrono::DateTime::UNIX_EPOCH })
 }
 
 /// What the settings set up, and a way to send by it.
@@ -72,15 +74,17 @@ impl Sender {
         Self::new(&format!("[delivery]\nphone = \"g\"\n[gateways.g]\n{section}"))
     }
 
-    fn message(&self, to: &Identifier, content: &Content, language: &str) -> Message {
+    fn message(&self, to: &Identifier, content: &MessageContent, language: &str) -> Message {
         let texts = &self.settings.delivery.texts;
         let id = uuid::Uuid::from_bytes(counterfoil::crypto::entropy::bytes());
         texts.message(id, to.clone(), content, texts.language(language))
     }
 
     /// Sends by the first gateway of the route. Whatever goes wrong tells nothing of the message.
-    async fn hand_over(&self, message: &Message) -> Result<Accepted, NotAccepted> {
-        let Route::Through(route) = self.gateways.route(&message.to) else { panic!("there is no route") };
+    async fn hand_over(&self, message: &Message) -> Result<AcceptedMessage, NotAccepted> {
+        let DeliveryRoute::Through(route) = self.gateways.route(&message.to) else {
+            panic!("there is no route")
+        };
         let answer = route[0].gateway.send(message).await;
         assert!(!format!("{:?}", route[0].gateway).contains(SECRET));
         if let Err(error) = &answer {
@@ -92,13 +96,13 @@ impl Sender {
         answer
     }
 
-    async fn send(&self, to: &Identifier, content: &Content) -> Result<Accepted, NotAccepted> {
+    async fn send(&self, to: &Identifier, content: &MessageContent) -> Result<AcceptedMessage, NotAccepted> {
         self.hand_over(&self.message(to, content, "en")).await
     }
 }
 
 /// The first word of an outcome, its reason, and the seconds to wait.
-fn told(answer: Result<Accepted, NotAccepted>) -> (&'static str, String, Option<u64>) {
+fn told(answer: Result<AcceptedMessage, NotAccepted>) -> (&'static str, String, Option<u64>) {
     match answer {
         Ok(accepted) => ("accepted", accepted.reference.unwrap_or_default(), None),
         Err(NotAccepted::Unavailable { reason, retry_after }) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use counterfoil::delivery::{Accepted, Gateway, Gateways, Message, NotAccepted, Route};
+use counterfoil::delivery::{AcceptedMessage, DeliveryRoute, Gateway, Gateways, Message, NotAccepted};
 use counterfoil::runtime::clock::SystemClock;
 use counterfoil_domain::values::Identifier;
 use reqwest::Method;
@@ -15,9 +15,9 @@ use crate::support::{Api, TestApp};
 /// The names of a route's gateways, in order.
 fn names(gateways: &Gateways, to: &Identifier) -> Vec<String> {
     match gateways.route(to) {
-        Route::None => vec![],
-        Route::Echo => vec!["echo".to_owned()],
-        Route::Through(route) => route.iter().map(|named| named.name.to_string()).collect(),
+        DeliveryRoute::None => vec![],
+        DeliveryRoute::Echo => vec!["echo".to_owned()],
+        DeliveryRoute::Through(route) => route.iter().map(|named| named.name.to_string()).collect(),
     }
 }
 
@@ -54,8 +54,8 @@ struct Pigeon;
 
 #[async_trait]
 impl Gateway for Pigeon {
-    async fn send(&self, _: &Message) -> Result<Accepted, NotAccepted> {
-        Ok(Accepted::default())
+    async fn send(&self, _: &Message) -> Result<AcceptedMessage, NotAccepted> {
+        Ok(AcceptedMessage::default())
     }
 }
 

@@ -447,7 +447,7 @@ async fn the_read_models_and_the_states_agree_with_the_log_after_changes_of_iden
     let heads = "SELECT array_agg(account_id::text) FROM heads";
     for account in app.database.value::<Vec<String>>(heads).await {
         use cqrs_es::EventStore as _;
-        let address = counterfoil::journal::Address::Account(counterfoil_domain::values::AccountId(
+        let address = counterfoil::journal::AccountRef::Account(counterfoil_domain::values::AccountId(
             account.parse().unwrap(),
         ));
         let head = journal.load_anew(&address, now).await.unwrap();

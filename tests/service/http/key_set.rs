@@ -3,7 +3,7 @@
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use counterfoil::crypto::keyring::{Algorithm, Keyring, Purpose};
+use counterfoil::crypto::keyring::{KeyPurpose, Keyring, SigningAlgorithm};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -15,12 +15,12 @@ async fn key_set(app: &TestApp) -> Answer {
 
 /// The keyring's key pairs, as they are to be published.
 fn published(keyring: &Keyring) -> Value {
-    let key = |key: &counterfoil::crypto::keyring::Key| {
+    let key = |key: &counterfoil::crypto::keyring::KeyringKey| {
         let pair = Ed25519KeyPair::from_pkcs8(key.secret()).unwrap();
         let x = URL_SAFE_NO_PAD.encode(pair.public_key());
         json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": key.id.as_str(), "use": "sig", "alg": "EdDSA"})
     };
-    json!({"keys": keyring.of(Purpose::SignAccess).map(key).collect::<Vec<_>>()})
+    json!({"keys": keyring.of(KeyPurpose::SignAccess).map(key).collect::<Vec<_>>()})
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn pending_active_and_retiring_keys_are_published_and_nothing_secret() {
         assert_eq!(answer.ok(), published(&keyring));
         assert_eq!(answer.json()["keys"].as_array().unwrap().len(), [1, 2, 2][keys - 1]);
         assert_eq!(answer.header("cache-control"), Some("public, max-age=60"));
-        keyring.rotate(Purpose::SignAccess, None).unwrap();
+        keyring.rotate(KeyPurpose::SignAccess, None).unwrap();
         app.state.use_keyring(&keyring);
     }
 }
@@ -40,7 +40,7 @@ async fn pending_active_and_retiring_keys_are_published_and_nothing_secret() {
 #[tokio::test]
 async fn keys_of_hmac_are_not_published() {
     let app = TestApp::start().await;
-    app.state.use_keyring(&Keyring::signing_access_by(Algorithm::Hs256));
+    app.state.use_keyring(&Keyring::signing_access_by(SigningAlgorithm::Hs256));
     assert_eq!(key_set(&app).await.ok(), json!({"keys": []}));
     let device = app.api.sign_in("+989121234567").await;
     app.api.profile(&device.access).await.ok();

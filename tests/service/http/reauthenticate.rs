@@ -312,7 +312,7 @@ async fn a_replay_shows_the_reauthentication_and_the_read_models_agree_with_the_
     let journal = app.journal();
     let store = counterfoil::journal::replay::stock_store(journal.database()).await.unwrap();
     use cqrs_es::EventStore as _;
-    let address = counterfoil::journal::Address::Account(account);
+    let address = counterfoil::journal::AccountRef::Account(account);
     let head = journal.load_anew(&address, now).await.unwrap();
     let replayed = store.load_aggregate(&account.to_string()).await.unwrap().aggregate;
     assert_eq!(replayed, head.head.state);

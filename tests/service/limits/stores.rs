@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil::limits::{Counted, Entry, LimitStore, Rule, Store};
+use counterfoil::limits::{CountOutcome, LimitStore, MeterEntry, MeterRule, MeterStore};
 use counterfoil::postgres::Database;
 use counterfoil::runtime::clock::{Clock as _, SystemClock};
 
@@ -16,7 +16,7 @@ fn redis(server: &RedisServer) -> LimitStore {
     LimitStore::Redis(Box::new(redis::Client::open(server.url()).unwrap()))
 }
 
-fn store(place: &LimitStore, database: &TestDatabase) -> Box<dyn Store> {
+fn store(place: &LimitStore, database: &TestDatabase) -> Box<dyn MeterStore> {
     place.open(&Database::new(&database.url.0, 4).unwrap())
 }
 
@@ -28,8 +28,8 @@ struct Model {
 }
 
 impl Model {
-    fn count(&mut self, present: i64, entries: &[Entry]) -> Counted {
-        for (entry, Entry { meter, rule, most, cost }) in entries.iter().enumerate() {
+    fn count(&mut self, present: i64, entries: &[MeterEntry]) -> CountOutcome {
+        for (entry, MeterEntry { meter, rule, most, cost }) in entries.iter().enumerate() {
             let wait = if rule.slots == 0 {
                 let until = self.rates.get(meter).copied().unwrap_or(0).max(present);
                 until + (cost - most) * rule.every - present
@@ -40,10 +40,13 @@ impl Model {
                 if full { frees * rule.every - present } else { 0 }
             };
             if wait > 0 {
-                return Counted::Refused { entry, wait: TimeDelta::microseconds(wait).to_std().unwrap() };
+                return CountOutcome::Refused {
+                    entry,
+                    wait: TimeDelta::microseconds(wait).to_std().unwrap(),
+                };
             }
         }
-        let totals = entries.iter().map(|Entry { meter, rule, cost, .. }| {
+        let totals = entries.iter().map(|MeterEntry { meter, rule, cost, .. }| {
             if rule.slots == 0 {
                 // Looking changes nothing.
                 if *cost != 0 {
@@ -62,11 +65,11 @@ impl Model {
             }
             total
         });
-        Counted::All(totals.last().unwrap_or(0))
+        CountOutcome::All(totals.last().unwrap_or(0))
     }
 
     /// The slots that are still in a window, by their numbers.
-    fn window(&self, present: i64, meter: &str, rule: &Rule) -> (i64, BTreeMap<i64, i64>) {
+    fn window(&self, present: i64, meter: &str, rule: &MeterRule) -> (i64, BTreeMap<i64, i64>) {
         let (newest, counts) = self.windows.get(meter).cloned().unwrap_or_default();
         let newest = newest.max(present / rule.every);
         let counts = counts.into_iter().filter(|(slot, _)| *slot > newest - i64::from(rule.slots));
@@ -84,11 +87,11 @@ async fn both_stores_decide_as_a_model_that_remembers_everything() {
     let mut model = Model::default();
 
     let meters = [
-        ("1/a/x", Rule::rate(7 * SECOND), 3),
-        ("1/a/y", Rule::rate(SECOND / 3), 1),
-        ("2/b/x", Rule { every: 5 * SECOND, slots: 13 }, 6),
-        ("2/b/y", Rule { every: 11 * SECOND, slots: 2 }, 2),
-        ("4/c/service", Rule { every: 90 * SECOND, slots: 1 }, 9),
+        ("1/a/x", MeterRule::rate(7 * SECOND), 3),
+        ("1/a/y", MeterRule::rate(SECOND / 3), 1),
+        ("2/b/x", MeterRule { every: 5 * SECOND, slots: 13 }, 6),
+        ("2/b/y", MeterRule { every: 11 * SECOND, slots: 2 }, 2),
+        ("4/c/service", MeterRule { every: 90 * SECOND, slots: 1 }, 9),
     ];
     let mut present = SystemClock.now();
     let (mut refused, mut granted) = (0, 0);
@@ -102,13 +105,13 @@ async fn both_stores_decide_as_a_model_that_remembers_everything() {
             if random.bool() {
                 let cost = *random.choice(&[-1, 0, 1, 1, 1, 1, 1, 2]).unwrap();
                 let most = if cost < 0 { i64::MAX / SECOND / 100 } else { most };
-                entries.push(Entry { meter: meter.to_owned(), rule, most, cost });
+                entries.push(MeterEntry { meter: meter.to_owned(), rule, most, cost });
             }
         }
         let expected = model.count(present.timestamp_micros(), &entries);
         match &expected {
-            Counted::All(_) => granted += 1,
-            Counted::Refused { .. } => refused += 1,
+            CountOutcome::All(_) => granted += 1,
+            CountOutcome::Refused { .. } => refused += 1,
         }
         for (name, store) in [("PostgreSQL", &postgres), ("Redis", &redis)] {
             let counted = store.count(present, entries.clone()).await.unwrap();
@@ -124,7 +127,7 @@ async fn both_stores_decide_as_a_model_that_remembers_everything() {
     }
 }
 
-async fn names(store: &dyn Store) -> Vec<String> {
+async fn names(store: &dyn MeterStore) -> Vec<String> {
     store.stored().await.unwrap().into_iter().map(|stored| stored.meter).collect()
 }
 
@@ -135,17 +138,22 @@ async fn race(
     present: DateTime<Utc>,
     shared_most: i64,
 ) -> usize {
-    let nodes: Vec<Box<dyn Store>> = (0..4).map(|_| store(place, database)).collect();
+    let nodes: Vec<Box<dyn MeterStore>> = (0..4).map(|_| store(place, database)).collect();
     let races = (0..400).map(|n: usize| {
-        let entry = |meter: String, most| Entry { meter, rule: Rule::window(3_600 * SECOND), most, cost: 1 };
+        let entry = |meter: String, most| MeterEntry {
+            meter,
+            rule: MeterRule::window(3_600 * SECOND),
+            most,
+            cost: 1,
+        };
         // Neighbours' meters overlap, named in no order, so that locks taken as they come would meet crosswise.
-        let mut entries: Vec<Entry> =
+        let mut entries: Vec<MeterEntry> =
             (0..6).map(|m| entry(format!("2/own/{}", (n * 7 + m * 5) % 31), 1_000_000)).collect();
         entries.push(entry("4/shared/service".to_owned(), shared_most));
         nodes[n % nodes.len()].count(present, entries)
     });
     let counted = futures_util::future::join_all(races).await;
-    counted.into_iter().filter(|counted| matches!(counted.as_ref().unwrap(), Counted::All(_))).count()
+    counted.into_iter().filter(|counted| matches!(counted.as_ref().unwrap(), CountOutcome::All(_))).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,8 +176,10 @@ async fn expired_counters_are_deleted() {
     let database = TestDatabase::new();
     let postgres = store(&LimitStore::Postgres, &database);
     let present = SystemClock.now();
-    for (meter, rule) in [("1/a/x", Rule::rate(60 * SECOND)), ("2/b/x", Rule::window(86_400 * SECOND))] {
-        let entry = Entry { meter: meter.to_owned(), rule, most: 5, cost: 1 };
+    for (meter, rule) in
+        [("1/a/x", MeterRule::rate(60 * SECOND)), ("2/b/x", MeterRule::window(86_400 * SECOND))]
+    {
+        let entry = MeterEntry { meter: meter.to_owned(), rule, most: 5, cost: 1 };
         postgres.count(present, vec![entry]).await.unwrap();
     }
     let client = database.connect().await;

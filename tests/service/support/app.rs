@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use actix_web::dev::ServerHandle;
 use chrono::TimeDelta;
-use counterfoil::accounts::Intervening;
+use counterfoil::accounts::StaffAction;
 use counterfoil::app::{Application, new_state};
 use counterfoil::crypto::keyring::Keyring;
 use counterfoil::crypto::personal_data::PersonalData;
@@ -162,7 +162,7 @@ impl TestApp {
 
     /// Gives these roles and no other, as the command line does.
     pub async fn give_roles<const N: usize>(&self, device: &SignedIn, roles: [Role; N]) {
-        let by = Intervening::operator(None);
+        let by = StaffAction::operator(None);
         self.state.accounts.change_roles(device.account(), roles.into(), by).await.unwrap();
     }
 

@@ -2,7 +2,7 @@
 
 use counterfoil_domain::user_account::{Binding, DeviceLimitPolicy, Rotation};
 
-use super::super::Request;
+use super::super::RehearsedRequest;
 use super::*;
 
 fn resend_after(seconds: i64) -> Policy {
@@ -13,10 +13,13 @@ fn resend_after(seconds: i64) -> Policy {
 fn whoever_had_a_code_that_would_not_have_been_sent_uses_the_one_before_while_it_works() {
     let mut service = Service::under(resend_after(30));
     service.code(Purpose::SignIn, None).wait(40).code(Purpose::SignIn, None).wait(10).try_code(true, None, 0);
-    let code = (What::Refused(Request::Code), "too_soon");
+    let code = (RehearsedOutcome::Refused(RehearsedRequest::Code), "too_soon");
     assert_eq!(service.under_proposal(resend_after(60)), [code]);
     let shorter = Policy { code_lifetime: TimeDelta::seconds(45), ..resend_after(60) };
-    assert_eq!(service.under_proposal(shorter), [code, (What::Refused(Request::SignIn), "code_not_sent")]);
+    assert_eq!(
+        service.under_proposal(shorter),
+        [code, (RehearsedOutcome::Refused(RehearsedRequest::SignIn), "code_not_sent")]
+    );
 }
 
 #[test]
@@ -27,7 +30,10 @@ fn what_became_of_a_code_is_forgotten_with_the_next() {
     let proposal = Policy { code_lifetime: TimeDelta::seconds(45), ..resend_after(60) };
     assert_eq!(
         service.under_proposal(proposal),
-        [(What::Refused(Request::Code), "too_soon"), (What::Refused(Request::SignIn), "expired")]
+        [
+            (RehearsedOutcome::Refused(RehearsedRequest::Code), "too_soon"),
+            (RehearsedOutcome::Refused(RehearsedRequest::SignIn), "expired")
+        ]
     );
 }
 
@@ -39,7 +45,10 @@ fn a_code_that_would_have_been_sent_again_gives_no_try_back() {
     let proposal = Policy { code_tries: 2, ..resend_after(30) };
     assert_eq!(
         service.under_proposal(proposal),
-        [(What::LetThrough(Request::Code), "too_soon"), (What::Refused(Request::SignIn), "tries_spent")]
+        [
+            (RehearsedOutcome::LetThrough(RehearsedRequest::Code), "too_soon"),
+            (RehearsedOutcome::Refused(RehearsedRequest::SignIn), "tries_spent")
+        ]
     );
 }
 
@@ -56,7 +65,10 @@ fn a_refused_request_that_would_have_been_granted_makes_the_one_after_it_too_soo
     let differences = service.under_proposal(resend_after(30));
     assert_eq!(
         differences,
-        [(What::LetThrough(Request::Code), "too_soon"), (What::Refused(Request::Code), "too_soon")]
+        [
+            (RehearsedOutcome::LetThrough(RehearsedRequest::Code), "too_soon"),
+            (RehearsedOutcome::Refused(RehearsedRequest::Code), "too_soon")
+        ]
     );
 }
 
@@ -73,9 +85,9 @@ fn what_follows_a_sign_in_that_would_have_been_refused_is_refused_as_well() {
     assert_eq!(
         service.under_proposal(proposal),
         [
-            (What::Refused(Request::SignIn), "expired"),
-            (What::Refused(Request::Refresh), "not_signed_in"),
-            (What::Refused(Request::Other), "session_ended"),
+            (RehearsedOutcome::Refused(RehearsedRequest::SignIn), "expired"),
+            (RehearsedOutcome::Refused(RehearsedRequest::Refresh), "not_signed_in"),
+            (RehearsedOutcome::Refused(RehearsedRequest::Other), "session_ended"),
         ]
     );
 }
@@ -87,9 +99,15 @@ fn fewer_tries_void_a_code_before_the_right_one_comes() {
     service.try_code(true, None, 0);
     let tries = |code_tries| Policy { code_tries, ..Policy::default() };
     assert_eq!(service.under_proposal(tries(3)), []);
-    assert_eq!(service.under_proposal(tries(2)), [(What::Refused(Request::SignIn), "tries_spent")]);
+    assert_eq!(
+        service.under_proposal(tries(2)),
+        [(RehearsedOutcome::Refused(RehearsedRequest::SignIn), "tries_spent")]
+    );
     let paused = Policy { wrong_codes_per_hour: 2, ..Policy::default() };
-    assert_eq!(service.under_proposal(paused), [(What::Refused(Request::SignIn), "paused")]);
+    assert_eq!(
+        service.under_proposal(paused),
+        [(RehearsedOutcome::Refused(RehearsedRequest::SignIn), "paused")]
+    );
 }
 
 #[test]
@@ -97,7 +115,7 @@ fn of_a_code_that_was_not_looked_at_nobody_knows_whether_it_was_right() {
     let mut service = Service::under(Policy::default());
     service.code(Purpose::SignIn, None).wait(301).try_code(true, None, 0);
     let longer = Policy { code_lifetime: TimeDelta::seconds(600), ..Policy::default() };
-    assert_eq!(service.under_proposal(longer), [(What::LookedAt, "expired")]);
+    assert_eq!(service.under_proposal(longer), [(RehearsedOutcome::LookedAt, "expired")]);
 }
 
 #[test]
@@ -113,13 +131,22 @@ fn who_was_not_let_in_and_would_have_been_is_signed_in_once() {
     let second = service.tokens[1].0;
     service.wait(50).refresh(second, 0, 2).wait(50).refresh(second, 0, 2);
     let two = Policy { device_limit: 2, ..one(DeviceLimitPolicy::Deny) };
-    assert_eq!(service.under_proposal(two.clone()), [(What::LetThrough(Request::SignIn), "device_limit")]);
+    assert_eq!(
+        service.under_proposal(two.clone()),
+        [(RehearsedOutcome::LetThrough(RehearsedRequest::SignIn), "device_limit")]
+    );
     // The token is bound to its device from when it is known which that was.
     let bound = Policy { binding: Binding::DeviceAndIp, ..two };
-    assert_eq!(service.under_proposal(bound), [(What::LetThrough(Request::SignIn), "device_limit")]);
+    assert_eq!(
+        service.under_proposal(bound),
+        [(RehearsedOutcome::LetThrough(RehearsedRequest::SignIn), "device_limit")]
+    );
     assert_eq!(
         service.under_proposal(one(DeviceLimitPolicy::EvictOldest)),
-        [(What::LetThrough(Request::SignIn), "device_limit"), (What::EndedEarlier, "device_limit"),]
+        [
+            (RehearsedOutcome::LetThrough(RehearsedRequest::SignIn), "device_limit"),
+            (RehearsedOutcome::EndedEarlier, "device_limit"),
+        ]
     );
 }
 
@@ -132,7 +159,10 @@ fn without_rotation_a_copied_token_is_not_found_out() {
     let proposal = Policy { rotation: Rotation::Off, ..Policy::default() };
     assert_eq!(
         service.under_proposal(proposal),
-        [(What::LetThrough(Request::Refresh), "token_reuse"), (What::EndedLater, "token_reuse")]
+        [
+            (RehearsedOutcome::LetThrough(RehearsedRequest::Refresh), "token_reuse"),
+            (RehearsedOutcome::EndedLater, "token_reuse")
+        ]
     );
 }
 
@@ -145,9 +175,9 @@ fn without_grace_a_lost_answer_is_taken_for_a_theft() {
     assert_eq!(
         service.under_proposal(proposal),
         [
-            (What::Refused(Request::Refresh), "token_reuse"),
-            (What::Refused(Request::Refresh), "token_reuse"),
-            (What::EndedEarlier, "token_reuse"),
+            (RehearsedOutcome::Refused(RehearsedRequest::Refresh), "token_reuse"),
+            (RehearsedOutcome::Refused(RehearsedRequest::Refresh), "token_reuse"),
+            (RehearsedOutcome::EndedEarlier, "token_reuse"),
         ]
     );
 }
@@ -162,9 +192,9 @@ fn a_binding_ends_sessions_that_moved() {
     assert_eq!(
         bound(Binding::DeviceAndIp),
         [
-            (What::Refused(Request::Refresh), "client_changed"),
-            (What::Refused(Request::Refresh), "client_changed"),
-            (What::EndedEarlier, "client_changed"),
+            (RehearsedOutcome::Refused(RehearsedRequest::Refresh), "client_changed"),
+            (RehearsedOutcome::Refused(RehearsedRequest::Refresh), "client_changed"),
+            (RehearsedOutcome::EndedEarlier, "client_changed"),
         ]
     );
 }
@@ -177,13 +207,19 @@ fn a_session_that_nobody_used_in_time_would_have_ended() {
     let idle = |days| Policy { session_idle: TimeDelta::days(days), ..Policy::default() };
     assert_eq!(
         service.under_proposal(idle(7)),
-        [(What::Refused(Request::Refresh), "idle"), (What::EndedEarlier, "idle")]
+        [
+            (RehearsedOutcome::Refused(RehearsedRequest::Refresh), "idle"),
+            (RehearsedOutcome::EndedEarlier, "idle")
+        ]
     );
     assert_eq!(service.under_proposal(idle(8)), []);
     let absolute = Policy { session_absolute: TimeDelta::days(6), ..Policy::default() };
     assert_eq!(
         service.under_proposal(absolute),
-        [(What::Refused(Request::Refresh), "absolute"), (What::EndedEarlier, "absolute")]
+        [
+            (RehearsedOutcome::Refused(RehearsedRequest::Refresh), "absolute"),
+            (RehearsedOutcome::EndedEarlier, "absolute")
+        ]
     );
 }
 
@@ -200,15 +236,15 @@ fn until_it_is_proposed_all_is_as_it_was() {
     service.wait(10).refresh(second, 0, 0).wait(10).refresh(first, 0, 0);
     let one = Policy { device_limit: 1, ..Policy::default() };
     let (differences, _) = service.rehearsed(one, before);
-    let whats: Vec<What> = differences.iter().map(|difference| difference.what).collect();
+    let whats: Vec<RehearsedOutcome> = differences.iter().map(|difference| difference.what).collect();
     // Both go at the first sign-in that the limit is held to, and were signed in until then.
     assert_eq!(
         whats,
         [
-            What::Refused(Request::Refresh),
-            What::Refused(Request::Refresh),
-            What::EndedEarlier,
-            What::EndedEarlier
+            RehearsedOutcome::Refused(RehearsedRequest::Refresh),
+            RehearsedOutcome::Refused(RehearsedRequest::Refresh),
+            RehearsedOutcome::EndedEarlier,
+            RehearsedOutcome::EndedEarlier
         ]
     );
 }
@@ -222,10 +258,10 @@ fn fewer_wrong_codes_pause_a_second_factor_before_the_right_one_comes() {
         service.pass_by_authenticator(session, false).wait(5);
     }
     service.pass_by_authenticator(session, true);
-    let other = Request::Other;
+    let other = RehearsedRequest::Other;
     let three = Policy { wrong_codes_per_hour: 3, ..Policy::default() };
-    assert_eq!(service.under_proposal(three), [(What::Refused(other), "paused")]);
+    assert_eq!(service.under_proposal(three), [(RehearsedOutcome::Refused(other), "paused")]);
     let row = Policy { wrong_codes_in_a_row: 3, ..Policy::default() };
-    assert_eq!(service.under_proposal(row), [(What::Refused(other), "locked")]);
+    assert_eq!(service.under_proposal(row), [(RehearsedOutcome::Refused(other), "locked")]);
     assert_eq!(service.under_proposal(Policy::default()), []);
 }

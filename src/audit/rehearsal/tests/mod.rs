@@ -26,7 +26,7 @@ use counterfoil_domain::values::{
 use cqrs_es::Aggregate as _;
 use uuid::Uuid;
 
-use super::{Difference, Rehearsal, What};
+use super::{AccountRehearsal, RehearsalDifference, RehearsedOutcome};
 
 /// A service with one account, and what is on record of it.
 struct Service {
@@ -261,19 +261,19 @@ impl Service {
     }
 
     /// The differences, had another policy held from after so many commits on.
-    fn rehearsed(&self, policy: Policy, from: usize) -> (Vec<Difference>, Rehearsal) {
-        let mut rehearsal = Rehearsal::new(Arc::new(policy));
+    fn rehearsed(&self, policy: Policy, from: usize) -> (Vec<RehearsalDifference>, AccountRehearsal) {
+        let mut rehearsal = AccountRehearsal::new(Arc::new(policy));
         for event in self.commits[..from].iter().flatten() {
             rehearsal.remember(event.clone());
         }
-        let mut differences: Vec<Difference> =
+        let mut differences: Vec<RehearsalDifference> =
             self.commits[from..].iter().filter_map(|commit| rehearsal.take(commit)).collect();
         differences.extend(rehearsal.finish(self.now));
         (differences, rehearsal)
     }
 
     /// What would have been different, and why, under another policy.
-    fn under_proposal(&self, policy: Policy) -> Vec<(What, &'static str)> {
+    fn under_proposal(&self, policy: Policy) -> Vec<(RehearsedOutcome, &'static str)> {
         let differences = self.rehearsed(policy, 0).0.into_iter();
         differences.map(|difference| (difference.what, difference.why)).collect()
     }

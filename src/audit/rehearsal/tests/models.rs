@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::Request;
+use super::super::RehearsedRequest;
 use super::*;
 
 /// A record on which nothing but the lifetime of codes refuses anything.
@@ -20,7 +20,7 @@ fn seconds(time: DateTime<Utc>) -> i64 {
     time.timestamp() - 20_000 * 86_400
 }
 
-fn counted(service: &Service, proposal: Policy, what: What) -> usize {
+fn counted(service: &Service, proposal: Policy, what: RehearsedOutcome) -> usize {
     service.under_proposal(proposal).iter().filter(|(found, _)| *found == what).count()
 }
 
@@ -87,8 +87,8 @@ proptest! {
                 ..proposal.clone()
             };
             let (codes, sign_ins) = refused(&service, resend_after, per_day, lifetime);
-            prop_assert_eq!(counted(&service, proposal.clone(), What::Refused(Request::Code)), codes);
-            prop_assert_eq!(counted(&service, proposal, What::Refused(Request::SignIn)), sign_ins);
+            prop_assert_eq!(counted(&service, proposal.clone(), RehearsedOutcome::Refused(RehearsedRequest::Code)), codes);
+            prop_assert_eq!(counted(&service, proposal, RehearsedOutcome::Refused(RehearsedRequest::SignIn)), sign_ins);
         }
     }
 
@@ -128,7 +128,7 @@ proptest! {
             }
         }
         let proposal = Policy { device_limit, ..generous() };
-        prop_assert_eq!(counted(&service, proposal.clone(), What::EndedEarlier), evicted);
-        prop_assert_eq!(counted(&service, proposal, What::Refused(Request::Refresh)), refreshes);
+        prop_assert_eq!(counted(&service, proposal.clone(), RehearsedOutcome::EndedEarlier), evicted);
+        prop_assert_eq!(counted(&service, proposal, RehearsedOutcome::Refused(RehearsedRequest::Refresh)), refreshes);
     }
 }

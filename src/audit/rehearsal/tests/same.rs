@@ -224,8 +224,8 @@ proptest! {
         let service = lived(policy, &history);
         let from = from.index(service.commits.len().max(1));
         let (differences, rehearsal) = service.rehearsed(proposal.clone(), from);
-        let granted = service.commits[from..].iter().filter_map(|commit| Rehearsal::granted(commit)).count();
-        let refused = differences.iter().filter(|difference| matches!(difference.what, What::Refused(_)));
+        let granted = service.commits[from..].iter().filter_map(|commit| AccountRehearsal::granted(commit)).count();
+        let refused = differences.iter().filter(|difference| matches!(difference.what, RehearsedOutcome::Refused(_)));
         prop_assert!(refused.count() <= granted);
         let places = match proposal.device_limit_policy {
             DeviceLimitPolicy::Off => Policy::MOST_DEVICES,

@@ -4,7 +4,7 @@ use counterfoil::app::delete_expired;
 use std::time::Duration;
 
 use counterfoil::postgres::Database;
-use counterfoil::read_models::{Claim, Projection};
+use counterfoil::read_models::{Projection, RebuildClaim};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -35,9 +35,9 @@ async fn ended(app: &TestApp, admin: &SignedIn, name: &str) -> Value {
 }
 
 /// Claims a read model, as another node does.
-async fn claim(app: &TestApp, name: &str) -> Claim {
+async fn claim(app: &TestApp, name: &str) -> RebuildClaim {
     let database = Database::new(&app.database.url.0, 1).unwrap();
-    Claim::take(&database, vec![Projection::named(name).unwrap()]).await.unwrap()
+    RebuildClaim::take(&database, vec![Projection::named(name).unwrap()]).await.unwrap()
 }
 
 #[tokio::test]
