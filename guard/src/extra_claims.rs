@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// What an access token says besides what ours always say: the members of its `ext` claim. Whoever has the token and the seal
+/// What an access token says besides what ours always say: the members of its `ext` claim. A program that has the token and the seal
 /// key reads it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -197,7 +197,7 @@ impl Accounts {
         self.counting_tries(&identifier, &origin, redeem).await
     }
 
-    /// Lifts what wrong codes and many codes have set against the account of an identifier; whether there is one. For whoever
+    /// Lifts what wrong codes and many codes have set against the account of an identifier; whether there is one. For the person who
     /// runs the service.
     ///
     /// # Errors

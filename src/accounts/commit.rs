@@ -23,7 +23,7 @@ use crate::read_models::ended_sessions;
 use crate::tokens::Token;
 
 impl Accounts {
-    /// Does what somebody asks of an account.
+    /// Does what a caller asks of an account.
     pub(super) async fn carry_out(
         &self,
         account: AccountId,
@@ -68,7 +68,7 @@ impl Accounts {
         tokio::time::timeout(TIME_LIMIT, decide_until_it_holds).await.unwrap_or_else(|_| Err(late().into()))
     }
 
-    /// Waits for the account's turn. An identifier that is not known to be anybody's waits by its hash first, so that
+    /// Waits for the account's turn. An identifier that is not known to belong to an account waits by its hash first, so that
     /// a crowd of first requests makes one account at the first try; then the account it would begin comes along.
     async fn turn(
         &self,
@@ -143,7 +143,7 @@ impl Accounts {
         let done = |events, profile| Ok(CommandResult { account, events, profile, proof, unchanged: None });
 
         for event in events.iter().filter(|event| event.gained().is_some()) {
-            Box::pin(self.make_way(event, origin, at)).await?;
+            Box::pin(self.release_from_current_holder(event, origin, at)).await?;
         }
         let messages = self.messages(account, &events, &state, origin).await?;
         let wakes = messages.iter().any(|message| message.handed_to.is_none());
@@ -186,9 +186,9 @@ impl Accounts {
         Ok(CommitAuthority { account: head.account, version: head.version })
     }
 
-    /// Sees to it that nobody has the identifier that an event makes the account's. Nobody but who has proved that it is
-    /// his comes this far.
-    async fn make_way(
+    /// Releases the identifier that an event gives to the account from its current holder. Only a caller who has proved that
+    /// it is theirs comes this far.
+    async fn release_from_current_holder(
         &self,
         event: &UserAccountEvent,
         origin: &RequestContext,

@@ -43,7 +43,7 @@ pub struct StaffAction {
 }
 
 impl StaffAction {
-    /// Whoever is at the server, by the command line.
+    /// The person at the server, by the command line.
     pub fn operator(reason: Option<Reason>) -> Self {
         let nowhere = Client { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), user_agent: None, device_name: None };
         let request = "command-line".to_owned();
@@ -66,7 +66,7 @@ impl Accounts {
     /// Gives an account these roles, in the place of those it has.
     ///
     /// # Errors
-    /// [`AccountsError`]; refused when nobody has joined by that account, or it is that of whoever asks.
+    /// [`AccountsError`]; refused when the account was never joined, or is that of the caller.
     pub async fn change_roles(
         &self,
         account: AccountId,
@@ -79,7 +79,7 @@ impl Accounts {
     /// Lets an account not be used, until a time or until it is reinstated.
     ///
     /// # Errors
-    /// [`AccountsError`]; refused when nobody has joined by that account, or it is that of whoever asks.
+    /// [`AccountsError`]; refused when the account was never joined, or is that of the caller.
     pub async fn suspend(
         &self,
         account: AccountId,
@@ -93,7 +93,7 @@ impl Accounts {
     /// Lets a suspended account be used again.
     ///
     /// # Errors
-    /// [`AccountsError`]; refused when nobody has joined by that account.
+    /// [`AccountsError`]; refused when the account was never joined.
     pub async fn reinstate(&self, account: AccountId, who: StaffAction) -> Result<(), AccountsError> {
         self.intervene(account, who, |intervention| ReinstateAccount { intervention }.into()).await
     }
@@ -101,7 +101,7 @@ impl Accounts {
     /// Ends every session of an account.
     ///
     /// # Errors
-    /// [`AccountsError`]; refused when nobody has joined by that account.
+    /// [`AccountsError`]; refused when the account was never joined.
     pub async fn sign_out(&self, account: AccountId, who: StaffAction) -> Result<(), AccountsError> {
         self.intervene(account, who, |intervention| SignOutAccount { intervention }.into()).await
     }

@@ -1,5 +1,5 @@
-//! The log as it grows. Each node looks once for all who follow it; what is new each reads by himself, with his own filter
-//! and at his own pace.
+//! The log as it grows. Each node looks once for all followers; what is new each of them reads alone, with a filter of
+//! its own and at its own pace.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::postgres::{Database, DatabaseError};
 use crate::runtime::restart::restarted;
 
-/// How often the ledger is looked at, while somebody follows.
+/// How often the ledger is looked at, while it has a follower.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Tells how far the log has come.
@@ -18,7 +18,7 @@ pub struct LedgerFeed {
 }
 
 impl LedgerFeed {
-    /// Looks at the ledger of that database, whenever somebody follows, for as long as the present runtime lives.
+    /// Looks at the ledger of that database, whenever it has a follower, for as long as the present runtime lives.
     pub fn start(database: Database) -> Self {
         let feed = Self { end: watch::Sender::new(Some(0)) };
         let end = feed.end.clone();

@@ -1,6 +1,6 @@
 //! The log, read: what an auditor asks it, by the command line and over HTTP. Nothing here writes.
 //!
-//! What comes out holds personal data, opened as far as its keys are there: an auditor is somebody who may see it. No
+//! What comes out holds personal data, opened as far as its keys are there: an auditor may see it. No
 //! secret is in it, since none is in the log: the nonce of a code is worth nothing without the key that codes are made
 //! with, and of tokens there is only their generation.
 

@@ -61,7 +61,7 @@ struct RecordMetadata {
 }
 
 impl EventRecord {
-    /// Reads a row. What has been altered until it cannot be read is shown as it is, or not at all: whoever looks for
+    /// Reads a row. What has been altered until it cannot be read is shown as it is, or not at all: an auditor who looks for
     /// the traces of that must not be stopped by it.
     pub(super) fn of(row: &Row, keys: &BTreeMap<AccountId, AccountKeys>) -> Self {
         let (account_id, sequence): (Uuid, i64) = (row.get("account_id"), row.get("sequence"));

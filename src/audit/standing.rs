@@ -26,7 +26,7 @@ pub struct AccountStanding {
     pub at: DateTime<Utc>,
     /// How many events it had.
     pub version: i64,
-    /// `unknown`, `pending` (nobody has proved an identifier), `active` or `suspended`.
+    /// `unknown`, `pending` (no identifier has been proved), `active` or `suspended`.
     #[schema(value_type = String, example = "active")]
     pub state: &'static str,
     /// Until when it was suspended; none where it was not, or until it would be reinstated.
@@ -41,7 +41,7 @@ pub struct AccountStanding {
     pub language: Option<LanguageTag>,
     /// The devices that were signed in, by their sessions' ids.
     pub sessions: BTreeMap<String, SignedIn>,
-    /// Codes and tries of anybody.
+    /// Codes and tries of all callers.
     pub codes: Option<WindowCounts>,
     /// Codes and tries of its known devices.
     pub codes_of_known_devices: Option<WindowCounts>,

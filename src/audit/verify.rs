@@ -4,7 +4,7 @@
 //! of it is the same. *Complete*: no event is missing in a stream or after its end, each has its number, no number is
 //! missing, and each stands for an event.
 //!
-//! Whoever may change every table can make a shorter log that verifies, or another one. Against that it takes a leaf or
+//! An attacker who may change every table can make a shorter log that verifies, or another one. Against that it takes a leaf or
 //! the number of the last event that was kept elsewhere.
 
 use std::fmt;

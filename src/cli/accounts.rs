@@ -70,7 +70,7 @@ pub enum AccountsCommand {
         #[arg(long, value_parser = future)]
         until: Option<DateTime<Utc>>,
     },
-    /// Remove the second factor of somebody of the staff who lost it, so that he can enrol another.
+    /// Remove the second factor of a member of staff who lost it, so that they can enrol another.
     RemoveSecondFactor {
         /// A phone number, an e-mail address, or the account's id.
         account: String,
@@ -322,7 +322,7 @@ pub(super) async fn named(journal: &Journal, settings: &Settings, text: &str) ->
     } else {
         Identifier::Phone(PhoneNumber::parse(text, settings.http.default_region)?)
     };
-    Ok(journal.find(&identifier).await?.ok_or("nobody is known by that identifier")?)
+    Ok(journal.find(&identifier).await?.ok_or("no account is known by that identifier")?)
 }
 
 fn line(sequence: i64, event: &UserAccountEvent) -> EventLine {

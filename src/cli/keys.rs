@@ -182,7 +182,7 @@ fn list(keyring: &Keyring, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What was done and what is next, for whoever rotates.
+/// What was done and what is next, for the operator who rotates.
 fn next_step(purpose: KeyPurpose, rotated: &RotationStep, fingerprint: u32) -> String {
     match rotated {
         RotationStep::Begun(id) => {

@@ -36,7 +36,7 @@ pub enum LimitsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Let somebody through again, as if nothing had been counted.
+    /// Let a caller through again, as if nothing had been counted.
     Lift {
         /// An IP address, a phone number or an e-mail address, the prefix of a number (+98912123), a country (IR), or
         /// `service`. Of a number or an e-mail address, what wrong codes have set is lifted as well.

@@ -67,7 +67,7 @@ enum Command {
     },
 }
 
-/// What a command fails with: a text for whoever typed it.
+/// What a command fails with: a text for the person who typed it.
 type Failure = Box<dyn Error>;
 
 /// Reads the command line and does what it says.

@@ -20,7 +20,7 @@ pub fn text(text: &str) -> io::Result<()> {
 pub fn bytes(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        // Whoever reads us has read enough.
+        // The reader has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
@@ -189,7 +189,7 @@ pub fn time(time: Option<DateTime<Utc>>) -> String {
 
 /// Writes what went wrong.
 pub fn error(message: &str) {
-    // Where even this cannot be written there is nobody to tell.
+    // Where even this cannot be written there is no one to tell.
     drop(writeln!(io::stderr(), "counterfoil: {}", escaped(message)));
 }
 

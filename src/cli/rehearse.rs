@@ -33,7 +33,7 @@ const SETTINGS: [&str; 14] = [
 
 /// What the figures cannot say.
 const LIMITS_OF_IT: &str = "\
-What people would have asked for instead, nobody knows. Who knew a code is taken to know the one that would have been sent
+What people would have asked for instead is not known. A caller who knew a code is taken to know the one that would have been sent
 in its place. Of refusals that came again and again only the first is on record.
 ";
 

@@ -88,7 +88,7 @@ async fn serve(
     }
     let application = Application::build(settings, &keyring, state)?;
     for until in settings.test_identifiers.ends() {
-        tracing::warn!(%until, "an identifier is listed for tests: whoever knows its code signs in by it");
+        tracing::warn!(%until, "an identifier is listed for tests: every person who knows its code can sign in by it");
     }
     if let Some(address) = application.metrics_address() {
         tracing::info!(%address, "listening for operators");

@@ -1,6 +1,6 @@
 //! Personal data at rest: sealed under keys of the account it belongs to.
 //!
-//! An account has one key for who he is and, for each quarter of a year, one for where he was, so that old network
+//! An account has one key for who its user is and, for each quarter of a year, one for where they were, so that old network
 //! data can be let go while the account lives. Keys are random, kept wrapped in `account_keys`, and never leave this
 //! module in the clear. All sealing is XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with a random nonce and the
 //! place of the ciphertext as associated data, so that nothing sealed can be moved elsewhere.
@@ -36,7 +36,7 @@ pub struct UnsealError;
 pub enum KeyScope {
     /// Who the person is, and the account's state.
     Person,
-    /// From where he came in a quarter of a year.
+    /// From where the user came in a quarter of a year.
     Origin {
         /// The year, in UTC.
         year: i32,
@@ -300,7 +300,7 @@ impl AccountKeys {
     /// Seals a value under the key of `scope`, bound to `place`.
     ///
     /// # Panics
-    /// When the account has no key of that scope: whoever seals has made it first.
+    /// When the account has no key of that scope: sealing makes it first.
     pub fn seal<T: Serialize>(&self, scope: KeyScope, place: &str, value: &T) -> Vec<u8> {
         let plain = Zeroizing::new(serde_json::to_vec(value).expect("texts and numbers are JSON"));
         let key = self.key(scope).expect("keys are made before anything is sealed");

@@ -35,7 +35,7 @@ pub struct SecondFactors {
     issuer: String,
 }
 
-/// What a person puts into his authenticator app. All of it is secret.
+/// What a user puts into their authenticator app. All of it is secret.
 pub struct AuthenticatorEnrolment {
     /// The secret in Base32 (RFC 4648), for apps without a camera.
     pub secret: String,
@@ -84,7 +84,7 @@ impl SecondFactors {
         RecoveryBatchId(naming(self.recovery_codes.load().active(), entropy::uuid_v7(now)))
     }
 
-    /// What the person of an account enters into his app, which shows it under that name.
+    /// What the user of an account enters into their app, which shows it under that name.
     /// None where its key is gone.
     pub fn enrolment(&self, authenticator: AuthenticatorId, name: &str) -> Option<AuthenticatorEnrolment> {
         let totp = self.totp(authenticator, &name.replace(':', " "))?;

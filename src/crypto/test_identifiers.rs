@@ -34,7 +34,7 @@ impl TestIdentifiers {
 
     /// The code of an identifier that is listed and whose end has not come.
     pub fn code(&self, identifier: &Identifier, clock: &dyn Clock) -> Option<&OtpCode> {
-        // Nobody asks for the time where nothing is listed.
+        // The time is not asked for where nothing is listed.
         let listed = self.0.get(identifier)?;
         (clock.now() < listed.until).then_some(&listed.code)
     }

@@ -70,7 +70,7 @@ pub enum NotAccepted {
         /// What it answered.
         reason: String,
     },
-    /// Nobody can reach the recipient: the number is not in use, or does not want messages.
+    /// The recipient cannot be reached: the number is not in use, or does not want messages.
     #[error("undeliverable: {reason}")]
     Undeliverable {
         /// What it answered.

@@ -15,9 +15,9 @@ use utoipa::ToSchema;
 pub struct DeliveryOutcomes {
     /// A gateway took them.
     pub sent: i64,
-    /// Nobody could deliver them.
+    /// No gateway could deliver them.
     pub failed: i64,
-    /// Nobody could before they were of no more use.
+    /// No gateway took them before they were of no more use.
     pub expired: i64,
     /// A later code had made them void.
     pub replaced: i64,

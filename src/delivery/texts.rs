@@ -37,7 +37,7 @@ pub enum MessageContent {
 /// Something that the owner of an account should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
-    /// Somebody signed in on a device that was not known.
+    /// The account was signed in to on a device that was not known.
     NewDevice {
         /// What the device is called.
         device: Option<String>,

@@ -23,7 +23,7 @@ use crate::postgres::{Database, DatabaseError};
 /// What became of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AppendOutcome {
-    /// It is durable; with the profile as it left it, where it changed one that somebody has joined by and its answer did
+    /// It is durable; with the profile as it left it, where it changed that of a joined account and its answer did
     /// not get lost.
     Committed(Option<Profile>),
     /// The account had moved on, or the identifier had been taken: nothing was written. Load and decide again.

@@ -305,7 +305,7 @@ impl Journal {
         }
     }
 
-    /// Loads an account from the database. An identifier that nobody has is given a new account, which begins to
+    /// Loads an account from the database. An identifier that no account has is given a new account, which begins to
     /// exist with its first commit; an account id that is unknown loads as an account to which nothing has happened.
     ///
     /// # Errors

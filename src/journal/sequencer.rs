@@ -1,9 +1,9 @@
 //! Giving the log its order, behind the commits.
 //!
 //! A number taken inside the commit would make all commits wait for each other; a number taken by the database's
-//! sequence shows gaps and inversions to whoever follows it. So one node at a time, the holder of a lease, looks for
+//! sequence shows gaps and inversions to a reader who follows it. So one node at a time, the holder of a lease, looks for
 //! the events that have become visible since it last looked, by the difference of two snapshots, and numbers them
-//! without a gap (PgQ's method: it loses none, inverts none, and does not wait for strangers' transactions). Whoever
+//! without a gap (PgQ's method: it loses none, inverts none, and does not wait for strangers' transactions). The node that
 //! follows the whole log follows these numbers, and only the sequencer announces them.
 
 use std::time::Duration;
@@ -151,7 +151,7 @@ impl Sequencer {
         cluster: Option<i64>,
     ) -> Result<SequencerOutcome, SequencerError> {
         let first = connection.transaction().await?;
-        // The lease is not asked about: whoever comes first does it, and others wait here and then find it done.
+        // The lease is not asked about: the node that comes first does it, and others wait here and then find it done.
         let row = first.query_one("SELECT seq, cluster FROM sequencer FOR UPDATE", &[]).await?;
         let known: Option<i64> = row.get("cluster");
         if cluster.is_some() && known == cluster {

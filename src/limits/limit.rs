@@ -28,7 +28,7 @@ pub enum LimitKind {
     CodesPerMailbox,
     /// Codes sent to the addresses of a mail domain that is no provider's.
     CodesPerMailDomain,
-    /// Prefixes that are stopped, because nobody there redeems codes.
+    /// Prefixes that are stopped, because hardly any code there is redeemed.
     StoppedPrefix,
     /// Codes sent to a prefix within a day.
     SentPerPrefix,
@@ -175,7 +175,7 @@ impl LimitKind {
             Self::CodesPerPrefix => (MeterRule::window(HOUR), policy.codes_per_prefix.into()),
             Self::CodesPerMailbox => (MeterRule::window(DAY), policy.codes_per_mailbox.into()),
             Self::CodesPerMailDomain => (MeterRule::window(HOUR), policy.codes_per_mail_domain.into()),
-            // Stopping is itself a limit: one an hour, so that whoever stops first is the one who says so.
+            // Stopping is itself a limit: one an hour, so that the node that stops first is the one that says so.
             Self::StoppedPrefix | Self::Alarm => (MeterRule::rate(HOUR), 1),
             Self::SentPerPrefix | Self::RedeemedPerPrefix => {
                 (MeterRule { every: HOUR, slots: 25 }, UNLIMITED)

@@ -94,7 +94,7 @@ pub struct StoreUnavailable(pub String);
 /// What all nodes count in.
 #[async_trait]
 pub trait MeterStore: Send + Sync {
-    /// Counts a request against its meters, all of them or none, before anybody else's request is looked at.
+    /// Counts a request against its meters, all of them or none, before any other request is looked at.
     ///
     /// # Errors
     /// [`StoreUnavailable`].

@@ -2,7 +2,7 @@
 //! the aggregate's.
 //!
 //! Counted first, then decided: a request is counted on all its meters at once or refused by the narrowest one that is
-//! full, so that who is over his own limit does not use up everybody's. A code that is then not sent, because the
+//! full, so that a caller over their own limit does not use up the limit that all share. A code that is then not sent, because the
 //! aggregate refuses it, is given back. When the store does not answer, no request is let through.
 //!
 //! What callers who are signed in write is counted by each node for itself first (`WriteMeters`).
@@ -318,7 +318,7 @@ impl Limits {
     }
 }
 
-/// A code that was counted, of which it is still to be told whether it was sent. When nobody tells, it stays counted.
+/// A code that was counted, of which it is still to be told whether it was sent. Without an answer, it stays counted.
 #[must_use]
 pub struct CountedCode(Option<(Arc<Inner>, Vec<Use>, i64)>);
 
@@ -459,8 +459,8 @@ impl Inner {
         })
     }
 
-    /// Notes what became of a code to a prefix. It is counted a moment later, with what else there is by then: nobody waits
-    /// for it, and a row each for a prefix would cost as much as all that somebody waits for.
+    /// Notes what became of a code to a prefix. It is counted a moment later, with what else there is by then: no request waits
+    /// for it, and a row each for a prefix would cost as much as all that requests wait for.
     fn gather(self: &Arc<Self>, prefix: String, note: impl FnOnce(&mut Conversion)) {
         let mut gathered = self.seen.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = gathered.is_empty();

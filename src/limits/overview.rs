@@ -1,4 +1,4 @@
-//! What an operator sees of the limits, and how he lifts them.
+//! What operators see of the limits, and how they lift them.
 
 use std::net::IpAddr;
 

@@ -69,7 +69,7 @@ impl<A: BatchQuery> Batcher<A> {
         Self { queue }
     }
 
-    /// Asks, together with whoever else is asking.
+    /// Asks, in one batch with the other requests that wait.
     ///
     /// # Errors
     /// [`DatabaseError::Unavailable`] when the database is away, and at once when too many are waiting already.

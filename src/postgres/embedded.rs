@@ -286,14 +286,14 @@ impl ServerLayout {
         let started = Instant::now();
         while let Some(pid) = self.pid() {
             if test_kill_process(pid).is_err() {
-                // Of nobody: PostgreSQL clears that away itself.
+                // It names no process: PostgreSQL clears that away itself.
                 return Ok(());
             }
             let working_folders = fs::read_dir("/proc").into_iter().flatten().flatten();
             let mut folders =
                 working_folders.filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
             if !folders.any(|folder| folder == self.data) {
-                // The number was given to somebody else, and nobody works on the data: PostgreSQL alone would refuse.
+                // The number was given to another process, and none works on the data: PostgreSQL alone would refuse.
                 return match fs::remove_file(self.pid_file()) {
                     // It was on its last step when it was looked for.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -1,4 +1,4 @@
-//! What the HTTP layer reads, asked together: whoever waits at a moment shares one query.
+//! Reads of the HTTP layer in batches: the requests that wait at a moment share one query.
 
 use counterfoil_domain::values::{AccountId, SessionId};
 use counterfoil_projections::profile::{self, Profile};

@@ -11,13 +11,13 @@ use crate::journal::{Journal, JournalError};
 use crate::postgres::{Database, DatabaseError};
 use crate::read_models::rebuild::{self, RebuildProgress};
 
-/// "rebuild ": whoever makes read models again holds it.
+/// "rebuild ": the process that rebuilds read models holds it.
 const LOCK: i64 = 0x7265_6275_696c_6420;
 
 /// How many connections a rebuild takes, beside that of the claim.
 const CONNECTIONS: usize = 4;
 
-/// How often the lock is tried: whoever has just ended lets go of it a moment later.
+/// How often the lock is tried: a process that has just ended lets go of it a moment later.
 const TRIES: usize = 5;
 const TRY_EVERY: Duration = Duration::from_millis(50);
 
@@ -46,7 +46,7 @@ impl std::fmt::Debug for RebuildClaim {
 /// Why read models cannot be made again now.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ClaimError {
-    /// Somebody is at it already.
+    /// Another process is rebuilding already.
     #[error("a rebuild is under way; `counterfoil projections status` tells of it")]
     Running,
     /// The tables belong to another role of the database.
@@ -126,7 +126,7 @@ impl RebuildClaim {
         Ok(events)
     }
 
-    /// Does the work, and notes meanwhile how far it has come. Without its claim it is not gone on with: somebody else may
+    /// Does the work, and notes meanwhile how far it has come. Without its claim the work does not go on: another process may
     /// have begun.
     async fn watched(
         &self,

@@ -170,7 +170,7 @@ fn standing(projection: &Projection, row: &Row, rows: i64) -> ReadModelStatus {
     let (format, claimed): (i32, bool) = (row.get("format"), row.get("claimed"));
     let rebuild = row.get::<_, Option<DateTime<Utc>>>("rebuild_began_at").map(|began_at| {
         let ended_at: Option<DateTime<Utc>> = row.get("rebuild_ended_at");
-        // Whoever was at it has gone without a word.
+        // The process that rebuilt it ended without a word.
         let abandoned = (ended_at.is_none() && !claimed).then(|| "interrupted".to_owned());
         let error = row.get::<_, Option<String>>("rebuild_error").or(abandoned);
         RebuildRecord { began_at, progress: row.get("rebuild_progress"), ended_at, error }

@@ -186,7 +186,7 @@ async fn put_in_place(transaction: &Transaction<'_>, name: &str, new: &str) -> R
     rename_indexes(transaction, name, new).await
 }
 
-/// Lets everybody do with the new table what he may do with the old one.
+/// Gives every role the rights on the new table that it has on the old one.
 fn same_grants(old: &str, new: &str) -> String {
     format!(
         "DO $$
@@ -222,7 +222,7 @@ struct Filler<'a, F> {
 }
 
 struct FillerState<'a, F> {
-    /// The last account that somebody has taken on.
+    /// The last account that a filler has taken on.
     taken: Uuid,
     done: RebuildProgress,
     progress: &'a mut F,

@@ -19,7 +19,7 @@ impl<K> Default for KeyedMutex<K> {
 }
 
 impl<K: Eq + Hash> KeyedMutex<K> {
-    /// Waits until nobody else of that key is in; the next may come when the guard is dropped.
+    /// Waits until no other caller holds that key; the next may have it when the guard is dropped.
     pub async fn enter(&self, key: K) -> OwnedMutexGuard<()> {
         self.lane(key).lock_owned().await
     }

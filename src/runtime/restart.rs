@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 /// Runs what `make` makes to its end, and again when it has panicked: a fault met once must not end a service that
 /// others wait for.
 pub async fn restarted<F: Future<Output = ()>>(what: &'static str, make: impl Fn() -> F) {
-    // What it worked on is dropped with it; whoever waited for that is told, and nothing of it is looked at again.
+    // What it worked on is dropped with it; the tasks that waited for that are told, and nothing of it is looked at again.
     while AssertUnwindSafe(make()).catch_unwind().await.is_err() {
         tracing::error!(what, "panicked, and starts again");
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -160,7 +160,7 @@ fn collect(value: &Value, path: &str, inherited: &str, shown: &mut Vec<Shown>) {
     let text = value.to_string();
     let value_shown = match path {
         "database.url" | "database.migration_url" | "limits.redis_url" => masked(&text),
-        // Whoever knows it can sign in by it.
+        // A person who knows it can sign in by it.
         _ if path.starts_with("identifiers.test[") && path.ends_with("].code") => "…".to_owned(),
         // An argument may be what the secret store is opened with.
         "keyring.command" => "…".to_owned(),

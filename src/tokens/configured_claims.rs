@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 /// use counterfoil_projections::profile::Profile;
 /// use serde_json::{Map, Value};
 ///
-/// /// Tells other services whether somebody is new here.
+/// /// Tells other services whether a user is new here.
 /// #[derive(Debug)]
 /// struct Newcomers;
 ///

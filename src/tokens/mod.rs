@@ -72,7 +72,7 @@ struct TokenKeys {
     /// What tokens say that were found to be ours or made here, by the hash of their text. All of them were opened by
     /// keys that are still there: when one goes, so does the cache. To begin a new one costs opening again what is
     /// presented next, once for each key that retires; and a request that still works with the old keys puts what it
-    /// finds into the old cache, where nobody looks any more.
+    /// finds into the old cache, where no request looks any more.
     known: Arc<Cache<[u8; 32], Token>>,
 }
 

@@ -1,7 +1,7 @@
 //! The signature inside a token: a compact JWS (RFC 7515).
 //!
 //! An access token is signed by Ed25519 (RFC 8037), so that other services can verify and cannot mint it, or by choice
-//! by HMAC with SHA-256 (RFC 7518, section 3.2). A refresh token is read by nobody but the nodes that issue it, so it is
+//! by HMAC with SHA-256 (RFC 7518, section 3.2). A refresh token is read only by the nodes that issue it, so it is
 //! authenticated by HMAC, which costs a tenth. By which one a token is verified is its key's to say: what the token says
 //! of it has to be the same.
 
@@ -83,7 +83,7 @@ fn key_algorithm(key: &KeyringKey) -> keyring::SigningAlgorithm {
     key.algorithm.expect("a key that signs has an algorithm")
 }
 
-/// The public half of an Ed25519 key; none where whoever verifies could mint as well.
+/// The public half of an Ed25519 key; none where a verifier could mint as well.
 pub(super) fn public_half(key: &KeyringKey) -> Option<Vec<u8>> {
     (key_algorithm(key) == keyring::SigningAlgorithm::Eddsa).then(|| pair(key).public_key().as_ref().to_vec())
 }

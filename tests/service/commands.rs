@@ -84,7 +84,7 @@ async fn the_first_administrator_is_appointed_by_a_command_on_the_server() {
     done(&app, &["accounts", "grant", PHONE, "admin", "--revoke"]);
     app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "forbidden");
     fails(&app, &["accounts", "grant", PHONE, "root"], 2, "there are admin and auditor");
-    fails(&app, &["accounts", "grant", "+989120000000", "admin"], 1, "nobody is known");
+    fails(&app, &["accounts", "grant", "+989120000000", "admin"], 1, "no account is known");
     fails(&app, &["accounts", "grant", &uuid::Uuid::nil().to_string(), "admin"], 1, "no such account");
 }
 

@@ -13,7 +13,7 @@ use cqrs_es::Aggregate as _;
 
 use super::request::{self, CommandReplay};
 
-/// What somebody asked an account for.
+/// What a caller asked an account for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RehearsedRequest {
     /// To sign in with a code.
@@ -33,7 +33,7 @@ pub enum RehearsedOutcome {
     Refused(RehearsedRequest),
     /// A request was refused, and would have been granted.
     LetThrough(RehearsedRequest),
-    /// A code was not looked at, and would have been. Whether it was right nobody knows.
+    /// A code was not looked at, and would have been. Whether it was right is not known.
     LookedAt,
     /// A session would have ended earlier.
     EndedEarlier,
@@ -53,7 +53,7 @@ pub struct RehearsalDifference {
     pub why: &'static str,
 }
 
-/// The end of a session: the one it came to, or would if nobody used it any more.
+/// The end of a session: the one it came to, or would if it were not used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SessionEnd {
     at: DateTime<Utc>,
@@ -87,8 +87,8 @@ impl SimulatedAccount {
 
 /// An account in rehearsal.
 ///
-/// Whoever knew the right code read it where it was sent. He is taken to know any code that would have been sent there
-/// instead, and none where none would have been. What people would have asked for instead of what they did, nobody
+/// A caller who knew the right code read it where it was sent. They are taken to know any code that would have been sent there
+/// instead, and none where none would have been. What people would have asked for instead of what they did, no record
 /// knows.
 #[derive(Clone, Debug)]
 pub struct AccountRehearsal {
@@ -98,7 +98,7 @@ pub struct AccountRehearsal {
     begun: bool,
     /// Sessions that go by another name in the rehearsal, since they would have begun earlier.
     names: HashMap<SessionId, SessionId>,
-    /// The session of a code that let nobody in and would have, until another code is sent or the code lets him in.
+    /// The session of a code that let no caller in and would have, until another code is sent or the code lets them in.
     let_in: Option<SessionId>,
     /// What became of the code that would be pending.
     lost: Option<&'static str>,
@@ -185,7 +185,7 @@ impl AccountRehearsal {
             self.rehearsed.follow(event);
         }
         match (was, reason) {
-            // No message goes to an identifier for tests, and nobody signs in by it.
+            // No message goes to an identifier for tests, and no user signs in by it.
             _ if is_test(last) => None,
             (None, Some("no_code" | "expired")) if request == RehearsedRequest::SignIn => {
                 differs(RehearsedOutcome::Refused(request), self.lost.or(reason).unwrap_or("no_code"))

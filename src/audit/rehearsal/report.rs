@@ -75,7 +75,7 @@ pub struct CodeCost {
     /// Of those that would have been sent besides.
     #[serde(serialize_with = "as_text")]
     pub spent: Price,
-    /// How many codes are in neither, since nobody knows any more where they went.
+    /// How many codes are in neither, since it is not known any more where they went.
     pub unknown: u64,
 }
 

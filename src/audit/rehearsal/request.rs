@@ -164,7 +164,7 @@ pub(super) fn session(event: &UserAccountEvent) -> Option<SessionId> {
     Some(session)
 }
 
-/// The session that begins when a code lets somebody in that did not: named by the code.
+/// The session that begins when a code lets a caller in that did not: named by the code.
 fn session_of_code(account: &UserAccount, asker: Asker) -> SessionId {
     let pending = account.codes_of(asker).and_then(|codes| codes.challenge.as_ref());
     SessionId(pending.map_or_else(Uuid::nil, |pending| Uuid::from_bytes(*pending.nonce.as_bytes())))
@@ -242,7 +242,7 @@ pub(super) fn of(
         Fact::LoggedOut { session, reason, by, .. } => asked.ended(first, *session, *reason, *by),
         Fact::AccountSuspended { until, by } => {
             let intervention = Intervention { at, by: *by, reason: None, client: None };
-            // Not that of whoever suspends it, which is all that is asked.
+            // Not that of the administrator who suspends it, which is all that is asked.
             let account = AccountId(Uuid::nil());
             again(SuspendAccount { account, until: *until, intervention })
         }
@@ -329,7 +329,7 @@ impl RecordedCommand<'_> {
         channel: Channel,
         asker: Asker,
     ) -> CommandReplay {
-        // Of a code that was not looked at nobody knows whether it was right.
+        // Whether a code was right that was not looked at is not known.
         let right = matches!(reason, CodeRejected::DeviceLimit | CodeRejected::Suspended);
         // A wrong code is on record where one is pending, or where the one redeemed last could be presented again.
         let is_pending =
@@ -611,7 +611,7 @@ fn placeholder(channel: Channel) -> Identifier {
         Identifier::Phone(PhoneNumber::parse("+12015550123", None).expect("a number for examples"))
     });
     static EMAIL: LazyLock<Identifier> = LazyLock::new(|| {
-        Identifier::Email(EmailAddress::parse("somebody@example.com").expect("an address for examples"))
+        Identifier::Email(EmailAddress::parse("user@example.com").expect("an address for examples"))
     });
     match channel {
         Channel::Phone => PHONE.clone(),

@@ -1,4 +1,4 @@
-//! Keys that nobody should use.
+//! Keys that must not be used.
 
 use zeroize::Zeroizing;
 
@@ -15,7 +15,7 @@ const KNOWN: [&str; 4] = [
 ];
 
 impl KeyringKey {
-    /// The random bytes that the key is made of, if nobody can know them.
+    /// The random bytes that the key is made of, if they cannot be known.
     pub(super) fn checked_seed(&self) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
         let seed = self.seed().filter(|seed| seed.len() == 32 && !is_regular(seed));
         let seed = seed.ok_or_else(|| KeyringError::Weak(self.id.clone()))?;

@@ -42,7 +42,7 @@ impl Keyring {
         linked.map_err(of(path))
     }
 
-    /// Changes the keyring in a file. Whoever reads it meanwhile reads all of the old one or all of the new one, and of
+    /// Changes the keyring in a file. A process that reads it meanwhile reads all of the old one or all of the new one, and of
     /// two who change it at once the second changes what the first has left.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ pub enum KeyPurpose {
     /// Signs what is inside an access token, which others may verify. An Ed25519 key pair (PKCS #8), or by choice 32
     /// bytes.
     SignAccess,
-    /// Authenticates what is inside a refresh token, which nobody else reads. 32 bytes.
+    /// Authenticates what is inside a refresh token, which only nodes read. 32 bytes.
     SignRefresh,
     /// One-time codes are derived with it. 32 bytes.
     Code,
@@ -135,9 +135,9 @@ impl KeyPurpose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum SigningAlgorithm {
-    /// Ed25519 (RFC 8037): whoever can verify cannot sign.
+    /// Ed25519 (RFC 8037): a key that verifies cannot sign.
     Eddsa,
-    /// HMAC with SHA-256 (RFC 7518, section 3.2): whoever can verify can sign.
+    /// HMAC with SHA-256 (RFC 7518, section 3.2): a key that verifies can sign.
     Hs256,
 }
 
@@ -318,7 +318,7 @@ pub enum KeyringError {
     /// A key whose algorithm is none that its purpose knows.
     #[error("a {0} key is not for {1}")]
     Algorithm(KeyPurpose, SigningAlgorithm),
-    /// A key that anybody could guess.
+    /// A key that can be guessed.
     #[error("key {0} is too short or too regular to be random")]
     Weak(KeyId),
     /// A key that stands in documents for everybody to read.

@@ -1,7 +1,7 @@
 //! E-mail, handed to a mail server (RFC 5321, RFC 6409).
 //!
 //! The dialogue is held here, step by step, because what an answer means depends on the step it answers: 550 after the
-//! recipient says that nobody can reach him, after the sender that the server does not know us.
+//! recipient says that they cannot be reached, after the sender that the server does not know us.
 
 use std::fmt;
 use std::str::FromStr;

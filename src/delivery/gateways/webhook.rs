@@ -1,6 +1,6 @@
 //! A service of one's own, asked as the Standard Webhooks specification says (standardwebhooks.com, version 1).
 //!
-//! It answers 2xx when it has taken the message, 422 when nobody can reach the recipient; 429, 408 and 5xx, with
+//! It answers 2xx when it has taken the message, 422 when the recipient cannot be reached; 429, 408 and 5xx, with
 //! `Retry-After` if it likes, when it is to be asked again; anything else when it does not take the message.
 
 use std::sync::Arc;

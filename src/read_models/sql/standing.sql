@@ -1,4 +1,4 @@
--- $1 the name of a read model, $2, $3 the halves of the lock of whoever makes one again
+-- $1 the name of a read model, $2, $3 the halves of the lock that a rebuild holds
 -- One that does not follow the ledger is written with the events.
 SELECT m.format, m.rebuild_began_at, m.rebuild_progress, m.rebuild_ended_at, m.rebuild_error, f.seq AS position,
        CASE WHEN f.seq IS NULL THEN 0 ELSE s.seq - f.seq + fresh.events END AS behind,

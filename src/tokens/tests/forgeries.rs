@@ -496,7 +496,7 @@ fn stray_of(text: &str) -> String {
     stray(&URL_SAFE_NO_PAD.encode(padded))
 }
 
-/// The second half, a number, plus the group's order: the same signature to whoever reduces it first.
+/// The second half, a number, plus the group's order: the same signature to a verifier that reduces it first.
 fn plus_order(signature: &[u8]) -> Vec<u8> {
     let mut sum = signature.to_vec();
     let half = sum.len() / 2;

@@ -57,7 +57,7 @@ async fn the_events_command_prints_a_table_json_csv_and_ndjson() {
     assert!(audit(&app, &["events", "--csv", "--bom"]).1.starts_with("\u{feff}position,"));
     assert_eq!(audit(&app, &["events", "--bom"]).0, Some(2));
     let (status, _, said) = audit(&app, &["events", "--account", "+989121239999"]);
-    assert_eq!((status, said.contains("nobody is known")), (Some(1), true), "{said}");
+    assert_eq!((status, said.contains("no account is known")), (Some(1), true), "{said}");
     assert_eq!(audit(&app, &["events", "--since", "yesterday"]).0, Some(2));
     assert_eq!(audit(&app, &["events", "--csv", "--json"]).0, Some(2));
 }

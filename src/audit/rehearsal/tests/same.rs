@@ -6,7 +6,7 @@ use proptest::sample::{Index, select};
 
 use super::*;
 
-/// What somebody does, to or with one of the sessions.
+/// What a caller does, to or with one of the sessions.
 #[derive(Clone, Debug)]
 enum Deed {
     AskCode { known: bool, for_another: bool },
