@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use super::client::{Caller, Measured, drive, post};
-use super::run::{Bench, deal};
-use super::scenario::{Refresh, Tokens};
-use super::service::Service;
+use super::client::{LoadCaller, LoadResult, drive, post};
+use super::run::{BenchRun, deal};
+use super::scenario::{DeviceTokens, RefreshCaller};
+use super::service::ServiceProcess;
 
 /// How many race for the one account, and how many others go on as always.
 const RACERS: usize = 32;
 const OTHERS: usize = 16;
 
 /// Sends one account every kind of request that a caller without a session can send.
-struct Racer {
+struct AttackCaller {
     turn: usize,
     refresh: String,
 }
 
 const VICTIM: &str = "+989199999999";
 
-impl Caller for Racer {
+impl LoadCaller for AttackCaller {
     fn request(&mut self, out: &mut Vec<u8>) {
         self.turn += 1;
         match self.turn % 3 {
@@ -41,9 +41,9 @@ impl Caller for Racer {
 }
 
 /// Refreshes devices at a modest pace.
-struct Modest(Refresh);
+struct PacedRefresh(RefreshCaller);
 
-impl Caller for Modest {
+impl LoadCaller for PacedRefresh {
     fn request(&mut self, out: &mut Vec<u8>) {
         self.0.request(out);
     }
@@ -58,19 +58,23 @@ impl Caller for Modest {
 }
 
 /// Measures the others with and without racers, in turns.
-pub fn measure(bench: &mut Bench, service: &Service, mut tokens: Vec<Tokens>) -> Vec<Tokens> {
+pub fn measure(
+    bench: &mut BenchRun,
+    service: &ServiceProcess,
+    mut tokens: Vec<DeviceTokens>,
+) -> Vec<DeviceTokens> {
     let slice = bench.time / 3;
     // The first of the racers to refresh with it spends it.
     let victim = tokens.pop().unwrap().refresh;
-    let mut others: Vec<Modest> = deal(tokens, OTHERS).into_iter().map(Modest).collect();
+    let mut others: Vec<PacedRefresh> = deal(tokens, OTHERS).into_iter().map(PacedRefresh).collect();
     let (mut quiet, mut attacked) = (Vec::new(), Vec::new());
     for turn in 0..6 {
         let racing = turn % 2 == 1;
         let (port, refresh) = (service.port, victim.clone());
         let racers = racing.then(|| {
-            let racers = (0..RACERS).map(|turn| Racer { turn, refresh: refresh.clone() }).collect();
+            let racers = (0..RACERS).map(|turn| AttackCaller { turn, refresh: refresh.clone() }).collect();
             std::thread::spawn(move || {
-                drive::<Racer>(port, racers, Duration::ZERO, slice + Duration::from_secs(1)).0
+                drive::<AttackCaller>(port, racers, Duration::ZERO, slice + Duration::from_secs(1)).0
             })
         });
         let (measured, back) = drive(port, others, Duration::from_millis(500), slice);
@@ -81,7 +85,7 @@ pub fn measure(bench: &mut Bench, service: &Service, mut tokens: Vec<Tokens>) ->
         if racing { &mut attacked } else { &mut quiet }.push(measured);
     }
     let p99 =
-        |slices: &[Measured]| slices.iter().map(|slice| slice.p99_ms).sum::<f64>() / slices.len() as f64;
+        |slices: &[LoadResult]| slices.iter().map(|slice| slice.p99_ms).sum::<f64>() / slices.len() as f64;
     bench.report.figure("others_p99_ms", p99(&quiet));
     bench.report.figure("others_p99_ms_beside_racers", p99(&attacked));
     bench.report.figure("others_p99_under_attack", p99(&attacked) / p99(&quiet));

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::client::{complete, drive};
-use super::run::{Bench, deal};
-use super::scenario::{SignIn, Tokens};
-use super::service::Service;
+use super::run::{BenchRun, deal};
+use super::scenario::{DeviceTokens, SignInCaller};
+use super::service::ServiceProcess;
 
 /// How many accounts each build has, and how many clients at a time.
 const ACCOUNTS: usize = 2_048;
@@ -16,28 +16,28 @@ const CLIENTS: usize = 64;
 const TURNS: usize = 5;
 
 /// A build, with a database of its own.
-struct Build {
+struct MeasuredBuild {
     binary: PathBuf,
     url: String,
-    tokens: Vec<Tokens>,
+    tokens: Vec<DeviceTokens>,
     /// Seconds of processor time per 1,000 refreshes of service and database, a turn each.
     costs: Vec<[f64; 2]>,
 }
 
-impl Build {
-    fn begin(bench: &Bench, number: usize, binary: &Path) -> Self {
+impl MeasuredBuild {
+    fn begin(bench: &BenchRun, number: usize, binary: &Path) -> Self {
         let database = format!("beside_{number}");
         bench.psql(&format!("CREATE DATABASE {database}"));
         let url = bench.url.replacen("///counterfoil?", &format!("///{database}?"), 1);
-        let service = Service::of(binary, &bench.folder, &url, &[]);
-        let sign_ins = (0..CLIENTS).map(|_| SignIn::default()).collect();
+        let service = ServiceProcess::of(binary, &bench.folder, &url, &[]);
+        let sign_ins = (0..CLIENTS).map(|_| SignInCaller::default()).collect();
         let (_, callers) = complete(service.port, sign_ins, ACCOUNTS / CLIENTS);
         let tokens = callers.into_iter().flat_map(|caller| caller.tokens).collect();
         Self { binary: binary.to_owned(), url, tokens, costs: Vec::new() }
     }
 
-    fn take_turn(&mut self, bench: &mut Bench, name: &str) {
-        let service = Service::of(&self.binary, &bench.folder, &self.url, &[]);
+    fn take_turn(&mut self, bench: &mut BenchRun, name: &str) {
+        let service = ServiceProcess::of(&self.binary, &bench.folder, &self.url, &[]);
         let callers = deal(std::mem::take(&mut self.tokens), CLIENTS);
         let time = bench.time;
         let callers =
@@ -55,10 +55,11 @@ impl Build {
 }
 
 /// Measures this build (0) and others, and tells how they compare with the first of these.
-pub fn measure(bench: &mut Bench, others: &[PathBuf]) {
+pub fn measure(bench: &mut BenchRun, others: &[PathBuf]) {
     let this = [PathBuf::from(env!("CARGO_BIN_EXE_counterfoil"))];
     let binaries = this.iter().chain(others).enumerate();
-    let mut builds: Vec<Build> = binaries.map(|(n, binary)| Build::begin(bench, n, binary)).collect();
+    let mut builds: Vec<MeasuredBuild> =
+        binaries.map(|(n, binary)| MeasuredBuild::begin(bench, n, binary)).collect();
     for _ in 0..TURNS {
         for (n, build) in builds.iter_mut().enumerate() {
             build.take_turn(bench, &format!("build_{n}_refresh"));

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// What one connection asks, over and over.
-pub trait Caller: Send {
+pub trait LoadCaller: Send {
     /// Writes the next request.
     fn request(&mut self, out: &mut Vec<u8>);
     /// Reads its answer; whether an operation is complete with it.
@@ -20,7 +20,7 @@ pub trait Caller: Send {
 
 /// What a run came to.
 #[derive(Clone, Debug, Default)]
-pub struct Measured {
+pub struct LoadResult {
     /// Completed operations a second.
     pub per_second: f64,
     /// The median time of an operation, in milliseconds.
@@ -48,12 +48,12 @@ pub fn field<'a>(body: &'a [u8], name: &str) -> &'a str {
 }
 
 /// Drives one connection for each caller for a time, after a while to warm up.
-pub fn drive<C: Caller + 'static>(
+pub fn drive<C: LoadCaller + 'static>(
     port: u16,
     callers: Vec<C>,
     warm_up: Duration,
     time: Duration,
-) -> (Measured, Vec<C>) {
+) -> (LoadResult, Vec<C>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let from = Instant::now() + warm_up;
@@ -71,7 +71,11 @@ pub fn drive<C: Caller + 'static>(
 }
 
 /// Lets each caller complete so many operations.
-pub fn complete<C: Caller + 'static>(port: u16, callers: Vec<C>, operations: usize) -> (Measured, Vec<C>) {
+pub fn complete<C: LoadCaller + 'static>(
+    port: u16,
+    callers: Vec<C>,
+    operations: usize,
+) -> (LoadResult, Vec<C>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let started = Instant::now();
@@ -79,7 +83,7 @@ pub fn complete<C: Caller + 'static>(port: u16, callers: Vec<C>, operations: usi
             .into_iter()
             .map(|mut caller| {
                 tokio::spawn(async move {
-                    let mut connection = Connection::open(port).await;
+                    let mut connection = LoadConnection::open(port).await;
                     let mut times = Vec::new();
                     while times.len() < operations {
                         times.push(connection.operate(&mut caller).await);
@@ -98,8 +102,8 @@ pub fn complete<C: Caller + 'static>(port: u16, callers: Vec<C>, operations: usi
     })
 }
 
-async fn talk<C: Caller>(port: u16, mut caller: C, from: Instant, until: Instant) -> (C, Vec<Duration>) {
-    let mut connection = Connection::open(port).await;
+async fn talk<C: LoadCaller>(port: u16, mut caller: C, from: Instant, until: Instant) -> (C, Vec<Duration>) {
+    let mut connection = LoadConnection::open(port).await;
     let mut times = Vec::new();
     while Instant::now() < until {
         let began = Instant::now();
@@ -115,7 +119,7 @@ async fn talk<C: Caller>(port: u16, mut caller: C, from: Instant, until: Instant
 }
 
 /// What so many times within that time come to.
-pub fn measured(mut times: Vec<Duration>, over: Duration) -> Measured {
+pub fn measured(mut times: Vec<Duration>, over: Duration) -> LoadResult {
     times.sort_unstable();
     let at = |share: f64| {
         #[expect(
@@ -126,16 +130,16 @@ pub fn measured(mut times: Vec<Duration>, over: Duration) -> Measured {
         let index = (times.len() as f64 * share) as usize;
         times.get(index.min(times.len().saturating_sub(1))).map_or(0.0, |time| time.as_secs_f64() * 1e3)
     };
-    Measured { per_second: times.len() as f64 / over.as_secs_f64(), median_ms: at(0.5), p99_ms: at(0.99) }
+    LoadResult { per_second: times.len() as f64 / over.as_secs_f64(), median_ms: at(0.5), p99_ms: at(0.99) }
 }
 
-struct Connection {
+struct LoadConnection {
     stream: TcpStream,
     out: Vec<u8>,
     read: Vec<u8>,
 }
 
-impl Connection {
+impl LoadConnection {
     async fn open(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         stream.set_nodelay(true).unwrap();
@@ -143,7 +147,7 @@ impl Connection {
     }
 
     /// Requests and answers until an operation is complete.
-    async fn operate(&mut self, caller: &mut impl Caller) -> Duration {
+    async fn operate(&mut self, caller: &mut impl LoadCaller) -> Duration {
         let began = Instant::now();
         loop {
             self.out.clear();

@@ -8,11 +8,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use super::client::{Caller, Measured, drive, post};
+use super::client::{LoadCaller, LoadResult, drive, post};
 use super::cpu;
-use super::run::Bench;
+use super::run::BenchRun;
 use super::scenario::new_phone;
-use super::service::Service;
+use super::service::ServiceProcess;
 
 /// How many ask, and how long each waits between: about 200 codes a second in all.
 const ASKING: usize = 20;
@@ -25,20 +25,20 @@ const SLICES: u32 = 12;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often each message has been taken, by its id.
-type Taken = Arc<Mutex<HashMap<String, usize>>>;
+type TakenCounts = Arc<Mutex<HashMap<String, usize>>>;
 
 /// A provider of text messages in this process. While it is down, its port refuses connections.
-struct Provider {
+struct SmsProvider {
     port: u16,
-    taken: Taken,
+    taken: TakenCounts,
     running: Option<(oneshot::Sender<()>, std::thread::JoinHandle<()>)>,
 }
 
-impl Provider {
+impl SmsProvider {
     fn new() -> Self {
         // A port outside the range from which the kernel gives ports to others while the provider is down.
         let port = (20_000..30_000).find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
-        Self { port: port.unwrap(), taken: Taken::default(), running: None }
+        Self { port: port.unwrap(), taken: TakenCounts::default(), running: None }
     }
 
     fn up(&mut self) {
@@ -75,7 +75,7 @@ impl Provider {
 }
 
 /// Takes every message that comes by a connection.
-async fn take(mut stream: TcpStream, taken: Taken) {
+async fn take(mut stream: TcpStream, taken: TakenCounts) {
     let (mut read, mut length) = (vec![0; 16 * 1024], 0);
     loop {
         let Ok(more @ 1..) = stream.read(&mut read[length..]).await else { return };
@@ -100,9 +100,9 @@ async fn take(mut stream: TcpStream, taken: Taken) {
 }
 
 /// Asks for a code to a new number, over and over.
-struct Ask;
+struct CodeRequests;
 
-impl Caller for Ask {
+impl LoadCaller for CodeRequests {
     fn request(&mut self, out: &mut Vec<u8>) {
         post(out, "/accounts/login/", &format!(r#"{{"phone_number":"{}"}}"#, new_phone()));
     }
@@ -118,10 +118,10 @@ impl Caller for Ask {
 }
 
 /// Measures the answers while the provider is up, away for a minute (or ten seconds), and back; and what it got.
-pub fn measure(bench: &mut Bench, quick: bool) {
-    let mut provider = Provider::new();
+pub fn measure(bench: &mut BenchRun, quick: bool) {
+    let mut provider = SmsProvider::new();
     let url = format!("http://127.0.0.1:{}/", provider.port);
-    let service = Service::with(
+    let service = ServiceProcess::with(
         &bench.folder,
         &bench.url,
         &[
@@ -132,18 +132,19 @@ pub fn measure(bench: &mut Bench, quick: bool) {
         ],
     );
     let began = bench.now();
-    let ask = |bench: &mut Bench, name: &str, time: Duration| -> Measured {
+    let ask = |bench: &mut BenchRun, name: &str, time: Duration| -> LoadResult {
         let before = [cpu::seconds(service.pid()), cpu::seconds_of_family(bench.postmaster)];
-        let slice =
-            || drive(service.port, (0..ASKING).map(|_| Ask).collect(), Duration::ZERO, time / SLICES).0;
-        let slices: Vec<Measured> = (0..SLICES).map(|_| slice()).collect();
+        let slice = || {
+            drive(service.port, (0..ASKING).map(|_| CodeRequests).collect(), Duration::ZERO, time / SLICES).0
+        };
+        let slices: Vec<LoadResult> = (0..SLICES).map(|_| slice()).collect();
         let after = [cpu::seconds(service.pid()), cpu::seconds_of_family(bench.postmaster)];
-        let middle = |figure: fn(&Measured) -> f64| {
+        let middle = |figure: fn(&LoadResult) -> f64| {
             let mut figures: Vec<f64> = slices.iter().map(figure).collect();
             figures.sort_by(f64::total_cmp);
             figures[figures.len() / 2]
         };
-        let measured = Measured {
+        let measured = LoadResult {
             per_second: middle(|slice| slice.per_second),
             median_ms: middle(|slice| slice.median_ms),
             p99_ms: middle(|slice| slice.p99_ms),

@@ -17,9 +17,9 @@ use cqrs_es::Aggregate as _;
 
 use super::client::{complete, drive};
 use super::pgbench;
-use super::run::{Bench, deal};
-use super::scenario::{Refresh, Tokens};
-use super::service::Service;
+use super::run::{BenchRun, deal};
+use super::scenario::{DeviceTokens, RefreshCaller};
+use super::service::ServiceProcess;
 
 /// Events of an account, from few to many.
 const HISTORIES: [(&str, u32); 3] = [("10", 10), ("1k", 1_000), ("100k", 100_000)];
@@ -27,25 +27,25 @@ const HISTORIES: [(&str, u32); 3] = [("10", 10), ("1k", 1_000), ("100k", 100_000
 /// How many events a commit of the bulk has.
 const AT_ONCE: u32 = 500;
 
-pub fn measure(bench: &mut Bench, tokens: Vec<Tokens>, many: usize) {
+pub fn measure(bench: &mut BenchRun, tokens: Vec<DeviceTokens>, many: usize) {
     let tokens = histories(bench, tokens);
     accounts(bench, tokens, many);
 }
 
 /// A lone client refreshes accounts of different histories in turns, so that what else goes on meets all alike.
-fn histories(bench: &mut Bench, mut tokens: Vec<Tokens>) -> Vec<Tokens> {
-    let mut devices: Vec<Tokens> = HISTORIES
+fn histories(bench: &mut BenchRun, mut tokens: Vec<DeviceTokens>) -> Vec<DeviceTokens> {
+    let mut devices: Vec<DeviceTokens> = HISTORIES
         .iter()
         .map(|(_, events)| {
             let device = tokens.pop().unwrap();
             age(&bench.url, &bench.folder, &device, *events)
         })
         .collect();
-    let service = Service::start(&bench.folder, &bench.url);
+    let service = ServiceProcess::start(&bench.folder, &bench.url);
     let mut medians: [Vec<f64>; 3] = [const { Vec::new() }; 3];
     for _ in 0..15 {
         for (device, medians) in devices.iter_mut().zip(&mut medians) {
-            let caller = Refresh { devices: vec![device.clone()], turn: 0 };
+            let caller = RefreshCaller { devices: vec![device.clone()], turn: 0 };
             let (measured, mut callers) = complete(service.port, vec![caller], 60);
             *device = callers.remove(0).devices.remove(0);
             medians.push(measured.median_ms);
@@ -64,7 +64,7 @@ fn histories(bench: &mut Bench, mut tokens: Vec<Tokens>) -> Vec<Tokens> {
 }
 
 /// Gives an account so many events, refreshes all of them, and a token for the last.
-fn age(url: &str, folder: &std::path::Path, device: &Tokens, events: u32) -> Tokens {
+fn age(url: &str, folder: &std::path::Path, device: &DeviceTokens, events: u32) -> DeviceTokens {
     let keyring = Keyring::read(&folder.join(".counterfoil/keyring.json")).unwrap();
     let policy = TokenPolicy {
         issuer: "counterfoil".to_owned(),
@@ -105,7 +105,7 @@ fn age(url: &str, folder: &std::path::Path, device: &Tokens, events: u32) -> Tok
         let proof = SessionProof { at: token.issued_at, methods };
         let issued = tokens.issue(token.account, &session, proof, ExtraClaims::default(), now);
         journal.database().close().await;
-        Tokens { access: issued.access, refresh: issued.refresh }
+        DeviceTokens { access: issued.access, refresh: issued.refresh }
     })
 }
 
@@ -139,7 +139,7 @@ fn strangers(beside_each: usize) -> String {
 }
 
 /// Refreshes of the same accounts, alone in the database and among many; each beside pgbench at its own time.
-fn accounts(bench: &mut Bench, tokens: Vec<Tokens>, many: usize) {
+fn accounts(bench: &mut BenchRun, tokens: Vec<DeviceTokens>, many: usize) {
     let (few, tokens) = throughput(bench, tokens, "refresh_64_few_accounts");
     std::thread::sleep(Duration::from_secs(2)); // for the sequencer's rows to be all there
     bench.psql(&strangers(many.div_ceil(tokens.len())));
@@ -151,8 +151,8 @@ fn accounts(bench: &mut Bench, tokens: Vec<Tokens>, many: usize) {
     bench.report.figure("refresh_2m_accounts_vs_10k", lots / few);
 }
 
-fn throughput(bench: &mut Bench, tokens: Vec<Tokens>, name: &str) -> (f64, Vec<Tokens>) {
-    let service = Service::start(&bench.folder, &bench.url);
+fn throughput(bench: &mut BenchRun, tokens: Vec<DeviceTokens>, name: &str) -> (f64, Vec<DeviceTokens>) {
+    let service = ServiceProcess::start(&bench.folder, &bench.url);
     bench.report.figure("cold_start_ms", service.ready_after.as_secs_f64() * 1e3);
     let seconds = bench.time.as_secs() / 2;
     let before = pgbench::run(&bench.url, &bench.folder, 64, seconds).per_second;

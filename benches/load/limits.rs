@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::client::{Measured, drive};
-use super::run::Bench;
+use super::client::{LoadResult, drive};
+use super::run::BenchRun;
 use super::scenario::AskForCode;
-use super::service::Service;
+use super::service::ServiceProcess;
 
 /// How often the two take turns: a shared machine is not the same from minute to minute.
 const TURNS: u32 = 3;
@@ -26,9 +26,9 @@ const COUNTED: [(&str, &str); 12] = [
     ("COUNTERFOIL__LIMITS__CONVERSION_FROM", "1000000"),
 ];
 
-pub fn measure(bench: &mut Bench) {
-    let off = Service::start(&bench.folder, &bench.url);
-    let on = Service::with(&bench.folder, &bench.url, &COUNTED);
+pub fn measure(bench: &mut BenchRun) {
+    let off = ServiceProcess::start(&bench.folder, &bench.url);
+    let on = ServiceProcess::with(&bench.folder, &bench.url, &COUNTED);
     let time = bench.time / (2 * TURNS) + Duration::from_secs(1);
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for turn in 0..TURNS {
@@ -52,9 +52,9 @@ pub fn measure(bench: &mut Bench) {
     bench.report.measured("login_limits", &with, Some(ratio));
 }
 
-fn mean(measured: &[Measured]) -> Measured {
-    let of = |value: fn(&Measured) -> f64| measured.iter().map(value).sum::<f64>() / measured.len() as f64;
-    Measured {
+fn mean(measured: &[LoadResult]) -> LoadResult {
+    let of = |value: fn(&LoadResult) -> f64| measured.iter().map(value).sum::<f64>() / measured.len() as f64;
+    LoadResult {
         per_second: of(|measured| measured.per_second),
         median_ms: of(|measured| measured.median_ms),
         p99_ms: of(|measured| measured.p99_ms),

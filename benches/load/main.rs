@@ -31,7 +31,7 @@ use clap::Parser;
 
 /// What to run.
 #[derive(Debug, Parser)]
-pub struct Options {
+pub struct RunOptions {
     /// Shorter measurements and fewer accounts: under five minutes in all.
     #[arg(long)]
     quick: bool,
@@ -56,6 +56,6 @@ pub struct Options {
 }
 
 fn main() {
-    let options = Options::parse();
+    let options = RunOptions::parse();
     if options.bare_server { bare::serve() } else { run::run(&options) }
 }

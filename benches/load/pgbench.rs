@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::client::Measured;
+use super::client::LoadResult;
 
 /// One event and one row of a view, in the sizes that a refresh writes.
 const TABLES: &str = "
@@ -36,7 +36,7 @@ COMMIT;
 "#;
 
 /// Runs it with so many clients for so many seconds.
-pub fn run(url: &str, folder: &Path, clients: usize, seconds: u64) -> Measured {
+pub fn run(url: &str, folder: &Path, clients: usize, seconds: u64) -> LoadResult {
     let script = folder.join("pgbench.sql");
     std::fs::write(&script, SCRIPT).unwrap();
     let psql = Command::new("psql")
@@ -57,7 +57,7 @@ pub fn run(url: &str, folder: &Path, clients: usize, seconds: u64) -> Measured {
         line.split('=').nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap()
     };
     let per_second = figure("tps");
-    Measured { per_second, median_ms: figure("latency average"), p99_ms: f64::NAN }
+    LoadResult { per_second, median_ms: figure("latency average"), p99_ms: f64::NAN }
 }
 
 /// On the path, or where Debian puts it.

@@ -67,12 +67,12 @@ pub struct Population {
 pub struct Visit {
     pub person: Person,
     pub at: DateTime<Utc>,
-    pub acts: Vec<Act>,
+    pub acts: Vec<VisitAct>,
 }
 
 /// One act of the person in a visit. Devices are counted from 0.
 #[derive(Clone, Copy, Debug)]
-pub enum Act {
+pub enum VisitAct {
     /// Asks for a code and redeems it, on that device.
     SignIn(usize),
     /// Sets the person's name on that device.
@@ -157,13 +157,13 @@ impl Person {
         }
     }
 
-    fn acts(self, nth: u32) -> Vec<Act> {
+    fn acts(self, nth: u32) -> Vec<VisitAct> {
         match nth {
-            0 => vec![Act::SignIn(0), Act::Rename(0)],
-            1 => vec![Act::Refresh(0), Act::SignIn(1)],
-            _ if self.0 % 100 == 50 => vec![Act::SignOut(0), Act::SignIn(2), Act::Suspended],
-            _ if self.0.is_multiple_of(2) => vec![Act::SignOut(0), Act::SignIn(2)],
-            _ => vec![Act::Refresh(0), Act::SignIn(2)],
+            0 => vec![VisitAct::SignIn(0), VisitAct::Rename(0)],
+            1 => vec![VisitAct::Refresh(0), VisitAct::SignIn(1)],
+            _ if self.0 % 100 == 50 => vec![VisitAct::SignOut(0), VisitAct::SignIn(2), VisitAct::Suspended],
+            _ if self.0.is_multiple_of(2) => vec![VisitAct::SignOut(0), VisitAct::SignIn(2)],
+            _ => vec![VisitAct::Refresh(0), VisitAct::SignIn(2)],
         }
     }
 }
@@ -192,7 +192,7 @@ impl Visit {
     /// Sessions are in the order in which they began; none of the first has ended when it is used.
     fn commands(
         &self,
-        act: Act,
+        act: VisitAct,
         account: AccountId,
         state: &UserAccount,
         codes: &OtpCodes,
@@ -201,7 +201,7 @@ impl Visit {
         let session = |device: usize| &state.sessions()[device];
         let client = |device| self.person.client(device);
         match act {
-            Act::SignIn(device) => {
+            VisitAct::SignIn(device) => {
                 let (identifier, nonce) = (self.person.identifier(), entropy::challenge_nonce());
                 let request = RequestOtp {
                     at,
@@ -226,18 +226,18 @@ impl Visit {
                 };
                 vec![request.into(), verify.into()]
             }
-            Act::Rename(device) => {
+            VisitAct::Rename(device) => {
                 let (session, fullname) = (session(device).id, self.person.name());
                 vec![UpdateProfile { at, session, fullname, client: client(device) }.into()]
             }
-            Act::Refresh(device) => {
+            VisitAct::Refresh(device) => {
                 let (session, generation) = (session(device).id, session(device).generation);
                 vec![RefreshToken { at, session, generation, client: client(device) }.into()]
             }
-            Act::SignOut(device) => {
+            VisitAct::SignOut(device) => {
                 vec![Logout { at, session: session(device).id, client: client(device) }.into()]
             }
-            Act::Suspended => {
+            VisitAct::Suspended => {
                 let reason = Some(Reason::parse("fraud").unwrap());
                 let intervention = Intervention { at, by: Actor::Operator, reason, client: None };
                 vec![SuspendAccount { account, until: None, intervention }.into()]

@@ -5,18 +5,18 @@ use std::path::Path;
 
 use comfy_table::Table;
 
-use super::client::Measured;
+use super::client::LoadResult;
 
 /// The figures so far.
 #[derive(Default)]
-pub struct Report {
+pub struct BenchReport {
     lines: Vec<[String; 5]>,
     figures: BTreeMap<String, f64>,
 }
 
-impl Report {
+impl BenchReport {
     /// Notes a measurement and what it is measured by.
-    pub fn measured(&mut self, name: &str, measured: &Measured, ratio: Option<(&str, f64)>) {
+    pub fn measured(&mut self, name: &str, measured: &LoadResult, ratio: Option<(&str, f64)>) {
         let ratio = ratio.map(|(key, ratio)| {
             self.figures.insert(key.to_owned(), ratio);
             format!("{ratio:.2}  {key}")

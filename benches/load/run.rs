@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use counterfoil::postgres::embedded::PrivatePostgres;
 
-use super::Options;
+use super::RunOptions;
 use super::bare::BareServer;
-use super::client::{self, Measured, complete, drive};
-use super::report::Report;
-use super::scenario::{Refresh, Same, SignIn, Tokens};
-use super::service::Service;
+use super::client::{self, LoadResult, complete, drive};
+use super::report::BenchReport;
+use super::scenario::{DeviceTokens, RefreshCaller, RepeatedRequest, SignInCaller};
+use super::service::ServiceProcess;
 use super::{attack, beside, cpu, delivery, growth, limits, pgbench, scale};
 
 /// A run, and what it has found so far.
-pub struct Bench {
+pub struct BenchRun {
     pub url: String,
     pub folder: PathBuf,
     pub postmaster: u32,
@@ -25,11 +25,11 @@ pub struct Bench {
     quick: bool,
     only: Option<String>,
     /// The last run of pgbench, by its number of clients.
-    plain: BTreeMap<usize, Measured>,
-    pub report: Report,
+    plain: BTreeMap<usize, LoadResult>,
+    pub report: BenchReport,
 }
 
-pub fn run(options: &Options) {
+pub fn run(options: &RunOptions) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("load");
     if !options.keep {
         drop(std::fs::remove_dir_all(&folder));
@@ -37,7 +37,7 @@ pub fn run(options: &Options) {
     std::fs::create_dir_all(&folder).unwrap();
     let mut postgres = PrivatePostgres::start(&folder.join("cluster")).unwrap();
     let pid = std::fs::read_to_string(folder.join("cluster/postgres/postmaster.pid")).unwrap();
-    let mut bench = Bench {
+    let mut bench = BenchRun {
         url: postgres.url().0,
         postmaster: pid.lines().next().unwrap().parse().unwrap(),
         folder,
@@ -45,7 +45,7 @@ pub fn run(options: &Options) {
         quick: options.quick,
         only: options.only.clone(),
         plain: BTreeMap::new(),
-        report: Report::default(),
+        report: BenchReport::default(),
     };
     if !options.beside.is_empty() {
         beside::measure(&mut bench, &options.beside);
@@ -64,7 +64,7 @@ pub fn run(options: &Options) {
     postgres.stop().unwrap();
 }
 
-impl Bench {
+impl BenchRun {
     /// Runs SQL; what it prints.
     pub fn psql(&self, sql: &str) -> String {
         let output = Command::new("psql")
@@ -89,13 +89,13 @@ impl Bench {
             limits::measure(self);
         }
         self.pgbench(64);
-        let service = Service::start(&self.folder, &self.url);
+        let service = ServiceProcess::start(&self.folder, &self.url);
         self.report.figure("memory_at_rest_mib", service.memory_mib());
-        let sign_ins = (0..64).map(|_| SignIn::default()).collect();
+        let sign_ins = (0..64).map(|_| SignInCaller::default()).collect();
         let callers = self.beside_pgbench("sign_in", 64, |bench| {
             bench.with_cpu("sign_in", &service, || complete(service.port, sign_ins, accounts / 64))
         });
-        let tokens: Vec<Tokens> = callers.into_iter().flat_map(|caller| caller.tokens).collect();
+        let tokens: Vec<DeviceTokens> = callers.into_iter().flat_map(|caller| caller.tokens).collect();
 
         let mut tokens = self.refreshes(&service, tokens);
         self.report.figure("cached_accounts", tokens.len() as f64);
@@ -117,7 +117,7 @@ impl Bench {
     }
 
     /// Plain transactions from so many clients, and what they cost PostgreSQL.
-    fn pgbench(&mut self, clients: usize) -> Measured {
+    fn pgbench(&mut self, clients: usize) -> LoadResult {
         let seconds = self.time.as_secs() / 2;
         let before = cpu::seconds_of_family(self.postmaster);
         let plain = pgbench::run(&self.url, &self.folder, clients, seconds);
@@ -135,7 +135,7 @@ impl Bench {
         &mut self,
         name: &str,
         clients: usize,
-        measure: impl FnOnce(&mut Self) -> (Measured, T),
+        measure: impl FnOnce(&mut Self) -> (LoadResult, T),
     ) -> T {
         let before = self.plain.get(&clients).cloned().unwrap_or_else(|| self.pgbench(clients));
         let (measured, rest) = measure(self);
@@ -172,7 +172,7 @@ impl Bench {
         self.report.figure("rebuild_vs_copy", rebuild / copy);
     }
 
-    fn refreshes(&mut self, service: &Service, mut tokens: Vec<Tokens>) -> Vec<Tokens> {
+    fn refreshes(&mut self, service: &ServiceProcess, mut tokens: Vec<DeviceTokens>) -> Vec<DeviceTokens> {
         let time = self.time;
         for (connections, clients) in [(64, 64), (256, 64), (1, 1)] {
             if !self.wanted("refresh") {
@@ -188,12 +188,12 @@ impl Bench {
         tokens
     }
 
-    fn reads(&mut self, service: &Service, tokens: &[Tokens]) {
+    fn reads(&mut self, service: &ServiceProcess, tokens: &[DeviceTokens]) {
         let time = self.time / 2;
         let bare_server = BareServer::start();
         let mut request = Vec::new();
         client::post(&mut request, "/", r#"{"token":"x"}"#);
-        let callers = (0..64).map(|_| Same { requests: vec![request.clone()], turn: 0 }).collect();
+        let callers = (0..64).map(|_| RepeatedRequest { requests: vec![request.clone()], turn: 0 }).collect();
         let (before, began) = (cpu::seconds(bare_server.pid()), Instant::now());
         let (bare, _) = drive(bare_server.port, callers, Duration::from_secs(1), time);
         let operations = bare.per_second * began.elapsed().as_secs_f64() / 1_000.0;
@@ -202,7 +202,7 @@ impl Bench {
         self.report.figure("bare_server_cpu_per_1000", used / operations);
         self.report.measured("bare", &bare, None);
 
-        let verify = |tokens: &Tokens| {
+        let verify = |tokens: &DeviceTokens| {
             let mut request = Vec::new();
             client::post(
                 &mut request,
@@ -211,12 +211,12 @@ impl Bench {
             );
             request
         };
-        let profile = |tokens: &Tokens| {
+        let profile = |tokens: &DeviceTokens| {
             let line = "GET /accounts/profile/ HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ";
             format!("{line}{}\r\n\r\n", tokens.access).into_bytes()
         };
 
-        let verify = verify as fn(&Tokens) -> Vec<u8>;
+        let verify = verify as fn(&DeviceTokens) -> Vec<u8>;
         for (name, request) in
             [("token_verify", verify), ("profile", profile), ("token_verify_revoked", verify)]
         {
@@ -227,8 +227,9 @@ impl Bench {
                 self.revoke(service, 100_000);
             }
             let callers = tokens.chunks(tokens.len().div_ceil(64));
-            let callers =
-                callers.map(|some| Same { requests: some.iter().map(request).collect(), turn: 0 }).collect();
+            let callers = callers
+                .map(|some| RepeatedRequest { requests: some.iter().map(request).collect(), turn: 0 })
+                .collect();
             let (measured, _) =
                 self.with_cpu(name, service, || drive(service.port, callers, Duration::from_secs(1), time));
             let key = format!("{name}_vs_bare");
@@ -237,7 +238,7 @@ impl Bench {
     }
 
     /// Makes the service know of so many ended sessions.
-    fn revoke(&mut self, service: &Service, sessions: u32) {
+    fn revoke(&mut self, service: &ServiceProcess, sessions: u32) {
         self.psql(&format!(
             "INSERT INTO revoked_tokens (account_id, session_id, revoked_at, expires_at)
              SELECT id, id, now(), now() + interval '1 hour'
@@ -257,9 +258,9 @@ impl Bench {
     pub fn with_cpu<T>(
         &mut self,
         name: &str,
-        service: &Service,
-        measure: impl FnOnce() -> (Measured, T),
-    ) -> (Measured, T) {
+        service: &ServiceProcess,
+        measure: impl FnOnce() -> (LoadResult, T),
+    ) -> (LoadResult, T) {
         let used = |bench: &Self| [cpu::seconds(service.pid()), cpu::seconds_of_family(bench.postmaster)];
         let (before, began) = (used(self), Instant::now());
         let (measured, rest) = measure();
@@ -273,8 +274,9 @@ impl Bench {
 }
 
 /// Deals devices out to callers.
-pub fn deal(tokens: Vec<Tokens>, callers: usize) -> Vec<Refresh> {
-    let mut dealt: Vec<Refresh> = (0..callers).map(|_| Refresh { devices: Vec::new(), turn: 0 }).collect();
+pub fn deal(tokens: Vec<DeviceTokens>, callers: usize) -> Vec<RefreshCaller> {
+    let mut dealt: Vec<RefreshCaller> =
+        (0..callers).map(|_| RefreshCaller { devices: Vec::new(), turn: 0 }).collect();
     for (n, tokens) in tokens.into_iter().enumerate() {
         dealt[n % callers].devices.push(tokens);
     }

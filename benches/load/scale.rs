@@ -21,11 +21,11 @@ use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use totp_rs::Secret;
 
-use super::client::{Measured, complete, measured};
+use super::client::{LoadResult, complete, measured};
 use super::population::{BUSY_ADDRESS, Person, Population, RARE_DEVICE};
-use super::run::Bench;
-use super::scenario::{Same, SignIn};
-use super::service::Service;
+use super::run::BenchRun;
+use super::scenario::{RepeatedRequest, SignInCaller};
+use super::service::ServiceProcess;
 
 /// The figure's name, and its database's.
 pub const NAME: &str = "scale";
@@ -51,17 +51,17 @@ const LARGE: [&str; 10] = [
 ];
 
 /// A page that staff ask for.
-struct Page {
+struct StaffPage {
     name: String,
     path: String,
 }
 
 /// A member of staff, by their access token.
-struct Staff {
+struct StaffToken {
     access: String,
 }
 
-pub fn measure(bench: &mut Bench, people: u32, keep: bool) {
+pub fn measure(bench: &mut BenchRun, people: u32, keep: bool) {
     let url = bench.url.replacen("///counterfoil?", "///scale?", 1);
     assert_ne!(url, bench.url);
     let outer = std::mem::replace(&mut bench.url, url);
@@ -82,7 +82,7 @@ pub fn measure(bench: &mut Bench, people: u32, keep: bool) {
     let population = Population { people, from: until - TimeDelta::days(50), until };
     populate(bench, population);
     let hour = [("COUNTERFOIL__TOKENS__ACCESS_LIFETIME", "3600")];
-    let service = Service::with(&bench.folder, &bench.url, &hour);
+    let service = ServiceProcess::with(&bench.folder, &bench.url, &hour);
     let known = known(bench, people);
     pages(bench, &service, &known);
     export(bench, &service);
@@ -97,10 +97,10 @@ pub fn measure(bench: &mut Bench, people: u32, keep: bool) {
 }
 
 /// Lets the people come, and waits until their events have their numbers and the read models have them.
-fn populate(bench: &mut Bench, population: Population) {
-    let service = Service::start(&bench.folder, &bench.url);
+fn populate(bench: &mut BenchRun, population: Population) {
+    let service = ServiceProcess::start(&bench.folder, &bench.url);
     let events = u64::from(population.people) / 100 * 1_003;
-    let ledger = |bench: &Bench| {
+    let ledger = |bench: &BenchRun| {
         let seqs = bench.psql("SELECT s.seq, min(f.seq) FROM sequencer s, followers f GROUP BY s.seq");
         let (numbered, followed) = seqs.trim().split_once('|').unwrap();
         (numbered.parse::<u64>().unwrap(), followed.parse::<u64>().unwrap())
@@ -133,7 +133,7 @@ fn populate(bench: &mut Bench, population: Population) {
 }
 
 /// What there is, and some of it to ask for.
-struct Known {
+struct KnownData {
     account: String,
     from: DateTime<Utc>,
     until: DateTime<Utc>,
@@ -141,8 +141,8 @@ struct Known {
     people: u32,
 }
 
-fn known(bench: &mut Bench, people: u32) -> Known {
-    let number = |bench: &Bench, sql: &str| bench.psql(sql).trim().parse::<f64>().unwrap();
+fn known(bench: &mut BenchRun, people: u32) -> KnownData {
+    let number = |bench: &BenchRun, sql: &str| bench.psql(sql).trim().parse::<f64>().unwrap();
     for (name, table) in [("accounts", "profiles"), ("sessions", "user_logins"), ("events", "ledger")] {
         let rows = number(bench, &format!("SELECT count(*) FROM {table}"));
         bench.report.figure(&format!("scale_{name}"), rows);
@@ -154,7 +154,7 @@ fn known(bench: &mut Bench, people: u32) -> Known {
         serde_json::from_str::<DateTime<Utc>>(bench.psql(&sql).trim()).unwrap()
     };
     let account = "SELECT account_id FROM profiles WHERE fullname LIKE '% 4246' LIMIT 1";
-    Known {
+    KnownData {
         account: bench.psql(account).trim().to_owned(),
         from: time("min"),
         until: time("max"),
@@ -163,14 +163,14 @@ fn known(bench: &mut Bench, people: u32) -> Known {
     }
 }
 
-fn pages(bench: &mut Bench, service: &Service, known: &Known) {
+fn pages(bench: &mut BenchRun, service: &ServiceProcess, known: &KnownData) {
     let staff = |role| staff(bench, service, role);
     let (admin, auditor) = (staff("admin"), staff("auditor"));
     let mut worst: BTreeMap<&str, f64> = BTreeMap::new();
     for (kind, who, pages) in
         [("admin", &admin, admin_pages(bench, known)), ("audit", &auditor, audit_pages(known))]
     {
-        for Page { name, path } in pages {
+        for StaffPage { name, path } in pages {
             let name = format!("{kind} {name}");
             let first = first_time(service, who, &path);
             let measured = asked(service, who, &path);
@@ -195,7 +195,7 @@ fn pages(bench: &mut Bench, service: &Service, known: &Known) {
     }
 }
 
-fn admin_pages(bench: &Bench, known: &Known) -> Vec<Page> {
+fn admin_pages(bench: &BenchRun, known: &KnownData) -> Vec<StaffPage> {
     let keyring = Keyring::read(&bench.folder.join(".counterfoil/keyring.json")).unwrap();
     let cursors = Cursors::new(&keyring);
     let at =
@@ -224,7 +224,7 @@ fn admin_pages(bench: &Bench, known: &Known) -> Vec<Page> {
     let mut pages = Vec::new();
     let mut add = |list: &str, name: &str, query: String| {
         let path = format!("/admin/{list}/?limit=200&{query}");
-        pages.push(Page { name: format!("{list} {name}"), path });
+        pages.push(StaffPage { name: format!("{list} {name}"), path });
     };
     for (name, query) in [
         ("all", String::new()),
@@ -303,20 +303,20 @@ fn admin_pages(bench: &Bench, known: &Known) -> Vec<Page> {
         add("accounts", name, query);
     }
     let path = format!("/admin/accounts/{of_account}/");
-    pages.push(Page { name: "account by id".to_owned(), path });
+    pages.push(StaffPage { name: "account by id".to_owned(), path });
     for (name, query) in [
         ("statistics, a day by the hour", String::new()),
         ("statistics, 31 days by the hour", format!("?since={}&until={}", at(30), at(90))),
         ("statistics, 30 days", "?by=day".to_owned()),
         ("statistics, 400 days", "?by=day&since=2025-10-25T00:00:00Z&until=2026-11-25T00:00:00Z".to_owned()),
     ] {
-        pages.push(Page { name: name.to_owned(), path: format!("/admin/stats/{query}") });
+        pages.push(StaffPage { name: name.to_owned(), path: format!("/admin/stats/{query}") });
     }
-    pages.push(Page { name: "projections".to_owned(), path: "/admin/projections/".to_owned() });
+    pages.push(StaffPage { name: "projections".to_owned(), path: "/admin/projections/".to_owned() });
     pages
 }
 
-fn audit_pages(known: &Known) -> Vec<Page> {
+fn audit_pages(known: &KnownData) -> Vec<StaffPage> {
     let at =
         |part: i32| (known.from + (known.until - known.from) / 1_000 * part).format("%FT%T%.6fZ").to_string();
     let (account, middle, last) = (&known.account, known.events / 2, known.events - 200);
@@ -352,22 +352,22 @@ fn audit_pages(known: &Known) -> Vec<Page> {
         ("csv", "format=csv".to_owned()),
         ("csv of a type, middle", format!("format=csv&type=LoggedIn&after={middle}")),
     ] {
-        pages.push(Page { name: name.to_owned(), path: format!("/audit/events/?limit=200&{query}") });
+        pages.push(StaffPage { name: name.to_owned(), path: format!("/audit/events/?limit=200&{query}") });
     }
     for (name, query) in [
         ("account as it is", String::new()),
         ("account at a time", format!("?at={}", at(500))),
         ("step of an account", "?step=7".to_owned()),
     ] {
-        pages.push(Page { name: name.to_owned(), path: format!("/audit/accounts/{account}/{query}") });
+        pages.push(StaffPage { name: name.to_owned(), path: format!("/audit/accounts/{account}/{query}") });
     }
     pages
 }
 
 /// Signs a new user in and gives them a role, as the operator at the server does.
-fn staff(bench: &Bench, service: &Service, role: &str) -> Staff {
-    let (_, mut callers) = complete(service.port, vec![SignIn::default()], 1);
-    let SignIn { phone, mut tokens, .. } = callers.remove(0);
+fn staff(bench: &BenchRun, service: &ServiceProcess, role: &str) -> StaffToken {
+    let (_, mut callers) = complete(service.port, vec![SignInCaller::default()], 1);
+    let SignInCaller { phone, mut tokens, .. } = callers.remove(0);
     let granted = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
         .args(["accounts", "grant", &phone, role])
         .current_dir(&bench.folder)
@@ -378,7 +378,7 @@ fn staff(bench: &Bench, service: &Service, role: &str) -> Staff {
     assert!(granted.status.success(), "{granted:?}");
     let access = tokens.remove(0).access;
     pass_second_factor(service.port, &access);
-    Staff { access }
+    StaffToken { access }
 }
 
 /// Sets an authenticator up, by the code that it shows.
@@ -398,7 +398,7 @@ fn pass_second_factor(port: u16, access: &str) {
     });
 }
 
-fn request(who: &Staff, path: &str, more: &str) -> Vec<u8> {
+fn request(who: &StaffToken, path: &str, more: &str) -> Vec<u8> {
     let (access, reason) = (&who.access, "x-audit-reason: measuring");
     format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {access}\r\n{reason}\r\n{more}\r\n")
         .into_bytes()
@@ -406,7 +406,7 @@ fn request(who: &Staff, path: &str, more: &str) -> Vec<u8> {
 
 /// How long it takes until there is an answer, where what it is made of may have to be read from the disk: the service gives
 /// up after a second, and what has been read by then is there for the next.
-fn first_time(service: &Service, who: &Staff, path: &str) -> Duration {
+fn first_time(service: &ServiceProcess, who: &StaffToken, path: &str) -> Duration {
     let began = Instant::now();
     loop {
         let mut stream = TcpStream::connect(("127.0.0.1", service.port)).unwrap();
@@ -420,9 +420,9 @@ fn first_time(service: &Service, who: &Staff, path: &str) -> Duration {
 }
 
 /// A page, over and over on one connection; of one that is sent as it is read, on a connection each.
-fn asked(service: &Service, who: &Staff, path: &str) -> Measured {
+fn asked(service: &ServiceProcess, who: &StaffToken, path: &str) -> LoadResult {
     if !path.contains("format=") {
-        let caller = Same { requests: vec![request(who, path, "")], turn: 0 };
+        let caller = RepeatedRequest { requests: vec![request(who, path, "")], turn: 0 };
         return complete(service.port, vec![caller], TIMES).0;
     }
     let began = Instant::now();
@@ -430,7 +430,7 @@ fn asked(service: &Service, who: &Staff, path: &str) -> Measured {
     measured(times, began.elapsed())
 }
 
-fn asked_once(service: &Service, who: &Staff, path: &str) -> Duration {
+fn asked_once(service: &ServiceProcess, who: &StaffToken, path: &str) -> Duration {
     let began = Instant::now();
     download(service, who, path, |_| true);
     began.elapsed()
@@ -438,16 +438,21 @@ fn asked_once(service: &Service, who: &Staff, path: &str) -> Duration {
 
 /// What came of an answer.
 #[derive(Default)]
-struct Taken {
+struct DownloadSize {
     length: usize,
     lines: usize,
 }
 
 /// An answer, as it comes; all of it, or as much as is wanted.
-fn download(service: &Service, who: &Staff, path: &str, mut more: impl FnMut(&Taken) -> bool) -> Taken {
+fn download(
+    service: &ServiceProcess,
+    who: &StaffToken,
+    path: &str,
+    mut more: impl FnMut(&DownloadSize) -> bool,
+) -> DownloadSize {
     let mut stream = TcpStream::connect(("127.0.0.1", service.port)).unwrap();
     stream.write_all(&request(who, path, "connection: close\r\n")).unwrap();
-    let (mut buffer, mut taken, mut end) = (vec![0; 256 * 1024], Taken::default(), Vec::new());
+    let (mut buffer, mut taken, mut end) = (vec![0; 256 * 1024], DownloadSize::default(), Vec::new());
     let mut last = 0;
     loop {
         let read = stream.read(&mut buffer).unwrap();
@@ -474,7 +479,7 @@ fn download(service: &Service, who: &Staff, path: &str, mut more: impl FnMut(&Ta
 }
 
 /// The scans in the plans of what the service asks the database for a page, as PostgreSQL says that it has run them.
-fn plans(bench: &Bench, page: impl FnOnce()) -> BTreeSet<String> {
+fn plans(bench: &BenchRun, page: impl FnOnce()) -> BTreeSet<String> {
     let set = |settings: &[&str]| {
         for setting in settings {
             bench.psql(&format!("ALTER SYSTEM SET auto_explain.{setting}"));
@@ -520,7 +525,7 @@ fn entries<'a>(log: &'a str, mut see: impl FnMut(&'a str, &'a str)) {
 
 /// The log as NDJSON, all of it where that takes no longer than [`EXPORT_FOR`], beside what PostgreSQL alone makes of as
 /// many events: as they come, and in the order of the log.
-fn export(bench: &mut Bench, service: &Service) {
+fn export(bench: &mut BenchRun, service: &ServiceProcess) {
     let auditor = staff(bench, service, "auditor");
     let (rest, began) = (service.memory_mib(), Instant::now());
     let (mut most, mut looked) = (rest, Instant::now());
@@ -533,7 +538,7 @@ fn export(bench: &mut Bench, service: &Service) {
     });
     let seconds = began.elapsed().as_secs_f64();
     let events = taken.lines as f64;
-    let copy = |bench: &Bench, what: &str| {
+    let copy = |bench: &BenchRun, what: &str| {
         let began = Instant::now();
         // By the way that has the first row at once: everything else would sort all of it on the disk.
         let settings =

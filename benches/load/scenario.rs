@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::client::{Caller, field, post};
+use super::client::{LoadCaller, field, post};
 
 /// Phone numbers that no client has used yet in this run: Iranian mobile numbers of ten prefixes.
 static NEXT_PHONE: AtomicU32 = AtomicU32::new(0);
@@ -19,21 +19,21 @@ pub fn phone(n: u32) -> String {
 
 /// Signs a new person in: asks for a code, redeems it.
 #[derive(Default)]
-pub struct SignIn {
+pub struct SignInCaller {
     pub phone: String,
     code: Option<String>,
     /// The tokens of everybody signed in so far.
-    pub tokens: Vec<Tokens>,
+    pub tokens: Vec<DeviceTokens>,
 }
 
 /// A device's tokens.
 #[derive(Clone)]
-pub struct Tokens {
+pub struct DeviceTokens {
     pub access: String,
     pub refresh: String,
 }
 
-impl Tokens {
+impl DeviceTokens {
     fn of(body: &[u8]) -> Self {
         Self {
             access: field(body, "access_token").to_owned(),
@@ -42,7 +42,7 @@ impl Tokens {
     }
 }
 
-impl Caller for SignIn {
+impl LoadCaller for SignInCaller {
     fn request(&mut self, out: &mut Vec<u8>) {
         match &self.code {
             None => {
@@ -50,8 +50,10 @@ impl Caller for SignIn {
                 post(out, "/accounts/login/", &format!(r#"{{"phone_number":"{}"}}"#, self.phone));
             }
             Some(code) => {
-                let body =
-                    format!(r#"{{"phone_number":"{}","code":"{code}","device_name":"Bench"}}"#, self.phone);
+                let body = format!(
+                    r#"{{"phone_number":"{}","code":"{code}","device_name":"BenchRun"}}"#,
+                    self.phone
+                );
                 post(out, "/accounts/verify/", &body);
             }
         }
@@ -63,7 +65,7 @@ impl Caller for SignIn {
             self.code = Some(field(body, "code").to_owned());
             return false;
         }
-        self.tokens.push(Tokens::of(body));
+        self.tokens.push(DeviceTokens::of(body));
         true
     }
 }
@@ -71,7 +73,7 @@ impl Caller for SignIn {
 /// Asks for codes, each for another number: numbers of a thousand prefixes in turn.
 pub struct AskForCode;
 
-impl Caller for AskForCode {
+impl LoadCaller for AskForCode {
     fn request(&mut self, out: &mut Vec<u8>) {
         let n = NEXT_PHONE.fetch_add(1, Ordering::Relaxed);
         // A factor without a divisor in common with the modulus, so that no number comes twice.
@@ -86,12 +88,12 @@ impl Caller for AskForCode {
 }
 
 /// Refreshes the devices it has, one after the other.
-pub struct Refresh {
-    pub devices: Vec<Tokens>,
+pub struct RefreshCaller {
+    pub devices: Vec<DeviceTokens>,
     pub turn: usize,
 }
 
-impl Caller for Refresh {
+impl LoadCaller for RefreshCaller {
     fn request(&mut self, out: &mut Vec<u8>) {
         self.turn = (self.turn + 1) % self.devices.len();
         let body = format!(r#"{{"refresh_token":"{}"}}"#, self.devices[self.turn].refresh);
@@ -100,18 +102,18 @@ impl Caller for Refresh {
 
     fn answered(&mut self, status: u16, body: &[u8]) -> bool {
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(body));
-        self.devices[self.turn] = Tokens::of(body);
+        self.devices[self.turn] = DeviceTokens::of(body);
         true
     }
 }
 
 /// Sends the same requests over and over.
-pub struct Same {
+pub struct RepeatedRequest {
     pub requests: Vec<Vec<u8>>,
     pub turn: usize,
 }
 
-impl Caller for Same {
+impl LoadCaller for RepeatedRequest {
     fn request(&mut self, out: &mut Vec<u8>) {
         self.turn = (self.turn + 1) % self.requests.len();
         out.extend_from_slice(&self.requests[self.turn]);

@@ -7,14 +7,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running server; killed with this value.
-pub struct Service {
+pub struct ServiceProcess {
     process: Child,
     pub port: u16,
     /// From its start until it said that it is ready.
     pub ready_after: Duration,
 }
 
-impl Service {
+impl ServiceProcess {
     pub fn start(folder: &Path, database: &str) -> Self {
         Self::with(folder, database, &[])
     }
@@ -91,7 +91,7 @@ fn get(port: u16, path: &str) -> String {
     answer
 }
 
-impl Drop for Service {
+impl Drop for ServiceProcess {
     fn drop(&mut self) {
         drop(self.process.kill());
         drop(self.process.wait());

@@ -14,7 +14,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{SignedIn, TestApp};
+use crate::support::{SignedInDevice, TestApp};
 
 const DOCUMENT: &str = include_str!("../../docs/authorization.md");
 
@@ -29,14 +29,14 @@ const UNKNOWN: &str = "unknown";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A line of the table.
-struct Line {
+struct TableLine {
     method: Method,
     route: &'static str,
     object: &'static str,
     statuses: Vec<u16>,
 }
 
-impl Line {
+impl TableLine {
     fn all() -> Vec<Self> {
         let lines = DOCUMENT.lines().skip_while(|line| !line.starts_with("| Method")).skip(2);
         lines.take_while(|line| line.starts_with('|')).map(Self::parse).collect()
@@ -68,8 +68,8 @@ fn registered() -> BTreeSet<(String, String)> {
 }
 
 /// An account with everything that a request can name.
-struct Person {
-    device: SignedIn,
+struct AccountObjects {
+    device: SignedInDevice,
     session: Uuid,
     number: String,
     name: String,
@@ -77,13 +77,13 @@ struct Person {
     link: String,
 }
 
-impl Person {
+impl AccountObjects {
     async fn new(app: &TestApp, number: u32, role: Option<Role>) -> Self {
         let name = format!("Holder {number:03}");
         let device_name = format!("Gadget {number:03}");
         let number = format!("+98912{number:07}");
         let device = match role {
-            Some(role) => app.staff(&number, role).await,
+            Some(role) => app.sign_in_staff(&number, role).await,
             None => app.api.sign_in(&number).await,
         };
         app.api.rename(&device.access, &name).await.ok();
@@ -109,14 +109,14 @@ impl Person {
 }
 
 /// Ids, tokens and links that belong to no account, in the form of real ones.
-fn unknown() -> Person {
+fn unknown() -> AccountObjects {
     let id = "00000000-0000-7000-8000-000000000000";
-    let device = SignedIn {
+    let device = SignedInDevice {
         user: json!({ "id": id }),
         access: "cfa_unknown".to_owned(),
         refresh: "cfr_unknown".to_owned(),
     };
-    Person {
+    AccountObjects {
         device,
         session: id.parse().unwrap(),
         number: "+989190000000".to_owned(),
@@ -127,7 +127,7 @@ fn unknown() -> Person {
 }
 
 /// The path of the route, with the names of that person's objects in it.
-fn path(route: &str, of: &Person) -> String {
+fn path(route: &str, of: &AccountObjects) -> String {
     let id = if route.contains("/accounts/{id}") { of.device.account().0 } else { of.session };
     let name = if of.link == UNKNOWN { UNKNOWN } else { "statistics" };
     let path = route.replace("{id}", &id.to_string()).replace("{link}", &of.link).replace("{name}", name);
@@ -140,7 +140,7 @@ fn path(route: &str, of: &Person) -> String {
 }
 
 /// What a request says besides its path.
-fn saying(request: RequestBuilder, method: &Method, route: &str, of: &Person) -> RequestBuilder {
+fn saying(request: RequestBuilder, method: &Method, route: &str, of: &AccountObjects) -> RequestBuilder {
     let refresh_token = || json!({"refresh_token": of.device.refresh});
     let body = match (method.as_str(), route) {
         (_, route) if route.starts_with("/audit/") => {
@@ -200,32 +200,38 @@ scopes = [\"tokens:introspect\", \"tokens:revoke\", \"sessions:read\"]
 ";
 
 /// A service, and how many people have joined it.
-struct World {
+struct TestedService {
     app: TestApp,
     database: tokio_postgres::Client,
     joined: u32,
 }
 
-impl World {
+impl TestedService {
     async fn new() -> Self {
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, SECRET.as_bytes());
         let hash = hash.as_ref().iter().fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
-        let app = TestApp::configured(&SETTINGS.replace("HASH", &hash)).await;
+        let app = TestApp::with_toml(&SETTINGS.replace("HASH", &hash)).await;
         app.keep_log();
         let database = app.database.connect().await;
         Self { app, database, joined: 0 }
     }
 
     /// A person, an auditor and an administrator.
-    async fn people(&mut self) -> [Person; 3] {
+    async fn people(&mut self) -> [AccountObjects; 3] {
         let first = self.joined + 1;
         self.joined += 3;
         let roles = (first..).zip([None, Some(Role::Auditor), Some(Role::Admin)]);
-        let people = join_all(roles.map(|(number, role)| Person::new(&self.app, number, role))).await;
+        let people = join_all(roles.map(|(number, role)| AccountObjects::new(&self.app, number, role))).await;
         people.try_into().ok().unwrap()
     }
 
-    fn request(&self, method: &Method, path: &str, caller: usize, people: &[Person; 3]) -> RequestBuilder {
+    fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        caller: usize,
+        people: &[AccountObjects; 3],
+    ) -> RequestBuilder {
         let request = self.app.api.request(method.clone(), path);
         match caller {
             0 => request,
@@ -241,14 +247,18 @@ impl World {
     }
 
     /// Whether the account's last event says that it was denied that operation.
-    async fn denial_is_on_record(&self, who: &Person, Line { method, route, .. }: &Line) -> bool {
+    async fn denial_is_on_record(
+        &self,
+        who: &AccountObjects,
+        TableLine { method, route, .. }: &TableLine,
+    ) -> bool {
         let history = self.app.journal().history(who.device.account()).await.unwrap();
         let denied = format!("{method} {route}");
         matches!(&history.last().unwrap().1.fact, Fact::AccessDenied { action, .. } if *action == denied)
     }
 
     /// Waits until no read model is being rebuilt: the next order to rebuild one would be refused.
-    async fn rebuild_ends(&self, administrator: &Person) {
+    async fn rebuild_ends(&self, administrator: &AccountObjects) {
         for _ in 0..400 {
             let list = self.app.api.get("/admin/projections/", &administrator.device.access).await;
             if !list.text.contains("\"rebuilding\"") {
@@ -262,11 +272,11 @@ impl World {
     /// Makes one of the table's requests and checks what it leaves behind; its status.
     async fn try_one(
         &self,
-        line: &Line,
+        line: &TableLine,
         caller: usize,
-        people: &[Person; 3],
-        of: &Person,
-        others: &[&Person],
+        people: &[AccountObjects; 3],
+        of: &AccountObjects,
+        others: &[&AccountObjects],
     ) -> u16 {
         let what = format!("{} {} ({}) by {}", line.method, line.route, line.object, CALLERS[caller]);
         let before = self.heads().await;
@@ -296,11 +306,11 @@ impl World {
     }
 
     /// Tries a line of the table; what each caller was answered.
-    async fn answers(&mut self, line: &Line) -> Vec<u16> {
+    async fn answers(&mut self, line: &TableLine) -> Vec<u16> {
         let (callers, victims) = (self.people().await, self.people().await);
         let mut statuses = vec![0; CALLERS.len()];
         for caller in IN_TURN {
-            let others: Vec<&Person> = callers
+            let others: Vec<&AccountObjects> = callers
                 .iter()
                 .enumerate()
                 .filter(|(at, _)| at + 1 != caller)
@@ -308,7 +318,7 @@ impl World {
                 .chain(&victims)
                 .collect();
             let unknown = unknown();
-            let objects: Vec<&Person> = match (line.object, caller) {
+            let objects: Vec<&AccountObjects> = match (line.object, caller) {
                 ("own", 1..=3) => vec![&callers[caller - 1]],
                 ("unknown", _) => vec![&unknown],
                 ("own" | "another's" | "presented" | "none", _) => victims.iter().collect(),
@@ -333,13 +343,13 @@ impl World {
 
 #[test]
 fn the_table_has_every_operation_of_the_server_and_no_other() {
-    let table: BTreeSet<_> = Line::all().iter().map(Line::operation).collect();
+    let table: BTreeSet<_> = TableLine::all().iter().map(TableLine::operation).collect();
     assert_eq!(table, registered());
 }
 
 #[test]
 fn every_route_that_names_an_object_is_tried_with_another_accounts_object_and_an_unknown_one() {
-    let lines = Line::all();
+    let lines = TableLine::all();
     let mut objects = BTreeMap::<_, BTreeSet<&str>>::new();
     for line in &lines {
         assert!(objects.entry(line.operation()).or_default().insert(line.object), "{:?}", line.operation());
@@ -355,9 +365,9 @@ fn every_route_that_names_an_object_is_tried_with_another_accounts_object_and_an
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_caller_is_answered_as_the_table_says_and_nothing_leaks_or_changes_elsewhere() {
-    let mut world = World::new().await;
+    let mut world = TestedService::new().await;
     let (mut matrix, mut wrong) = (String::new(), Vec::new());
-    for line in Line::all() {
+    for line in TableLine::all() {
         let statuses = world.answers(&line).await;
         let (method, route, object) = (line.method.as_str(), line.route, line.object);
         let each = statuses.iter().fold(String::new(), |each, status| format!("{each}  {status:>9}"));
@@ -394,9 +404,9 @@ fn spellings(id: Uuid) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_spelling_of_another_accounts_id_is_answered_as_an_unknown_id() {
-    let mut world = World::new().await;
+    let mut world = TestedService::new().await;
     let (callers, victims) = (world.people().await, world.people().await);
-    for line in Line::all().into_iter().filter(|line| line.object == "another's") {
+    for line in TableLine::all().into_iter().filter(|line| line.object == "another's") {
         for caller in (1..=3).filter(|caller| line.statuses[*caller] >= 400) {
             let send = async |path: &str| {
                 let request = world.request(&line.method, path, caller, &callers);
@@ -422,10 +432,10 @@ async fn every_spelling_of_another_accounts_id_is_answered_as_an_unknown_id() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_spelling_of_an_administrators_own_id_is_refused_as_their_own() {
-    let mut world = World::new().await;
+    let mut world = TestedService::new().await;
     let callers = world.people().await;
     let [.., admin] = &callers;
-    for line in Line::all().into_iter().filter(|line| line.object == "own" && line.statuses[3] == 409) {
+    for line in TableLine::all().into_iter().filter(|line| line.object == "own" && line.statuses[3] == 409) {
         let before = world.heads().await;
         for spelling in spellings(admin.device.account().0) {
             let path = line.route.replace("{id}", &spelling);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 
-use crate::support::{Api, Provider, Reply, TestApp};
+use crate::support::{ApiClient, ProviderReply, ProviderServer, TestApp};
 
 /// Chromium, driven over WebDriver (W3C); ended with this value.
 struct Browser {
@@ -129,7 +129,7 @@ async fn a_page_of_the_same_site_uses_cookies_and_a_page_of_another_site_gains_n
     let (neighbour, stranger) =
         (format!("http://localhost:{}", site()), format!("http://127.0.0.1:{}", site()));
     let settings = format!("[browsers]\ncookies = \"only\"\nallowed_origins = [\"{ours}\"]");
-    let app = TestApp::configured(&settings).await;
+    let app = TestApp::with_toml(&settings).await;
     let api = format!("http://localhost:{}/accounts", app.api.address().port());
     let browser = Browser::start().await;
     let of_page = async |origin: &str, path: &str, options: Value| {
@@ -173,7 +173,7 @@ async fn an_allowed_page_of_another_site_uses_cookies_of_its_own_partition() {
     // `localhost` and `127.0.0.1` are two sites.
     let app_page = format!("http://127.0.0.1:{}", site());
     let settings = format!("[browsers]\ncookies = \"only\"\nallowed_origins = [\"{app_page}\"]");
-    let app = TestApp::configured(&settings).await;
+    let app = TestApp::with_toml(&settings).await;
     let api = format!("http://localhost:{}/accounts", app.api.address().port());
     let browser = Browser::start().await;
     let of_page = async |path: &str, options: Value| {
@@ -196,13 +196,13 @@ async fn an_allowed_page_of_another_site_uses_cookies_of_its_own_partition() {
 
 #[tokio::test]
 async fn the_link_in_a_sign_in_notice_asks_for_confirmation_and_its_button_ends_the_session() {
-    let provider = Provider::start(|_| Reply::text(200, ""));
+    let provider = ProviderServer::start(|_| ProviderReply::text(200, ""));
     // The links in messages name the port, so it is chosen before the service starts, outside the range from which the
     // kernel gives ports.
     let port =
         (20_000..30_000).find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
     let (listen, public_url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
-    let app = TestApp::with(&[
+    let app = TestApp::with_settings(&[
         ("server.listen", &listen),
         ("server.public_url", &public_url),
         ("delivery.phone", "sms"),
@@ -213,7 +213,7 @@ async fn the_link_in_a_sign_in_notice_asks_for_confirmation_and_its_button_ends_
     .await;
     // The last of so many messages.
     let message = async |count: usize| loop {
-        if let Some(asked) = provider.asked().get(count - 1) {
+        if let Some(asked) = provider.requests().get(count - 1) {
             break serde_json::from_str::<Value>(&asked.body).unwrap();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -225,10 +225,10 @@ async fn the_link_in_a_sign_in_notice_asks_for_confirmation_and_its_button_ends_
         let verify = app.api.request(reqwest::Method::POST, "/accounts/verify/");
         let verify =
             verify.header("user-agent", user_agent).json(&json!({"phone_number": phone, "code": code}));
-        Api::send(verify).await.signed_in()
+        ApiClient::send(verify).await.signed_in()
     };
     let own = sign_in(1, "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0").await;
-    app.wait(60);
+    app.advance_time(60);
     let strange =
         sign_in(2, "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36").await;
     let notice = message(3).await;

@@ -13,7 +13,7 @@ use counterfoil_projections::profile::Profile;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use crate::support::{Api, TestApp};
+use crate::support::{ApiClient, TestApp};
 
 const PHONE: &str = "+989121234567";
 
@@ -39,7 +39,7 @@ fn said(app: &TestApp, access: &str) -> Option<Value> {
 
 #[tokio::test]
 async fn access_tokens_hold_the_claims_of_the_settings_and_of_the_profile_and_no_others() {
-    let app = TestApp::configured(SETTINGS).await;
+    let app = TestApp::with_toml(SETTINGS).await;
     let device = app.api.sign_in(PHONE).await;
     let expected = |name: Value| {
         json!({
@@ -57,7 +57,7 @@ async fn access_tokens_hold_the_claims_of_the_settings_and_of_the_profile_and_no
 
     let introspect = async |token: &str| {
         let request = app.api.request(Method::POST, "/oauth/introspect").basic_auth("orders", Some("secret"));
-        Api::send(request.form(&[("token", token)])).await.ok()
+        ApiClient::send(request.form(&[("token", token)])).await.ok()
     };
     assert_eq!(introspect(access).await["ext"], expected(json!("Ada")));
     let refresh = introspect(refreshed["refresh_token"].as_str().unwrap()).await;
@@ -69,9 +69,9 @@ async fn access_tokens_hold_the_claims_of_the_settings_and_of_the_profile_and_no
 }
 
 #[derive(Debug)]
-struct Newcomers;
+struct NewcomerClaims;
 
-impl ClaimsSource for Newcomers {
+impl ClaimsSource for NewcomerClaims {
     fn reads_profile(&self) -> bool {
         true
     }
@@ -94,9 +94,9 @@ async fn a_program_that_embeds_the_service_adds_its_own_claims() {
     let gateways = Gateways::new(&settings.delivery, [], app.clock.clone()).unwrap();
     let mut state =
         new_state(&settings, &app.database.url, &app.keyring, gateways, app.clock.clone(), metrics).unwrap();
-    state.accounts.use_claims(Arc::new(Newcomers));
+    state.accounts.use_claims(Arc::new(NewcomerClaims));
     let embedded = Application::build(&settings, &app.keyring, state).unwrap();
-    let api = Api::new(embedded.address());
+    let api = ApiClient::new(embedded.address());
     tokio::spawn(embedded.run());
 
     for newcomer in [true, false] {
@@ -107,6 +107,6 @@ async fn a_program_that_embeds_the_service_adds_its_own_claims() {
             said(&app, refreshed["access_token"].as_str().unwrap()),
             Some(json!({"newcomer": newcomer}))
         );
-        app.wait(60);
+        app.advance_time(60);
     }
 }

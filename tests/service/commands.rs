@@ -7,7 +7,7 @@ use counterfoil_domain::user_account::{Actor, UserAccountEvent};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Api, Node, SignedIn, TestApp};
+use crate::support::{ApiClient, NodeProcess, SignedInDevice, TestApp};
 
 const PHONE: &str = "+989121234567";
 
@@ -15,7 +15,7 @@ fn counterfoil(app: &TestApp, arguments: &[&str]) -> Output {
     let keyring = app.keyring_file();
     let environment =
         [("DATABASE_URL", app.database.url.0.as_str()), ("COUNTERFOIL_KEYRING", keyring.to_str().unwrap())];
-    let output = Node::command(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")), &environment)
+    let output = NodeProcess::command(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")), &environment)
         .env("COUNTERFOIL_PROFILE", "development")
         .args(arguments)
         .output()
@@ -43,12 +43,12 @@ fn fails(app: &TestApp, arguments: &[&str], status: i32, why: &str) {
     assert!(said.contains(why), "{arguments:?}: {said}");
 }
 
-async fn last_event(app: &TestApp, device: &SignedIn) -> UserAccountEvent {
+async fn last_event(app: &TestApp, device: &SignedInDevice) -> UserAccountEvent {
     app.journal().history(device.account()).await.unwrap().pop().unwrap().1
 }
 
 /// The access token works no more within the second.
-async fn is_signed_out(app: &TestApp, device: &SignedIn) {
+async fn is_signed_out(app: &TestApp, device: &SignedInDevice) {
     for _ in 0..20 {
         if app.api.profile(&device.access).await.status == 401 {
             return;
@@ -72,7 +72,7 @@ async fn the_first_administrator_is_appointed_by_a_command_on_the_server() {
     let event = last_event(&app, &device).await;
     assert_eq!((event.by(), event.client.is_none()), (Some(Actor::Operator), true));
     app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "second_factor_required");
-    app.enrol(&device).await;
+    app.enrol_second_factor(&device).await;
     app.api.get("/admin/accounts/", &device.access).await.ok();
     let shown = json_of(&app, &["accounts", "show", PHONE, "--json"]);
     assert_eq!((&shown["roles"], &shown["second_factor"]), (&json!(["admin", "auditor"]), &json!(true)));
@@ -106,7 +106,7 @@ async fn the_commands_suspend_and_reinstate_an_account() {
     let found = &json_of(&app, &["accounts", "find", PHONE, "--json"])[0];
     assert_eq!((&found["id"], &found["is_active"]), (&device.user["id"], &json!(false)));
     done(&app, &["accounts", "reinstate", PHONE]);
-    app.wait(60);
+    app.advance_time(60);
     app.api.sign_in(PHONE).await;
     assert!(done(&app, &["accounts", "find", PHONE]).contains("active"));
 }
@@ -138,7 +138,7 @@ async fn the_commands_list_sessions_as_a_table_json_and_csv_and_end_them() {
     let ended = json_of(&app, &["sessions", "list", "--active", "false", "--json"])["items"].take();
     assert_eq!((&ended[0]["id"], &ended[0]["end_reason"]), (&json!(id), &json!("ended_by_admin")));
     let list = app.api.request(Method::GET, "/accounts/devices/").bearer_auth(&device.access);
-    Api::send(list).await.is_problem(401, "invalid_access_token");
+    ApiClient::send(list).await.is_problem(401, "invalid_access_token");
 }
 
 /// Signs in as many accounts as that, each later than the one before; returns their ids, the newest first.
@@ -147,7 +147,7 @@ async fn signed_in(app: &TestApp, count: u32) -> Vec<String> {
     for n in 0..count {
         let device = app.api.sign_in(&format!("+98912123{:04}", 5000 + n)).await;
         accounts.insert(0, device.account().to_string());
-        app.wait(1);
+        app.advance_time(1);
     }
     accounts
 }
@@ -199,9 +199,10 @@ async fn control_characters_are_escaped_in_every_output_of_the_commands() {
     let app = TestApp::start().await;
     let agent = "Evil\u{202e}exe.\u{2066}\u{9b}31m\u{200f}";
     let login = app.api.request(Method::POST, "/accounts/login/").header("User-Agent", agent.as_bytes());
-    let code = Api::send(login.json(&json!({"phone_number": PHONE}))).await.code();
+    let code = ApiClient::send(login.json(&json!({"phone_number": PHONE}))).await.code();
     let verify = app.api.request(Method::POST, "/accounts/verify/").header("User-Agent", agent.as_bytes());
-    let device = Api::send(verify.json(&json!({"phone_number": PHONE, "code": code}))).await.signed_in();
+    let device =
+        ApiClient::send(verify.json(&json!({"phone_number": PHONE, "code": code}))).await.signed_in();
     for arguments in [
         &["sessions", "list"][..],
         &["sessions", "list", "--json"],

@@ -8,7 +8,7 @@ use counterfoil::postgres::Database;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::support::{Certificates, Node, TlsServer};
+use crate::support::{NodeProcess, TestAuthorities, TlsServer};
 
 fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -29,7 +29,7 @@ async fn ways(url: &str) -> [(&'static str, Result<(), String>); 3] {
 
 /// Whether `counterfoil migrate` comes to a connection.
 fn migrates(folder: &Path, url: &str, environment: &[(&str, &str)]) -> bool {
-    let output = Node::command(folder, environment)
+    let output = NodeProcess::command(folder, environment)
         .args(["migrate"])
         .env("DATABASE_URL", url)
         .env("COUNTERFOIL_PROFILE", "development")
@@ -47,7 +47,7 @@ async fn assert_all(url: &str, connect: bool, why: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_connection_to_the_database_accepts_a_server_that_cannot_prove_its_name() {
     let folder = folder("tls");
-    let certificates = Certificates::new(&folder);
+    let certificates = TestAuthorities::new(&folder);
     let mut server = TlsServer::new(&folder.join("server")).await;
     let address = TlsServer::address().to_string();
     let names = ["localhost", address.as_str()];
@@ -71,7 +71,7 @@ async fn no_connection_to_the_database_accepts_a_server_that_cannot_prove_its_na
     assert!(migrates(&folder, &server.url(&address, ""), &environment), "SSL_CERT_FILE");
     assert!(!migrates(&folder, &server.url(&address, ""), &[]), "no SSL_CERT_FILE");
     let url = server.url(&address, "");
-    let node = Node::start(&folder, &[("DATABASE_URL", url.as_str()), environment[0]]);
+    let node = NodeProcess::start(&folder, &[("DATABASE_URL", url.as_str()), environment[0]]);
     node.api.sign_in("+989121234567").await;
     assert!(node.stop());
 

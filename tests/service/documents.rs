@@ -34,7 +34,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// What the sources have.
-struct Sources {
+struct RepositoryNames {
     /// The names of all files, without their folders.
     file_names: BTreeSet<String>,
     sections: BTreeSet<String>,
@@ -47,7 +47,7 @@ struct Sources {
     code: String,
 }
 
-impl Sources {
+impl RepositoryNames {
     fn read() -> Self {
         let mut paths = Vec::new();
         files(root(), &mut paths);
@@ -245,7 +245,7 @@ fn spans(document: &str) -> Vec<(&str, Option<&str>)> {
 }
 
 /// What a document names in backticks and does not exist.
-fn missing(sources: &Sources, document: &str, strict: bool) -> Vec<String> {
+fn missing(sources: &RepositoryNames, document: &str, strict: bool) -> Vec<String> {
     let named = spans(document).into_iter().filter_map(|(span, method)| {
         let kind = sources.missing(span, method, strict)?;
         Some(format!("{kind} `{span}`"))
@@ -255,7 +255,7 @@ fn missing(sources: &Sources, document: &str, strict: bool) -> Vec<String> {
 
 #[test]
 fn every_name_in_the_documents_exists() {
-    let sources = Sources::read();
+    let sources = RepositoryNames::read();
     let (mut looked_up, mut wrong) = (0, Vec::new());
     for path in super::readme::documents() {
         if path.starts_with("docs/decisions/0") || path == "CHANGELOG.md" {
@@ -272,7 +272,7 @@ fn every_name_in_the_documents_exists() {
 
 #[test]
 fn a_name_that_does_not_exist_is_found() {
-    let sources = Sources::read();
+    let sources = RepositoryNames::read();
     let document = "`src/app/mod.rs` and `src/nothing.rs`, `0001_journal.sql` and `0000_nothing.sql`, `sessions.idle = 1` and
         `sessions.idel`, `[codes]` and `[cods]`, GET `/accounts/profile/`, POST `/accounts/profile/` and
         `/accounts/nothing/`, `POST /accounts/login/` and `GET /accounts/login/`, `Journal::append` and

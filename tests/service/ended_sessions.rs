@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use uuid::Uuid;
 
-use crate::support::{Api, Mood, Node, TestApp, TestDatabase};
+use crate::support::{ApiClient, NodeProcess, ProxyMode, TestApp, TestDatabase};
 
 const PHONE: &str = "+989121234567";
 
@@ -23,7 +23,7 @@ const PHONE: &str = "+989121234567";
 async fn an_access_token_stops_working_at_once_here_and_within_two_seconds_on_another_node() {
     let database = TestDatabase::new();
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("ended-sessions");
-    let node = || Node::start(&folder, &[("DATABASE_URL", database.url.0.as_str())]);
+    let node = || NodeProcess::start(&folder, &[("DATABASE_URL", database.url.0.as_str())]);
     let (here, there) = (node(), node());
     for round in 0..10 {
         let device = here.api.sign_in(&format!("+98912123450{round}")).await;
@@ -51,17 +51,17 @@ async fn a_node_that_cannot_look_for_ended_sessions_answers_503_and_knows_them_o
     let device = app.api.sign_in(PHONE).await;
     app.api.profile(&device.access).await.ok();
 
-    proxy.set(Mood::Silent).await;
+    proxy.set_mode(ProxyMode::Stalled).await;
     tokio::time::sleep(TRUSTED_FOR).await;
     app.api.token_verify(&device.access).await.is_problem(503, "unavailable");
-    proxy.set(Mood::Away).await;
+    proxy.set_mode(ProxyMode::Disconnected).await;
     app.api.token_verify(&device.access).await.is_problem(503, "unavailable");
 
     // Another node that can reach the database ends the session meanwhile.
     let sql = "INSERT INTO revoked_tokens (account_id, session_id, revoked_at, expires_at)
                SELECT account_id, session_id, now(), now() + interval '1 day' FROM user_logins";
     app.database.connect().await.execute(sql, &[]).await.unwrap();
-    proxy.set(Mood::Well).await;
+    proxy.set_mode(ProxyMode::Connected).await;
     for _ in 0..100 {
         let answer = app.api.token_verify(&device.access).await;
         if answer.status != 503 {
@@ -125,7 +125,7 @@ async fn checks_of_access_tokens_that_wait_are_answered_by_the_next_read_of_ende
     let (kept, ended) = (app.api.sign_in(PHONE).await, app.api.sign_in("+989121234568").await);
     app.api.token_verify(&kept.access).await.ok();
     app.api.token_verify(&ended.access).await.ok();
-    proxy.set(Mood::Silent).await;
+    proxy.set_mode(ProxyMode::Stalled).await;
     let end = "INSERT INTO revoked_tokens (account_id, session_id, revoked_at, expires_at)
                SELECT account_id, session_id, now(), now() + interval '1 day' FROM user_logins WHERE account_id = $1::text::uuid";
     let account = ended.user["id"].as_str().unwrap();
@@ -135,7 +135,7 @@ async fn checks_of_access_tokens_that_wait_are_answered_by_the_next_read_of_ende
     let refused = join_all((0..32).map(|_| app.api.token_verify(&ended.access)));
     let back = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        proxy.set(Mood::Well).await;
+        proxy.set_mode(ProxyMode::Connected).await;
     };
     let (kept, ended, ()) = tokio::join!(checks, refused, back);
     for answer in kept {
@@ -175,7 +175,7 @@ async fn a_node_starts_at_once_beside_millions_of_ended_sessions_and_reads_those
     let database = TestDatabase::new();
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("many-ended-sessions");
     let environment = [("DATABASE_URL", database.url.0.as_str())];
-    let alone = Node::start(&folder, &environment);
+    let alone = NodeProcess::start(&folder, &environment);
     let device = alone.api.sign_in(PHONE).await;
     let memory_alone = alone.memory_mib();
     assert!(alone.stop());
@@ -188,8 +188,8 @@ async fn a_node_starts_at_once_beside_millions_of_ended_sessions_and_reads_those
     let count = "SELECT count(*) FROM revoked_tokens WHERE revoked_at > now() - interval '630 s'";
     let at_most = database.value::<i64>(count).await;
     let began = Instant::now();
-    let node = Node::start(&folder, &environment);
-    while Api::send(node.api.request(Method::GET, "/readyz")).await.status != 200 {
+    let node = NodeProcess::start(&folder, &environment);
+    while ApiClient::send(node.api.request(Method::GET, "/readyz")).await.status != 200 {
         assert!(began.elapsed() < Duration::from_secs(3), "it does not become ready");
     }
     let ready = began.elapsed();
@@ -217,7 +217,7 @@ async fn more_ended_sessions_than_a_page_has_are_read_whole_at_start_and_while_a
     let app = TestApp::start().await;
     end_strangers(&app.database, 25_000, TimeDelta::minutes(5)).await;
     until_it_knows(&app, 25_000).await;
-    let (there, _proxy) = app.beside(&[]).await;
+    let (there, _proxy) = app.second_node(&[]).await;
     until_it_knows(&there, 25_000).await;
     let device = app.api.sign_in(PHONE).await;
     assert_eq!(app.api.logout(&device.refresh).await.status, 204);
@@ -248,14 +248,14 @@ fn a_node_forgets_an_ended_session_when_no_access_token_can_name_it() {
 
 #[tokio::test]
 async fn a_shorter_lifetime_holds_for_access_tokens_that_were_made_while_it_was_longer() {
-    let before = TestApp::with(&[("tokens.access_lifetime", "3600")]).await;
-    let (after, _proxy) = before.beside(&[("tokens.access_lifetime", "60")]).await;
+    let before = TestApp::with_settings(&[("tokens.access_lifetime", "3600")]).await;
+    let (after, _proxy) = before.second_node(&[("tokens.access_lifetime", "60")]).await;
     let device = before.api.sign_in(PHONE).await;
-    before.wait(59);
+    before.advance_time(59);
     for node in [&before, &after] {
         node.api.profile(&device.access).await.ok();
     }
-    before.wait(1);
+    before.advance_time(1);
     before.api.profile(&device.access).await.ok();
     after.api.profile(&device.access).await.is_problem(401, "invalid_access_token");
 }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Mood, Proxy, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, DatabaseProxy, ProxyMode, SignedInDevice, TestApp};
 
 /// After how many milliseconds the tokens are used.
 const DELAYS: [u64; 4] = [0, 10, 100, 1_000];
@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(2);
 
 /// How a session ends.
 #[derive(Clone, Copy, Debug)]
-enum End {
+enum SessionEnd {
     Logout,
     LogoutAll,
     LogoutAllOthers,
@@ -32,7 +32,7 @@ enum End {
     Absolute,
 }
 
-impl End {
+impl SessionEnd {
     const ALL: [Self; 13] = [
         Self::Logout,
         Self::LogoutAll,
@@ -67,9 +67,9 @@ impl End {
     }
 
     /// Ends the session whose newest tokens these are, and whose last spent refresh token that one.
-    async fn bring_about(self, app: &TestApp, phone: &str, newest: &SignedIn, spent: &str) {
+    async fn bring_about(self, app: &TestApp, phone: &str, newest: &SignedInDevice, spent: &str) {
         let other_device = async || {
-            app.wait(60);
+            app.advance_time(60);
             app.api.sign_in(phone).await
         };
         let done = match self {
@@ -81,33 +81,33 @@ impl End {
             Self::DeviceRevoked => {
                 let other = other_device().await;
                 let list = app.api.request(Method::GET, "/accounts/devices/").bearer_auth(&other.access);
-                let devices = Api::send(list).await.ok();
+                let devices = ApiClient::send(list).await.ok();
                 let of = |device: &&Value| device["current"] == false;
                 let id =
                     devices.as_array().unwrap().iter().find(of).unwrap()["id"].as_str().unwrap().to_owned();
                 let revoke = app.api.request(Method::DELETE, &format!("/accounts/devices/{id}/"));
-                Api::send(revoke.bearer_auth(&other.access)).await
+                ApiClient::send(revoke.bearer_auth(&other.access)).await
             }
             Self::DeviceLimit => {
                 other_device().await;
                 return;
             }
             Self::SignedInAgain => {
-                app.wait(60);
+                app.advance_time(60);
                 let code = app.api.login(phone).await.code();
                 let verify = app.api.request(Method::POST, "/accounts/verify/").bearer_auth(&newest.access);
-                Api::send(verify.json(&json!({"phone_number": phone, "code": code}))).await.signed_in();
+                ApiClient::send(verify.json(&json!({"phone_number": phone, "code": code}))).await.signed_in();
                 return;
             }
             Self::TokenReuse => {
-                app.wait(60);
+                app.advance_time(60);
                 app.api.refresh(spent).await.is_problem(400, "invalid_token");
                 return;
             }
             Self::ClientChanged => {
                 let request =
                     app.api.request(Method::POST, "/accounts/refresh/").header("user-agent", "Eve/1.0");
-                let answer = Api::send(request.json(&json!({"refresh_token": newest.refresh}))).await;
+                let answer = ApiClient::send(request.json(&json!({"refresh_token": newest.refresh}))).await;
                 answer.is_problem(400, "invalid_token");
                 return;
             }
@@ -117,47 +117,47 @@ impl End {
                 let sessions = app.api.get(&path, &admin.access).await.ok();
                 let path =
                     format!("/admin/device-sessions/{}/", sessions["items"][0]["id"].as_str().unwrap());
-                app.api.ask(Method::DELETE, &path, &admin.access, json!({"reason": "stolen"})).await
+                app.api.send_json(Method::DELETE, &path, &admin.access, json!({"reason": "stolen"})).await
             }
             Self::SignedOutByAdmin | Self::Suspended => {
                 let admin = admin(app, phone).await;
                 let what = if matches!(self, Self::Suspended) { "suspend" } else { "sign-out" };
                 let path = format!("/admin/accounts/{}/{what}/", account(app, newest).await);
-                app.api.ask(Method::POST, &path, &admin.access, json!({"reason": "stolen"})).await
+                app.api.send_json(Method::POST, &path, &admin.access, json!({"reason": "stolen"})).await
             }
-            Self::Idle => return app.wait(60),
-            Self::Absolute => return app.wait(40),
+            Self::Idle => return app.advance_time(60),
+            Self::Absolute => return app.advance_time(40),
         };
         assert_eq!(done.status, 204, "{self:?}: {done:?}");
     }
 }
 
 /// An administrator for each person.
-async fn admin(app: &TestApp, phone: &str) -> SignedIn {
-    app.admin(&phone.replacen("+98912", "+98913", 1)).await
+async fn admin(app: &TestApp, phone: &str) -> SignedInDevice {
+    app.sign_in_admin(&phone.replacen("+98912", "+98913", 1)).await
 }
 
 /// Whose device it is.
-async fn account(app: &TestApp, device: &SignedIn) -> String {
+async fn account(app: &TestApp, device: &SignedInDevice) -> String {
     app.api.profile(&device.access).await.ok()["id"].as_str().unwrap().to_owned()
 }
 
-async fn logout_all(app: &TestApp, device: &SignedIn, body: Value) -> Answer {
+async fn logout_all(app: &TestApp, device: &SignedInDevice, body: Value) -> ApiAnswer {
     let request = app.api.request(Method::POST, "/accounts/logout/all/").bearer_auth(&device.access);
-    Api::send(request.json(&body)).await
+    ApiClient::send(request.json(&body)).await
 }
 
-fn next(answer: &Answer) -> SignedIn {
+fn next(answer: &ApiAnswer) -> SignedInDevice {
     let body = answer.ok();
     let token = |name: &str| body[name].as_str().unwrap().to_owned();
-    SignedIn { user: Value::Null, access: token("access_token"), refresh: token("refresh_token") }
+    SignedInDevice { user: Value::Null, access: token("access_token"), refresh: token("refresh_token") }
 }
 
 /// A user signs in on this node and refreshes on the other node, which remembers the account from then on.
-async fn sign_in(end: End, here: &TestApp, there: &TestApp, phone: &str) -> (SignedIn, String) {
+async fn sign_in(end: SessionEnd, here: &TestApp, there: &TestApp, phone: &str) -> (SignedInDevice, String) {
     let first = here.api.sign_in(phone).await;
-    if matches!(end, End::Absolute) {
-        here.wait(50);
+    if matches!(end, SessionEnd::Absolute) {
+        here.advance_time(50);
     }
     let newest = next(&there.api.refresh(&first.refresh).await);
     for node in [here, there] {
@@ -168,9 +168,9 @@ async fn sign_in(end: End, here: &TestApp, there: &TestApp, phone: &str) -> (Sig
     (newest, first.refresh)
 }
 
-async fn ends_for_every_use(end: End) {
-    let here = TestApp::with(end.settings()).await;
-    let (there, proxy) = here.beside(end.settings()).await;
+async fn ends_for_every_use(end: SessionEnd) {
+    let here = TestApp::with_settings(end.settings()).await;
+    let (there, proxy) = here.second_node(end.settings()).await;
     for (n, delay) in DELAYS.into_iter().enumerate() {
         let phone = format!("+98912123456{n}");
         let (newest, spent) = sign_in(end, &here, &there, &phone).await;
@@ -199,18 +199,18 @@ async fn ends_for_every_use(end: End) {
 }
 
 /// The other node hears of no change and reaches no database: it accepts no token, and refuses the ended one once it is back.
-async fn ends_with_the_feed_cut(end: End, here: &TestApp, there: &TestApp, proxy: &Proxy) {
+async fn ends_with_the_feed_cut(end: SessionEnd, here: &TestApp, there: &TestApp, proxy: &DatabaseProxy) {
     let phone = "+989121234569";
     let (newest, spent) = sign_in(end, here, there, phone).await;
-    proxy.set(Mood::Silent).await;
+    proxy.set_mode(ProxyMode::Stalled).await;
     end.bring_about(here, phone, &newest, &spent).await;
     tokio::time::sleep(SOON).await;
     let (answer, verified) =
         tokio::join!(there.api.profile(&newest.access), there.api.token_verify(&newest.access));
     assert!([401, 503].contains(&answer.status.as_u16()), "{end:?}: {answer:?}");
     assert!([400, 503].contains(&verified.status.as_u16()), "{end:?}: {verified:?}");
-    proxy.set(Mood::Away).await;
-    proxy.set(Mood::Well).await;
+    proxy.set_mode(ProxyMode::Disconnected).await;
+    proxy.set_mode(ProxyMode::Connected).await;
     for _ in 0..100 {
         let answer = there.api.profile(&newest.access).await;
         if answer.status != 503 {
@@ -226,7 +226,7 @@ async fn ends_with_the_feed_cut(end: End, here: &TestApp, there: &TestApp, proxy
 #[tokio::test(flavor = "multi_thread")]
 async fn however_a_session_ends_no_token_of_it_works_afterwards() {
     // Three services at a time: each has two nodes with connections of their own.
-    for ends in End::ALL.chunks(3) {
+    for ends in SessionEnd::ALL.chunks(3) {
         join_all(ends.iter().map(|end| ends_for_every_use(*end))).await;
     }
 }
@@ -234,11 +234,11 @@ async fn however_a_session_ends_no_token_of_it_works_afterwards() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_under_way_does_not_outlive_signing_out_everywhere_else() {
     let here = TestApp::start().await;
-    let (there, _proxy) = here.beside(&[]).await;
+    let (there, _proxy) = here.second_node(&[]).await;
     for round in 0..5 {
         let phone = &format!("+98912123456{round}");
         let ending = here.api.sign_in(phone).await;
-        here.wait(60);
+        here.advance_time(60);
         let kept = here.api.sign_in(phone).await;
         let refreshes = (0..20).map(async |n| {
             let node = if n % 2 == 0 { &here } else { &there };

@@ -7,18 +7,18 @@ use counterfoil::postgres::DatabaseUrl;
 use counterfoil::postgres::embedded::PrivatePostgres;
 use tokio_postgres::{Client, NoTls};
 
-use crate::support::{Answer, Api, Node, SignedIn};
+use crate::support::{ApiAnswer, ApiClient, NodeProcess, SignedInDevice};
 
 const PHONE: &str = "+989121234567";
 
 /// Two nodes on a PostgreSQL that can be told to wait for a synchronous standby.
-struct Cluster {
-    nodes: [Node; 2],
+struct StandbyCluster {
+    nodes: [NodeProcess; 2],
     database: Client,
     postgres: PrivatePostgres,
 }
 
-impl Cluster {
+impl StandbyCluster {
     async fn start(name: &str, settings: &[(&str, &str)]) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         drop(std::fs::remove_dir_all(&folder));
@@ -31,11 +31,11 @@ impl Cluster {
         Self { nodes, database, postgres }
     }
 
-    fn node(folder: &Path, url: &DatabaseUrl, settings: &[(&str, &str)]) -> Node {
-        Node::start(folder, &[&[("DATABASE_URL", url.0.as_str())], settings].concat())
+    fn node(folder: &Path, url: &DatabaseUrl, settings: &[(&str, &str)]) -> NodeProcess {
+        NodeProcess::start(folder, &[&[("DATABASE_URL", url.0.as_str())], settings].concat())
     }
 
-    fn apis(&self) -> [&Api; 2] {
+    fn apis(&self) -> [&ApiClient; 2] {
         self.nodes.each_ref().map(|node| &node.api)
     }
 
@@ -76,7 +76,7 @@ impl Cluster {
 }
 
 /// Asks the nodes in turn until one answers other than 503, as a client behind a load balancer does.
-async fn retried(mut ask: impl AsyncFnMut(usize) -> Answer) -> Answer {
+async fn retried(mut ask: impl AsyncFnMut(usize) -> ApiAnswer) -> ApiAnswer {
     let deadline = Instant::now() + Duration::from_secs(120);
     for attempt in 0.. {
         let answer = ask(attempt % 2).await;
@@ -100,16 +100,16 @@ fn from_environment(name: &str, default: u64) -> u64 {
 }
 
 /// Refreshes with that token until it is answered; the next refresh token.
-async fn refreshed(apis: [&Api; 2], token: &str, first: usize) -> String {
+async fn refreshed(apis: [&ApiClient; 2], token: &str, first: usize) -> String {
     let answer = retried(async |attempt| apis[(first + attempt) % 2].refresh(token).await).await;
     answer.ok()["refresh_token"].as_str().unwrap().to_owned()
 }
 
 /// All clients refresh while nothing is acknowledged, and retry until they are answered; then copies of their first tokens
 /// are presented.
-async fn refresh_through_a_stall(cluster: &Cluster, stall: Duration, phones: &[String]) {
+async fn refresh_through_a_stall(cluster: &StandbyCluster, stall: Duration, phones: &[String]) {
     let apis = cluster.apis();
-    let mut devices: Vec<SignedIn> = Vec::new();
+    let mut devices: Vec<SignedInDevice> = Vec::new();
     for phone in phones {
         devices.push(apis[0].sign_in(phone).await);
     }
@@ -141,7 +141,7 @@ fn phones(prefix: &str, count: u64) -> Vec<String> {
 /// `COUNTERFOIL_STALLS=5,12,40` and `COUNTERFOIL_STALL_CLIENTS=50` make the long form.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stall_of_synchronous_replication_signs_no_client_out_that_retries() {
-    let cluster = Cluster::start("stall", &[]).await;
+    let cluster = StandbyCluster::start("stall", &[]).await;
     let clients = from_environment("COUNTERFOIL_STALL_CLIENTS", 10);
     let stalls = std::env::var("COUNTERFOIL_STALLS").unwrap_or("4".to_owned());
     for (n, seconds) in stalls.split(',').enumerate() {
@@ -157,14 +157,15 @@ async fn a_stall_of_synchronous_replication_signs_no_client_out_that_retries() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_grace_period_of_a_refresh_begins_when_the_stall_ends() {
     let cluster =
-        Cluster::start("stall-longer-than-grace", &[("COUNTERFOIL__SESSIONS__REFRESH_GRACE", "2")]).await;
+        StandbyCluster::start("stall-longer-than-grace", &[("COUNTERFOIL__SESSIONS__REFRESH_GRACE", "2")])
+            .await;
     refresh_through_a_stall(&cluster, Duration::from_secs(5), &phones("555", 4)).await;
     cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sign_in_that_was_committed_without_an_answer_is_answered_with_its_session() {
-    let cluster = Cluster::start("stalled-sign-in", &[]).await;
+    let cluster = StandbyCluster::start("stalled-sign-in", &[]).await;
     let apis = cluster.apis();
     for (round, first) in [0, 1].into_iter().enumerate() {
         let phone = format!("+98912600000{round}");
@@ -188,7 +189,7 @@ async fn a_sign_in_that_was_committed_without_an_answer_is_answered_with_its_ses
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_whose_request_was_not_answered_can_be_asked_for_again_at_once() {
-    let cluster = Cluster::start("stalled-login", &[]).await;
+    let cluster = StandbyCluster::start("stalled-login", &[]).await;
     let apis = cluster.apis();
     cluster.cut_off_the_standby().await;
     apis[0].login(PHONE).await.is_problem(503, "unavailable");
@@ -202,7 +203,7 @@ async fn a_code_whose_request_was_not_answered_can_be_asked_for_again_at_once() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_sign_out_is_acknowledged_before_a_standby_has_it() {
-    let cluster = Cluster::start("unreplicated-sign-out", &[]).await;
+    let cluster = StandbyCluster::start("unreplicated-sign-out", &[]).await;
     let [first, second] = cluster.apis();
     let device = first.sign_in(PHONE).await;
     cluster.cut_off_the_standby().await;

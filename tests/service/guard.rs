@@ -11,12 +11,12 @@ use counterfoil::tokens::{AccessKeys, export_access_keys};
 use counterfoil_guard::{FollowStreamError, Guard, SignedIn, require_signed_in};
 use reqwest::Method;
 
-use crate::support::{Answer, Api, TestApp};
+use crate::support::{ApiAnswer, ApiClient, TestApp};
 
 const PHONE: &str = "+989121234567";
 
 /// A service that answers the caller's account at `/own`, and serves a file to every signed-in caller at `/shared/file`.
-fn serve(guard: Guard) -> Api {
+fn serve(guard: Guard) -> ApiClient {
     let guard = web::Data::new(guard);
     let app = move || {
         let own = |caller: SignedIn| async move { caller.token.account.to_string() };
@@ -27,7 +27,7 @@ fn serve(guard: Guard) -> Api {
     let server = HttpServer::new(app).workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
     let address: SocketAddr = server.addrs()[0];
     tokio::spawn(server.run());
-    Api::new(address)
+    ApiClient::new(address)
 }
 
 /// The clock of the service, for a guard.
@@ -42,8 +42,8 @@ fn keys(app: &TestApp) -> AccessKeys {
         .unwrap()
 }
 
-async fn get(service: &Api, path: &str, token: &str) -> Answer {
-    Api::send(service.request(Method::GET, path).bearer_auth(token)).await
+async fn get(service: &ApiClient, path: &str, token: &str) -> ApiAnswer {
+    ApiClient::send(service.request(Method::GET, path).bearer_auth(token)).await
 }
 
 #[tokio::test]
@@ -60,12 +60,12 @@ async fn a_guarded_service_knows_its_caller_and_refuses_every_other_request() {
         for token in [&device.refresh, &altered, "x", "cfa_1_00000000_AAAA"] {
             get(&service, path, token).await.is_problem(401, "invalid_access_token");
         }
-        let without = Api::send(service.request(Method::GET, path)).await;
+        let without = ApiClient::send(service.request(Method::GET, path)).await;
         without.is_problem(401, "not_authenticated");
         let in_query = format!("{path}?access_token={}", device.access);
-        Api::send(service.request(Method::GET, &in_query)).await.is_problem(401, "not_authenticated");
+        ApiClient::send(service.request(Method::GET, &in_query)).await.is_problem(401, "not_authenticated");
     }
-    app.wait(600);
+    app.advance_time(600);
     get(&service, "/own", &device.access).await.is_problem(401, "invalid_access_token");
 }
 
@@ -93,7 +93,7 @@ async fn keys_for_others_open_and_verify_and_hold_no_master_key() {
 }
 
 /// A guard that follows the stream of the service instead of its database.
-fn following_stream(app: &TestApp, url: &str) -> Api {
+fn following_stream(app: &TestApp, url: &str) -> ApiClient {
     let guard = Guard::following_stream(keys(app), url, "orders", SECRET).unwrap();
     serve(guard.with_clock(clock_of(app)))
 }
@@ -103,13 +103,13 @@ const SECRET: &str = "s3cret: with a colon";
 async fn with_client() -> TestApp {
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, SECRET.as_bytes());
     let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    TestApp::configured(&format!(
+    TestApp::with_toml(&format!(
         "[[oauth.clients]]\nid = \"orders\"\nsecret_sha256 = \"{hash}\"\nscopes = [\"sessions:read\"]\n"
     ))
     .await
 }
 
-async fn is_served(service: &Api, token: &str) {
+async fn is_served(service: &ApiClient, token: &str) {
     let began = Instant::now();
     while get(service, "/own", token).await.status != 200 {
         assert!(began.elapsed() < Duration::from_secs(10), "never served");
@@ -132,7 +132,7 @@ async fn a_guard_without_the_database_follows_the_stream_and_refuses_within_two_
             assert!(ended.elapsed() < Duration::from_secs(2), "still served");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        app.wait(61);
+        app.advance_time(61);
     }
     // What had ended before it began to follow.
     let late = app.api.sign_in("+989127654322").await;

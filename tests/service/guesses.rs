@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::support::{Answer, Api, TestApp};
+use crate::support::{ApiAnswer, ApiClient, TestApp};
 
 const PHONE: &str = "+989121234567";
 
@@ -16,13 +16,13 @@ async fn next_code(app: &TestApp) -> Option<String> {
             return Some(answer.code());
         }
         assert_eq!(answer.status, 406, "{answer:?}");
-        app.wait(answer.retry_after().unwrap());
+        app.advance_time(answer.retry_after().unwrap());
     }
     None
 }
 
 /// Guesses so often at once, on both nodes in turns, and never right.
-async fn guess(nodes: [&Api; 2], code: &str, times: usize) -> Vec<Answer> {
+async fn guess(nodes: [&ApiClient; 2], code: &str, times: usize) -> Vec<ApiAnswer> {
     let wrong = (0..).map(|n| format!("{n:06}")).filter(|guess| guess != code);
     let guesses = wrong.take(times).enumerate();
     join_all(guesses.map(async |(n, guess)| nodes[n % 2].verify(PHONE, &guess).await)).await
@@ -32,8 +32,8 @@ async fn guess(nodes: [&Api; 2], code: &str, times: usize) -> Vec<Answer> {
 async fn forty_challenges_bring_ten_guesses_an_hour_and_ninety_in_all() {
     // With more codes than the test asks for, so that only the limit of guesses counts.
     let settings = [("codes.per_day", "100")];
-    let app = TestApp::with(&settings).await;
-    let (other, _proxy) = app.beside(&settings).await;
+    let app = TestApp::with_settings(&settings).await;
+    let (other, _proxy) = app.second_node(&settings).await;
     let nodes = [&app.api, &other.api];
     let (mut challenges, mut paused) = (0, 0);
     for n in 0..40 {
@@ -64,7 +64,7 @@ async fn forty_challenges_bring_ten_guesses_an_hour_and_ninety_in_all() {
         assert!(tries[10] - tries[0] >= TimeDelta::hours(1), "{tries:?}");
     }
     // Locked, and still so long after.
-    app.wait(30 * 24 * 3600);
+    app.advance_time(30 * 24 * 3600);
     for node in nodes {
         node.login(PHONE).await.is_problem(406, "code_quota_spent");
         node.verify(PHONE, "000000").await.is_problem(429, "too_many_tries");

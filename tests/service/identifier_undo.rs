@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::delivery::{accepting, by_webhook, messages};
 use crate::identifiers::{holds_together, until_answered};
-use crate::support::{Answer, Api, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, SignedInDevice, TestApp};
 
 const OWNER: &str = "+989121234567";
 const THIEF: &str = "+989121234568";
@@ -22,19 +22,19 @@ fn identifier(text: &str) -> Value {
 }
 
 /// Adds that identifier, or puts it in the place of the one of its kind.
-async fn add(app: &TestApp, device: &SignedIn, text: &str) {
+async fn add(app: &TestApp, device: &SignedInDevice, text: &str) {
     let code = app.api.add_identifier(&device.access, &identifier(text)).await.code();
     app.api.verify_identifier(&device.access, &identifier(text), &code).await.ok();
-    app.wait(60);
+    app.advance_time(60);
 }
 
-async fn remove(app: &TestApp, device: &SignedIn, text: &str) -> Answer {
+async fn remove(app: &TestApp, device: &SignedInDevice, text: &str) -> ApiAnswer {
     let path = format!("/accounts/identifiers/{text}/");
-    Api::send(app.api.request(Method::DELETE, &path).bearer_auth(&device.access)).await
+    ApiClient::send(app.api.request(Method::DELETE, &path).bearer_auth(&device.access)).await
 }
 
-async fn sign_in(app: &TestApp, text: &str) -> SignedIn {
-    app.wait(60);
+async fn sign_in(app: &TestApp, text: &str) -> SignedInDevice {
+    app.advance_time(60);
     let code = app.api.post("/accounts/login/", identifier(text)).await.code();
     let mut body = identifier(text);
     body["code"] = json!(code);
@@ -49,12 +49,12 @@ fn link(app: &TestApp, account: AccountId, change: u32) -> String {
     )
 }
 
-async fn open(api: &Api, path: &str) -> Answer {
-    Api::send(api.request(Method::GET, path)).await
+async fn open(api: &ApiClient, path: &str) -> ApiAnswer {
+    ApiClient::send(api.request(Method::GET, path)).await
 }
 
-async fn press(api: &Api, path: &str) -> Answer {
-    Api::send(api.request(Method::POST, path)).await
+async fn press(api: &ApiClient, path: &str) -> ApiAnswer {
+    ApiClient::send(api.request(Method::POST, path)).await
 }
 
 async fn history(app: &TestApp, account: AccountId) -> Vec<UserAccountEvent> {
@@ -66,7 +66,7 @@ async fn owner(app: &TestApp, number: &str) -> Option<AccountId> {
     app.journal().find(&number).await.unwrap()
 }
 
-async fn profile(app: &TestApp, device: &SignedIn) -> (Value, Value) {
+async fn profile(app: &TestApp, device: &SignedInDevice) -> (Value, Value) {
     let profile = app.api.profile(&device.access).await.ok();
     (profile["phone_number"].clone(), profile["email"].clone())
 }
@@ -82,13 +82,13 @@ async fn an_owner_takes_back_the_number_that_a_thief_replaced() {
     let (phones, mails) = (accepting(), accepting());
     let mut settings = by_webhook(&phones.url, &mails.url);
     settings.push(("server.public_url", "https://auth.example/"));
-    let app = TestApp::with(&settings).await;
+    let app = TestApp::with_settings(&settings).await;
     app.api.login(OWNER).await.ok();
     let code = messages(&phones, 1).await[0]["code"].as_str().unwrap().to_owned();
     let own = app.api.verify(OWNER, &code).await.signed_in();
     // The thief holds a fresh session of the account, and its tokens are those of the owner's device.
     let stolen = own.clone();
-    app.wait(60);
+    app.advance_time(60);
     app.api.add_identifier(&stolen.access, &identifier(THIEF)).await.ok();
     let code = messages(&phones, 2).await[1]["code"].as_str().unwrap().to_owned();
     app.api.verify_identifier(&stolen.access, &identifier(THIEF), &code).await.ok();
@@ -99,7 +99,7 @@ async fn an_owner_takes_back_the_number_that_a_thief_replaced() {
     // Looking at the page, as a scanner of links does, changes nothing.
     let written = history(&app, own.account()).await.len();
     for method in [Method::GET, Method::HEAD, Method::GET] {
-        let page = Api::send(app.api.request(method.clone(), &link)).await;
+        let page = ApiClient::send(app.api.request(method.clone(), &link)).await;
         assert_eq!(page.status, 200);
         assert!(page.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
         assert!(method == Method::HEAD || page.text.contains("<form method=\"post\">"), "{}", page.text);
@@ -107,7 +107,7 @@ async fn an_owner_takes_back_the_number_that_a_thief_replaced() {
     assert_eq!(history(&app, own.account()).await.len(), written);
     app.api.profile(&stolen.access).await.ok();
 
-    app.wait(72 * HOURS - 120);
+    app.advance_time(72 * HOURS - 120);
     let done = press(&app.api, &link).await;
     assert!(done.status == 200 && !done.text.contains("<form"), "{}", done.text);
     app.api.refresh(&stolen.refresh).await.is_problem(400, "invalid_token");
@@ -162,9 +162,9 @@ async fn an_undo_link_does_nothing_after_72_hours() {
     let code = app.api.add_identifier(&device.access, &identifier(THIEF)).await.code();
     app.api.verify_identifier(&device.access, &identifier(THIEF), &code).await.ok();
     let link = link(&app, device.account(), 1);
-    app.wait(72 * HOURS - 2);
+    app.advance_time(72 * HOURS - 2);
     assert_eq!(open(&app.api, &link).await.status, 200);
-    app.wait(2);
+    app.advance_time(2);
     let written = history(&app, device.account()).await;
     for answer in [open(&app.api, &link).await, press(&app.api, &link).await] {
         assert!(answer.status == 404 && !answer.text.contains("<form"), "{}", answer.text);
@@ -186,7 +186,7 @@ async fn a_forged_undo_link_is_answered_like_a_spent_one() {
         [&path[..path.len() - 1], &path.replace("undo/", "undo/A"), "/accounts/identifiers/undo/x", &never]
     {
         for method in [Method::GET, Method::POST] {
-            let answer = Api::send(app.api.request(method, wrong)).await;
+            let answer = ApiClient::send(app.api.request(method, wrong)).await;
             assert_eq!((answer.status.as_u16(), without_nonce(&answer)), (404, spent.clone()), "{wrong}");
         }
     }
@@ -194,7 +194,7 @@ async fn a_forged_undo_link_is_answered_like_a_spent_one() {
 }
 
 /// A page without the value that is another each time.
-fn without_nonce(answer: &Answer) -> String {
+fn without_nonce(answer: &ApiAnswer) -> String {
     let (before, rest) = answer.text.split_once("nonce=\"").unwrap();
     let (_, after) = rest.split_once('"').unwrap();
     format!("{before}{after}")
@@ -203,7 +203,7 @@ fn without_nonce(answer: &Answer) -> String {
 #[tokio::test]
 async fn two_posts_at_once_on_two_nodes_undo_a_change_once() {
     let here = TestApp::start().await;
-    let (there, _proxy) = here.beside(&[]).await;
+    let (there, _proxy) = here.second_node(&[]).await;
     for round in 0..8 {
         let (old, new) = (&format!("+98912123{round:04}"), &format!("+98913123{round:04}"));
         let device = here.api.sign_in(old).await;
@@ -224,7 +224,7 @@ async fn two_posts_at_once_on_two_nodes_undo_a_change_once() {
         assert_eq!(owner(&here, old).await, Some(device.account()));
         assert_eq!(owner(&there, new).await, None);
         for node in [&here, &there] {
-            here.wait(60);
+            here.advance_time(60);
             assert_eq!(node.api.sign_in(old).await.account(), device.account());
         }
     }
@@ -261,7 +261,7 @@ async fn one_undo_link_undoes_every_later_change_of_identifiers() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(OWNER).await;
     add(&app, &device, OWNER_EMAIL).await;
-    app.wait(73 * HOURS);
+    app.advance_time(73 * HOURS);
     let stolen = sign_in(&app, OWNER).await;
     // Both identifiers are replaced, and the address goes.
     add(&app, &stolen, THIEF_EMAIL).await;
@@ -282,7 +282,7 @@ async fn one_undo_link_undoes_every_later_change_of_identifiers() {
 
     // What was added goes, and nothing takes its place.
     assert_eq!(remove(&app, &again, OWNER_EMAIL).await.status, 204);
-    app.wait(73 * HOURS);
+    app.advance_time(73 * HOURS);
     let again = sign_in(&app, OWNER).await;
     add(&app, &again, THIEF_EMAIL).await;
     assert_eq!(press(&app.api, &link(&app, device.account(), 7)).await.status, 200);
@@ -326,7 +326,7 @@ async fn an_undo_link_goes_to_older_identifiers_only_so_that_no_intruder_undoes_
     let (phones, mails) = (accepting(), accepting());
     let mut settings = by_webhook(&phones.url, &mails.url);
     settings.push(("server.public_url", "https://auth.example/"));
-    let app = TestApp::with(&settings).await;
+    let app = TestApp::with_settings(&settings).await;
     app.api.login(OWNER).await.ok();
     let code = messages(&phones, 1).await[0]["code"].as_str().unwrap().to_owned();
     let device = app.api.verify(OWNER, &code).await.signed_in();

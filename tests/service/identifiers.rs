@@ -5,7 +5,7 @@ use counterfoil_domain::values::{AccountId, Identifier, PhoneNumber};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, SignedInDevice, TestApp};
 
 const ROUNDS: usize = 12;
 
@@ -13,12 +13,12 @@ fn phone(number: &str) -> Value {
     json!({"phone_number": number})
 }
 
-fn account(device: &SignedIn) -> AccountId {
+fn account(device: &SignedInDevice) -> AccountId {
     AccountId(device.user["id"].as_str().unwrap().parse().unwrap())
 }
 
 /// Asks again for as long as it is told to come back.
-pub(crate) async fn until_answered(ask: impl AsyncFn() -> Answer) -> Answer {
+pub(crate) async fn until_answered(ask: impl AsyncFn() -> ApiAnswer) -> ApiAnswer {
     for _ in 0..50 {
         let answer = ask().await;
         if answer.status != 503 {
@@ -28,7 +28,7 @@ pub(crate) async fn until_answered(ask: impl AsyncFn() -> Answer) -> Answer {
     panic!("no answer");
 }
 
-async fn verify_identifier(api: &Api, device: &SignedIn, number: &str, code: &str) -> Answer {
+async fn verify_identifier(api: &ApiClient, device: &SignedInDevice, number: &str, code: &str) -> ApiAnswer {
     until_answered(async || api.verify_identifier(&device.access, &phone(number), code).await).await
 }
 
@@ -69,13 +69,13 @@ pub(crate) async fn holds_together(app: &TestApp) {
 #[tokio::test]
 async fn a_node_that_remembers_the_former_owner_of_a_number_never_acts_on_that_account() {
     let here = TestApp::start().await;
-    let (there, _proxy) = here.beside(&[]).await;
+    let (there, _proxy) = here.second_node(&[]).await;
     let (old, new) = ("+989121234567", "+989121234568");
     // Both nodes have learnt whose the number is.
     there.api.sign_in(old).await;
-    here.wait(60);
+    here.advance_time(60);
     let device = here.api.sign_in(old).await;
-    here.wait(60);
+    here.advance_time(60);
     let code = here.api.add_identifier(&device.access, &phone(new)).await.code();
     here.api.verify_identifier(&device.access, &phone(new), &code).await.ok();
     // The other node learns how the account is now by its id: all it knows is current but whose the number is.
@@ -85,7 +85,7 @@ async fn a_node_that_remembers_the_former_owner_of_a_number_never_acts_on_that_a
 
     for (number, owners) in [(old, false), (new, true)] {
         for node in [&there, &here] {
-            here.wait(60);
+            here.advance_time(60);
             let user = node.api.sign_in(number).await.user;
             assert_eq!(user["id"] == device.user["id"], owners, "{number}");
             assert_eq!(user["phone_number"], number);
@@ -100,14 +100,14 @@ async fn a_node_that_remembers_the_former_owner_of_a_number_never_acts_on_that_a
 #[tokio::test]
 async fn a_number_is_replaced_while_the_other_node_is_asked_to_sign_in_by_it() {
     let here = TestApp::start().await;
-    let (there, _proxy) = here.beside(&[]).await;
+    let (there, _proxy) = here.second_node(&[]).await;
     for round in 0..ROUNDS {
         let (old, new) = (&format!("+98912123{round:04}"), &format!("+98913123{round:04}"));
         let first = there.api.sign_in(old).await;
-        here.wait(60);
+        here.advance_time(60);
         let device = here.api.sign_in(old).await;
         let code = here.api.add_identifier(&device.access, &phone(new)).await.code();
-        here.wait(60);
+        here.advance_time(60);
         let replace = verify_identifier(&here.api, &device, new, &code);
         let use_it = async {
             let refreshed = until_answered(async || there.api.refresh(&first.refresh).await).await;
@@ -150,14 +150,14 @@ async fn a_number_is_replaced_while_the_other_node_is_asked_to_sign_in_by_it() {
 #[tokio::test]
 async fn of_two_accounts_that_prove_one_number_at_once_one_gets_it() {
     let here = TestApp::start().await;
-    let (there, _proxy) = here.beside(&[]).await;
+    let (there, _proxy) = here.second_node(&[]).await;
     for round in 0..ROUNDS {
         let number = &format!("+98912123{round:04}");
         let mut rivals = Vec::new();
         for (node, prefix) in [(&here, "+98913123"), (&there, "+98915123")] {
             let device = node.api.sign_in(&format!("{prefix}{round:04}")).await;
             let code = node.api.add_identifier(&device.access, &phone(number)).await.code();
-            here.wait(60);
+            here.advance_time(60);
             rivals.push((device, code));
         }
         let answers = tokio::join!(
@@ -172,7 +172,7 @@ async fn of_two_accounts_that_prove_one_number_at_once_one_gets_it() {
         let loser = history(&here, account(&rivals[1 - winner].0)).await;
         assert!(loser.iter().all(|event| event.gained().is_none()));
         for node in [&here, &there] {
-            here.wait(60);
+            here.advance_time(60);
             assert_eq!(node.api.sign_in(number).await.user["id"], rivals[winner].0.user["id"]);
         }
     }
@@ -182,12 +182,12 @@ async fn of_two_accounts_that_prove_one_number_at_once_one_gets_it() {
 #[tokio::test]
 async fn a_number_that_is_signed_up_with_and_taken_at_once_is_one_account_s() {
     let here = TestApp::start().await;
-    let (there, _proxy) = here.beside(&[]).await;
+    let (there, _proxy) = here.second_node(&[]).await;
     for round in 0..ROUNDS {
         let number = &format!("+98912123{round:04}");
         let device = here.api.sign_in(&format!("+98913123{round:04}")).await;
         let sign_up = there.api.login(number).await.code();
-        here.wait(60);
+        here.advance_time(60);
         let code = here.api.add_identifier(&device.access, &phone(number)).await.code();
         let (taken, signed_up) = tokio::join!(
             verify_identifier(&here.api, &device, number, &code),
@@ -210,7 +210,7 @@ async fn a_number_that_is_signed_up_with_and_taken_at_once_is_one_account_s() {
 #[tokio::test]
 async fn of_two_nodes_that_remove_both_identifiers_at_once_one_leaves_one() {
     let here = TestApp::start().await;
-    let (there, _proxy) = here.beside(&[]).await;
+    let (there, _proxy) = here.second_node(&[]).await;
     for round in 0..ROUNDS {
         let (number, address) = (&format!("+98912123{round:04}"), &format!("ada{round}@example.com"));
         let device = here.api.sign_in(number).await;
@@ -219,10 +219,10 @@ async fn of_two_nodes_that_remove_both_identifiers_at_once_one_leaves_one() {
         here.api.verify_identifier(&device.access, &email, &code).await.ok();
         // Both nodes remember the account with both.
         there.api.profile(&device.access).await.ok();
-        let remove = async |api: &Api, identifier: &str| {
+        let remove = async |api: &ApiClient, identifier: &str| {
             let path = format!("/accounts/identifiers/{identifier}/");
             let request = || api.request(Method::DELETE, &path).bearer_auth(&device.access);
-            until_answered(async || Api::send(request()).await).await
+            until_answered(async || ApiClient::send(request()).await).await
         };
         let answers = tokio::join!(remove(&here.api, number), remove(&there.api, address));
         let answers = [answers.0, answers.1];

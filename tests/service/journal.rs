@@ -58,7 +58,7 @@ async fn the_event_store_of_cqrs_es_rebuilds_the_state_that_the_head_holds() {
     let device = app.api.refresh(&device.refresh).await.ok();
     app.api.rename(device["access_token"].as_str().unwrap(), "Ada").await.ok();
     app.api.logout(device["refresh_token"].as_str().unwrap()).await;
-    app.wait(61);
+    app.advance_time(61);
     app.api.sign_in(PHONE).await;
     app.api.login(PHONE).await;
 
@@ -81,7 +81,7 @@ async fn a_head_of_another_format_is_folded_again_from_its_events() {
     client.execute("UPDATE heads SET state_format = 0, state = 'another format'", &[]).await.unwrap();
     let after = journal.load_anew(&address, app.clock.now()).await.unwrap();
     assert_eq!(after.head.state, before.head.state);
-    app.wait(61);
+    app.advance_time(61);
     app.api.sign_in(PHONE).await;
 }
 
@@ -265,7 +265,7 @@ async fn every_event_says_which_commit_and_which_request_wrote_it() {
     let request = app.api.request(reqwest::Method::POST, "/accounts/login/");
     let request =
         request.header("x-request-id", "0123456789abcdef").json(&serde_json::json!({"phone_number": PHONE}));
-    crate::support::Api::send(request).await.ok();
+    crate::support::ApiClient::send(request).await.ok();
     let metadata: serde_json::Value =
         serde_json::from_str(&app.database.value::<String>("SELECT metadata::text FROM events").await)
             .unwrap();

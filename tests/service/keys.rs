@@ -13,7 +13,9 @@ use counterfoil_domain::values::{AccountId, Role, SessionId};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Authenticator, Node, SignedIn, TestApp, TestDatabase};
+use crate::support::{
+    ApiAnswer, ApiClient, AuthenticatorApp, NodeProcess, SignedInDevice, TestApp, TestDatabase,
+};
 
 const CLIENTS: usize = 2;
 
@@ -23,14 +25,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 const FILE: &str = "keyring.json";
 
 /// A database, a keyring in a folder, and nodes that share them.
-struct Installation {
+struct KeyInstallation {
     database: TestDatabase,
     folder: PathBuf,
     /// Every phone number is used once.
     next_phone: AtomicU32,
 }
 
-impl Installation {
+impl KeyInstallation {
     fn new(name: &str) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         drop(std::fs::remove_dir_all(&folder));
@@ -40,14 +42,17 @@ impl Installation {
         installation
     }
 
-    fn start(&self) -> Node {
-        Node::start(&self.folder, &[("DATABASE_URL", &self.database.url.0), ("COUNTERFOIL_KEYRING", FILE)])
+    fn start(&self) -> NodeProcess {
+        NodeProcess::start(
+            &self.folder,
+            &[("DATABASE_URL", &self.database.url.0), ("COUNTERFOIL_KEYRING", FILE)],
+        )
     }
 
     /// `counterfoil keys`.
     fn command(&self, arguments: &[&str]) -> Command {
         let environment = [("DATABASE_URL", &*self.database.url.0), ("COUNTERFOIL_KEYRING", FILE)];
-        let mut command = Node::command(&self.folder, &environment);
+        let mut command = NodeProcess::command(&self.folder, &environment);
         command.arg("keys").args(arguments).env("COUNTERFOIL_PROFILE", "development");
         command
     }
@@ -67,12 +72,12 @@ impl Installation {
     }
 
     /// Takes the next step, and waits until the nodes have read it.
-    async fn rotate(&self, purpose: KeyPurpose, nodes: &[Node]) {
+    async fn rotate(&self, purpose: KeyPurpose, nodes: &[NodeProcess]) {
         self.run(&["rotate", FILE, &purpose.to_string()]);
         self.read_by(nodes).await;
     }
 
-    async fn read_by(&self, nodes: &[Node]) {
+    async fn read_by(&self, nodes: &[NodeProcess]) {
         let listed: Value = serde_json::from_str(&self.run(&["list", FILE, "--json"])).unwrap();
         for node in nodes {
             let expected = listed["fingerprint"].to_string();
@@ -103,20 +108,20 @@ impl Installation {
     }
 }
 
-impl Drop for Installation {
+impl Drop for KeyInstallation {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.folder));
     }
 }
 
 /// The value of a metric, as it is printed.
-async fn metric(api: &Api, name: &str) -> Option<String> {
-    let metrics = Api::send(api.request(Method::GET, "/metrics")).await.text;
+async fn metric(api: &ApiClient, name: &str) -> Option<String> {
+    let metrics = ApiClient::send(api.request(Method::GET, "/metrics")).await.text;
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map(str::to_owned)
 }
 
-async fn wait_for(api: &Api, name: &str, expected: &str) {
+async fn wait_for(api: &ApiClient, name: &str, expected: &str) {
     for _ in 0..200 {
         if metric(api, name).await.as_deref() == Some(expected) {
             return;
@@ -127,13 +132,13 @@ async fn wait_for(api: &Api, name: &str, expected: &str) {
 }
 
 #[track_caller]
-fn succeeded(answer: Answer) -> Answer {
+fn succeeded(answer: ApiAnswer) -> ApiAnswer {
     assert!(answer.status.is_success(), "{answer:?}");
     answer
 }
 
 /// What is done with one node, it goes on with on the other.
-async fn live(installation: &Installation, [one, other]: [&Api; 2]) -> usize {
+async fn live(installation: &KeyInstallation, [one, other]: [&ApiClient; 2]) -> usize {
     let phone = installation.phone();
     let code = one.login(&phone).await.code();
     let device = other.verify(&phone, &code).await.signed_in();
@@ -149,22 +154,22 @@ async fn live(installation: &Installation, [one, other]: [&Api; 2]) -> usize {
 }
 
 /// A code on its way, and to whom.
-struct Sent {
+struct PendingCode {
     phone: String,
     code: String,
 }
 
 /// What the keys have made that are going to be replaced.
-struct Old {
-    device: SignedIn,
-    codes: [Sent; 2],
+struct FormerCredentials {
+    device: SignedInDevice,
+    codes: [PendingCode; 2],
 }
 
-impl Old {
-    async fn made_by(installation: &Installation, node: &Node) -> Self {
+impl FormerCredentials {
+    async fn made_by(installation: &KeyInstallation, node: &NodeProcess) -> Self {
         let sent = async || {
             let phone = installation.phone();
-            Sent { code: node.api.login(&phone).await.code(), phone }
+            PendingCode { code: node.api.login(&phone).await.code(), phone }
         };
         let device = node.api.sign_in(&installation.phone()).await;
         Self { device, codes: [sent().await, sent().await] }
@@ -173,7 +178,7 @@ impl Old {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails_while_every_key_is_replaced_on_two_nodes_and_then_nothing_of_the_old_ones_works() {
-    let installation = Arc::new(Installation::new("rotated"));
+    let installation = Arc::new(KeyInstallation::new("rotated"));
     let nodes = Arc::new([installation.start(), installation.start()]);
 
     let ends = Arc::new(AtomicBool::new(false));
@@ -206,7 +211,8 @@ async fn no_request_fails_while_every_key_is_replaced_on_two_nodes_and_then_noth
     for purpose in KeyPurpose::ALL.into_iter().filter(|purpose| *purpose != KeyPurpose::Lookup) {
         let former = installation.keyring().active(purpose).id.clone();
         let [one, other] = &*nodes;
-        let Old { device: old, codes: [redeemed, left] } = Old::made_by(&installation, one).await;
+        let FormerCredentials { device: old, codes: [redeemed, left] } =
+            FormerCredentials::made_by(&installation, one).await;
         installation.rotate(purpose, &*nodes).await;
         turn_over().await;
         installation.rotate(purpose, &*nodes).await;
@@ -259,16 +265,17 @@ async fn no_request_fails_while_every_key_is_replaced_on_two_nodes_and_then_noth
 
 #[tokio::test]
 async fn tokens_links_and_codes_outlive_the_replacement_of_their_key_until_that_key_is_removed() {
-    let app = TestApp::with(&[("sessions.binding", "device_and_ip"), ("limits.shared", "on")]).await;
+    let app = TestApp::with_settings(&[("sessions.binding", "device_and_ip"), ("limits.shared", "on")]).await;
     let device = app.api.sign_in("+989121234567").await;
     app.give_roles(&device, [Role::Admin]).await;
-    let (authenticator, recovery) = Authenticator::enrol(&app.api, &device, app.clock.now()).await;
+    let (authenticator, recovery) = AuthenticatorApp::enrol_in_app(&app.api, &device, app.clock.now()).await;
     let bound = app.api.sign_in("+989121234568").await;
     let devices = app.api.get("/accounts/devices/", &bound.access).await.ok();
     let session = SessionId(devices[0]["id"].as_str().unwrap().parse().unwrap());
     let link = SessionLinks::new(&app.keyring, None).token(bound.account(), session);
-    let opened =
-        async || Api::send(app.api.request(Method::GET, &format!("{}/{link}", SessionLinks::PATH))).await;
+    let opened = async || {
+        ApiClient::send(app.api.request(Method::GET, &format!("{}/{link}", SessionLinks::PATH))).await
+    };
     let page = app.api.get("/admin/accounts/?limit=1", &device.access).await.ok();
     let next = format!("/admin/accounts/?limit=1&cursor={}", page["next"].as_str().unwrap());
     let verify = async |code: &str| {
@@ -291,7 +298,7 @@ async fn tokens_links_and_codes_outlive_the_replacement_of_their_key_until_that_
             keyring.rotate(purpose, None).unwrap();
         }
         app.state.use_keyring(&keyring);
-        app.wait(60);
+        app.advance_time(60);
         verify(&authenticator.code(app.clock.now())).await.ok();
         verify(recovery_code).await.ok();
         assert_eq!(opened().await.status, 200);
@@ -308,7 +315,7 @@ async fn tokens_links_and_codes_outlive_the_replacement_of_their_key_until_that_
         keyring.retire(purpose, former.as_str()).unwrap();
     }
     app.state.use_keyring(&keyring);
-    app.wait(60);
+    app.advance_time(60);
     app.api.get(&next, &device.access).await.refuses_fields(&["cursor"]);
     verify(&authenticator.code(app.clock.now())).await.is_problem(400, "invalid_code");
     verify(&recovery[2]).await.is_problem(400, "invalid_code");
@@ -317,7 +324,7 @@ async fn tokens_links_and_codes_outlive_the_replacement_of_their_key_until_that_
 
 #[tokio::test]
 async fn a_keyring_that_cannot_be_used_is_reported_and_the_one_before_it_stays() {
-    let installation = Installation::new("unusable");
+    let installation = KeyInstallation::new("unusable");
     let node = installation.start();
     let device = node.api.sign_in(&installation.phone()).await;
     let file = installation.folder.join(FILE);
@@ -342,11 +349,11 @@ async fn a_keyring_that_cannot_be_used_is_reported_and_the_one_before_it_stays()
 
 #[tokio::test]
 async fn a_keyring_that_a_command_prints_is_read_again_on_sighup() {
-    let installation = Installation::new("printed");
+    let installation = KeyInstallation::new("printed");
     let command = format!("cat {FILE}");
     let environment =
         [("DATABASE_URL", &*installation.database.url.0), ("COUNTERFOIL__KEYRING__COMMAND", &command)];
-    let node = Node::start(&installation.folder, &environment);
+    let node = NodeProcess::start(&installation.folder, &environment);
     let device = node.api.sign_in(&installation.phone()).await;
     let before = metric(&node.api, "counterfoil_keyring_fingerprint").await;
     installation.run(&["rotate", FILE, "sign_access"]);
@@ -356,18 +363,18 @@ async fn a_keyring_that_a_command_prints_is_read_again_on_sighup() {
         before,
         "the node was not told to read it again"
     );
-    node.hang_up();
+    node.send_sighup();
     installation.read_by(std::slice::from_ref(&node)).await;
     node.api.profile(&device.access).await.ok();
 }
 
 #[test]
 fn a_command_that_fails_is_named_and_what_it_printed_is_not() {
-    let installation = Installation::new("told");
+    let installation = KeyInstallation::new("told");
     let error_of = |command: &str| {
         let environment =
             [("DATABASE_URL", &*installation.database.url.0), ("COUNTERFOIL__KEYRING__COMMAND", command)];
-        let mut serve = Node::command(&installation.folder, &environment);
+        let mut serve = NodeProcess::command(&installation.folder, &environment);
         let output = serve.arg("serve").env("COUNTERFOIL_PROFILE", "development").output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         String::from_utf8(output.stderr).unwrap()
@@ -380,23 +387,23 @@ fn a_command_that_fails_is_named_and_what_it_printed_is_not() {
 
 /// A person who has signed in, and on which account.
 #[derive(Clone)]
-struct Known {
+struct KnownUser {
     phone: String,
     account: AccountId,
 }
 
 /// An installation whose nodes read a file each, so that one can be behind the other.
-struct Unequal {
-    installation: Installation,
-    nodes: [Node; 2],
+struct StaggeredInstallation {
+    installation: KeyInstallation,
+    nodes: [NodeProcess; 2],
 }
 
 /// The file of the second node.
 const OTHER_FILE: &str = "other.json";
 
-impl Unequal {
+impl StaggeredInstallation {
     fn start(name: &str) -> Self {
-        let installation = Installation::new(name);
+        let installation = KeyInstallation::new(name);
         let copy =
             |name| std::fs::copy(installation.folder.join(FILE), installation.folder.join(name)).unwrap();
         copy(OTHER_FILE);
@@ -407,7 +414,7 @@ impl Unequal {
                 ("COUNTERFOIL__CODES__RESEND_AFTER", "1"),
                 ("COUNTERFOIL__CODES__PER_DAY", "100"),
             ];
-            Node::start(&installation.folder, &environment)
+            NodeProcess::start(&installation.folder, &environment)
         });
         Self { installation, nodes }
     }
@@ -421,20 +428,20 @@ impl Unequal {
     }
 
     /// New people, each asking for a code on both nodes at once, and then signing in on either.
-    async fn newcomers(&self, count: usize) -> Vec<Known> {
+    async fn newcomers(&self, count: usize) -> Vec<KnownUser> {
         let mut known = Vec::new();
         for n in 0..count {
             let phone = self.installation.phone();
             let (one, other) = tokio::join!(self.nodes[0].api.login(&phone), self.nodes[1].api.login(&phone));
             let code = if one.status == 200 { one.code() } else { other.code() };
             let device = self.nodes[n % 2].api.verify(&phone, &code).await.signed_in();
-            known.push(Known { phone, account: device.account() });
+            known.push(KnownUser { phone, account: device.account() });
         }
         known
     }
 
     /// Signs a person in who has signed in before, on that node: it is the account that they had.
-    async fn returns(&self, node: usize, known: &Known) {
+    async fn returns(&self, node: usize, known: &KnownUser) {
         let code = loop {
             let answer = self.nodes[node].api.login(&known.phone).await;
             // The code before is not a second old.
@@ -454,7 +461,7 @@ impl Unequal {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_user_keeps_their_account_while_the_lookup_key_is_replaced_on_two_nodes_that_serve() {
-    let service = Arc::new(Unequal::start("lookup"));
+    let service = Arc::new(StaggeredInstallation::start("lookup"));
     let installation = &service.installation;
     let former = installation.keyring().active(KeyPurpose::Lookup).id.to_string();
     let mut people = service.newcomers(30).await;
@@ -545,7 +552,7 @@ async fn every_user_keeps_their_account_while_the_lookup_key_is_replaced_on_two_
 
 #[test]
 fn a_keyring_from_before_a_purpose_is_refused_with_what_to_run() {
-    let installation = Installation::new("former");
+    let installation = KeyInstallation::new("former");
     let file = installation.folder.join(FILE);
     let mut document: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     document["keys"]
@@ -554,7 +561,7 @@ fn a_keyring_from_before_a_purpose_is_refused_with_what_to_run() {
         .retain(|key| key["purpose"] != "link" && key["purpose"] != "limit");
     std::fs::write(&file, document.to_string()).unwrap();
     let environment = [("DATABASE_URL", &*installation.database.url.0), ("COUNTERFOIL_KEYRING", FILE)];
-    let mut serve = Node::command(&installation.folder, &environment);
+    let mut serve = NodeProcess::command(&installation.folder, &environment);
     let output = serve.arg("serve").env("COUNTERFOIL_PROFILE", "development").output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let error = String::from_utf8(output.stderr).unwrap();
@@ -568,7 +575,7 @@ fn a_keyring_from_before_a_purpose_is_refused_with_what_to_run() {
 
 #[test]
 fn the_commands_for_keys_say_what_is_next_and_never_a_secret() {
-    let installation = Installation::new("commands");
+    let installation = KeyInstallation::new("commands");
     let refused = |arguments: &[&str]| installation.refused(arguments);
     let active = installation.keyring().active(KeyPurpose::SignAccess).id.to_string();
     assert!(refused(&["retire", FILE, "sign_access", &active]).contains("is active"));

@@ -61,7 +61,7 @@ async fn every_event_gets_a_number_without_a_gap_and_in_its_streams_order() {
 
 #[tokio::test]
 async fn a_transaction_that_another_program_holds_open_neither_stalls_the_ledger_nor_makes_it_skip() {
-    let app = TestApp::with(&[("sessions.refreshes_per_minute", "1000000")]).await;
+    let app = TestApp::with_settings(&[("sessions.refreshes_per_minute", "1000000")]).await;
     let (sequencer, mut stranger) = (sequencer(&app), app.database.connect().await);
     some_events(&app, 0).await;
     // An event of the stranger's own, which becomes visible long after younger ones.
@@ -142,7 +142,7 @@ async fn two_sequencers_that_both_believe_in_their_lease_number_nothing_twice() 
         client.execute("UPDATE sequencer SET lease_until = '-infinity'", &[]).await.unwrap();
         sequencer(&app).look().await.unwrap();
         assert_eq!(broken_rules(&app).await, Vec::<String>::new(), "round {round}");
-        app.wait(61);
+        app.advance_time(61);
     }
 }
 

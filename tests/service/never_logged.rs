@@ -11,7 +11,10 @@ use counterfoil_domain::values::{Role, SessionId};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Asked, Node, Provider, Reply, SignedIn, TestApp};
+use crate::support::{
+    ApiAnswer, ApiClient, NodeProcess, ProviderReply, ProviderRequest, ProviderServer, SignedInDevice,
+    TestApp,
+};
 
 const DOCUMENT: &str = include_str!("../../docs/never-logged.md");
 
@@ -32,20 +35,20 @@ const WEBHOOK_KEY: &[u8] = b"the webhook is signed with this one";
 const PASSWORD: &str = "correct-horse-battery";
 
 /// A server that says all it has to say, and what it must not have said.
-struct Talkative {
+struct TraceLogServer {
     app: TestApp,
-    node: Node,
-    provider: Provider,
+    node: NodeProcess,
+    provider: ProviderServer,
     needles: Vec<String>,
     folder: PathBuf,
 }
 
-impl Talkative {
+impl TraceLogServer {
     async fn start() -> Self {
         let app = TestApp::start().await;
         // Gives back what it was sent, as some do.
-        let provider = Provider::start(|asked| {
-            Reply::text(if asked.body.contains(UNREACHED) { 503 } else { 200 }, &asked.body)
+        let provider = ProviderServer::start(|asked| {
+            ProviderReply::text(if asked.body.contains(UNREACHED) { 503 } else { 200 }, &asked.body)
         });
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("never-logged");
         std::fs::create_dir_all(&folder).unwrap();
@@ -69,7 +72,7 @@ impl Talkative {
             ("COUNTERFOIL_KEYRING", keyring.to_str().unwrap()),
             ("COUNTERFOIL__LOG__FILTER", "trace"),
         ];
-        let node = Node::start(&folder, &environment);
+        let node = NodeProcess::start(&folder, &environment);
         let mut needles: Vec<String> =
             [NUMBER, &NUMBER[1..], NATIONAL, "1234876", UNREACHED, "1234877", EMAIL, "hopper", "cobol"]
                 .into_iter()
@@ -92,19 +95,19 @@ impl Talkative {
     }
 
     /// What is wrong with a request may be said, and not with what it was made.
-    async fn send(&self, request: RequestBuilder) -> Answer {
-        let answer = Api::send(request).await;
+    async fn send(&self, request: RequestBuilder) -> ApiAnswer {
+        let answer = ApiClient::send(request).await;
         if !answer.status.is_success() {
             self.holds_nothing("an answer", &answer.text);
         }
         answer
     }
 
-    async fn post(&self, path: &str, body: Value) -> Answer {
+    async fn post(&self, path: &str, body: Value) -> ApiAnswer {
         self.send(self.request(Method::POST, path).json(&body)).await
     }
 
-    async fn ask(&self, method: Method, path: &str, access: &str, body: Value) -> Answer {
+    async fn ask(&self, method: Method, path: &str, access: &str, body: Value) -> ApiAnswer {
         let request = self.request(method, path).bearer_auth(access).header("x-audit-reason", REASON);
         self.send(if body.is_null() { request } else { request.json(&body) }).await
     }
@@ -112,12 +115,12 @@ impl Talkative {
     /// The code in the last message to there that the provider was sent.
     async fn code_to(&mut self, to: &str, after: usize) -> String {
         for _ in 0..100 {
-            let is_it = |asked: &Asked| -> Option<String> {
+            let is_it = |asked: &ProviderRequest| -> Option<String> {
                 let message: Value = serde_json::from_str(&asked.body).ok()?;
                 let code = message["code"].as_str().filter(|_| message["to"] == to)?;
                 Some(code.to_owned())
             };
-            if let Some(code) = self.provider.asked().iter().skip(after).filter_map(is_it).next_back() {
+            if let Some(code) = self.provider.requests().iter().skip(after).filter_map(is_it).next_back() {
                 self.needles.push(code.clone());
                 return code;
             }
@@ -127,8 +130,8 @@ impl Talkative {
     }
 
     /// Asks for a code, and signs in with it at the second try.
-    async fn sign_in(&mut self, name: &str, value: &str) -> SignedIn {
-        let after = self.provider.asked().len();
+    async fn sign_in(&mut self, name: &str, value: &str) -> SignedInDevice {
+        let after = self.provider.requests().len();
         let login = json!({name: value, "fullname": NAME});
         assert_eq!(self.post("/accounts/login/", login).await.status, 200);
         let code = self.code_to(value, after).await;
@@ -147,7 +150,7 @@ impl Talkative {
     }
 }
 
-impl Drop for Talkative {
+impl Drop for TraceLogServer {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.folder));
     }
@@ -164,7 +167,7 @@ fn secrets_of(keys: &Value) -> Vec<String> {
 }
 
 /// All that a person does, and what a thief does with that person's token.
-async fn a_person_lives(at: &mut Talkative) -> SignedIn {
+async fn a_person_lives(at: &mut TraceLogServer) -> SignedInDevice {
     let device = at.sign_in("phone_number", NUMBER).await;
     let spent = device.refresh.clone();
     let refreshed = at.post("/accounts/refresh/", json!({"refresh_token": spent})).await.ok();
@@ -187,7 +190,7 @@ async fn a_person_lives(at: &mut Talkative) -> SignedIn {
     ] {
         assert_eq!(at.ask(method, path, &access, body).await.status, 200, "{path}");
     }
-    let after = at.provider.asked().len();
+    let after = at.provider.requests().len();
     at.ask(Method::POST, "/accounts/identifiers/", &access, json!({"email": EMAIL})).await.ok();
     let code = at.code_to(EMAIL, after).await;
     let proof = json!({"email": EMAIL, "code": code});
@@ -212,9 +215,9 @@ async fn a_person_lives(at: &mut Talkative) -> SignedIn {
 }
 
 /// All that staff do about that person.
-async fn staff_look_into_it(at: &Talkative, person: &SignedIn) {
-    let admin = at.app.admin("+989130000001").await;
-    let auditor = at.app.staff("+989130000002", Role::Auditor).await;
+async fn staff_look_into_it(at: &TraceLogServer, person: &SignedInDevice) {
+    let admin = at.app.sign_in_admin("+989130000001").await;
+    let auditor = at.app.sign_in_staff("+989130000002", Role::Auditor).await;
     let account = person.account();
     let number = NUMBER.replace('+', "%2B");
     for (who, path) in [
@@ -235,7 +238,7 @@ async fn staff_look_into_it(at: &Talkative, person: &SignedIn) {
 }
 
 /// Requests that put things where they do not belong.
-async fn a_caller_errs(at: &mut Talkative, person: &SignedIn) {
+async fn a_caller_errs(at: &mut TraceLogServer, person: &SignedInDevice) {
     let access = &person.access;
     for path in [
         format!("/accounts/devices/{NUMBER}/"),
@@ -282,7 +285,7 @@ async fn a_caller_errs(at: &mut Talkative, person: &SignedIn) {
     // No gateway takes it, and then the database refuses a statement.
     assert_eq!(at.post("/accounts/login/", json!({"phone_number": UNREACHED})).await.status, 200);
     for _ in 0..100 {
-        if at.node.said().iter().any(|line| line.contains("a gateway is away")) {
+        if at.node.log_lines().iter().any(|line| line.contains("a gateway is away")) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -311,17 +314,17 @@ const LAST_ID: &str = "fedcba9876543210";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_at_its_most_talkative_log_level_writes_no_secret_and_no_personal_data() {
-    let mut at = Talkative::start().await;
+    let mut at = TraceLogServer::start().await;
     let person = a_person_lives(&mut at).await;
     a_caller_errs(&mut at, &person).await;
     staff_look_into_it(&at, &person).await;
     let marked = at.request(Method::GET, "/metrics").header("x-request-id", LAST_ID);
-    let metrics = Api::send(marked).await.text;
+    let metrics = ApiClient::send(marked).await.text;
 
-    let mut said = at.node.said();
+    let mut said = at.node.log_lines();
     while !said.last().is_some_and(|line| line.contains(LAST_ID)) {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        said = at.node.said();
+        said = at.node.log_lines();
     }
     for expected in ["a gateway is away", "the database refused a statement", "\"status\":403"] {
         assert!(said.iter().any(|line| line.contains(expected)), "{expected}: {said:#?}");

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{Answer, Api, Mood, Node, Proxy, TestApp, TestDatabase};
+use crate::support::{ApiAnswer, ApiClient, DatabaseProxy, NodeProcess, ProxyMode, TestApp, TestDatabase};
 
 const PHONE: &str = "+989121234567";
 
 /// What any caller is told: soon again, and within the second.
-fn is_away(answer: &Answer, asked: Instant) {
+fn is_away(answer: &ApiAnswer, asked: Instant) {
     answer.is_problem(503, "unavailable");
     assert!(answer.header("retry-after").is_some());
     // The promise is a second; the rest is for a machine that others use as well.
@@ -21,8 +21,8 @@ fn is_away(answer: &Answer, asked: Instant) {
 async fn during_an_outage_of_the_database_the_answer_is_503_and_the_node_recovers_by_itself() {
     let (app, proxy) = TestApp::behind_proxy().await;
     let device = app.api.sign_in(PHONE).await;
-    for mood in [Mood::Away, Mood::Silent] {
-        proxy.set(mood).await;
+    for mood in [ProxyMode::Disconnected, ProxyMode::Stalled] {
+        proxy.set_mode(mood).await;
         for _ in 0..3 {
             let asked = Instant::now();
             is_away(&app.api.profile(&device.access).await, asked);
@@ -33,8 +33,8 @@ async fn during_an_outage_of_the_database_the_answer_is_503_and_the_node_recover
             let asked = Instant::now();
             is_away(&app.api.token_verify(&device.access).await, asked);
         }
-        assert_eq!(Api::send(app.api.request(Method::GET, "/healthz")).await.status, 200);
-        proxy.set(Mood::Well).await;
+        assert_eq!(ApiClient::send(app.api.request(Method::GET, "/healthz")).await.status, 200);
+        proxy.set_mode(ProxyMode::Connected).await;
         let back = Instant::now();
         while app.api.profile(&device.access).await.status != 200 {
             assert!(back.elapsed() < Duration::from_secs(10), "it did not come back");
@@ -90,24 +90,24 @@ async fn a_refresh_whose_commit_was_in_doubt_gives_the_next_generation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_and_thousands_of_bad_requests_leave_few_log_lines_with_their_count() {
     let database = TestDatabase::new();
-    let proxy = Proxy::start(&database.url).await;
+    let proxy = DatabaseProxy::start(&database.url).await;
     let url = proxy.url_of(&database.name);
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(&database.name);
-    let node = Node::start(&folder, &[("DATABASE_URL", &url.0)]);
+    let node = NodeProcess::start(&folder, &[("DATABASE_URL", &url.0)]);
     let fields = |line: &String| serde_json::from_str::<Value>(line).unwrap();
     let bad = 3_000;
     for _ in 0..bad / 100 {
         let login =
             || node.api.request(Method::POST, "/accounts/login/").body("{}").header("content-type", "x/y");
-        let sent = (0..100).map(|_| Api::send(login()));
+        let sent = (0..100).map(|_| ApiClient::send(login()));
         for answer in futures_util::future::join_all(sent).await {
             answer.is_problem(415, "unsupported_media_type");
         }
     }
-    let length: usize = node.said().iter().map(String::len).sum();
+    let length: usize = node.log_lines().iter().map(String::len).sum();
     assert!(length < 100_000, "{length} bytes");
     let told = async || {
-        let lines: Vec<Value> = node.said().iter().map(fields).collect();
+        let lines: Vec<Value> = node.log_lines().iter().map(fields).collect();
         let written = lines.iter().filter(|line| line["fields"]["status"] == 415 && line["span"].is_object());
         let left_out = lines.iter().filter(|line| line["fields"]["status"] == 415);
         let left_out = left_out.filter_map(|line| line["fields"]["left_out"].as_u64());
@@ -117,15 +117,15 @@ async fn an_outage_and_thousands_of_bad_requests_leave_few_log_lines_with_their_
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
-    let before = node.said().len();
-    proxy.set(Mood::Away).await;
+    let before = node.log_lines().len();
+    proxy.set_mode(ProxyMode::Disconnected).await;
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(3) {
-        Api::send(node.api.request(Method::GET, "/readyz")).await.is_problem(503, "unavailable");
+        ApiClient::send(node.api.request(Method::GET, "/readyz")).await.is_problem(503, "unavailable");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let seconds = began.elapsed().as_secs() + 1;
-    let lines: Vec<Value> = node.said()[before..].iter().map(fields).collect();
+    let lines: Vec<Value> = node.log_lines()[before..].iter().map(fields).collect();
     let errors = lines.iter().filter(|line| line["level"] == "ERROR").count() as u64;
     assert!((1..=seconds + 1).contains(&errors), "{errors} in {seconds} s: {lines:#?}");
     drop(node);

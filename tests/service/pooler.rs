@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Api, Node, TestDatabase};
+use crate::support::{ApiClient, NodeProcess, TestDatabase};
 
 /// A PgBouncer before a database; ended with this value.
 struct PgBouncer {
@@ -75,14 +75,14 @@ fn folder(name: &str) -> PathBuf {
 async fn the_service_works_behind_a_pooler_of_sessions() {
     let (folder, database) = (folder("session-pooling"), TestDatabase::new());
     let pooler = PgBouncer::start(&database, "session");
-    let node = Node::start(&folder, &[("DATABASE_URL", pooler.url.as_str())]);
+    let node = NodeProcess::start(&folder, &[("DATABASE_URL", pooler.url.as_str())]);
     let devices =
         join_all((0..20).map(async |n| node.api.sign_in(&format!("+9891212345{n:02}")).await)).await;
     for device in &devices {
         node.api.profile(&device.access).await.ok();
         node.api.refresh(&device.refresh).await.ok();
         let list = node.api.request(Method::GET, "/accounts/devices/").bearer_auth(&device.access);
-        Api::send(list).await.ok();
+        ApiClient::send(list).await.ok();
         assert_eq!(node.api.logout(&device.refresh).await.status, 204);
         node.api.profile(&device.access).await.is_problem(401, "invalid_access_token");
     }
@@ -95,7 +95,7 @@ async fn a_pooler_of_transactions_is_refused_at_the_start_with_the_reason() {
     let pooler = PgBouncer::start(&database, "transaction");
     let environment = [("DATABASE_URL", pooler.url.as_str()), ("COUNTERFOIL_PROFILE", "development")];
     for command in ["serve", "migrate"] {
-        let output = Node::command(&folder, &environment).arg(command).output().unwrap();
+        let output = NodeProcess::command(&folder, &environment).arg(command).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains("transaction pooling"), "{command}: {said}");
     }
@@ -109,22 +109,23 @@ async fn a_node_keeps_to_its_connections_and_warns_where_all_nodes_together_may_
         ("COUNTERFOIL__DATABASE__CONNECTIONS", "50"),
         ("COUNTERFOIL__SERVER__WORKERS", "16"),
     ];
-    let warns =
-        |node: &Node| node.said().iter().any(|line| line.contains("more connections than the server gives"));
-    let first = Node::start(&folder, &environment);
-    assert!(!warns(&first), "{:?}", first.said());
+    let warns = |node: &NodeProcess| {
+        node.log_lines().iter().any(|line| line.contains("more connections than the server gives"))
+    };
+    let first = NodeProcess::start(&folder, &environment);
+    assert!(!warns(&first), "{:?}", first.log_lines());
     let device = first.api.sign_in("+989121234567").await;
     let requests = (0..200).map(async |n| {
         let bearer = first.api.request(Method::PATCH, "/accounts/profile/").bearer_auth(&device.access);
         let name = json!({"fullname": format!("Ada {n}")});
         let profile = first.api.request(Method::GET, "/accounts/profile/").bearer_auth(&device.access);
-        tokio::join!(Api::send(bearer.json(&name)), Api::send(profile))
+        tokio::join!(ApiClient::send(bearer.json(&name)), ApiClient::send(profile))
     });
     join_all(requests).await;
     let connected = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                         AND application_name LIKE 'counterfoil%'";
     let connections = database.value::<i64>(connected).await;
     assert!((1..=50).contains(&connections), "{connections}");
-    let second = Node::start(&folder, &environment);
-    assert!(warns(&second), "{:?}", second.said());
+    let second = NodeProcess::start(&folder, &environment);
+    assert!(warns(&second), "{:?}", second.log_lines());
 }

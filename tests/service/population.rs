@@ -6,7 +6,7 @@ mod bulk;
 use counterfoil::read_models::FOLLOWERS;
 use std::collections::HashMap;
 
-use bulk::{Act, Person, Population, Visit};
+use bulk::{Person, Population, Visit, VisitAct};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil::accounts::{RequestContext, StaffAction};
 use counterfoil::audit::{self, EventFilter};
@@ -45,28 +45,28 @@ async fn visit_one_by_one(app: &TestApp, visits: impl Iterator<Item = Visit>) {
         let (identifier, tokens) = (person.identifier(), tokens.entry(person).or_default());
         for act in acts {
             match act {
-                Act::SignIn(device) => {
+                VisitAct::SignIn(device) => {
                     let origin = origin(person.client(device));
                     let sent = accounts.request_otp(identifier.clone(), None, origin.clone()).await.unwrap();
                     let signed_in = accounts.verify_otp(identifier.clone(), sent.code.unwrap(), origin).await;
                     tokens.push(signed_in.unwrap().tokens);
                 }
-                Act::Rename(device) => {
+                VisitAct::Rename(device) => {
                     let token = app.state.tokens.open(TokenKind::Access, &tokens[device].access, at).unwrap();
                     let renamed =
                         accounts.update_profile(token, person.name(), origin(person.client(device)));
                     renamed.await.unwrap();
                 }
-                Act::Refresh(device) => {
+                VisitAct::Refresh(device) => {
                     let refreshed =
                         accounts.refresh(&tokens[device].refresh, origin(person.client(device))).await;
                     tokens[device] = refreshed.unwrap();
                 }
-                Act::SignOut(device) => {
+                VisitAct::SignOut(device) => {
                     let origin = origin(person.client(device));
                     accounts.logout(TokenKind::Refresh, &tokens[device].refresh, origin).await.unwrap();
                 }
-                Act::Suspended => {
+                VisitAct::Suspended => {
                     let account = app.journal().find(&identifier).await.unwrap().unwrap();
                     let operator = StaffAction::operator(Some(Reason::parse("fraud").unwrap()));
                     accounts.suspend(account, None, operator).await.unwrap();
@@ -175,7 +175,7 @@ async fn a_population_written_in_bulk_has_the_events_of_its_commands_one_by_one(
 async fn a_population_written_in_bulk_verifies_and_its_read_models_agree_with_the_log() {
     let app = TestApp::start().await;
     people(app.clock.now()).live(&app.journal(), &app.keyring).await;
-    app.wait(TimeDelta::days(50).num_seconds());
+    app.advance_time(TimeDelta::days(50).num_seconds());
     number(&app).await;
     let journal = app.journal();
     journal.follow(&FOLLOWERS).await.unwrap();

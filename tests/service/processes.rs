@@ -20,7 +20,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 
-use crate::support::{Api, Node, TestDatabase};
+use crate::support::{ApiClient, NodeProcess, TestDatabase};
 
 const ROUNDS: u32 = 20;
 const CLIENTS: u32 = 8;
@@ -29,9 +29,9 @@ const CLIENTS: u32 = 8;
 const ACKNOWLEDGED: u32 = 40;
 
 /// A new folder for a server to keep its things in, gone with this value.
-struct Folder(PathBuf);
+struct ServerFolder(PathBuf);
 
-impl Folder {
+impl ServerFolder {
     fn new(name: &str) -> Self {
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         drop(std::fs::remove_dir_all(&path));
@@ -52,7 +52,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for ServerFolder {
     fn drop(&mut self) {
         // The server may still be on its way out.
         for _ in 0..200 {
@@ -67,7 +67,7 @@ impl Drop for Folder {
 
 /// Something that was answered with success, and what must be in the log for it, once.
 #[derive(Clone, Debug)]
-enum Acknowledged {
+enum AcknowledgedOperation {
     SignIn { session: String },
     Refresh { session: String, generation: u32 },
     Rename { account: String, name: String },
@@ -75,10 +75,15 @@ enum Acknowledged {
 }
 
 /// Signs people in, refreshes, renames and signs out until the server dies; notes what was acknowledged.
-async fn live(api: Api, next_phone: Arc<AtomicU32>, tokens: Tokens, log: Arc<Mutex<Vec<Acknowledged>>>) {
+async fn live(
+    api: ApiClient,
+    next_phone: Arc<AtomicU32>,
+    tokens: Tokens,
+    log: Arc<Mutex<Vec<AcknowledgedOperation>>>,
+) {
     let note = |acknowledged| log.lock().unwrap().push(acknowledged);
     let post = async |path: &str, body: Value| {
-        let answer = Api::try_send(api.request(Method::POST, path).json(&body)).await.ok()?;
+        let answer = ApiClient::try_send(api.request(Method::POST, path).json(&body)).await.ok()?;
         assert!(answer.status.as_u16() < 500 || answer.status == 503, "{answer:?}");
         answer.status.is_success().then_some(answer)
     };
@@ -91,7 +96,7 @@ async fn live(api: Api, next_phone: Arc<AtomicU32>, tokens: Tokens, log: Arc<Mut
         let account = device.user["id"].as_str().unwrap().to_owned();
         let token = tokens.open(TokenKind::Refresh, &device.refresh, SystemClock.now()).unwrap();
         let session = token.session.to_string();
-        note(Acknowledged::SignIn { session: session.clone() });
+        note(AcknowledgedOperation::SignIn { session: session.clone() });
         for step in 0..4 {
             let Some(answer) = post("/accounts/refresh/", json!({"refresh_token": device.refresh})).await
             else {
@@ -101,12 +106,12 @@ async fn live(api: Api, next_phone: Arc<AtomicU32>, tokens: Tokens, log: Arc<Mut
             device.access = body["access_token"].as_str().unwrap().to_owned();
             device.refresh = body["refresh_token"].as_str().unwrap().to_owned();
             let token = tokens.open(TokenKind::Refresh, &device.refresh, SystemClock.now()).unwrap();
-            note(Acknowledged::Refresh { session: session.clone(), generation: token.generation.0 });
+            note(AcknowledgedOperation::Refresh { session: session.clone(), generation: token.generation.0 });
             let name = format!("{phone} {step}");
             let rename = api.request(Method::PATCH, "/accounts/profile/").bearer_auth(&device.access);
-            match Api::try_send(rename.json(&json!({"fullname": name}))).await {
+            match ApiClient::try_send(rename.json(&json!({"fullname": name}))).await {
                 Ok(answer) if answer.status == 200 => {
-                    note(Acknowledged::Rename { account: account.clone(), name });
+                    note(AcknowledgedOperation::Rename { account: account.clone(), name });
                 }
                 _ => return,
             }
@@ -114,17 +119,17 @@ async fn live(api: Api, next_phone: Arc<AtomicU32>, tokens: Tokens, log: Arc<Mut
         let Some(_) = post("/accounts/logout/", json!({"refresh_token": device.refresh})).await else {
             return;
         };
-        note(Acknowledged::Logout { session });
+        note(AcknowledgedOperation::Logout { session });
     }
 }
 
 /// Whether the log has what was acknowledged, exactly once.
-async fn is_recorded_once(client: &Client, acknowledged: &Acknowledged) -> bool {
+async fn is_recorded_once(client: &Client, acknowledged: &AcknowledgedOperation) -> bool {
     let count = async |sql: &str, parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)]| {
         client.query_one(sql, parameters).await.unwrap().get::<_, i64>(0)
     };
     match acknowledged {
-        Acknowledged::SignIn { session } => {
+        AcknowledgedOperation::SignIn { session } => {
             count(
                 "SELECT count(*) FROM events WHERE payload->'fact'->'LoggedIn'->>'session' = $1",
                 &[session],
@@ -132,13 +137,13 @@ async fn is_recorded_once(client: &Client, acknowledged: &Acknowledged) -> bool 
             .await
                 == 1
         }
-        Acknowledged::Refresh { session, generation } => {
+        AcknowledgedOperation::Refresh { session, generation } => {
             let generation = generation.to_string();
             let sql = "SELECT count(*) FROM events WHERE payload->'fact'->'TokenRefreshed'->>'session' = $1
                           AND payload->'fact'->'TokenRefreshed'->>'generation' = $2";
             count(sql, &[session, &generation]).await == 1
         }
-        Acknowledged::Logout { session } => {
+        AcknowledgedOperation::Logout { session } => {
             count(
                 "SELECT count(*) FROM events WHERE payload->'fact'->'LoggedOut'->>'session' = $1",
                 &[session],
@@ -147,7 +152,7 @@ async fn is_recorded_once(client: &Client, acknowledged: &Acknowledged) -> bool 
                 == 1
         }
         // The name itself is sealed in the log: the profile has it, or a later one of the same account.
-        Acknowledged::Rename { account, name } => {
+        AcknowledgedOperation::Rename { account, name } => {
             let account = uuid::Uuid::try_parse(account).unwrap();
             count("SELECT count(*) FROM profiles WHERE account_id = $1 AND fullname >= $2", &[&account, name])
                 .await
@@ -158,16 +163,16 @@ async fn is_recorded_once(client: &Client, acknowledged: &Acknowledged) -> bool 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_killed_twenty_times_under_load_keeps_every_acknowledged_event_once() {
-    let folder = Folder::new("killed");
+    let folder = ServerFolder::new("killed");
     let next_phone = Arc::new(AtomicU32::new(0));
     let mut total = 0;
     for round in 0..ROUNDS {
-        let node = Node::start(&folder.0, &[("COUNTERFOIL__LOG__FILTER", "info")]);
+        let node = NodeProcess::start(&folder.0, &[("COUNTERFOIL__LOG__FILTER", "info")]);
         let keyring = Keyring::read(&folder.0.join(".counterfoil/keyring.json")).unwrap();
         let settings = Sources::read(None, std::iter::empty(), std::iter::empty()).unwrap().check().unwrap();
         let tokens = Tokens::new(&keyring, settings.tokens);
 
-        let log = Arc::<Mutex<Vec<Acknowledged>>>::default();
+        let log = Arc::<Mutex<Vec<AcknowledgedOperation>>>::default();
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| tokio::spawn(live(node.api.clone(), next_phone.clone(), tokens.clone(), log.clone())))
             .collect();
@@ -181,7 +186,7 @@ async fn a_server_killed_twenty_times_under_load_keeps_every_acknowledged_event_
             client.await.unwrap();
         }
 
-        let node = Node::start(&folder.0, &[]);
+        let node = NodeProcess::start(&folder.0, &[]);
         let client = folder.connect().await;
         let acknowledged = log.lock().unwrap().clone();
         for acknowledged in &acknowledged {
@@ -193,7 +198,8 @@ async fn a_server_killed_twenty_times_under_load_keeps_every_acknowledged_event_
     }
     assert!(total >= (ROUNDS * ACKNOWLEDGED) as usize, "only {total} acknowledged: the load was no load");
 
-    let check = Node::command(&folder.0, &[]).args(["projections", "check", "--json"]).output().unwrap();
+    let check =
+        NodeProcess::command(&folder.0, &[]).args(["projections", "check", "--json"]).output().unwrap();
     assert!(check.status.success(), "{check:?}");
     let checked: Value = serde_json::from_slice(&check.stdout).unwrap();
     assert!(checked[1]["rows"].as_i64().unwrap() >= i64::from(ROUNDS), "{checked}");
@@ -202,8 +208,8 @@ async fn a_server_killed_twenty_times_under_load_keeps_every_acknowledged_event_
 /// What a node has seen of access tokens in use, it writes now and then; and before it goes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_loses_no_use_of_a_session() {
-    let (folder, database) = (Folder::new("stopped-after-use"), TestDatabase::new());
-    let node = Node::start(&folder.0, &[("DATABASE_URL", &database.url.0)]);
+    let (folder, database) = (ServerFolder::new("stopped-after-use"), TestDatabase::new());
+    let node = NodeProcess::start(&folder.0, &[("DATABASE_URL", &database.url.0)]);
     let device = node.api.sign_in("+989121234567").await;
     node.api.profile(&device.access).await.ok();
     assert!(node.stop());
@@ -214,8 +220,8 @@ async fn a_stop_loses_no_use_of_a_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_answers_the_requests_under_way_and_stops_the_database_last() {
-    let folder = Folder::new("stopped");
-    let node = Node::start(&folder.0, &[]);
+    let folder = ServerFolder::new("stopped");
+    let node = NodeProcess::start(&folder.0, &[]);
     node.api.login("+989121234567").await.ok();
     let address = node.api.address();
 
@@ -245,9 +251,9 @@ async fn a_stop_answers_the_requests_under_way_and_stops_the_database_last() {
 
 #[test]
 fn a_second_server_in_the_folder_is_refused_and_says_why() {
-    let folder = Folder::new("twice");
-    let first = Node::start(&folder.0, &[]);
-    let second = Node::command(&folder.0, &[]).arg("serve").output().unwrap();
+    let folder = ServerFolder::new("twice");
+    let first = NodeProcess::start(&folder.0, &[]);
+    let second = NodeProcess::command(&folder.0, &[]).arg("serve").output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&second.stderr).contains("another counterfoil is running"), "{second:?}");
     assert!(first.stop());
@@ -255,23 +261,23 @@ fn a_second_server_in_the_folder_is_refused_and_says_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pid_file_that_names_another_process_does_not_keep_the_server_from_starting() {
-    let folder = Folder::new("stranger");
-    let node = Node::start(&folder.0, &[]);
+    let folder = ServerFolder::new("stranger");
+    let node = NodeProcess::start(&folder.0, &[]);
     let device = node.api.sign_in("+989121234567").await;
     assert!(node.stop());
     // As after a restart of a container: the number now belongs to another process.
     let stranger = std::process::id();
     let pid_file = folder.0.join(".counterfoil/postgres/postmaster.pid");
     std::fs::write(&pid_file, format!("{stranger}\n{}\n", folder.0.display())).unwrap();
-    let node = Node::start(&folder.0, &[]);
+    let node = NodeProcess::start(&folder.0, &[]);
     node.api.profile(&device.access).await.ok();
     assert!(node.stop());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_dies_is_started_again() {
-    let folder = Folder::new("revived");
-    let node = Node::start(&folder.0, &[]);
+    let folder = ServerFolder::new("revived");
+    let node = NodeProcess::start(&folder.0, &[]);
     let device = node.api.sign_in("+989121234567").await;
     let pid_file = std::fs::read_to_string(folder.0.join(".counterfoil/postgres/postmaster.pid")).unwrap();
     let pid = rustix::process::Pid::from_raw(pid_file.lines().next().unwrap().parse().unwrap()).unwrap();
@@ -292,9 +298,9 @@ async fn a_database_that_dies_is_started_again() {
 
 #[test]
 fn without_keys_a_database_or_budgets_production_says_what_is_missing() {
-    let folder = Folder::new("production");
+    let folder = ServerFolder::new("production");
     let refused = |environment: &[(&str, &str)]| {
-        let output = Node::command(&folder.0, environment).arg("serve").output().unwrap();
+        let output = NodeProcess::command(&folder.0, environment).arg("serve").output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
@@ -318,10 +324,10 @@ fn without_keys_a_database_or_budgets_production_says_what_is_missing() {
 
 #[test]
 fn variables_of_other_programs_may_hold_any_bytes_and_those_of_this_one_are_text() {
-    let folder = Folder::new("bytes");
+    let folder = ServerFolder::new("bytes");
     let bytes = || OsStr::from_bytes(b"\xff\xfe");
     let show = |variable: &OsStr| {
-        let mut command = Node::command(&folder.0, &[]);
+        let mut command = NodeProcess::command(&folder.0, &[]);
         command.env(variable, bytes()).args(["config", "show"]).output().unwrap()
     };
     for foreign in ["LESSOPEN".as_ref(), "COUNTERFOIL".as_ref(), bytes()] {
@@ -338,8 +344,8 @@ fn variables_of_other_programs_may_hold_any_bytes_and_those_of_this_one_are_text
 
 #[test]
 fn a_process_that_dies_leaves_no_core_dump() {
-    let folder = Folder::new("core");
-    let node = Node::start(&folder.0, &[]);
+    let folder = ServerFolder::new("core");
+    let node = NodeProcess::start(&folder.0, &[]);
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", node.pid())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     let core: Vec<&str> = core.split_whitespace().collect();
@@ -353,14 +359,14 @@ fn a_process_that_dies_leaves_no_core_dump() {
 
 /// Starts a server that has to refuse, and returns what it says.
 fn refused_start(folder: &Path, environment: &[(&str, &str)]) -> String {
-    let output = Node::command(folder, environment).arg("serve").output().unwrap();
+    let output = NodeProcess::command(folder, environment).arg("serve").output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
 fn symbolic_links_of_another_user_are_not_followed() {
-    let folder = Folder::new("links");
+    let folder = ServerFolder::new("links");
     let (own, victim) = (folder.0.join(".counterfoil"), folder.0.join("victim"));
     let mode_and_owner = |path: &Path| {
         let metadata = std::fs::metadata(path).unwrap();
@@ -393,7 +399,7 @@ fn symbolic_links_of_another_user_are_not_followed() {
 
 #[test]
 fn a_link_in_the_temporary_folder_is_not_followed_where_the_path_is_too_long_for_a_socket() {
-    let folder = Folder::new(&format!("long-{}", "x".repeat(100)));
+    let folder = ServerFolder::new(&format!("long-{}", "x".repeat(100)));
     let (own, victim) = (folder.0.join(".counterfoil"), folder.0.join("victim"));
     let temporary = folder.0.join("tmp");
     for folder in [&own, &victim, &temporary] {
@@ -410,9 +416,9 @@ fn a_link_in_the_temporary_folder_is_not_followed_where_the_path_is_too_long_for
 
 #[test]
 fn a_command_in_a_folder_without_a_service_says_so_and_makes_nothing() {
-    let folder = Folder::new("nothing");
+    let folder = ServerFolder::new("nothing");
     let said_by = |arguments: &[&str], environment: &[(&str, &str)]| {
-        let output = Node::command(&folder.0, environment).args(arguments).output().unwrap();
+        let output = NodeProcess::command(&folder.0, environment).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
@@ -437,8 +443,8 @@ fn a_command_in_a_folder_without_a_service_says_so_and_makes_nothing() {
 
 #[test]
 fn lines_of_text_that_no_terminal_reads_have_no_colours() {
-    let folder = Folder::new("colours");
-    let mut server = Node::command(&folder.0, &[("COUNTERFOIL__LOG__FORMAT", "text")]);
+    let folder = ServerFolder::new("colours");
+    let mut server = NodeProcess::command(&folder.0, &[("COUNTERFOIL__LOG__FORMAT", "text")]);
     server.arg("serve").stderr(Stdio::piped()).stdout(Stdio::null());
     let mut process = server.spawn().unwrap();
     let lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
@@ -464,10 +470,10 @@ async fn clients_that_read_slowly_take_little_memory_and_make_no_other_client_wa
 
     let readers: usize =
         std::env::var("COUNTERFOIL_SLOW_READERS").map_or(200, |readers| readers.parse().unwrap());
-    let (folder, database) = (Folder::new("slow-readers"), TestDatabase::new());
-    let node = Node::start(&folder.0, &[("DATABASE_URL", database.url.0.as_str())]);
+    let (folder, database) = (ServerFolder::new("slow-readers"), TestDatabase::new());
+    let node = NodeProcess::start(&folder.0, &[("DATABASE_URL", database.url.0.as_str())]);
     let device = node.api.sign_in("+989121234567").await;
-    Api::send(node.api.request(Method::GET, "/openapi.json")).await.ok();
+    ApiClient::send(node.api.request(Method::GET, "/openapi.json")).await.ok();
     let before = node.memory_mib();
     let slow = (0..readers).map(async |_| {
         let mut client = tokio::net::TcpStream::connect(node.api.address()).await.unwrap();

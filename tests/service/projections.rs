@@ -8,7 +8,7 @@ use counterfoil::read_models::{Projection, RebuildClaim};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Api, Node, TestApp};
+use crate::support::{ApiClient, NodeProcess, TestApp};
 
 const PHONE: &str = "+989121234567";
 
@@ -19,7 +19,7 @@ fn counterfoil(app: &TestApp, arguments: &[&str]) -> Output {
         ("COUNTERFOIL_KEYRING", keyring.to_str().unwrap()),
         ("COUNTERFOIL_PROFILE", "development"),
     ];
-    let output = Node::command(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")), &environment)
+    let output = NodeProcess::command(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")), &environment)
         .args(arguments)
         .output()
         .unwrap();
@@ -34,7 +34,7 @@ async fn some_history(app: &TestApp) {
         let device = app.api.sign_in(&phone).await;
         app.api.rename(&device.access, &format!("Person {n}")).await.ok();
         let list = app.api.request(Method::GET, "/accounts/devices/").bearer_auth(&device.access);
-        let id = Api::send(list).await.ok()[0]["id"].as_str().unwrap().to_owned();
+        let id = ApiClient::send(list).await.ok()[0]["id"].as_str().unwrap().to_owned();
         let path = format!("/accounts/devices/{id}/");
         app.api.patch(&path, &device.access, json!({"device_name": format!("Device {n}")})).await.ok();
         let device = app.api.refresh(&device.refresh).await.ok();
@@ -150,16 +150,16 @@ async fn expired_rows_are_deleted_and_do_not_count_as_differences() {
     };
     delete_expired(&app.state).await;
     assert_eq!(kept().await, "31/10");
-    app.wait(3600);
+    app.advance_time(3600);
     delete_expired(&app.state).await;
     assert_eq!(kept().await, "31/10");
-    app.wait(120);
+    app.advance_time(120);
     delete_expired(&app.state).await;
     assert_eq!(kept().await, "31/0");
-    app.wait(29 * 24 * 3600);
+    app.advance_time(29 * 24 * 3600);
     delete_expired(&app.state).await;
     assert_eq!(kept().await, "31/0");
-    app.wait(2 * 24 * 3600);
+    app.advance_time(2 * 24 * 3600);
     delete_expired(&app.state).await;
     assert_eq!(kept().await, "0/0");
     let models = counterfoil_projections::ALL;

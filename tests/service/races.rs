@@ -10,7 +10,9 @@ use futures_util::future::{join, join_all};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Node, Proxy, RedisServer, SignedIn, TestDatabase};
+use crate::support::{
+    ApiAnswer, ApiClient, DatabaseProxy, NodeProcess, RedisServer, SignedInDevice, TestDatabase,
+};
 
 const PHONE: &str = "+989121234567";
 
@@ -39,15 +41,15 @@ const SPELLINGS: [&str; 20] = [
 ];
 
 /// Two nodes with the same database and keys.
-struct Cluster {
-    nodes: [Node; 2],
+struct TwoNodeCluster {
+    nodes: [NodeProcess; 2],
     database: TestDatabase,
     folder: PathBuf,
     /// What stands between each node and the database.
-    _proxies: Vec<Proxy>,
+    _proxies: Vec<DatabaseProxy>,
 }
 
-impl Cluster {
+impl TwoNodeCluster {
     fn start(name: &str) -> Self {
         let database = TestDatabase::new();
         let url = database.url.0.clone();
@@ -57,7 +59,8 @@ impl Cluster {
     /// With each answer of the database that late, and with some settings in their environment.
     async fn far_from_the_database(name: &str, late_by: Duration, settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::new();
-        let proxies = vec![Proxy::start(&database.url).await, Proxy::start(&database.url).await];
+        let proxies =
+            vec![DatabaseProxy::start(&database.url).await, DatabaseProxy::start(&database.url).await];
         let urls: Vec<String> = proxies.iter().map(|proxy| proxy.url_of(&database.name).0).collect();
         proxies.iter().for_each(|proxy| proxy.delay(late_by));
         Self::of(name, database, [&urls[0], &urls[1]], proxies, settings)
@@ -67,32 +70,33 @@ impl Cluster {
         name: &str,
         database: TestDatabase,
         urls: [&str; 2],
-        proxies: Vec<Proxy>,
+        proxies: Vec<DatabaseProxy>,
         settings: &[(&str, &str)],
     ) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let nodes = urls.map(|url| Node::start(&folder, &[settings, &[("DATABASE_URL", url)]].concat()));
+        let nodes =
+            urls.map(|url| NodeProcess::start(&folder, &[settings, &[("DATABASE_URL", url)]].concat()));
         Self { nodes, database, folder, _proxies: proxies }
     }
 
     /// Sends `count` requests at once, every other one to the other node.
-    async fn at_once<F: Future<Output = Answer>>(
+    async fn at_once<F: Future<Output = ApiAnswer>>(
         &self,
         count: usize,
-        request: impl Fn(Api, usize) -> F,
-    ) -> Vec<Answer> {
+        request: impl Fn(ApiClient, usize) -> F,
+    ) -> Vec<ApiAnswer> {
         join_all((0..count).map(|n| request(self.nodes[n % 2].api.clone(), n))).await
     }
 }
 
-impl Drop for Cluster {
+impl Drop for TwoNodeCluster {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.folder));
     }
 }
 
 /// How many answers there were of each status.
-fn statuses(answers: &[Answer]) -> BTreeMap<u16, usize> {
+fn statuses(answers: &[ApiAnswer]) -> BTreeMap<u16, usize> {
     let mut statuses = BTreeMap::new();
     for answer in answers {
         *statuses.entry(answer.status.as_u16()).or_default() += 1;
@@ -103,7 +107,7 @@ fn statuses(answers: &[Answer]) -> BTreeMap<u16, usize> {
 
 #[tokio::test]
 async fn fifty_verifies_of_the_right_code_at_once_make_one_session_and_one_200() {
-    let cluster = Cluster::start("verifies");
+    let cluster = TwoNodeCluster::start("verifies");
     for round in 0..5 {
         let phone = &format!("+98912000000{round}");
         let code = &cluster.nodes[0].api.login(phone).await.ok()["code"].as_str().unwrap().to_owned();
@@ -123,7 +127,7 @@ async fn fifty_verifies_of_the_right_code_at_once_make_one_session_and_one_200()
 
 #[tokio::test]
 async fn fifty_first_logins_of_one_number_in_twenty_spellings_at_once_make_one_account() {
-    let cluster = Cluster::start("first-logins");
+    let cluster = TwoNodeCluster::start("first-logins");
     let answers = cluster.at_once(50, async |api, n| api.login(SPELLINGS[n % 20]).await).await;
     let statuses = statuses(&answers);
     assert_eq!(statuses.get(&200), Some(&1), "{statuses:?}");
@@ -140,9 +144,9 @@ async fn fifty_first_logins_of_one_number_in_twenty_spellings_at_once_make_one_a
 
 #[tokio::test]
 async fn two_hundred_commands_on_one_account_at_once_leave_a_gapless_stream() {
-    let cluster = Cluster::start("commands");
+    let cluster = TwoNodeCluster::start("commands");
     let device = &cluster.nodes[0].api.sign_in(PHONE).await;
-    let command = async |api: &Api, n: usize| match n % 4 {
+    let command = async |api: &ApiClient, n: usize| match n % 4 {
         0 => api.rename(&device.access, &format!("Name {n}")).await,
         1 => api.refresh(&device.refresh).await,
         2 => api.login(PHONE).await,
@@ -182,7 +186,7 @@ async fn two_hundred_commands_on_one_account_at_once_leave_a_gapless_stream() {
 
 #[tokio::test]
 async fn of_many_wrong_codes_at_once_five_are_checked() {
-    let cluster = Cluster::start("guesses");
+    let cluster = TwoNodeCluster::start("guesses");
     let code = &cluster.nodes[0].api.login(PHONE).await.ok()["code"].as_str().unwrap().to_owned();
     let guesses: Vec<String> = (0..200).map(|n| format!("{n:06}")).filter(|guess| guess != code).collect();
     let guesses = &guesses;
@@ -229,7 +233,7 @@ async fn guess_at_once(
     seed: u64,
     random: &mut fastrand::Rng,
 ) {
-    let cluster = Cluster::far_from_the_database(name, FAR, settings).await;
+    let cluster = TwoNodeCluster::far_from_the_database(name, FAR, settings).await;
     let mut signed_in = 0;
     for round in 0..rounds {
         let phone = &format!("+98912000{round:04}");
@@ -269,7 +273,7 @@ async fn guess_at_once(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_hundred_logins_and_resends_at_once_one_sends_a_message() {
-    let cluster = Cluster::far_from_the_database("far-logins", FAR, &[]).await;
+    let cluster = TwoNodeCluster::far_from_the_database("far-logins", FAR, &[]).await;
     let answers = cluster
         .at_once(100, async |api, n| if n % 4 < 2 { api.login(PHONE).await } else { api.resend(PHONE).await })
         .await;
@@ -287,26 +291,31 @@ async fn of_a_hundred_logins_and_resends_at_once_one_sends_a_message() {
 }
 
 /// What an administrator does to another one: the last part of the path, and the body.
-type Deed = (&'static str, fn() -> Value);
+type StaffAction = (&'static str, fn() -> Value);
 
-const TAKE_ROLES: Deed = ("roles", || json!({"roles": []}));
-const SUSPEND: Deed = ("suspend", || json!({"reason": "fraud"}));
+const TAKE_ROLES: StaffAction = ("roles", || json!({"roles": []}));
+const SUSPEND: StaffAction = ("suspend", || json!({"reason": "fraud"}));
 
-impl Cluster {
+impl TwoNodeCluster {
     /// Two administrators, each signed in on a node of their own.
-    async fn administrators(&self, numbers: [&str; 2]) -> [SignedIn; 2] {
+    async fn administrators(&self, numbers: [&str; 2]) -> [SignedInDevice; 2] {
         let environment = [("DATABASE_URL", self.database.url.0.as_str())];
-        let staff = |n: usize| self.nodes[n].staff(&self.folder, &environment, numbers[n], Role::Admin);
+        let staff =
+            |n: usize| self.nodes[n].sign_in_staff(&self.folder, &environment, numbers[n], Role::Admin);
         [staff(0).await, staff(1).await]
     }
 
     /// Lets each do a deed to the other at once, each on their own node.
-    async fn against_each_other(&self, staff: &[SignedIn; 2], deeds: [Deed; 2]) -> [Answer; 2] {
+    async fn against_each_other(
+        &self,
+        staff: &[SignedInDevice; 2],
+        deeds: [StaffAction; 2],
+    ) -> [ApiAnswer; 2] {
         let act = async |n: usize| {
             let (what, body) = deeds[n];
             let path = format!("/admin/accounts/{}/{what}/", staff[1 - n].account());
             loop {
-                let answer = self.nodes[n].api.ask(Method::POST, &path, &staff[n].access, body()).await;
+                let answer = self.nodes[n].api.send_json(Method::POST, &path, &staff[n].access, body()).await;
                 if answer.status != 503 {
                     return answer;
                 }
@@ -321,7 +330,7 @@ impl Cluster {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_administrators_who_remove_each_others_role_at_once_one_keeps_it() {
     let rounds = std::env::var("COUNTERFOIL_ROLE_ROUNDS").map_or(5, |rounds| rounds.parse().unwrap());
-    let cluster = Cluster::far_from_the_database("far-roles", FAR, &[]).await;
+    let cluster = TwoNodeCluster::far_from_the_database("far-roles", FAR, &[]).await;
     let staff = cluster.administrators(["+989130000001", "+989130000002"]).await;
     let mut won = [0, 0];
     for round in 0..rounds {
@@ -335,10 +344,10 @@ async fn of_two_administrators_who_remove_each_others_role_at_once_one_keeps_it(
         api.get("/admin/accounts/", &leaves.access).await.is_problem(403, "forbidden");
         for (what, body) in [TAKE_ROLES, SUSPEND] {
             let own = format!("/admin/accounts/{}/{what}/", stays.account());
-            api.ask(Method::POST, &own, &stays.access, body()).await.is_problem(409, "own_account");
+            api.send_json(Method::POST, &own, &stays.access, body()).await.is_problem(409, "own_account");
         }
         let back = format!("/admin/accounts/{}/roles/", leaves.account());
-        let given = api.ask(Method::POST, &back, &stays.access, json!({"roles": ["admin"]})).await;
+        let given = api.send_json(Method::POST, &back, &stays.access, json!({"roles": ["admin"]})).await;
         assert_eq!(given.status, 204, "round {round}: {given:?}");
     }
     println!("{rounds} rounds, won on each node: {won:?}");
@@ -349,7 +358,7 @@ async fn of_two_administrators_who_remove_each_others_role_at_once_one_keeps_it(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_administrators_who_suspend_each_other_at_once_leave_one_of_them() {
-    let cluster = Cluster::far_from_the_database("far-suspensions", FAR, &[]).await;
+    let cluster = TwoNodeCluster::far_from_the_database("far-suspensions", FAR, &[]).await;
     for (n, deeds) in [[SUSPEND, SUSPEND], [SUSPEND, TAKE_ROLES]].into_iter().enumerate() {
         let numbers = [format!("+98913000001{n}"), format!("+98913000002{n}")];
         let staff = cluster.administrators([&numbers[0], &numbers[1]]).await;

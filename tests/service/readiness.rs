@@ -9,15 +9,15 @@ use counterfoil::settings::Sources;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use reqwest::Method;
 
-use crate::support::{Answer, Api, Mood, Node, TestApp, TestDatabase};
+use crate::support::{ApiAnswer, ApiClient, NodeProcess, ProxyMode, TestApp, TestDatabase};
 
 const PHONE: &str = "+989121234567";
 
-async fn readyz(api: &Api) -> Answer {
-    Api::send(api.request(Method::GET, "/readyz")).await
+async fn readyz(api: &ApiClient) -> ApiAnswer {
+    ApiClient::send(api.request(Method::GET, "/readyz")).await
 }
 
-async fn until_ready(api: &Api) {
+async fn until_ready(api: &ApiClient) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while readyz(api).await.status != 200 {
         assert!(Instant::now() < deadline, "it does not become ready");
@@ -37,7 +37,7 @@ async fn a_program_that_embeds_the_service_numbers_the_log_and_follows_it_with_r
     let state =
         new_state(&settings, &app.database.url, &app.keyring, gateways, app.clock.clone(), metrics).unwrap();
     let embedded = Application::build(&settings, &app.keyring, state).unwrap();
-    let (api, handle) = (Api::new(embedded.address()), embedded.handle());
+    let (api, handle) = (ApiClient::new(embedded.address()), embedded.handle());
     let running = tokio::spawn(embedded.run());
 
     let device = api.sign_in(PHONE).await;
@@ -87,10 +87,10 @@ async fn a_node_is_not_ready_while_its_server_takes_no_writes_and_then_looks_for
 async fn a_node_is_not_ready_while_its_database_is_away() {
     let (app, proxy) = TestApp::behind_proxy().await;
     readyz(&app.api).await.ok();
-    for mood in [Mood::Away, Mood::Silent] {
-        proxy.set(mood).await;
+    for mood in [ProxyMode::Disconnected, ProxyMode::Stalled] {
+        proxy.set_mode(mood).await;
         readyz(&app.api).await.is_problem(503, "unavailable");
-        proxy.set(Mood::Well).await;
+        proxy.set_mode(ProxyMode::Connected).await;
         until_ready(&app.api).await;
     }
 }
@@ -117,7 +117,7 @@ async fn a_node_whose_clock_is_wrong_by_more_than_ten_seconds_is_not_ready_and_o
         ("+15s", false, false),
         ("-300s", false, false),
     ] {
-        let node = Node::start(
+        let node = NodeProcess::start(
             &folder,
             &[
                 ("DATABASE_URL", database.url.0.as_str()),
@@ -131,14 +131,14 @@ async fn a_node_whose_clock_is_wrong_by_more_than_ten_seconds_is_not_ready_and_o
         } else {
             let why = "the clock of this machine and that of the database differ by";
             let deadline = Instant::now() + Duration::from_secs(10);
-            while !node.said().iter().any(|line| line.contains(why)) {
+            while !node.log_lines().iter().any(|line| line.contains(why)) {
                 readyz(&node.api).await.is_problem(503, "unavailable");
-                assert!(Instant::now() < deadline, "{time}: {:?}", node.said());
+                assert!(Instant::now() < deadline, "{time}: {:?}", node.log_lines());
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
-        let warned = node.said().iter().any(|line| line.contains("is ahead of that of the database"));
-        assert_eq!(warned, warns, "{time}: {:?}", node.said());
+        let warned = node.log_lines().iter().any(|line| line.contains("is ahead of that of the database"));
+        assert_eq!(warned, warns, "{time}: {:?}", node.log_lines());
         let offset = node.metric("counterfoil_clock_offset_seconds").await.unwrap();
         let expected: f64 = time.trim_end_matches('s').parse().unwrap();
         assert!((offset - expected).abs() < 1.0, "{time}: {offset}");

@@ -6,7 +6,7 @@ use std::process::Command;
 use counterfoil::settings::Sources;
 use counterfoil_domain::values::Role;
 
-use crate::support::{Node, TestApp, TestDatabase};
+use crate::support::{NodeProcess, TestApp, TestDatabase};
 
 /// A document of the repository.
 fn document(path: &str) -> String {
@@ -19,7 +19,7 @@ fn blocks(document: &str) -> Vec<(&str, &str)> {
 }
 
 /// Runs lines with a node in place of a server on port 8000, in the folder of the server and with its command at hand.
-fn run(script: &str, node: &Node, folder: &Path, environment: &[(&str, &str)]) -> String {
+fn run(script: &str, node: &NodeProcess, folder: &Path, environment: &[(&str, &str)]) -> String {
     let script = script.replace("127.0.0.1:8000", &node.api.address().to_string());
     let (path, binary) = (std::env::var("PATH").unwrap(), Path::new(env!("CARGO_BIN_EXE_counterfoil")));
     let output = Command::new("bash")
@@ -42,14 +42,20 @@ fn is_line(line: &str, expected: &str) -> bool {
 }
 
 /// A document that is followed as a reader would.
-struct Followed {
+struct DocumentRun {
     commands: usize,
     compared: usize,
 }
 
 /// Runs the `sh` blocks of a document in order. Each line of the `text` blocks after a block has to be among the lines that it
 /// printed, in the same order.
-fn follow(path: &str, document: &str, node: &Node, folder: &Path, environment: &[(&str, &str)]) -> Followed {
+fn follow(
+    path: &str,
+    document: &str,
+    node: &NodeProcess,
+    folder: &Path,
+    environment: &[(&str, &str)],
+) -> DocumentRun {
     let blocks = blocks(document);
     let shell: Vec<&str> =
         blocks.iter().filter(|(language, _)| *language == "sh").map(|(_, lines)| *lines).collect();
@@ -75,14 +81,14 @@ fn follow(path: &str, document: &str, node: &Node, folder: &Path, environment: &
     let commands = shell.iter().flat_map(|lines| lines.lines());
     let commands =
         commands.filter(|line| ["curl ", "counterfoil ", "page "].iter().any(|name| line.contains(name)));
-    Followed { commands: commands.count(), compared }
+    DocumentRun { commands: commands.count(), compared }
 }
 
 /// The secret of the service that is registered in the guides, and its SHA-256.
 const SECRET: (&str, &str) = ("secret", "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b");
 
 /// Follows a document on a node that has the settings of its `toml` blocks.
-fn follow_on_a_node(path: &str) -> Followed {
+fn follow_on_a_node(path: &str) -> DocumentRun {
     let (text, name) = (document(path), path.replace(['/', '.'], "-"));
     let settings: String = blocks(&text)
         .into_iter()
@@ -100,7 +106,7 @@ fn follow_on_a_node(path: &str) -> Followed {
 
     let database = TestDatabase::new();
     let environment = [("DATABASE_URL", database.url.0.as_str()), ("COUNTERFOIL__LIMITS__SHARED", "on")];
-    let node = Node::start(&folder, &environment);
+    let node = NodeProcess::start(&folder, &environment);
     let followed = follow(path, &text, &node, &folder, &environment);
     std::fs::remove_dir_all(&folder).unwrap();
     followed
@@ -169,14 +175,14 @@ fn every_settings_file_in_the_documents_is_valid() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_in_the_walkthroughs_print_what_the_documents_show() {
     let app = TestApp::start().await;
-    let auditor = app.staff("+989130000002", Role::Auditor).await;
+    let auditor = app.sign_in_staff("+989130000002", Role::Auditor).await;
     let (keyring, folder) = (app.keyring_file(), Path::new(env!("CARGO_TARGET_TMPDIR")).join("walkthroughs"));
     let environment = [
         ("DATABASE_URL", app.database.url.0.as_str()),
         ("COUNTERFOIL_KEYRING", keyring.to_str().unwrap()),
         ("auditor", auditor.access.as_str()),
     ];
-    let node = Node::start(&folder, &environment);
+    let node = NodeProcess::start(&folder, &environment);
 
     let architecture = document("docs/ARCHITECTURE.md");
     let (_, walkthroughs) = architecture.split_once("\n# Walkthroughs\n").unwrap();

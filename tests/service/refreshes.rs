@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{Answer, Api, TestApp};
+use crate::support::{ApiAnswer, ApiClient, TestApp};
 
 fn rounds() -> u32 {
     std::env::var("COUNTERFOIL_REFRESH_ROUNDS")
@@ -21,7 +21,7 @@ fn phone(round: u32) -> String {
     format!("+98912{round:07}")
 }
 
-fn refresh_token(answer: &Answer) -> String {
+fn refresh_token(answer: &ApiAnswer) -> String {
     answer.ok()["refresh_token"].as_str().unwrap().to_owned()
 }
 
@@ -30,7 +30,7 @@ fn opened(app: &TestApp, token: &str) -> Token {
 }
 
 /// Presents a token and hangs up when the answer begins, which is after the commit.
-async fn refresh_and_hang_up(api: &Api, token: &str) {
+async fn refresh_and_hang_up(api: &ApiClient, token: &str) {
     let body = format!(r#"{{"refresh_token":"{token}"}}"#);
     let head = "POST /accounts/refresh/ HTTP/1.1\r\nhost: x\r\ncontent-type: application/json";
     let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
@@ -42,7 +42,7 @@ async fn refresh_and_hang_up(api: &Api, token: &str) {
 #[tokio::test]
 async fn thirty_refreshes_at_once_give_one_generation_and_sign_no_device_out() {
     let one = TestApp::start().await;
-    let (other, _proxy) = one.beside(&[]).await;
+    let (other, _proxy) = one.second_node(&[]).await;
     let device = one.api.sign_in(&phone(0)).await;
     let (mut token, session) = (device.refresh.clone(), opened(&one, &device.refresh).session);
     for round in 1..=rounds() {
@@ -62,7 +62,7 @@ async fn thirty_refreshes_at_once_give_one_generation_and_sign_no_device_out() {
 #[tokio::test]
 async fn a_refresh_repeated_within_the_grace_period_gets_the_same_tokens_and_a_later_one_ends_the_session() {
     let one = TestApp::start().await;
-    let (other, _proxy) = one.beside(&[]).await;
+    let (other, _proxy) = one.second_node(&[]).await;
     for round in 0..rounds() {
         let device = one.api.sign_in(&phone(round)).await;
         refresh_and_hang_up(&one.api, &device.refresh).await;
@@ -72,7 +72,7 @@ async fn a_refresh_repeated_within_the_grace_period_gets_the_same_tokens_and_a_l
         let access = newest.ok()["access_token"].as_str().unwrap().to_owned();
         other.api.profile(&access).await.ok();
 
-        one.wait(11);
+        one.advance_time(11);
         one.api.refresh(&device.refresh).await.is_problem(400, "invalid_token");
         let found_out = Instant::now();
         one.api.profile(&access).await.is_problem(401, "invalid_access_token");
@@ -93,9 +93,9 @@ async fn an_account_whose_last_event_lies_ahead_of_the_clock_gets_tokens_that_wo
     let app = TestApp::start().await;
     let device = app.api.sign_in(&phone(0)).await;
     // A node whose clock is five minutes fast changes the account; then one with the right time goes on.
-    app.wait(300);
+    app.advance_time(300);
     app.api.rename(&device.access, "Ada").await.ok();
-    app.wait(-300);
+    app.advance_time(-300);
     let refreshed = app.api.refresh(&device.refresh).await;
     let tokens = refreshed.ok();
     app.api.profile(tokens["access_token"].as_str().unwrap()).await.ok();

@@ -11,30 +11,30 @@ use counterfoil::postgres::embedded::PrivatePostgres;
 use reqwest::Method;
 
 use crate::standby::{connect, copy, until, value};
-use crate::support::{Api, Mood, Node, Proxy, SignedIn};
+use crate::support::{ApiClient, DatabaseProxy, NodeProcess, ProxyMode, SignedInDevice};
 
 /// A primary and its synchronous standby, with a proxy in front of each, and one between them.
-struct Pair {
+struct ReplicatedPair {
     folder: PathBuf,
     primary: PrivatePostgres,
     standby: PrivatePostgres,
-    to_primary: Proxy,
-    to_standby: Proxy,
-    replication: Proxy,
+    to_primary: DatabaseProxy,
+    to_standby: DatabaseProxy,
+    replication: DatabaseProxy,
 }
 
-impl Pair {
+impl ReplicatedPair {
     async fn start(name: &str) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder).unwrap();
         let primary = PrivatePostgres::start(&folder.join("primary")).unwrap();
-        let replication = Proxy::start(&primary.url()).await;
+        let replication = DatabaseProxy::start(&primary.url()).await;
         copy(&primary, &folder.join("standby"));
         follow(&folder.join("standby/postgres"), &replication);
         let standby = PrivatePostgres::start(&folder.join("standby")).unwrap();
         let (to_primary, to_standby) =
-            (Proxy::start(&primary.url()).await, Proxy::start(&standby.url()).await);
+            (DatabaseProxy::start(&primary.url()).await, DatabaseProxy::start(&standby.url()).await);
         let client = connect(&primary.url()).await;
         client.batch_execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'").await.unwrap();
         client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
@@ -58,15 +58,15 @@ impl Pair {
 
     /// The primary is gone from one moment to the next, and the standby takes its place.
     async fn fail_over(&mut self) {
-        self.to_primary.set(Mood::Away).await;
-        self.replication.set(Mood::Away).await;
+        self.to_primary.set_mode(ProxyMode::Disconnected).await;
+        self.replication.set_mode(ProxyMode::Disconnected).await;
         self.primary.stop().unwrap();
         assert!(value::<bool>(&self.standby.url(), "SELECT pg_promote()").await);
     }
 }
 
 /// Has a copy of the primary stream by that proxy.
-fn follow(data: &Path, primary: &Proxy) {
+fn follow(data: &Path, primary: &DatabaseProxy) {
     let (host, port) = (primary.address.ip(), primary.address.port());
     let settings = format!(
         "primary_conninfo = 'host={host} port={port} user=counterfoil application_name=standby sslmode=disable'\n\
@@ -77,7 +77,7 @@ fn follow(data: &Path, primary: &Proxy) {
 }
 
 /// Refreshes until it is answered, as a client that is told 503 does; the next refresh token.
-async fn refreshed(node: &Node, token: &str) -> String {
+async fn refreshed(node: &NodeProcess, token: &str) -> String {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let answer = node.api.refresh(token).await;
@@ -89,15 +89,15 @@ async fn refreshed(node: &Node, token: &str) -> String {
     }
 }
 
-async fn until_ready(node: &Node) {
+async fn until_ready(node: &NodeProcess) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while Api::send(node.api.request(Method::GET, "/readyz")).await.status != 200 {
+    while ApiClient::send(node.api.request(Method::GET, "/readyz")).await.status != 200 {
         assert!(Instant::now() < deadline, "the node does not become ready");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-async fn sign_in(node: &Node, prefix: &str) -> Vec<SignedIn> {
+async fn sign_in(node: &NodeProcess, prefix: &str) -> Vec<SignedInDevice> {
     let mut devices = Vec::new();
     for n in 0..5 {
         devices.push(node.api.sign_in(&format!("+9891212{prefix}{n:02}")).await);
@@ -106,13 +106,18 @@ async fn sign_in(node: &Node, prefix: &str) -> Vec<SignedIn> {
 }
 
 /// Replication stops for a while, and goes on; nothing is answered meanwhile, and no client is signed out.
-async fn refresh_through(pair: &Pair, node: &Node, mood: Mood, devices: &[SignedIn]) -> Vec<String> {
-    pair.replication.set(mood).await;
+async fn refresh_through(
+    pair: &ReplicatedPair,
+    node: &NodeProcess,
+    mood: ProxyMode,
+    devices: &[SignedInDevice],
+) -> Vec<String> {
+    pair.replication.set_mode(mood).await;
     node.api.refresh(&devices[0].refresh).await.is_problem(503, "unavailable");
     let refreshes = devices.iter().map(|device| refreshed(node, &device.refresh));
     let restored = async {
         tokio::time::sleep(Duration::from_secs(3)).await;
-        pair.replication.set(Mood::Well).await;
+        pair.replication.set_mode(ProxyMode::Connected).await;
     };
     let (children, ()) = tokio::join!(futures_util::future::join_all(refreshes), restored);
     pair.until_replicating().await;
@@ -121,12 +126,12 @@ async fn refresh_through(pair: &Pair, node: &Node, mood: Mood, devices: &[Signed
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_with_one_url_for_both_servers_lives_through_a_hung_standby_a_cut_one_and_a_promotion() {
-    let mut pair = Pair::start("replication").await;
+    let mut pair = ReplicatedPair::start("replication").await;
     let url = pair.url();
-    let node = Node::start(&pair.folder, &[("DATABASE_URL", &url.0)]);
+    let node = NodeProcess::start(&pair.folder, &[("DATABASE_URL", &url.0)]);
     let (first, second) = (sign_in(&node, "300").await, sign_in(&node, "400").await);
-    let mut tokens = refresh_through(&pair, &node, Mood::Silent, &first).await;
-    tokens.extend(refresh_through(&pair, &node, Mood::Away, &second).await);
+    let mut tokens = refresh_through(&pair, &node, ProxyMode::Stalled, &first).await;
+    tokens.extend(refresh_through(&pair, &node, ProxyMode::Disconnected, &second).await);
 
     pair.fail_over().await;
     for token in &mut tokens {
@@ -142,7 +147,7 @@ async fn a_service_with_one_url_for_both_servers_lives_through_a_hung_standby_a_
     until(&standby, "SELECT (SELECT count(*) FROM events) = (SELECT count(*) FROM ledger)").await;
 
     for arguments in [["audit", "verify"], ["audit", "replay"], ["projections", "check"], ["migrate", "-h"]] {
-        let mut command = Node::command(&pair.folder, &[("DATABASE_URL", &url.0)]);
+        let mut command = NodeProcess::command(&pair.folder, &[("DATABASE_URL", &url.0)]);
         command.env("COUNTERFOIL_PROFILE", "development").args(arguments);
         if arguments == ["audit", "replay"] {
             command.arg("+989121230000");
@@ -156,11 +161,11 @@ async fn a_service_with_one_url_for_both_servers_lives_through_a_hung_standby_a_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_drivers_find_the_server_that_takes_writes_and_a_host_that_hangs_holds_neither_up() {
-    let mut pair = Pair::start("two-hosts").await;
+    let mut pair = ReplicatedPair::start("two-hosts").await;
     let database = Database::new(&pair.url().0, 1).unwrap();
     let on_standby = "SELECT pg_is_in_recovery()";
-    for mood in [Mood::Well, Mood::Silent, Mood::Away] {
-        pair.to_standby.set(mood).await;
+    for mood in [ProxyMode::Connected, ProxyMode::Stalled, ProxyMode::Disconnected] {
+        pair.to_standby.set_mode(mood).await;
         let fresh = Database::new(&pair.url().0, 1).unwrap();
         for database in [&database, &fresh] {
             let client = database.connection().await.unwrap();
@@ -170,7 +175,7 @@ async fn both_drivers_find_the_server_that_takes_writes_and_a_host_that_hangs_ho
         }
         fresh.close().await;
     }
-    pair.to_standby.set(Mood::Well).await;
+    pair.to_standby.set_mode(ProxyMode::Connected).await;
     pair.fail_over().await;
     let reader = database.reader().await.unwrap();
     assert!(!sqlx::query_scalar::<_, bool>(on_standby).fetch_one(reader).await.unwrap());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Answer, Api, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, SignedInDevice, TestApp};
 
 /// Codes as often as the measurement asks for them.
 const SETTINGS: [(&str, &str); 2] = [("codes.resend_after", "0"), ("codes.per_day", "100")];
@@ -14,7 +14,7 @@ const ASKED_BY_ONE_ACCOUNT: usize = 20;
 
 /// An operation that takes an identifier.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Operation {
+enum TimedOperation {
     Login,
     Resend,
     /// A wrong code, where the known account has a pending one.
@@ -24,23 +24,23 @@ enum Operation {
     AddIdentifier,
 }
 
-const OPERATIONS: [Operation; 5] = [
-    Operation::VerifyWithoutCode,
-    Operation::Login,
-    Operation::Resend,
-    Operation::Verify,
-    Operation::AddIdentifier,
+const OPERATIONS: [TimedOperation; 5] = [
+    TimedOperation::VerifyWithoutCode,
+    TimedOperation::Login,
+    TimedOperation::Resend,
+    TimedOperation::Verify,
+    TimedOperation::AddIdentifier,
 ];
 
 /// The accounts that a measurement knows.
-struct Population {
+struct MeasuredAccounts {
     known: Vec<String>,
-    askers: Vec<SignedIn>,
+    askers: Vec<SignedInDevice>,
     unknown: u32,
 }
 
-impl Population {
-    async fn signed_in(api: &Api, pairs: usize) -> Self {
+impl MeasuredAccounts {
+    async fn signed_in(api: &ApiClient, pairs: usize) -> Self {
         let mut population = Self { known: Vec::new(), askers: Vec::new(), unknown: 0 };
         for n in 0..pairs {
             let phone = format!("+98911{n:07}");
@@ -59,12 +59,12 @@ impl Population {
     }
 }
 
-async fn ask(operation: Operation, api: &Api, phone: &str, asker: &SignedIn) -> Answer {
+async fn ask(operation: TimedOperation, api: &ApiClient, phone: &str, asker: &SignedInDevice) -> ApiAnswer {
     match operation {
-        Operation::Login => api.login(phone).await,
-        Operation::Resend => api.resend(phone).await,
-        Operation::Verify | Operation::VerifyWithoutCode => api.verify(phone, "000000").await,
-        Operation::AddIdentifier => {
+        TimedOperation::Login => api.login(phone).await,
+        TimedOperation::Resend => api.resend(phone).await,
+        TimedOperation::Verify | TimedOperation::VerifyWithoutCode => api.verify(phone, "000000").await,
+        TimedOperation::AddIdentifier => {
             api.post_as(asker, "/accounts/identifiers/", json!({"phone_number": phone})).await
         }
     }
@@ -72,7 +72,7 @@ async fn ask(operation: Operation, api: &Api, phone: &str, asker: &SignedIn) -> 
 
 /// The probability that a request for an unknown number takes longer than one for a known number: one half where time tells
 /// nothing.
-async fn auc(operation: Operation, api: &Api, population: &mut Population) -> f64 {
+async fn auc(operation: TimedOperation, api: &ApiClient, population: &mut MeasuredAccounts) -> f64 {
     // In one random order: in shuffled pairs a request for an unknown number would follow one for a known number three times
     // of four, and be slowed by what that one leaves to be done.
     let asked = population.known.iter().enumerate().map(|(n, known)| (0, n, known.clone()));
@@ -114,10 +114,10 @@ async fn known_and_unknown_numbers_are_answered_in_the_same_time() {
     let tolerance = 4.0 / (6.0 * pairs as f64).sqrt();
     for delay in numbers("COUNTERFOIL_RESPONSE_TIME_DELAYS", "3") {
         for run in 1..=runs {
-            let here = TestApp::with(&SETTINGS).await;
-            let mut population = Population::signed_in(&here.api, pairs).await;
+            let here = TestApp::with_settings(&SETTINGS).await;
+            let mut population = MeasuredAccounts::signed_in(&here.api, pairs).await;
             for operation in OPERATIONS {
-                let (node, proxy) = here.beside(&SETTINGS).await;
+                let (node, proxy) = here.second_node(&SETTINGS).await;
                 proxy.delay(Duration::from_millis(delay));
                 // The first requests on a node open its connections and prepare its statements.
                 for _ in 0..8 {

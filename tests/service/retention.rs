@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio_postgres::error::SqlState;
 
-use crate::support::{Api, TestApp};
+use crate::support::{ApiClient, TestApp};
 
 const OWNER: &str = "+989121234567";
 const STRANGER: &str = "+989121234568";
@@ -15,7 +15,7 @@ const DAY: i64 = 24 * 3_600;
 
 async fn ask(app: &TestApp, phone: &str) -> String {
     let body = json!({"phone_number": phone, "fullname": "Ada Lovelace"});
-    Api::send(app.api.request(Method::POST, "/accounts/login/").json(&body)).await.code()
+    ApiClient::send(app.api.request(Method::POST, "/accounts/login/").json(&body)).await.code()
 }
 
 async fn rows(app: &TestApp, table: &str, account: &str) -> i64 {
@@ -40,15 +40,15 @@ async fn an_account_that_was_never_signed_in_to_disappears_seven_days_after_its_
     ask(&app, STRANGER).await;
     let account = account_of_stranger(&app).await;
     for days in [6, 6] {
-        app.wait(days * DAY);
+        app.advance_time(days * DAY);
         delete_expired(&server.state).await;
         assert_eq!(rows(&app, "identifiers", &account).await, 1, "its last code is younger");
         ask(&app, STRANGER).await;
     }
-    app.wait(7 * DAY - 1);
+    app.advance_time(7 * DAY - 1);
     delete_expired(&server.state).await;
     assert_eq!(rows(&app, "identifiers", &account).await, 1);
-    app.wait(1);
+    app.advance_time(1);
     delete_expired(&server.state).await;
     for table in ["identifiers", "profiles", "account_keys"] {
         assert_eq!(rows(&app, table, &account).await, 0, "{table}");
@@ -90,13 +90,13 @@ async fn an_account_whose_identifier_another_account_proved_is_forgotten_as_well
     let app = TestApp::start().await;
     ask(&app, STRANGER).await;
     let account = account_of_stranger(&app).await;
-    app.wait(60);
+    app.advance_time(60);
     let owner = app.api.sign_in(OWNER).await;
     let number = json!({"phone_number": STRANGER});
     let code = app.api.add_identifier(&owner.access, &number).await.code();
     app.api.verify_identifier(&owner.access, &number, &code).await.ok();
     assert!(rows(&app, "account_keys", &account).await > 0);
-    app.wait(7 * DAY);
+    app.advance_time(7 * DAY);
     delete_expired(&app.state).await;
     assert_eq!(rows(&app, "account_keys", &account).await, 0);
     assert_eq!(rows(&app, "profiles", &account).await, 0);

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 
 use tokio_postgres::error::SqlState;
 
-use crate::support::{Node, TestDatabase};
+use crate::support::{NodeProcess, TestDatabase};
 
 const PHONE: &str = "+989121234567";
 
-struct Installation {
+struct RoleInstallation {
     database: TestDatabase,
     server_url: String,
     folder: PathBuf,
 }
 
-impl Installation {
+impl RoleInstallation {
     /// A database with the two roles, and a folder for keys.
     async fn new(name: &str) -> Self {
         let database = TestDatabase::new();
@@ -32,11 +32,12 @@ impl Installation {
     }
 
     fn run(&self, arguments: &[&str]) {
-        let output = Node::command(&self.folder, &self.environment()).args(arguments).output().unwrap();
+        let output =
+            NodeProcess::command(&self.folder, &self.environment()).args(arguments).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
 
-    async fn journey(&self, node: &Node) {
+    async fn journey(&self, node: &NodeProcess) {
         let device = node.api.sign_in(PHONE).await;
         node.api.rename(&device.access, "Ada").await.ok();
         let new = serde_json::json!({"phone_number": "+989131234567"});
@@ -62,9 +63,9 @@ impl Installation {
 
 #[tokio::test]
 async fn the_servers_database_role_can_do_its_work_and_change_no_written_event() {
-    let installation = Installation::new("roles").await;
+    let installation = RoleInstallation::new("roles").await;
     installation.run(&["migrate"]);
-    let node = Node::start(&installation.folder, &installation.environment());
+    let node = NodeProcess::start(&installation.folder, &installation.environment());
     installation.journey(&node).await;
     installation.numbered().await;
 
@@ -91,9 +92,9 @@ async fn the_servers_database_role_can_do_its_work_and_change_no_written_event()
 
 #[tokio::test]
 async fn a_rebuild_by_the_owner_leaves_the_server_what_it_needs() {
-    let installation = Installation::new("roles-rebuild").await;
+    let installation = RoleInstallation::new("roles-rebuild").await;
     installation.run(&["migrate"]);
-    let node = Node::start(&installation.folder, &installation.environment());
+    let node = NodeProcess::start(&installation.folder, &installation.environment());
     installation.journey(&node).await;
     installation.run(&["projections", "rebuild"]);
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -108,7 +109,7 @@ async fn a_rebuild_by_the_owner_leaves_the_server_what_it_needs() {
 fn eight_nodes_migrate_an_empty_database_at_once() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let installation = runtime.block_on(async {
-        let installation = Installation::new("roles-migrate").await;
+        let installation = RoleInstallation::new("roles-migrate").await;
         let empty = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
         installation.database.connect().await.batch_execute(empty).await.unwrap();
         installation

@@ -9,13 +9,13 @@ use crate::support::default_settings;
 
 /// A section of the document: what is said before its table, and what is said of each setting.
 #[derive(Default)]
-struct Section {
+struct SettingsSection {
     prose: String,
     meanings: BTreeMap<String, String>,
 }
 
 /// The beginning of the document, and its sections by their headings.
-fn read(document: &str) -> (&str, BTreeMap<&str, Section>) {
+fn read(document: &str) -> (&str, BTreeMap<&str, SettingsSection>) {
     let mut parts = document.split("\n## ");
     let beginning = parts.next().unwrap();
     let sections = parts.map(|part| {
@@ -26,7 +26,7 @@ fn read(document: &str) -> (&str, BTreeMap<&str, Section>) {
             let name = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
             Some((name.to_owned(), cells.skip(1).collect::<Vec<_>>().join(" | ")))
         });
-        (heading, Section { meanings: meanings.collect(), prose: prose.join("\n").trim().to_owned() })
+        (heading, SettingsSection { meanings: meanings.collect(), prose: prose.join("\n").trim().to_owned() })
     });
     (beginning, sections.collect())
 }
@@ -36,7 +36,7 @@ fn written(document: &str) -> String {
     let (beginning, sections) = read(document);
     let mut written = beginning.trim_end().to_owned();
     for (heading, settings) in default_settings() {
-        let nothing = Section::default();
+        let nothing = SettingsSection::default();
         let section = sections.get(heading.as_str()).unwrap_or(&nothing);
         write!(written, "\n\n## {heading}").unwrap();
         if !section.prose.is_empty() {

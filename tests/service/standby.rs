@@ -11,7 +11,7 @@ use counterfoil::postgres::embedded::PrivatePostgres;
 use tokio_postgres::{Client, NoTls};
 
 use crate::ledger::RULES;
-use crate::support::Node;
+use crate::support::NodeProcess;
 
 pub async fn connect(url: &DatabaseUrl) -> Client {
     let (client, connection) = tokio_postgres::connect(&url.0, NoTls).await.unwrap();
@@ -35,7 +35,7 @@ pub async fn until(url: &DatabaseUrl, sql: &str) {
 }
 
 async fn sign_in_twenty(folder: &Path, url: &DatabaseUrl, from: u32) {
-    let node = Node::start(folder, &[("DATABASE_URL", &url.0)]);
+    let node = NodeProcess::start(folder, &[("DATABASE_URL", &url.0)]);
     for n in from..from + 20 {
         let device = node.api.sign_in(&format!("+9891212345{n:02}")).await;
         node.api.refresh(&device.refresh).await.ok();

@@ -14,7 +14,7 @@ use counterfoil::runtime::clock::Clock as _;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{SignedIn, TestApp};
+use crate::support::{SignedInDevice, TestApp};
 
 /// The same sums, counted by the database over all events.
 const COUNTED: &str = "
@@ -65,7 +65,7 @@ async fn sum(app: &TestApp, what: &str) -> i64 {
 /// People who sign in, mistype, come back too soon, refresh, steal and sign out over some days, while the ledger is followed
 /// now and then.
 async fn random_history(app: &TestApp, sequencer: &Sequencer, random: &mut fastrand::Rng, steps: usize) {
-    let mut devices: Vec<SignedIn> = Vec::new();
+    let mut devices: Vec<SignedInDevice> = Vec::new();
     for _ in 0..steps {
         let n = random.u8(0..6);
         let identifier = match n {
@@ -96,13 +96,13 @@ async fn random_history(app: &TestApp, sequencer: &Sequencer, random: &mut fastr
                 let answer = app.api.refresh(&device.refresh).await;
                 if answer.status == 200 && random.bool() {
                     let refresh = answer.json()["refresh_token"].as_str().unwrap().to_owned();
-                    devices.push(SignedIn { refresh, ..device });
+                    devices.push(SignedInDevice { refresh, ..device });
                 }
             }
             (7, Some(device)) => drop(app.api.logout(&device.refresh).await),
             (8, Some(device)) => drop(app.api.get("/admin/stats/", &device.access).await),
             (4..=8, None) => {}
-            (9.., _) => app.wait(random.i64(1..14_400)),
+            (9.., _) => app.advance_time(random.i64(1..14_400)),
         }
         if random.u8(0..8) == 0 {
             sequencer.look().await.unwrap();
@@ -119,7 +119,7 @@ async fn statistics_agree_with_the_events_after_a_random_history() {
     let sequencer = sequencer(&app);
     let (began, seed) = (app.clock.now(), fastrand::u64(..));
     random_history(&app, &sequencer, &mut fastrand::Rng::with_seed(seed), 400).await;
-    let admin = app.admin("+989130000001").await;
+    let admin = app.sign_in_admin("+989130000001").await;
     sequencer.look().await.unwrap();
     app.journal().follow(&FOLLOWERS).await.unwrap();
 

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Node, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, NodeProcess, SignedInDevice, TestApp};
 
 const ADMIN: &str = "+989121111111";
 
@@ -22,7 +22,7 @@ const IDLE: TimeDelta = TimeDelta::hours(6);
 const AT_ONCE: usize = 20;
 
 /// A session, as those who use it know it.
-struct Life {
+struct TrackedSession {
     account: String,
     refresh: String,
     /// From when on it was at which address.
@@ -31,7 +31,7 @@ struct Life {
     ended_at: Option<DateTime<Utc>>,
 }
 
-impl Life {
+impl TrackedSession {
     fn began_at(&self) -> DateTime<Utc> {
         self.stays[0].0
     }
@@ -53,7 +53,7 @@ impl Life {
 }
 
 /// Answers by who it is and when it signed in, with the address.
-type Found = BTreeMap<(String, String), Option<String>>;
+type SessionAddresses = BTreeMap<(String, String), Option<String>>;
 
 fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
@@ -77,20 +77,20 @@ fn network_around(address: IpAddr, rng: &mut Rng) -> IpNet {
     IpNet::new(address, size).unwrap().trunc()
 }
 
-async fn from(api: &Api, address: IpAddr, path: &str, body: Value) -> Answer {
+async fn from(api: &ApiClient, address: IpAddr, path: &str, body: Value) -> ApiAnswer {
     let request = api.request(Method::POST, path).header("x-forwarded-for", address.to_string());
-    Api::send(request.json(&body)).await
+    ApiClient::send(request.json(&body)).await
 }
 
-async fn begin(app: &TestApp, number: usize, address: IpAddr) -> Life {
+async fn begin(app: &TestApp, number: usize, address: IpAddr) -> TrackedSession {
     // Two sessions of each account, one after the other.
-    app.wait(61);
+    app.advance_time(61);
     let phone = format!("+98912{:07}", number / 2);
     let code = from(&app.api, address, "/accounts/login/", json!({"phone_number": phone})).await.code();
     let verified = json!({"phone_number": phone, "code": code});
     let device = from(&app.api, address, "/accounts/verify/", verified).await.signed_in();
     let now = app.clock.now();
-    Life {
+    TrackedSession {
         account: device.account().to_string(),
         refresh: device.refresh,
         stays: vec![(now, address)],
@@ -100,7 +100,7 @@ async fn begin(app: &TestApp, number: usize, address: IpAddr) -> Life {
 }
 
 /// Refreshes it, mostly from where it was and else from elsewhere; signs it out now and then.
-async fn go_on(app: &TestApp, life: &mut Life, rng: &mut Rng) {
+async fn go_on(app: &TestApp, life: &mut TrackedSession, rng: &mut Rng) {
     let now = app.clock.now();
     if rng.u8(..8) == 0 {
         app.api.logout(&life.refresh).await;
@@ -124,10 +124,10 @@ async fn go_on(app: &TestApp, life: &mut Life, rng: &mut Rng) {
 }
 
 /// As many lives, some of them at a time.
-async fn lives(app: &TestApp, count: usize, rng: &mut Rng) -> Vec<Life> {
+async fn lives(app: &TestApp, count: usize, rng: &mut Rng) -> Vec<TrackedSession> {
     let (mut over, mut going_on) = (Vec::new(), Vec::new());
     while over.len() < count {
-        app.wait(rng.i64(0..600) * rng.i64(0..=1));
+        app.advance_time(rng.i64(0..600) * rng.i64(0..=1));
         if going_on.len() < AT_ONCE && over.len() + going_on.len() < count {
             going_on.push(begin(app, over.len() + going_on.len(), random_address(rng)).await);
         }
@@ -140,7 +140,12 @@ async fn lives(app: &TestApp, count: usize, rng: &mut Rng) -> Vec<Life> {
     over
 }
 
-fn expected(lives: &[Life], at: DateTime<Utc>, network: Option<IpNet>, account: Option<&str>) -> Found {
+fn expected(
+    lives: &[TrackedSession],
+    at: DateTime<Utc>,
+    network: Option<IpNet>,
+    account: Option<&str>,
+) -> SessionAddresses {
     let of_account = lives.iter().filter(|life| account.is_none_or(|account| life.account == account));
     let found = of_account.filter_map(|life| Some((life, life.address_at(at)?)));
     let found = found.filter(|(_, address)| network.is_none_or(|network| network.contains(address)));
@@ -149,19 +154,19 @@ fn expected(lives: &[Life], at: DateTime<Utc>, network: Option<IpNet>, account: 
         .collect()
 }
 
-fn found(items: &[Value]) -> Found {
+fn found(items: &[Value]) -> SessionAddresses {
     let text = |item: &Value, name: &str| item[name].as_str().unwrap().to_owned();
     let pairs = items.iter().map(|item| {
         let signed_in_at: DateTime<Utc> = text(item, "signed_in_at").parse().unwrap();
         let key = (text(item, "account_id"), time(signed_in_at));
         (key, item["ip_address"].as_str().map(str::to_owned))
     });
-    let found: Found = pairs.collect();
+    let found: SessionAddresses = pairs.collect();
     assert_eq!(found.len(), items.len(), "each once: {items:?}");
     found
 }
 
-async fn by_api(app: &TestApp, admin: &SignedIn, query: &str, limit: u8) -> Found {
+async fn by_api(app: &TestApp, admin: &SignedInDevice, query: &str, limit: u8) -> SessionAddresses {
     let (mut items, mut cursor) = (Vec::new(), String::new());
     loop {
         let path = format!("/admin/device-sessions/?limit={limit}&{query}{cursor}");
@@ -172,11 +177,11 @@ async fn by_api(app: &TestApp, admin: &SignedIn, query: &str, limit: u8) -> Foun
     }
 }
 
-fn by_command(app: &TestApp, arguments: &[&str]) -> Found {
+fn by_command(app: &TestApp, arguments: &[&str]) -> SessionAddresses {
     let keyring = app.keyring_file();
     let environment =
         [("DATABASE_URL", app.database.url.0.as_str()), ("COUNTERFOIL_KEYRING", keyring.to_str().unwrap())];
-    let output = Node::command(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")), &environment)
+    let output = NodeProcess::command(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")), &environment)
         .env("COUNTERFOIL_PROFILE", "development")
         .args(["sessions", "list", "--json", "--limit", "1000000"])
         .args(arguments)
@@ -203,10 +208,10 @@ async fn a_session_is_found_at_the_address_that_it_had_at_a_time_and_at_no_other
     let count = std::env::var("COUNTERFOIL_LIVES").map_or(40, |text| text.parse().unwrap());
     let seed = std::env::var("SEED").map_or_else(|_| fastrand::u64(..), |text| text.parse().unwrap());
     let rng = &mut Rng::with_seed(seed);
-    let app = TestApp::with(&proxied()).await;
+    let app = TestApp::with_settings(&proxied()).await;
     let began = app.clock.now();
     let lives = lives(&app, count, rng).await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     let span = (app.clock.now() - began).num_milliseconds();
 
     let mut moved = 0;
@@ -221,7 +226,7 @@ async fn a_session_is_found_at_the_address_that_it_had_at_a_time_and_at_no_other
         };
         let network = (rng.u8(..8) > 0).then(|| network_around(address, rng));
         let account = (rng.u8(..4) == 0).then_some(&*life.account);
-        let is_one = |found: &Found| account.is_none() && !found.is_empty() && network.is_some();
+        let is_one = |found: &SessionAddresses| account.is_none() && !found.is_empty() && network.is_some();
         let expected = expected(&lives, at, network, account);
         let now = time(at);
         let mut query = format!("at={now}");
@@ -254,37 +259,37 @@ async fn a_session_is_found_at_the_address_that_it_had_at_a_time_and_at_no_other
 /// Without a time it is the address that a session was last used from, and none before.
 #[tokio::test]
 async fn an_address_without_a_time_is_the_one_last_used() {
-    let app = TestApp::with(&proxied()).await;
+    let app = TestApp::with_settings(&proxied()).await;
     let (first, second): (IpAddr, IpAddr) = ("192.0.2.44".parse().unwrap(), "203.0.113.9".parse().unwrap());
     let life = begin(&app, 1, first).await;
-    app.wait(600);
+    app.advance_time(600);
     let refreshed = json!({"refresh_token": life.refresh});
     from(&app.api, second, "/accounts/refresh/", refreshed).await.ok();
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     let key = (life.account.clone(), time(life.began_at()));
-    let at_second = Found::from([(key.clone(), Some(second.to_string()))]);
-    assert_eq!(by_api(&app, &admin, "ip_address=192.0.2.0/24", 50).await, Found::new());
+    let at_second = SessionAddresses::from([(key.clone(), Some(second.to_string()))]);
+    assert_eq!(by_api(&app, &admin, "ip_address=192.0.2.0/24", 50).await, SessionAddresses::new());
     assert_eq!(by_api(&app, &admin, "ip_address=203.0.113.0/24", 50).await, at_second);
     let before = time(life.began_at() + TimeDelta::seconds(599));
-    let at_first = Found::from([(key, Some(first.to_string()))]);
+    let at_first = SessionAddresses::from([(key, Some(first.to_string()))]);
     assert_eq!(by_api(&app, &admin, &format!("ip_address=192.0.2.0/24&at={before}"), 50).await, at_first);
     assert_eq!(
         by_api(&app, &admin, &format!("ip_address=203.0.113.0/24&at={before}"), 50).await,
-        Found::new()
+        SessionAddresses::new()
     );
 }
 
 /// What is kept of stays grows with moves, not with refreshes.
 #[tokio::test]
 async fn a_refresh_that_does_not_move_writes_no_stay() {
-    let app = TestApp::with(&proxied()).await;
+    let app = TestApp::with_settings(&proxied()).await;
     let home: IpAddr = "2001:db8::7".parse().unwrap();
     let mut life = begin(&app, 1, home).await;
     let stays = async || app.database.value::<i64>("SELECT count(*) FROM stays").await;
     for (address, expected) in
         [(home, 1), (home, 1), ("2001:db8::8".parse().unwrap(), 2), (home, 3), (home, 3)]
     {
-        app.wait(60);
+        app.advance_time(60);
         let body = json!({"refresh_token": life.refresh});
         let answer = from(&app.api, address, "/accounts/refresh/", body).await.ok();
         answer["refresh_token"].as_str().unwrap().clone_into(&mut life.refresh);

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Provider, Reply, TestApp};
+use crate::support::{ApiAnswer, ApiClient, ProviderReply, ProviderServer, TestApp};
 
 const PHONE: &str = "+989121234567";
 const EMAIL: &str = "ada@example.com";
@@ -29,15 +29,15 @@ fn settings(url: &str) -> Vec<(&'static str, &str)> {
     ]
 }
 
-fn accepting() -> Provider {
-    Provider::start(|_| Reply::json(200, &json!({})))
+fn accepting() -> ProviderServer {
+    ProviderServer::start(|_| ProviderReply::json(200, &json!({})))
 }
 
 /// The messages of a kind, once there are so many.
-async fn messages(provider: &Provider, kind: &str, count: usize) -> Vec<Value> {
+async fn messages(provider: &ProviderServer, kind: &str, count: usize) -> Vec<Value> {
     let found = || {
         let sent =
-            provider.asked().into_iter().map(|asked| serde_json::from_str::<Value>(&asked.body).unwrap());
+            provider.requests().into_iter().map(|asked| serde_json::from_str::<Value>(&asked.body).unwrap());
         sent.filter(|message| message["kind"] == kind).collect::<Vec<_>>()
     };
     let waited = async {
@@ -57,7 +57,7 @@ fn path_in(message: &Value) -> String {
 }
 
 /// Signs in by the newest code that was sent there.
-async fn sign_in(app: &TestApp, provider: &Provider, to: &Value, nth: usize) -> Answer {
+async fn sign_in(app: &TestApp, provider: &ProviderServer, to: &Value, nth: usize) -> ApiAnswer {
     app.api.post("/accounts/login/", to.clone()).await.ok();
     let mut body = to.clone();
     body["code"] = messages(provider, "sign_in", nth).await.pop().unwrap()["code"].clone();
@@ -66,7 +66,7 @@ async fn sign_in(app: &TestApp, provider: &Provider, to: &Value, nth: usize) -> 
 
 /// A stranger tries wrong codes until none is looked at.
 async fn lock(app: &TestApp, of: &Value) {
-    app.wait(60);
+    app.advance_time(60);
     app.api.post("/accounts/login/", of.clone()).await.ok();
     let mut body = of.clone();
     for _ in 0..4 {
@@ -76,8 +76,8 @@ async fn lock(app: &TestApp, of: &Value) {
     app.api.post("/accounts/verify/", body).await.is_problem(429, "too_many_tries");
 }
 
-async fn open(api: &Api, method: Method, path: &str) -> Answer {
-    Api::send(api.request(method, path)).await
+async fn open(api: &ApiClient, method: Method, path: &str) -> ApiAnswer {
+    ApiClient::send(api.request(method, path)).await
 }
 
 async fn count(app: &TestApp, event: &str) -> i64 {
@@ -88,8 +88,8 @@ async fn count(app: &TestApp, event: &str) -> i64 {
 async fn a_locked_owner_gets_one_link_a_day_and_is_let_in_by_it_at_once() {
     let provider = accepting();
     let settings = settings(&provider.url);
-    let app = TestApp::with(&settings).await;
-    let (other, _proxy) = app.beside(&settings).await;
+    let app = TestApp::with_settings(&settings).await;
+    let (other, _proxy) = app.second_node(&settings).await;
     let nodes = [&app.api, &other.api];
     sign_in(&app, &provider, &phone(PHONE), 1).await.signed_in();
     lock(&app, &phone(PHONE)).await;
@@ -100,7 +100,7 @@ async fn a_locked_owner_gets_one_link_a_day_and_is_let_in_by_it_at_once() {
     let of_unknown = app.api.login("+989127654321").await;
     for answer in &asked {
         answer.is_problem(406, "code_quota_spent");
-        let told = |answer: &Answer| (answer.text.clone(), answer.retry_after());
+        let told = |answer: &ApiAnswer| (answer.text.clone(), answer.retry_after());
         assert_eq!(told(answer), told(&of_unknown));
     }
     let links = messages(&provider, "unlock_link", 2).await;
@@ -118,7 +118,7 @@ async fn a_locked_owner_gets_one_link_a_day_and_is_let_in_by_it_at_once() {
         app.api.login(PHONE).await.is_problem(406, "code_quota_spent");
     }
     let farsi = app.api.request(Method::GET, &path).header("accept-language", "fa");
-    assert!(Api::send(farsi).await.text.contains("dir=\"rtl\""));
+    assert!(ApiClient::send(farsi).await.text.contains("dir=\"rtl\""));
     let confirmed = join_all(nodes.map(async |node| open(node, Method::POST, &path).await)).await;
     let mut statuses = confirmed.iter().map(|page| page.status.as_u16()).collect::<Vec<_>>();
     statuses.sort_unstable();
@@ -133,21 +133,21 @@ async fn a_locked_owner_gets_one_link_a_day_and_is_let_in_by_it_at_once() {
     for method in [Method::GET, Method::POST] {
         let spent = open(&app.api, method.clone(), &path).await;
         assert_eq!((spent.status.as_u16(), spent.text.contains("<form")), (404, false));
-        let words = |page: &Answer| page.text.split_once("<body>").unwrap().1.to_owned();
+        let words = |page: &ApiAnswer| page.text.split_once("<body>").unwrap().1.to_owned();
         assert_eq!(words(&spent), words(&open(&app.api, method, &unknown).await));
     }
     assert_eq!(count(&app, "UnlockLinkIssued").await, 2);
-    app.wait(24 * 3600);
+    app.advance_time(24 * 3600);
     app.api.login(PHONE).await.is_problem(406, "code_quota_spent");
     let next = path_in(messages(&provider, "unlock_link", 3).await.last().unwrap());
-    app.wait(24 * 3600);
+    app.advance_time(24 * 3600);
     assert_eq!(open(&app.api, Method::POST, &next).await.status, 404, "it has expired");
 }
 
 #[tokio::test]
 async fn an_address_is_unlocked_by_its_link_and_a_session_adds_a_number_whatever_strangers_tried() {
     let provider = accepting();
-    let app = TestApp::with(&settings(&provider.url)).await;
+    let app = TestApp::with_settings(&settings(&provider.url)).await;
     let email = json!({"email": EMAIL});
     sign_in(&app, &provider, &email, 1).await.signed_in();
     lock(&app, &email).await;
@@ -167,7 +167,7 @@ async fn an_address_is_unlocked_by_its_link_and_a_session_adds_a_number_whatever
 
 #[tokio::test]
 async fn without_a_public_url_a_locked_account_is_refused_and_no_unlock_link_is_issued() {
-    let app = TestApp::with(&[("codes.wrong_in_a_row", "3")]).await;
+    let app = TestApp::with_settings(&[("codes.wrong_in_a_row", "3")]).await;
     app.api.sign_in(PHONE).await;
     lock(&app, &phone(PHONE)).await;
     app.api.login(PHONE).await.is_problem(406, "code_quota_spent");

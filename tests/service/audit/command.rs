@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::verify::some_log;
-use crate::support::{Node, TestApp};
+use crate::support::{NodeProcess, TestApp};
 
 /// What `counterfoil audit …` did: its exit status, what it printed, and what it said beside that.
 pub fn audit(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -23,7 +23,7 @@ pub fn audit_with(
         ("COUNTERFOIL_PROFILE", "development"),
     ];
     let environment = [&environment, settings].concat();
-    let output = Node::command(folder, &environment).arg("audit").args(arguments).output().unwrap();
+    let output = NodeProcess::command(folder, &environment).arg("audit").args(arguments).output().unwrap();
     std::fs::remove_file(&keyring).unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))

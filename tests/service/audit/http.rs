@@ -5,23 +5,23 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::number;
-use crate::support::{Answer, Api, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, SignedInDevice, TestApp};
 
 const AUDITOR: &str = "+989121234560";
 
 /// An auditor, and two people with a few events.
-async fn audited() -> (TestApp, SignedIn, SignedIn) {
+async fn audited() -> (TestApp, SignedInDevice, SignedInDevice) {
     let app = TestApp::start().await;
-    let auditor = app.staff(AUDITOR, Role::Auditor).await;
+    let auditor = app.sign_in_staff(AUDITOR, Role::Auditor).await;
     let ada = app.api.sign_in("+989121234561").await;
     app.api.sign_in("+989121234562").await;
     number(&app).await;
     (app, auditor, ada)
 }
 
-async fn read(app: &TestApp, who: &SignedIn, path: &str) -> Answer {
+async fn read(app: &TestApp, who: &SignedInDevice, path: &str) -> ApiAnswer {
     let request = app.api.request(Method::GET, path).bearer_auth(&who.access);
-    Api::send(request.header("X-Audit-Reason", "ticket 7: پرونده")).await
+    ApiClient::send(request.header("X-Audit-Reason", "ticket 7: پرونده")).await
 }
 
 fn positions(page: &Value) -> Vec<i64> {
@@ -50,7 +50,7 @@ async fn the_log_is_exported_as_ndjson_and_as_csv() {
         let request = app.api.request(Method::GET, path).bearer_auth(&auditor.access);
         let request =
             request.header("x-audit-reason", "export").header("accept", "application/x-ndjson, */*;q=0.1");
-        let answer = Api::send(request).await;
+        let answer = ApiClient::send(request).await;
         assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
         let lines: Vec<Value> = answer.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 12);
@@ -108,7 +108,7 @@ async fn a_request_of_an_auditor_without_a_reason_is_refused() {
     for path in ["/audit/events/", "/audit/events/?format=csv", "/audit/events/stream/", &account] {
         app.api.get(path, &auditor.access).await.refuses_fields(&["reason"]);
         let blank = app.api.request(Method::GET, path).bearer_auth(&auditor.access);
-        Api::send(blank.header("x-audit-reason", " ")).await.refuses_fields(&["reason"]);
+        ApiClient::send(blank.header("x-audit-reason", " ")).await.refuses_fields(&["reason"]);
     }
     let noted = "SELECT count(*) FROM events WHERE event_type = 'AuditRead'";
     assert_eq!(app.database.value::<i64>(noted).await, 0);
@@ -117,16 +117,19 @@ async fn a_request_of_an_auditor_without_a_reason_is_refused() {
 #[tokio::test]
 async fn only_an_auditor_reads_the_log_and_no_role_writes_it() {
     let (app, auditor, ada) = audited().await;
-    let admin = app.admin("+989121234563").await;
+    let admin = app.sign_in_admin("+989121234563").await;
     let account = format!("/audit/accounts/{}/", ada.account());
     for path in ["/audit/events/", "/audit/events/?format=ndjson", "/audit/events/stream/", &account] {
         for who in [&ada, &admin] {
             read(&app, who, path).await.is_problem(403, "forbidden");
         }
         let anonymous = app.api.request(Method::GET, path).header("x-audit-reason", "x");
-        Api::send(anonymous).await.is_problem(401, "not_authenticated");
+        ApiClient::send(anonymous).await.is_problem(401, "not_authenticated");
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-            app.api.ask(method, path, &auditor.access, json!({})).await.is_problem(405, "method_not_allowed");
+            app.api
+                .send_json(method, path, &auditor.access, json!({}))
+                .await
+                .is_problem(405, "method_not_allowed");
         }
     }
     let denied: i64 =
@@ -171,7 +174,7 @@ async fn a_bad_filter_is_named_and_an_unknown_account_is_404() {
 async fn an_auditor_sees_an_account_as_it_was_at_a_time() {
     let (app, auditor, ada) = audited().await;
     let before = counterfoil::runtime::clock::Clock::now(&*app.clock);
-    app.wait(60);
+    app.advance_time(60);
     assert_eq!(app.api.logout(&ada.refresh).await.status, 204);
     let account = format!("/audit/accounts/{}/", ada.account());
     let now = read(&app, &auditor, &account).await.ok();

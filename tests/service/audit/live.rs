@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::number;
-use crate::support::{Api, Node, SignedIn, TestApp, TestDatabase};
+use crate::support::{ApiClient, NodeProcess, SignedInDevice, TestApp, TestDatabase};
 
 /// Whether a service that is overloaded, stopping or starting says so.
 fn is_for_now(status: StatusCode) -> bool {
@@ -20,18 +20,23 @@ fn is_for_now(status: StatusCode) -> bool {
 }
 
 /// A connection that follows.
-struct Following {
+struct StreamConnection {
     response: Response,
     text: String,
 }
 
-impl Following {
-    async fn after(api: &Api, auditor: &SignedIn, query: &str, last: Option<i64>) -> Self {
+impl StreamConnection {
+    async fn after(api: &ApiClient, auditor: &SignedInDevice, query: &str, last: Option<i64>) -> Self {
         Self::try_after(api, auditor, query, last).await.unwrap()
     }
 
     /// None when the service does not answer, or answers that it cannot for now.
-    async fn try_after(api: &Api, auditor: &SignedIn, query: &str, last: Option<i64>) -> Option<Self> {
+    async fn try_after(
+        api: &ApiClient,
+        auditor: &SignedInDevice,
+        query: &str,
+        last: Option<i64>,
+    ) -> Option<Self> {
         let path = format!("/audit/events/stream/?reason=watching{query}");
         let mut request = api.request(Method::GET, &path).bearer_auth(&auditor.access);
         if let Some(last) = last {
@@ -68,11 +73,11 @@ const CLIENTS: usize = 64;
 
 /// Refreshes a device so often, at whichever address the service has; again where no answer comes, since it may have
 /// happened and the answer got lost.
-async fn refresh(apis: watch::Receiver<Api>, mut token: String, times: usize, done: &AtomicUsize) {
+async fn refresh(apis: watch::Receiver<ApiClient>, mut token: String, times: usize, done: &AtomicUsize) {
     for _ in 0..times {
         token = loop {
             let request = apis.borrow().request(Method::POST, "/accounts/refresh/");
-            match Api::try_send(request.json(&json!({ "refresh_token": token }))).await {
+            match ApiClient::try_send(request.json(&json!({ "refresh_token": token }))).await {
                 Ok(answer) if !is_for_now(answer.status) => {
                     break answer.ok()["refresh_token"].as_str().unwrap().to_owned();
                 }
@@ -86,8 +91,8 @@ async fn refresh(apis: watch::Receiver<Api>, mut token: String, times: usize, do
 /// Follows until it has come to that position, and leaves and comes back again and again. What it saw, and over how many
 /// connections.
 async fn follow(
-    apis: watch::Receiver<Api>,
-    auditor: SignedIn,
+    apis: watch::Receiver<ApiClient>,
+    auditor: SignedInDevice,
     last: Arc<AtomicI64>,
     mut random: fastrand::Rng,
 ) -> (Vec<i64>, u32) {
@@ -95,7 +100,7 @@ async fn follow(
     let far_enough = |seen: &[i64]| seen.last().is_some_and(|seen| *seen >= last.load(Ordering::Relaxed));
     while !far_enough(&seen) {
         let (api, from) = (apis.borrow().clone(), seen.last().copied().or(Some(0)));
-        let Some(mut following) = Following::try_after(&api, &auditor, "", from).await else {
+        let Some(mut following) = StreamConnection::try_after(&api, &auditor, "", from).await else {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
@@ -128,16 +133,18 @@ async fn followers_see_every_event_once_and_in_order_across_disconnects_and_rest
         ("COUNTERFOIL__TOKENS__ACCESS_LIFETIME", "3600"),
         ("COUNTERFOIL__SESSIONS__REFRESHES_PER_MINUTE", "1000000"),
     ];
-    let mut node = Node::start(&folder, &environment);
+    let mut node = NodeProcess::start(&folder, &environment);
     let mut auditors = Vec::new();
     for n in 0..3 {
-        auditors.push(node.staff(&folder, &environment, &format!("+98912123456{n}"), Role::Auditor).await);
+        auditors.push(
+            node.sign_in_staff(&folder, &environment, &format!("+98912123456{n}"), Role::Auditor).await,
+        );
     }
     let signing_in = (0..CLIENTS).map(|n| {
         let api = node.api.clone();
         async move { api.sign_in(&format!("+9891212346{n:02}")).await }
     });
-    let devices: Vec<SignedIn> = stream::iter(signing_in).buffered(8).collect().await;
+    let devices: Vec<SignedInDevice> = stream::iter(signing_in).buffered(8).collect().await;
 
     let (moved, apis) = watch::channel(node.api.clone());
     // Until it is known, no follower has come to it.
@@ -163,7 +170,7 @@ async fn followers_see_every_event_once_and_in_order_across_disconnects_and_rest
             } else {
                 assert!(node.stop());
             }
-            Node::start(&folder, &environment)
+            NodeProcess::start(&folder, &environment)
         });
         moved.send(node.api.clone()).unwrap();
     }
@@ -187,9 +194,9 @@ async fn followers_see_every_event_once_and_in_order_across_disconnects_and_rest
 #[tokio::test]
 async fn an_event_stream_begins_at_the_end_of_the_log_and_keeps_to_its_filter() {
     let app = TestApp::start().await;
-    let auditor = app.staff("+989121234560", Role::Auditor).await;
+    let auditor = app.sign_in_staff("+989121234560", Role::Auditor).await;
     number(&app).await;
-    let mut following = Following::after(&app.api, &auditor, "&type=LoggedIn", None).await;
+    let mut following = StreamConnection::after(&app.api, &auditor, "&type=LoggedIn", None).await;
     let device = app.api.sign_in("+989121234561").await;
     number(&app).await;
     // Events 1–6 were there before; event 7 records that the auditor follows.
@@ -203,12 +210,14 @@ async fn an_event_stream_begins_at_the_end_of_the_log_and_keeps_to_its_filter() 
 #[tokio::test]
 async fn an_event_stream_ends_when_the_auditor_loses_the_role_or_the_session() {
     let app = TestApp::start().await;
-    let (one, other) =
-        (app.staff("+989121234560", Role::Auditor).await, app.staff("+989121234561", Role::Auditor).await);
+    let (one, other) = (
+        app.sign_in_staff("+989121234560", Role::Auditor).await,
+        app.sign_in_staff("+989121234561", Role::Auditor).await,
+    );
     number(&app).await;
     let mut streams = [
-        Following::after(&app.api, &one, "&type=LimitsLifted", None).await,
-        Following::after(&app.api, &other, "&type=LimitsLifted", None).await,
+        StreamConnection::after(&app.api, &one, "&type=LimitsLifted", None).await,
+        StreamConnection::after(&app.api, &other, "&type=LimitsLifted", None).await,
     ];
     app.give_roles(&one, []).await;
     assert_eq!(app.api.logout(&other.refresh).await.status, 204);
@@ -220,9 +229,9 @@ async fn an_event_stream_ends_when_the_auditor_loses_the_role_or_the_session() {
 #[tokio::test]
 async fn a_malformed_last_event_id_is_refused() {
     let app = TestApp::start().await;
-    let auditor = app.staff("+989121234560", Role::Auditor).await;
+    let auditor = app.sign_in_staff("+989121234560", Role::Auditor).await;
     let request = app.api.request(Method::GET, "/audit/events/stream/?reason=x").bearer_auth(&auditor.access);
-    Api::send(request.header("last-event-id", "x")).await.refuses_fields(&["Last-Event-ID"]);
+    ApiClient::send(request.header("last-event-id", "x")).await.refuses_fields(&["Last-Event-ID"]);
 }
 
 #[tokio::test]
@@ -230,9 +239,9 @@ async fn a_node_that_stops_does_not_wait_for_the_followers_of_its_event_streams(
     let database = TestDatabase::new();
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("audit-stop");
     let environment = [("DATABASE_URL", database.url.0.as_str())];
-    let node = Node::start(&folder, &environment);
-    let auditor = node.staff(&folder, &environment, "+989121234560", Role::Auditor).await;
-    let mut following = Following::after(&node.api, &auditor, "&type=LimitsLifted", None).await;
+    let node = NodeProcess::start(&folder, &environment);
+    let auditor = node.sign_in_staff(&folder, &environment, "+989121234560", Role::Auditor).await;
+    let mut following = StreamConnection::after(&node.api, &auditor, "&type=LimitsLifted", None).await;
     let began = Instant::now();
     let stopping = tokio::task::spawn_blocking(move || node.stop());
     assert_eq!(following.next().await, None);

@@ -20,7 +20,7 @@ async fn audit_records_come_in_the_order_of_the_log_with_sealed_fields_opened() 
     let app = TestApp::start().await;
     let ada = app.api.sign_in(ADA).await;
     number(&app).await;
-    app.wait(5);
+    app.advance_time(5);
     app.api.rename(&ada.access, "Ada Lovelace").await.ok();
     number(&app).await;
     let records = read(&app.journal(), &EventFilter::default()).await;
@@ -43,7 +43,7 @@ async fn filters_of_the_log_return_the_events_that_match_all_of_them() {
     let app = TestApp::start().await;
     let ada = app.api.sign_in(ADA).await;
     let between = app.clock.now() + chrono::TimeDelta::seconds(30);
-    app.wait(60);
+    app.advance_time(60);
     let bob = app.api.sign_in(BOB).await;
     app.api.rename(&ada.access, "Ada").await.ok();
     number(&app).await;

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::command::{audit, audit_with};
-use crate::support::{Api, SignedIn, TestApp};
+use crate::support::{ApiClient, SignedInDevice, TestApp};
 
 const ADA: &str = "+989121234561";
 const BEN: &str = "+989121234562";
@@ -24,20 +24,20 @@ fn rehearsed(app: &TestApp, arguments: &[&str]) -> Value {
 /// again too soon after it, and again, and signs in. Eve asks for a code and for another.
 async fn an_hour_ago() -> TestApp {
     let app = TestApp::start().await;
-    app.wait(-3_600);
-    let mut devices: Vec<SignedIn> = Vec::new();
+    app.advance_time(-3_600);
+    let mut devices: Vec<SignedInDevice> = Vec::new();
     for _ in 0..3 {
         devices.push(app.api.sign_in(ADA).await);
-        app.wait(70);
+        app.advance_time(70);
     }
     app.api.refresh(&devices[0].refresh).await.ok();
     app.api.login(BEN).await.ok();
-    app.wait(40);
+    app.advance_time(40);
     app.api.login(BEN).await.is_problem(406, "code_too_soon");
-    app.wait(60);
+    app.advance_time(60);
     app.api.sign_in(BEN).await;
     app.api.login(EVE).await.ok();
-    app.wait(70);
+    app.advance_time(70);
     app.api.login(EVE).await.ok();
     app
 }
@@ -193,7 +193,7 @@ async fn wrong_usage_of_the_rehearsal_command_is_named() {
 
 /// All kinds of things that people and staff do, with the settings as they are.
 async fn busy(app: &TestApp) {
-    let api: &Api = &app.api;
+    let api: &ApiClient = &app.api;
     for n in 2..8 {
         let phone = format!("+98912123000{n}");
         let code = api.login(&phone).await.code();
@@ -202,30 +202,30 @@ async fn busy(app: &TestApp) {
                 .await;
         }
         api.verify(&phone, &code).await;
-        app.wait(20);
+        app.advance_time(20);
         api.login(&phone).await;
-        app.wait(45);
+        app.advance_time(45);
         let first = api.login(&phone).await.code();
-        app.wait(61);
+        app.advance_time(61);
         api.resend(&phone).await.ok();
         let first = api.verify(&phone, &first).await.signed_in();
-        app.wait(60);
+        app.advance_time(60);
         // On another device by a token of the first one; some sign in there again, which replaces the session.
         let presenting = async |token: &str| {
             let login = api.request(Method::POST, "/accounts/login/").bearer_auth(token);
-            let code = Api::send(login.json(&json!({"phone_number": phone}))).await.code();
+            let code = ApiClient::send(login.json(&json!({"phone_number": phone}))).await.code();
             let verify = api.request(Method::POST, "/accounts/verify/").header("user-agent", "Another/1.0");
             let verify = verify.bearer_auth(token).json(&json!({"phone_number": phone, "code": code}));
-            Api::send(verify).await.signed_in()
+            ApiClient::send(verify).await.signed_in()
         };
         let mut second = presenting(&first.access).await;
         if n % 3 == 0 {
-            app.wait(61);
+            app.advance_time(61);
             second = presenting(&second.refresh).await;
         }
         let refreshed = api.refresh(&first.refresh).await.ok();
         api.refresh(&first.refresh).await.ok();
-        app.wait(60);
+        app.advance_time(60);
         let email = json!({"email": format!("someone{n}@example.com")});
         let code = api.add_identifier(&second.access, &email).await.code();
         api.verify_identifier(&second.access, &email, &code).await.ok();
@@ -247,14 +247,14 @@ async fn busy(app: &TestApp) {
             7 => app.state.accounts.suspend(second.account(), until, staff).await.unwrap(),
             _ => {}
         }
-        app.wait(3_600);
+        app.advance_time(3_600);
     }
 }
 
 #[tokio::test]
 async fn a_rehearsal_under_the_present_settings_agrees_with_the_log() {
     let app = TestApp::start().await;
-    app.wait(-86_400);
+    app.advance_time(-86_400);
     busy(&app).await;
     let found = rehearsed(&app, &[]);
     let nothing = json!({"total": 0, "why": {}});

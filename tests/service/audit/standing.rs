@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Api, TestApp};
+use crate::support::{ApiClient, TestApp};
 
 const IDLE: TimeDelta = TimeDelta::days(30);
 const ABSOLUTE: TimeDelta = TimeDelta::days(90);
@@ -18,14 +18,14 @@ const DEVICES: usize = 5;
 
 /// A device as its owner would tell of it.
 #[derive(Clone, Default)]
-struct Device {
+struct TrackedDevice {
     refresh_token: String,
     /// When it signed in, and each time it was refreshed.
     used: Vec<DateTime<Utc>>,
     ended: Option<DateTime<Utc>>,
 }
 
-impl Device {
+impl TrackedDevice {
     fn expires(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let last = self.used.iter().filter(|used| **used <= at).max()?;
         Some((*last + IDLE).min(self.used[0] + ABSOLUTE))
@@ -37,47 +37,47 @@ impl Device {
 }
 
 #[derive(Default)]
-struct Person {
+struct TrackedPerson {
     account: Option<AccountId>,
-    devices: BTreeMap<String, Device>,
+    devices: BTreeMap<String, TrackedDevice>,
     wrong_in_a_row: u32,
 }
 
 /// What of a person's account is compared.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
+struct AccountView {
     devices: BTreeMap<String, u64>,
     wrong_in_a_row: u32,
 }
 
-impl Person {
+impl TrackedPerson {
     fn live(&self, at: DateTime<Utc>) -> Vec<String> {
         self.devices.iter().filter(|(_, device)| device.is_live(at)).map(|(id, _)| id.clone()).collect()
     }
 
-    fn seen(&self, at: DateTime<Utc>) -> Seen {
+    fn seen(&self, at: DateTime<Utc>) -> AccountView {
         let devices = self.live(at).into_iter().map(|id| {
             let generation = self.devices[&id].used.len() as u64;
             (id, generation)
         });
-        Seen { devices: devices.collect(), wrong_in_a_row: self.wrong_in_a_row }
+        AccountView { devices: devices.collect(), wrong_in_a_row: self.wrong_in_a_row }
     }
 }
 
-fn seen(standing: &AccountStanding) -> Seen {
+fn seen(standing: &AccountStanding) -> AccountView {
     let devices = standing.sessions.iter().map(|(id, device)| (id.clone(), u64::from(device.generation.0)));
     let wrong = standing.codes.as_ref().map_or(0, |codes| codes.wrong_in_a_row);
-    Seen { devices: devices.collect(), wrong_in_a_row: wrong }
+    AccountView { devices: devices.collect(), wrong_in_a_row: wrong }
 }
 
-async fn sign_in(app: &TestApp, number: &str, person: &mut Person) {
+async fn sign_in(app: &TestApp, number: &str, person: &mut TrackedPerson) {
     let sent = app.api.login(number).await;
     if sent.status == 406 {
         return;
     }
     let device = app.api.verify(number, &sent.code()).await.signed_in();
     let request = app.api.request(Method::GET, "/accounts/devices/").bearer_auth(&device.access);
-    let devices = Api::send(request).await.ok();
+    let devices = ApiClient::send(request).await.ok();
     let current = devices.as_array().unwrap().iter().find(|device| device["current"] == true).unwrap();
     let id = current["id"].as_str().unwrap().to_owned();
     let now = app.clock.now();
@@ -88,10 +88,10 @@ async fn sign_in(app: &TestApp, number: &str, person: &mut Person) {
     for oldest in live.iter().take((live.len() + 1).saturating_sub(DEVICES)) {
         person.devices.get_mut(oldest).unwrap().ended = Some(now);
     }
-    person.devices.insert(id, Device { refresh_token: device.refresh, used: vec![now], ended: None });
+    person.devices.insert(id, TrackedDevice { refresh_token: device.refresh, used: vec![now], ended: None });
 }
 
-async fn try_a_wrong_code(app: &TestApp, number: &str, person: &mut Person) {
+async fn try_a_wrong_code(app: &TestApp, number: &str, person: &mut TrackedPerson) {
     let sent = app.api.login(number).await;
     if sent.status == 406 {
         return;
@@ -102,7 +102,7 @@ async fn try_a_wrong_code(app: &TestApp, number: &str, person: &mut Person) {
     person.wrong_in_a_row += 1;
 }
 
-async fn use_a_device(app: &TestApp, person: &mut Person, random: &mut fastrand::Rng) {
+async fn use_a_device(app: &TestApp, person: &mut TrackedPerson, random: &mut fastrand::Rng) {
     let now = app.clock.now();
     let live = person.live(now);
     let Some(id) = random.choice(&live) else { return };
@@ -123,7 +123,7 @@ async fn use_a_device(app: &TestApp, person: &mut Person, random: &mut fastrand:
             device.used.push(now);
             let everywhere = app.api.request(Method::POST, "/accounts/logout/all/");
             let everywhere = everywhere.bearer_auth(tokens["access_token"].as_str().unwrap());
-            assert_eq!(Api::send(everywhere.json(&json!({}))).await.status, 204);
+            assert_eq!(ApiClient::send(everywhere.json(&json!({}))).await.status, 204);
             for id in live {
                 person.devices.get_mut(&id).unwrap().ended = Some(now);
             }
@@ -139,12 +139,12 @@ async fn a_random_history_replays_to_the_models_state_at_every_event_and_at_rand
     let mut random = fastrand::Rng::with_seed(seed);
     let app = TestApp::start().await;
     let began = app.clock.now();
-    let mut people: BTreeMap<String, Person> =
-        (0..50).map(|n| (format!("+9891212345{n:02}"), Person::default())).collect();
+    let mut people: BTreeMap<String, TrackedPerson> =
+        (0..50).map(|n| (format!("+9891212345{n:02}"), TrackedPerson::default())).collect();
     let numbers: Vec<String> = people.keys().cloned().collect();
     let mut expected = Vec::new();
     for _ in 0..1_000 {
-        app.wait(random.i64(61..3 * 3600));
+        app.advance_time(random.i64(61..3 * 3600));
         let number = random.choice(&numbers).unwrap();
         let person = people.get_mut(number).unwrap();
         match random.u8(0..10) {
@@ -181,11 +181,11 @@ async fn a_random_history_replays_to_the_models_state_at_every_event_and_at_rand
 async fn a_replay_shows_the_use_of_a_stolen_token_step_by_step() {
     let app = TestApp::start().await;
     let device = app.api.sign_in("+989121234567").await;
-    app.wait(60);
+    app.advance_time(60);
     app.api.refresh(&device.refresh).await.ok();
-    app.wait(60);
+    app.advance_time(60);
     let thief = app.api.request(Method::POST, "/accounts/refresh/").header("user-agent", "Thief/1.0");
-    let refused = Api::send(thief.json(&json!({"refresh_token": device.refresh}))).await;
+    let refused = ApiClient::send(thief.json(&json!({"refresh_token": device.refresh}))).await;
     refused.is_problem(400, "invalid_token");
 
     let account = AccountId(Uuid::parse_str(device.user["id"].as_str().unwrap()).unwrap());

@@ -6,15 +6,15 @@ use serde_json::Value;
 
 /// Operations of one kind: those that were acknowledged, and those whose outcome is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
+pub struct OperationCount {
     pub acknowledged: u64,
     pub unknown: u64,
 }
 
 /// What was done to one account, by the name of the event that it leaves.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
-    pub counts: BTreeMap<&'static str, Count>,
+pub struct AccountTally {
+    pub counts: BTreeMap<&'static str, OperationCount>,
     /// Sessions and generations whose tokens a client was given.
     pub tokens: Vec<(String, u64)>,
     /// Sessions whose end was acknowledged.
@@ -22,14 +22,14 @@ pub struct Tally {
 }
 
 /// The events of an account, by name, with their facts.
-pub type Stream = Vec<(String, Value)>;
+pub type EventStream = Vec<(String, Value)>;
 
 /// The log, by the hash of the identifier that the account began with.
-pub type Log = BTreeMap<Vec<u8>, Stream>;
+pub type EventLog = BTreeMap<Vec<u8>, EventStream>;
 
 /// Everything that is not as it has to be.
-pub fn check(log: &Log, tallies: &BTreeMap<Vec<u8>, Tally>) -> Vec<String> {
-    let nothing = Stream::new();
+pub fn check(log: &EventLog, tallies: &BTreeMap<Vec<u8>, AccountTally>) -> Vec<String> {
+    let nothing = EventStream::new();
     let mut broken = Vec::new();
     for (account, tally) in tallies {
         let stream = log.get(account).unwrap_or(&nothing);
@@ -41,9 +41,9 @@ pub fn check(log: &Log, tallies: &BTreeMap<Vec<u8>, Tally>) -> Vec<String> {
 }
 
 /// Each kind of event must be there as often as it was acknowledged, and at most as often again as its outcome is unknown.
-fn effects(stream: &Stream, tally: &Tally) -> Vec<String> {
+fn effects(stream: &EventStream, tally: &AccountTally) -> Vec<String> {
     let mut broken = Vec::new();
-    for (event, Count { acknowledged, unknown }) in &tally.counts {
+    for (event, OperationCount { acknowledged, unknown }) in &tally.counts {
         let found = stream.iter().filter(|(name, _)| name == event).count() as u64;
         if found < *acknowledged {
             broken.push(format!("lost {event}"));
@@ -56,7 +56,7 @@ fn effects(stream: &Stream, tally: &Tally) -> Vec<String> {
 }
 
 /// A code lets in once: between two sign-ins there is a code.
-fn codes(stream: &Stream) -> Vec<String> {
+fn codes(stream: &EventStream) -> Vec<String> {
     let (mut code, mut broken) = (false, Vec::new());
     for (name, _) in stream {
         match name.as_str() {
@@ -69,7 +69,7 @@ fn codes(stream: &Stream) -> Vec<String> {
 }
 
 /// A session's generations are 1, 2, 3 and so on, each once; it ends once, and nothing of it comes after that.
-fn sessions(stream: &Stream, tally: &Tally) -> Vec<String> {
+fn sessions(stream: &EventStream, tally: &AccountTally) -> Vec<String> {
     let mut newest: BTreeMap<&str, Option<u64>> = BTreeMap::new();
     let mut made: Vec<(String, u64)> = Vec::new();
     let mut broken = Vec::new();
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn sound() -> (Stream, Tally) {
+    fn sound() -> (EventStream, AccountTally) {
         let fact = |generation: u64| json!({"session": "s", "generation": generation});
         let stream = [
             ("OtpRequested", json!({})),
@@ -116,12 +116,12 @@ mod tests {
             ("TokenRefreshed", fact(3)),
             ("LoggedOut", json!({"session": "s"})),
         ];
-        let acknowledged = |acknowledged| Count { acknowledged, unknown: 0 };
-        let tally = Tally {
+        let acknowledged = |acknowledged| OperationCount { acknowledged, unknown: 0 };
+        let tally = AccountTally {
             counts: BTreeMap::from([
                 ("OtpRequested", acknowledged(1)),
                 ("LoggedIn", acknowledged(1)),
-                ("TokenRefreshed", Count { acknowledged: 1, unknown: 1 }),
+                ("TokenRefreshed", OperationCount { acknowledged: 1, unknown: 1 }),
                 ("LoggedOut", acknowledged(1)),
             ]),
             tokens: vec![("s".to_owned(), 1), ("s".to_owned(), 2)],
@@ -130,10 +130,10 @@ mod tests {
         (stream.map(|(name, fact)| (name.to_owned(), fact)).to_vec(), tally)
     }
 
-    fn found(change: impl FnOnce(&mut Stream, &mut Tally)) -> Vec<String> {
+    fn found(change: impl FnOnce(&mut EventStream, &mut AccountTally)) -> Vec<String> {
         let (mut stream, mut tally) = sound();
         change(&mut stream, &mut tally);
-        check(&Log::from([(vec![1], stream)]), &BTreeMap::from([(vec![1], tally)]))
+        check(&EventLog::from([(vec![1], stream)]), &BTreeMap::from([(vec![1], tally)]))
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_checker_finds_every_kind_of_violation() {
-        let again = |stream: &mut Stream, n: usize| stream.insert(n + 1, stream[n].clone());
+        let again = |stream: &mut EventStream, n: usize| stream.insert(n + 1, stream[n].clone());
         for (what, broken) in [
             ("lost LoggedOut", found(|stream, _| drop(stream.pop()))),
             ("a lost sign-out", found(|stream, _| drop(stream.pop()))),

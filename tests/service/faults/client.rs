@@ -11,24 +11,24 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::{RwLock, RwLockWriteGuard};
 
-use super::checker::Tally;
-use super::cluster::{Apis, session_of};
-use crate::support::{Answer, Api};
+use super::checker::AccountTally;
+use super::cluster::{ClusterApis, session_of};
+use crate::support::{ApiAnswer, ApiClient};
 
 /// What all clients share.
-pub struct Lives {
-    pub apis: Mutex<[Api; 2]>,
+pub struct FaultClients {
+    pub apis: Mutex<[ApiClient; 2]>,
     keyring: Keyring,
     gate: RwLock<()>,
     next: AtomicU64,
     acknowledged: AtomicU64,
     refused: AtomicU64,
     unknown: AtomicU64,
-    tallies: Mutex<BTreeMap<String, Tally>>,
+    tallies: Mutex<BTreeMap<String, AccountTally>>,
 }
 
-impl Lives {
-    pub fn new((apis, keyring): Apis) -> Self {
+impl FaultClients {
+    pub fn new((apis, keyring): ClusterApis) -> Self {
         Self {
             apis: Mutex::new(apis),
             keyring,
@@ -51,7 +51,7 @@ impl Lives {
     }
 
     /// What was done so far, by what names an account.
-    pub fn tallies(&self, name: impl Fn(&str) -> Vec<u8>) -> BTreeMap<Vec<u8>, Tally> {
+    pub fn tallies(&self, name: impl Fn(&str) -> Vec<u8>) -> BTreeMap<Vec<u8>, AccountTally> {
         let tallies = self.tallies.lock().unwrap();
         tallies.iter().map(|(phone, tally)| (name(phone), tally.clone())).collect()
     }
@@ -67,7 +67,13 @@ impl Lives {
     }
 
     /// Sends a request that leaves an event if it is done; the body where it was.
-    async fn ask(&self, phone: &str, node: usize, event: &'static str, request: Request) -> Outcome {
+    async fn ask(
+        &self,
+        phone: &str,
+        node: usize,
+        event: &'static str,
+        request: ClientRequest,
+    ) -> RequestOutcome {
         let _gate = self.gate.read().await;
         let api = self.apis.lock().unwrap()[node].clone();
         let sent = tokio::time::timeout(Duration::from_secs(5), request.send(&api)).await;
@@ -77,68 +83,68 @@ impl Lives {
         let Some(answer) = answer else {
             count.unknown += 1;
             self.unknown.fetch_add(1, Ordering::Relaxed);
-            return Outcome::Unknown;
+            return RequestOutcome::Unknown;
         };
         assert!(answer.status.as_u16() < 500, "{answer:?}");
         let done = answer.status.is_success() || event == "OtpRejected";
         if !done {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            return Outcome::Refused;
+            return RequestOutcome::Refused;
         }
         count.acknowledged += 1;
         self.acknowledged.fetch_add(1, Ordering::Relaxed);
-        Outcome::Done(if answer.text.is_empty() { Value::Null } else { answer.json() })
+        RequestOutcome::Done(if answer.text.is_empty() { Value::Null } else { answer.json() })
     }
 
-    fn note(&self, phone: &str, note: impl FnOnce(&mut Tally)) {
+    fn note(&self, phone: &str, note: impl FnOnce(&mut AccountTally)) {
         note(self.tallies.lock().unwrap().entry(phone.to_owned()).or_default());
     }
 
     /// Notes whose tokens these are.
-    fn note_tokens(&self, phone: &str, token: &Value) -> Device {
+    fn note_tokens(&self, phone: &str, token: &Value) -> ClientTokens {
         let text = |name: &str| token[name].as_str().unwrap().to_owned();
-        let device = Device { access: text("access_token"), refresh: text("refresh_token") };
+        let device = ClientTokens { access: text("access_token"), refresh: text("refresh_token") };
         let session = session_of(&self.keyring, &device.refresh);
         self.note(phone, |tally| tally.tokens.push(session));
         device
     }
 }
 
-enum Outcome {
+enum RequestOutcome {
     Done(Value),
     Refused,
     Unknown,
 }
 
-struct Device {
+struct ClientTokens {
     access: String,
     refresh: String,
 }
 
-struct Request {
+struct ClientRequest {
     method: Method,
     path: &'static str,
     body: Value,
     bearer: Option<String>,
 }
 
-impl Request {
+impl ClientRequest {
     fn post(path: &'static str, body: Value) -> Self {
         Self { method: Method::POST, path, body, bearer: None }
     }
 
-    async fn send(self, api: &Api) -> Option<Answer> {
+    async fn send(self, api: &ApiClient) -> Option<ApiAnswer> {
         let request = api.request(self.method, self.path).json(&self.body);
         let request = match self.bearer {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
-        Api::try_send(request).await.ok()
+        ApiClient::try_send(request).await.ok()
     }
 }
 
 /// Lives one life after the other.
-pub async fn live(lives: Arc<Lives>, mut random: fastrand::Rng) {
+pub async fn live(lives: Arc<FaultClients>, mut random: fastrand::Rng) {
     loop {
         let phone = format!("+98913{:07}", lives.next.fetch_add(1, Ordering::Relaxed));
         life(&lives, &phone, &mut random).await;
@@ -147,17 +153,18 @@ pub async fn live(lives: Arc<Lives>, mut random: fastrand::Rng) {
     }
 }
 
-async fn life(lives: &Lives, phone: &str, random: &mut fastrand::Rng) {
-    let login = Request::post("/accounts/login/", json!({"phone_number": phone}));
-    let Outcome::Done(sent) = lives.ask(phone, random.usize(..2), "OtpRequested", login).await else {
+async fn life(lives: &FaultClients, phone: &str, random: &mut fastrand::Rng) {
+    let login = ClientRequest::post("/accounts/login/", json!({"phone_number": phone}));
+    let RequestOutcome::Done(sent) = lives.ask(phone, random.usize(..2), "OtpRequested", login).await else {
         return;
     };
     let code = sent["code"].as_str().unwrap();
     let verify =
-        |code: &str| Request::post("/accounts/verify/", json!({"phone_number": phone, "code": code}));
+        |code: &str| ClientRequest::post("/accounts/verify/", json!({"phone_number": phone, "code": code}));
     if random.u8(..4) == 0 {
         let wrong = if code == "000000" { "000001" } else { "000000" };
-        let Outcome::Done(_) = lives.ask(phone, random.usize(..2), "OtpRejected", verify(wrong)).await else {
+        let RequestOutcome::Done(_) = lives.ask(phone, random.usize(..2), "OtpRejected", verify(wrong)).await
+        else {
             return;
         };
     }
@@ -171,8 +178,8 @@ async fn life(lives: &Lives, phone: &str, random: &mut fastrand::Rng) {
         outcomes.push(lives.ask(phone, here, "LoggedIn", verify(code)).await);
     }
     let mut signed_in = outcomes.into_iter().filter_map(|outcome| match outcome {
-        Outcome::Done(body) => Some(body),
-        Outcome::Refused | Outcome::Unknown => None,
+        RequestOutcome::Done(body) => Some(body),
+        RequestOutcome::Refused | RequestOutcome::Unknown => None,
     });
     let Some(body) = signed_in.next() else { return };
     assert!(signed_in.next().is_none(), "a code was redeemed twice");
@@ -181,7 +188,7 @@ async fn life(lives: &Lives, phone: &str, random: &mut fastrand::Rng) {
     for step in 0..random.usize(1..8) {
         let node = random.usize(..2);
         if random.u8(..3) == 0 {
-            let rename = Request {
+            let rename = ClientRequest {
                 method: Method::PATCH,
                 path: "/accounts/profile/",
                 body: json!({"fullname": format!("Person {step}")}),
@@ -190,12 +197,14 @@ async fn life(lives: &Lives, phone: &str, random: &mut fastrand::Rng) {
             lives.ask(phone, node, "ProfileUpdated", rename).await;
             continue;
         }
-        let refresh = Request::post("/accounts/refresh/", json!({"refresh_token": device.refresh}));
-        let Outcome::Done(token) = lives.ask(phone, node, "TokenRefreshed", refresh).await else { return };
+        let refresh = ClientRequest::post("/accounts/refresh/", json!({"refresh_token": device.refresh}));
+        let RequestOutcome::Done(token) = lives.ask(phone, node, "TokenRefreshed", refresh).await else {
+            return;
+        };
         device = lives.note_tokens(phone, &token);
     }
-    let logout = Request::post("/accounts/logout/", json!({"refresh_token": device.refresh}));
-    if let Outcome::Done(_) = lives.ask(phone, random.usize(..2), "LoggedOut", logout).await {
+    let logout = ClientRequest::post("/accounts/logout/", json!({"refresh_token": device.refresh}));
+    if let RequestOutcome::Done(_) = lives.ask(phone, random.usize(..2), "LoggedOut", logout).await {
         let (session, _) = session_of(&lives.keyring, &device.refresh);
         lives.note(phone, |tally| tally.ended.push(session));
     }

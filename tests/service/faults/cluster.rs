@@ -14,28 +14,29 @@ use counterfoil_domain::values::{Identifier, PhoneNumber};
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls};
 
-use super::checker::Log;
+use super::checker::EventLog;
 use crate::ledger::RULES;
-use crate::support::{Api, Node, Proxy};
+use crate::support::{ApiClient, DatabaseProxy, NodeProcess};
 
 /// What clients need to begin.
-pub type Apis = ([Api; 2], Keyring);
+pub type ClusterApis = ([ApiClient; 2], Keyring);
 
-pub struct Cluster {
+pub struct FaultCluster {
     postgres: PrivatePostgres,
-    pub proxies: [Proxy; 2],
-    nodes: [Option<Node>; 2],
+    pub proxies: [DatabaseProxy; 2],
+    nodes: [Option<NodeProcess>; 2],
     folder: PathBuf,
     keyring: Keyring,
 }
 
-impl Cluster {
+impl FaultCluster {
     pub async fn start() -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults");
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder).unwrap();
         let postgres = PrivatePostgres::start(&folder.join("cluster")).unwrap();
-        let proxies = [Proxy::start(&postgres.url()).await, Proxy::start(&postgres.url()).await];
+        let proxies =
+            [DatabaseProxy::start(&postgres.url()).await, DatabaseProxy::start(&postgres.url()).await];
         let keyring = Keyring::generate();
         keyring.create(&folder.join("keyring.json")).unwrap();
         let mut cluster = Self { postgres, proxies, nodes: [None, None], folder, keyring };
@@ -45,19 +46,19 @@ impl Cluster {
         cluster
     }
 
-    pub fn apis(&self) -> Apis {
-        let api = |node: &Option<Node>| node.as_ref().unwrap().api.clone();
+    pub fn apis(&self) -> ClusterApis {
+        let api = |node: &Option<NodeProcess>| node.as_ref().unwrap().api.clone();
         (self.nodes.each_ref().map(api), self.keyring.clone())
     }
 
     /// Kills a node, if it runs, and starts it again; where it is reached now.
-    pub fn restart(&mut self, node: usize) -> Api {
+    pub fn restart(&mut self, node: usize) -> ApiClient {
         if let Some(running) = self.nodes[node].take() {
             running.kill();
         }
         let url = self.proxies[node].url_of("counterfoil").0;
         let environment = [("DATABASE_URL", url.as_str()), ("COUNTERFOIL_KEYRING", "keyring.json")];
-        let started = Node::start(&self.folder, &environment);
+        let started = NodeProcess::start(&self.folder, &environment);
         let api = started.api.clone();
         self.nodes[node] = Some(started);
         api
@@ -105,7 +106,7 @@ impl Cluster {
         }
         let url = self.postgres.url().0;
         let environment = [("DATABASE_URL", url.as_str()), ("COUNTERFOIL_KEYRING", "keyring.json")];
-        let mut check: Command = Node::command(Path::new(&self.folder), &environment);
+        let mut check: Command = NodeProcess::command(Path::new(&self.folder), &environment);
         let check = check.env("COUNTERFOIL_PROFILE", "development").args(["projections", "check"]);
         let output = check.output().unwrap();
         if !output.status.success() {
@@ -114,11 +115,11 @@ impl Cluster {
         broken
     }
 
-    pub async fn log(&self) -> Log {
+    pub async fn log(&self) -> EventLog {
         let sql = "SELECT i.lookup, e.event_type, e.payload::text
                      FROM identifiers i JOIN events e ON e.aggregate_id = i.account_id::text
                     ORDER BY e.aggregate_id, e.sequence";
-        let mut log = Log::new();
+        let mut log = EventLog::new();
         for row in self.connect().await.query(sql, &[]).await.unwrap() {
             let (lookup, name, payload): (Vec<u8>, String, &str) = (row.get(0), row.get(1), row.get(2));
             let payload: Value = serde_json::from_str(payload).unwrap();

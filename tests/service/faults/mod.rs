@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use checker::Log;
-use client::{Lives, live};
-use cluster::Cluster;
+use checker::EventLog;
+use client::{FaultClients, live};
+use cluster::FaultCluster;
 use nemesis::Nemesis;
 
 /// How many live at a time.
@@ -38,8 +38,8 @@ async fn no_acknowledged_operation_is_lost_or_done_twice_under_faults() {
     println!("faults: {rounds} rounds, seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
 
-    let mut cluster = Cluster::start().await;
-    let lives = Arc::new(Lives::new(cluster.apis()));
+    let mut cluster = FaultCluster::start().await;
+    let lives = Arc::new(FaultClients::new(cluster.apis()));
     for _ in 0..CLIENTS {
         tokio::spawn(live(lives.clone(), random.fork()));
     }
@@ -62,7 +62,7 @@ async fn no_acknowledged_operation_is_lost_or_done_twice_under_faults() {
 }
 
 /// Waits until so much has been acknowledged again; how long that took.
-async fn recovered(lives: &Lives) -> Duration {
+async fn recovered(lives: &FaultClients) -> Duration {
     let (began, before) = (Instant::now(), lives.acknowledged());
     while lives.acknowledged() < before + ACKNOWLEDGED {
         assert!(began.elapsed() < RECOVERED_WITHIN, "not recovered after {RECOVERED_WITHIN:?}");
@@ -71,9 +71,9 @@ async fn recovered(lives: &Lives) -> Duration {
     began.elapsed()
 }
 
-async fn compare(cluster: &Cluster, lives: &Lives) -> Vec<String> {
+async fn compare(cluster: &FaultCluster, lives: &FaultClients) -> Vec<String> {
     let mut broken = cluster.broken_rules().await;
-    let log: Log = cluster.log().await;
+    let log: EventLog = cluster.log().await;
     broken.extend(checker::check(&log, &lives.tallies(|phone| cluster.lookup(phone))));
     broken
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::client::Lives;
-use super::cluster::Cluster;
-use crate::support::Mood;
+use super::client::FaultClients;
+use super::cluster::FaultCluster;
+use crate::support::ProxyMode;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Nemesis {
@@ -46,7 +46,7 @@ impl Nemesis {
         }
     }
 
-    pub async fn strike(self, cluster: &mut Cluster, lives: &Lives, random: &mut fastrand::Rng) {
+    pub async fn strike(self, cluster: &mut FaultCluster, lives: &FaultClients, random: &mut fastrand::Rng) {
         let node = random.usize(..2);
         let a_while = Duration::from_millis(random.u64(50..1_500));
         match self {
@@ -61,10 +61,11 @@ impl Nemesis {
                 cluster.connect().await.execute(sql, &[]).await.unwrap();
             }
             Self::Delay | Self::Cut => {
-                let mood = if matches!(self, Self::Delay) { Mood::Silent } else { Mood::Away };
-                cluster.proxies[node].set(mood).await;
+                let mood =
+                    if matches!(self, Self::Delay) { ProxyMode::Stalled } else { ProxyMode::Disconnected };
+                cluster.proxies[node].set_mode(mood).await;
                 tokio::time::sleep(a_while).await;
-                cluster.proxies[node].set(Mood::Well).await;
+                cluster.proxies[node].set_mode(ProxyMode::Connected).await;
             }
             Self::CutAfterCommit => {
                 for _ in 0..5 {

@@ -6,17 +6,17 @@ use counterfoil::runtime::clock::Clock as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
-use super::{NUMBER, Provider, Reply, SECRET, Sender, code, phone, told};
+use super::{GatewaySender, NUMBER, ProviderReply, ProviderServer, SECRET, code, phone, told};
 use crate::support::ManualClock;
 
 /// All of them, at that URL.
-fn each_at(url: &str) -> [Sender; 3] {
+fn each_at(url: &str) -> [GatewaySender; 3] {
     [
         format!("kind = \"twilio\"\naccount_sid = \"AC1\"\nauth_token = \"{SECRET}\"\nfrom = \"+15005550006\"\nurl = \"{url}\""),
         format!("kind = \"kavenegar\"\napi_key = \"{SECRET}\"\nurl = \"{url}\""),
         format!("kind = \"webhook\"\nsecret = \"whsec_aHVzaC1odXNoLWh1c2gtaHVzaC1odXNo\"\nurl = \"{url}/{SECRET}\""),
     ]
-    .map(|section| Sender::of_phone(&section))
+    .map(|section| GatewaySender::of_phone(&section))
 }
 
 #[tokio::test]
@@ -24,14 +24,14 @@ async fn an_unclear_answer_of_a_provider_is_retried() {
     for garbage in
         ["", "<html>Welcome to the hotel</html>", "{}", "[]", "null", "{\"return\": 200}", "\0\u{fffd}"]
     {
-        let server = Provider::start(move |_| Reply::text(200, garbage));
+        let server = ProviderServer::start(move |_| ProviderReply::text(200, garbage));
         // A webhook says all it has to say by its status.
         for sender in &each_at(&server.url)[..2] {
             let answer = told(sender.send(&phone(NUMBER), &code()).await);
             assert_eq!(answer, ("unavailable", "status 200, and no clear answer".to_owned(), None));
         }
     }
-    let long = Provider::start(|_| Reply::text(200, &"x".repeat(1024 * 1024)));
+    let long = ProviderServer::start(|_| ProviderReply::text(200, &"x".repeat(1024 * 1024)));
     for sender in each_at(&long.url) {
         let answer = told(sender.send(&phone(NUMBER), &code()).await);
         assert_eq!(answer, ("unavailable", "the answer is too long".to_owned(), None));
@@ -40,14 +40,14 @@ async fn an_unclear_answer_of_a_provider_is_retried() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let elsewhere = Provider::start(|_| Reply::text(200, "{}"));
+    let elsewhere = ProviderServer::start(|_| ProviderReply::text(200, "{}"));
     let url = elsewhere.url.clone();
-    let server = Provider::start(move |_| Reply::text(307, "").with("location", &url));
+    let server = ProviderServer::start(move |_| ProviderReply::text(307, "").with("location", &url));
     for sender in each_at(&server.url) {
         let answer = told(sender.send(&phone(NUMBER), &code()).await);
         assert_eq!(answer, ("refused", "status 307".to_owned(), None));
     }
-    assert_eq!(elsewhere.asked().len(), 0);
+    assert_eq!(elsewhere.requests().len(), 0);
 }
 
 #[tokio::test]
@@ -56,7 +56,8 @@ async fn a_provider_that_names_a_time_to_retry_is_asked_again_then() {
     let later = (now + Duration::from_secs(100)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     for (value, wait) in [("30", Some(30)), (later.as_str(), Some(100)), ("soon", None), ("-1", None)] {
         let given = value.to_owned();
-        let server = Provider::start(move |_| Reply::text(503, "down").with("retry-after", &given));
+        let server =
+            ProviderServer::start(move |_| ProviderReply::text(503, "down").with("retry-after", &given));
         for sender in each_at(&server.url) {
             let (outcome, reason, told) = told(sender.send(&phone(NUMBER), &code()).await);
             assert_eq!((outcome, reason.as_str()), ("unavailable", "status 503"));
@@ -77,7 +78,10 @@ async fn a_refused_connection_is_told_apart_from_an_answer_that_breaks_off_or_is
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"sid\"").await.unwrap();
         }
     });
-    let late = Provider::start(|_| Reply { after: Duration::from_secs(60), ..Reply::text(200, "{}") });
+    let late = ProviderServer::start(|_| ProviderReply {
+        after: Duration::from_secs(60),
+        ..ProviderReply::text(200, "{}")
+    });
     for (url, reason) in [
         (format!("http://{refusing}"), "no connection"),
         (format!("http://{breaks_off}"), "the answer broke off"),

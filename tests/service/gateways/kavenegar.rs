@@ -2,15 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::{Asked, NUMBER, Provider, Reply, SECRET, Sender, code, notice, phone, told};
+use super::{
+    GatewaySender, NUMBER, ProviderReply, ProviderRequest, ProviderServer, SECRET, code, notice, phone, told,
+};
 
 /// Takes messages by our key, or answers with a status of its list.
-fn kavenegar(status: u16, entry: i64) -> Provider {
-    Provider::start(move |asked: &Asked| {
+fn kavenegar(status: u16, entry: i64) -> ProviderServer {
+    ProviderServer::start(move |asked: &ProviderRequest| {
         let answer = |status: u16, entries: Value| {
             let receptor = asked.form().get("receptor").cloned().unwrap_or_default();
             let said = json!({"status": status, "message": format!("{receptor}: ...")});
-            Reply::json(status, &json!({"return": said, "entries": entries}))
+            ProviderReply::json(status, &json!({"return": said, "entries": entries}))
         };
         let form = asked.form();
         let fields = match asked.path.strip_prefix(&format!("/v1/{SECRET}/")) {
@@ -42,12 +44,13 @@ fn section(url: &str, more: &str) -> String {
 #[tokio::test]
 async fn a_code_goes_by_the_template_where_there_is_one_and_a_notice_as_text() {
     let server = kavenegar(200, 5);
-    let sender = Sender::of_phone(&section(&server.url, "template = \"signin\"\nsender = \"10004346\""));
+    let sender =
+        GatewaySender::of_phone(&section(&server.url, "template = \"signin\"\nsender = \"10004346\""));
     for content in [code(), notice()] {
         let answer = sender.send(&phone(NUMBER), &content).await;
         assert_eq!(told(answer), ("accepted", "8792343".to_owned(), None));
     }
-    let asked = server.asked();
+    let asked = server.requests();
     assert!(asked[0].path.ends_with("/verify/lookup.json"), "{asked:?}");
     let form = asked[0].form();
     let given = ["receptor", "token", "template"].map(|name| form[name].as_str());
@@ -61,9 +64,9 @@ async fn a_code_goes_by_the_template_where_there_is_one_and_a_notice_as_text() {
 #[tokio::test]
 async fn without_a_template_a_code_goes_as_text_and_abroad_by_its_country_code() {
     let server = kavenegar(200, 1);
-    let sender = Sender::of_phone(&section(&server.url, ""));
+    let sender = GatewaySender::of_phone(&section(&server.url, ""));
     sender.send(&phone("+447400123456"), &code()).await.unwrap();
-    let form = server.asked()[0].form();
+    let form = server.requests()[0].form();
     assert_eq!((form.len(), form["receptor"].as_str()), (2, "00447400123456"));
     assert!(form["message"].contains("000042"), "{form:?}");
 }
@@ -86,12 +89,12 @@ async fn the_statuses_of_kavenegar_decide_which_gateway_is_asked_next() {
         (503, "unavailable"),
     ] {
         let server = kavenegar(status, 1);
-        let answer = Sender::of_phone(&section(&server.url, "")).send(&phone(NUMBER), &code()).await;
+        let answer = GatewaySender::of_phone(&section(&server.url, "")).send(&phone(NUMBER), &code()).await;
         assert_eq!(told(answer), (outcome, format!("kavenegar {status}"), None));
     }
     let server = kavenegar(200, 1);
     let other = section(&server.url, "").replace(SECRET, "another");
-    let answer = Sender::of_phone(&other).send(&phone(NUMBER), &code()).await;
+    let answer = GatewaySender::of_phone(&other).send(&phone(NUMBER), &code()).await;
     assert_eq!(told(answer), ("refused", "kavenegar 403".to_owned(), None));
 }
 
@@ -99,7 +102,7 @@ async fn the_statuses_of_kavenegar_decide_which_gateway_is_asked_next() {
 async fn a_message_that_kavenegar_blocks_at_once_was_not_accepted() {
     for (entry, outcome) in [(14, "undeliverable"), (6, "refused"), (11, "refused"), (13, "refused")] {
         let server = kavenegar(200, entry);
-        let answer = Sender::of_phone(&section(&server.url, "")).send(&phone(NUMBER), &code()).await;
+        let answer = GatewaySender::of_phone(&section(&server.url, "")).send(&phone(NUMBER), &code()).await;
         assert_eq!(told(answer), (outcome, format!("kavenegar 200/{entry}"), None));
     }
 }

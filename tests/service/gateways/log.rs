@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use super::{NUMBER, Sender, code, phone};
+use super::{GatewaySender, NUMBER, code, phone};
 
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Lines {
+impl Write for LogBuffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -20,7 +20,7 @@ impl Write for Lines {
 
 #[tokio::test]
 async fn the_log_gateway_writes_the_text_of_a_message_as_one_line() {
-    let (lines, sender) = (Lines::default(), Sender::of_phone("kind = \"log\""));
+    let (lines, sender) = (LogBuffer::default(), GatewaySender::of_phone("kind = \"log\""));
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
     let guard = tracing::subscriber::set_default(subscriber);

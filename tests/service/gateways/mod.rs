@@ -19,7 +19,7 @@ use counterfoil::settings::{Settings, Sources};
 use counterfoil_domain::user_account::Purpose;
 use counterfoil_domain::values::{EmailAddress, Identifier, OtpCode, PhoneNumber};
 
-use crate::support::{Asked, ManualClock, Provider, Reply};
+use crate::support::{ManualClock, ProviderReply, ProviderRequest, ProviderServer};
 
 const NUMBER: &str = "+989121234567";
 const ADDRESS: &str = "ada@example.com";
@@ -55,13 +55,13 @@ fn notice() -> MessageContent {
 }
 
 /// What the settings set up, and a way to send by it.
-struct Sender {
+struct GatewaySender {
     settings: Settings,
     gateways: Gateways,
     clock: Arc<ManualClock>,
 }
 
-impl Sender {
+impl GatewaySender {
     fn new(toml: &str) -> Self {
         let (settings, clock) = (settings(toml), Arc::new(ManualClock::new()));
         let gateways = Gateways::new(&settings.delivery, [], clock.clone()).unwrap();

@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{SECRET, email, phone, settings};
-use crate::support::{Api, TestApp};
+use crate::support::{ApiClient, TestApp};
 
 /// The names of a route's gateways, in order.
 fn names(gateways: &Gateways, to: &Identifier) -> Vec<String> {
@@ -50,10 +50,10 @@ async fn a_number_uses_the_gateways_of_its_country_or_else_the_general_ones() {
 }
 
 #[derive(Debug)]
-struct Pigeon;
+struct ProgramGateway;
 
 #[async_trait]
-impl Gateway for Pigeon {
+impl Gateway for ProgramGateway {
     async fn send(&self, _: &Message) -> Result<AcceptedMessage, NotAccepted> {
         Ok(AcceptedMessage::default())
     }
@@ -62,7 +62,8 @@ impl Gateway for Pigeon {
 #[tokio::test]
 async fn a_gateway_of_the_programs_own_needs_its_section_and_the_section_its_gateway() {
     let with = |toml: &str, own: &[&'static str]| {
-        let own = own.iter().map(|name| (*name, Arc::new(Pigeon) as Arc<dyn Gateway>)).collect::<Vec<_>>();
+        let own =
+            own.iter().map(|name| (*name, Arc::new(ProgramGateway) as Arc<dyn Gateway>)).collect::<Vec<_>>();
         let settings = settings(toml);
         let gateways = Gateways::new(&settings.delivery, own, Arc::new(SystemClock));
         gateways.map(|gateways| names(&gateways, &email())).map_err(|error| error.to_string())
@@ -77,7 +78,7 @@ async fn a_gateway_of_the_programs_own_needs_its_section_and_the_section_its_gat
 
 #[tokio::test]
 async fn an_identifier_that_no_gateway_serves_is_refused_with_400() {
-    let app = TestApp::configured(
+    let app = TestApp::with_toml(
         "[delivery]\nemail = []\n[delivery.phone_in]\nIR = \"log\"\n[gateways.log]\nkind = \"log\"",
     )
     .await;
@@ -92,10 +93,10 @@ async fn an_identifier_that_no_gateway_serves_is_refused_with_400() {
     let answer = app.api.login("+989121234567").await.ok();
     assert!(answer.get("code").is_none(), "{answer}");
 
-    let app = TestApp::configured("[delivery]\nemail = []\nphone = \"echo\"").await;
+    let app = TestApp::with_toml("[delivery]\nemail = []\nphone = \"echo\"").await;
     let device = app.api.sign_in("+989121234567").await;
     let request = app.api.request(Method::POST, "/accounts/identifiers/").bearer_auth(&device.access);
-    let added = Api::send(request.json(&json!({"email": "ada@example.com"}))).await;
+    let added = ApiClient::send(request.json(&json!({"email": "ada@example.com"}))).await;
     added.is_problem(400, "invalid_fields");
     assert!(added.text.contains("not taken here"), "{added:?}");
 }

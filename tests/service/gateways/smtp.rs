@@ -9,17 +9,17 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{ADDRESS, SECRET, Sender, code, email, notice, told};
+use super::{ADDRESS, GatewaySender, SECRET, code, email, notice, told};
 
 /// A message that the server took.
 #[derive(Clone, Debug, Default)]
-struct Letter {
+struct ReceivedMail {
     from: String,
     to: Vec<String>,
     lines: Vec<String>,
 }
 
-impl Letter {
+impl ReceivedMail {
     fn header(&self, name: &str) -> &str {
         let start = format!("{name}: ");
         let line =
@@ -82,7 +82,7 @@ fn unquoted(body: &[&str]) -> String {
 /// A running mail server.
 struct MailServer {
     address: String,
-    letters: Arc<Mutex<Vec<Letter>>>,
+    letters: Arc<Mutex<Vec<ReceivedMail>>>,
     connections: Arc<Mutex<usize>>,
     hellos: Arc<Mutex<Vec<String>>>,
 }
@@ -111,14 +111,14 @@ impl MailServer {
         server
     }
 
-    fn sender(&self, more: &str) -> Sender {
-        Sender::new(&format!(
+    fn sender(&self, more: &str) -> GatewaySender {
+        GatewaySender::new(&format!(
             "[delivery]\nemail = \"g\"\n[gateways.g]\nkind = \"smtp\"\nserver = \"{}\"\nfrom = \"App <no-reply@app.example>\"\n{more}",
             self.address
         ))
     }
 
-    fn letters(&self) -> Vec<Letter> {
+    fn letters(&self) -> Vec<ReceivedMail> {
         self.letters.lock().unwrap().clone()
     }
 }
@@ -129,11 +129,11 @@ const PLAIN: &str = "tls = \"none\"\n";
 async fn converse(
     stream: TcpStream,
     answers: BTreeMap<&'static str, &'static str>,
-    letters: Arc<Mutex<Vec<Letter>>>,
+    letters: Arc<Mutex<Vec<ReceivedMail>>>,
     hellos: Arc<Mutex<Vec<String>>>,
 ) -> Option<()> {
     let (read, mut write) = stream.into_split();
-    let (mut lines, mut letter, mut late) = (BufReader::new(read).lines(), Letter::default(), true);
+    let (mut lines, mut letter, mut late) = (BufReader::new(read).lines(), ReceivedMail::default(), true);
     let mut step = "connect".to_owned();
     let mut usual = "220 mail.example ESMTP".to_owned();
     loop {

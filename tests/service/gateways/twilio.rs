@@ -4,16 +4,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::{Asked, NUMBER, Provider, Reply, SECRET, Sender, code, phone, told};
+use super::{
+    GatewaySender, NUMBER, ProviderReply, ProviderRequest, ProviderServer, SECRET, code, phone, told,
+};
 
 /// Takes messages of an account with our secret, or answers with an error of its dictionary.
-fn twilio(error: Option<(u16, u32)>) -> Provider {
-    Provider::start(move |asked: &Asked| {
+fn twilio(error: Option<(u16, u32)>) -> ProviderServer {
+    ProviderServer::start(move |asked: &ProviderRequest| {
         let fail = |status: u16, code: u32| {
             let to = asked.form().get("To").cloned().unwrap_or_default();
             let message = format!("The 'To' number {to} is not right.");
             let more_info = format!("https://www.twilio.com/docs/errors/{code}");
-            Reply::json(
+            ProviderReply::json(
                 status,
                 &json!({"code": code, "message": message, "more_info": more_info, "status": status}),
             )
@@ -36,7 +38,7 @@ fn twilio(error: Option<(u16, u32)>) -> Provider {
             return fail(status, code).with("retry-after", "7");
         }
         let made = json!({"sid": "SM123", "to": form["To"], "status": "queued", "error_code": null});
-        Reply::json(201, &made)
+        ProviderReply::json(201, &made)
     })
 }
 
@@ -51,10 +53,10 @@ async fn a_message_goes_out_by_a_number_or_by_a_messaging_service() {
         ("messaging_service_sid = \"MG1\"", ("MessagingServiceSid", "MG1")),
     ] {
         let server = twilio(None);
-        let twilio = Sender::of_phone(&section(&server.url, sender));
+        let twilio = GatewaySender::of_phone(&section(&server.url, sender));
         let message = twilio.message(&phone(NUMBER), &code(), "fa");
         assert_eq!(told(twilio.hand_over(&message).await), ("accepted", "SM123".to_owned(), None));
-        let form = server.asked()[0].form();
+        let form = server.requests()[0].form();
         let expected = [("To", NUMBER), field, ("Body", &message.text)];
         assert_eq!(form.len(), expected.len());
         for (name, value) in expected {
@@ -80,7 +82,7 @@ async fn the_error_codes_of_twilio_decide_which_gateway_is_asked_next() {
         (503, 99999, "unavailable"),
     ] {
         let server = twilio(Some((status, code_of_error)));
-        let twilio = Sender::of_phone(&section(&server.url, "from = \"+15005550006\""));
+        let twilio = GatewaySender::of_phone(&section(&server.url, "from = \"+15005550006\""));
         let answer = told(twilio.send(&phone(NUMBER), &code()).await);
         let wait = (outcome == "unavailable").then_some(7);
         assert_eq!(answer, (outcome, format!("twilio {code_of_error}"), wait));
@@ -91,16 +93,16 @@ async fn the_error_codes_of_twilio_decide_which_gateway_is_asked_next() {
 async fn wrong_credentials_are_a_refusal_by_name() {
     let server = twilio(None);
     let other = section(&server.url, "from = \"+15005550006\"").replace(SECRET, "hush");
-    let answer = Sender::of_phone(&other).send(&phone(NUMBER), &code()).await;
+    let answer = GatewaySender::of_phone(&other).send(&phone(NUMBER), &code()).await;
     assert_eq!(told(answer), ("refused", "twilio 20003".to_owned(), None));
 }
 
 #[tokio::test]
 async fn a_message_that_twilio_fails_at_once_was_not_accepted() {
-    let server = Provider::start(|_| {
-        Reply::json(201, &json!({"sid": "SM123", "status": "failed", "error_code": 30006}))
+    let server = ProviderServer::start(|_| {
+        ProviderReply::json(201, &json!({"sid": "SM123", "status": "failed", "error_code": 30006}))
     });
-    let twilio = Sender::of_phone(&section(&server.url, "from = \"+15005550006\""));
+    let twilio = GatewaySender::of_phone(&section(&server.url, "from = \"+15005550006\""));
     let answer = told(twilio.send(&phone(NUMBER), &code()).await);
     assert_eq!(answer, ("undeliverable", "twilio 30006".to_owned(), None));
 }

@@ -6,7 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use counterfoil::runtime::clock::Clock as _;
 use serde_json::{Value, json};
 
-use super::{Asked, NUMBER, Provider, Reply, Sender, code, email, notice, phone, told};
+use super::{
+    GatewaySender, NUMBER, ProviderReply, ProviderRequest, ProviderServer, code, email, notice, phone, told,
+};
 
 const KEY: &[u8] = b"hush-hush-hush-hush-hush-hush";
 
@@ -18,7 +20,7 @@ fn section(url: &str) -> String {
 }
 
 /// Whether a request is what the specification has receivers check.
-fn is_genuine(asked: &Asked) -> bool {
+fn is_genuine(asked: &ProviderRequest) -> bool {
     let header = |name: &str| asked.headers[name].clone();
     let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp"));
     let signed = format!("{id}.{timestamp}.{}", asked.body);
@@ -30,13 +32,14 @@ fn is_genuine(asked: &Asked) -> bool {
 
 #[tokio::test]
 async fn a_webhook_receives_the_whole_message_with_a_valid_signature() {
-    let server = Provider::start(|asked| Reply::text(if is_genuine(asked) { 204 } else { 401 }, ""));
+    let server =
+        ProviderServer::start(|asked| ProviderReply::text(if is_genuine(asked) { 204 } else { 401 }, ""));
     let toml = format!("[delivery]\nphone = \"g\"\nemail = \"g\"\n[gateways.g]\n{}", section(&server.url));
-    let sender = Sender::new(&toml);
+    let sender = GatewaySender::new(&toml);
     for (to, content, language) in [(phone(NUMBER), code(), "fa"), (email(), notice(), "en")] {
         let message = sender.message(&to, &content, language);
         sender.hand_over(&message).await.unwrap();
-        let asked = server.asked().pop().unwrap();
+        let asked = server.requests().pop().unwrap();
         assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", "/messages?from=counterfoil"));
         assert_eq!(asked.headers["content-type"], "application/json");
         assert_eq!(asked.headers["webhook-id"], message.id.to_string());
@@ -70,12 +73,12 @@ async fn the_status_of_the_webhook_decides_which_gateway_is_asked_next() {
         (429, "unavailable"),
         (503, "unavailable"),
     ] {
-        let server = Provider::start(move |asked| {
-            Reply::text(status, &asked.body).with("location", "https://elsewhere.example/")
+        let server = ProviderServer::start(move |asked| {
+            ProviderReply::text(status, &asked.body).with("location", "https://elsewhere.example/")
         });
-        let answer = told(Sender::of_phone(&section(&server.url)).send(&phone(NUMBER), &code()).await);
+        let answer = told(GatewaySender::of_phone(&section(&server.url)).send(&phone(NUMBER), &code()).await);
         let reason = if outcome == "accepted" { String::new() } else { format!("status {status}") };
         assert_eq!(answer, (outcome, reason, None));
-        assert_eq!(server.asked().len(), 1);
+        assert_eq!(server.requests().len(), 1);
     }
 }

@@ -3,7 +3,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, TestApp};
+use crate::support::{ApiAnswer, ApiClient, TestApp};
 
 const PHONE: &str = "+989121234567";
 const SETTINGS: &str = r#"
@@ -13,7 +13,7 @@ allowed_origins = ["https://app.example"]
 "#;
 
 async fn start(cookies: &str) -> TestApp {
-    TestApp::configured(&SETTINGS.replace("MODE", cookies)).await
+    TestApp::with_toml(&SETTINGS.replace("MODE", cookies)).await
 }
 
 /// As a page of our own sends it.
@@ -21,20 +21,20 @@ fn from_our_page(request: RequestBuilder) -> RequestBuilder {
     request.header("sec-fetch-site", "same-origin")
 }
 
-async fn verify(app: &TestApp, prepare: impl Fn(RequestBuilder) -> RequestBuilder) -> Answer {
+async fn verify(app: &TestApp, prepare: impl Fn(RequestBuilder) -> RequestBuilder) -> ApiAnswer {
     let code = app.api.login(PHONE).await.code();
     let request = app.api.request(Method::POST, "/accounts/verify/");
-    Api::send(prepare(request.json(&json!({"phone_number": PHONE, "code": code})))).await
+    ApiClient::send(prepare(request.json(&json!({"phone_number": PHONE, "code": code})))).await
 }
 
 /// The cookies of an answer, each with its attributes.
-fn cookies(answer: &Answer) -> Vec<Vec<String>> {
+fn cookies(answer: &ApiAnswer) -> Vec<Vec<String>> {
     let headers = answer.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
     headers.map(|header| header.split("; ").map(str::to_owned).collect()).collect()
 }
 
 /// What a browser sends back for a cookie: its name and value.
-fn pair(answer: &Answer, name: &str) -> String {
+fn pair(answer: &ApiAnswer, name: &str) -> String {
     let cookies = cookies(answer);
     let cookie = cookies.iter().find(|cookie| cookie[0].starts_with(&format!("{name}=")));
     cookie.unwrap_or_else(|| panic!("no {name} in {answer:?}"))[0].clone()
@@ -73,7 +73,7 @@ async fn verify_gives_cookies_only_to_pages_of_ours_and_of_allowed_origins() {
         (&also, &|request| request, 0),
         (&off, &from_our_page, 0),
     ] {
-        app.wait(61);
+        app.advance_time(61);
         let answer = verify(app, prepare).await;
         assert_eq!(cookies(&answer).len(), given, "{answer:?}");
         answer.signed_in();
@@ -86,7 +86,7 @@ async fn a_page_uses_refreshes_and_signs_out_by_its_cookies_alone() {
     let signed_in = verify(&app, from_our_page).await;
     let send = async |method, path: &str, cookie: &str, body: Option<Value>| {
         let request = from_our_page(app.api.request(method, path)).header("cookie", cookie);
-        Api::send(match body {
+        ApiClient::send(match body {
             Some(body) => request.json(&body),
             None => request,
         })
@@ -117,7 +117,7 @@ async fn a_page_uses_refreshes_and_signs_out_by_its_cookies_alone() {
 }
 
 /// The names of the cookies that an answer takes away.
-fn cleared(answer: &Answer) -> Vec<String> {
+fn cleared(answer: &ApiAnswer) -> Vec<String> {
     let cleared = cookies(answer).into_iter().map(|cookie| {
         assert!(cookie[0].ends_with('=') && cookie.iter().any(|its| its == "Max-Age=0"), "{cookie:?}");
         cookie[0].trim_end_matches('=').to_owned()
@@ -132,10 +132,10 @@ async fn signing_out_when_the_browser_has_dropped_the_access_cookie_ends_the_ses
     let app = start("only").await;
     let signed_in = verify(&app, from_our_page).await;
     let (access, refresh) = (pair(&signed_in, BOTH[0]), pair(&signed_in, BOTH[1]));
-    app.wait(601);
+    app.advance_time(601);
     let send = async |path: &str, cookie: &str| {
         let request = from_our_page(app.api.request(Method::POST, path)).header("cookie", cookie);
-        Api::send(request.json(&json!({}))).await
+        ApiClient::send(request.json(&json!({}))).await
     };
     let signed_out = send("/accounts/logout/", &refresh).await;
     assert_eq!((signed_out.status.as_u16(), cleared(&signed_out)), (204, BOTH.map(str::to_owned).to_vec()));
@@ -154,9 +154,9 @@ async fn signing_out_when_the_browser_has_dropped_the_access_cookie_ends_the_ses
     // A client that is no page is told what is wrong.
     let request = |cookie: &str| app.api.request(Method::POST, "/accounts/logout/").header("cookie", cookie);
     let body = json!({});
-    Api::send(request("a=b").json(&body)).await.is_problem(401, "not_authenticated");
+    ApiClient::send(request("a=b").json(&body)).await.is_problem(401, "not_authenticated");
     let cookie = "__Secure-counterfoil_refresh=x";
-    Api::send(request(cookie).json(&body)).await.is_problem(400, "invalid_token");
+    ApiClient::send(request(cookie).json(&body)).await.is_problem(400, "invalid_token");
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_browser_that_has_dropped_its_access_cookie_signs_in_again_to_one_sess
     let app = start("only").await;
     let mut cookie = pair(&verify(&app, from_our_page).await, BOTH[1]);
     for _ in 0..3 {
-        app.wait(601);
+        app.advance_time(601);
         let with_cookie = |request: RequestBuilder| from_our_page(request).header("cookie", &cookie);
         cookie = pair(&verify(&app, with_cookie).await, BOTH[1]);
     }
@@ -178,9 +178,9 @@ async fn a_cookie_whose_token_is_refused_is_cleared_by_the_refusal_and_the_other
     let both = format!("{}; {}", pair(&signed_in, BOTH[0]), pair(&signed_in, BOTH[1]));
     let send = async |method, path: &str| {
         let request = from_our_page(app.api.request(method, path)).header("cookie", &both);
-        Api::send(request.json(&json!({}))).await
+        ApiClient::send(request.json(&json!({}))).await
     };
-    app.wait(601);
+    app.advance_time(601);
     for (method, path) in [
         (Method::GET, "/accounts/profile/"),
         (Method::DELETE, "/accounts/devices/x/"),
@@ -190,7 +190,7 @@ async fn a_cookie_whose_token_is_refused_is_cleared_by_the_refusal_and_the_other
         refused.is_problem(401, "invalid_access_token");
         assert_eq!(cleared(&refused), BOTH[..1], "{path}");
     }
-    app.wait(31 * 24 * 3600);
+    app.advance_time(31 * 24 * 3600);
     let refused = send(Method::POST, "/accounts/refresh/").await;
     refused.is_problem(400, "invalid_token");
     assert_eq!(cleared(&refused), BOTH[1..]);
@@ -203,7 +203,7 @@ async fn a_cookie_whose_token_is_refused_is_cleared_by_the_refusal_and_the_other
         from_our_page(app.api.request(Method::POST, "/accounts/token/verify/").json(&json!({"token": "x"})))
             .header("cookie", &both),
     ] {
-        assert_eq!(cleared(&Api::send(request).await), [""; 0]);
+        assert_eq!(cleared(&ApiClient::send(request).await), [""; 0]);
     }
 }
 
@@ -212,18 +212,18 @@ async fn every_way_to_end_the_callers_own_session_clears_its_cookies() {
     let app = start("only").await;
     let send = async |method, path: &str, access: &str, body: Value| {
         let request = from_our_page(app.api.request(method, path)).header("cookie", access);
-        let answer = Api::send(request.json(&body)).await;
+        let answer = ApiClient::send(request.json(&body)).await;
         assert_eq!(answer.status, 204, "{answer:?}");
         cleared(&answer)
     };
     let mut access = Vec::new();
     for _ in 0..3 {
-        app.wait(61);
+        app.advance_time(61);
         access.push(pair(&verify(&app, from_our_page).await, BOTH[0]));
     }
     let devices =
         from_our_page(app.api.request(Method::GET, "/accounts/devices/")).header("cookie", &access[2]);
-    let devices = Api::send(devices).await.ok();
+    let devices = ApiClient::send(devices).await.ok();
     let device = |current: bool| {
         let found = devices.as_array().unwrap().iter().find(|device| device["current"] == current);
         format!("/accounts/devices/{}/", found.unwrap()["id"].as_str().unwrap())
@@ -231,7 +231,7 @@ async fn every_way_to_end_the_callers_own_session_clears_its_cookies() {
     assert_eq!(send(Method::DELETE, &device(false), &access[2], json!({})).await, [""; 0]);
     assert_eq!(send(Method::DELETE, &device(true), &access[2], json!({})).await, BOTH);
     let path = "/accounts/logout/all/";
-    app.wait(61);
+    app.advance_time(61);
     let access = pair(&verify(&app, from_our_page).await, BOTH[0]);
     assert_eq!(send(Method::POST, path, &access, json!({"keep_current": true})).await, [""; 0]);
     assert_eq!(send(Method::POST, path, &access, json!({})).await, BOTH);
@@ -240,12 +240,12 @@ async fn every_way_to_end_the_callers_own_session_clears_its_cookies() {
 #[tokio::test]
 async fn the_path_of_the_refresh_cookie_follows_the_public_url() {
     let settings = format!("[server]\npublic_url = \"https://x.example/auth/\"\n{SETTINGS}");
-    let app = TestApp::configured(&settings.replace("MODE", "only")).await;
+    let app = TestApp::with_toml(&settings.replace("MODE", "only")).await;
     let signed_in = verify(&app, from_our_page).await;
     let refresh = from_our_page(app.api.request(Method::POST, "/accounts/refresh/").json(&json!({})));
-    let refreshed = Api::send(refresh.header("cookie", pair(&signed_in, BOTH[1]))).await;
+    let refreshed = ApiClient::send(refresh.header("cookie", pair(&signed_in, BOTH[1]))).await;
     let logout = from_our_page(app.api.request(Method::POST, "/accounts/logout/").json(&json!({})));
-    let signed_out = Api::send(logout.header("cookie", pair(&refreshed, BOTH[1]))).await;
+    let signed_out = ApiClient::send(logout.header("cookie", pair(&refreshed, BOTH[1]))).await;
     for answer in [signed_in, refreshed, signed_out] {
         for (cookie, path) in cookies(&answer).iter().zip(["Path=/", "Path=/auth/accounts"]) {
             assert!(cookie.iter().any(|its| its == path), "{path}: {cookie:?}");
@@ -265,8 +265,8 @@ async fn an_allowed_page_of_another_site_gets_cookies_that_its_browser_keeps() {
     let request = |path: &str, cookie: &str| {
         elsewhere(app.api.request(Method::POST, path)).header("cookie", cookie).json(&json!({}))
     };
-    let refreshed = Api::send(request("/accounts/refresh/", &cookie)).await;
-    let signed_out = Api::send(request("/accounts/logout/", &pair(&refreshed, BOTH[1]))).await;
+    let refreshed = ApiClient::send(request("/accounts/refresh/", &cookie)).await;
+    let signed_out = ApiClient::send(request("/accounts/logout/", &pair(&refreshed, BOTH[1]))).await;
     for answer in [&signed_in, &refreshed, &signed_out] {
         assert!(answer.status.is_success() && cookies(answer).len() == 2, "{answer:?}");
         for cookie in cookies(answer) {
@@ -276,7 +276,7 @@ async fn an_allowed_page_of_another_site_gets_cookies_that_its_browser_keeps() {
         }
     }
     // Of the same site, though of another origin: strict, as for our own.
-    app.wait(61);
+    app.advance_time(61);
     let beside = |request: RequestBuilder| {
         request.header("origin", "https://app.example").header("sec-fetch-site", "same-site")
     };
@@ -298,7 +298,7 @@ async fn cookies_do_nothing_for_a_page_of_another_site() {
             [("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")]
         {
             let request = app.api.request(Method::POST, path).header("cookie", cookie).header(name, value);
-            Api::send(request.json(&json!({}))).await.is_problem(403, "cross_site_request");
+            ApiClient::send(request.json(&json!({}))).await.is_problem(403, "cross_site_request");
         }
     }
     app.api.refresh(&signed_in.signed_in().refresh).await.ok();
@@ -310,13 +310,13 @@ async fn refresh_400_for_two_tokens_and_for_none() {
     let signed_in = verify(&app, from_our_page).await;
     let cookie = pair(&signed_in, "__Secure-counterfoil_refresh");
     let request = from_our_page(app.api.request(Method::POST, "/accounts/refresh/")).header("cookie", cookie);
-    Api::send(request.json(&json!({"refresh_token": "x"}))).await.is_problem(400, "invalid_request");
+    ApiClient::send(request.json(&json!({"refresh_token": "x"}))).await.is_problem(400, "invalid_request");
     app.api.post("/accounts/refresh/", json!({})).await.refuses_fields(&["refresh_token"]);
     // Without the setting, no cookie proves the caller.
     let off = start("off").await;
     let request = from_our_page(off.api.request(Method::POST, "/accounts/refresh/"));
     let request = request.header("cookie", "__Secure-counterfoil_refresh=x");
-    Api::send(request.json(&json!({}))).await.refuses_fields(&["refresh_token"]);
+    ApiClient::send(request.json(&json!({}))).await.refuses_fields(&["refresh_token"]);
 }
 
 #[tokio::test]
@@ -337,7 +337,7 @@ async fn only_allowed_origins_get_cors_headers() {
             .header("access-control-request-headers", "authorization,content-type");
         let refused = app.api.request(Method::GET, "/accounts/profile/").header("origin", origin);
         for (request, status) in [(preflight, None), (refused, Some(401))] {
-            let answer = Api::send(request).await;
+            let answer = ApiClient::send(request).await;
             let told = answer.header("access-control-allow-origin");
             assert_eq!(told, allowed.then_some(origin), "{origin}: {answer:?}");
             assert!(
@@ -359,11 +359,11 @@ async fn only_allowed_origins_get_cors_headers() {
 #[tokio::test]
 async fn a_preflight_may_name_the_headers_of_tracing_and_those_of_the_settings_and_is_else_a_problem() {
     let settings = SETTINGS.replace("MODE", "off") + "allowed_headers = [\"X-App-Version\"]";
-    let app = TestApp::configured(&settings).await;
+    let app = TestApp::with_toml(&settings).await;
     let preflight = async |origin: &str, method: &str, headers: &str| {
         let request = app.api.request(Method::OPTIONS, "/accounts/login/").header("origin", origin);
         let request = request.header("access-control-request-method", method);
-        Api::send(request.header("access-control-request-headers", headers)).await
+        ApiClient::send(request.header("access-control-request-headers", headers)).await
     };
     let ours = "https://app.example";
     for headers in [

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
 
-use crate::support::{Answer, Api, TestApp};
+use crate::support::{ApiAnswer, ApiClient, TestApp};
 
 const TRIES: usize = 600;
 
@@ -51,7 +51,7 @@ async fn random_combinations_of_credentials_are_accepted_or_refused_and_never_an
     let tokens =
         [device.access.clone(), device.refresh.clone(), half.to_owned(), device.access.to_uppercase()];
 
-    let mut refusals: BTreeMap<String, Answer> = BTreeMap::new();
+    let mut refusals: BTreeMap<String, ApiAnswer> = BTreeMap::new();
     for _ in 0..TRIES {
         let mut sent = Vec::new();
         let mut request = app.api.request(Method::GET, "/accounts/profile/");
@@ -65,7 +65,7 @@ async fn random_combinations_of_credentials_are_accepted_or_refused_and_never_an
                 request = request.header(name, value);
             }
         }
-        let answer = Api::send(request).await;
+        let answer = ApiClient::send(request).await;
         if answer.status == 200 {
             assert!(sent.iter().any(|header| header.contains(&device.access)), "{sent:?}: {answer:?}");
             continue;

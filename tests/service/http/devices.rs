@@ -4,7 +4,7 @@ use counterfoil::runtime::clock::Clock as _;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Mood, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, ProxyMode, SignedInDevice, TestApp};
 
 const DEVICES: &str = "/accounts/devices/";
 const PHONE: &str = "+989121234567";
@@ -18,21 +18,21 @@ async fn sign_in(
     phone: &str,
     user_agent: Option<&str>,
     device_name: Option<&str>,
-) -> SignedIn {
-    app.wait(60);
+) -> SignedInDevice {
+    app.advance_time(60);
     let code = app.api.login(phone).await.code();
     let request = app.api.request(Method::POST, "/accounts/verify/");
     let request = user_agent.into_iter().fold(request, |request, text| request.header("user-agent", text));
     let body = json!({"phone_number": phone, "code": code, "device_name": device_name});
-    Api::send(request.json(&body)).await.signed_in()
+    ApiClient::send(request.json(&body)).await.signed_in()
 }
 
-async fn devices(app: &TestApp, device: &SignedIn) -> Vec<Value> {
-    let answer = Api::send(app.api.request(Method::GET, DEVICES).bearer_auth(&device.access)).await;
+async fn devices(app: &TestApp, device: &SignedInDevice) -> Vec<Value> {
+    let answer = ApiClient::send(app.api.request(Method::GET, DEVICES).bearer_auth(&device.access)).await;
     answer.ok().as_array().unwrap().clone()
 }
 
-async fn id_of(app: &TestApp, device: &SignedIn) -> String {
+async fn id_of(app: &TestApp, device: &SignedInDevice) -> String {
     let devices = devices(app, device).await;
     let current = devices.iter().find(|listed| listed["current"] == true).unwrap();
     current["id"].as_str().unwrap().to_owned()
@@ -43,20 +43,20 @@ fn at(app: &TestApp, method: Method, id: &str) -> RequestBuilder {
     if method == Method::PATCH { request.json(&json!({"device_name": "Eve’s"})) } else { request }
 }
 
-async fn rename(app: &TestApp, by: &SignedIn, id: &str, name: Value) -> Answer {
+async fn rename(app: &TestApp, by: &SignedInDevice, id: &str, name: Value) -> ApiAnswer {
     let request = app.api.request(Method::PATCH, &format!("{DEVICES}{id}/")).bearer_auth(&by.access);
-    Api::send(request.json(&json!({"device_name": name}))).await
+    ApiClient::send(request.json(&json!({"device_name": name}))).await
 }
 
-async fn revoke(app: &TestApp, by: &SignedIn, id: &str) -> Answer {
-    Api::send(at(app, Method::DELETE, id).bearer_auth(&by.access)).await
+async fn revoke(app: &TestApp, by: &SignedInDevice, id: &str) -> ApiAnswer {
+    ApiClient::send(at(app, Method::DELETE, id).bearer_auth(&by.access)).await
 }
 
 #[tokio::test]
 async fn devices_200_has_the_documented_facts_and_no_others() {
     let app = TestApp::start().await;
     let device = sign_in(&app, PHONE, Some(CHROME), Some("Ada’s laptop")).await;
-    let answer = Api::send(app.api.request(Method::GET, DEVICES).bearer_auth(&device.access)).await;
+    let answer = ApiClient::send(app.api.request(Method::GET, DEVICES).bearer_auth(&device.access)).await;
     let names = [
         "current",
         "device_name",
@@ -92,7 +92,7 @@ async fn devices_200_lists_the_own_live_logins_the_last_used_first() {
     };
     let expected = |names: [(&str, bool); 2]| names.map(|(name, current)| (name.to_owned(), current));
     assert_eq!(listed(devices(&app, &first).await), expected([("second", false), ("first", true)]));
-    app.wait(1);
+    app.advance_time(1);
     app.api.refresh(&first.refresh).await.ok();
     assert_eq!(listed(devices(&app, &second).await), expected([("first", false), ("second", true)]));
     assert_eq!(listed(devices(&app, &foreign).await), [("foreign".to_owned(), true)]);
@@ -100,9 +100,9 @@ async fn devices_200_lists_the_own_live_logins_the_last_used_first() {
 
 #[tokio::test]
 async fn devices_200_without_a_login_that_has_expired() {
-    let app = TestApp::with(&[("sessions.idle", "600")]).await;
+    let app = TestApp::with_settings(&[("sessions.idle", "600")]).await;
     sign_in(&app, PHONE, None, Some("first")).await;
-    app.wait(540);
+    app.advance_time(540);
     let second = sign_in(&app, PHONE, None, Some("second")).await;
     assert_eq!(devices(&app, &second).await.len(), 1);
 }
@@ -128,9 +128,9 @@ async fn devices_200_names_a_nameless_device_by_its_user_agent() {
 async fn devices_200_shows_the_user_agent_and_the_time_of_the_last_use() {
     let app = TestApp::start().await;
     let device = sign_in(&app, PHONE, Some(CHROME), None).await;
-    app.wait(60);
+    app.advance_time(60);
     let request = app.api.request(Method::POST, "/accounts/refresh/").header("user-agent", "curl/8.5.0");
-    Api::send(request.json(&json!({"refresh_token": device.refresh}))).await.ok();
+    ApiClient::send(request.json(&json!({"refresh_token": device.refresh}))).await.ok();
     let listed = &devices(&app, &device).await[0];
     assert_eq!((&listed["user_agent"], &listed["device_name"]), (&json!("curl/8.5.0"), &json!("curl")));
     assert!(listed["last_seen_at"].as_str().unwrap() > listed["signed_in_at"].as_str().unwrap());
@@ -141,16 +141,16 @@ async fn devices_200_shows_the_user_agent_and_the_time_of_the_last_use() {
 #[tokio::test]
 async fn a_device_that_only_uses_its_access_token_was_seen_within_a_minute() {
     let app = TestApp::start().await;
-    let (node, _proxy) = app.beside(&[]).await;
+    let (node, _proxy) = app.second_node(&[]).await;
     let device = sign_in(&app, PHONE, Some(CHROME), None).await;
     let counts = async || {
         let sql = "SELECT (SELECT count(*) FROM events) || ' ' || (SELECT count(*) FROM session_uses)";
         app.database.value::<String>(sql).await
     };
     let before = app.clock.now();
-    app.wait(300);
+    app.advance_time(300);
     for api in [&app.api, &node.api, &app.api] {
-        app.wait(1);
+        app.advance_time(1);
         api.profile(&device.access).await.ok();
         api.token_verify(&device.access).await.ok();
     }
@@ -164,7 +164,7 @@ async fn a_device_that_only_uses_its_access_token_was_seen_within_a_minute() {
     assert_eq!(listed[0]["last_seen_at"], json!(seen));
     assert_eq!(listed[0]["signed_in_at"], json!(before));
 
-    let admin = app.admin(OTHER_PHONE).await;
+    let admin = app.sign_in_admin(OTHER_PHONE).await;
     let path = format!("/admin/device-sessions/?account_id={}", device.account());
     assert_eq!(app.api.get(&path, &admin.access).await.ok()["items"][0]["last_seen_at"], json!(seen));
     let (models, now) = (counterfoil_projections::ALL, app.clock.now());
@@ -173,10 +173,10 @@ async fn a_device_that_only_uses_its_access_token_was_seen_within_a_minute() {
     assert!(checked.iter().all(|model| model.differing == 0), "{checked:?}");
 
     // A refresh is later again, and what was written before it does not take it back.
-    app.wait(10);
+    app.advance_time(10);
     let refreshed = app.api.refresh(&device.refresh).await.ok();
     app.state.write_uses().await;
-    let device = SignedIn { access: refreshed["access_token"].as_str().unwrap().to_owned(), ..device };
+    let device = SignedInDevice { access: refreshed["access_token"].as_str().unwrap().to_owned(), ..device };
     assert_eq!(devices(&app, &device).await[0]["last_seen_at"], json!(app.clock.now()));
 }
 
@@ -184,16 +184,16 @@ async fn a_device_that_only_uses_its_access_token_was_seen_within_a_minute() {
 #[tokio::test]
 async fn session_uses_that_cannot_be_written_are_written_later() {
     let app = TestApp::start().await;
-    let (node, proxy) = app.beside(&[]).await;
+    let (node, proxy) = app.second_node(&[]).await;
     let device = sign_in(&app, PHONE, None, None).await;
-    app.wait(60);
+    app.advance_time(60);
     node.api.profile(&device.access).await.ok();
     let seen = app.clock.now();
-    proxy.set(Mood::Away).await;
+    proxy.set_mode(ProxyMode::Disconnected).await;
     node.state.write_uses().await;
     let listed = devices(&app, &device).await;
     assert_eq!(listed[0]["last_seen_at"], listed[0]["signed_in_at"]);
-    proxy.set(Mood::Well).await;
+    proxy.set_mode(ProxyMode::Connected).await;
     // A connection from before may have to be given up first.
     for _ in 0..3 {
         node.state.write_uses().await;
@@ -280,7 +280,8 @@ async fn device_404_is_the_same_for_every_id_that_is_no_live_session_of_the_call
     let own = sign_in(&app, PHONE, None, None).await;
     let account = own.user["id"].as_str().unwrap();
     for method in [Method::PATCH, Method::DELETE] {
-        let ask = async |id: &str| Api::send(at(&app, method.clone(), id).bearer_auth(&own.access)).await;
+        let ask =
+            async |id: &str| ApiClient::send(at(&app, method.clone(), id).bearer_auth(&own.access)).await;
         let seen = ask("00000000-0000-7000-8000-000000000000").await.appearance();
         let foreign_id = id_of(&app, &foreign).await;
         let long = "0".repeat(2_000);
@@ -320,14 +321,14 @@ async fn devices_401_without_a_token_or_with_one_that_is_not_valid() {
             "" => app.api.request(Method::GET, DEVICES),
             id => at(&app, method.clone(), id),
         };
-        Api::send(request()).await.is_problem(401, "not_authenticated");
+        ApiClient::send(request()).await.is_problem(401, "not_authenticated");
         for token in ["x", &device.refresh, &device.access[1..]] {
-            Api::send(request().bearer_auth(token)).await.is_problem(401, "invalid_access_token");
+            ApiClient::send(request().bearer_auth(token)).await.is_problem(401, "invalid_access_token");
         }
     }
     app.api.logout(&device.refresh).await;
     for method in [Method::PATCH, Method::DELETE] {
-        let answer = Api::send(at(&app, method, &id).bearer_auth(&device.access)).await;
+        let answer = ApiClient::send(at(&app, method, &id).bearer_auth(&device.access)).await;
         answer.is_problem(401, "invalid_access_token");
     }
 }
@@ -344,12 +345,12 @@ async fn device_403_for_a_cookie_from_another_site() {
     {
         for method in [Method::PATCH, Method::DELETE] {
             let request = at(&app, method, &id).header("cookie", &cookie).header(header, value);
-            Api::send(request).await.is_problem(403, "cross_site_request");
+            ApiClient::send(request).await.is_problem(403, "cross_site_request");
         }
         let list = app.api.request(Method::GET, DEVICES).header("cookie", &cookie).header(header, value);
-        Api::send(list).await.ok();
+        ApiClient::send(list).await.ok();
     }
     assert_eq!(devices(&app, &other).await.len(), 2);
     let request = at(&app, Method::DELETE, &id).header("cookie", &cookie);
-    assert_eq!(Api::send(request.header("sec-fetch-site", "same-origin")).await.status, 204);
+    assert_eq!(ApiClient::send(request.header("sec-fetch-site", "same-origin")).await.status, 204);
 }

@@ -1,5 +1,5 @@
 //! The OpenAPI document, as it is served and read. That answers are as it says, every test's client checks
-//! ([`Contract`](crate::support::Contract)).
+//! ([`OpenApiContract`](crate::support::Contract)).
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use counterfoil::http::document;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{Api, TestApp};
+use crate::support::{ApiClient, TestApp};
 
 /// The operations of the document, each with its path.
 fn operations(document: &Value) -> Vec<(String, Value)> {
@@ -22,7 +22,7 @@ fn operations(document: &Value) -> Vec<(String, Value)> {
 #[tokio::test]
 async fn the_openapi_document_is_public_and_is_the_one_that_the_tests_check_answers_against() {
     let app = TestApp::start().await;
-    let answer = Api::send(app.api.request(Method::GET, "/openapi.json")).await;
+    let answer = ApiClient::send(app.api.request(Method::GET, "/openapi.json")).await;
     assert_eq!(answer.ok(), document());
     assert_eq!(answer.json()["openapi"], "3.1.0");
 }
@@ -38,7 +38,7 @@ async fn every_path_of_the_openapi_document_exists_and_takes_the_methods_that_it
             .replace("{id}", "01a2102b-9989-7532-acd2-ac1c6690aa6d")
             .replace("{link}", "x")
             .replace("{name}", "x");
-        let answer = Api::send(app.api.request(Method::PUT, &place)).await;
+        let answer = ApiClient::send(app.api.request(Method::PUT, &place)).await;
         answer.is_problem(405, "method_not_allowed");
         let allowed = answer.header("allow").unwrap().split(", ").map(str::to_owned);
         let allowed: BTreeSet<String> = allowed.collect();
@@ -106,9 +106,9 @@ fn every_body_has_an_example_that_its_schema_allows() {
 
 #[tokio::test]
 async fn the_openapi_document_and_its_page_can_be_switched_off() {
-    let hidden = TestApp::with(&[("server.docs", "false")]).await;
+    let hidden = TestApp::with_settings(&[("server.docs", "false")]).await;
     for path in ["/openapi.json", "/docs/", "/docs", "/docs/swagger-ui-bundle.js", "/docs/docs.js"] {
-        Api::send(hidden.api.request(Method::GET, path)).await.is_problem(404, "not_found");
+        ApiClient::send(hidden.api.request(Method::GET, path)).await.is_problem(404, "not_found");
     }
     let shown = TestApp::start().await;
     for (path, media_type) in [
@@ -118,12 +118,12 @@ async fn the_openapi_document_and_its_page_can_be_switched_off() {
         ("/docs/swagger-ui-bundle.js", "text/javascript"),
         ("/docs/docs.js", "text/javascript"),
     ] {
-        let answer = Api::send(shown.api.request(Method::GET, path)).await;
+        let answer = ApiClient::send(shown.api.request(Method::GET, path)).await;
         assert_eq!(
             (answer.status.as_u16(), answer.header("content-type")),
             (200, Some(media_type)),
             "{path}"
         );
     }
-    Api::send(shown.api.request(Method::GET, "/docs/nothing.js")).await.is_problem(404, "not_found");
+    ApiClient::send(shown.api.request(Method::GET, "/docs/nothing.js")).await.is_problem(404, "not_found");
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
-use crate::support::{Answer, Api, TestApp};
+use crate::support::{ApiAnswer, ApiClient, TestApp};
 
 const PHONE: &str = "+989121234567";
 const LIMIT: usize = 16 * 1024;
@@ -62,11 +62,11 @@ async fn send_everywhere(
     app: &TestApp,
     access: &str,
     complete: impl Fn(RequestBuilder) -> RequestBuilder,
-    check: impl Fn(&Answer),
+    check: impl Fn(&ApiAnswer),
 ) {
     for (method, path) in writing() {
         let request = app.api.request(method, path).bearer_auth(access);
-        check(&Api::send(complete(request)).await);
+        check(&ApiClient::send(complete(request)).await);
     }
 }
 
@@ -82,7 +82,7 @@ async fn a_path_answers_with_and_without_its_slash_and_never_by_a_redirect() {
         let send = async |path: &str| {
             let request = app.api.request(method.clone(), path).bearer_auth(&access);
             let request = if method == Method::GET { request } else { request.json(&json!({})) };
-            Api::send(request).await.appearance()
+            ApiClient::send(request).await.appearance()
         };
         let bare = send(path).await;
         assert_eq!(send(&format!("{path}/")).await, bare, "{method} {path}");
@@ -133,19 +133,19 @@ async fn an_absent_body_has_no_fields_and_is_enough_where_none_is_required() {
     for (admin, names_its_type) in [("+989130000001", false), ("+989130000002", true)] {
         let absent = |request| if names_its_type { json_body(request, "") } else { request };
         send_everywhere(&app, &access, absent, |a| a.is_problem(400, "invalid_fields")).await;
-        let (admin, other) = (app.admin(admin).await, app.api.sign_in("+989121234562").await);
+        let (admin, other) = (app.sign_in_admin(admin).await, app.api.sign_in("+989121234562").await);
         let path = |act: &str| format!("/admin/accounts/{}/{act}/", other.account());
         for path in [path("sign-out"), path("reinstate"), format!("{LOGOUT_ALL}/")] {
             let request = app.api.request(Method::POST, &path).bearer_auth(&admin.access);
-            assert_eq!(Api::send(absent(request)).await.status, 204, "{path}");
+            assert_eq!(ApiClient::send(absent(request)).await.status, 204, "{path}");
         }
         app.api.profile(&other.access).await.is_problem(401, "invalid_access_token");
-        app.wait(61);
+        app.advance_time(61);
     }
     // A form names its type, so that no page of another site can send what is taken.
     for media_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
         let request = app.api.request(Method::POST, LOGOUT_ALL).bearer_auth(&access);
-        let answer = Api::send(request.header("content-type", media_type)).await;
+        let answer = ApiClient::send(request.header("content-type", media_type)).await;
         answer.is_problem(415, "unsupported_media_type");
     }
 }
@@ -163,7 +163,7 @@ async fn a_field_named_twice_is_400() {
     }
     let escaped = format!(r#"{{"phone_number":"{PHONE}","phone\u005fnumber":"{PHONE}"}}"#);
     let request = json_body(app.api.request(Method::POST, "/accounts/login/"), escaped);
-    Api::send(request).await.is_problem(400, "malformed_body");
+    ApiClient::send(request).await.is_problem(400, "malformed_body");
 }
 
 #[tokio::test]
@@ -334,7 +334,7 @@ async fn another_method_is_405_and_the_answer_names_the_allowed_methods() {
                 continue;
             }
             let request = app.api.request(method.parse().unwrap(), path).bearer_auth(&access);
-            let answer = Api::send(request.json(&json!({}))).await;
+            let answer = ApiClient::send(request.json(&json!({}))).await;
             answer.is_problem(405, "method_not_allowed");
             let allowed: BTreeSet<&str> = answer.header("allow").unwrap().split(", ").collect();
             let head = methods.contains(&"GET").then_some("HEAD");
@@ -348,7 +348,7 @@ async fn another_method_is_405_and_the_answer_names_the_allowed_methods() {
 async fn head_is_get_without_the_body() {
     let (app, access) = start().await;
     for (path, _) in PATHS.iter().filter(|(_, methods)| methods.contains(&"GET")) {
-        let ask = async |method| Api::send(app.api.request(method, path).bearer_auth(&access)).await;
+        let ask = async |method| ApiClient::send(app.api.request(method, path).bearer_auth(&access)).await;
         let (head, get) = (ask(Method::HEAD).await, ask(Method::GET).await);
         assert_eq!((head.status, head.text.as_str()), (get.status, ""), "{path}");
     }
@@ -368,14 +368,19 @@ async fn an_unknown_path_is_404() {
         "/.env",
     ] {
         for method in [Method::GET, Method::POST, Method::DELETE] {
-            Api::send(app.api.request(method, path).json(&json!({}))).await.is_problem(404, "not_found");
+            ApiClient::send(app.api.request(method, path).json(&json!({})))
+                .await
+                .is_problem(404, "not_found");
         }
     }
 }
 
 /// One answer of each status that a request can bring about.
-async fn answers_of_all_kinds(app: &TestApp, with: impl Fn(RequestBuilder) -> RequestBuilder) -> Vec<Answer> {
-    let send = async |request: RequestBuilder| Api::send(with(request)).await;
+async fn answers_of_all_kinds(
+    app: &TestApp,
+    with: impl Fn(RequestBuilder) -> RequestBuilder,
+) -> Vec<ApiAnswer> {
+    let send = async |request: RequestBuilder| ApiClient::send(with(request)).await;
     let request = |method, path: &str| app.api.request(method, path);
     let login = || request(Method::POST, "/accounts/login/").json(&json!({"phone_number": PHONE}));
     let cookie = "Authorization=Bearer x";
@@ -464,7 +469,7 @@ async fn a_well_formed_request_id_is_echoed_and_any_other_is_replaced() {
     let answered = async |id: &[u8]| {
         let id = HeaderValue::from_bytes(id).unwrap();
         let request = app.api.request(Method::GET, "/nothing").header("x-request-id", id);
-        Api::send(request).await.header("x-request-id").unwrap().to_owned()
+        ApiClient::send(request).await.header("x-request-id").unwrap().to_owned()
     };
     let traced = "4bf92f3577b34da6a3ce929d0e0e4736";
     for sane in ["0190a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b", traced, "4BF92F3577B34DA6", &"a".repeat(64)] {
@@ -503,7 +508,7 @@ async fn every_event_records_the_request_id() {
     let app = TestApp::start().await;
     let id = "4bf92f3577b34da6a3ce929d0e0e4736";
     let request = app.api.request(Method::POST, "/accounts/login/").header("x-request-id", id);
-    Api::send(request.json(&json!({"phone_number": PHONE}))).await.ok();
+    ApiClient::send(request.json(&json!({"phone_number": PHONE}))).await.ok();
     assert_eq!(app.database.value::<String>("SELECT metadata->>'request' FROM events").await, id);
 }
 
@@ -530,7 +535,7 @@ async fn no_malformed_credentials_are_answered_with_500() {
                 [(Method::GET, "/accounts/profile"), (Method::PATCH, "/accounts/profile/update")]
             {
                 let request = app.api.request(method, path).header(name, &value);
-                let answer = Api::send(request.json(&json!({"fullname": "x"}))).await;
+                let answer = ApiClient::send(request.json(&json!({"fullname": "x"}))).await;
                 assert_eq!(answer.status, 401, "{name}: {value:?}: {answer:?}");
             }
         }
@@ -542,21 +547,21 @@ async fn no_malformed_credentials_are_answered_with_500() {
 async fn liveness_and_readiness_are_answered_at_their_paths() {
     let app = TestApp::start().await;
     for path in ["/healthz", "/readyz"] {
-        let answer = Api::send(app.api.request(Method::GET, path)).await;
+        let answer = ApiClient::send(app.api.request(Method::GET, path)).await;
         assert!(answer.ok()["status"].is_string());
         assert_eq!(answer.header("content-type"), Some("application/json"));
     }
-    let metrics = Api::send(app.api.request(Method::GET, "/metrics")).await;
+    let metrics = ApiClient::send(app.api.request(Method::GET, "/metrics")).await;
     assert_eq!(metrics.status, 200);
     assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
 }
 
 #[tokio::test]
 async fn the_operator_listener_serves_the_metrics_and_the_public_one_serves_the_api() {
-    let app = TestApp::with(&[("server.metrics_listen", "127.0.0.1:0")]).await;
+    let app = TestApp::with_settings(&[("server.metrics_listen", "127.0.0.1:0")]).await;
     let operators = app.operators.clone().unwrap();
     for path in ["/metrics", "/metrics/", "/healthz", "/readyz"] {
-        let answer = Api::send(operators.request(Method::GET, path)).await;
+        let answer = ApiClient::send(operators.request(Method::GET, path)).await;
         assert_eq!(
             (answer.status.as_u16(), answer.header("cache-control")),
             (200, Some("no-store")),
@@ -568,22 +573,23 @@ async fn the_operator_listener_serves_the_metrics_and_the_public_one_serves_the_
         let answer = reqwest::get(format!("http://{host}{path}")).await.unwrap();
         assert_eq!(answer.status(), 404, "{path}");
     }
-    Api::send(app.api.request(Method::GET, "/metrics")).await.is_problem(404, "not_found");
+    ApiClient::send(app.api.request(Method::GET, "/metrics")).await.is_problem(404, "not_found");
     for path in ["/healthz", "/readyz"] {
-        Api::send(app.api.request(Method::GET, path)).await.ok();
+        ApiClient::send(app.api.request(Method::GET, path)).await.ok();
     }
 }
 
 #[tokio::test]
 async fn a_403_names_what_is_missing_in_www_authenticate() {
     let (app, access) = start().await;
-    let admin = app.admin("+989130000001").await;
+    let admin = app.sign_in_admin("+989130000001").await;
     let refused = app.api.get("/admin/accounts/", &access).await;
     refused.is_problem(403, "forbidden");
     assert_eq!(refused.header("www-authenticate"), Some(r#"Bearer error="insufficient_scope""#));
-    app.wait(601);
+    app.advance_time(601);
     let access = app.api.refresh(&admin.refresh).await.ok()["access_token"].as_str().unwrap().to_owned();
-    let refused = app.api.ask(Method::POST, "/admin/projections/profiles/rebuild/", &access, json!({})).await;
+    let refused =
+        app.api.send_json(Method::POST, "/admin/projections/profiles/rebuild/", &access, json!({})).await;
     refused.is_problem(403, "second_factor_required");
     let expected = r#"Bearer error="insufficient_user_authentication""#;
     assert_eq!(refused.header("www-authenticate"), Some(expected));
@@ -593,8 +599,8 @@ async fn a_403_names_what_is_missing_in_www_authenticate() {
 async fn a_service_whose_schema_is_not_current_is_alive_and_not_ready() {
     let app = TestApp::start().await;
     app.database.connect().await.batch_execute("DELETE FROM _sqlx_migrations").await.unwrap();
-    Api::send(app.api.request(Method::GET, "/healthz")).await.ok();
-    let answer = Api::send(app.api.request(Method::GET, "/readyz")).await;
+    ApiClient::send(app.api.request(Method::GET, "/healthz")).await.ok();
+    let answer = ApiClient::send(app.api.request(Method::GET, "/readyz")).await;
     answer.is_problem(503, "unavailable");
     assert!(answer.retry_after().is_some());
 }

@@ -25,7 +25,7 @@ fn told(page: &Value) -> Vec<(&str, i64)> {
 async fn history_200_shows_the_users_events_the_newest_first_page_by_page() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
-    app.wait(61);
+    app.advance_time(61);
     let other = app.api.sign_in(PHONE).await;
     assert_eq!(app.api.logout(&device.refresh).await.status, 204);
     // The history of another account does not appear.
@@ -48,7 +48,7 @@ async fn history_401_without_a_token_and_400_names_the_bad_field_of_a_page() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
     let anonymous = app.api.request(reqwest::Method::GET, "/accounts/history/");
-    crate::support::Api::send(anonymous).await.is_problem(401, "not_authenticated");
+    crate::support::ApiClient::send(anonymous).await.is_problem(401, "not_authenticated");
     for (query, field) in [
         ("after=x", "after"),
         ("after=-1", "after"),

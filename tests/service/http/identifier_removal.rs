@@ -5,17 +5,17 @@ use counterfoil_domain::values::{EmailAddress, Identifier};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, SignedInDevice, TestApp};
 
 const PHONE: &str = "+989121234567";
 const EMAIL: &str = "ada@example.com";
 
-async fn remove(app: &TestApp, device: &SignedIn, identifier: &str) -> Answer {
+async fn remove(app: &TestApp, device: &SignedInDevice, identifier: &str) -> ApiAnswer {
     let path = format!("/accounts/identifiers/{identifier}/");
-    Api::send(app.api.request(Method::DELETE, &path).bearer_auth(&device.access)).await
+    ApiClient::send(app.api.request(Method::DELETE, &path).bearer_auth(&device.access)).await
 }
 
-async fn add_email(app: &TestApp, device: &SignedIn) {
+async fn add_email(app: &TestApp, device: &SignedInDevice) {
     let email = json!({"email": EMAIL});
     let code = app.api.add_identifier(&device.access, &email).await.code();
     app.api.verify_identifier(&device.access, &email, &code).await.ok();
@@ -26,12 +26,12 @@ async fn count(app: &TestApp, of: &str) -> i64 {
 }
 
 /// Another device of the account and the one that asks, with an address beside the number.
-async fn two_devices(app: &TestApp) -> [SignedIn; 2] {
+async fn two_devices(app: &TestApp) -> [SignedInDevice; 2] {
     let other = app.api.sign_in(PHONE).await;
-    app.wait(60);
+    app.advance_time(60);
     let device = app.api.sign_in(PHONE).await;
     add_email(app, &device).await;
-    app.wait(60);
+    app.advance_time(60);
     [other, device]
 }
 
@@ -49,7 +49,7 @@ async fn removal_204_takes_the_number_in_any_spelling_and_lets_another_account_h
         assert_eq!(count(&app, "identifiers").await, 1);
         remove(&app, &device, spelling).await.is_problem(404, "not_found");
 
-        app.wait(60);
+        app.advance_time(60);
         let stranger = app.api.sign_in(PHONE).await;
         assert_ne!(stranger.account(), device.account());
         let code = app.api.post("/accounts/login/", json!({"email": EMAIL})).await.code();
@@ -110,9 +110,9 @@ async fn removal_409_for_the_last_identifier_and_404_for_any_that_is_not_the_cal
 
 #[tokio::test]
 async fn removal_401_without_a_session_that_was_proved_within_ten_minutes() {
-    let app = TestApp::with(&[("tokens.access_lifetime", "3600")]).await;
+    let app = TestApp::with_settings(&[("tokens.access_lifetime", "3600")]).await;
     let [other, device] = two_devices(&app).await;
-    app.wait(10 * 60);
+    app.advance_time(10 * 60);
     for device in [&device, &other] {
         for identifier in [EMAIL, "+989121234569"] {
             let refused = remove(&app, device, identifier).await;
@@ -122,7 +122,7 @@ async fn removal_401_without_a_session_that_was_proved_within_ten_minutes() {
         }
     }
     let path = format!("/accounts/identifiers/{EMAIL}/");
-    Api::send(app.api.request(Method::DELETE, &path)).await.is_problem(401, "not_authenticated");
+    ApiClient::send(app.api.request(Method::DELETE, &path)).await.is_problem(401, "not_authenticated");
     app.api.logout(&device.refresh).await;
     remove(&app, &device, EMAIL).await.is_problem(401, "invalid_access_token");
     assert_eq!(count(&app, "identifiers").await, 2);

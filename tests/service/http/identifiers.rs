@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::wrong;
-use crate::support::{Answer, Api, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, SignedInDevice, TestApp};
 
 const PATH: &str = "/accounts/identifiers/";
 const VERIFY: &str = "/accounts/identifiers/verify/";
@@ -23,19 +23,19 @@ fn email() -> Value {
 }
 
 /// Asks for a code to that identifier, and redeems it.
-async fn add(app: &TestApp, device: &SignedIn, identifier: &Value) -> Answer {
+async fn add(app: &TestApp, device: &SignedInDevice, identifier: &Value) -> ApiAnswer {
     let code = app.api.add_identifier(&device.access, identifier).await.code();
     app.api.verify_identifier(&device.access, identifier, &code).await
 }
 
 /// Signs in by that identifier.
-async fn sign_in(app: &TestApp, identifier: &Value) -> SignedIn {
+async fn sign_in(app: &TestApp, identifier: &Value) -> SignedInDevice {
     let mut body = identifier.clone();
     body["code"] = json!(app.api.post("/accounts/login/", identifier.clone()).await.code());
     app.api.post("/accounts/verify/", body).await.signed_in()
 }
 
-async fn is_signed_in(app: &TestApp, device: &SignedIn) -> bool {
+async fn is_signed_in(app: &TestApp, device: &SignedInDevice) -> bool {
     app.api.profile(&device.access).await.status == StatusCode::OK
         && app.api.token_verify(&device.refresh).await.status == StatusCode::OK
 }
@@ -48,7 +48,7 @@ async fn count(app: &TestApp, of: &str) -> i64 {
 async fn identifiers_200_adds_an_address_beside_the_number_and_either_signs_in() {
     let app = TestApp::start().await;
     let [device, other] = [sign_in(&app, &phone(PHONE)).await, {
-        app.wait(60);
+        app.advance_time(60);
         sign_in(&app, &phone(PHONE)).await
     }];
     let asked = app.api.add_identifier(&device.access, &json!({"email": " Ada@Example.com"})).await;
@@ -60,10 +60,10 @@ async fn identifiers_200_adds_an_address_beside_the_number_and_either_signs_in()
     profile["email"] = Value::Null;
     assert_eq!(profile, other.user, "nothing else has changed");
 
-    app.wait(60);
+    app.advance_time(60);
     for identifier in [email(), phone(PHONE)] {
         assert_eq!(sign_in(&app, &identifier).await.user["id"], device.user["id"]);
-        app.wait(60);
+        app.advance_time(60);
     }
     assert!(is_signed_in(&app, &other).await && is_signed_in(&app, &device).await);
 }
@@ -72,21 +72,21 @@ async fn identifiers_200_adds_an_address_beside_the_number_and_either_signs_in()
 async fn identifiers_200_replaces_the_number_and_signs_every_other_device_out() {
     let app = TestApp::start().await;
     let [other, device] = [sign_in(&app, &phone(PHONE)).await, {
-        app.wait(60);
+        app.advance_time(60);
         sign_in(&app, &phone(PHONE)).await
     }];
     add(&app, &device, &email()).await.ok();
-    app.wait(60);
+    app.advance_time(60);
     let profile = add(&app, &device, &phone("0912 123 4568")).await.ok();
     assert_eq!((&profile["phone_number"], &profile["email"]), (&json!(NEW_PHONE), &json!(EMAIL)));
     assert!(is_signed_in(&app, &device).await && !is_signed_in(&app, &other).await);
     let reason = "user_logins WHERE end_reason = 'identifier_replaced'";
     assert_eq!(count(&app, reason).await, 1);
 
-    app.wait(60);
+    app.advance_time(60);
     for identifier in [phone(NEW_PHONE), email()] {
         assert_eq!(sign_in(&app, &identifier).await.user["id"], device.user["id"]);
-        app.wait(60);
+        app.advance_time(60);
     }
     let newcomer = sign_in(&app, &phone(PHONE)).await.user;
     assert_ne!(newcomer["id"], device.user["id"]);
@@ -96,11 +96,11 @@ async fn identifiers_200_replaces_the_number_and_signs_every_other_device_out() 
 
 #[tokio::test]
 async fn identifiers_401_for_a_token_whose_session_was_proved_more_than_ten_minutes_ago() {
-    let app = TestApp::with(&[("tokens.access_lifetime", "3600")]).await;
+    let app = TestApp::with_settings(&[("tokens.access_lifetime", "3600")]).await;
     let device = sign_in(&app, &phone(PHONE)).await;
-    app.wait(10 * 60);
+    app.advance_time(10 * 60);
     let code = app.api.add_identifier(&device.access, &email()).await.code();
-    app.wait(60);
+    app.advance_time(60);
     let refreshed = app.api.refresh(&device.refresh).await.ok();
     let written = count(&app, "events").await;
     for access in [device.access.as_str(), refreshed["access_token"].as_str().unwrap()] {
@@ -120,9 +120,9 @@ async fn identifiers_401_for_a_token_whose_session_was_proved_more_than_ten_minu
 
 #[tokio::test]
 async fn identifiers_401_comes_before_any_check_that_reveals_or_costs_something() {
-    let app = TestApp::with(&[("tokens.access_lifetime", "3600"), ("limits.shared", "on")]).await;
+    let app = TestApp::with_settings(&[("tokens.access_lifetime", "3600"), ("limits.shared", "on")]).await;
     let device = sign_in(&app, &phone(PHONE)).await;
-    app.wait(11 * 60);
+    app.advance_time(11 * 60);
     app.api.login(NEW_PHONE).await.ok();
     let written = count(&app, "events").await;
     let ask = async |body: Value| app.api.add_identifier(&device.access, &body).await;
@@ -163,7 +163,7 @@ async fn identifiers_200_again_replaces_the_address_by_the_next() {
     for address in ["a@example.com", "b@example.com", "a@example.com"] {
         let profile = add(&app, &device, &json!({"email": address})).await.ok();
         assert_eq!((&profile["email"], &profile["phone_number"]), (&json!(address), &json!(PHONE)));
-        app.wait(60);
+        app.advance_time(60);
     }
     assert_eq!(count(&app, "identifiers WHERE channel = 'email'").await, 1);
 }
@@ -177,7 +177,7 @@ async fn identifiers_answers_alike_for_free_pending_and_taken_identifiers_until_
     sign_in(&app, &phone(taken)).await;
     let mut seen = Vec::new();
     for number in [free, pending, taken] {
-        app.wait(60);
+        app.advance_time(60);
         let asked = app.api.add_identifier(&device.access, &phone(number)).await;
         let too_soon = app.api.add_identifier(&device.access, &phone(number)).await;
         let code = asked.code();
@@ -192,7 +192,7 @@ async fn identifiers_answers_alike_for_free_pending_and_taken_identifiers_until_
 async fn identifiers_409_once_it_is_proved_to_be_another_account_s_and_nothing_changes() {
     let app = TestApp::start().await;
     let (device, owner) = (sign_in(&app, &phone(PHONE)).await, sign_in(&app, &phone(NEW_PHONE)).await);
-    app.wait(60);
+    app.advance_time(60);
     let code = app.api.add_identifier(&device.access, &phone(NEW_PHONE)).await.code();
     let written = count(&app, "events").await;
     for _ in 0..2 {
@@ -203,7 +203,7 @@ async fn identifiers_409_once_it_is_proved_to_be_another_account_s_and_nothing_c
     for device in [&device, &owner] {
         assert_eq!(app.api.profile(&device.access).await.ok(), device.user);
     }
-    app.wait(60);
+    app.advance_time(60);
     assert_eq!(sign_in(&app, &phone(NEW_PHONE)).await.user["id"], owner.user["id"]);
 }
 
@@ -221,12 +221,12 @@ async fn an_identifier_that_no_account_has_proved_goes_to_the_account_that_prove
     let app = TestApp::start().await;
     let device = sign_in(&app, &phone(PHONE)).await;
     let typed = app.api.post("/accounts/login/", json!({"phone_number": NEW_PHONE, "fullname": "Eve"})).await;
-    app.wait(60);
+    app.advance_time(60);
     assert_eq!(add(&app, &device, &phone(NEW_PHONE)).await.ok()["fullname"], Value::Null);
     app.api.verify(NEW_PHONE, &typed.code()).await.is_problem(400, "invalid_code");
     assert_eq!(count(&app, "events WHERE event_type = 'IdentifierReleased'").await, 1);
     assert_eq!(count(&app, &format!("profiles WHERE phone_number = '{NEW_PHONE}'")).await, 1);
-    app.wait(60);
+    app.advance_time(60);
     assert_eq!(sign_in(&app, &phone(NEW_PHONE)).await.user["id"], device.user["id"]);
     app.api.verify(PHONE, &typed.code()).await.is_problem(400, "invalid_code");
 }
@@ -247,7 +247,7 @@ async fn a_code_works_only_for_the_purpose_that_it_was_asked_for() {
         answer.is_problem(400, "invalid_code");
     }
     // Nor is a code to sign in with good for this.
-    app.wait(60);
+    app.advance_time(60);
     let to_sign_in = app.api.login(NEW_PHONE).await.code();
     let answer = app.api.verify_identifier(&device.access, &phone(NEW_PHONE), &to_sign_in).await;
     answer.is_problem(400, "invalid_code");
@@ -266,9 +266,9 @@ async fn identifiers_400_for_any_code_but_the_pending_one() {
         assert_eq!(verify(&wrong(&code)).await.appearance(), never_asked.appearance());
     }
     assert_eq!(verify(&code).await.appearance(), never_asked.appearance(), "its five tries are spent");
-    app.wait(60);
+    app.advance_time(60);
     let code = app.api.add_identifier(&device.access, &email()).await.code();
-    app.wait(300);
+    app.advance_time(300);
     assert_eq!(verify(&code).await.appearance(), never_asked.appearance(), "it has expired");
     let code = app.api.add_identifier(&device.access, &email()).await.code();
     verify(&code).await.ok();
@@ -277,11 +277,11 @@ async fn identifiers_400_for_any_code_but_the_pending_one() {
 
 #[tokio::test]
 async fn identifiers_429_after_too_many_wrong_codes_of_a_known_device_for_either_purpose() {
-    let app = TestApp::with(&[("codes.wrong_per_hour", "4")]).await;
+    let app = TestApp::with_settings(&[("codes.wrong_per_hour", "4")]).await;
     let device = sign_in(&app, &phone(PHONE)).await;
-    app.wait(60);
+    app.advance_time(60);
     let known = async |path: &str, body: Value| {
-        Api::send(app.api.request(Method::POST, path).bearer_auth(&device.access).json(&body)).await
+        ApiClient::send(app.api.request(Method::POST, path).bearer_auth(&device.access).json(&body)).await
     };
     let adding = app.api.add_identifier(&device.access, &phone(NEW_PHONE)).await.code();
     let codes = [known("/accounts/login/", phone(PHONE)).await.code(), adding];
@@ -298,7 +298,7 @@ async fn identifiers_429_after_too_many_wrong_codes_of_a_known_device_for_either
         assert_eq!(answer.retry_after(), Some(3600));
     }
     verify(&codes[0]).await.is_problem(429, "too_many_tries");
-    app.wait(60);
+    app.advance_time(60);
     app.api.add_identifier(&device.access, &phone(NEW_PHONE)).await.is_problem(406, "code_quota_spent");
 }
 
@@ -308,7 +308,7 @@ async fn identifiers_406_within_a_minute_of_the_last_code_to_the_same_identifier
     let device = sign_in(&app, &phone(PHONE)).await;
     let code = app.api.add_identifier(&device.access, &email()).await.code();
     for _ in 0..2 {
-        app.wait(10);
+        app.advance_time(10);
         app.api.add_identifier(&device.access, &email()).await.is_problem(406, "code_too_soon");
     }
     app.api.verify_identifier(&device.access, &email(), &code).await.ok();
@@ -321,7 +321,7 @@ async fn identifiers_406_when_the_account_has_asked_ten_times_in_24_hours() {
     let sent = count(&app, "outbox").await;
     for n in 0..10 {
         app.api.add_identifier(&device.access, &phone(&format!("+9891212345{n:02}"))).await.ok();
-        app.wait(60);
+        app.advance_time(60);
     }
     let device = app.api.refresh(&device.refresh).await.ok();
     let access = device["access_token"].as_str().unwrap();
@@ -335,7 +335,7 @@ async fn identifiers_406_when_the_account_has_asked_ten_times_in_24_hours() {
 
 #[tokio::test]
 async fn a_number_gets_no_more_codes_than_its_limit_for_all_callers_together() {
-    let app = TestApp::with(&[("tokens.access_lifetime", "3600")]).await;
+    let app = TestApp::with_settings(&[("tokens.access_lifetime", "3600")]).await;
     let mut devices = Vec::new();
     for n in 0..3 {
         devices.push(sign_in(&app, &phone(&format!("+9891212345{n:02}"))).await);
@@ -349,7 +349,7 @@ async fn a_number_gets_no_more_codes_than_its_limit_for_all_callers_together() {
     for n in 0..10 {
         ask(n).await.ok();
         ask(n + 1).await.is_problem(406, "code_too_soon");
-        app.wait(60);
+        app.advance_time(60);
     }
     for n in 0..4 {
         ask(n).await.is_problem(406, "code_quota_spent");
@@ -362,7 +362,7 @@ async fn identifiers_400_names_each_wrong_field() {
     let app = TestApp::start().await;
     let device = sign_in(&app, &phone(PHONE)).await;
     let send = async |path: &str, body: Value| {
-        Api::send(app.api.request(Method::POST, path).bearer_auth(&device.access).json(&body)).await
+        ApiClient::send(app.api.request(Method::POST, path).bearer_auth(&device.access).json(&body)).await
     };
     for (body, fields) in [
         (json!({}), &["phone_number"][..]),
@@ -395,7 +395,7 @@ async fn identifiers_401_without_a_session() {
     app.api.logout(&device.refresh).await;
     for (path, body) in [(PATH, email()), (VERIFY, proof)] {
         let request = app.api.request(Method::POST, path).bearer_auth(&device.access).json(&body);
-        Api::send(request).await.is_problem(401, "invalid_access_token");
+        ApiClient::send(request).await.is_problem(401, "invalid_access_token");
     }
     assert_eq!(count(&app, "events WHERE event_type = 'IdentifierAdded'").await, 0);
 }
@@ -411,12 +411,12 @@ async fn identifiers_403_for_a_cookie_from_another_site() {
     let proof = |code: &str| json!({"email": EMAIL, "code": code});
     for (path, body) in [(PATH, email()), (VERIFY, proof("123456"))] {
         let foreign = request(path, &body).header("origin", "https://evil.example");
-        Api::send(foreign).await.is_problem(403, "cross_site_request");
+        ApiClient::send(foreign).await.is_problem(403, "cross_site_request");
     }
     let same_site = ("sec-fetch-site", "same-origin");
-    let asked = Api::send(request(PATH, &email()).header(same_site.0, same_site.1)).await;
+    let asked = ApiClient::send(request(PATH, &email()).header(same_site.0, same_site.1)).await;
     let proved = request(VERIFY, &proof(&asked.code())).header(same_site.0, same_site.1);
-    assert_eq!(Api::send(proved).await.ok()["email"], EMAIL);
+    assert_eq!(ApiClient::send(proved).await.ok()["email"], EMAIL);
 }
 
 #[tokio::test]
@@ -425,15 +425,15 @@ async fn the_read_models_and_the_states_agree_with_the_log_after_changes_of_iden
     for n in 0..4 {
         let device = sign_in(&app, &phone(&format!("+9891212345{n:02}"))).await;
         app.api.login(NEW_PHONE).await;
-        app.wait(60);
+        app.advance_time(60);
         add(&app, &device, &json!({"email": format!("ada{n}@example.com")})).await.ok();
-        app.wait(60);
+        app.advance_time(60);
         add(&app, &device, &phone(&format!("+9891312345{n:02}"))).await.ok();
-        app.wait(60);
+        app.advance_time(60);
         // From account to account, as each lets it go.
         let code = app.api.add_identifier(&device.access, &phone(NEW_PHONE)).await.code();
         app.api.verify_identifier(&device.access, &phone(NEW_PHONE), &code).await.ok();
-        app.wait(60);
+        app.advance_time(60);
         add(&app, &device, &phone(&format!("+9891512345{n:02}"))).await.ok();
     }
     let now = counterfoil::runtime::clock::Clock::now(&*app.clock);
@@ -487,7 +487,7 @@ async fn a_code_to_the_number_does_not_make_the_address_wait() {
     let app = TestApp::start().await;
     let device = sign_in(&app, &phone(PHONE)).await;
     add(&app, &device, &email()).await.ok();
-    app.wait(60);
+    app.advance_time(60);
     for identifier in [phone(PHONE), email()] {
         app.api.post("/accounts/login/", identifier).await.ok();
     }

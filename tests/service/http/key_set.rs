@@ -7,10 +7,10 @@ use counterfoil::crypto::keyring::{KeyPurpose, Keyring, SigningAlgorithm};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, TestApp};
+use crate::support::{ApiAnswer, ApiClient, TestApp};
 
-async fn key_set(app: &TestApp) -> Answer {
-    Api::send(app.api.request(Method::GET, "/.well-known/jwks.json")).await
+async fn key_set(app: &TestApp) -> ApiAnswer {
+    ApiClient::send(app.api.request(Method::GET, "/.well-known/jwks.json")).await
 }
 
 /// The keyring's key pairs, as they are to be published.

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::wrong;
-use crate::support::{Answer, Api, TestApp};
+use crate::support::{ApiAnswer, ApiClient, TestApp};
 
 const PATH: &str = "/accounts/login/";
 const PHONE: &str = "+989121234567";
@@ -46,10 +46,10 @@ async fn login_200_says_how_long_the_code_works_and_when_to_ask_again() {
 
 #[tokio::test]
 async fn login_200_tells_the_configured_times() {
-    let app = TestApp::with(&[("codes.lifetime", "120"), ("codes.resend_after", "30")]).await;
+    let app = TestApp::with_settings(&[("codes.lifetime", "120"), ("codes.resend_after", "30")]).await;
     let body = app.api.login(PHONE).await.ok();
     assert_eq!((&body["expires_in"], &body["resend_after"]), (&json!(120), &json!(30)));
-    app.wait(30);
+    app.advance_time(30);
     app.api.login(PHONE).await.ok();
 }
 
@@ -63,14 +63,14 @@ async fn login_200_and_406_are_alike_for_sign_up_and_sign_in() {
     };
     let (sign_up, code) = seen().await;
     app.api.verify(PHONE, &code).await.ok();
-    app.wait(60);
+    app.advance_time(60);
     let (sign_in, _) = seen().await;
     assert_eq!(sign_up, sign_in);
 }
 
 #[tokio::test]
 async fn login_takes_twenty_spellings_of_a_number_as_one_account() {
-    let app = TestApp::with(&[("codes.resend_after", "0"), ("codes.per_day", "100")]).await;
+    let app = TestApp::with_settings(&[("codes.resend_after", "0"), ("codes.per_day", "100")]).await;
     let first = app.api.sign_in(PHONE).await.user;
     for spelling in SPELLINGS {
         let user = app.api.sign_in(spelling).await.user;
@@ -81,7 +81,7 @@ async fn login_takes_twenty_spellings_of_a_number_as_one_account() {
 
 #[tokio::test]
 async fn login_takes_an_email_address_in_any_spelling() {
-    let app = TestApp::with(&[("codes.resend_after", "0")]).await;
+    let app = TestApp::with_settings(&[("codes.resend_after", "0")]).await;
     let mut ids = Vec::new();
     for spelling in [EMAIL, " Ada@Example.COM ", "ada＠example.com", "ａｄａ@example.com"] {
         let code = app.api.post(PATH, json!({"email": spelling})).await.code();
@@ -105,7 +105,7 @@ async fn login_uses_the_name_for_a_new_account_only() {
     let app = TestApp::start().await;
     let sign_in_as = async |name: &str| {
         let code = app.api.post(PATH, json!({"phone_number": PHONE, "fullname": name})).await.code();
-        app.wait(60);
+        app.advance_time(60);
         app.api.verify(PHONE, &code).await.signed_in().user
     };
     assert_eq!(sign_in_as("  Ada Lovelace ").await["fullname"], "Ada Lovelace");
@@ -114,7 +114,7 @@ async fn login_uses_the_name_for_a_new_account_only() {
 
 #[tokio::test]
 async fn login_uses_the_name_of_the_request_whose_code_is_redeemed() {
-    let app = TestApp::with(&[("codes.resend_after", "0")]).await;
+    let app = TestApp::with_settings(&[("codes.resend_after", "0")]).await;
     for (phone, names, kept) in [
         ("+989121234561", [json!("Eve"), json!("Ada")], json!("Ada")),
         ("+989121234562", [json!(null), json!("Ada")], json!("Ada")),
@@ -143,7 +143,7 @@ async fn login_400_names_each_wrong_field_in_both_languages_and_writes_nothing()
             [("en", (|c| c.is_ascii_alphabetic()) as fn(char) -> bool), ("fa", |c| matches!(c, 'ا'..='ی'))]
         {
             let request = app.api.request(Method::POST, PATH).header("accept-language", language);
-            let answer = Api::send(request.json(&body)).await;
+            let answer = ApiClient::send(request.json(&body)).await;
             answer.refuses_fields(&fields);
             let problem = answer.json();
             let complaints = problem["errors"].as_object().unwrap().values().map(|texts| &texts[0]);
@@ -216,7 +216,7 @@ fn wrong_bodies() -> Vec<(Value, Vec<&'static str>)> {
 
 #[tokio::test]
 async fn login_400_for_a_national_number_where_no_region_is_configured() {
-    let app = TestApp::with(&[("identifiers.default_region", "")]).await;
+    let app = TestApp::with_settings(&[("identifiers.default_region", "")]).await;
     app.api.login("09121234567").await.refuses_fields(&["phone_number"]);
     app.api.login("00989121234567").await.ok();
 }
@@ -226,14 +226,14 @@ async fn login_406_when_asked_again_too_soon() {
     let app = TestApp::start().await;
     let code = app.api.login(PHONE).await.code();
     for (waited, left) in [(0, 60), (1, 59), (58, 1)] {
-        app.wait(waited);
+        app.advance_time(waited);
         let answer = app.api.login(PHONE).await;
         answer.is_problem(406, "code_too_soon");
         assert_eq!(answer.retry_after(), Some(left));
     }
     app.api.login("+989121234568").await.ok();
     app.api.verify(PHONE, &code).await.ok();
-    app.wait(1);
+    app.advance_time(1);
     app.api.login(PHONE).await.ok();
 }
 
@@ -252,36 +252,36 @@ async fn login_406_when_ten_codes_were_sent_in_24_hours() {
     let app = TestApp::start().await;
     for _ in 0..10 {
         app.api.login(PHONE).await.ok();
-        app.wait(61);
+        app.advance_time(61);
     }
-    let is_spent = |answer: &Answer, left| {
+    let is_spent = |answer: &ApiAnswer, left| {
         answer.is_problem(406, "code_quota_spent");
         assert_eq!(answer.retry_after(), Some(left));
     };
     is_spent(&app.api.login("0912 123 4567").await, DAY - 610);
     app.api.login("+989121234568").await.ok();
-    app.wait(DAY - 611);
+    app.advance_time(DAY - 611);
     is_spent(&app.api.login(PHONE).await, 1);
-    app.wait(1);
+    app.advance_time(1);
     app.api.login(PHONE).await.ok();
     // The other nine are still within their day.
-    app.wait(60);
+    app.advance_time(60);
     is_spent(&app.api.login(PHONE).await, 1);
-    app.wait(1);
+    app.advance_time(1);
     app.api.login(PHONE).await.ok();
 }
 
 #[tokio::test]
 async fn login_406_while_wrong_codes_have_paused_the_account() {
-    let app = TestApp::with(&[("codes.wrong_per_hour", "3")]).await;
+    let app = TestApp::with_settings(&[("codes.wrong_per_hour", "3")]).await;
     let code = app.api.login(PHONE).await.code();
     for _ in 0..3 {
         app.api.verify(PHONE, &wrong(&code)).await.is_problem(400, "invalid_code");
     }
-    app.wait(600);
+    app.advance_time(600);
     let answer = app.api.login(PHONE).await;
     answer.is_problem(406, "code_quota_spent");
     assert_eq!(answer.retry_after(), Some(3000));
-    app.wait(3000);
+    app.advance_time(3000);
     app.api.sign_in(PHONE).await;
 }

@@ -3,28 +3,28 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, SignedInDevice, TestApp};
 
 const PATH: &str = "/accounts/logout/all/";
 const PHONE: &str = "+989121234567";
 
-async fn logout_all(app: &TestApp, device: &SignedIn, body: Value) -> Answer {
-    Api::send(app.api.request(Method::POST, PATH).bearer_auth(&device.access).json(&body)).await
+async fn logout_all(app: &TestApp, device: &SignedInDevice, body: Value) -> ApiAnswer {
+    ApiClient::send(app.api.request(Method::POST, PATH).bearer_auth(&device.access).json(&body)).await
 }
 
 /// Three devices of one person, and one of another.
-async fn start() -> (TestApp, [SignedIn; 3], SignedIn) {
+async fn start() -> (TestApp, [SignedInDevice; 3], SignedInDevice) {
     let app = TestApp::start().await;
     let foreign = app.api.sign_in("+989121234568").await;
     let mut devices = Vec::new();
     for _ in 0..3 {
         devices.push(app.api.sign_in(PHONE).await);
-        app.wait(60);
+        app.advance_time(60);
     }
     (app, devices.try_into().unwrap(), foreign)
 }
 
-async fn is_signed_in(app: &TestApp, device: &SignedIn) -> bool {
+async fn is_signed_in(app: &TestApp, device: &SignedInDevice) -> bool {
     let answers = [
         app.api.profile(&device.access).await.status == 200,
         app.api.token_verify(&device.access).await.status == 200,
@@ -97,8 +97,10 @@ async fn logout_all_403_for_a_cookie_from_another_site() {
         let cookie = format!("Authorization=Bearer {}", devices[0].access);
         app.api.request(Method::POST, PATH).header("cookie", cookie).json(&json!({}))
     };
-    Api::send(request().header("origin", "https://evil.example")).await.is_problem(403, "cross_site_request");
+    ApiClient::send(request().header("origin", "https://evil.example"))
+        .await
+        .is_problem(403, "cross_site_request");
     assert!(is_signed_in(&app, &devices[1]).await);
-    assert_eq!(Api::send(request().header("sec-fetch-site", "same-origin")).await.status, 204);
+    assert_eq!(ApiClient::send(request().header("sec-fetch-site", "same-origin")).await.status, 204);
     assert!(!is_signed_in(&app, &devices[1]).await);
 }

@@ -6,7 +6,7 @@ use counterfoil_domain::values::Role;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, Api, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, SignedInDevice, TestApp};
 
 const PHONE: &str = "+989121234567";
 const SECRET: &str = "s3cret:with a colon";
@@ -22,16 +22,16 @@ scopes = [\"tokens:introspect\", \"tokens:revoke\", \"sessions:read\"]
 async fn start() -> TestApp {
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, SECRET.as_bytes());
     let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    TestApp::configured(&SETTINGS.replace("HASH", &hash)).await
+    TestApp::with_toml(&SETTINGS.replace("HASH", &hash)).await
 }
 
 /// As the service `orders` asks, whose secret has to be form-encoded before it goes into the header.
-async fn ask(api: &Api, path: &str, form: &[(&str, &str)]) -> Answer {
+async fn ask(api: &ApiClient, path: &str, form: &[(&str, &str)]) -> ApiAnswer {
     let request = api.request(Method::POST, path).basic_auth("orders", Some("s3cret%3Awith+a+colon"));
-    Api::send(request.form(form)).await
+    ApiClient::send(request.form(form)).await
 }
 
-async fn introspect(api: &Api, token: &str) -> Answer {
+async fn introspect(api: &ApiClient, token: &str) -> ApiAnswer {
     ask(api, "/oauth/introspect", &[("token", token)]).await
 }
 
@@ -60,7 +60,7 @@ async fn tokens_say_when_and_how_the_user_was_authenticated_and_a_refresh_keeps_
     let now = || app.clock.now().timestamp();
     let signed_in = now();
     // What another service reads of both tokens, by asking and by itself.
-    let said = async |device: &SignedIn| {
+    let said = async |device: &SignedInDevice| {
         let [access, refresh] = [&device.access, &device.refresh].map(|token| introspect(&app.api, token));
         let (access, refresh) = (access.await.ok(), refresh.await.ok());
         let keys = export_access_keys(&app.keyring, app.state.tokens.policy()).unwrap();
@@ -73,32 +73,32 @@ async fn tokens_say_when_and_how_the_user_was_authenticated_and_a_refresh_keeps_
         assert_eq!(access["amr"], json!(proof.methods.names()));
         (access["auth_time"].as_i64().unwrap(), access["iat"].as_i64().unwrap(), access["amr"].clone())
     };
-    let refreshed = async |device: &SignedIn| {
+    let refreshed = async |device: &SignedInDevice| {
         let tokens = app.api.refresh(&device.refresh).await.ok();
         let token = |name: &str| tokens[name].as_str().unwrap().to_owned();
-        SignedIn { access: token("access_token"), refresh: token("refresh_token"), ..device.clone() }
+        SignedInDevice { access: token("access_token"), refresh: token("refresh_token"), ..device.clone() }
     };
     assert_eq!(said(&device).await, (signed_in, signed_in, json!(["otp", "sms"])));
     for _ in 0..2 {
-        app.wait(300);
+        app.advance_time(300);
         device = refreshed(&device).await;
         assert_eq!(said(&device).await, (signed_in, now(), json!(["otp", "sms"])));
     }
     let code = app.api.post_as(&device, "/accounts/reauthenticate/", json!({})).await.code();
-    app.wait(5);
+    app.advance_time(5);
     app.api.post_as(&device, "/accounts/reauthenticate/verify/", json!({"code": code})).await.ok();
     let proved = now();
     // A token says what held when it was issued, and the next one what holds now.
     assert_eq!(said(&device).await, (signed_in, proved - 5, json!(["otp", "sms"])));
-    app.wait(60);
+    app.advance_time(60);
     device = refreshed(&device).await;
     assert_eq!(said(&device).await, (proved, now(), json!(["otp", "sms"])));
 
     app.give_roles(&device, [Role::Auditor]).await;
-    app.enrol(&device).await;
-    app.pass(&device).await;
+    app.enrol_second_factor(&device).await;
+    app.pass_second_factor(&device).await;
     let passed = now();
-    app.wait(60);
+    app.advance_time(60);
     device = refreshed(&device).await;
     assert_eq!(said(&device).await, (passed, now(), json!(["otp", "sms", "mfa"])));
     // So do both answers to a refresh that is repeated.
@@ -119,7 +119,7 @@ async fn introspect_200_is_one_answer_for_every_token_that_does_not_work() {
         let answer = introspect(&app.api, token).await;
         assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, r#"{"active":false}"#), "{token}");
     }
-    app.wait(601);
+    app.advance_time(601);
     assert_eq!(introspect(&app.api, &spent.access).await.text, r#"{"active":false}"#);
 }
 
@@ -136,7 +136,7 @@ async fn revoke_200_ends_the_session_by_either_token_and_is_the_same_for_any_oth
         }
         app.api.profile(&device.access).await.is_problem(401, "invalid_access_token");
         app.api.refresh(&device.refresh).await.is_problem(400, "invalid_token");
-        app.wait(61);
+        app.advance_time(61);
     }
     for token in ["x", "cfr_1_00000000_AAAA", "\0", "🙂"] {
         assert_eq!(ask(&app.api, "/oauth/revoke", &[("token", token)]).await.status, 200, "{token}");
@@ -147,8 +147,9 @@ async fn revoke_200_ends_the_session_by_either_token_and_is_the_same_for_any_oth
 async fn oauth_401_unless_a_configured_client_proves_itself() {
     let (app, without_clients) = (start().await, TestApp::start().await);
     let device = app.api.sign_in(PHONE).await;
-    let plain =
-        |api: &Api, path: &str| api.request(Method::POST, path).form(&[("token", device.access.as_str())]);
+    let plain = |api: &ApiClient, path: &str| {
+        api.request(Method::POST, path).form(&[("token", device.access.as_str())])
+    };
     for path in ["/oauth/introspect", "/oauth/revoke"] {
         for request in [
             plain(&app.api, path),
@@ -164,7 +165,7 @@ async fn oauth_401_unless_a_configured_client_proves_itself() {
                 .header("authorization", "Basic x"),
             plain(&without_clients.api, path).basic_auth("orders", Some("s3cret%3Awith+a+colon")),
         ] {
-            let answer = Api::send(request).await;
+            let answer = ApiClient::send(request).await;
             answer.is_problem(401, "invalid_client");
             assert_eq!(answer.json()["error"], "invalid_client");
             assert!(answer.header("www-authenticate").unwrap().starts_with("Basic "), "{answer:?}");
@@ -183,7 +184,7 @@ async fn oauth_400_and_415_for_a_body_that_is_no_form_with_one_token() {
     }
     let json = app.api.request(Method::POST, "/oauth/introspect");
     let json = json.basic_auth("orders", Some("s3cret%3Awith+a+colon")).json(&json!({"token": "a"}));
-    Api::send(json).await.is_problem(415, "unsupported_media_type");
+    ApiClient::send(json).await.is_problem(415, "unsupported_media_type");
 }
 
 #[tokio::test]
@@ -200,7 +201,7 @@ async fn an_oauth_client_may_do_what_its_scopes_name_and_nothing_else() {
         let settings = kept.map(|line| format!("{line}\n")).collect::<String>() + &line;
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, SECRET.as_bytes());
         let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        let app = TestApp::configured(&settings.replace("HASH", &hash)).await;
+        let app = TestApp::with_toml(&settings.replace("HASH", &hash)).await;
         let device = app.api.sign_in(PHONE).await;
         for (path, scope) in [("/oauth/introspect", ALL[0]), ("/oauth/revoke", ALL[1])] {
             let answer = ask(&app.api, path, &[("token", &device.access)]).await;

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::wrong;
-use crate::support::{Answer, Api, TestApp};
+use crate::support::{ApiAnswer, ApiClient, TestApp};
 
 const PHONE: &str = "+989121234567";
 const EMAIL: &str = "ada.lovelace@analytical.example";
@@ -21,16 +21,16 @@ const USER_AGENT: &str = "DifferenceEngine/2.7 (brass; steam)";
 /// The tables that are the truth. (Read models hold what people look at, in clear, and can be thrown away.)
 const JOURNAL: [&str; 5] = ["events", "heads", "identifiers", "account_keys", "outbox"];
 
-async fn post(app: &TestApp, path: &str, body: serde_json::Value) -> Answer {
+async fn post(app: &TestApp, path: &str, body: serde_json::Value) -> ApiAnswer {
     let request = app.api.request(Method::POST, path).header("user-agent", USER_AGENT);
-    Api::send(request.json(&body)).await
+    ApiClient::send(request.json(&body)).await
 }
 
 /// Signs up by that identifier, with all that can happen to a session; the code and the tokens there were.
 async fn live_through(app: &TestApp, name: &str, value: &str) -> Vec<String> {
     let sign_up = post(app, "/accounts/login/", json!({name: value, "fullname": NAME})).await;
     post(app, "/accounts/login/", json!({name: value})).await.is_problem(406, "code_too_soon");
-    app.wait(60);
+    app.advance_time(60);
     post(app, "/accounts/verify/resend/", json!({name: value})).await.ok();
     let verify = |code: &str| json!({name: value, "code": code, "device_name": DEVICE});
     let code = sign_up.code();
@@ -39,7 +39,7 @@ async fn live_through(app: &TestApp, name: &str, value: &str) -> Vec<String> {
     let device = post(app, "/accounts/verify/", verify(&code)).await.signed_in();
     app.api.rename(&device.access, RENAMED).await.ok();
     let devices =
-        Api::send(app.api.request(Method::GET, "/accounts/devices/").bearer_auth(&device.access)).await;
+        ApiClient::send(app.api.request(Method::GET, "/accounts/devices/").bearer_auth(&device.access)).await;
     let id = devices.ok()[0]["id"].as_str().unwrap().to_owned();
     let named = json!({"device_name": DEVICE_RENAMED});
     app.api.patch(&format!("/accounts/devices/{id}/"), &device.access, named).await.ok();
@@ -63,13 +63,13 @@ async fn the_journal_holds_no_personal_data_in_clear_and_no_secret() {
     let app = TestApp::start().await;
     let mut needles = live_through(&app, "phone_number", PHONE).await;
     needles.extend(live_through(&app, "email", EMAIL).await);
-    app.wait(60);
+    app.advance_time(60);
     let device = app.api.sign_in(PHONE).await;
     for added in [json!({"email": ADDED_EMAIL}), json!({"phone_number": ADDED_PHONE})] {
         let code = app.api.add_identifier(&device.access, &added).await.code();
         app.api.verify_identifier(&device.access, &added, &code).await.ok();
         needles.push(code);
-        app.wait(60);
+        app.advance_time(60);
     }
     let people =
         [PHONE, &PHONE[1..], "9121234567", EMAIL, "lovelace", "analytical", ADDED_EMAIL, "9131234567"];

@@ -3,7 +3,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, SignedInDevice, TestApp};
 
 const PROFILE: &str = "/accounts/profile/";
 const UPDATE: &str = "/accounts/profile/update/";
@@ -19,7 +19,7 @@ fn ask(app: &TestApp, (method, path): (Method, &str)) -> RequestBuilder {
     if changes { request.json(&json!({"fullname": "Ada"})) } else { request }
 }
 
-async fn start() -> (TestApp, SignedIn) {
+async fn start() -> (TestApp, SignedInDevice) {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
     (app, device)
@@ -40,7 +40,7 @@ async fn profile_200_has_the_documented_facts_and_no_others() {
 async fn profile_update_200_changes_the_name_and_nothing_else() {
     let (app, device) = start().await;
     for (path, name) in [(UPDATE, "Ada"), (PROFILE, "Ada Lovelace"), (UPDATE, "Ada Lovelace")] {
-        app.wait(1);
+        app.advance_time(1);
         let mut expected = device.user.clone();
         expected["fullname"] = json!(name);
         assert_eq!(app.api.patch(path, &device.access, json!({"fullname": name})).await.ok(), expected);
@@ -122,19 +122,19 @@ async fn profile_401_without_a_token() {
             .header("x-authorization", format!("Bearer {}", device.access))
             .header("cookie", format!("access_token={0}; authorization=Bearer {0}", device.access));
         for request in query.into_iter().chain([nothing, other_headers]) {
-            let answer = Api::send(request).await;
+            let answer = ApiClient::send(request).await;
             answer.is_problem(401, "not_authenticated");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         }
     }
     for path in [UPDATE, PROFILE] {
         let body = json!({"fullname": "Ada", "access_token": device.access, "token": device.access});
-        let answer = Api::send(app.api.request(Method::PATCH, path).json(&body)).await;
+        let answer = ApiClient::send(app.api.request(Method::PATCH, path).json(&body)).await;
         answer.is_problem(401, "not_authenticated");
     }
 }
 
-fn is_invalid_token(answer: &Answer) {
+fn is_invalid_token(answer: &ApiAnswer) {
     answer.is_problem(401, "invalid_access_token");
     assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#));
 }
@@ -157,12 +157,12 @@ async fn profile_401_with_a_token_that_is_not_valid() {
             &format!("{valid},{valid}"),
             &format!("Bearer {valid}"),
         ] {
-            is_invalid_token(&Api::send(ask(&app, way.clone()).bearer_auth(token)).await);
+            is_invalid_token(&ApiClient::send(ask(&app, way.clone()).bearer_auth(token)).await);
             let cookie = format!("Authorization=Bearer {token}");
-            is_invalid_token(&Api::send(ask(&app, way.clone()).header("cookie", cookie)).await);
+            is_invalid_token(&ApiClient::send(ask(&app, way.clone()).header("cookie", cookie)).await);
         }
         for header in [valid.clone(), format!("Basic {valid}"), format!("Token {valid}")] {
-            is_invalid_token(&Api::send(ask(&app, way.clone()).header("authorization", header)).await);
+            is_invalid_token(&ApiClient::send(ask(&app, way.clone()).header("authorization", header)).await);
         }
     }
     assert_eq!(app.api.profile(valid).await.ok(), device.user);
@@ -171,11 +171,11 @@ async fn profile_401_with_a_token_that_is_not_valid() {
 #[tokio::test]
 async fn profile_401_when_the_access_token_has_expired() {
     let (app, device) = start().await;
-    app.wait(599);
+    app.advance_time(599);
     app.api.profile(&device.access).await.ok();
-    app.wait(101);
+    app.advance_time(101);
     for way in WAYS {
-        is_invalid_token(&Api::send(ask(&app, way).bearer_auth(&device.access)).await);
+        is_invalid_token(&ApiClient::send(ask(&app, way).bearer_auth(&device.access)).await);
     }
     let refreshed = app.api.refresh(&device.refresh).await.ok();
     app.api.profile(refreshed["access_token"].as_str().unwrap()).await.ok();
@@ -186,7 +186,7 @@ async fn profile_401_after_logout() {
     let (app, device) = start().await;
     app.api.logout(&device.refresh).await;
     for way in WAYS {
-        is_invalid_token(&Api::send(ask(&app, way).bearer_auth(&device.access)).await);
+        is_invalid_token(&ApiClient::send(ask(&app, way).bearer_auth(&device.access)).await);
     }
 }
 
@@ -202,7 +202,7 @@ async fn profile_200_with_the_token_in_the_cookie_raw_quoted_or_percent_encoded(
         format!("theme=dark; Authorization=Bearer {token}; lang=fa"),
     ] {
         for way in WAYS {
-            Api::send(ask(&app, way).header("cookie", &cookie)).await.ok();
+            ApiClient::send(ask(&app, way).header("cookie", &cookie)).await.ok();
         }
     }
 }
@@ -214,10 +214,10 @@ async fn profile_200_for_a_scheme_in_any_case_and_one_token_in_both_places() {
     for way in WAYS {
         for scheme in ["Bearer", "bearer", "BEARER"] {
             let request = ask(&app, way.clone()).header("authorization", format!("{scheme} {token}"));
-            Api::send(request).await.ok();
+            ApiClient::send(request).await.ok();
         }
         let request = ask(&app, way).bearer_auth(token);
-        Api::send(request.header("cookie", format!("Authorization=Bearer {token}"))).await.ok();
+        ApiClient::send(request.header("cookie", format!("Authorization=Bearer {token}"))).await.ok();
     }
 }
 
@@ -241,10 +241,10 @@ async fn profile_update_403_for_a_cookie_from_another_site() {
     ] {
         for way in WAYS {
             let by_header = ask(&app, way.clone()).header(header, value).bearer_auth(&device.access);
-            Api::send(by_header).await.ok();
+            ApiClient::send(by_header).await.ok();
             let by_cookie = ask(&app, way.clone()).header(header, value);
             let cookie = format!("Authorization=Bearer {}", device.access);
-            let answer = Api::send(by_cookie.header("cookie", cookie)).await;
+            let answer = ApiClient::send(by_cookie.header("cookie", cookie)).await;
             if allowed || way.0 == Method::GET {
                 answer.ok();
             } else {
@@ -257,7 +257,7 @@ async fn profile_update_403_for_a_cookie_from_another_site() {
 #[tokio::test]
 async fn profile_400_for_two_credentials() {
     let (app, device) = start().await;
-    app.wait(60);
+    app.advance_time(60);
     let (one, two) = (&device.access, &app.api.sign_in(PHONE).await.access);
     let [bearer_one, bearer_two] = [one, two].map(|token| format!("Bearer {token}"));
     let [cookie_one, cookie_two] = [&bearer_one, &bearer_two].map(|value| format!("Authorization={value}"));
@@ -271,7 +271,7 @@ async fn profile_400_for_two_credentials() {
             let request = headers
                 .iter()
                 .fold(ask(&app, way.clone()), |request, (name, value)| request.header(*name, *value));
-            Api::send(request).await.is_problem(400, "invalid_request");
+            ApiClient::send(request).await.is_problem(400, "invalid_request");
         }
     }
     assert_eq!(app.api.profile(two).await.ok()["fullname"], Value::Null);

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::wrong;
-use crate::support::{Answer, Api, Authenticator, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, AuthenticatorApp, SignedInDevice, TestApp};
 
 const PATH: &str = "/accounts/reauthenticate/";
 const VERIFY: &str = "/accounts/reauthenticate/verify/";
@@ -19,16 +19,16 @@ const LASTING: &[(&str, &str)] = &[("tokens.access_lifetime", "3600")];
 /// Eleven minutes: a proof is not fresh any more.
 const LATE: i64 = 11 * 60;
 
-async fn ask(app: &TestApp, device: &SignedIn) -> Answer {
+async fn ask(app: &TestApp, device: &SignedInDevice) -> ApiAnswer {
     app.api.post_as(device, PATH, json!({})).await
 }
 
-async fn prove(app: &TestApp, device: &SignedIn, code: &str) -> Answer {
+async fn prove(app: &TestApp, device: &SignedInDevice, code: &str) -> ApiAnswer {
     app.api.post_as(device, VERIFY, json!({"code": code})).await
 }
 
 /// Adds an address, which takes fresh proof.
-async fn change(app: &TestApp, device: &SignedIn) -> Answer {
+async fn change(app: &TestApp, device: &SignedInDevice) -> ApiAnswer {
     app.api.add_identifier(&device.access, &json!({"email": EMAIL})).await
 }
 
@@ -37,16 +37,16 @@ async fn count(app: &TestApp, of: &str) -> i64 {
 }
 
 /// The events of an account, in the order in which they happened.
-async fn events(app: &TestApp, device: &SignedIn) -> Vec<&'static str> {
+async fn events(app: &TestApp, device: &SignedInDevice) -> Vec<&'static str> {
     let history = app.journal().history(device.account()).await.unwrap();
     history.iter().map(|(_, event)| event.name()).collect()
 }
 
 #[tokio::test]
 async fn an_old_access_token_changes_no_identifier_until_the_user_reauthenticates() {
-    let app = TestApp::with(LASTING).await;
+    let app = TestApp::with_settings(LASTING).await;
     let device = app.api.sign_in(PHONE).await;
-    app.wait(LATE);
+    app.advance_time(LATE);
     change(&app, &device).await.is_problem(401, "fresh_proof_required");
 
     let asked = ask(&app, &device).await;
@@ -59,9 +59,9 @@ async fn an_old_access_token_changes_no_identifier_until_the_user_reauthenticate
     assert_eq!((&proved["expires_in"], proved.as_object().unwrap().len()), (&json!(600), 2));
 
     let code = change(&app, &device).await.code();
-    app.wait(60);
+    app.advance_time(60);
     app.api.verify_identifier(&device.access, &json!({"email": EMAIL}), &code).await.ok();
-    app.wait(600);
+    app.advance_time(600);
     change(&app, &device).await.is_problem(401, "fresh_proof_required");
     let happened = events(&app, &device).await.split_off(3);
     let expected = ["OtpRequested", "SessionReauthenticated", "IdentifierRequested", "IdentifierAdded"];
@@ -70,11 +70,11 @@ async fn an_old_access_token_changes_no_identifier_until_the_user_reauthenticate
 
 #[tokio::test]
 async fn a_copied_access_token_proves_nothing_without_the_code() {
-    let app = TestApp::with(LASTING).await;
+    let app = TestApp::with_settings(LASTING).await;
     let device = app.api.sign_in(PHONE).await;
-    app.wait(60);
+    app.advance_time(60);
     let other = app.api.sign_in(PHONE).await;
-    app.wait(LATE);
+    app.advance_time(LATE);
     let never_asked = prove(&app, &device, "123456").await;
     never_asked.is_problem(400, "invalid_code");
     let code = ask(&app, &device).await.code();
@@ -95,9 +95,9 @@ async fn a_copied_access_token_proves_nothing_without_the_code() {
         never_asked.appearance(),
         "its tries are spent"
     );
-    app.wait(60);
+    app.advance_time(60);
     let code = ask(&app, &device).await.code();
-    app.wait(300);
+    app.advance_time(300);
     assert_eq!(prove(&app, &device, &code).await.appearance(), never_asked.appearance(), "it has expired");
     let code = ask(&app, &device).await.code();
     prove(&app, &device, &code).await.ok();
@@ -106,9 +106,9 @@ async fn a_copied_access_token_proves_nothing_without_the_code() {
 
 #[tokio::test]
 async fn a_sign_in_code_proves_no_session_and_a_reauthentication_code_signs_no_user_in() {
-    let app = TestApp::with(LASTING).await;
+    let app = TestApp::with_settings(LASTING).await;
     let device = app.api.sign_in(PHONE).await;
-    app.wait(LATE);
+    app.advance_time(LATE);
     let to_prove = ask(&app, &device).await.code();
     let to_sign_in = app.api.login(PHONE).await.code();
     assert_ne!(to_prove, to_sign_in, "one pair in a million is equal by chance");
@@ -120,12 +120,12 @@ async fn a_sign_in_code_proves_no_session_and_a_reauthentication_code_signs_no_u
 
 #[tokio::test]
 async fn the_code_goes_to_an_identifier_of_the_account_and_to_no_other() {
-    let app = TestApp::with(LASTING).await;
+    let app = TestApp::with_settings(LASTING).await;
     let device = app.api.sign_in(PHONE).await;
     let code = change(&app, &device).await.code();
     app.api.verify_identifier(&device.access, &json!({"email": EMAIL}), &code).await.ok();
     app.api.sign_in(OTHER_PHONE).await;
-    app.wait(LATE);
+    app.advance_time(LATE);
     let written = [count(&app, "events").await, count(&app, "outbox").await];
     for (body, field) in [
         (json!({"phone_number": OTHER_PHONE}), "phone_number"),
@@ -152,9 +152,9 @@ async fn the_code_goes_to_an_identifier_of_the_account_and_to_no_other() {
     ] {
         let code = app.api.post_as(&device, PATH, body.clone()).await.code();
         assert_eq!(app.database.value::<String>(last).await, channel, "{body}");
-        app.wait(1);
+        app.advance_time(1);
         prove(&app, &device, &code).await.ok();
-        app.wait(60);
+        app.advance_time(60);
     }
     let code = app.api.post_as(&device, PATH, json!({"email": EMAIL})).await.code();
     let named = json!({"phone_number": PHONE, "code": code});
@@ -169,26 +169,26 @@ async fn a_request_needs_no_body_and_a_proof_one_code() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
     let request = |path: &str| app.api.request(Method::POST, path).bearer_auth(&device.access);
-    Api::send(request(PATH)).await.code();
+    ApiClient::send(request(PATH)).await.code();
     for (body, fields) in [
         (json!({}), &["code"][..]),
         (json!({"code": "12345"}), &["code"]),
         (json!({"totp": "12345"}), &["totp"]),
         (json!({"code": "123456", "totp": "123456"}), &["code", "totp"]),
     ] {
-        Api::send(request(VERIFY).json(&body)).await.refuses_fields(fields);
+        ApiClient::send(request(VERIFY).json(&body)).await.refuses_fields(fields);
     }
     for path in [PATH, VERIFY] {
         app.api.post(path, json!({"code": "123456"})).await.is_problem(401, "not_authenticated");
         let foreign = app.api.request(Method::POST, path).json(&json!({}));
         let foreign = foreign.header("cookie", format!("Authorization=Bearer {}", device.access));
-        Api::send(foreign.header("origin", "https://evil.example"))
+        ApiClient::send(foreign.header("origin", "https://evil.example"))
             .await
             .is_problem(403, "cross_site_request");
     }
     app.api.logout(&device.refresh).await;
     for path in [PATH, VERIFY] {
-        Api::send(request(path).json(&json!({"code": "123456"})))
+        ApiClient::send(request(path).json(&json!({"code": "123456"})))
             .await
             .is_problem(401, "invalid_access_token");
     }
@@ -197,17 +197,18 @@ async fn a_request_needs_no_body_and_a_proof_one_code() {
 #[tokio::test]
 async fn reauthentication_codes_and_wrong_tries_count_within_the_limits_of_sign_in() {
     let app =
-        TestApp::with(&[LASTING, &[("codes.per_day", "3"), ("codes.wrong_per_hour", "4")]].concat()).await;
+        TestApp::with_settings(&[LASTING, &[("codes.per_day", "3"), ("codes.wrong_per_hour", "4")]].concat())
+            .await;
     let device = app.api.sign_in(PHONE).await;
     let login = async || {
         let request = app.api.request(Method::POST, "/accounts/login/").bearer_auth(&device.access);
-        Api::send(request.json(&json!({"phone_number": PHONE}))).await
+        ApiClient::send(request.json(&json!({"phone_number": PHONE}))).await
     };
     login().await.ok();
     let too_soon = ask(&app, &device).await;
     too_soon.is_problem(406, "code_too_soon");
     assert_eq!(too_soon.retry_after(), Some(60));
-    app.wait(60);
+    app.advance_time(60);
     let code = ask(&app, &device).await.code();
     login().await.is_problem(406, "code_too_soon");
     for _ in 0..4 {
@@ -216,14 +217,14 @@ async fn reauthentication_codes_and_wrong_tries_count_within_the_limits_of_sign_
     let paused = prove(&app, &device, &code).await;
     paused.is_problem(429, "too_many_tries");
     assert_eq!(paused.retry_after(), Some(3600));
-    app.wait(60);
+    app.advance_time(60);
     ask(&app, &device).await.is_problem(406, "code_quota_spent");
     login().await.is_problem(406, "code_quota_spent");
 }
 
 #[tokio::test]
 async fn requests_for_reauthentication_codes_count_within_the_limits_of_the_address() {
-    let app = TestApp::with(&[("limits.shared", "on"), ("codes.resend_after", "0")]).await;
+    let app = TestApp::with_settings(&[("limits.shared", "on"), ("codes.resend_after", "0")]).await;
     let device = app.api.sign_in(PHONE).await;
     for _ in 0..4 {
         ask(&app, &device).await.ok();
@@ -234,14 +235,18 @@ async fn requests_for_reauthentication_codes_count_within_the_limits_of_the_addr
 
 #[tokio::test]
 async fn an_authenticator_code_reauthenticates_the_user_once_and_passes_the_second_factor() {
-    let app = TestApp::with(LASTING).await;
+    let app = TestApp::with_settings(LASTING).await;
     let device = app.api.sign_in(PHONE).await;
     let totp = async |code: &str| app.api.post_as(&device, VERIFY, json!({"totp": code})).await;
     totp("123456").await.is_problem(409, "no_second_factor");
     app.give_roles(&device, [Role::Admin]).await;
-    let (authenticator, recovery) =
-        Authenticator::enrol(&app.api, &device, counterfoil::runtime::clock::Clock::now(&*app.clock)).await;
-    app.wait(LATE);
+    let (authenticator, recovery) = AuthenticatorApp::enrol_in_app(
+        &app.api,
+        &device,
+        counterfoil::runtime::clock::Clock::now(&*app.clock),
+    )
+    .await;
+    app.advance_time(LATE);
     change(&app, &device).await.is_problem(401, "fresh_proof_required");
     totp(&recovery[0]).await.refuses_fields(&["totp"]);
     let now = counterfoil::runtime::clock::Clock::now(&*app.clock);
@@ -257,10 +262,10 @@ async fn an_authenticator_code_reauthenticates_the_user_once_and_passes_the_seco
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reauthentication_code_redeemed_on_two_nodes_at_once_is_accepted_once() {
-    let here = TestApp::with(LASTING).await;
-    let (there, _proxy) = here.beside(LASTING).await;
+    let here = TestApp::with_settings(LASTING).await;
+    let (there, _proxy) = here.second_node(LASTING).await;
     let device = here.api.sign_in(PHONE).await;
-    here.wait(LATE);
+    here.advance_time(LATE);
     for round in 1..=3 {
         let code = ask(&here, &device).await.code();
         let tries = (0..8).map(|n| {
@@ -276,7 +281,7 @@ async fn a_reauthentication_code_redeemed_on_two_nodes_at_once_is_accepted_once(
         assert!(statuses.iter().all(|status| [200, 400, 503].contains(status)), "{statuses:?}");
         assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
         assert_eq!(count(&here, "events WHERE event_type = 'SessionReauthenticated'").await, round);
-        here.wait(60);
+        here.advance_time(60);
     }
     // The node that did not see the proof goes by it all the same.
     change(&there, &device).await.ok();
@@ -284,9 +289,9 @@ async fn a_reauthentication_code_redeemed_on_two_nodes_at_once_is_accepted_once(
 
 #[tokio::test]
 async fn a_replay_shows_the_reauthentication_and_the_read_models_agree_with_the_log() {
-    let app = TestApp::with(LASTING).await;
+    let app = TestApp::with_settings(LASTING).await;
     let device = app.api.sign_in(PHONE).await;
-    app.wait(LATE);
+    app.advance_time(LATE);
     let code = ask(&app, &device).await.code();
     prove(&app, &device, &code).await.ok();
 

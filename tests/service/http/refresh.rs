@@ -5,13 +5,13 @@ use counterfoil::tokens::{Token, TokenKind};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, TestApp};
+use crate::support::{ApiAnswer, ApiClient, TestApp};
 
 const PATH: &str = "/accounts/refresh/";
 const PHONE: &str = "+989121234567";
 const DAY: i64 = 24 * 3600;
 
-fn refresh_token(answer: &Answer) -> String {
+fn refresh_token(answer: &ApiAnswer) -> String {
     answer.ok()["refresh_token"].as_str().unwrap().to_owned()
 }
 
@@ -19,7 +19,7 @@ fn refresh_token(answer: &Answer) -> String {
 async fn refresh_200_gives_the_next_pair() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
-    app.wait(1);
+    app.advance_time(1);
     let answer = app.api.refresh(&device.refresh).await;
     assert_eq!(
         answer.names(""),
@@ -41,7 +41,7 @@ async fn refresh_200_works_for_each_next_token_in_turn() {
     let app = TestApp::start().await;
     let mut token = app.api.sign_in(PHONE).await.refresh;
     for _ in 0..20 {
-        app.wait(DAY);
+        app.advance_time(DAY);
         token = refresh_token(&app.api.refresh(&token).await);
     }
 }
@@ -57,7 +57,7 @@ async fn refresh_200_gives_the_same_generation_again_when_the_answer_was_lost() 
     let first = app.api.sign_in(PHONE).await.refresh;
     let second = refresh_token(&app.api.refresh(&first).await);
     for _ in 0..3 {
-        app.wait(3);
+        app.advance_time(3);
         let again = refresh_token(&app.api.refresh(&first).await);
         assert_eq!(opened(&app, &again), opened(&app, &second));
         app.api.token_verify(&again).await.ok();
@@ -70,13 +70,13 @@ async fn refresh_400_for_a_stolen_token_ends_the_session_of_both() {
     for (wait, used) in [(60, 1), (0, 2)] {
         let app = TestApp::start().await;
         let device = app.api.sign_in(PHONE).await;
-        app.wait(60);
+        app.advance_time(60);
         let other = app.api.sign_in(PHONE).await;
         let mut newest = app.api.refresh(&device.refresh).await;
         for _ in 1..used {
             newest = app.api.refresh(&refresh_token(&newest)).await;
         }
-        app.wait(wait);
+        app.advance_time(wait);
         // The owner or the thief: the second caller to present the same token.
         app.api.refresh(&device.refresh).await.is_problem(400, "invalid_token");
         app.api.refresh(&refresh_token(&newest)).await.is_problem(400, "invalid_token");
@@ -96,35 +96,35 @@ async fn refresh_400_for_a_stolen_token_ends_the_session_of_both() {
 async fn refresh_400_for_an_expired_token() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
-    app.wait(30 * DAY - 1);
+    app.advance_time(30 * DAY - 1);
     let next = refresh_token(&app.api.refresh(&device.refresh).await);
-    app.wait(30 * DAY);
+    app.advance_time(30 * DAY);
     app.api.refresh(&next).await.is_problem(400, "invalid_token");
 }
 
 #[tokio::test]
 async fn refresh_400_for_a_session_past_its_idle_lifetime() {
-    let app = TestApp::with(&[("sessions.idle", "60"), ("sessions.absolute", "120")]).await;
+    let app = TestApp::with_settings(&[("sessions.idle", "60"), ("sessions.absolute", "120")]).await;
     let code = app.api.login(PHONE).await.code();
     let signed_in = app.api.verify(PHONE, &code).await;
     let token = &signed_in.ok()["token"];
     assert_eq!((&token["expires_in"], &token["refresh_expires_in"]), (&json!(60), &json!(60)));
-    app.wait(60);
+    app.advance_time(60);
     app.api.refresh(&signed_in.signed_in().refresh).await.is_problem(400, "invalid_token");
 }
 
 #[tokio::test]
 async fn refresh_400_for_a_session_past_its_absolute_lifetime_though_it_was_refreshed() {
-    let app = TestApp::with(&[("sessions.idle", "60"), ("sessions.absolute", "120")]).await;
+    let app = TestApp::with_settings(&[("sessions.idle", "60"), ("sessions.absolute", "120")]).await;
     let mut token = app.api.sign_in(PHONE).await.refresh;
     for left in [60, 20, 1] {
-        app.wait(if left == 1 { 19 } else { 50 });
+        app.advance_time(if left == 1 { 19 } else { 50 });
         let answer = app.api.refresh(&token).await;
         let body = answer.ok();
         assert_eq!((&body["expires_in"], &body["refresh_expires_in"]), (&json!(left), &json!(left)));
         token = refresh_token(&answer);
     }
-    app.wait(1);
+    app.advance_time(1);
     app.api.refresh(&token).await.is_problem(400, "invalid_token");
 }
 
@@ -175,9 +175,9 @@ async fn refresh_400_names_each_wrong_field() {
 }
 
 /// Refreshes on a device that sends such a `User-Agent` header.
-async fn refresh_from(app: &TestApp, token: &str, user_agent: &str) -> Answer {
+async fn refresh_from(app: &TestApp, token: &str, user_agent: &str) -> ApiAnswer {
     let request = app.api.request(Method::POST, PATH).header("user-agent", user_agent);
-    Api::send(request.json(&json!({"refresh_token": token}))).await
+    ApiClient::send(request.json(&json!({"refresh_token": token}))).await
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn refresh_200_from_another_device_is_on_record() {
 #[tokio::test]
 async fn refresh_400_from_another_device_ends_a_session_that_is_bound_to_its_own() {
     for binding in ["device", "device_and_ip"] {
-        let app = TestApp::with(&[("sessions.binding", binding)]).await;
+        let app = TestApp::with_settings(&[("sessions.binding", binding)]).await;
         let device = app.api.sign_in(PHONE).await;
         let next = refresh_token(&app.api.refresh(&device.refresh).await);
         let refused = refresh_from(&app, &next, "Notes/1.0").await;
@@ -213,16 +213,16 @@ async fn refresh_400_from_another_device_ends_a_session_that_is_bound_to_its_own
 
 #[tokio::test]
 async fn refresh_200_again_and_again_with_the_first_token_where_rotation_is_off() {
-    let app = TestApp::with(&[("sessions.rotation", "off")]).await;
+    let app = TestApp::with_settings(&[("sessions.rotation", "off")]).await;
     let device = app.api.sign_in(PHONE).await;
     for _ in 0..3 {
-        app.wait(DAY);
+        app.advance_time(DAY);
         let answer = app.api.refresh(&device.refresh).await;
         app.api.profile(answer.ok()["access_token"].as_str().unwrap()).await.ok();
         // Who does take the new one may.
         app.api.refresh(&refresh_token(&answer)).await.ok();
     }
     // It works until it expires by itself.
-    app.wait(27 * DAY);
+    app.advance_time(27 * DAY);
     app.api.refresh(&device.refresh).await.is_problem(400, "invalid_token");
 }

@@ -14,14 +14,14 @@ async fn resend_200_sends_the_same_code_while_it_has_a_minute_to_live() {
     let app = TestApp::start().await;
     let sent = app.api.login(PHONE).await;
     for (waited, left) in [(60, 240), (180, 60)] {
-        app.wait(waited);
+        app.advance_time(waited);
         let again = app.api.resend("0912 123 4567").await;
         assert_eq!(again.names(""), sent.names(""));
         assert_eq!(again.code(), sent.code());
         let body = again.ok();
         assert_eq!((&body["expires_in"], &body["resend_after"]), (&json!(left), &json!(60)));
     }
-    app.wait(59);
+    app.advance_time(59);
     app.api.verify(PHONE, &sent.code()).await.ok();
 }
 
@@ -29,12 +29,12 @@ async fn resend_200_sends_the_same_code_while_it_has_a_minute_to_live() {
 async fn resend_200_sends_a_new_code_in_the_last_minute_of_the_old() {
     let app = TestApp::start().await;
     let old = app.api.login(PHONE).await.code();
-    app.wait(241);
+    app.advance_time(241);
     let new = app.api.resend(PHONE).await;
     assert_ne!(new.code(), old);
     assert_eq!(new.ok()["expires_in"], 300);
     app.api.verify(PHONE, &old).await.is_problem(400, "invalid_code");
-    app.wait(299);
+    app.advance_time(299);
     app.api.verify(PHONE, &new.code()).await.ok();
 }
 
@@ -42,7 +42,7 @@ async fn resend_200_sends_a_new_code_in_the_last_minute_of_the_old() {
 async fn resend_200_to_an_email_address() {
     let app = TestApp::start().await;
     let code = app.api.post("/accounts/login/", json!({"email": EMAIL})).await.code();
-    app.wait(60);
+    app.advance_time(60);
     let again = app.api.post(PATH, json!({"email": "ADA@example.com"})).await;
     assert_eq!(again.code(), code);
 }
@@ -52,7 +52,7 @@ async fn resend_200_keeps_the_name_of_a_new_account() {
     let app = TestApp::start().await;
     let body = json!({"phone_number": PHONE, "fullname": "Ada"});
     app.api.post("/accounts/login/", body).await.ok();
-    app.wait(60);
+    app.advance_time(60);
     let code = app.api.resend(PHONE).await.code();
     assert_eq!(app.api.verify(PHONE, &code).await.signed_in().user["fullname"], "Ada");
 }
@@ -80,9 +80,9 @@ async fn resend_406_without_a_pending_code() {
     app.api.sign_in(PHONE).await;
     let redeemed = app.api.resend(PHONE).await;
 
-    app.wait(60);
+    app.advance_time(60);
     app.api.login(PHONE).await.ok();
-    app.wait(300);
+    app.advance_time(300);
     let expired = app.api.resend(PHONE).await;
 
     let code = app.api.login(PHONE).await.code();
@@ -102,12 +102,12 @@ async fn resend_406_when_asked_again_too_soon() {
     let app = TestApp::start().await;
     app.api.login(PHONE).await.ok();
     for (waited, left) in [(0, 60), (59, 1)] {
-        app.wait(waited);
+        app.advance_time(waited);
         let answer = app.api.resend(PHONE).await;
         answer.is_problem(406, "code_too_soon");
         assert_eq!(answer.retry_after(), Some(left));
     }
-    app.wait(1);
+    app.advance_time(1);
     app.api.resend(PHONE).await.ok();
     app.api.resend(PHONE).await.is_problem(406, "code_too_soon");
     app.api.login(PHONE).await.is_problem(406, "code_too_soon");
@@ -118,9 +118,9 @@ async fn resend_406_when_ten_codes_were_sent_in_24_hours() {
     let app = TestApp::start().await;
     for _ in 0..5 {
         app.api.login(PHONE).await.ok();
-        app.wait(60);
+        app.advance_time(60);
         app.api.resend(PHONE).await.ok();
-        app.wait(60);
+        app.advance_time(60);
     }
     for answer in [app.api.resend(PHONE).await, app.api.login(PHONE).await] {
         answer.is_problem(406, "code_quota_spent");
@@ -130,18 +130,18 @@ async fn resend_406_when_ten_codes_were_sent_in_24_hours() {
 
 #[tokio::test]
 async fn resend_never_resets_the_count_of_wrong_tries() {
-    let app = TestApp::with(&[("codes.wrong_per_hour", "100")]).await;
+    let app = TestApp::with_settings(&[("codes.wrong_per_hour", "100")]).await;
     // Once of the same code, once of a new one.
     for waited in [60, 241] {
         let code = app.api.login(PHONE).await.code();
         for _ in 0..3 {
             app.api.verify(PHONE, &wrong(&code)).await.is_problem(400, "invalid_code");
         }
-        app.wait(waited);
+        app.advance_time(waited);
         let code = app.api.resend(PHONE).await.code();
         for code in [&wrong(&code), &wrong(&code), &code] {
             app.api.verify(PHONE, code).await.is_problem(400, "invalid_code");
         }
-        app.wait(60);
+        app.advance_time(60);
     }
 }

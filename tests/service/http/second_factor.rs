@@ -5,33 +5,37 @@ use counterfoil_domain::values::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Authenticator, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, AuthenticatorApp, SignedInDevice, TestApp};
 
 const PHONE: &str = "+989121234567";
 const PATH: &str = "/accounts/second-factor/";
 
-async fn verify(api: &Api, device: &SignedIn, code: &str) -> Answer {
+async fn verify(api: &ApiClient, device: &SignedInDevice, code: &str) -> ApiAnswer {
     api.post_as(device, "/accounts/second-factor/verify/", json!({"code": code})).await
 }
 
-async fn status(app: &TestApp, device: &SignedIn) -> Value {
+async fn status(app: &TestApp, device: &SignedInDevice) -> Value {
     app.api.get(PATH, &device.access).await.ok()
 }
 
-async fn admin_without_factor(app: &TestApp) -> SignedIn {
+async fn admin_without_factor(app: &TestApp) -> SignedInDevice {
     let device = app.api.sign_in(PHONE).await;
     app.give_roles(&device, [Role::Admin]).await;
     device
 }
 
-async fn refreshed(app: &TestApp, device: &SignedIn) -> SignedIn {
+async fn refreshed(app: &TestApp, device: &SignedInDevice) -> SignedInDevice {
     let tokens = app.api.refresh(&device.refresh).await.ok();
     let token = |name: &str| tokens[name].as_str().unwrap().to_owned();
-    SignedIn { user: device.user.clone(), access: token("access_token"), refresh: token("refresh_token") }
+    SignedInDevice {
+        user: device.user.clone(),
+        access: token("access_token"),
+        refresh: token("refresh_token"),
+    }
 }
 
 /// The events of an account, in the order in which they happened.
-async fn events(app: &TestApp, device: &SignedIn) -> Vec<&'static str> {
+async fn events(app: &TestApp, device: &SignedInDevice) -> Vec<&'static str> {
     let history = app.journal().history(device.account()).await.unwrap();
     history.iter().map(|(_, event)| event.name()).collect()
 }
@@ -55,7 +59,7 @@ async fn a_one_time_code_alone_gives_no_access_to_paths_that_need_a_role() {
     assert!(offered["qr_code"].as_str().unwrap().ends_with("</svg>"));
     app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "second_factor_required");
 
-    let authenticator_app = Authenticator::of(&offered);
+    let authenticator_app = AuthenticatorApp::from_offer(&offered);
     let confirm = async |code: &str| {
         app.api.post_as(&device, "/accounts/second-factor/confirm/", json!({"code": code})).await
     };
@@ -74,7 +78,7 @@ async fn a_one_time_code_alone_gives_no_access_to_paths_that_need_a_role() {
 }
 
 /// Proves the user of the session again, by a code to their number.
-async fn reauthenticate(app: &TestApp, device: &SignedIn) {
+async fn reauthenticate(app: &TestApp, device: &SignedInDevice) {
     let code = app.api.post_as(device, "/accounts/reauthenticate/", json!({})).await.code();
     app.api.post_as(device, "/accounts/reauthenticate/verify/", json!({"code": code})).await.ok();
 }
@@ -82,16 +86,16 @@ async fn reauthenticate(app: &TestApp, device: &SignedIn) {
 #[tokio::test]
 async fn each_change_of_the_second_factor_needs_a_recent_reauthentication_and_a_new_authenticator_does_not_count()
  {
-    let app = TestApp::with(&[("tokens.access_lifetime", "3600")]).await;
+    let app = TestApp::with_settings(&[("tokens.access_lifetime", "3600")]).await;
     let device = admin_without_factor(&app).await;
     let ask = async |path: &str, body: Value| app.api.post_as(&device, path, body).await;
-    app.wait(601);
+    app.advance_time(601);
     ask(PATH, json!({})).await.is_problem(401, "fresh_proof_required");
     reauthenticate(&app, &device).await;
-    app.wait(300);
-    let authenticator = Authenticator::of(&ask(PATH, json!({})).await.ok());
+    app.advance_time(300);
+    let authenticator = AuthenticatorApp::from_offer(&ask(PATH, json!({})).await.ok());
 
-    app.wait(301);
+    app.advance_time(301);
     let confirm = "/accounts/second-factor/confirm/";
     let code = || json!({"code": authenticator.code(app.clock.now())});
     let written = events(&app, &device).await;
@@ -100,11 +104,11 @@ async fn each_change_of_the_second_factor_needs_a_recent_reauthentication_and_a_
     }
     assert_eq!(events(&app, &device).await, written, "neither counts");
     reauthenticate(&app, &device).await;
-    app.wait(200);
+    app.advance_time(200);
     ask(confirm, code()).await.ok();
 
     // The second factor counts as passed for six minutes; the user was proved ten minutes ago.
-    app.wait(401);
+    app.advance_time(401);
     let renew = "/accounts/second-factor/recovery-codes/";
     for path in [PATH, renew] {
         ask(path, json!({})).await.is_problem(401, "fresh_proof_required");
@@ -112,34 +116,34 @@ async fn each_change_of_the_second_factor_needs_a_recent_reauthentication_and_a_
     verify(&app.api, &device, &authenticator.code(app.clock.now())).await.ok();
     ask(renew, json!({})).await.ok();
     ask(PATH, json!({})).await.ok();
-    app.wait(600);
+    app.advance_time(600);
     ask(renew, json!({})).await.is_problem(403, "second_factor_required");
 }
 
 #[tokio::test]
 async fn the_second_factor_is_asked_for_at_every_sign_in_and_every_ten_minutes_for_changes() {
     let app = TestApp::start().await;
-    let device = app.admin(PHONE).await;
+    let device = app.sign_in_admin(PHONE).await;
     let victim = app.api.sign_in("+989130000001").await;
     let sign_out = format!("/admin/accounts/{}/sign-out/", victim.account());
     let answer = app.api.post_as(&device, &sign_out, json!({})).await;
     assert_eq!(answer.status, 204, "{answer:?}");
-    app.wait(600);
+    app.advance_time(600);
     let device = refreshed(&app, &device).await;
     app.api.post_as(&device, &sign_out, json!({})).await.is_problem(403, "second_factor_required");
     app.api.get("/admin/accounts/", &device.access).await.ok();
-    app.pass(&device).await;
+    app.pass_second_factor(&device).await;
     assert_eq!(app.api.post_as(&device, &sign_out, json!({})).await.status, 204);
 
     let elsewhere = app.api.sign_in(PHONE).await;
     app.api.get("/admin/accounts/", &elsewhere.access).await.is_problem(403, "second_factor_required");
-    app.pass(&elsewhere).await;
+    app.pass_second_factor(&elsewhere).await;
     app.api.get("/admin/accounts/", &elsewhere.access).await.ok();
 
-    app.wait(30 * 60);
+    app.advance_time(30 * 60);
     let elsewhere = refreshed(&app, &elsewhere).await;
     app.api.get("/admin/accounts/", &elsewhere.access).await.ok();
-    app.wait(12 * 3600);
+    app.advance_time(12 * 3600);
     let elsewhere = refreshed(&app, &elsewhere).await;
     app.api.get("/admin/accounts/", &elsewhere.access).await.is_problem(403, "second_factor_required");
 }
@@ -147,9 +151,10 @@ async fn the_second_factor_is_asked_for_at_every_sign_in_and_every_ten_minutes_f
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_factor_code_is_accepted_once_across_nodes() {
     let here = TestApp::start().await;
-    let (there, _proxy) = here.beside(&[]).await;
+    let (there, _proxy) = here.second_node(&[]).await;
     let device = admin_without_factor(&here).await;
-    let (authenticator, recovery) = Authenticator::enrol(&here.api, &device, here.clock.now()).await;
+    let (authenticator, recovery) =
+        AuthenticatorApp::enrol_in_app(&here.api, &device, here.clock.now()).await;
     for code in [authenticator.code(here.clock.now()), recovery[7].to_lowercase()] {
         let tries = (0..6).map(|n| {
             let api = if n % 2 == 0 { here.api.clone() } else { there.api.clone() };
@@ -175,7 +180,7 @@ async fn a_second_factor_code_is_accepted_once_across_nodes() {
 #[tokio::test]
 async fn wrong_second_factor_codes_pause_the_check() {
     let app = TestApp::start().await;
-    let device = app.admin(PHONE).await;
+    let device = app.sign_in_admin(PHONE).await;
     for _ in 0..10 {
         verify(&app.api, &device, "AAAA-AAAA-AAAA-AAAA").await.is_problem(400, "invalid_code");
     }
@@ -189,7 +194,7 @@ async fn wrong_second_factor_codes_pause_the_check() {
 async fn the_owner_is_told_of_a_new_authenticator_a_used_recovery_code_and_a_removal() {
     let app = TestApp::start().await;
     let device = admin_without_factor(&app).await;
-    let (_, recovery) = Authenticator::enrol(&app.api, &device, app.clock.now()).await;
+    let (_, recovery) = AuthenticatorApp::enrol_in_app(&app.api, &device, app.clock.now()).await;
     verify(&app.api, &device, &recovery[0]).await.ok();
     let by = counterfoil::accounts::StaffAction::operator(None);
     app.state.accounts.remove_second_factor(device.account(), by).await.unwrap();
@@ -215,6 +220,8 @@ async fn a_user_without_a_role_needs_no_second_factor_and_every_path_answers_401
         (Method::POST, renew),
         (Method::POST, "/accounts/second-factor/verify/"),
     ] {
-        Api::send(app.api.request(method, path).json(&json!({}))).await.is_problem(401, "not_authenticated");
+        ApiClient::send(app.api.request(method, path).json(&json!({})))
+            .await
+            .is_problem(401, "not_authenticated");
     }
 }

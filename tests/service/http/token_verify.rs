@@ -23,10 +23,10 @@ async fn token_verify_200_is_an_empty_object() {
 async fn token_verify_400_is_the_same_whatever_is_wrong_with_the_token() {
     let (app, elsewhere) = (TestApp::start().await, TestApp::start().await);
     let (expired, foreign) = (app.api.sign_in(PHONE).await, elsewhere.api.sign_in(PHONE).await);
-    app.wait(31 * 24 * 3600);
+    app.advance_time(31 * 24 * 3600);
     let revoked = app.api.sign_in(PHONE).await;
     app.api.logout(&revoked.refresh).await;
-    app.wait(60);
+    app.advance_time(60);
     let device = app.api.sign_in(PHONE).await;
     let spent = device.refresh;
     app.api.refresh(&spent).await.ok();

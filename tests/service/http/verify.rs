@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::wrong;
-use crate::support::{Api, SignedIn, TestApp};
+use crate::support::{ApiClient, SignedInDevice, TestApp};
 
 const PATH: &str = "/accounts/verify/";
 const PHONE: &str = "+989121234567";
@@ -45,7 +45,7 @@ async fn verify_200_until_the_code_expires() {
     let app = TestApp::start().await;
     for (waited, status) in [(299, 200), (300, 400)] {
         let code = app.api.login(PHONE).await.code();
-        app.wait(waited);
+        app.advance_time(waited);
         assert_eq!(app.api.verify(PHONE, &code).await.status, status, "after {waited} s");
     }
 }
@@ -55,7 +55,7 @@ async fn verify_200_changes_the_last_login_and_not_the_day_of_joining() {
     let app = TestApp::start().await;
     let first = app.api.sign_in(PHONE).await.user;
     assert_eq!(first["last_login"], first["date_joined"]);
-    app.wait(3600);
+    app.advance_time(3600);
     let second = app.api.sign_in(PHONE).await.user;
     assert_eq!(second["date_joined"], first["date_joined"]);
     let time = |user: &Value| DateTime::parse_from_rfc3339(user["last_login"].as_str().unwrap()).unwrap();
@@ -64,7 +64,7 @@ async fn verify_200_changes_the_last_login_and_not_the_day_of_joining() {
 
 #[tokio::test]
 async fn verify_200_for_digits_of_every_script() {
-    let app = TestApp::with(&[("codes.resend_after", "0")]).await;
+    let app = TestApp::with_settings(&[("codes.resend_after", "0")]).await;
     for zero in ['0', '۰', '٠', '０'] {
         let code = app.api.login(PHONE).await.code();
         let digits = code.bytes().map(|digit| char::from_u32(u32::from(digit - b'0') + u32::from(zero)));
@@ -77,7 +77,7 @@ async fn verify_200_for_digits_of_every_script() {
 
 #[tokio::test]
 async fn verify_200_whatever_tokens_come_with_it() {
-    let app = TestApp::with(&[("codes.resend_after", "0")]).await;
+    let app = TestApp::with_settings(&[("codes.resend_after", "0")]).await;
     let stranger = app.api.sign_in(OTHER).await;
     for (name, value) in [
         ("authorization", format!("Bearer {}", stranger.access)),
@@ -87,7 +87,7 @@ async fn verify_200_whatever_tokens_come_with_it() {
     ] {
         let body = json!({"phone_number": PHONE, "code": app.api.login(PHONE).await.code()});
         let request = app.api.request(Method::POST, PATH).header("sec-fetch-site", "cross-site");
-        let answer = Api::send(request.header(name, value).json(&body)).await;
+        let answer = ApiClient::send(request.header(name, value).json(&body)).await;
         assert_eq!(answer.signed_in().user["phone_number"], PHONE);
     }
 }
@@ -98,7 +98,7 @@ async fn verify_400_is_the_same_whatever_is_wrong_with_the_code() {
     let never_asked_for = app.api.verify(PHONE, "123456").await;
 
     let code = app.api.login(PHONE).await.code();
-    app.wait(300);
+    app.advance_time(300);
     let expired = app.api.verify(PHONE, &code).await;
 
     let code = app.api.login(PHONE).await.code();
@@ -108,7 +108,7 @@ async fn verify_400_is_the_same_whatever_is_wrong_with_the_code() {
     }
     let used_up = app.api.verify(PHONE, &code).await;
 
-    app.wait(60);
+    app.advance_time(60);
     let code = app.api.login(PHONE).await.code();
     app.api.verify(PHONE, &code).await.ok();
     let reused = app.api.verify(PHONE, &code).await;
@@ -124,7 +124,7 @@ async fn verify_400_is_the_same_whatever_is_wrong_with_the_code() {
 async fn verify_400_for_the_code_before_the_newest() {
     let app = TestApp::start().await;
     let old = app.api.login(PHONE).await.code();
-    app.wait(60);
+    app.advance_time(60);
     let new = app.api.login(PHONE).await.code();
     app.api.verify(PHONE, &old).await.is_problem(400, "invalid_code");
     app.api.verify(PHONE, &new).await.ok();
@@ -184,7 +184,7 @@ async fn verify_400_names_each_wrong_field_and_counts_no_try() {
 
 #[tokio::test]
 async fn verify_takes_a_device_name_of_one_line_and_100_characters() {
-    let app = TestApp::with(&[("codes.resend_after", "0")]).await;
+    let app = TestApp::with_settings(&[("codes.resend_after", "0")]).await;
     let code = app.api.login(PHONE).await.code();
     let verify = async |code: &str, name: Value| {
         app.api.post(PATH, json!({"phone_number": PHONE, "code": code, "device_name": name})).await
@@ -199,7 +199,7 @@ async fn verify_takes_a_device_name_of_one_line_and_100_characters() {
     for (name, kept) in
         [("گوشی آدا 🌙", "گوشی آدا 🌙"), (" Pixel ", "Pixel"), (&"ü".repeat(100), &"ü".repeat(100))]
     {
-        app.wait(1);
+        app.advance_time(1);
         verify(&app.api.login(PHONE).await.code(), json!(name)).await.ok();
         assert_eq!(app.database.value::<String>(newest).await, kept);
     }
@@ -213,22 +213,22 @@ async fn verify_429_after_ten_wrong_codes_in_an_hour_however_many_codes_were_ask
         for _ in 0..5 {
             app.api.verify(PHONE, &wrong(&code)).await.is_problem(400, "invalid_code");
         }
-        app.wait(60);
+        app.advance_time(60);
     }
     for (waited, left) in [(0, 3540), (1, 3539), (3538, 1)] {
-        app.wait(waited);
+        app.advance_time(waited);
         let answer = app.api.verify(PHONE, "123456").await;
         answer.is_problem(429, "too_many_tries");
         assert_eq!(answer.retry_after(), Some(left));
     }
     app.api.sign_in(OTHER).await;
-    app.wait(1);
+    app.advance_time(1);
     app.api.sign_in(PHONE).await;
 }
 
 #[tokio::test]
 async fn verify_429_for_the_right_code_too() {
-    let app = TestApp::with(&[("codes.wrong_per_hour", "3")]).await;
+    let app = TestApp::with_settings(&[("codes.wrong_per_hour", "3")]).await;
     let code = app.api.login(PHONE).await.code();
     for _ in 0..3 {
         app.api.verify(PHONE, &wrong(&code)).await.is_problem(400, "invalid_code");
@@ -241,10 +241,10 @@ async fn verify_429_for_the_right_code_too() {
 #[tokio::test]
 async fn verify_signs_the_least_recently_used_of_six_devices_out() {
     let app = TestApp::start().await;
-    let mut devices: Vec<SignedIn> = Vec::new();
+    let mut devices: Vec<SignedInDevice> = Vec::new();
     for _ in 0..5 {
         devices.push(app.api.sign_in(PHONE).await);
-        app.wait(61);
+        app.advance_time(61);
     }
     let refreshed = app.api.refresh(&devices[0].refresh).await.ok();
     devices[0].refresh = refreshed["refresh_token"].as_str().unwrap().to_owned();
@@ -265,9 +265,10 @@ async fn verify_signs_the_least_recently_used_of_six_devices_out() {
 #[tokio::test]
 async fn verify_409_where_the_device_limit_denies_and_200_once_a_device_has_signed_out() {
     let app =
-        TestApp::with(&[("sessions.device_limit", "1"), ("sessions.device_limit_policy", "deny")]).await;
+        TestApp::with_settings(&[("sessions.device_limit", "1"), ("sessions.device_limit_policy", "deny")])
+            .await;
     let first = app.api.sign_in(PHONE).await;
-    app.wait(60);
+    app.advance_time(60);
     let code = app.api.login(PHONE).await.code();
     for _ in 0..3 {
         app.api.verify(PHONE, &code).await.is_problem(409, "device_limit_reached");
@@ -283,11 +284,13 @@ async fn verify_409_where_the_device_limit_denies_and_200_once_a_device_has_sign
 
 #[tokio::test]
 async fn verify_200_for_any_number_of_devices_where_there_is_no_limit() {
-    let app = TestApp::with(&[("sessions.device_limit", "1"), ("sessions.device_limit_policy", "off")]).await;
+    let app =
+        TestApp::with_settings(&[("sessions.device_limit", "1"), ("sessions.device_limit_policy", "off")])
+            .await;
     let mut devices = Vec::new();
     for _ in 0..4 {
         devices.push(app.api.sign_in(PHONE).await);
-        app.wait(60);
+        app.advance_time(60);
     }
     for device in devices {
         app.api.profile(&device.access).await.ok();
@@ -295,15 +298,15 @@ async fn verify_200_for_any_number_of_devices_where_there_is_no_limit() {
 }
 
 /// Signs in from a browser that presents that token along with its requests, or none.
-async fn sign_in_again(app: &TestApp, user_agent: &str, token: Option<&str>) -> SignedIn {
+async fn sign_in_again(app: &TestApp, user_agent: &str, token: Option<&str>) -> SignedInDevice {
     let prepare = |path: &str| {
         let request = app.api.request(Method::POST, path).header("user-agent", user_agent);
         token.into_iter().fold(request, RequestBuilder::bearer_auth)
     };
-    app.wait(61);
+    app.advance_time(61);
     let login = prepare("/accounts/login/").json(&json!({"phone_number": PHONE}));
-    let code = Api::send(login).await.code();
-    Api::send(prepare(PATH).json(&json!({"phone_number": PHONE, "code": code}))).await.signed_in()
+    let code = ApiClient::send(login).await.code();
+    ApiClient::send(prepare(PATH).json(&json!({"phone_number": PHONE, "code": code}))).await.signed_in()
 }
 
 #[tokio::test]
@@ -312,18 +315,18 @@ async fn a_browser_that_signs_in_again_presenting_its_last_token_has_one_session
     const PHONE_APP: &str = "Phone/2.0";
     // Of either kind, in force, expired and spent.
     for refresh in [false, true] {
-        let app = TestApp::with(&[("codes.per_day", "20")]).await;
+        let app = TestApp::with_settings(&[("codes.per_day", "20")]).await;
         let phone = sign_in_again(&app, PHONE_APP, None).await;
         let mut browser = vec![sign_in_again(&app, CHROME, None).await];
         for nth in 1..5 {
             let last = &browser[nth - 1];
             if nth == 2 {
-                app.wait(601);
+                app.advance_time(601);
             }
             if nth == 3 {
                 let refresh =
                     app.api.request(Method::POST, "/accounts/refresh/").header("user-agent", CHROME);
-                Api::send(refresh.json(&json!({"refresh_token": last.refresh}))).await.ok();
+                ApiClient::send(refresh.json(&json!({"refresh_token": last.refresh}))).await.ok();
             }
             let token = if refresh { &last.refresh } else { &last.access };
             browser.push(sign_in_again(&app, CHROME, Some(token)).await);

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{address, count, is_refused, login_from, number, on_both_stores, together, verify_from};
-use crate::support::{Api, TestApp};
+use crate::support::{ApiClient, TestApp};
 
 const CODES: &str = "SELECT count(*) FROM events WHERE event_type IN ('OtpRequested', 'OtpResent')";
 
@@ -22,9 +22,9 @@ async fn an_address_gets_five_codes_at_once_and_then_one_a_minute() {
         assert_eq!(refused.retry_after(), Some(60));
         assert_eq!(login_from(&app.api, "192.0.2.2", &number(51, 1)).await.status, 200);
 
-        app.wait(59);
+        app.advance_time(59);
         assert_eq!(ask(52).await.status, 429);
-        app.wait(1);
+        app.advance_time(1);
         assert_eq!(
             (ask(53).await.status, ask(54).await.status),
             (200.try_into().unwrap(), 429.try_into().unwrap())
@@ -54,14 +54,14 @@ async fn a_refused_request_writes_nothing_and_reveals_nothing() {
 
 #[tokio::test]
 async fn forged_forwarding_headers_are_one_address() {
-    let app = TestApp::with(&[("limits.shared", "on")]).await;
+    let app = TestApp::with_settings(&[("limits.shared", "on")]).await;
     let answers = together((0..300).map(|n: usize| {
         let request = app.api.request(Method::POST, "/accounts/login/");
         let request = request
             .header("x-forwarded-for", address(n))
             .header("forwarded", format!("for={}", address(n)))
             .header("x-real-ip", address(n));
-        Api::send(request.json(&json!({"phone_number": number(n, 1)})))
+        ApiClient::send(request.json(&json!({"phone_number": number(n, 1)})))
     }))
     .await;
     assert_eq!((count(&answers, 200), count(&answers, 429)), (5, 295));
@@ -106,7 +106,7 @@ async fn sixty_networks_64_of_one_48_are_stopped_and_the_48_beside_it_is_served(
         .await;
         assert_eq!((count(&answers, 200), count(&answers, 429)), (25, 275));
         assert_eq!(login_from(&app.api, "2001:db8:2::1", &number(400, 1)).await.status, 200);
-        app.wait(60);
+        app.advance_time(60);
         let answers = together((0..60).map(|n| {
             let api = app.api.clone();
             async move { login_from(&api, &network(n), &number(500 + n, 1)).await }
@@ -149,7 +149,7 @@ async fn many_logins_and_resends_of_one_number_at_once_send_one_message() {
 async fn a_code_that_was_not_sent_is_given_back_to_all_but_the_address() {
     let settings =
         [&super::PROXIED[..], &[("limits.messages_per_day", "10"), ("limits.codes_burst", "50")]].concat();
-    let app = TestApp::with(&settings).await;
+    let app = TestApp::with_settings(&settings).await;
     for _ in 0..40 {
         login_from(&app.api, "192.0.2.1", &number(1, 1)).await;
     }
@@ -171,7 +171,7 @@ async fn an_address_tries_twenty_codes_at_once_and_then_ten_a_minute() {
         };
         let answers = together((0..50).map(guess)).await;
         assert_eq!((count(&answers, 400), count(&answers, 429)), (20, 30));
-        app.wait(6);
+        app.advance_time(6);
         let answers = together((50..60).map(guess)).await;
         assert_eq!((count(&answers, 400), count(&answers, 429)), (1, 9));
     })
@@ -180,11 +180,11 @@ async fn an_address_tries_twenty_codes_at_once_and_then_ten_a_minute() {
 
 #[tokio::test]
 async fn limits_outlive_the_node_that_counted() {
-    let app = TestApp::with(&super::PROXIED).await;
+    let app = TestApp::with_settings(&super::PROXIED).await;
     for n in 0..5 {
         login_from(&app.api, "192.0.2.1", &number(n, 1)).await.ok();
     }
-    let (after, _proxy) = app.beside(&super::PROXIED).await;
+    let (after, _proxy) = app.second_node(&super::PROXIED).await;
     drop(app);
     is_refused(&login_from(&after.api, "192.0.2.1", &number(9, 1)).await);
 }

@@ -7,7 +7,7 @@ use reqwest::{Client, Method};
 use serde_json::json;
 
 use super::{address, comes_to, is_refused, login_from, number, on_both_stores, together, verify_from};
-use crate::support::{Api, Node, TestDatabase};
+use crate::support::{ApiClient, NodeProcess, TestDatabase};
 
 const WRONG: usize = 200;
 
@@ -38,7 +38,7 @@ async fn many_numbers_guessed_at_once_each_raise_one_alarm_and_slow_guessing_dow
         // A user who is not guessing has a try even now, and all of them when it is over.
         let code = login_from(&app.api, "192.0.2.1", &number(2_000, 1)).await.code();
         verify_from(&app.api, "192.0.2.1", &number(2_000, 1), &code).await.signed_in();
-        app.wait(2 * 3_600);
+        app.advance_time(2 * 3_600);
         for n in 0..10 {
             verify_from(&app.api, &address(1), &number(n, 2), "000000").await.is_problem(400, "invalid_code");
         }
@@ -55,7 +55,7 @@ async fn guesses_from_real_addresses_are_told_apart_and_slowed_down_together() {
         ("COUNTERFOIL__LIMITS__SHARED", "on"),
         ("COUNTERFOIL__LIMITS__WRONG_CODES_PER_HOUR", "60"),
     ];
-    let node = Node::start(&folder, &environment);
+    let node = NodeProcess::start(&folder, &environment);
     let verify = format!("http://{}/accounts/verify/", node.api.address());
     let mut statuses = Vec::new();
     for host in 1..=10 {
@@ -70,7 +70,7 @@ async fn guesses_from_real_addresses_are_told_apart_and_slowed_down_together() {
     assert!((60..=75).contains(&evaluated), "{evaluated}: {statuses:?}");
     assert!(statuses[..60].iter().all(|status| *status == 400), "no address had reached its own limit");
 
-    let metrics = Api::send(node.api.request(Method::GET, "/metrics")).await.text;
+    let metrics = ApiClient::send(node.api.request(Method::GET, "/metrics")).await.text;
     assert!(metrics.contains("counterfoil_alarms_total{alarm=\"wrong_codes\"} 1\n"), "{metrics}");
     let refused =
         format!("counterfoil_limits_refused_total{{limit=\"slow_tries_per_address\"}} {}\n", 120 - evaluated);

@@ -34,7 +34,7 @@ async fn the_service_sends_no_more_messages_a_day_than_its_budget() {
         comes_to(nodes[0], "SELECT count(*) FROM alarms WHERE alarm = 'messages'", 1).await;
         let email = json!({"email": "ada@example.com"});
         super::from(&nodes[0].api, "192.0.2.9", "/accounts/login/", email).await.ok();
-        nodes[0].wait(DAY);
+        nodes[0].advance_time(DAY);
         assert_eq!(swarm(nodes, (100..200).map(|n| number(n, 1))).await, [37, 63]);
     })
     .await;
@@ -77,14 +77,14 @@ async fn a_country_and_the_service_have_a_rate_an_hour_each() {
     let settings = [("limits.country_codes_per_hour", "30"), ("limits.service_codes_per_hour", "40")];
     on_both_stores(&settings, async |nodes| {
         assert_eq!(swarm(nodes, (0..35).map(|n| number(n, 1))).await, [30, 5]);
-        nodes[0].wait(65);
+        nodes[0].advance_time(65);
         assert_eq!(swarm(nodes, (50..55).map(|n| number(n, 1))).await, [0, 5]);
         assert_eq!(swarm(nodes, (0..15).map(|n| german(n * 10_000))).await, [10, 5]);
         for alarm in ["hourly_codes_per_country", "hourly_codes"] {
             let alarms = format!("SELECT count(*) FROM alarms WHERE alarm = '{alarm}'");
             comes_to(nodes[0], &alarms, 1).await;
         }
-        nodes[0].wait(3_900);
+        nodes[0].advance_time(3_900);
         assert_eq!(swarm(nodes, (100..135).map(|n| number(n, 1))).await, [30, 5]);
     })
     .await;
@@ -126,7 +126,7 @@ async fn a_thousand_sub_addresses_of_one_mailbox_get_no_more_messages_than_the_m
         assert_eq!(known.appearance(), unknown.appearance());
         let body = json!({"email": "another@gmail.com"});
         super::from(&app.api, &address(2_002), "/accounts/login/", body).await.ok();
-        app.wait(DAY + 2 * 3_600);
+        app.advance_time(DAY + 2 * 3_600);
         let body = json!({"email": victim(0)});
         super::from(&app.api, &address(2_003), "/accounts/login/", body).await.ok();
     })
@@ -172,7 +172,7 @@ async fn the_whole_service_has_a_limit_of_codes_a_minute() {
     on_both_stores(&[("limits.service_codes_per_minute", "24")], async |nodes| {
         assert_eq!(swarm(nodes, (0..60).map(|n| number(n, 1))).await, [24, 36]);
         is_refused(&login_from(&nodes[0].api, "192.0.2.1", &number(90, 1)).await);
-        nodes[0].wait(65);
+        nodes[0].advance_time(65);
         assert_eq!(swarm(nodes, (100..130).map(|n| number(n, 1))).await, [24, 6]);
     })
     .await;
@@ -208,7 +208,7 @@ async fn messages_cost_no_more_a_day_than_the_budget_in_money() {
         is_refused(&login_from(&app.api, &address(8), &german(90_000)).await);
         login_from(&app.api, &address(10), &number(2, 1)).await.ok();
         is_refused(&login_from(&app.api, &address(11), &number(3, 1)).await);
-        app.wait(DAY);
+        app.advance_time(DAY);
         login_from(&app.api, &address(12), &number(4, 1)).await.ok();
     })
     .await;
@@ -223,7 +223,7 @@ async fn when_strangers_have_spent_the_days_budget_an_identifier_that_has_signed
             let sent = login_from(&app.api, &address(n), &number(1, n)).await;
             super::verify_from(&app.api, &address(n), &number(1, n), &sent.code()).await.signed_in();
         }
-        app.wait(60);
+        app.advance_time(60);
         let answers = together((0..60).map(|n: usize| {
             let api = nodes[n % 2].api.clone();
             async move { login_from(&api, &address(100 + n), &number(100 + n, 1)).await }
@@ -252,17 +252,17 @@ async fn when_strangers_have_spent_the_days_budget_an_identifier_that_has_signed
         }
 
         // Once the reserve is spent as well, it is over for both.
-        app.wait(60);
+        app.advance_time(60);
         for n in 0..2 {
             login_from(&app.api, &address(300 + n), &number(1, n)).await.ok();
         }
         assert_eq!(app.database.value::<i64>(LETTERS).await, 20);
-        app.wait(60);
+        app.advance_time(60);
         let known = login_from(&beside.api, &address(302), &number(1, 0)).await;
         let stranger = login_from(&beside.api, &address(303), &number(901, 1)).await;
         is_refused(&known);
         assert_eq!(known.appearance(), stranger.appearance());
-        app.wait(DAY);
+        app.advance_time(DAY);
         login_from(&app.api, &address(304), &number(902, 1)).await.ok();
         assert_eq!(app.database.value::<i64>(LETTERS).await, 21);
     })
@@ -272,7 +272,7 @@ async fn when_strangers_have_spent_the_days_budget_an_identifier_that_has_signed
 #[tokio::test]
 async fn an_account_that_adds_an_identifier_is_refused_when_strangers_have_spent_the_days_budget() {
     let settings = [&super::PROXIED[..], &[("limits.messages_per_day", "5")]].concat();
-    let app = TestApp::with(&settings).await;
+    let app = TestApp::with_settings(&settings).await;
     let device = app.api.sign_in("+989121234567").await;
     for n in 0..3 {
         login_from(&app.api, &address(n), &number(n, 1)).await.ok();
@@ -280,6 +280,6 @@ async fn an_account_that_adds_an_identifier_is_refused_when_strangers_have_spent
     for phone in [number(0, 1), number(50, 1), "+989121234567".to_owned()] {
         let request = app.api.request(reqwest::Method::POST, "/accounts/identifiers/");
         let request = request.bearer_auth(&device.access).header("x-forwarded-for", address(90));
-        is_refused(&crate::support::Api::send(request.json(&json!({"phone_number": phone}))).await);
+        is_refused(&crate::support::ApiClient::send(request.json(&json!({"phone_number": phone}))).await);
     }
 }

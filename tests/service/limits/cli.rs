@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{PROXIED, address, is_refused, login_from, number};
-use crate::support::{Node, TestApp};
+use crate::support::{NodeProcess, TestApp};
 
 fn run(app: &TestApp, keyring: &Path, arguments: &[&str]) -> String {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("limits-cli");
@@ -16,14 +16,14 @@ fn run(app: &TestApp, keyring: &Path, arguments: &[&str]) -> String {
         ("COUNTERFOIL__LIMITS__SHARED", "on"),
         ("COUNTERFOIL__LIMITS__MESSAGES_PER_DAY", "40"),
     ];
-    let output = Node::command(&folder, &environment).arg("limits").args(arguments).output().unwrap();
+    let output = NodeProcess::command(&folder, &environment).arg("limits").args(arguments).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
 #[tokio::test]
 async fn limits_are_shown_without_personal_data_and_lifted() {
-    let app = TestApp::with(&[&PROXIED[..], &[("limits.messages_per_day", "40")]].concat()).await;
+    let app = TestApp::with_settings(&[&PROXIED[..], &[("limits.messages_per_day", "40")]].concat()).await;
     let keyring = app.keyring_file();
     for n in 0..20 {
         login_from(&app.api, &address(n / 5), &number(1, n)).await.ok();
@@ -77,7 +77,7 @@ async fn an_account_that_wrong_codes_have_paused_is_let_through_again() {
         for guess in 0..5 {
             app.api.verify(&phone, &format!("99999{guess}")).await;
         }
-        app.wait(60);
+        app.advance_time(60);
     }
     app.api.login(&phone).await.is_problem(406, "code_quota_spent");
     let lifted = run(&app, &keyring, &["lift", &phone]);

@@ -16,25 +16,25 @@ use futures_util::stream::{self, StreamExt as _};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, Api, RedisServer, TestApp};
+use crate::support::{ApiAnswer, ApiClient, RedisServer, TestApp};
 
-type Setting<'a> = (&'static str, &'a str);
+type SettingValue<'a> = (&'static str, &'a str);
 
 /// Settings for a service behind a proxy on this machine.
-const PROXIED: [Setting<'static>; 3] = [
+const PROXIED: [SettingValue<'static>; 3] = [
     ("limits.shared", "on"),
     ("server.trusted_proxies", "127.0.0.0/8"),
     ("server.forwarded", "x-forwarded-for"),
 ];
 
 /// Two nodes of a service that counts in PostgreSQL, then two of one that counts in Redis.
-async fn on_both_stores(settings: &[Setting<'_>], check: impl AsyncFn([&TestApp; 2])) {
+async fn on_both_stores(settings: &[SettingValue<'_>], check: impl AsyncFn([&TestApp; 2])) {
     let server = RedisServer::start();
     let url = server.url();
     for store in [&[][..], &[("limits.store", "redis"), ("limits.redis_url", &url)]] {
         let settings = [&PROXIED, store, settings].concat();
-        let app = TestApp::with(&settings).await;
-        let (beside, _proxy) = app.beside(&settings).await;
+        let app = TestApp::with_settings(&settings).await;
+        let (beside, _proxy) = app.second_node(&settings).await;
         check([&app, &beside]).await;
     }
 }
@@ -50,21 +50,21 @@ fn address(n: usize) -> String {
 }
 
 /// Asks for a code, or tries one, as the client at an address that the proxy tells.
-async fn from(api: &Api, address: &str, path: &str, body: serde_json::Value) -> Answer {
-    Api::send(api.request(Method::POST, path).header("x-forwarded-for", address).json(&body)).await
+async fn from(api: &ApiClient, address: &str, path: &str, body: serde_json::Value) -> ApiAnswer {
+    ApiClient::send(api.request(Method::POST, path).header("x-forwarded-for", address).json(&body)).await
 }
 
-async fn login_from(api: &Api, address: &str, phone: &str) -> Answer {
+async fn login_from(api: &ApiClient, address: &str, phone: &str) -> ApiAnswer {
     from(api, address, "/accounts/login/", json!({"phone_number": phone})).await
 }
 
-async fn verify_from(api: &Api, address: &str, phone: &str, code: &str) -> Answer {
+async fn verify_from(api: &ApiClient, address: &str, phone: &str, code: &str) -> ApiAnswer {
     from(api, address, "/accounts/verify/", json!({"phone_number": phone, "code": code})).await
 }
 
 /// Checks that this says to come back later, and nothing more.
 #[track_caller]
-fn is_refused(answer: &Answer) {
+fn is_refused(answer: &ApiAnswer) {
     answer.is_problem(429, "too_many_requests");
     assert!(answer.retry_after().is_some_and(|seconds| seconds > 0), "{answer:?}");
 }
@@ -74,7 +74,7 @@ async fn together<T, F: Future<Output = T>>(calls: impl Iterator<Item = F>) -> V
     stream::iter(calls).buffered(32).collect().await
 }
 
-fn count(answers: &[Answer], status: u16) -> usize {
+fn count(answers: &[ApiAnswer], status: u16) -> usize {
     answers.iter().filter(|answer| answer.status == status).count()
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{PROXIED, RedisServer, login_from, number, verify_from};
-use crate::support::{Mood, TestApp};
+use crate::support::{ProxyMode, TestApp};
 
 const BOUND: Duration = Duration::from_millis(1_500);
 
@@ -17,11 +17,11 @@ async fn is_unavailable_in_time(app: &TestApp) {
 #[tokio::test]
 async fn without_postgresql_the_answer_is_503_in_time() {
     let app = TestApp::start().await;
-    let (node, proxy) = app.beside(&PROXIED).await;
-    for mood in [Mood::Away, Mood::Silent] {
-        proxy.set(mood).await;
+    let (node, proxy) = app.second_node(&PROXIED).await;
+    for mood in [ProxyMode::Disconnected, ProxyMode::Stalled] {
+        proxy.set_mode(mood).await;
         is_unavailable_in_time(&node).await;
-        proxy.set(Mood::Well).await;
+        proxy.set_mode(ProxyMode::Connected).await;
     }
     let mut answer = login_from(&node.api, "192.0.2.1", &number(1, 1)).await;
     for _ in 0..100 {
@@ -39,7 +39,7 @@ async fn without_redis_the_answer_is_503_in_time() {
     let mut server = RedisServer::start();
     let url = server.url();
     let store = [("limits.store", "redis"), ("limits.redis_url", url.as_str())];
-    let app = TestApp::with(&[&PROXIED[..], &store].concat()).await;
+    let app = TestApp::with_settings(&[&PROXIED[..], &store].concat()).await;
     login_from(&app.api, "192.0.2.1", &number(9, 1)).await.ok();
     server.kill();
     let events: i64 = app.database.value("SELECT count(*) FROM events").await;

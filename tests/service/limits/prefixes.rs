@@ -21,9 +21,9 @@ async fn a_sweep_of_one_prefix_stops_at_its_limit_and_others_are_served() {
         for (n, answer) in answers.iter().enumerate().filter(|(_, answer)| answer.status == 200) {
             verify_from(&app.api, &address(9_000 + n), &number(1, n), &answer.code()).await.signed_in();
         }
-        app.wait(3_600 - 300);
+        app.advance_time(3_600 - 300);
         is_refused(&login_from(&app.api, "192.0.2.3", &number(1, 100)).await);
-        app.wait(600);
+        app.advance_time(600);
         let answers = sweep(1, 100).await;
         assert_eq!((count(&answers, 200), count(&answers, 429)), (20, 40));
     })
@@ -50,7 +50,7 @@ async fn a_prefix_where_no_user_redeems_codes_is_stopped_for_an_hour_with_an_ala
         assert_eq!(refused.retry_after(), Some(3_600));
         login_from(&app.api, &address(21), &number(2, 21)).await.ok();
 
-        app.wait(3_600);
+        app.advance_time(3_600);
         for n in 21..40 {
             ask(n).await.ok();
         }

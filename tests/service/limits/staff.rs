@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{address, comes_to, is_refused, login_from, number, on_both_stores};
-use crate::support::{Answer, SignedIn, TestApp};
+use crate::support::{ApiAnswer, SignedInDevice, TestApp};
 
 const ADMIN: &str = "+989130000001";
 
@@ -12,7 +12,7 @@ const ADMIN: &str = "+989130000001";
 const NO_RESERVE: (&str, &str) = ("limits.reserve_percent", "0");
 
 /// The items of a list, three a page.
-async fn all(app: &TestApp, admin: &SignedIn, path: &str) -> Vec<Value> {
+async fn all(app: &TestApp, admin: &SignedInDevice, path: &str) -> Vec<Value> {
     let (mut items, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = app.api.get(&format!("{path}?limit=3{cursor}"), &admin.access).await.ok();
@@ -30,15 +30,15 @@ fn subjects(items: &[Value], kind: &str) -> Vec<String> {
     found.map(|item| item["subject"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn lift(app: &TestApp, admin: &SignedIn, subject: &str) -> Answer {
+async fn lift(app: &TestApp, admin: &SignedInDevice, subject: &str) -> ApiAnswer {
     let why = json!({"reason": "a campaign of our own"});
-    app.api.ask(Method::DELETE, &format!("/admin/limits/{subject}/"), &admin.access, why).await
+    app.api.send_json(Method::DELETE, &format!("/admin/limits/{subject}/"), &admin.access, why).await
 }
 
 #[tokio::test]
 async fn staff_see_who_is_near_a_limit_and_lift_it_on_record() {
     on_both_stores(&[("limits.messages_per_day", "21"), NO_RESERVE], async |[app, beside]| {
-        let admin = app.admin(ADMIN).await;
+        let admin = app.sign_in_admin(ADMIN).await;
         assert_eq!(subjects(&all(app, &admin, "/admin/limits/").await, "codes_per_address"), [""; 0]);
         for n in 0..20 {
             login_from(&app.api, &address(n / 5), &number(1, n)).await.ok();
@@ -77,7 +77,7 @@ async fn staff_see_who_is_near_a_limit_and_lift_it_on_record() {
             lift(app, &admin, unknown).await.is_problem(404, "not_found");
         }
         let path = format!("/admin/limits/{}/", addresses[0]);
-        app.api.ask(Method::DELETE, &path, &admin.access, json!({})).await.refuses_fields(&["reason"]);
+        app.api.send_json(Method::DELETE, &path, &admin.access, json!({})).await.refuses_fields(&["reason"]);
 
         let history = app.journal().history(admin.account()).await.unwrap();
         let lifted = history.iter().filter(|(_, event)| event.name() == "SharedLimitsLifted");
@@ -91,19 +91,20 @@ async fn staff_see_who_is_near_a_limit_and_lift_it_on_record() {
 #[tokio::test]
 async fn alarms_200_tells_the_newest_first_and_which_are_current() {
     on_both_stores(&[("limits.messages_per_day", "22"), NO_RESERVE], async |[app, _]| {
-        let admin = app.admin(ADMIN).await;
+        let admin = app.sign_in_admin(ADMIN).await;
         assert_eq!(all(app, &admin, "/admin/alarms/").await, [Value::Null; 0]);
         for n in 0..20 {
             login_from(&app.api, &address(n / 5), &number(1, n)).await.ok();
         }
         comes_to(app, "SELECT count(*) FROM alarms", 1).await;
-        app.wait(3_600);
+        app.advance_time(3_600);
         login_from(&app.api, &address(60), &number(2, 1)).await.ok();
         is_refused(&login_from(&app.api, &address(61), &number(3, 1)).await);
         comes_to(app, "SELECT count(*) FROM alarms", 2).await;
         let refreshed = app.api.refresh(&admin.refresh).await.ok();
-        let admin = SignedIn { access: refreshed["access_token"].as_str().unwrap().to_owned(), ..admin };
-        app.pass(&admin).await;
+        let admin =
+            SignedInDevice { access: refreshed["access_token"].as_str().unwrap().to_owned(), ..admin };
+        app.pass_second_factor(&admin).await;
         let alarms = all(app, &admin, "/admin/alarms/").await;
         let told: Vec<_> = alarms.iter().map(|it| (&it["alarm"], &it["subject"], &it["current"])).collect();
         let expected =

@@ -22,12 +22,12 @@ fn store(place: &LimitStore, database: &TestDatabase) -> Box<dyn MeterStore> {
 
 /// Remembers each thing that was counted, and when it was.
 #[derive(Default)]
-struct Model {
+struct CounterModel {
     rates: BTreeMap<String, i64>,
     windows: BTreeMap<String, (i64, BTreeMap<i64, i64>)>,
 }
 
-impl Model {
+impl CounterModel {
     fn count(&mut self, present: i64, entries: &[MeterEntry]) -> CountOutcome {
         for (entry, MeterEntry { meter, rule, most, cost }) in entries.iter().enumerate() {
             let wait = if rule.slots == 0 {
@@ -84,7 +84,7 @@ async fn both_stores_decide_as_a_model_that_remembers_everything() {
     let (database, server) = (TestDatabase::new(), RedisServer::start());
     let postgres = store(&LimitStore::Postgres, &database);
     let redis = store(&redis(&server), &database);
-    let mut model = Model::default();
+    let mut model = CounterModel::default();
 
     let meters = [
         ("1/a/x", MeterRule::rate(7 * SECOND), 3),

@@ -7,13 +7,13 @@ use counterfoil_domain::values::{ChallengeNonce, Role, SessionId};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use super::{PROXIED, Setting, count, is_refused, on_both_stores};
-use crate::support::{Answer, Api, SignedIn, TestApp};
+use super::{PROXIED, SettingValue, count, is_refused, on_both_stores};
+use crate::support::{ApiAnswer, ApiClient, SignedInDevice, TestApp};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// The rates of production, which tests do without otherwise.
-const RATES: [Setting<'static>; 4] = [
+const RATES: [SettingValue<'static>; 4] = [
     ("limits.writes_burst", "30"),
     ("limits.writes_per_minute", "30"),
     ("limits.address_writes_burst", "300"),
@@ -45,13 +45,13 @@ fn writing() -> BTreeSet<(String, String)> {
     writing
 }
 
-async fn session_of(app: &TestApp, device: &SignedIn) -> SessionId {
+async fn session_of(app: &TestApp, device: &SignedInDevice) -> SessionId {
     let devices = app.api.get("/accounts/devices/", &device.access).await.ok();
     SessionId(devices[0]["id"].as_str().unwrap().parse().unwrap())
 }
 
-async fn app(settings: &[Setting<'_>]) -> TestApp {
-    TestApp::with(&[&RATES, &PROXIED[1..], settings].concat()).await
+async fn app(settings: &[SettingValue<'_>]) -> TestApp {
+    TestApp::with_settings(&[&RATES, &PROXIED[1..], settings].concat()).await
 }
 
 fn client() -> String {
@@ -62,7 +62,7 @@ fn client() -> String {
 }
 
 /// A request of that operation, in the name of an account: what it says may be wrong, since it is counted before it is read.
-fn request(app: &TestApp, method: &str, path: &str, caller: &SignedIn, link: &str) -> RequestBuilder {
+fn request(app: &TestApp, method: &str, path: &str, caller: &SignedInDevice, link: &str) -> RequestBuilder {
     let unknown = "00000000-0000-7000-8000-000000000000";
     let real = path.replace("{id}", unknown).replace("{name}", "unknown").replace("{link}", link);
     let request = app.api.request(method.parse().unwrap(), &real);
@@ -76,12 +76,12 @@ fn request(app: &TestApp, method: &str, path: &str, caller: &SignedIn, link: &st
 
 #[tokio::test]
 async fn every_operation_that_writes_is_limited_for_its_account() {
-    let app = TestApp::configured_with(&format!("[oauth]\nclients = {}", client()), &RATES).await;
+    let app = TestApp::with_toml_and_settings(&format!("[oauth]\nclients = {}", client()), &RATES).await;
     let mut unlimited = Vec::new();
     for (n, (method, path)) in writing().into_iter().enumerate() {
         let phone = format!("+98912{n:07}");
         let caller = if path.starts_with("/admin/") {
-            app.staff(&phone, Role::Admin).await
+            app.sign_in_staff(&phone, Role::Admin).await
         } else {
             app.api.sign_in(&phone).await
         };
@@ -96,34 +96,34 @@ async fn every_operation_that_writes_is_limited_for_its_account() {
             SessionLinks::new(&app.keyring, None).token(caller.account(), session)
         };
         // What led here is used up.
-        app.wait(60);
+        app.advance_time(60);
         for _ in 0..30 {
-            let answer = Api::send(request(&app, &method, &path, &caller, &link)).await;
+            let answer = ApiClient::send(request(&app, &method, &path, &caller, &link)).await;
             assert!(!answer.status.is_server_error(), "{method} {path}: {answer:?}");
             if answer.status == 429 {
                 answer.is_problem(429, "too_many_tries");
             }
         }
         let events: i64 = app.database.value("SELECT count(*) FROM events").await;
-        let refused = Api::send(request(&app, &method, &path, &caller, &link)).await;
+        let refused = ApiClient::send(request(&app, &method, &path, &caller, &link)).await;
         if refused.status != 429 || refused.json()["code"] != "too_many_requests" {
             unlimited.push(format!("{method} {path}: {} {}", refused.status, refused.text));
             continue;
         }
         is_refused(&refused);
         assert_eq!(app.database.value::<i64>("SELECT count(*) FROM events").await, events);
-        app.wait(2);
-        let next = Api::send(request(&app, &method, &path, &caller, &link)).await;
+        app.advance_time(2);
+        let next = ApiClient::send(request(&app, &method, &path, &caller, &link)).await;
         assert!(next.status != 429 || next.json()["code"] == "too_many_tries", "{method} {path}: {next:?}");
-        app.wait(60);
+        app.advance_time(60);
     }
     assert!(unlimited.is_empty(), "{}", unlimited.join("\n"));
 }
 
-async fn rename(api: &Api, device: &SignedIn, address: &str, n: usize) -> Answer {
+async fn rename(api: &ApiClient, device: &SignedInDevice, address: &str, n: usize) -> ApiAnswer {
     let request = api.request(Method::PATCH, "/accounts/profile/").bearer_auth(&device.access);
     let body = json!({"fullname": format!("Ada {n}")});
-    Api::send(request.header("x-forwarded-for", address).json(&body)).await
+    ApiClient::send(request.header("x-forwarded-for", address).json(&body)).await
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn five_hundred_renames_leave_thirty_events_and_refreshes_go_on() {
     }
     app.api.profile(&device.access).await.ok();
     rename(&app.api, &other, "192.0.2.1", 1).await.ok();
-    app.wait(2);
+    app.advance_time(2);
     let answers = super::together((0..5).map(|n| rename(&app.api, &device, "192.0.2.1", n))).await;
     assert_eq!((count(&answers, 200), count(&answers, 429)), (1, 4));
 }
@@ -176,7 +176,7 @@ async fn an_account_writes_little_more_on_two_nodes_than_on_one() {
         assert_eq!((count(&answers, 200), count(&answers, 429)), (40, 160));
         answers.iter().filter(|answer| answer.status == 429).for_each(is_refused);
         // One in ten seconds each, and 24 a minute together.
-        app.wait(10);
+        app.advance_time(10);
         let answers = super::together((0..200).map(rename)).await;
         assert_eq!(count(&answers, 200), 6);
     })
@@ -191,7 +191,7 @@ async fn an_address_writes_little_more_on_two_nodes_than_on_one() {
         for n in 0..8 {
             devices.push(app.api.sign_in(&format!("+98912123456{n}")).await);
             // An address asks for one code a minute.
-            app.wait(60);
+            app.advance_time(60);
         }
         let answers = super::together((0..100).map(|n| {
             let (api, device) = ([&app.api, &beside.api][n % 2].clone(), devices[n % 8].clone());

@@ -18,41 +18,41 @@ use counterfoil::runtime::clock::Clock as _;
 use counterfoil::settings::Sources;
 use counterfoil_domain::values::{AccountId, Role};
 
-use super::{Api, Authenticator, ManualClock, Proxy, SignedIn, TestDatabase};
+use super::{ApiClient, AuthenticatorApp, DatabaseProxy, ManualClock, SignedInDevice, TestDatabase};
 
 /// A running service with its database.
 pub struct TestApp {
-    pub api: Api,
+    pub api: ApiClient,
     pub clock: Arc<ManualClock>,
     pub keyring: Keyring,
     pub database: Arc<TestDatabase>,
     pub state: Arc<State>,
     /// The listener for operators, where the settings have one.
-    pub operators: Option<Api>,
-    authenticators: Arc<Mutex<HashMap<AccountId, Authenticator>>>,
+    pub operators: Option<ApiClient>,
+    authenticators: Arc<Mutex<HashMap<AccountId, AuthenticatorApp>>>,
     handle: ServerHandle,
 }
 
 impl TestApp {
     /// With the default settings, and Iran as the region for national numbers.
     pub async fn start() -> Self {
-        Self::with(&[]).await
+        Self::with_settings(&[]).await
     }
 
     /// With some settings changed: `("codes.lifetime", "30")`.
-    pub async fn with(settings: &[(&'static str, &str)]) -> Self {
+    pub async fn with_settings(settings: &[(&'static str, &str)]) -> Self {
         let database = Arc::new(TestDatabase::new());
         let url = database.url.clone();
         Self::build(settings, None, database, &url, Arc::new(ManualClock::new()), Keyring::generate())
     }
 
     /// With a settings file of that text.
-    pub async fn configured(toml: &str) -> Self {
-        Self::configured_with(toml, &[]).await
+    pub async fn with_toml(toml: &str) -> Self {
+        Self::with_toml_and_settings(toml, &[]).await
     }
 
     /// With a settings file of that text, and some settings changed.
-    pub async fn configured_with(toml: &str, settings: &[(&'static str, &str)]) -> Self {
+    pub async fn with_toml_and_settings(toml: &str, settings: &[(&'static str, &str)]) -> Self {
         let database = Arc::new(TestDatabase::new());
         let (url, name) = (database.url.clone(), format!("settings-{}.toml", database.name));
         let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -64,18 +64,18 @@ impl TestApp {
     }
 
     /// With a proxy between the service and its database.
-    pub async fn behind_proxy() -> (Self, Proxy) {
+    pub async fn behind_proxy() -> (Self, DatabaseProxy) {
         let database = Arc::new(TestDatabase::new());
-        let proxy = Proxy::start(&database.url).await;
+        let proxy = DatabaseProxy::start(&database.url).await;
         let url = proxy.url_of(&database.name);
         let clock = Arc::new(ManualClock::new());
         (Self::build(&[], None, database, &url, clock, Keyring::generate()), proxy)
     }
 
     /// Another node of the same service, with a proxy between it and their database.
-    pub async fn beside(&self, settings: &[(&'static str, &str)]) -> (Self, Proxy) {
+    pub async fn second_node(&self, settings: &[(&'static str, &str)]) -> (Self, DatabaseProxy) {
         let database = self.database.clone();
-        let proxy = Proxy::start(&database.url).await;
+        let proxy = DatabaseProxy::start(&database.url).await;
         let url = proxy.url_of(&database.name);
         let mut node = Self::build(settings, None, database, &url, self.clock.clone(), self.keyring.clone());
         node.authenticators.clone_from(&self.authenticators);
@@ -116,10 +116,19 @@ impl TestApp {
         let state = new_state(&settings, url, &keyring, gateways, clock.clone(), metrics).unwrap();
         let application = Application::build(&settings, &keyring, state).unwrap();
         let (address, handle, state) = (application.address(), application.handle(), application.state());
-        let operators = application.metrics_address().map(Api::new);
+        let operators = application.metrics_address().map(ApiClient::new);
         tokio::spawn(application.serve());
         let authenticators = Arc::default();
-        Self { api: Api::new(address), clock, keyring, database, state, operators, authenticators, handle }
+        Self {
+            api: ApiClient::new(address),
+            clock,
+            keyring,
+            database,
+            state,
+            operators,
+            authenticators,
+            handle,
+        }
     }
 
     /// Numbers the log and brings its read models along from here on, as a server process does. Tests that do not ask for it
@@ -130,38 +139,38 @@ impl TestApp {
     }
 
     /// Moves the service's time on.
-    pub fn wait(&self, seconds: i64) {
+    pub fn advance_time(&self, seconds: i64) {
         self.clock.advance(TimeDelta::seconds(seconds));
     }
 
     /// A user who signs in by that number and has the role of administrators.
-    pub async fn admin(&self, phone_number: &str) -> SignedIn {
-        self.staff(phone_number, Role::Admin).await
+    pub async fn sign_in_admin(&self, phone_number: &str) -> SignedInDevice {
+        self.sign_in_staff(phone_number, Role::Admin).await
     }
 
     /// A user who signs in by that number, has that role and has just passed the second factor.
-    pub async fn staff(&self, phone_number: &str, role: Role) -> SignedIn {
+    pub async fn sign_in_staff(&self, phone_number: &str, role: Role) -> SignedInDevice {
         let device = self.api.sign_in(phone_number).await;
         self.give_roles(&device, [role]).await;
-        self.enrol(&device).await;
+        self.enrol_second_factor(&device).await;
         device
     }
 
     /// Sets up an authenticator, for [`pass`](Self::pass).
-    pub async fn enrol(&self, device: &SignedIn) {
-        let (authenticator, _) = Authenticator::enrol(&self.api, device, self.clock.now()).await;
+    pub async fn enrol_second_factor(&self, device: &SignedInDevice) {
+        let (authenticator, _) = AuthenticatorApp::enrol_in_app(&self.api, device, self.clock.now()).await;
         self.authenticators.lock().unwrap().insert(device.account(), authenticator);
     }
 
     /// Passes the second factor again, half a minute later, so that its code is not the one before.
-    pub async fn pass(&self, device: &SignedIn) {
-        self.wait(30);
+    pub async fn pass_second_factor(&self, device: &SignedInDevice) {
+        self.advance_time(30);
         let authenticator = self.authenticators.lock().unwrap()[&device.account()].clone();
-        authenticator.pass(&self.api, device, self.clock.now()).await.ok();
+        authenticator.pass_second_factor(&self.api, device, self.clock.now()).await.ok();
     }
 
     /// Gives these roles and no other, as the command line does.
-    pub async fn give_roles<const N: usize>(&self, device: &SignedIn, roles: [Role; N]) {
+    pub async fn give_roles<const N: usize>(&self, device: &SignedInDevice, roles: [Role; N]) {
         let by = StaffAction::operator(None);
         self.state.accounts.change_roles(device.account(), roles.into(), by).await.unwrap();
     }

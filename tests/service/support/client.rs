@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Contract;
+use super::OpenApiContract;
 use counterfoil_domain::values::AccountId;
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
@@ -13,14 +13,14 @@ use tokio::net::TcpStream;
 
 /// Speaks to one node.
 #[derive(Clone)]
-pub struct Api {
+pub struct ApiClient {
     address: SocketAddr,
     http: reqwest::Client,
 }
 
 /// An answer, read whole.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct ApiAnswer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub text: String,
@@ -28,19 +28,19 @@ pub struct Answer {
 
 /// A device that has signed in.
 #[derive(Debug, Clone)]
-pub struct SignedIn {
+pub struct SignedInDevice {
     pub user: Value,
     pub access: String,
     pub refresh: String,
 }
 
-impl SignedIn {
+impl SignedInDevice {
     pub fn account(&self) -> AccountId {
         AccountId(self.user["id"].as_str().unwrap().parse().unwrap())
     }
 }
 
-impl Api {
+impl ApiClient {
     pub fn new(address: SocketAddr) -> Self {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy();
         // A redirect is an answer that the contract does not know, so none is followed.
@@ -59,85 +59,85 @@ impl Api {
     }
 
     /// Sends a request; an error when no answer came. What comes has to be as the document has it.
-    pub async fn try_send(request: RequestBuilder) -> Result<Answer, reqwest::Error> {
+    pub async fn try_send(request: RequestBuilder) -> Result<ApiAnswer, reqwest::Error> {
         let (client, request) = request.build_split();
         let request = request?;
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let response = client.execute(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let answer = Answer { status, headers, text: response.text().await? };
-        Contract::check(&method, &path, &answer);
+        let answer = ApiAnswer { status, headers, text: response.text().await? };
+        OpenApiContract::check(&method, &path, &answer);
         Ok(answer)
     }
 
-    pub async fn send(request: RequestBuilder) -> Answer {
+    pub async fn send(request: RequestBuilder) -> ApiAnswer {
         Self::try_send(request).await.expect("the service answers")
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub async fn post(&self, path: &str, body: Value) -> ApiAnswer {
         Self::send(self.request(Method::POST, path).json(&body)).await
     }
 
     /// Sends a GET with that access token.
-    pub async fn get(&self, path: &str, access_token: &str) -> Answer {
+    pub async fn get(&self, path: &str, access_token: &str) -> ApiAnswer {
         Self::send(self.request(Method::GET, path).bearer_auth(access_token)).await
     }
 
     /// Sends a JSON body with that access token.
-    pub async fn ask(&self, method: Method, path: &str, access_token: &str, body: Value) -> Answer {
+    pub async fn send_json(&self, method: Method, path: &str, access_token: &str, body: Value) -> ApiAnswer {
         Self::send(self.request(method, path).bearer_auth(access_token).json(&body)).await
     }
 
-    pub async fn post_as(&self, device: &SignedIn, path: &str, body: Value) -> Answer {
-        self.ask(Method::POST, path, &device.access, body).await
+    pub async fn post_as(&self, device: &SignedInDevice, path: &str, body: Value) -> ApiAnswer {
+        self.send_json(Method::POST, path, &device.access, body).await
     }
 
-    pub async fn login(&self, phone_number: &str) -> Answer {
+    pub async fn login(&self, phone_number: &str) -> ApiAnswer {
         self.post("/accounts/login/", json!({"phone_number": phone_number})).await
     }
 
-    pub async fn verify(&self, phone_number: &str, code: &str) -> Answer {
+    pub async fn verify(&self, phone_number: &str, code: &str) -> ApiAnswer {
         self.post("/accounts/verify/", json!({"phone_number": phone_number, "code": code})).await
     }
 
-    pub async fn resend(&self, phone_number: &str) -> Answer {
+    pub async fn resend(&self, phone_number: &str) -> ApiAnswer {
         self.post("/accounts/verify/resend/", json!({"phone_number": phone_number})).await
     }
 
-    pub async fn refresh(&self, refresh_token: &str) -> Answer {
+    pub async fn refresh(&self, refresh_token: &str) -> ApiAnswer {
         self.post("/accounts/refresh/", json!({"refresh_token": refresh_token})).await
     }
 
-    pub async fn token_verify(&self, token: &str) -> Answer {
+    pub async fn token_verify(&self, token: &str) -> ApiAnswer {
         self.post("/accounts/token/verify/", json!({"token": token})).await
     }
 
-    pub async fn logout(&self, refresh_token: &str) -> Answer {
+    pub async fn logout(&self, refresh_token: &str) -> ApiAnswer {
         self.post("/accounts/logout/", json!({"refresh_token": refresh_token})).await
     }
 
-    pub async fn profile(&self, access_token: &str) -> Answer {
+    pub async fn profile(&self, access_token: &str) -> ApiAnswer {
         Self::send(self.request(Method::GET, "/accounts/profile/").bearer_auth(access_token)).await
     }
 
-    pub async fn rename(&self, access_token: &str, fullname: &str) -> Answer {
+    pub async fn rename(&self, access_token: &str, fullname: &str) -> ApiAnswer {
         let request = self.request(Method::PATCH, "/accounts/profile/update/").bearer_auth(access_token);
         Self::send(request.json(&json!({"fullname": fullname}))).await
     }
 
     /// Changes the profile, at either of its paths.
-    pub async fn patch(&self, path: &str, access_token: &str, body: Value) -> Answer {
+    pub async fn patch(&self, path: &str, access_token: &str, body: Value) -> ApiAnswer {
         Self::send(self.request(Method::PATCH, path).bearer_auth(access_token).json(&body)).await
     }
 
     /// Asks for a code to another identifier: `{"email": …}`.
-    pub async fn add_identifier(&self, access_token: &str, identifier: &Value) -> Answer {
+    pub async fn add_identifier(&self, access_token: &str, identifier: &Value) -> ApiAnswer {
         let request = self.request(Method::POST, "/accounts/identifiers/").bearer_auth(access_token);
         Self::send(request.json(identifier)).await
     }
 
     /// Redeems the code that went to another identifier.
-    pub async fn verify_identifier(&self, access_token: &str, identifier: &Value, code: &str) -> Answer {
+    pub async fn verify_identifier(&self, access_token: &str, identifier: &Value, code: &str) -> ApiAnswer {
         let mut body = identifier.clone();
         body["code"] = json!(code);
         let request = self.request(Method::POST, "/accounts/identifiers/verify/").bearer_auth(access_token);
@@ -155,13 +155,13 @@ impl Api {
     }
 
     /// Asks for a code and redeems it.
-    pub async fn sign_in(&self, phone_number: &str) -> SignedIn {
+    pub async fn sign_in(&self, phone_number: &str) -> SignedInDevice {
         let code = self.login(phone_number).await.ok()["code"].as_str().unwrap().to_owned();
         self.verify(phone_number, &code).await.signed_in()
     }
 }
 
-impl Answer {
+impl ApiAnswer {
     /// The body, as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
@@ -227,10 +227,10 @@ impl Answer {
     }
 
     /// The device that a right code has signed in.
-    pub fn signed_in(&self) -> SignedIn {
+    pub fn signed_in(&self) -> SignedInDevice {
         let body = self.ok();
         let token = |name: &str| body["token"][name].as_str().unwrap().to_owned();
-        SignedIn {
+        SignedInDevice {
             user: body["user"].clone(),
             access: token("access_token"),
             refresh: token("refresh_token"),

@@ -7,25 +7,27 @@ use jsonschema::Validator;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::Answer;
+use super::ApiAnswer;
 
 /// The document, with what was made of it to check answers.
-pub struct Contract {
+pub struct OpenApiContract {
     document: Value,
     validators: Mutex<HashMap<String, &'static Validator>>,
 }
 
-static CONTRACT: LazyLock<Contract> =
-    LazyLock::new(|| Contract { document: counterfoil::http::document(), validators: Mutex::default() });
+static CONTRACT: LazyLock<OpenApiContract> = LazyLock::new(|| OpenApiContract {
+    document: counterfoil::http::document(),
+    validators: Mutex::default(),
+});
 
-impl Contract {
+impl OpenApiContract {
     /// Checks that an answer is one that the document lists for the operation: its status, its media type, and its body with
     /// the code of a problem in it.
-    pub fn check(method: &Method, path: &str, answer: &Answer) {
+    pub fn check(method: &Method, path: &str, answer: &ApiAnswer) {
         CONTRACT.check_answer(method, path, answer);
     }
 
-    fn check_answer(&self, method: &Method, path: &str, answer: &Answer) {
+    fn check_answer(&self, method: &Method, path: &str, answer: &ApiAnswer) {
         let Some((pattern, operations)) = self.path(path) else { return };
         let name = if *method == Method::HEAD { "get".to_owned() } else { method.as_str().to_lowercase() };
         let Some(operation) = operations.get(&name) else {

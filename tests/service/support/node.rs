@@ -11,16 +11,16 @@ use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use counterfoil_domain::values::Role;
 use serde_json::Value;
 
-use super::{Api, Authenticator, SignedIn};
+use super::{ApiClient, AuthenticatorApp, SignedInDevice};
 
 /// A running server process; killed with this value.
-pub struct Node {
-    pub api: Api,
+pub struct NodeProcess {
+    pub api: ApiClient,
     process: Child,
     said: Arc<Mutex<Vec<String>>>,
 }
 
-impl Node {
+impl NodeProcess {
     /// Starts `counterfoil serve` in a folder, with its environment; waits until it listens.
     pub fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
         let mut process = Self::command(folder, environment)
@@ -49,7 +49,7 @@ impl Node {
         let (keep_line, keep_output) = (keep(said.clone()), keep(said.clone()));
         std::thread::spawn(move || lines.for_each(keep_line));
         std::thread::spawn(move || output.for_each(keep_output));
-        Self { api: Api::new(address), process, said }
+        Self { api: ApiClient::new(address), process, said }
     }
 
     /// The memory that the process holds now, in MiB.
@@ -61,12 +61,12 @@ impl Node {
 
     /// The value of a metric without labels; none while the process has not set it.
     pub async fn metric(&self, name: &str) -> Option<f64> {
-        let metrics = Api::send(self.api.request(reqwest::Method::GET, "/metrics")).await.text;
+        let metrics = ApiClient::send(self.api.request(reqwest::Method::GET, "/metrics")).await.text;
         metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
     /// The lines that the process has written so far, to either of its outputs.
-    pub fn said(&self) -> Vec<String> {
+    pub fn log_lines(&self) -> Vec<String> {
         self.said.lock().unwrap().clone()
     }
 
@@ -90,13 +90,13 @@ impl Node {
 
     /// A user who signs in by that number, has that role, given by the operator at the server, and has just passed the
     /// second factor.
-    pub async fn staff(
+    pub async fn sign_in_staff(
         &self,
         folder: &Path,
         environment: &[(&str, &str)],
         phone_number: &str,
         role: Role,
-    ) -> SignedIn {
+    ) -> SignedInDevice {
         let device = self.api.sign_in(phone_number).await;
         let granted = Self::command(folder, environment)
             .env("COUNTERFOIL_PROFILE", "development")
@@ -104,12 +104,12 @@ impl Node {
             .output()
             .unwrap();
         assert!(granted.status.success(), "{granted:?}");
-        Authenticator::enrol_by_code_at(&self.api, &device, SystemClock.now()).await;
+        AuthenticatorApp::enrol_by_code_at(&self.api, &device, SystemClock.now()).await;
         device
     }
 
     /// Tells the process to read its keyring again.
-    pub fn hang_up(&self) {
+    pub fn send_sighup(&self) {
         let pid = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     }
@@ -145,7 +145,7 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+impl Drop for NodeProcess {
     fn drop(&mut self) {
         drop(self.process.kill());
         drop(self.process.wait());

@@ -1,4 +1,4 @@
-//! A provider's server.
+//! The HTTP server of a provider of messages, and the requests that it gets.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -8,16 +8,16 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::Value;
 
-/// A request that came.
+/// A request that the provider got.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ProviderRequest {
     pub method: String,
     pub path: String,
     pub headers: BTreeMap<String, String>,
     pub body: String,
 }
 
-impl Asked {
+impl ProviderRequest {
     /// The fields of a form.
     pub fn form(&self) -> BTreeMap<String, String> {
         assert_eq!(self.headers["content-type"], "application/x-www-form-urlencoded");
@@ -25,16 +25,16 @@ impl Asked {
     }
 }
 
-/// What is answered.
+/// An answer that the provider gives.
 #[derive(Clone, Debug, Default)]
-pub struct Reply {
+pub struct ProviderReply {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: String,
     pub after: Duration,
 }
 
-impl Reply {
+impl ProviderReply {
     pub fn json(status: u16, body: &Value) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
         Self { status, headers, body: body.to_string(), after: Duration::ZERO }
@@ -50,15 +50,15 @@ impl Reply {
     }
 }
 
-/// A running server.
-pub struct Provider {
+/// The HTTP server of a provider, ended with the runtime of its test.
+pub struct ProviderServer {
     pub url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<ProviderRequest>>>,
 }
 
-impl Provider {
+impl ProviderServer {
     /// Answers every request by that.
-    pub fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn start(answer: impl Fn(&ProviderRequest) -> ProviderReply + Send + Sync + 'static) -> Self {
         let (asked, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(answer));
         let kept = asked.clone();
         let server = HttpServer::new(move || {
@@ -68,7 +68,7 @@ impl Provider {
                 async move {
                     let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
                     let headers = request.headers().iter();
-                    let asked = Asked {
+                    let asked = ProviderRequest {
                         method: request.method().to_string(),
                         path: request.uri().to_string(),
                         headers: headers
@@ -94,7 +94,7 @@ impl Provider {
     }
 
     /// The requests so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn requests(&self) -> Vec<ProviderRequest> {
         self.asked.lock().unwrap().clone()
     }
 }

@@ -16,39 +16,39 @@ use tokio_postgres::config::Host;
 const TICK: Duration = Duration::from_millis(5);
 
 /// Stands between a node and its database.
-pub struct Proxy {
+pub struct DatabaseProxy {
     pub address: SocketAddr,
-    faults: Arc<Faults>,
+    faults: Arc<ProxyFaults>,
 }
 
-/// What a database can be like.
+/// What the proxy does with connections to the database.
 #[derive(Clone, Copy, Default, PartialEq)]
-pub enum Mood {
+pub enum ProxyMode {
     #[default]
-    Well,
+    Connected,
     /// Connections are closed, old and new.
-    Away,
+    Disconnected,
     /// Nothing passes, and nothing is closed.
-    Silent,
+    Stalled,
 }
 
 #[derive(Default)]
-struct Faults {
-    mood: Mutex<Mood>,
+struct ProxyFaults {
+    mood: Mutex<ProxyMode>,
     /// How many more answers pass before one is swallowed and its connection cut; 0 for never.
     answers_until_cut: AtomicU32,
     /// How many milliseconds late each answer comes.
     late_by: AtomicU32,
 }
 
-impl Proxy {
+impl DatabaseProxy {
     /// In front of the server that a database is reached at by a Unix socket.
     pub async fn start(database: &DatabaseUrl) -> Self {
         let config: tokio_postgres::Config = database.0.parse().unwrap();
         let Some(Host::Unix(folder)) = config.get_hosts().first().cloned() else { panic!("a Unix socket") };
         let socket = folder.join(".s.PGSQL.5432");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, faults) = (listener.local_addr().unwrap(), Arc::<Faults>::default());
+        let (address, faults) = (listener.local_addr().unwrap(), Arc::<ProxyFaults>::default());
         let shared = faults.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -69,7 +69,7 @@ impl Proxy {
     }
 
     /// What the database does from now on.
-    pub async fn set(&self, mood: Mood) {
+    pub async fn set_mode(&self, mood: ProxyMode) {
         *self.faults.mood.lock().unwrap() = mood;
         tokio::time::sleep(TICK * 4).await;
     }
@@ -90,13 +90,13 @@ impl Proxy {
     }
 }
 
-async fn relay(mut client: TcpStream, mut server: UnixStream, faults: &Faults) {
+async fn relay(mut client: TcpStream, mut server: UnixStream, faults: &ProxyFaults) {
     let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     let mut check = tokio::time::interval(TICK);
     // As on a long line: answers are under way at the same time.
     let mut under_way = VecDeque::<(Instant, Vec<u8>)>::new();
     loop {
-        let stalled = *faults.mood.lock().unwrap() == Mood::Silent;
+        let stalled = *faults.mood.lock().unwrap() == ProxyMode::Stalled;
         let arrives = under_way.front().map(|(arrives, _)| *arrives);
         tokio::select! {
             read = client.read(&mut up), if !stalled => match read {
@@ -121,7 +121,7 @@ async fn relay(mut client: TcpStream, mut server: UnixStream, faults: &Faults) {
                 }
             },
             _ = check.tick() => {
-                if *faults.mood.lock().unwrap() == Mood::Away {
+                if *faults.mood.lock().unwrap() == ProxyMode::Disconnected {
                     return;
                 }
             }

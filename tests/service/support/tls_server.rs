@@ -18,13 +18,13 @@ const USER: &str = "remote";
 const PASSWORD: &str = "not-to-be-sent-in-clear";
 
 /// Two certificate authorities of the test's own.
-pub struct Certificates {
+pub struct TestAuthorities {
     folder: PathBuf,
     ours: CertifiedIssuer<'static, KeyPair>,
     unknown: CertifiedIssuer<'static, KeyPair>,
 }
 
-impl Certificates {
+impl TestAuthorities {
     pub fn new(folder: &Path) -> Self {
         fs::create_dir_all(folder).unwrap();
         let certificates = Self { folder: folder.to_owned(), ours: authority(), unknown: authority() };

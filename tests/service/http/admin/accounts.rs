@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 
 use super::{ADMIN, PHONE, all, each, events_of, follow_ledger};
 use crate::http::wrong;
-use crate::support::{Answer, Api, Provider, Reply, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, ProviderReply, ProviderServer, SignedInDevice, TestApp};
 
 const UNKNOWN: &str = "0199d1de-0000-7000-8000-000000000000";
 
-fn path(device: &SignedIn, what: &str) -> String {
+fn path(device: &SignedInDevice, what: &str) -> String {
     format!("/admin/accounts/{}/{what}", device.account())
 }
 
-async fn ask(app: &TestApp, admin: &SignedIn, path: &str, body: Value) -> Answer {
-    app.api.ask(Method::POST, path, &admin.access, body).await
+async fn ask(app: &TestApp, admin: &SignedInDevice, path: &str, body: Value) -> ApiAnswer {
+    app.api.send_json(Method::POST, path, &admin.access, body).await
 }
 
-async fn done(app: &TestApp, admin: &SignedIn, path: &str, body: Value) {
+async fn done(app: &TestApp, admin: &SignedInDevice, path: &str, body: Value) {
     let answer = ask(app, admin, path, body).await;
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""), "{answer:?}");
 }
@@ -28,7 +28,7 @@ async fn done(app: &TestApp, admin: &SignedIn, path: &str, body: Value) {
 #[tokio::test]
 async fn every_operation_that_needs_a_reason_takes_it_from_the_body_the_query_or_a_header() {
     let app = TestApp::start().await;
-    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(PHONE).await);
     for (act, body) in [
         ("suspend/", json!({})),
         ("reinstate/", json!({})),
@@ -40,9 +40,10 @@ async fn every_operation_that_needs_a_reason_takes_it_from_the_body_the_query_or
         let request = request.bearer_auth(&admin.access).header("X-Audit-Reason", "unused");
         let mut with_reason = body.clone();
         with_reason["reason"] = json!("");
-        Api::send(request.json(&with_reason)).await.refuses_fields(&["reason"]);
+        ApiClient::send(request.json(&with_reason)).await.refuses_fields(&["reason"]);
         let request = app.api.request(Method::POST, &path(&device, act)).bearer_auth(&admin.access);
-        let answer = Api::send(request.header("X-Audit-Reason", format!("for {act}")).json(&body)).await;
+        let answer =
+            ApiClient::send(request.header("X-Audit-Reason", format!("for {act}")).json(&body)).await;
         assert_eq!(answer.status, 204, "{answer:?}");
         let history = app.journal().history(device.account()).await.unwrap();
         let reasons = history.iter().filter_map(|(_, event)| event.person.as_ref()?.reason.clone());
@@ -55,20 +56,20 @@ async fn every_operation_that_needs_a_reason_takes_it_from_the_body_the_query_or
 #[tokio::test]
 async fn suspend_204_ends_every_session_and_no_code_signs_the_user_in_until_reinstatement() {
     let app = TestApp::start().await;
-    let (admin, first) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
-    app.wait(60);
+    let (admin, first) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    app.advance_time(60);
     let second = app.api.sign_in(PHONE).await;
     done(&app, &admin, &path(&second, "suspend/"), json!({"reason": "Reported by another user"})).await;
     for device in [&first, &second] {
         app.api.profile(&device.access).await.is_problem(401, "invalid_access_token");
         app.api.refresh(&device.refresh).await.is_problem(400, "invalid_token");
     }
-    app.wait(60);
+    app.advance_time(60);
     let code = app.api.login(PHONE).await.code();
     app.api.verify(PHONE, &code).await.is_problem(400, "invalid_code");
 
     done(&app, &admin, &path(&second, "reinstate/"), json!({})).await;
-    app.wait(60);
+    app.advance_time(60);
     assert_eq!(app.api.sign_in(PHONE).await.user["id"], second.user["id"]);
     assert_eq!(
         events_of(&app, &second).await[5..],
@@ -88,28 +89,28 @@ async fn suspend_204_ends_every_session_and_no_code_signs_the_user_in_until_rein
 #[tokio::test]
 async fn verify_400_for_a_code_from_before_a_suspension_once_the_account_is_reinstated() {
     let app = TestApp::start().await;
-    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
-    app.wait(60);
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    app.advance_time(60);
     let code = app.api.login(PHONE).await.code();
     done(&app, &admin, &path(&device, "suspend/"), json!({"reason": "stolen phone"})).await;
     done(&app, &admin, &path(&device, "reinstate/"), json!({})).await;
     app.api.verify(PHONE, &code).await.is_problem(400, "invalid_code");
-    app.wait(60);
+    app.advance_time(60);
     app.api.sign_in(PHONE).await;
 }
 
 #[tokio::test]
 async fn suspend_204_until_a_time_ends_by_itself() {
     let app = TestApp::start().await;
-    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(PHONE).await);
     let until = app.clock.now() + chrono::TimeDelta::seconds(200);
     done(&app, &admin, &path(&device, "suspend/"), json!({"reason": "a while", "until": until})).await;
     let shown = app.api.get(&path(&device, ""), &admin.access).await.ok();
     assert_eq!((&shown["is_active"], &shown["suspended_until"]), (&json!(false), &json!(until)));
-    app.wait(199);
+    app.advance_time(199);
     let code = app.api.login(PHONE).await.code();
     app.api.verify(PHONE, &code).await.is_problem(400, "invalid_code");
-    app.wait(1);
+    app.advance_time(1);
     let listed = all(&app, &admin, "/admin/accounts/?state=suspended").await;
     assert_eq!(listed, Vec::<Value>::new());
     let again = app.api.verify(PHONE, &code).await.signed_in();
@@ -122,13 +123,13 @@ async fn suspend_204_until_a_time_ends_by_itself() {
 #[tokio::test]
 async fn a_suspended_account_is_answered_like_any_other() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     let phones = ["+989121234561", "+989121234562"];
     let suspended = app.api.sign_in(phones[0]).await;
     app.api.sign_in(phones[1]).await;
     done(&app, &admin, &path(&suspended, "suspend/"), json!({"reason": "fraud"})).await;
-    app.wait(60);
-    let without = |answer: &Answer, code: &str| answer.appearance().replace(code, "");
+    app.advance_time(60);
+    let without = |answer: &ApiAnswer, code: &str| answer.appearance().replace(code, "");
     for _ in 0..2 {
         let [one, other] = [app.api.login(phones[0]).await, app.api.login(phones[1]).await];
         assert_eq!(without(&one, &one.code()), without(&other, &other.code()));
@@ -138,7 +139,7 @@ async fn a_suspended_account_is_answered_like_any_other() {
             let other = app.api.verify(phones[1], &wrong(&other.code())).await;
             assert_eq!(one.appearance(), other.appearance());
         }
-        app.wait(60);
+        app.advance_time(60);
     }
     let [one, other] = [app.api.login(phones[0]).await, app.api.login(phones[1]).await];
     one.is_problem(406, "code_quota_spent");
@@ -148,18 +149,18 @@ async fn a_suspended_account_is_answered_like_any_other() {
 #[tokio::test]
 async fn sign_out_204_ends_every_session_and_the_user_can_sign_in_again() {
     let app = TestApp::start().await;
-    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(PHONE).await);
     done(&app, &admin, &path(&device, "sign-out/"), json!({"reason": "asked for it"})).await;
     done(&app, &admin, &path(&device, "sign-out/"), json!({})).await;
     app.api.profile(&device.access).await.is_problem(401, "invalid_access_token");
-    app.wait(60);
+    app.advance_time(60);
     app.api.sign_in(PHONE).await;
 }
 
 #[tokio::test]
 async fn an_intervention_records_the_administrator_reason_and_address_and_the_user_sees_only_the_action() {
     let app = TestApp::start().await;
-    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(PHONE).await);
     done(&app, &admin, &path(&device, "sign-out/"), json!({"reason": "lost telephone"})).await;
     let history = app.journal().history(device.account()).await.unwrap();
     let (_, event) = history.last().unwrap();
@@ -185,7 +186,7 @@ async fn an_intervention_records_the_administrator_reason_and_address_and_the_us
 #[tokio::test]
 async fn roles_204_gives_and_removes_roles() {
     let app = TestApp::start().await;
-    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(PHONE).await);
     for roles in [json!(["auditor", "admin"]), json!(["admin", "admin"]), json!([])] {
         done(&app, &admin, &path(&device, "roles/"), json!({"roles": roles, "reason": "promoted"})).await;
         let shown = app.api.get(&path(&device, ""), &admin.access).await.ok()["roles"].clone();
@@ -201,7 +202,7 @@ async fn roles_204_gives_and_removes_roles() {
 #[tokio::test]
 async fn no_administrator_suspends_themselves_or_changes_their_own_roles() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     let answer = ask(&app, &admin, &path(&admin, "suspend/"), json!({"reason": "tired"})).await;
     answer.is_problem(409, "own_account");
     for roles in [json!([]), json!(["admin", "auditor"])] {
@@ -214,7 +215,7 @@ async fn no_administrator_suspends_themselves_or_changes_their_own_roles() {
 #[tokio::test]
 async fn interventions_400_name_the_field_that_is_wrong() {
     let app = TestApp::start().await;
-    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(PHONE).await);
     let past = app.clock.now();
     for (what, body, fields) in [
         ("suspend/", json!({}), vec!["reason"]),
@@ -242,7 +243,7 @@ async fn interventions_400_name_the_field_that_is_wrong() {
 #[tokio::test]
 async fn accounts_404_for_an_account_that_no_user_has_joined() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     app.api.login(PHONE).await.ok();
     let pending: String =
         app.database.value("SELECT account_id::text FROM profiles WHERE date_joined IS NULL").await;
@@ -264,7 +265,7 @@ async fn accounts_404_for_an_account_that_no_user_has_joined() {
 #[tokio::test]
 async fn accounts_200_shows_an_account_with_its_devices_and_messages() {
     let app = TestApp::start().await;
-    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(PHONE).await);
     app.api.rename(&device.access, "Ada").await.ok();
     let mut shown = app.api.get(&path(&device, ""), &admin.access).await.ok();
     let mut messages = shown.as_object_mut().unwrap().remove("messages").unwrap();
@@ -288,16 +289,16 @@ async fn accounts_200_shows_an_account_with_its_devices_and_messages() {
 #[tokio::test]
 async fn accounts_200_tells_why_a_message_did_not_arrive_without_its_content() {
     let here = TestApp::start().await;
-    let provider = Provider::start(|_| Reply::text(422, "no such number"));
+    let provider = ProviderServer::start(|_| ProviderReply::text(422, "no such number"));
     let webhook = [
         ("delivery.phone", "sms"),
         ("gateways.sms.kind", "webhook"),
         ("gateways.sms.url", provider.url.as_str()),
         ("gateways.sms.secret", "whsec_aHVzaC1odXNoLWh1c2gtaHVzaC1odXNoLWh1c2g="),
     ];
-    let (there, _proxy) = here.beside(&webhook).await;
-    let (admin, device) = (here.admin(ADMIN).await, here.api.sign_in(PHONE).await);
-    here.wait(60);
+    let (there, _proxy) = here.second_node(&webhook).await;
+    let (admin, device) = (here.sign_in_admin(ADMIN).await, here.api.sign_in(PHONE).await);
+    here.advance_time(60);
     there.api.login(PHONE).await.ok();
     for _ in 0..200 {
         let shown = here.api.get(&path(&device, ""), &admin.access).await;
@@ -312,7 +313,7 @@ async fn accounts_200_tells_why_a_message_did_not_arrive_without_its_content() {
             (&messages[0]["gateway"], &messages[0]["reason"], &messages[0]["attempts"]),
             (&json!("sms"), &json!("status 422"), &json!(1))
         );
-        let code = serde_json::from_str::<Value>(&provider.asked()[0].body).unwrap()["code"].clone();
+        let code = serde_json::from_str::<Value>(&provider.requests()[0].body).unwrap()["code"].clone();
         assert!(!shown.text.contains(code.as_str().unwrap()), "{shown:?}");
         return;
     }
@@ -322,7 +323,7 @@ async fn accounts_200_tells_why_a_message_did_not_arrive_without_its_content() {
 #[tokio::test]
 async fn accounts_200_finds_a_name_in_every_spelling_and_order_of_its_words() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     let names = [
         "علي كريمي",
         "علی کریمی",
@@ -334,7 +335,7 @@ async fn accounts_200_finds_a_name_in_every_spelling_and_order_of_its_words() {
     ];
     let mut people = Vec::new();
     for (n, name) in names.iter().enumerate() {
-        app.wait(1);
+        app.advance_time(1);
         let device = app.api.sign_in(&format!("+98912123456{n}")).await;
         app.api.rename(&device.access, name).await.ok();
         people.push(device.user["id"].clone());
@@ -368,10 +369,10 @@ async fn accounts_200_finds_a_name_in_every_spelling_and_order_of_its_words() {
 #[tokio::test]
 async fn accounts_200_finds_accounts_by_identifier_name_and_state() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     let mut people = Vec::new();
     for (n, name) in ["Ada Lovelace", "Ada 100%", "Grace Hopper", "آدا"].iter().enumerate() {
-        app.wait(1);
+        app.advance_time(1);
         let device = app.api.sign_in(&format!("+98912123456{n}")).await;
         app.api.rename(&device.access, name).await.ok();
         people.push(device);
@@ -411,10 +412,10 @@ async fn accounts_200_finds_accounts_by_identifier_name_and_state() {
 #[tokio::test]
 async fn accounts_200_pages_stay_right_while_people_join() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     for n in 0..7 {
         // Two of them at the same moment.
-        app.wait(n % 2);
+        app.advance_time(n % 2);
         app.api.sign_in(&format!("+98912123456{n}")).await;
     }
     let all_accounts = all(&app, &admin, "/admin/accounts/?limit=200").await;
@@ -435,8 +436,8 @@ async fn accounts_200_pages_stay_right_while_people_join() {
 #[tokio::test]
 async fn accounts_400_names_the_filter_that_is_wrong() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
-    app.staff("+989130000002", Role::Auditor).await;
+    let admin = app.sign_in_admin(ADMIN).await;
+    app.sign_in_staff("+989130000002", Role::Auditor).await;
     let next = app.api.get("/admin/accounts/?limit=1", &admin.access).await.ok()["next"].clone();
     let next = next.as_str().unwrap();
     let of_sessions =
@@ -468,9 +469,9 @@ async fn accounts_400_names_the_filter_that_is_wrong() {
 
 #[tokio::test]
 async fn unlock_204_lets_a_locked_user_sign_in_and_no_administrator_unlocks_their_own_account() {
-    let app = TestApp::with(&[("codes.wrong_in_a_row", "3"), ("codes.tries", "5")]).await;
-    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
-    app.wait(60);
+    let app = TestApp::with_settings(&[("codes.wrong_in_a_row", "3"), ("codes.tries", "5")]).await;
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    app.advance_time(60);
     let code = app.api.login(PHONE).await.code();
     let wrong = if code == "000000" { "000001" } else { "000000" };
     for _ in 0..2 {

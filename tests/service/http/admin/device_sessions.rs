@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{ADMIN, all, each, events_of};
-use crate::support::{Answer, Api, SignedIn, TestApp};
+use crate::support::{ApiAnswer, ApiClient, SignedInDevice, TestApp};
 
 const LIST: &str = "/admin/device-sessions/?";
 const UNKNOWN: &str = "0199d1de-0000-7000-8000-000000000000";
@@ -16,27 +16,27 @@ fn phone(n: usize) -> String {
 }
 
 /// A user signs in on a device of that name, which sends that `User-Agent`.
-async fn sign_in(app: &TestApp, phone: &str, name: Option<&str>, user_agent: &str) -> SignedIn {
+async fn sign_in(app: &TestApp, phone: &str, name: Option<&str>, user_agent: &str) -> SignedInDevice {
     let code = app.api.login(phone).await.code();
     let mut body = json!({"phone_number": phone, "code": code});
     if let Some(name) = name {
         body["device_name"] = json!(name);
     }
     let request = app.api.request(Method::POST, "/accounts/verify/").header("user-agent", user_agent);
-    Api::send(request.json(&body)).await.signed_in()
+    ApiClient::send(request.json(&body)).await.signed_in()
 }
 
-async fn end(app: &TestApp, admin: &SignedIn, id: &str, body: Value) -> Answer {
-    app.api.ask(Method::DELETE, &format!("/admin/device-sessions/{id}/"), &admin.access, body).await
+async fn end(app: &TestApp, admin: &SignedInDevice, id: &str, body: Value) -> ApiAnswer {
+    app.api.send_json(Method::DELETE, &format!("/admin/device-sessions/{id}/"), &admin.access, body).await
 }
 
 #[tokio::test]
 async fn device_sessions_200_has_every_documented_fact_of_each_session() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
-    app.wait(1);
+    let admin = app.sign_in_admin(ADMIN).await;
+    app.advance_time(1);
     let device = sign_in(&app, &phone(1), Some("Ada’s tablet"), "curl/8").await;
-    app.wait(10);
+    app.advance_time(10);
     let list = app.api.get(LIST, &admin.access).await;
     assert_eq!(list.names(""), ["items", "next"]);
     let item = &list.ok()["items"][0];
@@ -70,7 +70,7 @@ async fn device_sessions_200_has_every_documented_fact_of_each_session() {
 #[tokio::test]
 async fn device_sessions_200_finds_sessions_by_each_filter_and_by_several() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     let start = app.clock.now();
     let at =
         |seconds: i64| (start + TimeDelta::seconds(seconds)).to_rfc3339_opts(SecondsFormat::Millis, true);
@@ -78,7 +78,7 @@ async fn device_sessions_200_finds_sessions_by_each_filter_and_by_several() {
     for (n, name) in
         [None, Some("Ada’s tablet"), Some("100% mine"), Some("Tablet_2"), None].iter().enumerate()
     {
-        app.wait(60);
+        app.advance_time(60);
         devices.push(sign_in(&app, &phone(n), *name, "Mozilla/5.0 (X11; Linux) Firefox/140.0").await);
     }
     let db = app.database.connect().await;
@@ -89,11 +89,11 @@ async fn device_sessions_200_finds_sessions_by_each_filter_and_by_several() {
         let sql = "UPDATE user_logins SET ip_address = $1 WHERE account_id = $2";
         db.execute(sql, &[&address, &account]).await.unwrap();
     }
-    app.wait(100);
+    app.advance_time(100);
     for n in [1, 3] {
         app.api.logout(&devices[n].refresh).await;
     }
-    app.wait(60);
+    app.advance_time(60);
     let account = devices[1].user["id"].as_str().unwrap();
     for (query, expected) in [
         (format!("account_id={account}"), vec![1]),
@@ -142,15 +142,15 @@ async fn device_sessions_200_finds_sessions_by_each_filter_and_by_several() {
 
 #[tokio::test]
 async fn a_session_that_is_refreshed_was_active_all_the_while_and_one_that_expires_is_active_until_then() {
-    let app = TestApp::with(&[("sessions.idle", "60"), ("sessions.absolute", "100")]).await;
-    app.admin(ADMIN).await;
+    let app = TestApp::with_settings(&[("sessions.idle", "60"), ("sessions.absolute", "100")]).await;
+    app.sign_in_admin(ADMIN).await;
     let device = app.api.sign_in(&phone(1)).await;
     let began = app.clock.now();
-    app.wait(50);
+    app.advance_time(50);
     app.api.refresh(&device.refresh).await.ok();
-    app.wait(200);
+    app.advance_time(200);
     let admin = app.api.sign_in(ADMIN).await;
-    app.pass(&admin).await;
+    app.pass_second_factor(&admin).await;
     let at = async |seconds: i64| {
         let time = (began + TimeDelta::seconds(seconds)).to_rfc3339_opts(SecondsFormat::Millis, true);
         let account = device.account();
@@ -164,10 +164,10 @@ async fn a_session_that_is_refreshed_was_active_all_the_while_and_one_that_expir
 #[tokio::test]
 async fn pages_are_whole_and_stay_right_while_sessions_begin_and_end() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     for n in 0..8 {
         // Two of them at the same moment.
-        app.wait(i64::from(n % 2 == 0));
+        app.advance_time(i64::from(n % 2 == 0));
         app.api.sign_in(&phone(n)).await;
     }
     let mut newcomers = 0;
@@ -181,7 +181,7 @@ async fn pages_are_whole_and_stay_right_while_sessions_begin_and_end() {
             let Some(next) = page["next"].as_str() else { break };
             path = format!("{LIST}limit=2{filter}&cursor={next}");
             newcomers += 1;
-            app.wait(1);
+            app.advance_time(1);
             let newcomer = app.api.sign_in(&format!("+9891412345{newcomers:02}")).await;
             app.api.logout(&newcomer.refresh).await;
         }
@@ -194,7 +194,7 @@ async fn pages_are_whole_and_stay_right_while_sessions_begin_and_end() {
 async fn a_rare_session_is_found_on_a_later_page() {
     let app = TestApp::start().await;
     let (device, admin) =
-        (sign_in(&app, &phone(1), Some("the needle"), "curl").await, app.admin(ADMIN).await);
+        (sign_in(&app, &phone(1), Some("the needle"), "curl").await, app.sign_in_admin(ADMIN).await);
     let hay = "INSERT INTO user_logins (account_id, session_id, channel, device_name, generation, signed_in_at, last_seen_at, expires_at)
                SELECT gen_random_uuid(), gen_random_uuid(), 'phone', 'hay', 1, $1::timestamptz + n * interval '1 s', $1, $1
                  FROM generate_series(1, 5500) AS n";
@@ -209,7 +209,7 @@ async fn a_rare_session_is_found_on_a_later_page() {
 #[tokio::test]
 async fn device_sessions_400_names_the_filter_that_is_wrong() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     app.api.sign_in(&phone(1)).await;
     let next = app.api.get(&format!("{LIST}limit=1"), &admin.access).await.ok()["next"].clone();
     let next = next.as_str().unwrap();
@@ -247,8 +247,8 @@ async fn device_sessions_400_names_the_filter_that_is_wrong() {
 #[tokio::test]
 async fn device_sessions_204_ends_that_session_and_no_other_and_again_204() {
     let app = TestApp::start().await;
-    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(&phone(1)).await);
-    app.wait(60);
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(&phone(1)).await);
+    app.advance_time(60);
     let other = app.api.sign_in(&phone(1)).await;
     let sessions = all(&app, &admin, &format!("{LIST}account_id={}", device.account())).await;
     let id = sessions[1]["id"].as_str().unwrap();
@@ -269,7 +269,7 @@ async fn device_sessions_204_ends_that_session_and_no_other_and_again_204() {
 #[tokio::test]
 async fn device_sessions_204_where_the_reason_is_in_the_query_or_in_a_header_and_there_is_no_body() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     for (reason, query, header) in [
         ("stolen: دزدیده", "?reason=stolen:%20%D8%AF%D8%B2%D8%AF%DB%8C%D8%AF%D9%87", None),
         ("ticket 7: پرونده", "", Some("ticket 7: پرونده")),
@@ -281,26 +281,26 @@ async fn device_sessions_204_where_the_reason_is_in_the_query_or_in_a_header_and
         let request = app.api.request(Method::DELETE, &path).bearer_auth(&admin.access);
         let request =
             header.iter().fold(request, |request, header| request.header("X-Audit-Reason", *header));
-        assert_eq!(Api::send(request).await.status, 204);
+        assert_eq!(ApiClient::send(request).await.status, 204);
         app.api.profile(&device.access).await.is_problem(401, "invalid_access_token");
         let history = app.journal().history(device.account()).await.unwrap();
         let person = history.last().unwrap().1.person.clone().unwrap();
         assert_eq!(person.reason.unwrap().as_str(), reason);
-        app.wait(61);
+        app.advance_time(61);
     }
     let path = format!("/admin/device-sessions/{UNKNOWN}/");
     for (query, header) in [("", None), ("?reason=", None), ("?reason=%20", Some("x")), ("", Some(" "))] {
         let request = app.api.request(Method::DELETE, &format!("{path}{query}")).bearer_auth(&admin.access);
         let request =
             header.iter().fold(request, |request, header| request.header("X-Audit-Reason", *header));
-        Api::send(request).await.refuses_fields(&["reason"]);
+        ApiClient::send(request).await.refuses_fields(&["reason"]);
     }
 }
 
 #[tokio::test]
 async fn device_sessions_400_without_a_reason_and_404_without_a_session() {
     let app = TestApp::start().await;
-    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(&phone(1)).await);
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(&phone(1)).await);
     let id = all(&app, &admin, LIST).await[0]["id"].as_str().unwrap().to_owned();
     for body in [json!({}), json!({"reason": ""}), json!({"reason": null})] {
         end(&app, &admin, &id, body).await.refuses_fields(&["reason"]);

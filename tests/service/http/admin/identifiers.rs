@@ -5,9 +5,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{ADMIN, PHONE};
-use crate::support::{SignedIn, TestApp};
+use crate::support::{SignedInDevice, TestApp};
 
-async fn look(app: &TestApp, admin: &SignedIn, query: &str) -> Value {
+async fn look(app: &TestApp, admin: &SignedInDevice, query: &str) -> Value {
     app.api.get(&format!("/admin/identifiers/?{query}"), &admin.access).await.ok()
 }
 
@@ -19,8 +19,8 @@ fn obstacles(found: &Value) -> Vec<(String, Value)> {
 #[tokio::test]
 async fn identifiers_200_tells_what_became_of_a_newcomers_codes_and_what_is_in_the_way() {
     let settings = [("codes.wrong_in_a_row", "7"), ("codes.wrong_per_hour", "3"), ("codes.per_day", "2")];
-    let app = TestApp::with(&settings).await;
-    let admin = app.admin(ADMIN).await;
+    let app = TestApp::with_settings(&settings).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     let never = look(&app, &admin, "phone_number=09121234567").await;
     let expected = json!({"phone_number": PHONE, "email": null, "account_id": null, "joined": false,
         "obstacles": [], "messages": []});
@@ -40,12 +40,12 @@ async fn identifiers_200_tells_what_became_of_a_newcomers_codes_and_what_is_in_t
     }
     let kinds = |found: &Value| obstacles(found).into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
     assert_eq!(kinds(&look(&app, &admin, "phone_number=09121234567").await), ["paused", "too_soon"]);
-    app.wait(3600);
+    app.advance_time(3600);
     app.api.login(PHONE).await.ok();
     for guess in 0..3 {
         app.api.verify(PHONE, &format!("99999{guess}")).await.is_problem(400, "invalid_code");
     }
-    let admin = app.staff("+989130000002", Role::Admin).await;
+    let admin = app.sign_in_staff("+989130000002", Role::Admin).await;
     let found = look(&app, &admin, "phone_number=09121234567").await;
     assert_eq!(kinds(&found), ["locked", "too_soon", "quota_spent"]);
     assert_eq!(obstacles(&found)[0].1, Value::Null);
@@ -54,11 +54,11 @@ async fn identifiers_200_tells_what_became_of_a_newcomers_codes_and_what_is_in_t
 #[tokio::test]
 async fn identifiers_200_tells_of_a_suspended_person_and_400_where_no_identifier_is_named() {
     let app = TestApp::start().await;
-    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(PHONE).await);
     let path = format!("/admin/accounts/{}/suspend/", device.account());
-    let suspended = app.api.ask(Method::POST, &path, &admin.access, json!({"reason": "stolen"})).await;
+    let suspended = app.api.send_json(Method::POST, &path, &admin.access, json!({"reason": "stolen"})).await;
     assert_eq!(suspended.status, 204);
-    app.wait(60);
+    app.advance_time(60);
     let found = look(&app, &admin, "phone_number=09121234567").await;
     assert_eq!(obstacles(&found), [("account_suspended".to_owned(), Value::Null)]);
     assert_eq!((&found["joined"], &found["account_id"]), (&json!(true), &json!(device.account())));

@@ -12,13 +12,13 @@ use counterfoil::postgres::Database;
 use counterfoil::read_models::FOLLOWERS;
 use serde_json::Value;
 
-use crate::support::{SignedIn, TestApp};
+use crate::support::{SignedInDevice, TestApp};
 
 const ADMIN: &str = "+989130000001";
 const PHONE: &str = "+989121234567";
 
 /// The items of a list, on as many pages as it has.
-async fn all(app: &TestApp, admin: &SignedIn, path: &str) -> Vec<Value> {
+async fn all(app: &TestApp, admin: &SignedInDevice, path: &str) -> Vec<Value> {
     let mut items = Vec::new();
     let mut cursor = String::new();
     loop {
@@ -35,7 +35,7 @@ fn each(items: &[Value], field: &str) -> Vec<Value> {
 }
 
 /// The names of the account's events, in their order.
-async fn events_of(app: &TestApp, device: &SignedIn) -> Vec<String> {
+async fn events_of(app: &TestApp, device: &SignedInDevice) -> Vec<String> {
     let history = app.journal().history(device.account()).await.unwrap();
     history.iter().map(|(_, event)| event.name().to_owned()).collect()
 }

@@ -9,21 +9,21 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{ADMIN, PHONE, all, each, events_of, follow_ledger};
-use crate::support::{Answer, SignedIn, TestApp};
+use crate::support::{ApiAnswer, SignedInDevice, TestApp};
 
 const LIST: &str = "/admin/projections/";
 
-async fn standing(app: &TestApp, admin: &SignedIn, name: &str) -> Value {
+async fn standing(app: &TestApp, admin: &SignedInDevice, name: &str) -> Value {
     let items = all(app, admin, LIST).await;
     items.into_iter().find(|item| item["name"] == name).unwrap()
 }
 
-async fn rebuild(app: &TestApp, admin: &SignedIn, name: &str, body: Value) -> Answer {
-    app.api.ask(Method::POST, &format!("{LIST}{name}/rebuild/"), &admin.access, body).await
+async fn rebuild(app: &TestApp, admin: &SignedInDevice, name: &str, body: Value) -> ApiAnswer {
+    app.api.send_json(Method::POST, &format!("{LIST}{name}/rebuild/"), &admin.access, body).await
 }
 
 /// Waits until the last rebuild has ended; how it stands then.
-async fn ended(app: &TestApp, admin: &SignedIn, name: &str) -> Value {
+async fn ended(app: &TestApp, admin: &SignedInDevice, name: &str) -> Value {
     for _ in 0..400 {
         let standing = standing(app, admin, name).await;
         if standing["state"] != "rebuilding" {
@@ -43,7 +43,7 @@ async fn claim(app: &TestApp, name: &str) -> RebuildClaim {
 #[tokio::test]
 async fn projections_200_says_how_far_each_read_model_has_come() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     app.api.sign_in(PHONE).await;
     let items = all(&app, &admin, LIST).await;
     let names = ["profiles", "user_logins", "revoked_tokens", "stays", "login_history", "statistics"];
@@ -67,7 +67,7 @@ async fn projections_200_says_how_far_each_read_model_has_come() {
 #[tokio::test]
 async fn rebuild_202_rebuilds_the_read_model_in_the_background_and_is_recorded() {
     let app = TestApp::start().await;
-    let (admin, device) = (app.admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(PHONE).await);
     app.api.rename(&device.access, "Ada").await.ok();
     let client = app.database.connect().await;
     assert_eq!(client.execute("UPDATE profiles SET fullname = 'Eve'", &[]).await.unwrap(), 2);
@@ -96,7 +96,7 @@ async fn rebuild_202_rebuilds_the_read_model_in_the_background_and_is_recorded()
 #[tokio::test]
 async fn each_read_model_can_be_rebuilt_and_is_then_in_the_form_of_this_version() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     follow_ledger(&app).await;
     app.database.connect().await.batch_execute("UPDATE read_models SET format = 0").await.unwrap();
     for name in each(&all(&app, &admin, LIST).await, "name") {
@@ -113,8 +113,8 @@ async fn each_read_model_can_be_rebuilt_and_is_then_in_the_form_of_this_version(
 #[tokio::test]
 async fn rebuild_409_while_one_is_under_way_on_any_node() {
     let here = TestApp::start().await;
-    let (there, _proxy) = here.beside(&[]).await;
-    let admin = here.admin(ADMIN).await;
+    let (there, _proxy) = here.second_node(&[]).await;
+    let admin = here.sign_in_admin(ADMIN).await;
     let claim = claim(&here, "login_history").await;
     claim.begin().await.unwrap();
     for node in [&here, &there] {
@@ -144,7 +144,7 @@ async fn rebuild_409_while_one_is_under_way_on_any_node() {
 async fn rebuild_409_says_what_to_do_where_the_servers_role_does_not_own_the_tables() {
     let app = TestApp::start().await;
     let server = app.by_server_role().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     for name in ["profiles", "statistics"] {
         let answer = rebuild(&server, &admin, name, json!({})).await;
         answer.is_problem(409, "rebuild_needs_owner");
@@ -162,7 +162,7 @@ async fn rebuild_409_says_what_to_do_where_the_servers_role_does_not_own_the_tab
 #[tokio::test]
 async fn rebuild_404_for_what_is_no_read_model_and_400_names_wrong_fields() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     for name in ["events", "user_logins_rebuild", "x;drop%20table%20events"] {
         rebuild(&app, &admin, name, json!({})).await.is_problem(404, "not_found");
     }

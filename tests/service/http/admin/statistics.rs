@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::{ADMIN, PHONE, each, follow_ledger};
 use crate::http::wrong;
-use crate::support::{SignedIn, TestApp};
+use crate::support::{SignedInDevice, TestApp};
 
-async fn stats(app: &TestApp, admin: &SignedIn, query: &str) -> Vec<Value> {
+async fn stats(app: &TestApp, admin: &SignedInDevice, query: &str) -> Vec<Value> {
     let answer = app.api.get(&format!("/admin/stats/{query}"), &admin.access).await.ok();
     answer["items"].as_array().unwrap().clone()
 }
@@ -40,8 +40,8 @@ fn of(since: DateTime<Utc>, happened: &[(&str, i64)]) -> Value {
 async fn stats_200_has_the_last_24_hours_or_30_days_with_zeros_where_nothing_happened() {
     let app = TestApp::start().await;
     app.api.sign_in("+989121234568").await;
-    app.wait(2 * 3600);
-    let admin = app.admin(ADMIN).await;
+    app.advance_time(2 * 3600);
+    let admin = app.sign_in_admin(ADMIN).await;
     let code = app.api.login(PHONE).await.code();
     app.api.verify(PHONE, &wrong(&code)).await.is_problem(400, "invalid_code");
     app.api.login(PHONE).await.is_problem(406, "code_too_soon");
@@ -92,7 +92,7 @@ async fn stats_200_has_the_last_24_hours_or_30_days_with_zeros_where_nothing_hap
 #[tokio::test]
 async fn stats_200_has_the_whole_hours_and_days_of_the_requested_time() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     for (query, first, last, count) in [
         (
             "since=2026-03-29T10:30:00Z&until=2026-03-29T12:00:00Z",
@@ -142,7 +142,7 @@ async fn stats_200_has_the_whole_hours_and_days_of_the_requested_time() {
 #[tokio::test]
 async fn stats_400_names_the_parameter_that_is_wrong() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     for (query, fields) in [
         ("by=week", vec!["by"]),
         ("by=", vec!["by"]),
@@ -164,7 +164,7 @@ async fn stats_400_names_the_parameter_that_is_wrong() {
 #[tokio::test]
 async fn messages_are_counted_by_outcome_and_stay_counted_after_the_outbox_has_deleted_them() {
     let app = TestApp::start().await;
-    let admin = app.admin(ADMIN).await;
+    let admin = app.sign_in_admin(ADMIN).await;
     for n in 0..4 {
         app.api.login(&format!("+98912123450{n}")).await.ok();
     }
