@@ -1,6 +1,7 @@
 //! Every line of the contract, over real HTTP: a file an endpoint.
 
 mod admin;
+mod answers;
 mod browsers;
 mod credentials;
 mod devices;

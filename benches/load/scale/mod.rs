@@ -4,6 +4,8 @@
 //! The people are those of [`Population`], in a database of their own. A service runs while they come, numbers their
 //! events and brings the read models up that follow the log.
 
+mod pages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -14,15 +16,15 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil::crypto::keyring::Keyring;
 use counterfoil::crypto::personal_data::PersonalData;
-use counterfoil::http::Cursors;
 use counterfoil::journal::Journal;
 use counterfoil::postgres::Database;
 use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use totp_rs::Secret;
 
+use self::pages::{KnownData, StaffPage, admin_pages, audit_pages};
 use super::client::{LoadResult, complete, measured};
-use super::population::{BUSY_ADDRESS, Person, Population, RARE_DEVICE};
+use super::population::Population;
 use super::run::BenchRun;
 use super::scenario::{RepeatedRequest, SignInCaller};
 use super::service::ServiceProcess;
@@ -49,12 +51,6 @@ const LARGE: [&str; 10] = [
     "login_history",
     "statistics_devices",
 ];
-
-/// A page that staff ask for.
-struct StaffPage {
-    name: String,
-    path: String,
-}
 
 /// A member of staff, by their access token.
 struct StaffToken {
@@ -132,15 +128,6 @@ fn populate(bench: &mut BenchRun, population: Population) {
     bench.psql("CHECKPOINT");
 }
 
-/// What there is, and some of it to ask for.
-struct KnownData {
-    account: String,
-    from: DateTime<Utc>,
-    until: DateTime<Utc>,
-    events: i64,
-    people: u32,
-}
-
 fn known(bench: &mut BenchRun, people: u32) -> KnownData {
     let number = |bench: &BenchRun, sql: &str| bench.psql(sql).trim().parse::<f64>().unwrap();
     for (name, table) in [("accounts", "profiles"), ("sessions", "user_logins"), ("events", "ledger")] {
@@ -193,175 +180,6 @@ fn pages(bench: &mut BenchRun, service: &ServiceProcess, known: &KnownData) {
     for (kind, median) in worst {
         bench.report.figure(&format!("scale_{kind}_slowest_median_ms"), median);
     }
-}
-
-fn admin_pages(bench: &BenchRun, known: &KnownData) -> Vec<StaffPage> {
-    let keyring = Keyring::read(&bench.folder.join(".counterfoil/keyring.json")).unwrap();
-    let cursors = Cursors::new(&keyring);
-    let at =
-        |part: i32| (known.from + (known.until - known.from) / 100 * part).format("%FT%T%.6fZ").to_string();
-    let session = |part, address: bool, filter: &str| {
-        let address = if address { "ip_address" } else { "NULL" };
-        let position = bench.psql(&format!(
-            "SELECT json_build_object('signed_in_at', signed_in_at, 'session', session_id, 'address', host({address}::inet))
-               FROM user_logins WHERE signed_in_at <= '{}' AND {filter} ORDER BY signed_in_at DESC LIMIT 1",
-            at(part)
-        ));
-        cursors.write("device-sessions", &serde_json::from_str::<Value>(&position).unwrap())
-    };
-    let account = |part| {
-        let position = bench.psql(&format!(
-            "SELECT json_build_object('date_joined', date_joined, 'account', account_id)
-               FROM profiles WHERE date_joined <= '{}' ORDER BY date_joined DESC LIMIT 1",
-            at(part)
-        ));
-        cursors.write("accounts", &serde_json::from_str::<Value>(&position).unwrap())
-    };
-    let busy = format!("ip_address = '{BUSY_ADDRESS}'");
-    let (of_account, phone) = (&known.account, "%2B989200004246");
-    let address = Person(4246).client(0).ip;
-    let rare = RARE_DEVICE.replace(' ', "%20");
-    let mut pages = Vec::new();
-    let mut add = |list: &str, name: &str, query: String| {
-        let path = format!("/admin/{list}/?limit=200&{query}");
-        pages.push(StaffPage { name: format!("{list} {name}"), path });
-    };
-    for (name, query) in [
-        ("all", String::new()),
-        ("all, middle", format!("cursor={}", session(50, false, "true"))),
-        ("all, last", format!("cursor={}", session(0, false, "true"))),
-        ("account", format!("account_id={of_account}")),
-        ("phone_number", format!("phone_number={phone}")),
-        ("email", "email=person4249@example.com".to_owned()),
-        ("address", format!("ip_address={address}")),
-        ("busy address", format!("ip_address={BUSY_ADDRESS}")),
-        ("busy address, middle", format!("ip_address={BUSY_ADDRESS}&cursor={}", session(50, true, &busy))),
-        ("busy address, last", format!("ip_address={BUSY_ADDRESS}&cursor={}", session(1, true, &busy))),
-        ("network /24", "ip_address=100.64.7.0/24".to_owned()),
-        ("network /10", "ip_address=100.64.0.0/10".to_owned()),
-        (
-            "network /10, middle",
-            format!("ip_address=100.64.0.0/10&cursor={}", session(50, true, "ip_address << '100.64.0.0/10'")),
-        ),
-        ("network of IPv6", "ip_address=2001:db8::/32".to_owned()),
-        ("device", "device_name=iphone".to_owned()),
-        ("device, middle", format!("device_name=iphone&cursor={}", session(50, false, "true"))),
-        ("rare device", format!("device_name={rare}")),
-        ("rare device, middle", format!("device_name={rare}&cursor={}", session(50, false, "true"))),
-        ("no such device", "device_name=nothing".to_owned()),
-        ("active", "active=true".to_owned()),
-        ("active, middle", format!("active=true&cursor={}", session(50, false, "true"))),
-        ("active, last", format!("active=true&cursor={}", session(1, false, "true"))),
-        ("ended", "active=false".to_owned()),
-        ("a day", format!("since={}&until={}", at(50), at(52))),
-        ("since", format!("since={}", at(99))),
-        ("until", format!("until={}", at(2))),
-        ("at, now", format!("at={}", at(100))),
-        ("at, middle", format!("at={}", at(50))),
-        ("at, beginning", format!("at={}", at(1))),
-        ("at, next page", format!("at={}&cursor={}", at(50), session(40, false, "true"))),
-        ("account, active", format!("account_id={of_account}&active=true")),
-        ("account, at", format!("account_id={of_account}&at={}", at(20))),
-        ("phone_number, device", format!("phone_number={phone}&device_name=ipad")),
-        ("address, at", format!("ip_address={address}&at={}", at(20))),
-        ("busy address, at", format!("ip_address={BUSY_ADDRESS}&at={}", at(50))),
-        (
-            "busy address, active, a day",
-            format!("ip_address={BUSY_ADDRESS}&active=true&since={}&until={}", at(97), at(99)),
-        ),
-        ("network /10, at", format!("ip_address=100.64.0.0/10&at={}", at(50))),
-        (
-            "network /10, active, rare device",
-            format!("ip_address=100.64.0.0/10&active=true&device_name={rare}"),
-        ),
-        ("active, device", "active=true&device_name=galaxy".to_owned()),
-        (
-            "active, rare device, a day",
-            format!("active=true&device_name={rare}&since={}&until={}", at(90), at(92)),
-        ),
-        ("at, rare device", format!("at={}&device_name={rare}", at(50))),
-    ] {
-        add("device-sessions", name, query);
-    }
-    for (name, query) in [
-        ("all", String::new()),
-        ("all, middle", format!("cursor={}", account(50))),
-        ("all, last", format!("cursor={}", account(0))),
-        ("phone_number", format!("phone_number={phone}")),
-        ("email", "email=person4249@example.com".to_owned()),
-        ("name", "fullname=lovelace".to_owned()),
-        ("rare name", format!("fullname=%20{}", known.people - 77)),
-        ("rare name, middle", format!("fullname=%204246&cursor={}", account(50))),
-        ("active", "state=active".to_owned()),
-        ("suspended", "state=suspended".to_owned()),
-        ("suspended, middle", format!("state=suspended&cursor={}", account(50))),
-        ("suspended, last", format!("state=suspended&cursor={}", account(1))),
-        ("suspended, name", "state=suspended&fullname=grace".to_owned()),
-        ("active, name", "state=active&fullname=omar".to_owned()),
-        ("phone_number, active", format!("phone_number={phone}&state=active")),
-    ] {
-        add("accounts", name, query);
-    }
-    let path = format!("/admin/accounts/{of_account}/");
-    pages.push(StaffPage { name: "account by id".to_owned(), path });
-    for (name, query) in [
-        ("statistics, a day by the hour", String::new()),
-        ("statistics, 31 days by the hour", format!("?since={}&until={}", at(30), at(90))),
-        ("statistics, 30 days", "?by=day".to_owned()),
-        ("statistics, 400 days", "?by=day&since=2025-10-25T00:00:00Z&until=2026-11-25T00:00:00Z".to_owned()),
-    ] {
-        pages.push(StaffPage { name: name.to_owned(), path: format!("/admin/stats/{query}") });
-    }
-    pages.push(StaffPage { name: "projections".to_owned(), path: "/admin/projections/".to_owned() });
-    pages
-}
-
-fn audit_pages(known: &KnownData) -> Vec<StaffPage> {
-    let at =
-        |part: i32| (known.from + (known.until - known.from) / 1_000 * part).format("%FT%T%.6fZ").to_string();
-    let (account, middle, last) = (&known.account, known.events / 2, known.events - 200);
-    let mut pages = Vec::new();
-    for (name, query) in [
-        ("all", String::new()),
-        ("all, middle", format!("after={middle}")),
-        ("all, last", format!("after={last}")),
-        ("account", format!("account_id={account}")),
-        ("account, type", format!("account_id={account}&type=TokenRefreshed")),
-        ("account, a day", format!("account_id={account}&since={}&until={}", at(500), at(520))),
-        ("type", "type=LoggedIn".to_owned()),
-        ("type, middle", format!("type=LoggedIn&after={middle}")),
-        ("type, last", format!("type=LoggedIn&after={last}")),
-        ("rare type", "type=AccountSuspended".to_owned()),
-        ("rare type, middle", format!("type=AccountSuspended&after={middle}")),
-        ("type of few", "type=RolesChanged".to_owned()),
-        ("type of none", "type=TokenReuseDetected".to_owned()),
-        ("three types", "type=LoggedIn,LoggedOut,TokenRefreshed".to_owned()),
-        ("three types, middle", format!("type=LoggedIn,LoggedOut,AccountSuspended&after={middle}")),
-        ("an hour", format!("since={}&until={}", at(500), at(501))),
-        ("a day", format!("since={}&until={}", at(500), at(520))),
-        ("a day, next page", format!("since={}&until={}&after={}", at(500), at(520), middle + 100_000)),
-        ("since", format!("since={}", at(999))),
-        ("until", format!("until={}", at(1))),
-        ("until, last", format!("until={}&after={}", at(900), known.events / 10 * 9)),
-        ("type, a day", format!("type=LoggedOut&since={}&until={}", at(500), at(520))),
-        ("type, an hour at the beginning", format!("type=LoggedIn&since={}&until={}", at(5), at(6))),
-        ("type of few, a day", format!("type=RolesChanged&since={}&until={}", at(500), at(520))),
-        ("future", format!("since={}", at(2_000))),
-        ("ndjson", "format=ndjson".to_owned()),
-        ("ndjson, middle", format!("format=ndjson&after={middle}")),
-        ("csv", "format=csv".to_owned()),
-        ("csv of a type, middle", format!("format=csv&type=LoggedIn&after={middle}")),
-    ] {
-        pages.push(StaffPage { name: name.to_owned(), path: format!("/audit/events/?limit=200&{query}") });
-    }
-    for (name, query) in [
-        ("account as it is", String::new()),
-        ("account at a time", format!("?at={}", at(500))),
-        ("step of an account", "?step=7".to_owned()),
-    ] {
-        pages.push(StaffPage { name: name.to_owned(), path: format!("/audit/accounts/{account}/{query}") });
-    }
-    pages
 }
 
 /// Signs a new user in and gives them a role, as the operator at the server does.
