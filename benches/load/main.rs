@@ -29,7 +29,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// What to run.
+/// The options of one run of the benchmark.
 #[derive(Debug, Parser)]
 pub struct RunOptions {
     /// Shorter measurements and fewer accounts: under five minutes in all.

@@ -1,4 +1,4 @@
-//! What clients do.
+//! The requests that the clients of a measurement send.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -26,7 +26,7 @@ pub struct SignInCaller {
     pub tokens: Vec<DeviceTokens>,
 }
 
-/// A device's tokens.
+/// The tokens of one device.
 #[derive(Clone)]
 pub struct DeviceTokens {
     pub access: String,

@@ -82,7 +82,7 @@ fn is_ready(port: u16) -> bool {
     get(port, "/readyz").starts_with("HTTP/1.1 200")
 }
 
-/// The whole answer.
+/// Reads the whole answer to one request.
 fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();

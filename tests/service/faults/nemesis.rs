@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! The faults that the test brings about (the term "nemesis" is from Jepsen).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The signed webhook.
+//! The gateway that sends messages to a signed webhook.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;

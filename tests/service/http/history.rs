@@ -1,4 +1,4 @@
-//! GET /accounts/history/
+//! The history of an account at `GET /accounts/history/`.
 
 use counterfoil::journal::sequencer::Sequencer;
 use counterfoil::postgres::Database;

@@ -15,7 +15,7 @@ async fn token_verify_200_is_an_empty_object() {
         let answer = app.api.token_verify(token).await;
         assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, "{}"));
     }
-    // Asking spends nothing.
+    // The check does not spend the refresh token.
     app.api.refresh(&device.refresh).await.ok();
 }
 

@@ -51,7 +51,7 @@ impl KeyInstallation {
         )
     }
 
-    /// `counterfoil keys`.
+    /// Makes the command `counterfoil keys` with these arguments.
     fn command(&self, arguments: &[&str]) -> Command {
         let environment = [("DATABASE_URL", &*self.database.url.0), ("COUNTERFOIL_KEYRING", FILE)];
         let mut command = NodeProcess::command(&self.folder, &environment);
@@ -59,21 +59,21 @@ impl KeyInstallation {
         command
     }
 
-    /// Runs it where it is refused; what it said.
+    /// Runs a command that is refused, and returns its error output.
     fn refused(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
         String::from_utf8(output.stderr).unwrap()
     }
 
-    /// Runs it; what it printed.
+    /// Runs a command that succeeds, and returns its output.
     fn run(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Takes the next step, and waits until the nodes have read it.
+    /// Takes the next step of the rotation, and waits until the nodes have read the keyring.
     async fn rotate(&self, purpose: KeyPurpose, nodes: &[NodeProcess]) {
         self.run(&["rotate", FILE, &purpose.to_string()]);
         self.read_by(nodes).await;

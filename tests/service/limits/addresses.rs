@@ -1,4 +1,4 @@
-//! Per address.
+//! The limits of one client address.
 
 use reqwest::Method;
 use serde_json::json;

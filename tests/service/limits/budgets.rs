@@ -204,7 +204,7 @@ async fn messages_cost_no_more_a_day_than_the_budget_in_money() {
             login_from(&app.api, &address(n), &german(n * 10_000)).await.ok();
         }
         login_from(&app.api, &address(9), &number(1, 1)).await.ok();
-        // 0.94 are spent.
+        // The messages so far have cost 0.94.
         is_refused(&login_from(&app.api, &address(8), &german(90_000)).await);
         login_from(&app.api, &address(10), &number(2, 1)).await.ok();
         is_refused(&login_from(&app.api, &address(11), &number(3, 1)).await);

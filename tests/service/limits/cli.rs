@@ -1,4 +1,4 @@
-//! `counterfoil limits`
+//! The command `counterfoil limits`, beside a node that serves.
 
 use std::path::Path;
 

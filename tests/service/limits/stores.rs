@@ -48,7 +48,7 @@ impl CounterModel {
         }
         let totals = entries.iter().map(|MeterEntry { meter, rule, cost, .. }| {
             if rule.slots == 0 {
-                // Looking changes nothing.
+                // An entry without cost changes nothing.
                 if *cost != 0 {
                     let until = self.rates.entry(meter.clone()).or_default();
                     *until = present.max(*until) + cost * rule.every;

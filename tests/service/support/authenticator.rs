@@ -1,4 +1,4 @@
-//! An authenticator app.
+//! An authenticator app, which shows the codes of a second factor.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
