@@ -49,7 +49,7 @@ struct Document {
     audience: String,
     /// Keys of boxes, derived for access tokens: never the master keys.
     open: Vec<Entry>,
-    /// Ed25519 public keys.
+    /// The Ed25519 public keys that verify signatures.
     verify: Vec<Entry>,
 }
 

@@ -58,7 +58,7 @@ const WAIT_AT_MOST: Duration = Duration::from_millis(900);
 /// The source of the time.
 pub(crate) type Now = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
-/// Checks access tokens.
+/// Checks access tokens where they arrive.
 pub struct Guard {
     keys: AccessKeys,
     ended: Option<Arc<EndedSessions>>,

@@ -24,7 +24,7 @@ pub enum TokenKind {
 }
 
 impl TokenKind {
-    /// Both kinds.
+    /// Both kinds of tokens.
     pub const ALL: [Self; 2] = [Self::Access, Self::Refresh];
 
     /// The beginning of the token's text.
@@ -60,7 +60,7 @@ pub struct InvalidToken;
 /// What a token of Counterfoil says. What it says of its session may be out of date: the session may have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Access or refresh.
+    /// Whether it is an access or a refresh token.
     pub kind: TokenKind,
     /// The account that the token was issued to, claim `sub`.
     pub account: AccountId,

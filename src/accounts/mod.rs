@@ -100,9 +100,9 @@ pub enum IdentifierUndo {
 
 /// A device signed in.
 pub struct SignedIn {
-    /// On which account.
+    /// The account that was signed in to.
     pub account: AccountId,
-    /// Its first tokens.
+    /// The first tokens of the session.
     pub tokens: IssuedTokens,
     /// The account's profile, where the commit gave it back.
     pub profile: Option<Profile>,
@@ -110,7 +110,7 @@ pub struct SignedIn {
     pub at: DateTime<Utc>,
 }
 
-/// The write side.
+/// The write side: a method for each use case.
 #[derive(Clone)]
 pub struct Accounts {
     journal: Journal,

@@ -34,11 +34,11 @@ pub enum StaffActor {
 /// Who intervenes in the account of another person, why, and in which request.
 #[derive(Clone, Debug)]
 pub struct StaffAction {
-    /// Who.
+    /// The member of staff who acts.
     pub by: StaffActor,
-    /// Why.
+    /// The reason that they gave.
     pub reason: Option<Reason>,
-    /// In which request.
+    /// The request in which they act.
     pub origin: RequestContext,
 }
 

@@ -34,7 +34,7 @@ const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
 /// How long a request's head may take.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
-/// The server, listening.
+/// The server of a node, which listens and is ready to run.
 pub struct Application {
     address: SocketAddr,
     server: Server,

@@ -4,7 +4,7 @@ use csv::{Terminator, Writer, WriterBuilder};
 
 use super::EventRecord;
 
-/// The columns.
+/// The columns of the CSV form, in their order.
 pub const HEADINGS: [&str; 19] = [
     "position",
     "account_id",
@@ -37,7 +37,7 @@ pub fn headings() -> Vec<u8> {
     finish(writer, written)
 }
 
-/// Lines of records.
+/// Writes records as lines of CSV.
 pub fn lines(records: &[EventRecord]) -> Vec<u8> {
     let mut writer = writer();
     let written = records.iter().try_for_each(|record| writer.write_record(cells(record)));

@@ -25,13 +25,13 @@ pub const PAGE: i64 = 1_000;
 /// Which records, by what is in all of its parts that are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
-    /// Of that account.
+    /// The records of this account.
     pub account: Option<AccountId>,
     /// Of any of these kinds; of any at all where none is named.
     pub types: Vec<String>,
     /// Not before that time, by the event's own.
     pub since: Option<DateTime<Utc>>,
-    /// Before that time.
+    /// The records before this time.
     pub until: Option<DateTime<Utc>>,
 }
 

@@ -18,11 +18,11 @@ use crate::crypto::personal_data::AccountKeys;
 pub struct EventRecord {
     /// Its number in the whole log, from 1, without a gap.
     pub position: i64,
-    /// Whose it is.
+    /// The account of the event.
     pub account_id: Uuid,
     /// Its number in the account's stream, from 1, without a gap.
     pub sequence: i64,
-    /// Its kind.
+    /// The name of the event.
     #[serde(rename = "type")]
     pub event_type: String,
     /// The version of its JSON.

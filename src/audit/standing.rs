@@ -22,7 +22,7 @@ use crate::journal::{Journal, JournalError};
 /// An account at a time, for people to read. What decisions go by is all in it, but what codes are derived from.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct AccountStanding {
-    /// The time.
+    /// The time at which the account stood so.
     pub at: DateTime<Utc>,
     /// How many events it had.
     pub version: i64,
@@ -112,7 +112,7 @@ pub struct WindowCounts {
 /// A code that could be redeemed; nothing that would help to guess it.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct PendingCode {
-    /// Where it went.
+    /// The channel that the code was sent by.
     pub channel: Channel,
     /// When it would stop working.
     pub expires_at: DateTime<Utc>,
@@ -127,7 +127,7 @@ pub struct HistoryStep {
     pub step: i64,
     /// How many there are.
     pub of: i64,
-    /// The event.
+    /// The event of this step.
     pub event: AccountEvent,
     /// The account after it, at its time.
     pub state: AccountStanding,
@@ -138,13 +138,13 @@ pub struct HistoryStep {
 /// An event of an account. What a decision went by is in it, that of a refusal too.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AccountEvent {
-    /// Its kind.
+    /// The name of the event.
     #[serde(rename = "type")]
     #[schema(value_type = String, example = "LoggedIn")]
     pub event_type: &'static str,
     /// When it was decided.
     pub at: DateTime<Utc>,
-    /// What happened.
+    /// What the event says happened.
     pub fact: Fact,
     /// Who the person is, where the event tells it and its key is there.
     pub person: Option<Person>,

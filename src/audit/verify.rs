@@ -30,10 +30,10 @@ pub struct VerificationProgress {
     pub of: u64,
 }
 
-/// What was found.
+/// What a verification found in the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct VerificationReport {
-    /// Events.
+    /// How many events were read.
     pub events: u64,
     /// Accounts that they are of.
     pub accounts: u64,
@@ -70,11 +70,11 @@ impl VerificationReport {
 pub struct LogPlace {
     /// The number in the whole log, where it is known.
     pub position: Option<i64>,
-    /// The account.
+    /// The account of the place.
     pub account_id: Option<String>,
     /// The number in its stream.
     pub sequence: Option<i64>,
-    /// What is wrong.
+    /// What is wrong at the place.
     pub what: &'static str,
 }
 

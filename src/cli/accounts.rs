@@ -1,4 +1,4 @@
-//! `counterfoil accounts`
+//! The commands `counterfoil accounts …`, which show and change accounts.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ pub enum AccountsCommand {
     History {
         /// A phone number, an e-mail address, or the account's id.
         account: String,
-        /// As JSON.
+        /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
     },
@@ -41,7 +41,7 @@ pub enum AccountsCommand {
     Show {
         /// A phone number, an e-mail address, or the account's id.
         account: String,
-        /// As JSON.
+        /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
     },
@@ -49,7 +49,7 @@ pub enum AccountsCommand {
     Grant {
         /// A phone number, an e-mail address, or the account's id.
         account: String,
-        /// `admin` or `auditor`.
+        /// The role: `admin` or `auditor`
         #[arg(value_parser = Role::parse)]
         role: Role,
         /// Take the role instead.

@@ -1,4 +1,4 @@
-//! `counterfoil audit`
+//! The commands `counterfoil audit …`, which read and verify the log.
 
 use std::process::ExitCode;
 
@@ -31,7 +31,7 @@ pub enum AuditCommand {
         /// Only the event of that number, with the account as it was after it.
         #[arg(long, value_name = "N")]
         step: Option<i64>,
-        /// As JSON.
+        /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
     },
@@ -41,7 +41,7 @@ pub enum AuditCommand {
         account: String,
         /// The time (RFC 3339).
         time: DateTime<Utc>,
-        /// As JSON.
+        /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
     },
@@ -49,7 +49,7 @@ pub enum AuditCommand {
     Rehearse(RehearseCommand),
     /// Say whether the log is unaltered and complete. Exit status 1 when it is not.
     Verify {
-        /// As JSON.
+        /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
     },

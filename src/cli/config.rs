@@ -1,4 +1,4 @@
-//! `counterfoil config`
+//! The command `counterfoil config`, which shows the settings.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use crate::settings::Sources;
 pub enum ConfigCommand {
     /// Print every setting, secrets masked, with where its value came from.
     Show {
-        /// As JSON.
+        /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
     },

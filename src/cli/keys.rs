@@ -1,4 +1,4 @@
-//! `counterfoil keys`
+//! The commands `counterfoil keys …`, which make and rotate keys.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -29,15 +29,15 @@ pub enum KeysCommand {
     },
     /// Print the keys' names and states, never their secrets.
     List {
-        /// The keyring.
+        /// The file of the keyring
         file: PathBuf,
-        /// As JSON.
+        /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
     },
     /// Replace a key, in two steps: add a pending key, and when every node has read it make it the active one.
     Rotate {
-        /// The keyring.
+        /// The file of the keyring
         file: PathBuf,
         /// What the key is for.
         purpose: KeyPurpose,
@@ -48,14 +48,14 @@ pub enum KeysCommand {
     /// Take a retiring or pending key out. What was made with it opens no more: before a `personal` or `lookup` key goes,
     /// `rewrap` must have left nothing under it. A `lookup` key under which identifiers are found is not taken out.
     Retire {
-        /// The keyring.
+        /// The file of the keyring
         file: PathBuf,
         /// What the key is for.
         purpose: KeyPurpose,
-        /// The key's name.
+        /// The name of the key
         id: String,
     },
-    /// Write the keys with which another service reads access tokens and makes none (see `counterfoil::guard`), of the
+    /// Write the keys with which another service reads access tokens and makes none (see the crate `counterfoil-guard`), of the
     /// keyring and for the audience of the settings. Secret all the same: they open tokens.
     Guard {
         /// The file to make; it must not exist.
@@ -65,7 +65,7 @@ pub enum KeysCommand {
     /// keys anew with the `personal` key, or hash identifiers anew with the `lookup` key. Run it when every node has read
     /// the keyring, while they serve; it can be interrupted and begun again. Exit status 1 when something is left.
     Rewrap {
-        /// The purpose.
+        /// The purpose of the key
         #[arg(default_value = "personal")]
         purpose: Rewrappable,
     },

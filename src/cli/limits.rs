@@ -1,4 +1,4 @@
-//! `counterfoil limits`
+//! The commands `counterfoil limits …`, which show and lift limits.
 
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ pub enum LimitsCommand {
     /// Print what the service and the countries have used, which addresses and prefixes are near their limits or
     /// stopped (as hashes), and the latest alarms.
     Show {
-        /// As JSON.
+        /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
     },
@@ -32,7 +32,7 @@ pub enum LimitsCommand {
         /// What each day is told apart by.
         #[arg(long, value_enum, default_value = "gateway")]
         by: GroupingArgument,
-        /// As JSON.
+        /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
     },
@@ -90,11 +90,11 @@ impl LimitsCommand {
 /// What the days of the message ledger are told apart by.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum GroupingArgument {
-    /// Nothing.
+    /// By the day alone
     Day,
-    /// The gateway.
+    /// By day and gateway
     Gateway,
-    /// The country.
+    /// By day and country
     Country,
     /// The prefix: a number without its last four digits.
     Prefix,

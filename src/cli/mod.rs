@@ -35,7 +35,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the service.
+    /// Run the service until it is stopped
     Serve(serve::ServeCommand),
     /// Bring the database's schema up to date.
     Migrate,
@@ -62,7 +62,7 @@ enum Command {
     Config(config::ConfigCommand),
     /// Print completions for a shell.
     Completions {
-        /// Which shell.
+        /// The shell that completions are for
         shell: clap_complete::Shell,
     },
 }

@@ -11,12 +11,12 @@ use serde::Serialize;
 use crate::audit::csv::{BYTE_ORDER_MARK, safe};
 use crate::read_models::rebuild::{ProgressUnit, RebuildProgress};
 
-/// Writes text.
+/// Writes a text to standard output.
 pub fn text(text: &str) -> io::Result<()> {
     bytes(text.as_bytes())
 }
 
-/// Writes bytes.
+/// Writes bytes to standard output.
 pub fn bytes(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -87,7 +87,7 @@ pub fn table<R: IntoIterator<Item = String>>(
 /// In which form a list is written: a table, unless another is asked for.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct ListFormat {
-    /// As JSON.
+    /// Write JSON instead of a table
     #[arg(long)]
     json: bool,
     /// As CSV (RFC 4180): the whole list, unless `--limit` is given.
@@ -104,7 +104,7 @@ pub struct ListExtent {
     /// How many at most.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
-    /// The whole list.
+    /// Write the whole list instead of one page
     #[arg(long, conflicts_with = "limit")]
     all: bool,
 }

@@ -1,4 +1,4 @@
-//! `counterfoil projections`
+//! The commands `counterfoil projections …`, which look after read models.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -21,13 +21,13 @@ pub enum ProjectionsCommand {
     },
     /// Say how far each read model has come.
     Status {
-        /// As JSON.
+        /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
     },
     /// Say whether the live rows are those that the log comes to. Exit status 1 when they are not.
     Check {
-        /// As JSON.
+        /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
     },

@@ -1,4 +1,4 @@
-//! `counterfoil audit rehearse`
+//! The command `counterfoil audit rehearse`, which decides the log anew under other settings.
 
 use std::process::ExitCode;
 
@@ -49,7 +49,7 @@ pub struct RehearseCommand {
     /// Until then; until now where nothing is said.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<DateTime<Utc>>,
-    /// As JSON.
+    /// Write JSON instead of a table
     #[arg(long)]
     json: bool,
 }

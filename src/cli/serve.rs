@@ -1,4 +1,4 @@
-//! `counterfoil serve`
+//! The command `counterfoil serve`, which runs the service.
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,10 +24,10 @@ const REVIVE_EVERY: Duration = Duration::from_millis(500);
 /// Run the service until it is told to stop; then answer what has begun, and stop a private database last.
 #[derive(Debug, Args)]
 pub struct ServeCommand {
-    /// Where to listen.
+    /// The address to listen on, as host:port
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
-    /// `development` or `production`.
+    /// The profile: `development` or `production`
     #[arg(long)]
     profile: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `counterfoil sessions`
+//! The commands `counterfoil sessions …`, which list and end device sessions.
 
 use std::process::ExitCode;
 
@@ -27,9 +27,9 @@ pub enum SessionsCommand {
     /// Print device sessions, the last that signed in first; with an address, by the address. Without `--limit` or `--all`,
     /// 50 of them, and all as CSV.
     List(SessionListArguments),
-    /// End a session.
+    /// End one device session
     End {
-        /// Its id.
+        /// The id of the session
         session: Uuid,
         /// Why, for the record.
         #[arg(long, value_parser = Reason::parse)]
@@ -58,7 +58,7 @@ pub struct SessionListArguments {
     /// Signed in then or later.
     #[arg(long, value_name = "TIME")]
     since: Option<DateTime<FixedOffset>>,
-    /// Signed in before.
+    /// Only sessions that were signed in before this time
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<FixedOffset>>,
     /// After which session the list goes on: `next` of the JSON before it.

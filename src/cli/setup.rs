@@ -132,7 +132,7 @@ pub fn with_service<T>(
     result
 }
 
-/// `counterfoil migrate`
+/// The command `counterfoil migrate`, which brings the schema up to date.
 pub fn migrate(settings: &Settings) -> Result<ExitCode, Failure> {
     let (private, url) = database(&settings.as_owner())?;
     runtime()?.block_on(migrations::migrate(&url.0, settings.server_role()?.as_deref()))?;

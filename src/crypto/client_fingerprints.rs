@@ -10,7 +10,7 @@ use counterfoil_domain::values::{AddressMark, Client, ClientMark, SessionId};
 
 use crate::crypto::keyring::{KeyPurpose, Keyring, MacKey, MacKeys};
 
-/// Marks clients.
+/// Makes the fingerprints of clients.
 #[derive(Clone, Debug)]
 pub struct ClientMarks {
     keys: MacKeys,

@@ -18,7 +18,7 @@ use crate::crypto::keyring::{self, KeyState, Keyring, KeyringKey};
 use crate::crypto::test_identifiers::TestIdentifiers;
 use crate::runtime::clock::Clock;
 
-/// Derives codes.
+/// Derives one-time codes and compares them.
 #[derive(Clone)]
 pub struct OtpCodes {
     keys: Arc<ArcSwap<CodeKeys>>,

@@ -84,7 +84,7 @@ pub struct WrappedKey {
     pub scope: String,
     /// The key of the keyring that it is wrapped with.
     pub wrapping_id: String,
-    /// The wrapped key.
+    /// The key, wrapped by a key of the keyring.
     pub wrapped: Vec<u8>,
 }
 

@@ -10,7 +10,7 @@ use counterfoil_domain::values::{Identifier, OtpCode};
 
 use crate::runtime::clock::Clock;
 
-/// The listed identifiers.
+/// The identifiers that the settings list for tests.
 #[derive(Clone, Debug, Default)]
 pub struct TestIdentifiers(Arc<HashMap<Identifier, Listed>>);
 

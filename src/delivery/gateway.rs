@@ -24,7 +24,7 @@ pub trait Gateway: fmt::Debug + Send + Sync {
 pub struct Message {
     /// The same at every try, by which a gateway can pass over what it has had.
     pub id: Uuid,
-    /// Where it goes.
+    /// The identifier that the message goes to.
     pub to: Identifier,
     /// What it is about, for gateways that keep texts of their own: `sign_in`, `add_identifier`, `reauthenticate`, `new_device` …
     pub kind: &'static str,
@@ -58,7 +58,7 @@ pub enum NotAccepted {
     /// The gateway is away, busy or gave no clear answer: it is to be tried again, here or by another gateway.
     #[error("not available: {reason}")]
     Unavailable {
-        /// What it answered.
+        /// What the gateway answered, without what is personal.
         reason: String,
         /// When to try again at the earliest, where it said so.
         retry_after: Option<Duration>,
@@ -67,13 +67,13 @@ pub enum NotAccepted {
     /// may.
     #[error("refused: {reason}")]
     Refused {
-        /// What it answered.
+        /// What the gateway answered, without what is personal.
         reason: String,
     },
     /// The recipient cannot be reached: the number is not in use, or does not want messages.
     #[error("undeliverable: {reason}")]
     Undeliverable {
-        /// What it answered.
+        /// What the gateway answered, without what is personal.
         reason: String,
     },
 }

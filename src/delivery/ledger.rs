@@ -9,11 +9,11 @@ use super::Price;
 /// By what the ledger is summed up, beside the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerGrouping {
-    /// Nothing else.
+    /// By the day alone.
     Day,
-    /// The gateway.
+    /// By the gateway that took the messages.
     Gateway,
-    /// The country.
+    /// By the country of the recipients.
     Country,
     /// The prefix of the number, and its country.
     Prefix,
@@ -24,7 +24,7 @@ pub enum LedgerGrouping {
 pub struct LedgerSum {
     /// The day, in UTC.
     pub day: NaiveDate,
-    /// The gateway.
+    /// The gateway that took the messages.
     pub gateway: String,
     /// The country, as ISO 3166-1 names it in two letters.
     pub country: String,

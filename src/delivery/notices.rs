@@ -27,7 +27,7 @@ pub enum NewDeviceNotice {
     DeviceOrNetwork,
     /// Those from a device that was not seen before.
     Device,
-    /// None.
+    /// No sign-in is told.
     Off,
 }
 
@@ -44,7 +44,7 @@ impl NewDeviceNotice {
 /// Makes notices of events.
 #[derive(Clone, Debug)]
 pub struct NoticeWriter {
-    /// Of which sign-ins.
+    /// The sign-ins that the owner is told of.
     pub new_device: NewDeviceNotice,
     /// The links that end sessions.
     pub links: SessionLinks,

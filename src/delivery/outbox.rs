@@ -21,9 +21,9 @@ use crate::language::Language;
 /// A message before it is put into words: to whom, and about what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboundMessage {
-    /// Where it goes.
+    /// The identifier that the message goes to.
     pub to: Identifier,
-    /// What it says.
+    /// What the message is about.
     pub about: MessageSubject,
 }
 
@@ -54,7 +54,7 @@ impl OutboundMessage {
 /// A message that a commit puts into the outbox.
 #[derive(Clone, Debug)]
 pub struct QueuedMessage {
-    /// The message.
+    /// The message that waits.
     pub message: OutboundMessage,
     /// The language to write it in.
     pub language: Language,

@@ -95,7 +95,7 @@ impl OutboxWorker {
         }
     }
 
-    /// Where messages go.
+    /// The gateways that messages go through.
     pub fn gateways(&self) -> &Gateways {
         &self.gateways
     }

@@ -1,4 +1,4 @@
-//! What messages cost.
+//! What messages cost, by where they go.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,12 +12,12 @@ use counterfoil_domain::values::{Identifier, Region};
 pub struct Price(u64);
 
 impl Price {
-    /// So many millionths.
+    /// Returns an amount of so many millionths.
     pub fn from_millionths(millionths: u64) -> Self {
         Self(millionths)
     }
 
-    /// In millionths.
+    /// Returns the amount in millionths.
     pub fn millionths(self) -> u64 {
         self.0
     }

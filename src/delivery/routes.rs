@@ -16,7 +16,7 @@ use crate::runtime::clock::Clock;
 pub struct NamedGateway {
     /// The name, which is kept with each message that it took.
     pub name: Arc<str>,
-    /// The gateway.
+    /// The gateway that takes messages.
     pub gateway: Arc<dyn Gateway>,
 }
 

@@ -21,11 +21,11 @@ const LONGEST_NAME: usize = 32;
 /// What a message tells. Nothing in it was written by a person, but the name of a device.
 #[derive(Clone, Debug)]
 pub enum MessageContent {
-    /// A code.
+    /// The message carries a code.
     Code {
         /// What it is for.
         purpose: Purpose,
-        /// The code.
+        /// The code, in six digits.
         code: OtpCode,
         /// How long it still works.
         expires_in: Duration,
@@ -59,7 +59,7 @@ pub enum Notice {
     },
     /// Another identifier signs in to the account from now on.
     IdentifierAdded {
-        /// Since when.
+        /// When the change happened.
         at: DateTime<Utc>,
         /// By which it is undone, where the service knows its URL and the recipient may undo it.
         #[serde(default)]
@@ -67,7 +67,7 @@ pub enum Notice {
     },
     /// Another identifier signs in to the account from now on, and this one no more.
     IdentifierReplaced {
-        /// Since when.
+        /// When the change happened.
         at: DateTime<Utc>,
         /// By which it is undone, where the service knows its URL and the recipient may undo it.
         #[serde(default)]
@@ -75,7 +75,7 @@ pub enum Notice {
     },
     /// One of the account's identifiers was removed, and signs in to it no more.
     IdentifierRemoved {
-        /// Since when.
+        /// When the change happened.
         at: DateTime<Utc>,
         /// By which it is undone, where the service knows its URL and the recipient may undo it.
         #[serde(default)]
@@ -88,12 +88,12 @@ pub enum Notice {
     },
     /// The account has a second factor, or another one.
     SecondFactorEnrolled {
-        /// Since when.
+        /// When the change happened.
         at: DateTime<Utc>,
     },
     /// The account has no second factor any more.
     SecondFactorRemoved {
-        /// Since when.
+        /// When the change happened.
         at: DateTime<Utc>,
     },
     /// A recovery code stood in for the second factor.
@@ -103,7 +103,7 @@ pub enum Notice {
     },
     /// No stranger's code is looked at any more, since too many wrong ones were tried.
     AccountLocked {
-        /// Since when.
+        /// When the change happened.
         at: DateTime<Utc>,
     },
     /// A code was asked for while wrong codes lock the identifier: its owner can lift the lock.

@@ -132,7 +132,7 @@ struct Owner {
 /// By what an account is found.
 #[derive(Clone, Debug)]
 pub enum AccountRef {
-    /// By its id.
+    /// The account of that id.
     Account(AccountId),
     /// By an identifier, which may not belong to an account yet.
     Identifier(Identifier),
@@ -141,7 +141,7 @@ pub enum AccountRef {
 /// An account as it stood at a version.
 #[derive(Clone, Debug)]
 pub struct AccountHead {
-    /// The account.
+    /// The account of the head.
     pub account: AccountId,
     /// How many events it has.
     pub version: i64,
@@ -173,7 +173,7 @@ pub enum JournalError {
     /// What is stored cannot be read: a key is missing, or a row was altered.
     #[error("account {account} cannot be read: {reason}")]
     Unreadable {
-        /// The account.
+        /// The account that cannot be read.
         account: AccountId,
         /// What is wrong with it.
         reason: String,

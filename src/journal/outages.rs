@@ -46,7 +46,7 @@ pub struct CommitOutages {
 struct SharedOutages {
     clock: Arc<dyn Clock>,
     seen: Mutex<SeenOutages>,
-    /// Wakes the announcer.
+    /// Wakes the task that announces outages.
     unannounced: Notify,
 }
 

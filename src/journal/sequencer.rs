@@ -50,7 +50,7 @@ pub enum SequencerError {
     /// An event would be numbered before the one before it in its stream. Nothing was numbered.
     #[error("account {account}: event {sequence} is in the log without the one before it")]
     Gap {
-        /// The account.
+        /// The account of the event.
         account: Uuid,
         /// The number of the event in its stream.
         sequence: i64,

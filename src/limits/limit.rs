@@ -46,13 +46,13 @@ pub enum LimitKind {
     HourlyCodes,
     /// Text messages of the whole service.
     Messages,
-    /// What they cost.
+    /// The money that messages cost in a day.
     Money,
     /// E-mail messages of the whole service.
     Emails,
     /// Wrong codes of the whole service.
     WrongCodes,
-    /// Alarms raised already.
+    /// How often one alarm is raised.
     Alarm,
 }
 
@@ -60,7 +60,7 @@ pub enum LimitKind {
 pub(super) const UNLIMITED: i64 = i64::MAX;
 
 impl LimitKind {
-    /// Every limit.
+    /// Every limit that there is.
     pub(super) const ALL: [Self; 23] = [
         Self::CodesPerAddress,
         Self::CodesPerNetwork,
@@ -197,7 +197,7 @@ impl LimitKind {
     }
 }
 
-/// By name.
+/// The limit of that name.
 impl fmt::Display for LimitKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -76,7 +76,7 @@ impl CountOutcome {
 /// A meter as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredMeter {
-    /// Its name.
+    /// The name of the meter.
     pub meter: String,
     /// For a rate, when all that was counted is used up; in microseconds since 1970.
     pub until: i64,

@@ -94,7 +94,7 @@ pub enum LimitsError {
     /// A limit is reached.
     #[error("the limit {limit} is reached")]
     Refused {
-        /// Which.
+        /// The limit that was reached.
         limit: LimitKind,
         /// When there can be room again.
         wait: Duration,

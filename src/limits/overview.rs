@@ -18,7 +18,7 @@ const ALARMS: i64 = 50;
 /// A meter that is used enough to be of interest.
 #[derive(Clone, Debug, Serialize)]
 pub struct UsedMeter {
-    /// Its limit.
+    /// The limit of the meter.
     pub limit: &'static str,
     /// Whose it is: a country, `service`, or the hash of an address, a mailbox, a mail domain, or a prefix, that with its
     /// country: `IR.…`.
@@ -34,9 +34,9 @@ pub struct UsedMeter {
 /// An alarm that was raised.
 #[derive(Clone, Debug, Serialize)]
 pub struct RaisedAlarm {
-    /// When.
+    /// When the alarm was raised.
     pub at: DateTime<Utc>,
-    /// Which.
+    /// The name of the alarm.
     pub alarm: String,
     /// Of what: a country, or `service`.
     pub subject: String,
@@ -49,7 +49,7 @@ pub struct LimitsOverview {
     pub near: Vec<UsedMeter>,
     /// What the countries and the whole service have used.
     pub used: Vec<UsedMeter>,
-    /// The latest alarms.
+    /// The latest alarms, newest first.
     pub alarms: Vec<RaisedAlarm>,
 }
 

@@ -13,7 +13,7 @@ use crate::crypto::keyring::{KeyPurpose, Keyring, MacKeys};
 /// The subject of the meters that all share.
 pub(super) const SERVICE: &str = "service";
 
-/// Names subjects.
+/// Names subjects by keyed hashes.
 #[derive(Clone, Debug)]
 pub(super) struct SubjectNames(MacKeys);
 

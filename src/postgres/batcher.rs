@@ -16,9 +16,9 @@ use crate::runtime::restart::restarted;
 
 /// What is asked together.
 pub trait BatchQuery: Send + Sync + 'static {
-    /// One request.
+    /// One request of a batch.
     type Request: Send + Sync;
-    /// Its answer.
+    /// The answer to one request.
     type Answer: Send;
 
     /// The most requests that go out together.

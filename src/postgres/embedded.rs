@@ -46,7 +46,7 @@ pub enum PrivatePostgresError {
         "{folder} was made by PostgreSQL {found}, and version {installed} is installed: upgrade it with pg_upgrade"
     )]
     OtherVersion {
-        /// The data folder.
+        /// The folder of the data.
         folder: PathBuf,
         /// The version that made it.
         found: String,
@@ -56,15 +56,15 @@ pub enum PrivatePostgresError {
     /// A file or process could not be handled.
     #[error("{what}: {error}")]
     Io {
-        /// What was tried.
+        /// What the node tried to do.
         what: String,
         /// What the system said.
         error: io::Error,
     },
-    /// A program failed.
+    /// A program of PostgreSQL failed.
     #[error("{program} failed: {output}")]
     Failed {
-        /// Which.
+        /// The name of the program.
         program: &'static str,
         /// The end of what it said.
         output: String,
@@ -82,7 +82,7 @@ pub struct PrivatePostgres {
     _lock: File,
 }
 
-/// Where things are.
+/// Where the files of the server are.
 #[derive(Clone, Debug)]
 struct ServerLayout {
     binaries: PathBuf,

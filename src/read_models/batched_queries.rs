@@ -8,7 +8,7 @@ use deadpool_postgres::Client;
 use crate::postgres::DatabaseError;
 use crate::postgres::batcher::BatchQuery;
 
-/// Reads profiles.
+/// Reads profiles, many in one query.
 #[derive(Clone, Copy, Debug)]
 pub struct ProfileQuery;
 

@@ -26,7 +26,7 @@ use crate::journal::LedgerFollower;
 /// Up to how many rows are counted; of more the database's own estimate is told.
 const COUNTED: i64 = 1_000;
 
-/// A read model.
+/// A read model, by how it is written.
 #[derive(Clone, Copy, Debug)]
 pub enum Projection {
     /// One that is written with the events.
@@ -70,7 +70,7 @@ impl Projection {
         }
     }
 
-    /// All its tables.
+    /// All tables of the read model.
     fn tables(&self) -> Vec<&'static str> {
         match self {
             Self::Immediate(model) => vec![model.table.name],
@@ -91,7 +91,7 @@ impl Projection {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = ReadModel)]
 pub struct ReadModelStatus {
-    /// Its name.
+    /// The name of the read model.
     #[schema(value_type = String, example = "profiles")]
     pub name: &'static str,
     /// Whether its rows can be read as they are.
@@ -140,7 +140,7 @@ impl fmt::Display for ReadModelStatus {
 /// A rebuild that is going on, or the last one.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct RebuildRecord {
-    /// When it began.
+    /// When the rebuild began.
     pub began_at: DateTime<Utc>,
     /// How much of it is done, from 0 to 1.
     #[schema(minimum = 0, maximum = 1)]

@@ -26,11 +26,11 @@ const FILLERS: usize = 3;
 pub struct RebuildProgress {
     /// How much is done.
     pub done: u64,
-    /// Of how much.
+    /// How much there is to do.
     pub of: u64,
-    /// Of what.
+    /// The unit that both are counted in.
     pub unit: ProgressUnit,
-    /// Events read.
+    /// How many events were read.
     pub events: u64,
 }
 
@@ -47,10 +47,10 @@ impl RebuildProgress {
 /// What work is counted in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProgressUnit {
-    /// Accounts.
+    /// Work is counted in accounts.
     #[default]
     Accounts,
-    /// Events.
+    /// Work is counted in events.
     Events,
 }
 
@@ -67,9 +67,9 @@ impl ProgressUnit {
 /// What a check found of one read model.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct CheckReport {
-    /// The read model.
+    /// The name of the read model.
     pub name: &'static str,
-    /// Its rows.
+    /// How many rows it has.
     pub rows: i64,
     /// Rows that are in the live table or in the rebuilt one, but not alike in both.
     pub differing: i64,

@@ -73,19 +73,19 @@ pub enum SettingsError {
     /// A value that does not fit, or is missing.
     #[error("{setting}: {problem}")]
     Invalid {
-        /// The setting.
+        /// The name of the setting.
         setting: Cow<'static, str>,
         /// What is wrong, and what to do.
         problem: String,
     },
 }
 
-/// The settings, checked.
+/// The settings of a node, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The environment that the service runs in.
     pub environment: Environment,
-    /// Where it listens.
+    /// The address that the API listens on.
     pub listen: SocketAddr,
     /// Where the listener for operators, with the metrics, listens; none for no such listener.
     pub metrics_listen: Option<SocketAddr>,

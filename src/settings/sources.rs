@@ -27,7 +27,7 @@ pub struct Sources(pub(super) Config);
 /// A value for people to look at.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Shown {
-    /// The setting.
+    /// The name of the setting.
     pub key: String,
     /// Its value, masked where it is secret.
     pub value: String,

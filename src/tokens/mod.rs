@@ -33,9 +33,9 @@ use sign::SigningKeys;
 /// How tokens are made.
 #[derive(Clone, Debug)]
 pub struct TokenPolicy {
-    /// The `iss` claim.
+    /// The claim `iss` of every token.
     pub issuer: String,
-    /// The `aud` claim.
+    /// The claim `aud` of every token.
     pub audience: String,
     /// How long an access token works, those included that were made while the setting was longer.
     pub access_lifetime: TimeDelta,
@@ -44,9 +44,9 @@ pub struct TokenPolicy {
 /// The tokens of one generation, ready to hand out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IssuedTokens {
-    /// The access token.
+    /// The access token of the generation.
     pub access: String,
-    /// The refresh token.
+    /// The refresh token of the generation.
     pub refresh: String,
     /// How long the access token works, from when it was issued.
     pub access_lifetime: TimeDelta,

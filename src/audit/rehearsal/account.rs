@@ -18,7 +18,7 @@ use super::request::{self, CommandReplay};
 pub enum RehearsedRequest {
     /// To sign in with a code.
     SignIn,
-    /// A code.
+    /// The request for a code.
     Code,
     /// The next tokens of a session.
     Refresh,
@@ -44,9 +44,9 @@ pub enum RehearsedOutcome {
 /// A difference between the record and the rehearsal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RehearsalDifference {
-    /// When.
+    /// When the command was decided.
     pub at: DateTime<Utc>,
-    /// What.
+    /// What the rehearsal came to instead.
     pub what: RehearsedOutcome,
     /// Why it would have been refused or would have ended; of what was let through, why it was refused, and of a session
     /// that would have gone on, why it ended. As events name it.

@@ -37,7 +37,7 @@ pub struct Proposal {
     pub policy: Policy,
     /// From when on; from the beginning where there is no time. Until then all was as it is on record.
     pub since: Option<DateTime<Utc>>,
-    /// Until when.
+    /// The time at which the rehearsal ends.
     pub until: DateTime<Utc>,
     /// What codes cost, where that is known.
     pub prices: Option<PriceList>,

@@ -37,11 +37,11 @@ pub struct RehearsalReport {
 pub struct PerRequest<T> {
     /// With a code, to sign in.
     pub sign_ins: T,
-    /// For a code.
+    /// The requests for a code.
     pub codes: T,
     /// For the next tokens of a session.
     pub refreshes: T,
-    /// For anything else.
+    /// The requests for anything else.
     pub others: T,
 }
 
@@ -60,13 +60,13 @@ impl<T> PerRequest<T> {
 /// How often, and how often for which reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RefusalTally {
-    /// How often.
+    /// How often it happened.
     pub total: u64,
     /// Of these for each reason, as events name it.
     pub why: BTreeMap<&'static str, u64>,
 }
 
-/// What codes cost.
+/// What the codes would cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CodeCost {
     /// Of those that would not have been sent.
@@ -84,7 +84,7 @@ fn as_text<S: Serializer>(price: &Price, serializer: S) -> Result<S::Ok, S::Erro
 }
 
 impl RehearsalReport {
-    /// Counts a difference.
+    /// Counts a difference in the report.
     pub fn count(&mut self, difference: &RehearsalDifference) {
         let tally = match difference.what {
             RehearsedOutcome::Refused(request) => self.refused.of(request),

@@ -28,7 +28,7 @@ pub(super) enum CommandReplay {
     AsItWas,
     /// Not at all: it takes a session, and none would have been left.
     WithoutSession,
-    /// By deciding anew.
+    /// The command is decided anew.
     Command { command: UserAccountCommand, on_record: OnRecord },
 }
 

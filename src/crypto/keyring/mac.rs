@@ -22,7 +22,7 @@ pub struct MacKeyRing {
     keys: Vec<MacKey>,
 }
 
-/// One of them.
+/// One key, with its name.
 pub struct MacKey {
     id: KeyId,
     key: hmac::Key,
@@ -89,7 +89,7 @@ impl MacKeyRing {
 }
 
 impl MacKey {
-    /// Its name.
+    /// The name of the key.
     pub fn id(&self) -> &KeyId {
         &self.id
     }
@@ -99,7 +99,7 @@ impl MacKey {
         key_tag(&self.id)
     }
 
-    /// The key itself.
+    /// The HMAC key itself.
     pub fn key(&self) -> &hmac::Key {
         &self.key
     }

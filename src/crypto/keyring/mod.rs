@@ -66,7 +66,7 @@ pub enum KeyPurpose {
 }
 
 impl KeyPurpose {
-    /// Every purpose.
+    /// Every purpose that there is.
     pub const ALL: [Self; 13] = [
         Self::SealAccess,
         Self::SealRefresh,
@@ -165,7 +165,7 @@ impl fmt::Display for KeyPurpose {
 pub struct KeyId(String);
 
 impl KeyId {
-    /// The name.
+    /// The name of the key.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -193,7 +193,7 @@ impl TryFrom<String> for KeyId {
 pub enum KeyState {
     /// Opens what other nodes make with it, and will make.
     Pending,
-    /// Makes and opens.
+    /// The key makes and opens.
     Active,
     /// Opens what it made.
     Retiring,
@@ -210,10 +210,10 @@ impl KeyState {
     }
 }
 
-/// One key.
+/// One key of the keyring.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyringKey {
-    /// Its name.
+    /// The name of the key.
     pub id: KeyId,
     /// What it is for.
     pub purpose: KeyPurpose,
@@ -280,7 +280,7 @@ pub enum KeyringError {
     /// The file could not be read or written.
     #[error("{path}: {error}")]
     File {
-        /// The file.
+        /// The file of the keyring.
         path: PathBuf,
         /// What the system said.
         error: io::Error,
@@ -293,7 +293,7 @@ pub enum KeyringError {
     /// The command that prints the keyring failed.
     #[error("keyring.command: {program}: {error}")]
     Command {
-        /// The program.
+        /// The program that writes the keyring.
         program: String,
         /// What the system said; nothing that the command printed.
         error: io::Error,

@@ -31,7 +31,7 @@ pub enum KeyringSource {
     File(PathBuf),
     /// A program and its arguments, whose standard output is the keyring. It is started as it is, without a shell.
     Command {
-        /// The program.
+        /// The program that writes the keyring.
         program: String,
         /// Its arguments, which may be secret.
         arguments: Vec<String>,

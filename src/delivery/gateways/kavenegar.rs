@@ -31,7 +31,7 @@ pub(super) struct KavenegarGateway {
     http: GatewayClient,
 }
 
-/// Every answer.
+/// The frame of every answer.
 #[derive(Deserialize)]
 struct Envelope {
     r#return: Return,

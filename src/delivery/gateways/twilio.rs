@@ -45,7 +45,7 @@ struct Created {
     error_code: Option<u32>,
 }
 
-/// An error.
+/// The form of an error.
 #[derive(Deserialize)]
 struct Failed {
     code: u32,
