@@ -9,7 +9,7 @@ use counterfoil_domain::user_account::{
 use counterfoil_domain::values::{AccountId, Channel, ClientChange, Identifier};
 use counterfoil_projections::profile::Profile;
 use counterfoil_projections::user_login::device_kind;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::crypto::message_links::{ChangeNumber, SessionLinks, UndoLinks, UnlockLinks};
 use crate::delivery::Notice;
@@ -19,7 +19,7 @@ use crate::delivery::outbox::{MessageSubject, OutboundMessage};
 pub const WORTH_SENDING: TimeDelta = TimeDelta::hours(24);
 
 /// Of which sign-ins the owner is told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NewDeviceNotice {
     /// Those from a device or a network that was not seen before.

@@ -1,13 +1,13 @@
 //! What an installation sets of the REST API.
 
 use counterfoil_domain::values::Region;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Proxies;
 use super::oauth_clients::OauthClients;
 
 /// How browsers are given their tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cookies {
     /// In the body, like everybody.

@@ -24,7 +24,6 @@ use tokio_postgres::error::SqlState;
 pub use listener::ChannelListener;
 pub use target::ConnectionTarget;
 pub use url::DatabaseUrl;
-pub(crate) use url::masked;
 
 /// How long anything waits for a connection: short, so that a caller hears of an outage within the second.
 const CONNECT_WITHIN: Duration = Duration::from_millis(700);

@@ -4,6 +4,7 @@ use std::num::NonZero;
 
 use super::raw::raw_section;
 use super::{Environment, SettingsError, invalid};
+use crate::crypto::secret::{Secret, UrlWithPassword};
 use crate::postgres::DatabaseUrl;
 
 /// Connections that belong to no thread: two that read the log back, one that looks for ended sessions, and two that listen.
@@ -15,7 +16,11 @@ const THREADS_BESIDE: usize = 2;
 /// The fewest connections that a thread needs: one for what is read in one go, one for what is asked meanwhile.
 const FEWEST_OF_THREAD: usize = 2;
 
-raw_section!(RawDatabase { url: Option<String>, migration_url: Option<String>, connections: usize });
+raw_section!(RawDatabase {
+    url: Option<Secret<UrlWithPassword>>,
+    migration_url: Option<Secret<UrlWithPassword>>,
+    connections: usize,
+});
 
 /// The section `database`, checked, with the workers that share the connections.
 pub(super) struct DatabaseSettings {
@@ -37,8 +42,8 @@ impl RawDatabase {
         }
         let (workers, connections_of_thread) = share(self.connections, workers)?;
         Ok(DatabaseSettings {
-            url: self.url.map(DatabaseUrl),
-            migration_url: self.migration_url.map(DatabaseUrl),
+            url: self.url.as_ref().map(database_url),
+            migration_url: self.migration_url.as_ref().map(database_url),
             connections: self.connections,
             connections_of_thread,
             workers,
@@ -63,4 +68,8 @@ fn share(connections: usize, workers: usize) -> Result<(usize, usize), SettingsE
         set => set,
     };
     Ok((workers, (connections - CONNECTIONS_BESIDE) / (workers + THREADS_BESIDE)))
+}
+
+fn database_url(url: &Secret<UrlWithPassword>) -> DatabaseUrl {
+    DatabaseUrl(url.expose().as_str().to_owned())
 }

@@ -2,17 +2,29 @@
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::values::{EmailAddress, Identifier, OtpCode, PhoneNumber, Region};
+use serde::{Deserialize, Serialize};
 
 use super::raw::raw_section;
 use super::{Environment, SettingsError, invalid};
+use crate::crypto::secret::Secret;
 use crate::crypto::test_identifiers::TestIdentifiers;
 
 raw_section!(RawIdentifiers {
     default_region: Option<String>,
     allow_test_in_production: bool,
-    test: Vec<RawTestIdentifier>,
+    test: RawTestIdentifiers,
 });
-raw_section!(RawTestIdentifier { identifier: String, code: String, until: DateTime<Utc> });
+raw_section!(RawTestIdentifier { identifier: String, code: Secret<String>, until: DateTime<Utc> });
+
+/// The list of test identifiers. What is no such list is refused in constant words, since the parser would repeat a code.
+#[derive(Deserialize, Serialize)]
+#[serde(
+    untagged,
+    expecting = "must be a list of tables, each with the texts `identifier`, `code` and `until`"
+)]
+pub(super) enum RawTestIdentifiers {
+    List(Vec<RawTestIdentifier>),
+}
 
 /// The section `identifiers`, checked.
 pub(super) struct IdentifierSettings {
@@ -22,9 +34,10 @@ pub(super) struct IdentifierSettings {
 
 impl RawIdentifiers {
     pub fn check(self, environment: Environment) -> Result<IdentifierSettings, SettingsError> {
+        let RawTestIdentifiers::List(listed) = self.test;
         let default_region = region(self.default_region.as_deref())?;
         let may_test = environment == Environment::Development || self.allow_test_in_production;
-        let test_identifiers = test_identifiers(self.test, default_region, may_test)?;
+        let test_identifiers = test_identifiers(listed, default_region, may_test)?;
         Ok(IdentifierSettings { default_region, test_identifiers })
     }
 }
@@ -52,7 +65,7 @@ fn test_identifiers(
         let phone = || PhoneNumber::parse(&identifier, region).ok().map(Identifier::Phone);
         let read = if identifier.contains('@') { email() } else { phone() };
         let read = read.ok_or_else(|| bad("has an identifier that is no number and no address"))?;
-        let code = OtpCode::parse(&code).map_err(|_| bad("has a code that is not six digits"))?;
+        let code = OtpCode::parse(code.expose()).map_err(|_| bad("has a code that is not six digits"))?;
         Ok((read, code, until))
     });
     Ok(TestIdentifiers::new(read.collect::<Result<Vec<_>, SettingsError>>()?))

@@ -6,8 +6,9 @@ use super::raw::raw_section;
 use super::words::Words;
 use super::{Environment, SettingsError, invalid};
 use crate::crypto::keyring::KeyringSource;
+use crate::crypto::secret::Secret;
 
-raw_section!(RawKeyring { file: Option<PathBuf>, command: Option<Words> });
+raw_section!(RawKeyring { file: Option<PathBuf>, command: Option<Secret<Words>> });
 
 impl RawKeyring {
     /// Returns whether any source of keys is set.
@@ -25,7 +26,7 @@ impl RawKeyring {
             (Some(_), Some(_)) => {
                 return Err(invalid("keyring.command", "goes instead of keyring.file; set one of them"));
             }
-            (Some(words), None) => words.into_command(),
+            (Some(words), None) => words.expose().clone().into_command(),
         };
         let mut words = words.into_iter();
         let program = words.next().ok_or_else(|| invalid("keyring.command", "names no program"))?;

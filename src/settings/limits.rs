@@ -7,6 +7,7 @@ use counterfoil_domain::values::{Channel, EmailAddress, Region};
 use super::raw::raw_section;
 use super::words::Words;
 use super::{Environment, SettingsError, invalid};
+use crate::crypto::secret::{Secret, UrlWithPassword};
 use crate::delivery::{DeliverySettings, Price};
 use crate::limits::{LimitPolicy, LimitStore, Rate, WritePolicy};
 use crate::runtime::network::is_this_machine;
@@ -17,7 +18,7 @@ const ALL_COUNTRIES: &str = "*";
 raw_section!(RawLimits {
     shared: String,
     store: String,
-    redis_url: Option<String>,
+    redis_url: Option<Secret<UrlWithPassword>>,
     codes_burst: u32,
     codes_per_minute: u32,
     tries_burst: u32,
@@ -135,16 +136,16 @@ impl RawLimits {
     }
 }
 
-fn store(store: &str, redis_url: Option<String>) -> Result<LimitStore, SettingsError> {
+fn store(store: &str, redis_url: Option<Secret<UrlWithPassword>>) -> Result<LimitStore, SettingsError> {
     match (store, redis_url) {
         ("postgres", _) => Ok(LimitStore::Postgres),
         ("redis", None) => Err(invalid("limits.redis_url", "is missing")),
-        ("redis", Some(url)) => Ok(LimitStore::Redis(Box::new(redis_server(url)?))),
+        ("redis", Some(url)) => Ok(LimitStore::Redis(Box::new(redis_server(url.expose().as_str())?))),
         _ => Err(invalid("limits.store", "is `postgres` or `redis`")),
     }
 }
 
-fn redis_server(url: String) -> Result<redis::Client, SettingsError> {
+fn redis_server(url: &str) -> Result<redis::Client, SettingsError> {
     let refused = |problem| invalid("limits.redis_url", problem);
     let server = redis::Client::open(url).map_err(|_| refused("is no redis:// URL"))?;
     let address = server.get_connection_info().addr();

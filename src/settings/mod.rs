@@ -16,6 +16,7 @@ mod raw;
 mod retention;
 mod server;
 mod sessions;
+mod shown;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -26,9 +27,9 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use chrono::TimeDelta;
-use config::ConfigError;
+use config::{ConfigError, ValueKind};
 use counterfoil_domain::user_account::{InvalidPolicy, Policy};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::crypto::keyring::KeyringSource;
 use crate::crypto::test_identifiers::TestIdentifiers;
@@ -42,10 +43,11 @@ use crate::tokens::configured_claims::ConfiguredClaims;
 
 pub use memory::MemoryLimits;
 use raw::Raw;
-pub use sources::{Shown, Sources};
+pub use shown::ShownSetting;
+pub use sources::Sources;
 
 /// The environment that the service runs in. The setting `profile` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Environment {
     /// A developer's machine: codes come back in the response, and what is missing is made.
@@ -149,11 +151,22 @@ impl Settings {
 }
 
 impl Sources {
+    /// Refuses a value in the place of a section, before an error of the parser repeats the value.
+    fn require_sections(&self) -> Result<(), SettingsError> {
+        let ValueKind::Table(sections) = &self.0.cache.kind else { return Ok(()) };
+        let is_section = |value: &config::Value| matches!(value.kind, ValueKind::Table(_));
+        match sections.iter().find(|(name, value)| *name != "profile" && !is_section(value)) {
+            Some((name, _)) => Err(invalid(name.clone(), "is a section with settings, or is unknown")),
+            None => Ok(()),
+        }
+    }
+
     /// Checks everything.
     ///
     /// # Errors
     /// The first setting that is unknown, out of range, or missing in this environment.
     pub fn check(self) -> Result<Settings, SettingsError> {
+        self.require_sections()?;
         let raw: Raw = self.0.try_deserialize()?;
         let configured = raw.database.url.is_some() || raw.keyring.is_set();
         let environment = raw.profile.unwrap_or_else(|| Environment::of(configured));

@@ -1,11 +1,11 @@
-//! Where settings come from, and what is shown of them.
+//! Where settings come from.
 
+use std::fmt;
 use std::path::Path;
 
 use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::{SettingsError, invalid};
-use crate::postgres::masked;
 
 /// Names that every deployment sets, beside the long form.
 const SHORT_NAMES: [(&str, &str); 4] = [
@@ -21,18 +21,14 @@ const PREFIX: &str = "COUNTERFOIL__";
 const LISTS_OF_TABLES: [&str; 2] = ["identifiers.test", "oauth.clients"];
 
 /// Settings before they are checked, with their origins.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Sources(pub(super) Config);
 
-/// A value for people to look at.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Shown {
-    /// The name of the setting.
-    pub key: String,
-    /// Its value, masked where it is secret.
-    pub value: String,
-    /// Where it came from.
-    pub origin: String,
+/// Shows no value, since any may be secret.
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").finish_non_exhaustive()
+    }
 }
 
 /// Values that do not come from a file.
@@ -108,14 +104,6 @@ impl Sources {
         let given = Given(given.collect());
         Ok(Self(Config::builder().add_source(self.0.clone()).add_source(given).build()?))
     }
-
-    /// Every value that is set, with its origin.
-    pub fn shown(&self) -> Vec<Shown> {
-        let mut shown = Vec::new();
-        collect(&self.0.cache, "", "default", &mut shown);
-        shown.sort_by(|a, b| a.key.cmp(&b.key));
-        shown
-    }
 }
 
 /// The setting that an environment variable sets.
@@ -138,53 +126,4 @@ fn written_value(setting: &str, text: String) -> Result<ValueKind, SettingsError
             Err(invalid(setting.to_owned(), "is not a list of tables, such as [{ key = \"value\" }]"))
         }
     }
-}
-
-fn collect(value: &Value, path: &str, inherited: &str, shown: &mut Vec<Shown>) {
-    let origin = value.origin().unwrap_or(inherited);
-    if let ValueKind::Table(table) = &value.kind {
-        for (key, value) in table {
-            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            collect(value, &path, origin, shown);
-        }
-        return;
-    }
-    if let ValueKind::Array(items) = &value.kind
-        && items.iter().any(|item| matches!(item.kind, ValueKind::Table(_)))
-    {
-        for (item, n) in items.iter().zip(0..) {
-            collect(item, &format!("{path}[{n}]"), origin, shown);
-        }
-        return;
-    }
-    let text = value.to_string();
-    let value_shown = match path {
-        "database.url" | "database.migration_url" | "limits.redis_url" => masked(&text),
-        // A person who knows it can sign in by it.
-        _ if path.starts_with("identifiers.test[") && path.ends_with("].code") => "…".to_owned(),
-        // An argument may be what the secret store is opened with.
-        "keyring.command" => "…".to_owned(),
-        _ if path.starts_with("gateways.") && !shown_in_full(path.rsplit('.').next().unwrap_or(path)) => {
-            "…".to_owned()
-        }
-        _ => text,
-    };
-    shown.push(Shown { key: path.to_owned(), value: value_shown, origin: origin.to_owned() });
-}
-
-/// Whether a setting of a gateway, named without its section, may be shown. Those that are not known to hold no secret
-/// may not.
-fn shown_in_full(setting: &str) -> bool {
-    [
-        "kind",
-        "account_sid",
-        "messaging_service_sid",
-        "from",
-        "sender",
-        "template",
-        "server",
-        "tls",
-        "ehlo_name",
-    ]
-    .contains(&setting)
 }

@@ -1,9 +1,12 @@
 //! Lists of words, as files and environment variables hold them.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
+
+use crate::crypto::secret::SecretValue;
 
 /// A list of words, or one text that holds all of them, as an environment variable does.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, Zeroize)]
 #[serde(untagged)]
 pub(super) enum Words {
     List(Vec<String>),
@@ -41,5 +44,16 @@ impl Words {
                 text.split(separates).filter(|word| !word.is_empty()).map(str::to_owned).collect()
             }
         }
+    }
+}
+
+/// The words of a command, of which an argument may be what a secret store is opened with.
+impl SecretValue for Words {
+    fn from_text(text: String) -> Result<Self, &'static str> {
+        Ok(Self::Text(text))
+    }
+
+    fn from_list(texts: Vec<String>) -> Result<Self, &'static str> {
+        Ok(Self::List(texts))
     }
 }

@@ -1,7 +1,7 @@
 //! The numbers the rules go by.
 
 use chrono::TimeDelta;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::values::ClientChange;
 
@@ -49,7 +49,7 @@ pub struct Policy {
 }
 
 /// What happens when a device more than allowed signs in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceLimitPolicy {
     /// The least recently used is signed out.
@@ -61,7 +61,7 @@ pub enum DeviceLimitPolicy {
 }
 
 /// What a session is bound to: a refresh from elsewhere ends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Binding {
     /// Nothing; a change of device or network is on record.
@@ -84,7 +84,7 @@ impl Binding {
 }
 
 /// Whether a refresh spends the token it came with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rotation {
     /// Each refresh gives a token of the next generation, and a copy of a spent one is found out.

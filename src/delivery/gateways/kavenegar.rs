@@ -3,26 +3,27 @@
 use std::borrow::Cow;
 
 use async_trait::async_trait;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::Endpoint;
 use super::http::{GatewayAnswer, GatewayClient};
-use super::{Endpoint, Secret};
+use crate::crypto::secret::Secret;
 use crate::delivery::{AcceptedMessage, Gateway, Message, NotAccepted};
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KavenegarSettings {
-    api_key: Secret,
+    api_key: Secret<String>,
     /// The line that texts are sent from; without one, the account's.
     sender: Option<String>,
     /// The template that codes are sent by, with the code as `%token`; without one, codes go as any text.
     template: Option<String>,
     #[serde(default = "url")]
-    url: Endpoint,
+    url: Secret<Endpoint>,
 }
 
-fn url() -> Endpoint {
-    Endpoint("https://api.kavenegar.com".parse().expect("a constant URL"))
+fn url() -> Secret<Endpoint> {
+    Secret::new(Endpoint("https://api.kavenegar.com".to_owned()))
 }
 
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl Gateway for KavenegarGateway {
             form.extend(sender.as_deref().map(|sender| ("sender", sender)));
             ["sms", "send.json"]
         };
-        let url = url.join(["v1", &api_key.0].into_iter().chain(method));
+        let url = url.expose().join(["v1", api_key.expose()].into_iter().chain(method));
         let answer = self.http.send(self.http.post(url).form(&form)).await?;
         let Some(Envelope { r#return: Return { status }, entries }) = answer.json() else {
             return Err(answer.by_status());

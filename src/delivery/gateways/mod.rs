@@ -8,13 +8,11 @@ mod twilio;
 mod webhook;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use counterfoil_domain::values::Channel;
-use serde::de::{Error as _, IgnoredAny};
-use serde::{Deserialize, Deserializer};
-use zeroize::ZeroizeOnDrop;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 use self::http::GatewayClient;
 use self::kavenegar::{KavenegarGateway, KavenegarSettings};
@@ -23,11 +21,12 @@ use self::smtp::{SmtpGateway, SmtpSettings};
 use self::twilio::{TwilioGateway, TwilioSettings};
 use self::webhook::{WebhookGateway, WebhookSettings};
 use super::{Gateway, NamedGateway};
+use crate::crypto::secret::SecretValue;
 use crate::runtime::clock::Clock;
 use crate::runtime::network::is_this_machine;
 
 /// A section below `gateways`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum GatewaySettings {
     Log(Nothing),
@@ -39,7 +38,7 @@ pub(crate) enum GatewaySettings {
     Own(Nothing),
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Nothing {}
 
@@ -139,67 +138,33 @@ pub(super) fn build<'a>(
     }
 }
 
-/// A text that proves who we are. Cleared from memory when dropped.
-#[derive(Clone, ZeroizeOnDrop)]
-struct Secret(String);
+/// A URL to send to: `https`, or `http` on this machine. Path and parameters may hold a secret.
+#[derive(Clone, Zeroize)]
+struct Endpoint(String);
 
-/// Says that there is one, not what it is.
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Given {
-            Text(String),
-            Other(IgnoredAny),
-        }
-        // Words of our own, since those of the parser repeat the value.
-        match Given::deserialize(deserializer)? {
-            Given::Text(secret) if !secret.is_empty() => Ok(Self(secret)),
-            Given::Text(_) => Err(D::Error::custom("a secret is empty")),
-            Given::Other(_) => Err(D::Error::custom("a secret is no text; put it into quotes")),
-        }
-    }
-}
-
-/// A URL to send to: `https`, or `http` on this machine.
-#[derive(Clone, Deserialize)]
-#[serde(try_from = "String")]
-struct Endpoint(reqwest::Url);
-
-/// Says that there is one, not what it is: path and parameters may hold a secret.
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Endpoint(…)")
-    }
-}
-
-impl TryFrom<String> for Endpoint {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
+impl SecretValue for Endpoint {
+    fn from_text(text: String) -> Result<Self, &'static str> {
         let url: reqwest::Url = text.parse().map_err(|_| "`url` is no URL")?;
         let host = url.host_str().unwrap_or_default();
         match url.scheme() {
             _ if host.is_empty() || !url.username().is_empty() || url.password().is_some() => {
                 Err("`url` is https://host/path, without a user or a password")
             }
-            "https" => Ok(Self(url)),
-            "http" if is_this_machine(host) => Ok(Self(url)),
+            "https" => Ok(Self(text)),
+            "http" if is_this_machine(host) => Ok(Self(text)),
             _ => Err("`url` must be https; http is for this machine only"),
         }
     }
 }
 
 impl Endpoint {
+    fn url(&self) -> reqwest::Url {
+        self.0.parse().expect("it was parsed when it was read")
+    }
+
     /// The URL of a path below it, whose parts are written as they must be.
     fn join<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> reqwest::Url {
-        let mut url = self.0.clone();
+        let mut url = self.url();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }

@@ -16,9 +16,10 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{GatewaySettingsError, Secret};
+use super::GatewaySettingsError;
+use crate::crypto::secret::Secret;
 use crate::delivery::{AcceptedMessage, Gateway, Message, NotAccepted};
 use crate::runtime::clock::Clock;
 use crate::runtime::network::is_this_machine;
@@ -32,7 +33,7 @@ const LONGEST_ANSWER: usize = 200;
 /// How many connections wait for the next message.
 const IDLE_AT_MOST: usize = 4;
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SmtpSettings {
     server: Server,
@@ -42,12 +43,12 @@ pub(crate) struct SmtpSettings {
     /// The name that the service gives for itself (RFC 5321, section 4.1.1.1); without one, the sender's domain. A host's own
     /// name is often short, and many servers refuse what is no full domain name.
     ehlo_name: Option<HostName>,
-    username: Option<String>,
-    password: Option<Secret>,
+    username: Option<Secret<String>>,
+    password: Option<Secret<String>>,
 }
 
 /// How the connection is encrypted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum SmtpEncryption {
     /// From the first byte (RFC 8314).
@@ -59,7 +60,7 @@ enum SmtpEncryption {
     None,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 struct Server {
     host: String,
@@ -77,8 +78,8 @@ impl TryFrom<String> for Server {
 }
 
 /// A full domain name.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 struct HostName(String);
 
 impl TryFrom<String> for HostName {
@@ -95,8 +96,8 @@ impl TryFrom<String> for HostName {
 }
 
 /// Whom messages are from: `no-reply@app.example` or `Name <no-reply@app.example>`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 struct Sender(Mailbox);
 
 impl TryFrom<String> for Sender {
@@ -104,6 +105,18 @@ impl TryFrom<String> for Sender {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Mailbox::from_str(&text).map(Self).map_err(|_| "`from` is no e-mail address")
+    }
+}
+
+impl From<HostName> for String {
+    fn from(HostName(name): HostName) -> Self {
+        name
+    }
+}
+
+impl From<Sender> for String {
+    fn from(Sender(mailbox): Sender) -> Self {
+        mailbox.to_string()
     }
 }
 
@@ -138,7 +151,9 @@ impl fmt::Debug for SmtpGateway {
 
 impl SmtpGateway {
     pub fn new(settings: SmtpSettings, clock: Arc<dyn Clock>) -> Result<Self, SmtpError> {
-        let login = settings.username.clone().zip(settings.password.clone());
+        let login = settings.username.as_ref().zip(settings.password.as_ref());
+        let credentials =
+            login.map(|(name, password)| Credentials::new(name.expose().clone(), password.expose().clone()));
         let host = settings.server.host.clone();
         let name = settings.ehlo_name.clone().map(|HostName(name)| name);
         let name = name.unwrap_or_else(|| settings.from.0.email.domain().to_owned());
@@ -146,7 +161,7 @@ impl SmtpGateway {
             (settings.tls != SmtpEncryption::None).then(|| TlsParameters::new(host)).transpose()?;
         Ok(Self {
             encryption,
-            credentials: login.map(|(name, password)| Credentials::new(name, password.0.clone())),
+            credentials,
             hello: ClientId::Domain(name),
             idle: Mutex::default(),
             settings,

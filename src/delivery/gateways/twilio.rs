@@ -1,26 +1,27 @@
 //! Text messages by Twilio: its Messages resource, version 2010-04-01.
 
 use async_trait::async_trait;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::http::{GatewayAnswer, GatewayClient};
-use super::{Endpoint, GatewaySettingsError, Secret};
+use super::{Endpoint, GatewaySettingsError};
+use crate::crypto::secret::Secret;
 use crate::delivery::{AcceptedMessage, Gateway, Message, NotAccepted};
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TwilioSettings {
     account_sid: String,
-    auth_token: Secret,
+    auth_token: Secret<String>,
     from: Option<String>,
     messaging_service_sid: Option<String>,
     /// Another region's, such as `https://api.dublin.ie1.twilio.com`.
     #[serde(default = "url")]
-    url: Endpoint,
+    url: Secret<Endpoint>,
 }
 
-fn url() -> Endpoint {
-    Endpoint("https://api.twilio.com".parse().expect("a constant URL"))
+fn url() -> Secret<Endpoint> {
+    Secret::new(Endpoint("https://api.twilio.com".to_owned()))
 }
 
 impl TwilioSettings {
@@ -65,9 +66,9 @@ impl Gateway for TwilioGateway {
             Some(service) => ("MessagingServiceSid", service.as_str()),
             None => ("From", from.as_deref().unwrap_or_default()),
         };
-        let url = url.join(["2010-04-01", "Accounts", account_sid, "Messages.json"]);
+        let url = url.expose().join(["2010-04-01", "Accounts", account_sid, "Messages.json"]);
         let form = [("To", message.to.as_str()), sender, ("Body", &message.text)];
-        let request = self.http.post(url).basic_auth(account_sid, Some(&auth_token.0)).form(&form);
+        let request = self.http.post(url).basic_auth(account_sid, Some(auth_token.expose())).form(&form);
         let answer = self.http.send(request).await?;
         if !answer.status.is_success() {
             return Err(match answer.json() {

@@ -3,7 +3,7 @@
 //! It answers 2xx when it has taken the message, 422 when the recipient cannot be reached; 429, 408 and 5xx, with
 //! `Retry-After` if it likes, when it is to be asked again; anything else when it does not take the message.
 
-use std::sync::Arc;
+use std::fmt;
 
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
@@ -12,38 +12,36 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
+use super::Endpoint;
 use super::http::GatewayClient;
-use super::{Endpoint, Secret};
+use crate::crypto::secret::{Secret, SecretValue};
 use crate::delivery::{AcceptedMessage, Gateway, Message, NotAccepted};
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WebhookSettings {
-    url: Endpoint,
-    secret: SigningKey,
+    url: Secret<Endpoint>,
+    secret: Secret<SigningSecret>,
 }
 
-/// The key that both sides sign by.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Secret")]
-struct SigningKey(Arc<hmac::Key>);
+/// The bytes of the key that both sides sign by.
+#[derive(Clone, Zeroize)]
+struct SigningSecret(Vec<u8>);
 
-impl TryFrom<Secret> for SigningKey {
-    type Error = &'static str;
-
-    fn try_from(secret: Secret) -> Result<Self, Self::Error> {
-        let encoded = secret.0.strip_prefix("whsec_").unwrap_or_default();
+impl SecretValue for SigningSecret {
+    fn from_text(text: String) -> Result<Self, &'static str> {
+        let encoded = text.strip_prefix("whsec_").unwrap_or_default();
         let key = STANDARD.decode(encoded).unwrap_or_default();
-        let fits = (24..=64).contains(&key.len());
         let problem = "`secret` is whsec_ and 24 to 64 bytes in base64; make one with: echo whsec_$(openssl rand -base64 32)";
-        fits.then(|| Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &key)))).ok_or(problem)
+        if (24..=64).contains(&key.len()) { Ok(Self(key)) } else { Err(problem) }
     }
 }
 
-#[derive(Debug)]
 pub(super) struct WebhookGateway {
-    settings: WebhookSettings,
+    url: reqwest::Url,
+    key: hmac::Key,
     http: GatewayClient,
 }
 
@@ -60,9 +58,17 @@ struct WebhookBody<'a> {
     code: Option<&'a str>,
 }
 
+/// Says that there is one, not where it is: path and parameters may hold a secret.
+impl fmt::Debug for WebhookGateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookGateway").finish_non_exhaustive()
+    }
+}
+
 impl WebhookGateway {
     pub fn new(settings: WebhookSettings, http: GatewayClient) -> Self {
-        Self { settings, http }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &settings.secret.expose().0);
+        Self { url: settings.url.expose().url(), key, http }
     }
 }
 
@@ -82,10 +88,10 @@ impl Gateway for WebhookGateway {
         .expect("texts are JSON");
         let timestamp = self.http.clock.now().timestamp();
         let signed = format!("{}.{timestamp}.{body}", message.id);
-        let signature = STANDARD.encode(hmac::sign(&self.settings.secret.0, signed.as_bytes()));
+        let signature = STANDARD.encode(hmac::sign(&self.key, signed.as_bytes()));
         let request = self
             .http
-            .post(self.settings.url.0.clone())
+            .post(self.url.clone())
             .header("webhook-id", message.id.to_string())
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", format!("v1,{signature}"))
