@@ -7,6 +7,7 @@
 //!
 //! What callers who are signed in write is counted by each node for itself first (`WriteMeters`).
 
+mod conversion;
 mod limit;
 mod meter;
 mod near;
@@ -21,20 +22,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::redis::Client as RedisServer;
 use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::values::{AccountId, Identifier};
-use futures_util::future::join_all;
 
 use crate::crypto::keyring::Keyring;
 use crate::delivery::PriceList;
-use crate::postgres::{Database, DatabaseError};
+use crate::postgres::Database;
 use crate::runtime::clock::Clock;
 use crate::runtime::response_delay::RoundTripTimes;
+use conversion::Conversion;
 use limit::UNLIMITED;
 use postgres::PostgresStore;
 use redis::RedisStore;
@@ -46,15 +47,13 @@ pub use meter::{CountOutcome, MeterEntry, MeterRule, MeterStore, StoreUnavailabl
 pub use near::{ALARM_LASTS, AlarmPosition, MeterPosition, alarms};
 pub use overview::{LimitsOverview, RaisedAlarm, UsedMeter};
 pub use policy::{LimitPolicy, Rate, WritePolicy};
+pub use postgres::prune;
 
 /// How long a caller waits for the store, however often it is asked.
 const ANSWER_WITHIN: Duration = Duration::from_millis(600);
 
 /// How long guessing stays slowed down on a node after the last wrong code that was one too many.
 const SLOWED_FOR: TimeDelta = TimeDelta::minutes(5);
-
-/// For how long a node gathers what became of codes before it counts that. As much is lost when it dies.
-const GATHERED_FOR: Duration = Duration::from_secs(1);
 
 /// The most that a message is taken to cost: sums of such prices are still numbers.
 const DEAREST: i64 = 1 << 40;
@@ -143,13 +142,6 @@ struct AlarmState {
     gathered: Mutex<HashMap<String, Conversion>>,
     /// How long callers waited for the store.
     count_times: RoundTripTimes,
-}
-
-/// What became of codes to a prefix.
-#[derive(Default)]
-struct Conversion {
-    sent: i64,
-    redeemed: i64,
 }
 
 impl fmt::Debug for Limits {
@@ -459,47 +451,6 @@ impl Inner {
         })
     }
 
-    /// Notes what became of a code to a prefix. It is counted a moment later, with what else there is by then: no request waits
-    /// for it, and a row each for a prefix would cost as much as all that requests wait for.
-    fn gather(self: &Arc<Self>, prefix: String, note: impl FnOnce(&mut Conversion)) {
-        let mut gathered = self.seen.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_first = gathered.is_empty();
-        note(gathered.entry(prefix).or_default());
-        if is_first {
-            let inner = self.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(GATHERED_FOR).await;
-                let gathered =
-                    std::mem::take(&mut *inner.seen.gathered.lock().unwrap_or_else(PoisonError::into_inner));
-                let counted =
-                    gathered.into_iter().map(|(prefix, conversion)| inner.convert(prefix, conversion));
-                join_all(counted).await;
-            });
-        }
-    }
-
-    /// Counts what became of codes to a prefix, and stops it where too few are redeemed.
-    async fn convert(self: &Arc<Self>, prefix: String, conversion: Conversion) {
-        let LimitPolicy { conversion_from, conversion_percent, .. } = *self.policy;
-        if conversion.redeemed > 0 {
-            let limits = [(LimitKind::RedeemedPerPrefix, prefix.clone(), conversion.redeemed)];
-            self.count_behind(&limits).await;
-        }
-        if conversion.sent == 0 {
-            return;
-        }
-        let sent = self.count_behind(&[(LimitKind::SentPerPrefix, prefix.clone(), conversion.sent)]).await;
-        if sent < conversion_from.into() {
-            return;
-        }
-        let Ok(redeemed) = self.count(&[(LimitKind::RedeemedPerPrefix, prefix.clone(), 0)]).await else {
-            return;
-        };
-        if redeemed * 100 < sent * i64::from(conversion_percent) {
-            self.stop(prefix, sent, redeemed).await;
-        }
-    }
-
     /// A limit's call on a meter; none where the limit is not set.
     fn entry(&self, (limit, subject, cost): &Use) -> Option<MeterEntry> {
         let (rule, most) = limit.rule(&self.policy, subject)?;
@@ -533,60 +484,6 @@ impl Inner {
             BudgetShare::Nothing => MeterEntry { meter, rule, most: most - cost, cost: 0 },
         })
     }
-
-    /// Stops a prefix for an hour, after which it is measured anew.
-    async fn stop(self: &Arc<Self>, prefix: String, sent: i64, redeemed: i64) {
-        let country = prefix.split('.').next().unwrap_or_default().to_owned();
-        let limits = [
-            (LimitKind::StoppedPrefix, prefix.clone(), 1),
-            (LimitKind::SentPerPrefix, prefix.clone(), -sent),
-            (LimitKind::RedeemedPerPrefix, prefix, -redeemed),
-        ];
-        match self.count(&limits).await {
-            Ok(_) => self.raise("conversion", &country).await,
-            // Another request has stopped it.
-            Err(LimitsError::Refused { .. } | LimitsError::CountryNotServed) => {}
-            Err(LimitsError::Unanswered(error)) => tracing::warn!(%error, "a prefix was not stopped"),
-        }
-    }
-
-    /// Raises an alarm, once an hour among all nodes. Its subject is a country or the service, never a person.
-    async fn raise(&self, alarm: &'static str, subject: &str) {
-        let (now, next) = (self.clock.now(), self.clock.now() + TimeDelta::hours(1));
-        let name = format!("{alarm}/{subject}");
-        {
-            let mut raised = self.seen.raised.lock().unwrap_or_else(PoisonError::into_inner);
-            if raised.get(&name).is_some_and(|until| now.timestamp_micros() < *until) {
-                return;
-            }
-            raised.insert(name.clone(), next.timestamp_micros());
-        }
-        // Not by `count`, which may be what raises this.
-        let Some(entry) = self.entry(&(LimitKind::Alarm, name, 1)) else { return };
-        if let Ok(CountOutcome::Refused { .. }) = self.store.count(now, vec![entry]).await {
-            return;
-        }
-        tracing::warn!(alarm, subject, "alarm");
-        metrics::counter!("counterfoil_alarms_total", "alarm" => alarm).increment(1);
-        if let Err(error) = self.keep_alarm(now, alarm, subject).await {
-            tracing::warn!(%error, "an alarm was not kept");
-        }
-    }
-
-    async fn keep_alarm(&self, at: DateTime<Utc>, alarm: &str, subject: &str) -> Result<(), DatabaseError> {
-        let connection = self.database.connection().await?;
-        connection.execute(include_str!("sql/raise_alarm.sql"), &[&at, &alarm, &subject]).await?;
-        Ok(())
-    }
-}
-
-/// Deletes the counters that count nothing any more, and old alarms. Returns how many counters were deleted.
-///
-/// # Errors
-/// When the database fails.
-pub async fn prune(db: &deadpool_postgres::Client, now: DateTime<Utc>) -> Result<u64, tokio_postgres::Error> {
-    let statement = db.prepare_cached(include_str!("sql/prune.sql")).await?;
-    db.execute(&statement, &[&now]).await
 }
 
 fn backoff() -> ExponentialBuilder {

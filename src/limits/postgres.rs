@@ -126,3 +126,12 @@ impl BatchQuery for Count {
         Ok(counted.collect())
     }
 }
+
+/// Deletes the counters that count nothing any more, and old alarms. Returns how many counters were deleted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn prune(db: &Client, now: DateTime<Utc>) -> Result<u64, tokio_postgres::Error> {
+    let statement = db.prepare_cached(include_str!("sql/prune.sql")).await?;
+    db.execute(&statement, &[&now]).await
+}

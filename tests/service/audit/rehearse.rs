@@ -133,7 +133,7 @@ async fn a_rehearsal_prints_a_table_on_a_terminal() {
     let (status, table, progress) = audit(&app, &["rehearse", "--set", "codes.resend_after=300"]);
     assert_eq!(status, Some(0), "{progress}");
     for expected in
-        ["codes.resend_after", "sign-ins refused", "code_not_sent: 2", "3 accounts concerned", "nobody knows"]
+        ["codes.resend_after", "sign-ins refused", "code_not_sent: 2", "3 accounts concerned", "is not known"]
     {
         assert!(table.contains(expected), "{expected}: {table}");
     }
