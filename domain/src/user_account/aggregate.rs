@@ -51,18 +51,18 @@ impl Purpose {
 /// does not shut out the devices of its owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Asker {
+pub enum Requester {
     /// A caller that presents no token of a device known to the account.
     #[default]
-    Anybody,
+    Stranger,
     /// A device that is or was signed in to the account and has a token to show for it.
     KnownDevice,
 }
 
-impl Asker {
+impl Requester {
     /// Returns whether the caller is a stranger, which events leave unsaid: it is the default.
-    pub(super) fn is_anybody(&self) -> bool {
-        *self == Self::Anybody
+    pub(super) fn is_stranger(&self) -> bool {
+        *self == Self::Stranger
     }
 }
 

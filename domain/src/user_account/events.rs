@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 use utoipa::ToSchema;
 
-use crate::user_account::{Asker, Purpose};
+use crate::user_account::{Purpose, Requester};
 use crate::values::{
     AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Channel, Client, ClientChange, ClientMark,
     DeviceName, FullName, Generation, Identifier, LanguageTag, Reason, RecoveryBatchId, Role, SessionId,
@@ -87,8 +87,8 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<SessionId>,
         /// Whether a known device or a stranger asked for the code.
-        #[serde(default, skip_serializing_if = "Asker::is_anybody")]
-        asker: Asker,
+        #[serde(rename = "asker", default, skip_serializing_if = "Requester::is_stranger")]
+        requester: Requester,
         /// Whether the identifier is one that the settings list for tests, whose code is always the same.
         #[serde(default, skip_serializing_if = "Not::not")]
         test: bool,
@@ -109,8 +109,8 @@ pub enum Fact {
         /// When the code stops working.
         expires_at: DateTime<Utc>,
         /// Whether a known device or a stranger asked for the code.
-        #[serde(default, skip_serializing_if = "Asker::is_anybody")]
-        asker: Asker,
+        #[serde(rename = "asker", default, skip_serializing_if = "Requester::is_stranger")]
+        requester: Requester,
         /// Whether the identifier is one that the settings list for tests, whose code is always the same.
         #[serde(default, skip_serializing_if = "Not::not")]
         test: bool,
@@ -135,8 +135,8 @@ pub enum Fact {
         /// Where the code was to go.
         channel: Channel,
         /// Whether a known device or a stranger asked for the code.
-        #[serde(default, skip_serializing_if = "Asker::is_anybody")]
-        asker: Asker,
+        #[serde(rename = "asker", default, skip_serializing_if = "Requester::is_stranger")]
+        requester: Requester,
     },
     /// A code was presented and did nothing.
     OtpRejected {
@@ -154,8 +154,8 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<DateTime<Utc>>,
         /// Whether a known device or a stranger presented the code.
-        #[serde(default, skip_serializing_if = "Asker::is_anybody")]
-        asker: Asker,
+        #[serde(rename = "asker", default, skip_serializing_if = "Requester::is_stranger")]
+        requester: Requester,
     },
     /// The first proof of the identifier: the account exists from here on.
     UserRegistered {
@@ -190,8 +190,8 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         language: Option<LanguageTag>,
         /// Who presented the code.
-        #[serde(default, skip_serializing_if = "Asker::is_anybody")]
-        asker: Asker,
+        #[serde(rename = "asker", default, skip_serializing_if = "Requester::is_stranger")]
+        requester: Requester,
         /// Whether the identifier is one that the settings list for tests, whose code is always the same.
         #[serde(default, skip_serializing_if = "Not::not")]
         test: bool,

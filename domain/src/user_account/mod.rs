@@ -14,7 +14,7 @@ mod state;
 mod wrong_codes;
 
 pub use aggregate::{
-    AnswerTimes, Asker, ClientMarker, NoOutage, OtpMatcher, Purpose, SecondFactorMatcher, Services,
+    AnswerTimes, ClientMarker, NoOutage, OtpMatcher, Purpose, Requester, SecondFactorMatcher, Services,
 };
 pub use commands::UserAccountCommand;
 pub use error::Refusal;

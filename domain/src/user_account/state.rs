@@ -13,7 +13,7 @@ use super::events::{CodeRefused, CodeRejected, Fact, UserAccountEvent};
 use super::identifier_changes::{IdentifierChanges, UndoableChange};
 use super::second_factor::{Offer, SecondFactor};
 use super::wrong_codes::{UnlockLink, WrongCodes};
-use crate::user_account::{Asker, ClientMarker, Purpose};
+use crate::user_account::{ClientMarker, Purpose, Requester};
 use crate::values::{
     AddressMark, ChallengeNonce, Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role,
     SessionId,
@@ -303,7 +303,7 @@ impl UserAccount {
             Self::Unknown | Self::Pending(_) | Self::Suspended(_) => 0,
             Self::Active(active) => active.sessions.capacity() * size_of::<Session>(),
         };
-        let codes = [self.codes(), self.codes_of(Asker::KnownDevice)].into_iter().flatten();
+        let codes = [self.codes(), self.codes_of(Requester::KnownDevice)].into_iter().flatten();
         let codes: usize = codes.map(Codes::heap_bytes).sum();
         let member = self.member().map_or(0, |member| {
             member.known_codes.as_ref().map_or(0, |_| size_of::<Codes>())
@@ -357,27 +357,31 @@ impl UserAccount {
     }
 
     /// The codes that are kept for who asks.
-    pub fn codes_of(&self, asker: Asker) -> Option<&Codes> {
-        match (self.member(), asker) {
-            (Some(member), Asker::KnownDevice) => member.known_codes.as_deref(),
-            (Some(_), Asker::Anybody) | (None, _) => self.codes(),
+    pub fn codes_of(&self, requester: Requester) -> Option<&Codes> {
+        match (self.member(), requester) {
+            (Some(member), Requester::KnownDevice) => member.known_codes.as_deref(),
+            (Some(_), Requester::Stranger) | (None, _) => self.codes(),
         }
     }
 
     /// The codes among which the pending one for a purpose is looked for: those to sign in and those that prove a user again are
     /// kept for who asks, those to add an identifier for the account alone, since only a session of its own presents them.
-    pub fn pending_codes(&self, asker: Asker, purpose: Purpose) -> Option<&Codes> {
+    pub fn pending_codes(&self, requester: Requester, purpose: Purpose) -> Option<&Codes> {
         match purpose {
-            Purpose::SignIn | Purpose::Reauthenticate => self.codes_of(asker),
+            Purpose::SignIn | Purpose::Reauthenticate => self.codes_of(requester),
             Purpose::AddIdentifier => self.codes(),
         }
     }
 
     /// Returns who asks, by the session of the token that the caller presents.
-    pub fn asker(&self, shown: Option<SessionId>) -> Asker {
-        let (Some(member), Some(shown)) = (self.member(), shown) else { return Asker::Anybody };
+    pub fn requester(&self, shown: Option<SessionId>) -> Requester {
+        let (Some(member), Some(shown)) = (self.member(), shown) else { return Requester::Stranger };
         let known = self.sessions().iter().map(|session| &session.id).chain(&member.known_devices);
-        if known.into_iter().any(|known| *known == shown) { Asker::KnownDevice } else { Asker::Anybody }
+        if known.into_iter().any(|known| *known == shown) {
+            Requester::KnownDevice
+        } else {
+            Requester::Stranger
+        }
     }
 
     /// The mark of a client among those of the whole account, and what of it was not seen before; nothing before the first
@@ -462,11 +466,11 @@ impl UserAccount {
                 expires_at,
                 registering: _,
                 session,
-                asker,
+                requester,
                 test: _,
                 withheld: _,
             } => {
-                let codes = self.touch_of(at, *asker);
+                let codes = self.touch_of(at, *requester);
                 let challenge = Challenge::new(*channel, *nonce, *expires_at);
                 match purpose {
                     Purpose::SignIn => codes.challenge = Some(challenge),
@@ -482,24 +486,24 @@ impl UserAccount {
                 purpose: _,
                 nonce,
                 expires_at,
-                asker,
+                requester,
                 test: _,
                 withheld: _,
                 answer_possible_at: _,
             } => {
-                let codes = self.touch_of(at, *asker);
+                let codes = self.touch_of(at, *requester);
                 let wrong_tries = codes.challenge.as_ref().map_or(0, |pending| pending.wrong_tries);
                 let challenge = Challenge::new(*channel, *nonce, *expires_at);
                 codes.challenge = Some(Challenge { wrong_tries, ..challenge });
                 codes.counters_mut(*channel).note_sent(at);
             }
-            Fact::OtpRequestRefused { reason, until, asked: _, channel, asker } => {
-                self.touch_of(at, *asker).counters_mut(*channel).noted_refusal = Some((*reason, *until));
+            Fact::OtpRequestRefused { reason, until, asked: _, channel, requester } => {
+                self.touch_of(at, *requester).counters_mut(*channel).noted_refusal = Some((*reason, *until));
             }
-            Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker } => {
-                self.touch_of(at, *asker).counters_mut(*channel).note_rejected(at, *reason, *until);
+            Fact::OtpRejected { purpose, reason, channel, tries_left, until, requester } => {
+                self.touch_of(at, *requester).counters_mut(*channel).note_rejected(at, *reason, *until);
                 let codes = match purpose {
-                    Purpose::SignIn | Purpose::Reauthenticate => self.touch_of(at, *asker),
+                    Purpose::SignIn | Purpose::Reauthenticate => self.touch_of(at, *requester),
                     Purpose::AddIdentifier => self.touch(at),
                 };
                 codes.note_rejected(*purpose, *reason, *tries_left);
@@ -534,10 +538,10 @@ impl UserAccount {
                 seen,
                 unfamiliar,
                 language,
-                asker,
+                requester,
                 test: _,
             } => {
-                let codes = self.touch_of(at, *asker);
+                let codes = self.touch_of(at, *requester);
                 let redeemed = codes.challenge.take();
                 codes.redeemed = redeemed.map(|code| code.redeemed(Purpose::SignIn, at, Some(*session)));
                 // It says nothing of who guesses otherwise, or at the other identifier.
@@ -578,7 +582,7 @@ impl UserAccount {
                 }
             }
             Fact::SessionReauthenticated { session, channel, test: _ } => {
-                let codes = self.touch_of(at, Asker::KnownDevice);
+                let codes = self.touch_of(at, Requester::KnownDevice);
                 codes.redeem(Purpose::Reauthenticate, at, Some(*session));
                 codes.counters_mut(*channel).wrong = WrongCodes::default();
                 self.change_session(*session, |session| {
@@ -827,14 +831,14 @@ impl UserAccount {
     }
 
     /// The same, and gives the codes that are kept for who asked.
-    fn touch_of(&mut self, at: DateTime<Utc>, asker: Asker) -> &mut Codes {
+    fn touch_of(&mut self, at: DateTime<Utc>, requester: Requester) -> &mut Codes {
         self.touch(at);
-        match (self, asker) {
+        match (self, requester) {
             (
                 Self::Active(Active { member, .. }) | Self::Suspended(Suspended { member, .. }),
-                Asker::KnownDevice,
+                Requester::KnownDevice,
             ) => member.known_codes.get_or_insert_default(),
-            (account, Asker::Anybody | Asker::KnownDevice) => account.touch(at),
+            (account, Requester::Stranger | Requester::KnownDevice) => account.touch(at),
         }
     }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Asker, CodeRefused, CodeRejected, Codes, Policy, UserAccount};
+use super::{CodeRefused, CodeRejected, Codes, Policy, Requester, UserAccount};
 use crate::values::{ChallengeNonce, Channel};
 
 /// The wrong codes that were tried since the last right one.
@@ -81,8 +81,14 @@ fn locked(now: DateTime<Utc>) -> (Bar, DateTime<Utc>) {
 
 impl UserAccount {
     /// Whether wrong codes for a kind of identifier bar who asks until they are lifted.
-    pub fn is_locked(&self, asker: Asker, channel: Channel, now: DateTime<Utc>, policy: &Policy) -> bool {
-        self.barred(asker, channel, now, policy).is_some_and(|(bar, _)| bar == Bar::Locked)
+    pub fn is_locked(
+        &self,
+        requester: Requester,
+        channel: Channel,
+        now: DateTime<Utc>,
+        policy: &Policy,
+    ) -> bool {
+        self.barred(requester, channel, now, policy).is_some_and(|(bar, _)| bar == Bar::Locked)
     }
 
     /// Whether a link that lifts a lock may go to the identifier of that kind: at most one a day does.
@@ -107,7 +113,7 @@ impl UserAccount {
     /// has none, and locks strangers out at the same count all the same, so that the count does not tell whether it was.
     pub(super) fn barred(
         &self,
-        asker: Asker,
+        requester: Requester,
         channel: Channel,
         now: DateTime<Utc>,
         policy: &Policy,
@@ -118,10 +124,10 @@ impl UserAccount {
         let of_known_devices = wrong(self.member().and_then(|member| member.known_codes.as_deref()));
         let is_used_up = of_strangers + of_known_devices >= ceiling;
         let kept = ceiling.div_ceil(10).min(ceiling - 1);
-        if is_used_up || (asker == Asker::Anybody && of_strangers >= ceiling - kept) {
+        if is_used_up || (requester == Requester::Stranger && of_strangers >= ceiling - kept) {
             return Some(locked(now));
         }
-        self.codes_of(asker)?.counters(channel).wrong.paused(now, policy)
+        self.codes_of(requester)?.counters(channel).wrong.paused(now, policy)
     }
 }
 

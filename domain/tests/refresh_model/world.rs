@@ -9,8 +9,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::RefreshToken;
 use counterfoil_domain::user_account::{
-    Asker, ClientMarker, Fact, NoOutage, OtpMatcher, Policy, Purpose, Refusal, SecondFactorMatcher, Services,
-    SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
+    ClientMarker, Fact, NoOutage, OtpMatcher, Policy, Purpose, Refusal, Requester, SecondFactorMatcher,
+    Services, SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AddressMark, AuthenticatorId, ChallengeNonce, Channel, Client, ClientMark, Generation, Identifier,
@@ -275,7 +275,7 @@ impl World {
             seen: None,
             unfamiliar: None,
             language: None,
-            asker: Asker::Anybody,
+            requester: Requester::Stranger,
             test: false,
         });
         let tokens = SessionTokens::from_event(&logged_in).and_then(Result::ok);

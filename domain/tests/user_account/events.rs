@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::{
-    Actor, Asker, CodeAsked, CodeRefused, CodeRejected, Fact, FactorRejected, Lack, Person, Purpose,
+    Actor, CodeAsked, CodeRefused, CodeRejected, Fact, FactorRejected, Lack, Person, Purpose, Requester,
     SecondFactorProof, SignOutReason, UserAccountEvent,
 };
 use counterfoil_domain::values::{
@@ -58,7 +58,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             let session = (purpose == Purpose::Reauthenticate).then(|| session(1));
             for registering in [true, false] {
                 let whose = if registering { "new" } else { "known" };
-                for (by, asker, test) in askers() {
+                for (by, requester, test) in requesters() {
                     let (nonce, expires_at) = (nonce(0x1f), at(300));
                     for (kept, withheld) in [("", false), (" withheld", true)] {
                         let fact = Fact::OtpRequested {
@@ -68,7 +68,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                             expires_at,
                             registering,
                             session,
-                            asker,
+                            requester,
                             test,
                             withheld,
                         };
@@ -76,7 +76,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                     }
                 }
             }
-            for (by, asker, test) in askers() {
+            for (by, requester, test) in requesters() {
                 let (nonce, expires_at) = (nonce(0x1f), at(300));
                 for (example, answer_possible_at, withheld) in
                     [("", None, false), (" after an outage", Some(at(12)), false), (" withheld", None, true)]
@@ -86,7 +86,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                         purpose,
                         nonce,
                         expires_at,
-                        asker,
+                        requester,
                         test,
                         withheld,
                         answer_possible_at,
@@ -112,13 +112,13 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                 seen: None,
                 unfamiliar: None,
                 language: None,
-                asker: Asker::Anybody,
+                requester: Requester::Stranger,
                 test: false,
             };
             add(format!("LoggedIn {channel:?}{example}"), fact);
         }
         for unfamiliar in every!(ClientChange: Device, Network, DeviceAndNetwork) {
-            for (by, asker, test) in askers() {
+            for (by, requester, test) in requesters() {
                 let fact = Fact::LoggedIn {
                     session: session(2),
                     channel,
@@ -130,7 +130,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                     seen: Some(ClientMark { device: 8, network: 9 }),
                     unfamiliar: Some(unfamiliar),
                     language: LanguageTag::parse("fa"),
-                    asker,
+                    requester,
                     test,
                 };
                 add(format!("LoggedIn {channel:?} unfamiliar {unfamiliar:?}{by}"), fact);
@@ -140,9 +140,9 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     for reason in every!(CodeRefused: TooSoon, QuotaSpent, Paused, Locked) {
         for asked in every!(CodeAsked: ToSignIn, Again, ToAdd, ForAnother, ToReauthenticate) {
             for channel in every!(Channel: Phone, Email) {
-                for asker in every!(Asker: Anybody, KnownDevice) {
-                    let by = if asker == Asker::KnownDevice { " KnownDevice" } else { "" };
-                    let fact = Fact::OtpRequestRefused { reason, until: at(60), asked, channel, asker };
+                for requester in every!(Requester: Stranger, KnownDevice) {
+                    let by = if requester == Requester::KnownDevice { " KnownDevice" } else { "" };
+                    let fact = Fact::OtpRequestRefused { reason, until: at(60), asked, channel, requester };
                     add(format!("OtpRequestRefused {reason:?} {asked:?} {channel:?}{by}"), fact);
                 }
             }
@@ -155,15 +155,15 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             CodeRejected::Paused | CodeRejected::Locked => (0, Some(at(60))),
         };
         for purpose in every!(Purpose: SignIn, AddIdentifier, Reauthenticate) {
-            for asker in every!(Asker: Anybody, KnownDevice) {
-                let by = if asker == Asker::KnownDevice { " KnownDevice" } else { "" };
+            for requester in every!(Requester: Stranger, KnownDevice) {
+                let by = if requester == Requester::KnownDevice { " KnownDevice" } else { "" };
                 let purposed = match purpose {
                     Purpose::SignIn => "",
                     Purpose::AddIdentifier => " AddIdentifier",
                     Purpose::Reauthenticate => " Reauthenticate",
                 };
                 let channel = Channel::Phone;
-                let fact = Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker };
+                let fact = Fact::OtpRejected { purpose, reason, channel, tries_left, until, requester };
                 add(format!("OtpRejected {reason:?}{purposed}{by}"), fact);
             }
         }
@@ -293,9 +293,9 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
 }
 
 /// Everybody who asks, and an identifier that is listed for tests, each with what it adds to an example's name.
-fn askers() -> [(&'static str, Asker, bool); 3] {
-    let [anybody, known] = every!(Asker: Anybody, KnownDevice);
-    [("", anybody, false), (" KnownDevice", known, false), (" test", anybody, true)]
+fn requesters() -> [(&'static str, Requester, bool); 3] {
+    let [stranger, known] = every!(Requester: Stranger, KnownDevice);
+    [("", stranger, false), (" KnownDevice", known, false), (" test", stranger, true)]
 }
 
 /// The event as it is once its keys are gone: what is left is what its JSON holds.

@@ -10,9 +10,9 @@ use counterfoil_domain::user_account::commands::{
     VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, AnswerTimes, Asker, ClientMarker, CodeAsked, CodeRefused, CodeRejected, Fact, HeldIdentifiers,
-    NoOutage, OtpMatcher, Person, Policy, Purpose, SecondFactorMatcher, Services, SignOutReason, UserAccount,
-    UserAccountEvent,
+    Actor, AnswerTimes, ClientMarker, CodeAsked, CodeRefused, CodeRejected, Fact, HeldIdentifiers, NoOutage,
+    OtpMatcher, Person, Policy, Purpose, Requester, SecondFactorMatcher, Services, SignOutReason,
+    UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Channel, Client, ClientChange, ClientMark,
@@ -414,7 +414,7 @@ pub(crate) fn otp_wanted(seconds: i64, n: u8) -> UserAccountEvent {
         expires_at: at(seconds + 5 * MINUTE),
         registering: false,
         session: None,
-        asker: Asker::Anybody,
+        requester: Requester::Stranger,
         test: false,
         withheld: false,
     };
@@ -429,7 +429,7 @@ fn requested(identifier: Identifier, seconds: i64, n: u8, registering: bool) -> 
         expires_at: at(seconds + 5 * MINUTE),
         registering,
         session: None,
-        asker: Asker::Anybody,
+        requester: Requester::Stranger,
         test: false,
         withheld: false,
     };
@@ -442,7 +442,7 @@ pub(crate) fn otp_resent(seconds: i64, n: u8, expires_at: i64) -> UserAccountEve
         purpose: Purpose::SignIn,
         nonce: nonce(n),
         expires_at: at(expires_at),
-        asker: Asker::Anybody,
+        requester: Requester::Stranger,
         test: false,
         withheld: false,
         answer_possible_at: None,
@@ -462,9 +462,9 @@ pub(crate) fn refused_asking(
     reason: CodeRefused,
     until: i64,
 ) -> UserAccountEvent {
-    let asker = if asked == CodeAsked::ToAdd { Asker::KnownDevice } else { Asker::default() };
+    let requester = if asked == CodeAsked::ToAdd { Requester::KnownDevice } else { Requester::default() };
     let (until, channel) = (at(until), identifier.channel());
-    event_of(identifier, seconds, Fact::OtpRequestRefused { reason, until, asked, channel, asker })
+    event_of(identifier, seconds, Fact::OtpRequestRefused { reason, until, asked, channel, requester })
 }
 
 pub(crate) fn otp_rejected(
@@ -474,8 +474,8 @@ pub(crate) fn otp_rejected(
     until: Option<i64>,
 ) -> UserAccountEvent {
     let (purpose, channel) = (Purpose::SignIn, Channel::Phone);
-    let (until, asker) = (until.map(at), Asker::Anybody);
-    event(seconds, Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker })
+    let (until, requester) = (until.map(at), Requester::Stranger);
+    event(seconds, Fact::OtpRejected { purpose, reason, channel, tries_left, until, requester })
 }
 
 pub(crate) fn otp_wrong(seconds: i64, tries_left: u8) -> UserAccountEvent {
@@ -519,7 +519,7 @@ pub(crate) fn logged_in(seconds: i64, s: u8) -> UserAccountEvent {
         seen: (s != 1).then(|| mark(1, &client())),
         unfamiliar: None,
         language: None,
-        asker: Asker::Anybody,
+        requester: Requester::Stranger,
         test: false,
     };
     event_of(phone(), seconds, fact)
@@ -694,8 +694,8 @@ pub(crate) fn adding_rejected_of(
     until: Option<i64>,
 ) -> UserAccountEvent {
     let purpose = Purpose::AddIdentifier;
-    let (until, asker) = (until.map(at), Asker::KnownDevice);
-    event(seconds, Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker })
+    let (until, requester) = (until.map(at), Requester::KnownDevice);
+    event(seconds, Fact::OtpRejected { purpose, reason, channel, tries_left, until, requester })
 }
 
 /// A link that lifts the lock of an identifier, issued with `nonce(n)`.

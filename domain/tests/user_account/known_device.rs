@@ -2,29 +2,29 @@
 
 use counterfoil_domain::user_account::commands::{RequestOtp, ResendOtp, VerifyOtp};
 use counterfoil_domain::user_account::{
-    Asker, CodeRefused, CodeRejected, Fact, Refusal, SignOutReason, UserAccount, UserAccountEvent,
+    CodeRefused, CodeRejected, Fact, Refusal, Requester, SignOutReason, UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, SessionId};
 use cqrs_es::Aggregate as _;
 
 use crate::fixtures::*;
 
-fn by(asker: Asker, mut event: UserAccountEvent) -> UserAccountEvent {
-    let (Fact::OtpRequested { asker: its, .. }
-    | Fact::OtpResent { asker: its, .. }
-    | Fact::OtpRequestRefused { asker: its, .. }
-    | Fact::OtpRejected { asker: its, .. }
-    | Fact::LoggedIn { asker: its, .. }) = &mut event.fact
+fn by(requester: Requester, mut event: UserAccountEvent) -> UserAccountEvent {
+    let (Fact::OtpRequested { requester: its, .. }
+    | Fact::OtpResent { requester: its, .. }
+    | Fact::OtpRequestRefused { requester: its, .. }
+    | Fact::OtpRejected { requester: its, .. }
+    | Fact::LoggedIn { requester: its, .. }) = &mut event.fact
     else {
         panic!("no caller asks in {event:?}")
     };
-    *its = asker;
+    *its = requester;
     event
 }
 
 /// The event, when a known device brought it about.
 pub(crate) fn known(event: UserAccountEvent) -> UserAccountEvent {
-    by(Asker::KnownDevice, event)
+    by(Requester::KnownDevice, event)
 }
 
 fn ask(seconds: i64, n: u8, shown: SessionId) -> RequestOtp {
@@ -92,10 +92,10 @@ fn a_session_that_an_attacker_may_have_makes_no_device_known() {
         (SignOutReason::IdentifierChangeUndone, false),
         (SignOutReason::Disowned, false),
     ] {
-        let asker = if is_known { Asker::KnownDevice } else { Asker::Anybody };
+        let requester = if is_known { Requester::KnownDevice } else { Requester::Stranger };
         given(signed_out(reason))
             .when(ask(100, 3, session(1)).into())
-            .then_expect_events(vec![by(asker, otp_requested_again(100, 3))]);
+            .then_expect_events(vec![by(requester, otp_requested_again(100, 3))]);
     }
     given(signed_in())
         .when(ask(100, 3, session(1)).into())

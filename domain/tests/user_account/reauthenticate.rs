@@ -2,7 +2,7 @@
 
 use counterfoil_domain::user_account::commands::{Reauthenticate, RequestOtp, RequestReauthentication};
 use counterfoil_domain::user_account::{
-    Asker, CodeAsked, CodeRefused, CodeRejected, CodeSent, Fact, Purpose, Refusal, SignOutReason,
+    CodeAsked, CodeRefused, CodeRejected, CodeSent, Fact, Purpose, Refusal, Requester, SignOutReason,
     UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Identifier, OtpCode};
@@ -39,7 +39,7 @@ fn asked_at(identifier: Identifier, seconds: i64, s: u8, n: u8) -> UserAccountEv
         expires_at: at(seconds + 5 * MINUTE),
         registering: false,
         session: Some(session(s)),
-        asker: Asker::KnownDevice,
+        requester: Requester::KnownDevice,
         test: false,
         withheld: false,
     };
@@ -52,15 +52,19 @@ fn proved(seconds: i64, s: u8) -> UserAccountEvent {
 }
 
 fn rejected(seconds: i64, reason: CodeRejected, tries_left: u8, until: Option<i64>) -> UserAccountEvent {
-    let (purpose, channel, asker) = (Purpose::Reauthenticate, Channel::Phone, Asker::KnownDevice);
+    let (purpose, channel, requester) = (Purpose::Reauthenticate, Channel::Phone, Requester::KnownDevice);
     let until = until.map(at);
-    event(seconds, Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker })
+    event(seconds, Fact::OtpRejected { purpose, reason, channel, tries_left, until, requester })
 }
 
 fn refused(seconds: i64, reason: CodeRefused, until: i64) -> UserAccountEvent {
     let (asked, channel) = (CodeAsked::ToReauthenticate, Channel::Phone);
-    let asker = Asker::KnownDevice;
-    event_of(phone(), seconds, Fact::OtpRequestRefused { reason, until: at(until), asked, channel, asker })
+    let requester = Requester::KnownDevice;
+    event_of(
+        phone(),
+        seconds,
+        Fact::OtpRequestRefused { reason, until: at(until), asked, channel, requester },
+    )
 }
 
 /// Signed in at 10 seconds by `session(1)`, at 20 by `session(2)`; the first asks for a code an hour later.

@@ -3,7 +3,7 @@
 use counterfoil_domain::user_account::UserAccountCommand;
 use counterfoil_domain::user_account::commands::ResendOtp;
 use counterfoil_domain::user_account::{
-    Asker, CodeAsked, CodeRefused, CodeRejected, CodeSent, Fact, Purpose, Refusal, UserAccountEvent,
+    CodeAsked, CodeRefused, CodeRejected, CodeSent, Fact, Purpose, Refusal, Requester, UserAccountEvent,
 };
 use counterfoil_domain::values::Channel;
 
@@ -26,7 +26,7 @@ fn after_an_outage_that_kept_the_caller_from_an_answer_the_pending_code_is_sent_
             purpose: Purpose::SignIn,
             nonce: nonce(n),
             expires_at: at(expires_at),
-            asker: Asker::Anybody,
+            requester: Requester::Stranger,
             test: false,
             withheld: false,
             answer_possible_at: Some(at(answer_possible_at)),
@@ -78,7 +78,7 @@ fn a_code_sent_by_email_is_sent_again_by_email() {
         purpose: Purpose::SignIn,
         nonce: nonce(1),
         expires_at: at(300),
-        asker: Asker::Anybody,
+        requester: Requester::Stranger,
         test: false,
         withheld: false,
         answer_possible_at: None,

@@ -9,7 +9,7 @@ use counterfoil_domain::user_account::commands::{
     ResendOtp, SignOutAccount, UndoIdentifierChange, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Asker, Binding, CodeRejected, DeviceLimitPolicy, Fact, HeldIdentifiers, Policy, Purpose, Refusal,
+    Binding, CodeRejected, DeviceLimitPolicy, Fact, HeldIdentifiers, Policy, Purpose, Refusal, Requester,
     Services, SignOutReason, UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Identifier, OtpCode, SessionId};
@@ -223,7 +223,7 @@ impl History {
     }
 
     fn right_code_to_prove(&self) -> OtpCode {
-        let codes = self.account.codes_of(Asker::KnownDevice);
+        let codes = self.account.codes_of(Requester::KnownDevice);
         let pending = codes.and_then(|codes| codes.reauthentication.as_ref());
         proving_code(pending.map_or(0, |pending| pending.nonce.as_bytes()[0]))
     }
@@ -305,9 +305,9 @@ fn began(event: &UserAccountEvent) -> Option<SessionId> {
     Some(session)
 }
 
-/// Sends a code that is counted for that asker.
-fn sends(fact: &Fact, by: Asker) -> bool {
-    matches!(fact, Fact::OtpRequested { asker, .. } | Fact::OtpResent { asker, .. } if *asker == by)
+/// Sends a code that is counted for that requester.
+fn sends(fact: &Fact, by: Requester) -> bool {
+    matches!(fact, Fact::OtpRequested { requester, .. } | Fact::OtpResent { requester, .. } if *requester == by)
 }
 
 fn asks(fact: &Fact) -> bool {
@@ -325,19 +325,19 @@ fn sent_to(fact: &Fact) -> Option<Channel> {
     Some(*channel)
 }
 
-/// For which kind of identifier a code of that asker was wrong.
-fn wrong_to(fact: &Fact, by: Asker) -> Option<Channel> {
-    let Fact::OtpRejected { reason: CodeRejected::Wrong, channel, asker, .. } = fact else { return None };
-    (*asker == by).then_some(*channel)
+/// For which kind of identifier a code of that requester was wrong.
+fn wrong_to(fact: &Fact, by: Requester) -> Option<Channel> {
+    let Fact::OtpRejected { reason: CodeRejected::Wrong, channel, requester, .. } = fact else { return None };
+    (*requester == by).then_some(*channel)
 }
 
 /// Where the code had gone that was right, and began the count of wrong ones anew for who presented it.
-fn right_for(fact: &Fact, by: Asker) -> Option<Channel> {
+fn right_for(fact: &Fact, by: Requester) -> Option<Channel> {
     if let Fact::LoggedIn { channel, .. } = fact {
-        return (by == Asker::default()).then_some(*channel);
+        return (by == Requester::default()).then_some(*channel);
     }
     let Fact::SessionReauthenticated { channel, .. } = fact else { return None };
-    (by == Asker::KnownDevice).then_some(*channel)
+    (by == Requester::KnownDevice).then_some(*channel)
 }
 
 /// What a wrong code was presented for.
@@ -526,10 +526,10 @@ proptest! {
     #[test]
     fn no_more_codes_are_sent_than_the_policy_allows(steps in histories()) {
         let history = History::from_steps(steps);
-        let by = |asker, channel| {
-            history.times(|fact| sends(fact, asker) && sent_to(fact) == Some(channel))
+        let by = |requester, channel| {
+            history.times(|fact| sends(fact, requester) && sent_to(fact) == Some(channel))
         };
-        let [to_phone, to_email] = Channel::ALL.map(|channel| by(Asker::default(), channel));
+        let [to_phone, to_email] = Channel::ALL.map(|channel| by(Requester::default(), channel));
         for pair in to_phone.windows(2).chain(to_email.windows(2)) {
             prop_assert!(pair[1] - pair[0] >= history.policy.resend_after);
         }
@@ -555,8 +555,8 @@ proptest! {
                 } else if redeemed_for(event) == Some(purpose) {
                     prop_assert!(tries < history.policy.code_tries);
                     let by_device = purpose == Purpose::Reauthenticate;
-                    let asker = if by_device { Asker::KnownDevice } else { Asker::default() };
-                    let redeemed = before.codes_of(asker).and_then(|codes| codes.pending(purpose).cloned());
+                    let requester = if by_device { Requester::KnownDevice } else { Requester::default() };
+                    let redeemed = before.codes_of(requester).and_then(|codes| codes.pending(purpose).cloned());
                     prop_assert!(redeemed.is_some_and(|challenge| event.at < challenge.expires_at));
                 }
             }
@@ -567,14 +567,14 @@ proptest! {
     fn wrong_tries_without_a_right_one_come_no_faster_than_the_policy_allows(steps in histories()) {
         let history = History::from_steps(steps);
         let limit = history.policy.wrong_codes_per_hour;
-        for (channel, asker) in Channel::ALL.map(|channel| (channel, Asker::default())).into_iter()
-            .chain([(Channel::Phone, Asker::KnownDevice)])
+        for (channel, requester) in Channel::ALL.map(|channel| (channel, Requester::default())).into_iter()
+            .chain([(Channel::Phone, Requester::KnownDevice)])
         {
-            let since_right = history.events.split(|event| right_for(&event.fact, asker) == Some(channel)
-                || asker == Asker::KnownDevice && event.let_go().is_some()
-                || asker != Asker::KnownDevice && event.let_go() == Some(channel));
+            let since_right = history.events.split(|event| right_for(&event.fact, requester) == Some(channel)
+                || requester == Requester::KnownDevice && event.let_go().is_some()
+                || requester != Requester::KnownDevice && event.let_go() == Some(channel));
             let wrong = since_right.map(|events| {
-                let of = |event: &&UserAccountEvent| wrong_to(&event.fact, asker) == Some(channel);
+                let of = |event: &&UserAccountEvent| wrong_to(&event.fact, requester) == Some(channel);
                 events.iter().filter(of).collect::<Vec<_>>()
             });
             for wrong in wrong { for more_than_an_hour_s in wrong.windows(limit + 1) {

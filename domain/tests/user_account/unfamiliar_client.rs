@@ -1,7 +1,7 @@
 //! A sign-in from a device or network that the account was not signed in from before says so.
 
 use counterfoil_domain::user_account::commands::VerifyOtp;
-use counterfoil_domain::user_account::{Asker, Fact, SignOutReason, UserAccount, UserAccountEvent};
+use counterfoil_domain::user_account::{Fact, Requester, SignOutReason, UserAccount, UserAccountEvent};
 use counterfoil_domain::values::{Client, ClientChange, LanguageTag};
 use cqrs_es::Aggregate as _;
 
@@ -56,7 +56,7 @@ fn a_device_with_a_token_to_show_is_known_wherever_it_is() {
     let shown = VerifyOtp { shown: Some(session(1)), ..verify_from(elsewhere(), 110, 2, 2) };
     let expected = logged_in_from(elsewhere(), 110, 2, None);
     assert!(
-        matches!(expected.fact, Fact::LoggedIn { asker: Asker::Anybody, .. }),
+        matches!(expected.fact, Fact::LoggedIn { requester: Requester::Stranger, .. }),
         "the code was a stranger's"
     );
     let replaced = logged_out(110, 1, SignOutReason::SignedInAgain, 10 + 30 * DAY);

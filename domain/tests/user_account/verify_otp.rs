@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::commands::VerifyOtp;
 use counterfoil_domain::user_account::{
-    Asker, CodeRejected, DeviceLimitPolicy, Fact, Policy, Refusal, SessionTokens, SignOutReason,
+    CodeRejected, DeviceLimitPolicy, Fact, Policy, Refusal, Requester, SessionTokens, SignOutReason,
     UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Generation};
@@ -123,7 +123,7 @@ fn a_session_lives_no_longer_than_the_shorter_of_its_two_limits() {
             seen: None,
             unfamiliar: None,
             language: None,
-            asker: Asker::Anybody,
+            requester: Requester::Stranger,
             test: false,
         };
         given_under(policy, [otp_requested(0, 1)])
@@ -150,7 +150,7 @@ fn a_code_sent_by_email_signs_in_by_email_and_not_by_phone() {
         seen: None,
         unfamiliar: None,
         language: None,
-        asker: Asker::Anybody,
+        requester: Requester::Stranger,
         test: false,
     };
     let by_email = VerifyOtp { identifier: email(), ..verify_otp(10, code(1), 1) };

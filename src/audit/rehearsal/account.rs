@@ -227,7 +227,7 @@ impl AccountRehearsal {
 
     /// Why the rehearsal refuses without a record.
     fn reason(&self, refusal: Refusal, last: &UserAccountEvent) -> &'static str {
-        let codes = self.rehearsed.account.codes_of(request::asker(last));
+        let codes = self.rehearsed.account.codes_of(request::requester(last));
         let counters = codes.map(|codes| codes.counters(request::channel(last)));
         match refusal {
             Refusal::CodeTooSoon { .. } => "too_soon",
@@ -243,8 +243,8 @@ impl AccountRehearsal {
                 let is_locked = if is_of_second_factor(last) {
                     factor.is_some_and(|factor| factor.wrong.in_a_row >= ceiling)
                 } else {
-                    let (asker, channel) = (request::asker(last), request::channel(last));
-                    account.is_locked(asker, channel, last.at, &self.proposal)
+                    let (requester, channel) = (request::requester(last), request::channel(last));
+                    account.is_locked(requester, channel, last.at, &self.proposal)
                 };
                 if is_locked { "locked" } else { "paused" }
             }

@@ -10,9 +10,9 @@ use counterfoil_domain::user_account::commands::{
     ResendOtp, RevokeDevice, SignOutAccount, SuspendAccount, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, AnswerTimes, Asker, ClientMarker, CodeAsked, CodeRejected, Fact, FactorRejected, OtpMatcher,
-    Policy, Purpose, SecondFactorMatcher, SecondFactorProof, Services, Session, SignOutReason, UserAccount,
-    UserAccountCommand, UserAccountEvent,
+    Actor, AnswerTimes, ClientMarker, CodeAsked, CodeRejected, Fact, FactorRejected, OtpMatcher, Policy,
+    Purpose, Requester, SecondFactorMatcher, SecondFactorProof, Services, Session, SignOutReason,
+    UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Channel, Client, ClientMark, EmailAddress,
@@ -117,21 +117,21 @@ impl SecondFactorMatcher for OnRecord {
 }
 
 /// Who asked, as far as the event says.
-pub(super) fn asker(event: &UserAccountEvent) -> Asker {
-    if let Fact::OtpRequested { asker, .. }
-    | Fact::OtpResent { asker, .. }
-    | Fact::OtpRequestRefused { asker, .. }
-    | Fact::OtpRejected { asker, .. }
-    | Fact::LoggedIn { asker, .. } = event.fact
+pub(super) fn requester(event: &UserAccountEvent) -> Requester {
+    if let Fact::OtpRequested { requester, .. }
+    | Fact::OtpResent { requester, .. }
+    | Fact::OtpRequestRefused { requester, .. }
+    | Fact::OtpRejected { requester, .. }
+    | Fact::LoggedIn { requester, .. } = event.fact
     {
-        return asker;
+        return requester;
     }
     if let Fact::IdentifierRequested { .. } | Fact::IdentifierAdded { .. } | Fact::IdentifierReplaced { .. } =
         event.fact
     {
-        return Asker::KnownDevice;
+        return Requester::KnownDevice;
     }
-    Asker::Anybody
+    Requester::Stranger
 }
 
 /// For which kind of identifier the code was or would have been.
@@ -165,8 +165,8 @@ pub(super) fn session(event: &UserAccountEvent) -> Option<SessionId> {
 }
 
 /// The session that begins when a code lets a caller in that did not: named by the code.
-fn session_of_code(account: &UserAccount, asker: Asker) -> SessionId {
-    let pending = account.codes_of(asker).and_then(|codes| codes.challenge.as_ref());
+fn session_of_code(account: &UserAccount, requester: Requester) -> SessionId {
+    let pending = account.codes_of(requester).and_then(|codes| codes.challenge.as_ref());
     SessionId(pending.map_or_else(Uuid::nil, |pending| Uuid::from_bytes(*pending.nonce.as_bytes())))
 }
 
@@ -185,23 +185,23 @@ pub(super) fn of(
         Fact::OtpRequested { channel, nonce, session: Some(session), test, .. } => {
             asked.code_to_reauthenticate(asked.live(*session), *channel, *nonce, *test)
         }
-        Fact::OtpRequested { channel, purpose, nonce, session: None, asker, test, withheld, .. } => {
-            let command = asked.code(*channel, *purpose, *nonce, *asker, *test);
+        Fact::OtpRequested { channel, purpose, nonce, session: None, requester, test, withheld, .. } => {
+            let command = asked.code(*channel, *purpose, *nonce, *requester, *test);
             again(RequestOtp { withheld: *withheld, ..command })
         }
-        Fact::OtpResent { channel, nonce, asker, test, withheld, answer_possible_at, .. } => {
-            let command = asked.code_again(*channel, *nonce, *asker, *test);
+        Fact::OtpResent { channel, nonce, requester, test, withheld, answer_possible_at, .. } => {
+            let command = asked.code_again(*channel, *nonce, *requester, *test);
             let command = ResendOtp { withheld: *withheld, ..command }.into();
             CommandReplay::Command { command, on_record: OnRecord::right().answered(*answer_possible_at) }
         }
-        Fact::OtpRequestRefused { asked: how, channel, asker, .. } => {
-            asked.refused_code(*how, *channel, *asker)
+        Fact::OtpRequestRefused { asked: how, channel, requester, .. } => {
+            asked.refused_code(*how, *channel, *requester)
         }
         Fact::IdentifierRequested { channel, nonce, .. } => asked.code_to_add(*channel, *nonce),
-        Fact::OtpRejected { purpose, reason, channel, asker, .. } => {
-            asked.rejected_code(*purpose, *reason, *channel, *asker)
+        Fact::OtpRejected { purpose, reason, channel, requester, .. } => {
+            asked.rejected_code(*purpose, *reason, *channel, *requester)
         }
-        Fact::LoggedIn { session, channel, mark, address, seen, language, asker, test, .. } => {
+        Fact::LoggedIn { session, channel, mark, address, seen, language, requester, test, .. } => {
             let first = recorded.member().and_then(|member| member.first_session);
             let marks = [mark.map(|mark| (*session, mark)), first.zip(*seen)];
             let replaced = asked.replaced();
@@ -212,7 +212,7 @@ pub(super) fn of(
                 session: *session,
                 client: nowhere(),
                 language: language.clone(),
-                shown: replaced.or_else(|| asked.shown(*asker)),
+                shown: replaced.or_else(|| asked.shown(*requester)),
                 test: *test,
             };
             let marks = marks.into_iter().flatten().collect();
@@ -308,12 +308,14 @@ fn again(command: impl Into<UserAccountCommand>) -> CommandReplay {
 
 impl RecordedCommand<'_> {
     /// A request for a code that was refused.
-    fn refused_code(&self, how: CodeAsked, channel: Channel, asker: Asker) -> CommandReplay {
+    fn refused_code(&self, how: CodeAsked, channel: Channel, requester: Requester) -> CommandReplay {
         let nonce = ChallengeNonce::new([0; 16]);
         match how {
-            CodeAsked::ToSignIn => again(self.code(channel, Purpose::SignIn, nonce, asker, false)),
-            CodeAsked::ForAnother => again(self.code(channel, Purpose::AddIdentifier, nonce, asker, false)),
-            CodeAsked::Again => again(self.code_again(channel, nonce, asker, false)),
+            CodeAsked::ToSignIn => again(self.code(channel, Purpose::SignIn, nonce, requester, false)),
+            CodeAsked::ForAnother => {
+                again(self.code(channel, Purpose::AddIdentifier, nonce, requester, false))
+            }
+            CodeAsked::Again => again(self.code_again(channel, nonce, requester, false)),
             CodeAsked::ToAdd => self.code_to_add(channel, nonce),
             CodeAsked::ToReauthenticate => {
                 self.code_to_reauthenticate(self.some_session(None), channel, nonce, false)
@@ -327,13 +329,15 @@ impl RecordedCommand<'_> {
         purpose: Purpose,
         reason: CodeRejected,
         channel: Channel,
-        asker: Asker,
+        requester: Requester,
     ) -> CommandReplay {
         // Whether a code was right that was not looked at is not known.
         let right = matches!(reason, CodeRejected::DeviceLimit | CodeRejected::Suspended);
         // A wrong code is on record where one is pending, or where the one redeemed last could be presented again.
-        let is_pending =
-            self.recorded.pending_codes(asker, purpose).is_some_and(|codes| codes.pending(purpose).is_some());
+        let is_pending = self
+            .recorded
+            .pending_codes(requester, purpose)
+            .is_some_and(|codes| codes.pending(purpose).is_some());
         // No answer was possible yet: without a grace period, only that lets the redeemed code be presented again.
         let later = self.at + TimeDelta::milliseconds(1);
         let answer_possible_at = (reason == CodeRejected::Wrong && !is_pending).then_some(later);
@@ -344,10 +348,10 @@ impl RecordedCommand<'_> {
                     at: self.at,
                     identifier: placeholder(channel),
                     code: OtpCode::from_number(0),
-                    session: session_of_code(self.recorded, asker),
+                    session: session_of_code(self.recorded, requester),
                     client: nowhere(),
                     language: None,
-                    shown: self.shown(asker),
+                    shown: self.shown(requester),
                     test: false,
                 };
                 CommandReplay::Command { command: command.into(), on_record }
@@ -359,7 +363,8 @@ impl RecordedCommand<'_> {
                 })
             }
             Purpose::Reauthenticate => {
-                let pending = self.recorded.codes_of(asker).and_then(|codes| codes.reauthentication.as_ref());
+                let pending =
+                    self.recorded.codes_of(requester).and_then(|codes| codes.reauthentication.as_ref());
                 let asked_by = pending.and_then(|code| code.session);
                 let session = asked_by.map_or_else(|| self.some_session(None), |session| self.live(session));
                 self.in_the_name_of(session, |session| CommandReplay::Command {
@@ -431,7 +436,7 @@ impl RecordedCommand<'_> {
         channel: Channel,
         purpose: Purpose,
         nonce: ChallengeNonce,
-        asker: Asker,
+        requester: Requester,
         test: bool,
     ) -> RequestOtp {
         RequestOtp {
@@ -441,14 +446,20 @@ impl RecordedCommand<'_> {
             fullname: None,
             nonce,
             client: nowhere(),
-            shown: self.shown(asker),
+            shown: self.shown(requester),
             test,
             withheld: false,
         }
     }
 
-    fn code_again(&self, channel: Channel, nonce: ChallengeNonce, asker: Asker, test: bool) -> ResendOtp {
-        let (identifier, client, shown) = (placeholder(channel), nowhere(), self.shown(asker));
+    fn code_again(
+        &self,
+        channel: Channel,
+        nonce: ChallengeNonce,
+        requester: Requester,
+        test: bool,
+    ) -> ResendOtp {
+        let (identifier, client, shown) = (placeholder(channel), nowhere(), self.shown(requester));
         ResendOtp { at: self.at, identifier, nonce, client, shown, test, withheld: false }
     }
 
@@ -572,11 +583,11 @@ impl RecordedCommand<'_> {
     }
 
     /// The session of a token that came along is not on record, only that the account knew it.
-    fn shown(&self, asker: Asker) -> Option<SessionId> {
-        let member = self.recorded.member().filter(|_| asker == Asker::KnownDevice)?;
+    fn shown(&self, requester: Requester) -> Option<SessionId> {
+        let member = self.recorded.member().filter(|_| requester == Requester::KnownDevice)?;
         let live = self.recorded.sessions().iter().map(|session| session.id);
         let mut known = live.chain(member.known_devices.iter().copied()).map(self.named);
-        known.find(|session| self.rehearsed.asker(Some(*session)) == Asker::KnownDevice)
+        known.find(|session| self.rehearsed.requester(Some(*session)) == Requester::KnownDevice)
     }
 }
 

@@ -37,8 +37,8 @@ impl AddIdentifier {
         }
         let channel = self.identifier.channel();
         // What strangers tried does not keep a device that is signed in from it.
-        let asker = state.asker(Some(self.session));
-        let barred = state.barred(asker, channel, at, policy);
+        let requester = state.requester(Some(self.session));
+        let barred = state.barred(requester, channel, at, policy);
         let may_ask = barred.map_or_else(
             || within_quota(state.codes().map_or(&[], |codes| &codes.sent_elsewhere), at, policy),
             |(bar, until)| Err((bar.into(), until)),
@@ -47,7 +47,7 @@ impl AddIdentifier {
             let (asked, identifier, client) = (CodeAsked::ToAdd, self.identifier, self.client);
             // The identifier is not one whose lock the account could lift.
             let refusal = RefusedRequest { asked, identifier, client, unlock_nonce: None };
-            return refusal.refuse(state, asker, refused, at);
+            return refusal.refuse(state, requester, refused, at);
         }
         Ok(vec![UserAccountEvent {
             at,

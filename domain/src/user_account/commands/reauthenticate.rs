@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::verify_otp::{Tried, try_code};
 use crate::user_account::{
-    Asker, Codes, Fact, Person, Purpose, Refusal, Services, UserAccount, UserAccountEvent,
+    Codes, Fact, Person, Purpose, Refusal, Requester, Services, UserAccount, UserAccountEvent,
 };
 use crate::values::{Channel, Client, Identifier, OtpCode, SessionId};
 
@@ -32,14 +32,14 @@ impl Reauthenticate {
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
         state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
-        let (asker, purpose) = (Asker::KnownDevice, Purpose::Reauthenticate);
+        let (requester, purpose) = (Requester::KnownDevice, Purpose::Reauthenticate);
         // A code that another session asked for is none here, and is not used up by being tried.
-        let asked_by = state.codes_of(asker).and_then(Codes::session_to_prove);
+        let asked_by = state.codes_of(requester).and_then(Codes::session_to_prove);
         if asked_by.is_some_and(|session| session != self.session) {
             return Err(Refusal::InvalidCode);
         }
         let (fact, identifier) =
-            match try_code(state, asker, purpose, &self.identifier, &self.code, at, services)? {
+            match try_code(state, requester, purpose, &self.identifier, &self.code, at, services)? {
                 Tried::Right(_) => {
                     let (session, channel) = (self.session, self.identifier.channel());
                     let fact = Fact::SessionReauthenticated { session, channel, test: self.test };
@@ -67,7 +67,7 @@ impl UserAccount {
     /// its user last.
     pub fn proof_channel(&self, session: SessionId, now: DateTime<Utc>) -> Option<Channel> {
         let proved_by = self.live_session(session, now)?.channel;
-        let codes = self.codes_of(Asker::KnownDevice);
+        let codes = self.codes_of(Requester::KnownDevice);
         let pending = codes.and_then(|codes| codes.reauthentication.as_ref());
         Some(pending.filter(|code| code.session == Some(session)).map_or(proved_by, |code| code.channel))
     }

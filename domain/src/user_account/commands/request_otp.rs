@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::user_account::wrong_codes::UNLOCK_LINK_LASTS;
 use crate::user_account::{
-    Asker, Challenge, CodeAsked, CodeRefused, Fact, Person, Policy, Purpose, Refusal, Services, UserAccount,
-    UserAccountEvent,
+    Challenge, CodeAsked, CodeRefused, Fact, Person, Policy, Purpose, Refusal, Requester, Services,
+    UserAccount, UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Channel, Client, FullName, Identifier, SessionId};
 
@@ -40,15 +40,16 @@ impl RequestOtp {
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let policy = &services.policy;
         let at = state.time_of(self.at);
-        let asker = state.asker(self.shown);
+        let requester = state.requester(self.shown);
         if self.purpose == Purpose::SignIn
-            && let Some(unanswered) = unanswered_code(state, asker, self.identifier.channel(), at, services)
+            && let Some(unanswered) =
+                unanswered_code(state, requester, self.identifier.channel(), at, services)
         {
             let Self { nonce, identifier, client, test, withheld, .. } = self;
             let message = CodeMessage { nonce, identifier, client, test, withheld };
             return Ok(vec![unanswered.sent_again(at, message, policy)]);
         }
-        if let Err(refused) = may_send(state, asker, self.identifier.channel(), at, policy) {
+        if let Err(refused) = may_send(state, requester, self.identifier.channel(), at, policy) {
             let asked = match self.purpose {
                 Purpose::SignIn => CodeAsked::ToSignIn,
                 Purpose::AddIdentifier => CodeAsked::ForAnother,
@@ -58,7 +59,7 @@ impl RequestOtp {
             let unlock_nonce = may_link.then_some(self.nonce);
             let (identifier, client) = (self.identifier, self.client);
             return RefusedRequest { asked, identifier, client, unlock_nonce }
-                .refuse(state, asker, refused, at);
+                .refuse(state, requester, refused, at);
         }
         let registering = self.purpose == Purpose::SignIn && state.member().is_none();
         Ok(vec![UserAccountEvent {
@@ -70,7 +71,7 @@ impl RequestOtp {
                 expires_at: at + policy.code_lifetime,
                 registering,
                 session: None,
-                asker,
+                requester,
                 test: self.test,
                 withheld: self.withheld,
             },
@@ -100,7 +101,7 @@ pub(super) struct CodeMessage {
 /// The pending code, where it is to be sent once more.
 pub(super) struct PendingCode<'a> {
     pub(super) challenge: &'a Challenge,
-    pub(super) asker: Asker,
+    pub(super) requester: Requester,
     /// When the request that sent it could first be answered, where an outage kept it from being answered at once.
     pub(super) answer_possible_at: Option<DateTime<Utc>>,
 }
@@ -125,7 +126,7 @@ impl PendingCode<'_> {
             purpose: Purpose::SignIn,
             nonce,
             expires_at,
-            asker: self.asker,
+            requester: self.requester,
             test,
             withheld,
             answer_possible_at: self.answer_possible_at,
@@ -138,33 +139,33 @@ impl PendingCode<'_> {
 /// The pending code, where an outage kept its caller from hearing of it, who so asks again before its time.
 pub(super) fn unanswered_code<'a>(
     state: &'a UserAccount,
-    asker: Asker,
+    requester: Requester,
     channel: Channel,
     at: DateTime<Utc>,
     services: &Services,
 ) -> Option<PendingCode<'a>> {
-    let codes = state.codes_of(asker)?;
-    let Err((CodeRefused::TooSoon, _)) = may_send(state, asker, channel, at, &services.policy) else {
+    let codes = state.codes_of(requester)?;
+    let Err((CodeRefused::TooSoon, _)) = may_send(state, requester, channel, at, &services.policy) else {
         return None;
     };
     let challenge = codes.challenge_at(at, channel)?;
     let answer_possible_at = Some(services.unanswered_until(*codes.counters(channel).sent.last()?, at)?);
-    Some(PendingCode { challenge, asker, answer_possible_at })
+    Some(PendingCode { challenge, requester, answer_possible_at })
 }
 
 /// Whether another code may go out to that kind of identifier; if not, why and until when. Asking and asking again are
 /// bound by the same.
 pub(super) fn may_send(
     state: &UserAccount,
-    asker: Asker,
+    requester: Requester,
     channel: Channel,
     now: DateTime<Utc>,
     policy: &Policy,
 ) -> Result<(), (CodeRefused, DateTime<Utc>)> {
-    if let Some((bar, until)) = state.barred(asker, channel, now, policy) {
+    if let Some((bar, until)) = state.barred(requester, channel, now, policy) {
         return Err((bar.into(), until));
     }
-    let sent = state.codes_of(asker).map_or(&[][..], |codes| &codes.counters(channel).sent);
+    let sent = state.codes_of(requester).map_or(&[][..], |codes| &codes.counters(channel).sent);
     let again = sent.last().map(|last| *last + policy.resend_after);
     if let Some(again) = again.filter(|again| now < *again) {
         return Err((CodeRefused::TooSoon, again));
@@ -181,10 +182,10 @@ impl UserAccount {
         now: DateTime<Utc>,
         policy: &Policy,
     ) -> Vec<(CodeRefused, Option<DateTime<Utc>>)> {
-        let asker = Asker::default();
+        let requester = Requester::default();
         let barred =
-            self.barred(asker, channel, now, policy).map(|(bar, until)| (CodeRefused::from(bar), until));
-        let sent = self.codes_of(asker).map_or(&[][..], |codes| &codes.counters(channel).sent);
+            self.barred(requester, channel, now, policy).map(|(bar, until)| (CodeRefused::from(bar), until));
+        let sent = self.codes_of(requester).map_or(&[][..], |codes| &codes.counters(channel).sent);
         let again = sent.last().map(|last| *last + policy.resend_after).filter(|again| now < *again);
         let too_soon = again.map(|again| (CodeRefused::TooSoon, again));
         let obstacles = barred.into_iter().chain(too_soon).chain(within_quota(sent, now, policy).err());
@@ -224,7 +225,7 @@ impl RefusedRequest {
     pub(super) fn refuse(
         self,
         state: &UserAccount,
-        asker: Asker,
+        requester: Requester,
         (reason, until): (CodeRefused, DateTime<Utc>),
         at: DateTime<Utc>,
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
@@ -235,11 +236,11 @@ impl RefusedRequest {
             nonce,
             expires_at: at + UNLOCK_LINK_LASTS,
         });
-        let noted = state.codes_of(asker).and_then(|codes| codes.counters(channel).noted_refusal);
+        let noted = state.codes_of(requester).and_then(|codes| codes.counters(channel).noted_refusal);
         if link.is_none() && noted.is_some_and(|(on_record, window)| on_record == reason && at < window) {
             return Err(reason.refusal(until));
         }
-        let refused = Fact::OtpRequestRefused { reason, until, asked: self.asked, channel, asker };
+        let refused = Fact::OtpRequestRefused { reason, until, asked: self.asked, channel, requester };
         let person = Person { identifier: Some(self.identifier), ..Person::default() };
         let event = |fact| UserAccountEvent {
             at,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::request_otp::{RefusedRequest, may_send};
 use crate::user_account::{
-    Asker, CodeAsked, Fact, Person, Policy, Purpose, Refusal, UserAccount, UserAccountEvent,
+    CodeAsked, Fact, Person, Policy, Purpose, Refusal, Requester, UserAccount, UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Client, Identifier, SessionId};
 
@@ -33,12 +33,12 @@ impl RequestReauthentication {
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
         state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
-        let (asker, channel) = (Asker::KnownDevice, self.identifier.channel());
-        if let Err(refused) = may_send(state, asker, channel, at, policy) {
+        let (requester, channel) = (Requester::KnownDevice, self.identifier.channel());
+        if let Err(refused) = may_send(state, requester, channel, at, policy) {
             let unlock_nonce = (policy.unlock_links && !self.test).then_some(self.nonce);
             let (asked, identifier, client) = (CodeAsked::ToReauthenticate, self.identifier, self.client);
             return RefusedRequest { asked, identifier, client, unlock_nonce }
-                .refuse(state, asker, refused, at);
+                .refuse(state, requester, refused, at);
         }
         Ok(vec![UserAccountEvent {
             at,
@@ -49,7 +49,7 @@ impl RequestReauthentication {
                 expires_at: at + policy.code_lifetime,
                 registering: false,
                 session: Some(self.session),
-                asker,
+                requester,
                 test: self.test,
                 // The account has signed in before, so that its codes are paid from the reserve of the day's budget.
                 withheld: false,

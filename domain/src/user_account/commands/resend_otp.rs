@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::request_otp::{CodeMessage, PendingCode, RefusedRequest, may_send, unanswered_code};
 use crate::user_account::{
-    Asker, Challenge, CodeAsked, Codes, Refusal, Services, UserAccount, UserAccountEvent,
+    Challenge, CodeAsked, Codes, Refusal, Requester, Services, UserAccount, UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Channel, Client, Identifier, SessionId};
 
@@ -35,23 +35,24 @@ impl ResendOtp {
         let policy = &services.policy;
         let at = state.time_of(self.at);
         let channel = self.identifier.channel();
-        let pending_of = |asker| state.codes_of(asker).and_then(|codes| codes.challenge_at(at, channel));
+        let pending_of =
+            |requester| state.codes_of(requester).and_then(|codes| codes.challenge_at(at, channel));
         // A device that is known may have asked before it showed that.
-        let asker = state.asker(self.shown);
-        let asker = if pending_of(asker).is_some() { asker } else { Asker::Anybody };
-        let challenge = pending_of(asker).ok_or(Refusal::NoPendingCode)?;
-        let pending = match unanswered_code(state, asker, channel, at, services) {
+        let requester = state.requester(self.shown);
+        let requester = if pending_of(requester).is_some() { requester } else { Requester::Stranger };
+        let challenge = pending_of(requester).ok_or(Refusal::NoPendingCode)?;
+        let pending = match unanswered_code(state, requester, channel, at, services) {
             Some(unanswered) => unanswered,
-            None => PendingCode { challenge, asker, answer_possible_at: None },
+            None => PendingCode { challenge, requester, answer_possible_at: None },
         };
         if pending.answer_possible_at.is_none()
-            && let Err(refused) = may_send(state, asker, channel, at, policy)
+            && let Err(refused) = may_send(state, requester, channel, at, policy)
         {
             let may_link = policy.unlock_links && !self.test && !self.withheld;
             let unlock_nonce = may_link.then_some(self.nonce);
             let (asked, identifier, client) = (CodeAsked::Again, self.identifier, self.client);
             return RefusedRequest { asked, identifier, client, unlock_nonce }
-                .refuse(state, asker, refused, at);
+                .refuse(state, requester, refused, at);
         }
         let Self { nonce, identifier, client, test, withheld, .. } = self;
         let message = CodeMessage { nonce, identifier, client, test, withheld };

@@ -34,8 +34,8 @@ impl VerifyIdentifier {
         let at = state.time_of(self.at);
         state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
         let purpose = Purpose::AddIdentifier;
-        let asker = state.asker(Some(self.session));
-        let tried = try_code(state, asker, purpose, &self.identifier, &self.code, at, services)?;
+        let requester = state.requester(Some(self.session));
+        let tried = try_code(state, requester, purpose, &self.identifier, &self.code, at, services)?;
         let event = |fact, person| UserAccountEvent { at, fact, person, client: Some(self.client.clone()) };
         match tried {
             Tried::Right(_) => {}

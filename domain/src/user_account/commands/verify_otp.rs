@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::user_account::{
-    Asker, Challenge, CodeRejected, DeviceLimitPolicy, Fact, Person, Policy, Purpose, RedeemedCode, Refusal,
-    Services, Session, SignOutReason, UserAccount, UserAccountEvent,
+    Challenge, CodeRejected, DeviceLimitPolicy, Fact, Person, Policy, Purpose, RedeemedCode, Refusal,
+    Requester, Services, Session, SignOutReason, UserAccount, UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Client, Generation, Identifier, LanguageTag, OtpCode, SessionId};
 
@@ -36,13 +36,13 @@ impl VerifyOtp {
         let policy = &services.policy;
         let at = state.time_of(self.at);
         // A device that is known may have asked before it showed that.
-        let asker = state.asker(self.shown);
-        let is_pending = state.codes_of(asker).is_some_and(|codes| {
+        let requester = state.requester(self.shown);
+        let is_pending = state.codes_of(requester).is_some_and(|codes| {
             let redeemed = codes.redeemed.as_ref();
             codes.challenge.is_some() || redeemed.is_some_and(|redeemed| redeemed.purpose == Purpose::SignIn)
         });
-        let asker = if is_pending { asker } else { Asker::Anybody };
-        let tried = try_code(state, asker, Purpose::SignIn, &self.identifier, &self.code, at, services)?;
+        let requester = if is_pending { requester } else { Requester::Stranger };
+        let tried = try_code(state, requester, Purpose::SignIn, &self.identifier, &self.code, at, services)?;
         let challenge = match tried {
             Tried::Right(challenge) => challenge,
             Tried::Repeated(redeemed) => return self.repeated(at, redeemed, state, services),
@@ -61,11 +61,11 @@ impl VerifyOtp {
                 channel: self.identifier.channel(),
                 tries_left: policy.code_tries.saturating_sub(challenge.wrong_tries),
                 until: None,
-                asker,
+                requester,
             };
             return Ok(vec![self.rejected(at, fact)]);
         }
-        Ok(self.signed_in(at, asker, replaced, state, services))
+        Ok(self.signed_in(at, requester, replaced, state, services))
     }
 
     /// The live session of the token that came along, where it is on the same device: the new session takes its place, so that
@@ -109,7 +109,7 @@ impl VerifyOtp {
     fn signed_in(
         self,
         at: DateTime<Utc>,
-        asker: Asker,
+        requester: Requester,
         replaced: Option<&Session>,
         state: &UserAccount,
         services: &Services,
@@ -139,9 +139,9 @@ impl VerifyOtp {
             address: Some(services.clients.address(self.session, &self.client, its_mark.network)),
             seen,
             // A device that has a token to show is no stranger, wherever it comes from.
-            unfamiliar: unfamiliar.flatten().filter(|_| state.asker(self.shown) == Asker::Anybody),
+            unfamiliar: unfamiliar.flatten().filter(|_| state.requester(self.shown) == Requester::Stranger),
             language: self.language,
-            asker,
+            requester,
             test: self.test,
         };
         events.push(event(logged_in, person));
@@ -166,7 +166,7 @@ pub(super) enum Tried<'a> {
 /// Tries a code against the one that is pending for that purpose.
 pub(super) fn try_code<'a>(
     state: &'a UserAccount,
-    asker: Asker,
+    requester: Requester,
     purpose: Purpose,
     identifier: &Identifier,
     code: &OtpCode,
@@ -174,7 +174,7 @@ pub(super) fn try_code<'a>(
     services: &Services,
 ) -> Result<Tried<'a>, Refusal> {
     let policy = &services.policy;
-    let (codes, channel) = (state.pending_codes(asker, purpose), identifier.channel());
+    let (codes, channel) = (state.pending_codes(requester, purpose), identifier.channel());
     let challenge =
         codes.and_then(|codes| codes.pending(purpose)).filter(|challenge| challenge.channel == channel);
 
@@ -191,10 +191,12 @@ pub(super) fn try_code<'a>(
     let matches = services.codes.matches(&nonce, identifier, purpose, code);
 
     let rejected = |reason, tries_left, until| {
-        Ok(Tried::Rejected(Fact::OtpRejected { purpose, reason, channel, tries_left, until, asker }))
+        Ok(Tried::Rejected(Fact::OtpRejected { purpose, reason, channel, tries_left, until, requester }))
     };
-    if let Some((bar, until)) = state.barred(asker, channel, at, policy) {
-        if let Some(until) = state.codes_of(asker).and_then(|codes| codes.counters(channel).wrong.noted(at)) {
+    if let Some((bar, until)) = state.barred(requester, channel, at, policy) {
+        if let Some(until) =
+            state.codes_of(requester).and_then(|codes| codes.counters(channel).wrong.noted(at))
+        {
             return Err(Refusal::TooManyTries { until });
         }
         return rejected(bar.into(), 0, Some(until));

@@ -184,8 +184,10 @@ impl Service {
 
     /// The code that is pending, or one that is wrong.
     fn pending(&self, purpose: Purpose, shown: Option<SessionId>, right: bool) -> OtpCode {
-        let codes =
-            self.account.codes_of(self.account.asker(shown)).filter(|codes| codes.pending(purpose).is_some());
+        let codes = self
+            .account
+            .codes_of(self.account.requester(shown))
+            .filter(|codes| codes.pending(purpose).is_some());
         let pending = codes.or(self.account.codes()).and_then(|codes| codes.pending(purpose));
         let number =
             pending.filter(|_| right).map_or(0, |pending| u64::from(pending.nonce.as_bytes()[0]) + 1);
