@@ -11,7 +11,9 @@ use counterfoil::journal::{AccountRef, Commit, Journal};
 use counterfoil::postgres::Database;
 use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use counterfoil::tokens::{self, ExtraClaims, TokenKind, TokenPolicy};
-use counterfoil_domain::user_account::{Fact, SessionProof, SessionTokens, UserAccountEvent};
+use counterfoil_domain::user_account::{
+    AccountFact, SessionFact, SessionProof, SessionTokens, UserAccountEvent,
+};
 use counterfoil_domain::values::{AuthenticationMethods, Channel, Client};
 use cqrs_es::Aggregate as _;
 
@@ -88,8 +90,12 @@ fn age(url: &str, folder: &std::path::Path, device: &DeviceTokens, events: u32) 
             let refreshes: Vec<UserAccountEvent> = (0..left.min(AT_ONCE))
                 .map(|_| {
                     generation = generation.next();
-                    let fact =
-                        Fact::TokenRefreshed { session: token.session, generation, expires_at, moved: None };
+                    let fact = AccountFact::Session(SessionFact::TokenRefreshed {
+                        session: token.session,
+                        generation,
+                        expires_at,
+                        moved: None,
+                    });
                     UserAccountEvent { at: now, fact, person: None, client: Some(client.clone()) }
                 })
                 .collect();

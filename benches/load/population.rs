@@ -20,7 +20,9 @@ use counterfoil_domain::user_account::commands::{
     Intervention, Logout, RefreshToken, RequestOtp, SuspendAccount, UpdateProfile, UserAccountCommand,
     VerifyOtp,
 };
-use counterfoil_domain::user_account::{Actor, NoOutage, Purpose, Services, UserAccount, UserAccountEvent};
+use counterfoil_domain::user_account::{
+    ActingStaff, NoOutage, Purpose, Services, UserAccount, UserAccountEvent,
+};
 use counterfoil_domain::values::{
     AccountId, Client, DeviceName, EmailAddress, FullName, Identifier, PhoneNumber, Reason, UserAgent,
 };
@@ -239,7 +241,7 @@ impl Visit {
             }
             VisitAct::Suspended => {
                 let reason = Some(Reason::parse("fraud").unwrap());
-                let intervention = Intervention { at, by: Actor::Operator, reason, client: None };
+                let intervention = Intervention { at, by: ActingStaff::Operator, reason, client: None };
                 vec![SuspendAccount { account, until: None, intervention }.into()]
             }
         }

@@ -14,8 +14,8 @@ pub mod statistics;
 pub mod stay;
 pub mod user_login;
 
-pub use read_model::{Changes, Column, ReadModel, Recorded, Stream, Table};
-pub use search::{EXAMINED, Page};
+pub use read_model::{AccountStream, Column, ReadModel, RecordedEvent, RowChanges, Table};
+pub use search::{EXAMINED, SearchPage};
 
 /// Every read model that is written with the events.
 pub const ALL: [ReadModel; 4] =

@@ -17,16 +17,16 @@ use uuid::Uuid;
 
 /// Events of one account, in their order.
 #[derive(Clone, Copy, Debug)]
-pub struct Stream<'a> {
+pub struct AccountStream<'a> {
     /// The account of the events.
     pub account: AccountId,
     /// Its events, or some of them that follow each other.
-    pub events: &'a [Recorded<UserAccountEvent>],
+    pub events: &'a [RecordedEvent<UserAccountEvent>],
 }
 
 /// An event in its place.
 #[derive(Clone, Debug)]
-pub struct Recorded<E> {
+pub struct RecordedEvent<E> {
     /// Its number in the stream, from 1.
     pub sequence: i64,
     /// The event, as it was decided.
@@ -41,7 +41,7 @@ pub struct ReadModel {
     /// The form of its rows; raised with a change that takes a rebuild.
     pub format: i32,
     /// The changes that events make; at most one for each row, however many events touch it.
-    pub changes: fn(&[Stream<'_>]) -> Changes,
+    pub changes: fn(&[AccountStream<'_>]) -> RowChanges,
     /// On which channel a commit that changes rows says so, where others must know at once. PostgreSQL lets such commits
     /// wait for each other, so they have to be few.
     pub announced_on: Option<&'static str>,
@@ -49,12 +49,12 @@ pub struct ReadModel {
 
 /// Changes to rows of a table, turned into columns.
 #[derive(Default)]
-pub struct Changes {
+pub struct RowChanges {
     rows: usize,
     columns: Vec<Box<dyn ToSql + Sync + Send>>,
 }
 
-impl Changes {
+impl RowChanges {
     /// How many rows they change.
     pub fn len(&self) -> usize {
         self.rows
@@ -71,7 +71,7 @@ impl Changes {
     }
 }
 
-impl fmt::Debug for Changes {
+impl fmt::Debug for RowChanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Changes").field("rows", &self.rows).finish_non_exhaustive()
     }
@@ -138,7 +138,7 @@ impl Table {
 }
 
 /// A change to a row; [`table`] writes it.
-pub(crate) trait Change: Sized {
+pub(crate) trait RowChange: Sized {
     type Key: Ord;
 
     fn key(&self) -> Self::Key;
@@ -182,12 +182,12 @@ column_values! {
 }
 
 /// What an event changes, if anything.
-pub(crate) trait Project: Change {
-    fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self>;
+pub(crate) trait Projector: RowChange {
+    fn project(account: AccountId, recorded: &RecordedEvent<UserAccountEvent>) -> Option<Self>;
 }
 
 /// The changes of many events, one for each row.
-pub(crate) fn changes<C: Project>(streams: &[Stream<'_>]) -> Changes {
+pub(crate) fn changes<C: Projector>(streams: &[AccountStream<'_>]) -> RowChanges {
     let mut rows: BTreeMap<C::Key, C> = BTreeMap::new();
     for stream in streams {
         for change in stream.events.iter().filter_map(|event| C::project(stream.account, event)) {
@@ -197,7 +197,7 @@ pub(crate) fn changes<C: Project>(streams: &[Stream<'_>]) -> Changes {
             }
         }
     }
-    Changes { rows: rows.len(), columns: C::into_columns(rows.into_values()) }
+    RowChanges { rows: rows.len(), columns: C::into_columns(rows.into_values()) }
 }
 
 /// Declares the change to a row of a table: a key, and columns that are absent where they stay as they are.
@@ -229,7 +229,7 @@ macro_rules! table {
             }
         }
 
-        impl $crate::read_model::Change for $change {
+        impl $crate::read_model::RowChange for $change {
             type Key = ($($key_type,)+);
 
             fn key(&self) -> Self::Key {

@@ -11,14 +11,14 @@ pub(crate) const END_OF_TIME: DateTime<Utc> = DateTime::from_timestamp_secs(253_
 
 /// Some of what matches, and where the rest begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page<T, P> {
+pub struct SearchPage<T, P> {
     /// The rows that match.
     pub items: Vec<T>,
     /// After which the next page begins; nothing where this is the last.
     pub next: Option<P>,
 }
 
-impl<T, P> Page<T, P> {
+impl<T, P> SearchPage<T, P> {
     /// The page in rows that hold one item more than there is place for, where there is one, each beside the last row that
     /// was examined (`edge_…`) and how many were; a row without an item (by its id, `null`) where none matches.
     pub(crate) fn from_rows(

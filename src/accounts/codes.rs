@@ -7,7 +7,7 @@ use counterfoil_domain::user_account::commands::{
     AddIdentifier, LiftLimits, LiftLock, RequestOtp, ResendOtp, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, CodeSent, Purpose, Refusal, SessionTokens, UserAccountCommand, UserAccountEvent,
+    ActingStaff, CodeSent, Purpose, Refusal, SessionTokens, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{FullName, Identifier, OtpCode};
 use counterfoil_projections::profile::Profile;
@@ -204,7 +204,7 @@ impl Accounts {
     /// [`AccountsError`].
     pub async fn lift_limits(&self, identifier: Identifier) -> Result<bool, AccountsError> {
         let at = self.clock.now();
-        let command = LiftLimits { at, by: Actor::Operator };
+        let command = LiftLimits { at, by: ActingStaff::Operator };
         let StaffAction { origin, .. } = StaffAction::operator(None);
         let done = self.execute(AccountRef::Identifier(identifier), &origin, at, command.into()).await?;
         Ok(!done.events.is_empty())

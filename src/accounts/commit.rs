@@ -7,10 +7,11 @@ use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{ReleaseIdentifier, RequestOtp, ResendOtp, VerifyOtp};
 use counterfoil_domain::user_account::{
-    Fact, Passed, Refusal, SessionProof, SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
+    AccountFact, IdentifierFact, Refusal, RequiredProof, SessionProof, SessionTokens, UserAccount,
+    UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{AccountId, Client, Role};
-use counterfoil_projections::revoked_token::Revoked;
+use counterfoil_projections::revoked_token::RevokedSession;
 use cqrs_es::Aggregate as _;
 use cqrs_es::event_sink::EventSink;
 use tokio::sync::OwnedMutexGuard;
@@ -122,7 +123,7 @@ impl Accounts {
         let is_own_record = matches!(command, UserAccountCommand::DenyAccess(_));
         let mut decided = self.decide(&loaded, command.clone()).await;
         let is_put_to_the_test = matches!(&decided, Ok((events, Some(_)))
-            if events.iter().all(|event| event.gained().is_none()));
+            if events.iter().all(|event| event.acquired().is_none()));
         if loaded.remembered && !is_put_to_the_test {
             // Nothing would be written, so nothing would find out that memory is out of date; or only after another
             // account has let an identifier go.
@@ -142,7 +143,7 @@ impl Accounts {
         let proof = proof_of_issue(&events, &state);
         let done = |events, profile| Ok(CommandResult { account, events, profile, proof, unchanged: None });
 
-        for event in events.iter().filter(|event| event.gained().is_some()) {
+        for event in events.iter().filter(|event| event.acquired().is_some()) {
             Box::pin(self.release_from_current_holder(event, origin, at)).await?;
         }
         let messages = self.messages(account, &events, &state, origin).await?;
@@ -160,7 +161,7 @@ impl Accounts {
                 answer.given();
                 for event in &events {
                     if let Some((session, expires_at)) = event.ended_session() {
-                        let revoked = Revoked { session, revoked_at: event.at, expires_at };
+                        let revoked = RevokedSession { session, revoked_at: event.at, expires_at };
                         let kept_for = ended_sessions::kept_for(self.tokens.policy());
                         self.ended.learn([ended_sessions::expiry_of(&revoked, kept_for)], None);
                     }
@@ -182,7 +183,7 @@ impl Accounts {
     async fn authority(&self, token: Token, at: DateTime<Utc>) -> Result<CommitAuthority, AccountsError> {
         let address = AccountRef::Account(token.account);
         let head = until_available(|| self.journal.load_anew(&address, at)).await?.head;
-        head.state.may(token.session, Role::Admin, Passed::Lately, at)?;
+        head.state.may(token.session, Role::Admin, RequiredProof::Lately, at)?;
         Ok(CommitAuthority { account: head.account, version: head.version })
     }
 
@@ -204,7 +205,10 @@ impl Accounts {
         match released {
             // Another account proved it after this one was told that it is free: this one decides again.
             Err(AccountsError::Refused(Refusal::IdentifierTaken))
-                if matches!(event.fact, Fact::IdentifierRestored { .. }) =>
+                if matches!(
+                    event.fact,
+                    AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
+                ) =>
             {
                 Err(AccountsError::Busy)
             }

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{RemoveIdentifier, UndoIdentifierChange};
-use counterfoil_domain::user_account::{Fact, HeldIdentifiers, Refusal, UNDOABLE_FOR, UserAccountCommand};
+use counterfoil_domain::user_account::{
+    AccountFact, HeldIdentifiers, IdentifierFact, Refusal, UNDOABLE_FOR, UserAccountCommand,
+};
 use counterfoil_domain::values::{AccountId, Channel, Identifier};
 
 use super::commit::until_available;
@@ -65,10 +67,12 @@ impl Accounts {
                 Err(AccountsError::Refused(Refusal::ChangeNotUndoable)) if restored_one => break,
                 done => done?,
             };
-            let restores = |fact: &Fact| matches!(fact, Fact::IdentifierRestored { .. });
+            let restores = |fact: &AccountFact| {
+                matches!(fact, AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. }))
+            };
             restored_one = done.events.iter().any(|event| restores(&event.fact));
             let is_complete = done.events.iter().any(|event| {
-                matches!(&event.fact, Fact::IdentifierChangeUndone { not_restored, .. } if not_restored.is_empty())
+                matches!(&event.fact, AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { not_restored, .. }) if not_restored.is_empty())
             });
             if is_complete {
                 break;

@@ -1,6 +1,8 @@
 //! The messages that commands ask for.
 
-use counterfoil_domain::user_account::{CodeSent, Fact, UserAccount, UserAccountEvent};
+use counterfoil_domain::user_account::{
+    AccountFact, CodeSent, IdentifierFact, UserAccount, UserAccountEvent,
+};
 use counterfoil_domain::values::{AccountId, Identifier, LanguageTag};
 use counterfoil_projections::profile::{self, Profile};
 
@@ -83,6 +85,6 @@ impl Accounts {
 
 /// The identifier that an event restores: the profile before the event does not have it.
 fn restored_identifier(event: &UserAccountEvent) -> Option<Identifier> {
-    let Fact::IdentifierRestored { .. } = event.fact else { return None };
+    let AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. }) = event.fact else { return None };
     event.person.as_ref()?.identifier.clone()
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{Reauthenticate, RequestReauthentication};
-use counterfoil_domain::user_account::{Fact, Refusal, UserAccountEvent};
+use counterfoil_domain::user_account::{AccountFact, Refusal, SessionFact, UserAccountEvent};
 use counterfoil_domain::values::{Channel, Identifier, OtpCode};
 
 use super::codes::DecisionCount;
@@ -86,6 +86,6 @@ impl Accounts {
 fn proved_at(events: &[UserAccountEvent]) -> Option<DateTime<Utc>> {
     events
         .iter()
-        .find(|event| matches!(event.fact, Fact::SessionReauthenticated { .. }))
+        .find(|event| matches!(event.fact, AccountFact::Session(SessionFact::SessionReauthenticated { .. })))
         .map(|event| event.at)
 }

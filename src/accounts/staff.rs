@@ -8,7 +8,9 @@ use counterfoil_domain::user_account::commands::{
     ChangeRoles, DenyAccess, EndSession, Intervention, LiftSharedLimits, OrderRebuild, ReadAudit,
     ReinstateAccount, RemoveSecondFactor, SignOutAccount, SuspendAccount, UnlockAccount,
 };
-use counterfoil_domain::user_account::{Actor, Lack, Refusal, UserAccount, UserAccountCommand};
+use counterfoil_domain::user_account::{
+    ActingStaff, MissingRequirement, Refusal, UserAccount, UserAccountCommand,
+};
 use counterfoil_domain::values::{AccountId, Client, Reason, Role, SessionId};
 
 use super::commit::{late, until_available};
@@ -53,9 +55,9 @@ impl StaffAction {
 
     fn at(&self, at: DateTime<Utc>) -> Intervention {
         let (by, client) = match &self.by {
-            StaffActor::Operator => (Actor::Operator, None),
+            StaffActor::Operator => (ActingStaff::Operator, None),
             StaffActor::Administrator { token, .. } => {
-                (Actor::Account(token.account), Some(self.origin.client.clone()))
+                (ActingStaff::Account(token.account), Some(self.origin.client.clone()))
             }
         };
         Intervention { at, by, reason: self.reason.clone(), client }
@@ -147,7 +149,7 @@ impl Accounts {
         &self,
         token: Token,
         action: String,
-        (needs, lacks): (Role, Lack),
+        (needs, lacks): (Role, MissingRequirement),
         origin: RequestContext,
     ) -> Result<(), AccountsError> {
         let session = token.session;
@@ -247,10 +249,10 @@ impl Accounts {
 }
 
 /// What is missing where something is denied; nothing where it is refused for another reason.
-pub fn lack(refusal: Refusal) -> Option<Lack> {
+pub fn lack(refusal: Refusal) -> Option<MissingRequirement> {
     match refusal {
-        Refusal::RoleMissing => Some(Lack::Role),
-        Refusal::SecondFactorMissing => Some(Lack::SecondFactor),
+        Refusal::RoleMissing => Some(MissingRequirement::Role),
+        Refusal::SecondFactorMissing => Some(MissingRequirement::SecondFactor),
         Refusal::CodeTooSoon { .. }
         | Refusal::CodeQuotaSpent { .. }
         | Refusal::NoPendingCode

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::Person;
+use counterfoil_domain::user_account::PersonalDetails;
 use counterfoil_domain::values::{AccountId, Client};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -39,7 +39,7 @@ pub struct EventRecord {
     #[schema(value_type = Option<Object>)]
     pub fact: Option<Box<RawValue>>,
     /// Who the person is, where the event tells it and its key is there.
-    pub person: Option<Person>,
+    pub person: Option<PersonalDetails>,
     /// From where the command came, likewise.
     pub client: Option<Client>,
     /// The leaf, as hexadecimal digits.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::{
-    Challenge, Codes, Counters, Fact, Person, SecondFactor, Session, UserAccount, UserAccountEvent,
+    AccountFact, Challenge, CodeCounters, CodeState, PersonalDetails, SecondFactor, Session, SessionFact,
+    UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AccountId, AuthenticatorId, Channel, Client, Generation, LanguageTag, Role, TimeStep,
@@ -34,7 +35,7 @@ pub struct AccountStanding {
     /// The kinds of identifier that it had one of.
     pub identifiers: Vec<Channel>,
     /// How many identifiers it had let go.
-    pub identifiers_let_go: u32,
+    pub identifiers_released: u32,
     /// What it could do beyond its own.
     pub roles: BTreeSet<Role>,
     /// The language that messages to its person were written in.
@@ -145,9 +146,9 @@ pub struct AccountEvent {
     /// When it was decided.
     pub at: DateTime<Utc>,
     /// What the event says happened.
-    pub fact: Fact,
+    pub fact: AccountFact,
     /// Who the person is, where the event tells it and its key is there.
-    pub person: Option<Person>,
+    pub person: Option<PersonalDetails>,
     /// From where the command came, likewise.
     pub client: Option<Client>,
 }
@@ -215,7 +216,7 @@ struct AccountReplay {
 
 impl AccountReplay {
     fn take(&mut self, sequence: i64, event: UserAccountEvent) {
-        if let Fact::LoggedIn { session, .. } = &event.fact {
+        if let AccountFact::Session(SessionFact::LoggedIn { session, .. }) = &event.fact {
             self.began.insert(session.to_string(), (event.at, event.client.clone()));
         }
         if let Some((session, _)) = event.ended_session() {
@@ -250,7 +251,7 @@ impl AccountReplay {
             state,
             suspended_until,
             identifiers: member.map(|member| member.identifiers.clone()).unwrap_or_default(),
-            identifiers_let_go: account.identifiers_let_go(),
+            identifiers_released: account.identifiers_released(),
             roles: member.map(|member| member.roles.clone()).unwrap_or_default(),
             language: account.language().cloned(),
             sessions: sessions.collect(),
@@ -278,7 +279,7 @@ impl AccountReplay {
     }
 }
 
-fn counted(codes: &Codes, at: DateTime<Utc>) -> WindowCounts {
+fn counted(codes: &CodeState, at: DateTime<Utc>) -> WindowCounts {
     let pending = |code: &Option<Challenge>| {
         code.as_ref().filter(|code| at < code.expires_at).map(|code| PendingCode {
             channel: code.channel,
@@ -286,7 +287,7 @@ fn counted(codes: &Codes, at: DateTime<Utc>) -> WindowCounts {
             wrong_tries: code.wrong_tries,
         })
     };
-    let sum = |count: &dyn Fn(&Counters) -> usize| count(&codes.phone) + count(&codes.email);
+    let sum = |count: &dyn Fn(&CodeCounters) -> usize| count(&codes.phone) + count(&codes.email);
     WindowCounts {
         pending: pending(&codes.challenge),
         pending_to_add: pending(&codes.adding),

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use counterfoil_domain::user_account::UserAccountEvent;
 use counterfoil_domain::values::{AccountId, EmailAddress, Identifier, PhoneNumber, Reason, Role};
-use counterfoil_projections::profile::search::{self, Account};
+use counterfoil_projections::profile::search::{self, AccountSummary};
 use counterfoil_projections::user_login::{self, Device};
 use serde::Serialize;
 use uuid::Uuid;
@@ -173,9 +173,9 @@ fn history(settings: &Settings, account: &str, json: bool) -> Result<(), Failure
     Ok(())
 }
 
-async fn found(journal: &Journal, account: AccountId) -> Result<Option<Account>, Failure> {
+async fn found(journal: &Journal, account: AccountId) -> Result<Option<AccountSummary>, Failure> {
     let db = journal.database().connection().await?;
-    let filter = search::Filter { account: Some(account), ..search::Filter::default() };
+    let filter = search::AccountFilter { account: Some(account), ..search::AccountFilter::default() };
     let mut page = search::search(&db, &filter, None, 1, SystemClock.now()).await?;
     Ok(page.items.pop())
 }
@@ -202,7 +202,7 @@ fn find(settings: &Settings, account: &str, form: output::ListFormat) -> Result<
     Ok(())
 }
 
-fn state(account: &Account) -> String {
+fn state(account: &AccountSummary) -> String {
     match (account.profile.is_active, account.suspended_until) {
         (true, _) => "active".to_owned(),
         (false, None) => "suspended".to_owned(),
@@ -225,7 +225,7 @@ struct Newcomer {
 #[derive(Serialize)]
 struct AccountDetail {
     #[serde(flatten)]
-    account: Account,
+    account: AccountSummary,
     roles: BTreeSet<Role>,
     second_factor: bool,
     devices: Vec<Device>,

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use chrono::{DateTime, FixedOffset};
 use clap::{Args, Subcommand};
 use counterfoil_domain::values::{DeviceName, Reason, SessionId};
-use counterfoil_projections::user_login::search::{self, DeviceSession, Filter, Position};
+use counterfoil_projections::user_login::search::{
+    self, DeviceSession, DeviceSessionFilter, DeviceSessionPosition,
+};
 use ipnet::IpNet;
 use uuid::Uuid;
 
@@ -126,7 +128,7 @@ impl SessionListArguments {
             Some(text) => Some(accounts::named(state.accounts.journal(), settings, text).await?),
             None => None,
         };
-        let filter = Filter {
+        let filter = DeviceSessionFilter {
             account,
             addresses: self.address.map(|network| (network.network(), network.broadcast())),
             device_name: self.device.map(|name| name.as_str().to_owned()),
@@ -137,7 +139,9 @@ impl SessionListArguments {
         };
         let (db, now) = (state.database.connection().await?, SystemClock.now());
         let cursor = self.cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose();
-        let cursor = cursor.ok().filter(|cursor| cursor.is_none_or(|after: Position| after.is_of(&filter)));
+        let cursor = cursor
+            .ok()
+            .filter(|cursor| cursor.is_none_or(|after: DeviceSessionPosition| after.is_of(&filter)));
         let mut next = cursor.ok_or("--cursor is not of this list")?;
         let most = self.extent.most(USUAL, self.form.is_whole());
         let mut items = Vec::new();

@@ -15,7 +15,7 @@ use aws_lc_rs::hmac;
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use chrono::{DateTime, Datelike as _, Utc};
-use counterfoil_domain::user_account::{Person, UserAccountEvent};
+use counterfoil_domain::user_account::{PersonalDetails, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Client, Identifier};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -348,7 +348,7 @@ impl AccountKeys {
         event_type: &str,
         at: DateTime<Utc>,
         personal: &[u8],
-    ) -> (Option<Person>, Option<Client>) {
+    ) -> (Option<PersonalDetails>, Option<Client>) {
         let Some((length, rest)) = personal.split_first_chunk::<4>() else { return (None, None) };
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         let Some((person, client)) = rest.split_at_checked(length) else { return (None, None) };

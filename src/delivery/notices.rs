@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::{
-    CodeRejected, Fact, IdentifierChanges, SecondFactorProof, UserAccount, UserAccountEvent,
+    AccountFact, CodeFact, CodeRejected, IdentifierChanges, IdentifierFact, ProfileFact, SecondFactorFact,
+    SecondFactorProof, SessionFact, StaffFact, UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{AccountId, Channel, ClientChange, Identifier};
 use counterfoil_projections::profile::Profile;
@@ -64,58 +65,73 @@ impl NoticeWriter {
             self.undo_links.link(account, ChangeNumber(number))
         };
         match &event.fact {
-            Fact::LoggedIn { session, unfamiliar: Some(change), .. } if self.new_device.wants(*change) => {
+            AccountFact::Session(SessionFact::LoggedIn { session, unfamiliar: Some(change), .. })
+                if self.new_device.wants(*change) =>
+            {
                 let (device, address) = whence(event)?;
                 Some(Notice::NewDevice { device, address, at, link: self.links.link(account, *session) })
             }
-            Fact::TokenReuseDetected { .. } => {
+            AccountFact::Session(SessionFact::TokenReuseDetected { .. }) => {
                 let (device, address) = whence(event)?;
                 Some(Notice::TokenReused { device, address, at })
             }
-            Fact::OtpRejected { reason: CodeRejected::Locked, .. } => Some(Notice::AccountLocked { at }),
-            Fact::IdentifierAdded { .. } => Some(Notice::IdentifierAdded { at, link: undo() }),
-            Fact::IdentifierReplaced { .. } => Some(Notice::IdentifierReplaced { at, link: undo() }),
-            Fact::IdentifierRemoved { by_undo: false, .. } => {
+            AccountFact::Code(CodeFact::OtpRejected { reason: CodeRejected::Locked, .. }) => {
+                Some(Notice::AccountLocked { at })
+            }
+            AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. }) => {
+                Some(Notice::IdentifierAdded { at, link: undo() })
+            }
+            AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. }) => {
+                Some(Notice::IdentifierReplaced { at, link: undo() })
+            }
+            AccountFact::Identifier(IdentifierFact::IdentifierRemoved { by_undo: false, .. }) => {
                 Some(Notice::IdentifierRemoved { at, link: undo() })
             }
-            Fact::IdentifierChangeUndone { .. } => Some(Notice::IdentifierChangeUndone { at }),
-            Fact::SecondFactorEnrolled { .. } => Some(Notice::SecondFactorEnrolled { at }),
-            Fact::SecondFactorRemoved { .. } => Some(Notice::SecondFactorRemoved { at }),
-            Fact::SecondFactorPassed { proof: SecondFactorProof::RecoveryCode { .. }, .. } => {
-                Some(Notice::RecoveryCodeUsed { at })
+            AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { .. }) => {
+                Some(Notice::IdentifierChangeUndone { at })
             }
-            Fact::LoggedIn { .. }
-            | Fact::SecondFactorOffered { .. }
-            | Fact::SecondFactorPassed { .. }
-            | Fact::SecondFactorRejected { .. }
-            | Fact::RecoveryCodesRenewed { .. }
-            | Fact::OtpRejected { .. }
-            | Fact::OtpRequested { .. }
-            | Fact::OtpResent { .. }
-            | Fact::OtpRequestRefused { .. }
-            | Fact::UserRegistered { .. }
-            | Fact::TokenRefreshed { .. }
-            | Fact::SignInRepeated { .. }
-            | Fact::SessionReauthenticated { .. }
-            | Fact::TokenRefreshRetried { .. }
-            | Fact::ClientChanged { .. }
-            | Fact::LoggedOut { .. }
-            | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted { .. }
-            | Fact::UnlockLinkIssued { .. }
-            | Fact::LockLifted { .. }
-            | Fact::RolesChanged { .. }
-            | Fact::AccountSuspended { .. }
-            | Fact::AccountReinstated { .. }
-            | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. }
-            | Fact::SharedLimitsLifted { .. }
-            | Fact::RebuildOrdered { .. }
-            | Fact::IdentifierRequested { .. }
-            | Fact::IdentifierRemoved { by_undo: true, .. }
-            | Fact::IdentifierRestored { .. }
-            | Fact::IdentifierReleased { .. } => None,
+            AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled { .. }) => {
+                Some(Notice::SecondFactorEnrolled { at })
+            }
+            AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { .. }) => {
+                Some(Notice::SecondFactorRemoved { at })
+            }
+            AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed {
+                proof: SecondFactorProof::RecoveryCode { .. },
+                ..
+            }) => Some(Notice::RecoveryCodeUsed { at }),
+            AccountFact::Session(SessionFact::LoggedIn { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorOffered { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed { .. })
+            | AccountFact::Code(CodeFact::OtpRejected { .. })
+            | AccountFact::Code(CodeFact::OtpRequested { .. })
+            | AccountFact::Code(CodeFact::OtpResent { .. })
+            | AccountFact::Code(CodeFact::OtpRequestRefused { .. })
+            | AccountFact::Profile(ProfileFact::UserRegistered { .. })
+            | AccountFact::Session(SessionFact::TokenRefreshed { .. })
+            | AccountFact::Session(SessionFact::SignInRepeated { .. })
+            | AccountFact::Session(SessionFact::SessionReauthenticated { .. })
+            | AccountFact::Session(SessionFact::TokenRefreshRetried { .. })
+            | AccountFact::Session(SessionFact::ClientChanged { .. })
+            | AccountFact::Session(SessionFact::LoggedOut { .. })
+            | AccountFact::Session(SessionFact::DeviceRenamed { .. })
+            | AccountFact::Profile(ProfileFact::ProfileUpdated {})
+            | AccountFact::Code(CodeFact::LimitsLifted { .. })
+            | AccountFact::Code(CodeFact::UnlockLinkIssued { .. })
+            | AccountFact::Code(CodeFact::LockLifted { .. })
+            | AccountFact::Staff(StaffFact::RolesChanged { .. })
+            | AccountFact::Staff(StaffFact::AccountSuspended { .. })
+            | AccountFact::Staff(StaffFact::AccountReinstated { .. })
+            | AccountFact::Staff(StaffFact::AccessDenied { .. })
+            | AccountFact::Staff(StaffFact::AuditRead { .. })
+            | AccountFact::Staff(StaffFact::SharedLimitsLifted { .. })
+            | AccountFact::Staff(StaffFact::RebuildOrdered { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRequested { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { by_undo: true, .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierReleased { .. }) => None,
         }
     }
 
@@ -125,7 +141,9 @@ impl NoticeWriter {
         account: AccountId,
         event: &UserAccountEvent,
     ) -> Option<(OutboundMessage, DateTime<Utc>)> {
-        let Fact::UnlockLinkIssued { nonce, expires_at, .. } = event.fact else { return None };
+        let AccountFact::Code(CodeFact::UnlockLinkIssued { nonce, expires_at, .. }) = event.fact else {
+            return None;
+        };
         let to = event.person.as_ref()?.identifier.clone()?;
         let link = self.unlock_links.link(account, nonce)?;
         Some((OutboundMessage { to, about: MessageSubject::Notice(Notice::UnlockLink { link }) }, expires_at))

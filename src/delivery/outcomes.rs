@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use counterfoil_projections::statistics::Span;
+use counterfoil_projections::statistics::StatisticsSpan;
 use deadpool_postgres::Client;
 use serde::Serialize;
 use tokio_postgres::Error;
@@ -39,7 +39,7 @@ pub async fn count(db: &Client) -> Result<u64, Error> {
 /// When the database does not answer.
 pub async fn between(
     db: &Client,
-    span: Span,
+    span: StatisticsSpan,
     since: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<BTreeMap<DateTime<Utc>, DeliveryOutcomes>, Error> {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccount;
 use counterfoil_domain::values::AccountId;
 use counterfoil_projections::profile::Profile;
-use counterfoil_projections::{ALL, Changes, Stream};
+use counterfoil_projections::{ALL, AccountStream, RowChanges};
 use cqrs_es::Aggregate as _;
 use deadpool_postgres::{Client, GenericClient};
 use tokio_postgres::types::ToSql;
@@ -207,7 +207,7 @@ struct CommitColumns<'a> {
     wrapping_ids: Vec<&'a str>,
     wrapped: Vec<&'a [u8]>,
     outbox: OutboxColumns<'a>,
-    changes: Vec<Changes>,
+    changes: Vec<RowChanges>,
 }
 
 /// Rows of the outbox, turned into columns.
@@ -230,8 +230,10 @@ impl<'a> CommitColumns<'a> {
         for commit in commits {
             columns.push(commit);
         }
-        let streams: Vec<Stream<'_>> =
-            commits.iter().map(|commit| Stream { account: commit.account, events: &commit.events }).collect();
+        let streams: Vec<AccountStream<'_>> = commits
+            .iter()
+            .map(|commit| AccountStream { account: commit.account, events: &commit.events })
+            .collect();
         columns.changes = ALL.iter().map(|model| (model.changes)(&streams)).collect();
         columns
     }
@@ -288,7 +290,7 @@ impl<'a> CommitColumns<'a> {
             *wanted = !changes.is_empty();
         }
         let lengths = [self.accounts.len(), self.sequences.len(), self.scopes.len(), self.outbox.kinds.len()];
-        let rows = self.changes.iter().map(Changes::len);
+        let rows = self.changes.iter().map(RowChanges::len);
         AppendParts {
             one: lengths.into_iter().chain(rows).all(|length| length <= 1),
             reserving: self.lookups.iter().any(Option::is_some),

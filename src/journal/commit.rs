@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{UserAccount, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Channel};
-use counterfoil_projections::Recorded;
+use counterfoil_projections::RecordedEvent;
 use cqrs_es::Aggregate as _;
 use serde::Serialize;
 use uuid::Uuid;
@@ -35,7 +35,7 @@ pub struct Commit {
     pub(super) keys: Vec<WrappedKey>,
     pub(super) outbox: Vec<OutboxRow>,
     /// The same events, for the projectors.
-    pub(super) events: Vec<Recorded<UserAccountEvent>>,
+    pub(super) events: Vec<RecordedEvent<UserAccountEvent>>,
     /// The account once it has happened.
     pub(super) after: Arc<AccountHead>,
 }
@@ -93,7 +93,7 @@ impl Commit {
         let last = events.last()?;
         let LoadedAccount { head, remembered: _, reservation } = loaded;
         let gained = events.iter().find_map(|event| gained(event, personal_data));
-        let releases = events.iter().filter_map(UserAccountEvent::let_go).map(Channel::as_str).collect();
+        let releases = events.iter().filter_map(UserAccountEvent::released).map(Channel::as_str).collect();
         let AccountHead { account, version, leaf, mut keys, state: _ } = Arc::unwrap_or_clone(head);
         let keys_added =
             personal_data.add_missing(&mut keys, [KeyScope::Person, KeyScope::origin_at(last.at)]);
@@ -127,7 +127,7 @@ impl Commit {
             outbox,
             events: (version + 1..)
                 .zip(events)
-                .map(|(sequence, event)| Recorded { sequence, event })
+                .map(|(sequence, event)| RecordedEvent { sequence, event })
                 .collect(),
             after: Arc::new(AccountHead { account, version: new_version, state, leaf, keys }),
         })
@@ -150,7 +150,7 @@ impl Commit {
 
 /// The hashes to reserve for an identifier that becomes the account's, and its kind.
 fn gained(event: &UserAccountEvent, personal_data: &PersonalData) -> Option<(LookupHashes, &'static str)> {
-    let channel = event.gained()?;
+    let channel = event.acquired()?;
     let identifier = event.person.as_ref()?.identifier.as_ref()?;
     Some((personal_data.lookup(identifier), channel.as_str()))
 }

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use counterfoil_domain::user_account::UserAccount;
-use counterfoil_projections::Stream;
+use counterfoil_projections::AccountStream;
 use cqrs_es::Aggregate as _;
 use deadpool_postgres::Transaction;
 use uuid::Uuid;
@@ -49,7 +49,7 @@ pub trait LedgerFollower: Debug + Send + Sync {
         &self,
         transaction: &Transaction<'_>,
         tables: &[&str],
-        page: &[Stream<'_>],
+        page: &[AccountStream<'_>],
     ) -> Result<(), JournalError>;
 }
 
@@ -116,7 +116,7 @@ impl Journal {
             BTreeMap::new()
         };
         let histories = streams::read(&rows, &keys)?;
-        let page = histories.iter().map(|(account, events)| Stream { account: *account, events });
+        let page = histories.iter().map(|(account, events)| AccountStream { account: *account, events });
         follower.apply(transaction, tables, &page.collect::<Vec<_>>()).await?;
         Ok(to)
     }

@@ -49,7 +49,7 @@ pub use rehash::RehashReport;
 pub use rewrap::RewrapReport;
 
 /// The form in which this version writes states. A head in another form is folded again from its events.
-const STATE_FORMAT: i32 = 12;
+const STATE_FORMAT: i32 = 13;
 
 /// How many connections of a thread append. A second one halves the batches, which costs more than the first one's waiting
 /// for the disk.
@@ -276,7 +276,7 @@ impl Journal {
     }
 
     fn remember_owner(&self, lookup: Vec<u8>, head: &AccountHead) {
-        let owner = Owner { account: head.account, let_go: head.state.identifiers_let_go() };
+        let owner = Owner { account: head.account, let_go: head.state.identifiers_released() };
         self.shared.owners.insert(lookup, owner);
     }
 
@@ -295,7 +295,7 @@ impl Journal {
             AccountRef::Identifier(identifier) => {
                 let owner = self.owner(&self.personal_data().lookup(identifier));
                 owner.and_then(|owner| {
-                    heads.get(&owner.account).filter(|head| head.state.identifiers_let_go() == owner.let_go)
+                    heads.get(&owner.account).filter(|head| head.state.identifiers_released() == owner.let_go)
                 })
             }
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use counterfoil_domain::user_account::UserAccountEvent;
 use counterfoil_domain::values::AccountId;
-use counterfoil_projections::{ReadModel, Recorded, Stream};
+use counterfoil_projections::{AccountStream, ReadModel, RecordedEvent};
 use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use super::JournalError;
 use crate::crypto::personal_data::{AccountKeys, PersonalData, WrappedKey};
 
 /// Events of one account, in their order.
-pub(crate) type AccountEvents = Vec<Recorded<UserAccountEvent>>;
+pub(crate) type AccountEvents = Vec<RecordedEvent<UserAccountEvent>>;
 
 /// Reads rows of `account_id, sequence, payload, personal`, with what the keys can still open of the personal parts.
 pub(crate) fn read(
@@ -29,7 +29,7 @@ pub(crate) fn read(
         if let (Some(personal), Some(keys)) = (row.get::<_, Option<&[u8]>>("personal"), keys.get(&account)) {
             keys.reveal_event(sequence, &mut event, personal);
         }
-        streams.entry(account).or_default().push(Recorded { sequence, event });
+        streams.entry(account).or_default().push(RecordedEvent { sequence, event });
     }
     Ok(streams)
 }
@@ -39,7 +39,7 @@ pub(crate) async fn write(
     transaction: &Transaction<'_>,
     model: &ReadModel,
     table: &str,
-    streams: &[Stream<'_>],
+    streams: &[AccountStream<'_>],
 ) -> Result<(), JournalError> {
     let sql = model.table.upsert(table, &model.table.records(1));
     let statement = transaction.prepare_cached(&sql).await?;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::values::Identifier;
-use counterfoil_projections::Page;
+use counterfoil_projections::SearchPage;
 use deadpool_postgres::Client;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Error;
@@ -38,14 +38,14 @@ impl Limits {
         &self,
         after: Option<MeterPosition>,
         limit: u8,
-    ) -> Result<Page<UsedMeter, MeterPosition>, StoreUnavailable> {
-        let Some(inner) = &self.shared else { return Ok(Page { items: Vec::new(), next: None }) };
+    ) -> Result<SearchPage<UsedMeter, MeterPosition>, StoreUnavailable> {
+        let Some(inner) = &self.shared else { return Ok(SearchPage { items: Vec::new(), next: None }) };
         let mut near: Vec<(MeterPosition, UsedMeter)> = inner.near().await?;
         near.retain(|(position, _)| after.as_ref().is_none_or(|after| after < position));
         near.sort_by(|(one, _), (other, _)| one.cmp(other));
         let place = usize::from(limit);
         let next = near.get(place).and(near.get(place.saturating_sub(1))).map(|(last, _)| last.clone());
-        Ok(Page { items: near.into_iter().take(place).map(|(_, meter)| meter).collect(), next })
+        Ok(SearchPage { items: near.into_iter().take(place).map(|(_, meter)| meter).collect(), next })
     }
 
     /// The limits that keep a code from an identifier whatever the address that asks: those of its prefix, its mailbox, its
@@ -113,7 +113,7 @@ pub async fn alarms(
     db: &Client,
     after: Option<AlarmPosition>,
     limit: u8,
-) -> Result<Page<RaisedAlarm, AlarmPosition>, Error> {
+) -> Result<SearchPage<RaisedAlarm, AlarmPosition>, Error> {
     let (at, alarm, subject) = match after {
         Some(AlarmPosition(at, alarm, subject)) => (Some(at), Some(alarm), Some(subject)),
         None => (None, None, None),
@@ -130,5 +130,5 @@ pub async fn alarms(
     items.truncate(place);
     let last = items.last().filter(|_| is_more);
     let next = last.map(|last| AlarmPosition(last.at, last.alarm.clone(), last.subject.clone()));
-    Ok(Page { items, next })
+    Ok(SearchPage { items, next })
 }

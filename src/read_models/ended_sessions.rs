@@ -19,7 +19,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::values::SessionId;
 use counterfoil_guard::ended_sessions::{EndedSession, EndedSessions, LookError};
-use counterfoil_projections::revoked_token::{self, Revoked, RevokedPage};
+use counterfoil_projections::revoked_token::{self, RevokedPage, RevokedSession};
 use deadpool_postgres::Object;
 use futures_util::StreamExt as _;
 use futures_util::stream::{FuturesUnordered, Stream, unfold};
@@ -53,7 +53,7 @@ pub fn kept_for(policy: &TokenPolicy) -> TimeDelta {
 }
 
 /// Returns a session that has ended, with the time from which its access tokens have expired anyway.
-pub fn expiry_of(revoked: &Revoked, kept_for: TimeDelta) -> EndedSession {
+pub fn expiry_of(revoked: &RevokedSession, kept_for: TimeDelta) -> EndedSession {
     (revoked.session, revoked.expires_at.min(revoked.revoked_at + kept_for))
 }
 

@@ -1,7 +1,7 @@
 //! The read models that follow the ledger.
 
 use async_trait::async_trait;
-use counterfoil_projections::{Stream, login_history, statistics};
+use counterfoil_projections::{AccountStream, login_history, statistics};
 use deadpool_postgres::Transaction;
 
 use crate::journal::{JournalError, LedgerFollower, WantedEvents, streams};
@@ -35,7 +35,7 @@ impl LedgerFollower for LoginHistory {
         &self,
         transaction: &Transaction<'_>,
         tables: &[&str],
-        page: &[Stream<'_>],
+        page: &[AccountStream<'_>],
     ) -> Result<(), JournalError> {
         streams::write(transaction, &login_history::READ_MODEL, tables[0], page).await
     }
@@ -67,7 +67,7 @@ impl LedgerFollower for Statistics {
         &self,
         transaction: &Transaction<'_>,
         tables: &[&str],
-        page: &[Stream<'_>],
+        page: &[AccountStream<'_>],
     ) -> Result<(), JournalError> {
         Ok(statistics::add(transaction, [tables[0], tables[1]], page).await?)
     }

@@ -5,7 +5,7 @@ pub mod follower;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccount;
-use counterfoil_projections::{ReadModel, Stream};
+use counterfoil_projections::{AccountStream, ReadModel};
 use cqrs_es::Aggregate as _;
 use deadpool_postgres::{Client, Transaction};
 use futures_util::future::try_join_all;
@@ -278,8 +278,8 @@ impl<'a, F: FnMut(RebuildProgress)> Filler<'a, F> {
         let rows = transaction.query(&statement, &[&UserAccount::TYPE, &accounts]).await?;
         let keys = streams::keys(transaction, self.journal.personal_data(), accounts).await?;
         let histories = streams::read(&rows, &keys)?;
-        let streams: Vec<Stream<'_>> =
-            histories.iter().map(|(account, events)| Stream { account: *account, events }).collect();
+        let streams: Vec<AccountStream<'_>> =
+            histories.iter().map(|(account, events)| AccountStream { account: *account, events }).collect();
         for (model, table) in self.tables {
             streams::write(transaction, model, table, &streams).await?;
         }

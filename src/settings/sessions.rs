@@ -1,6 +1,6 @@
 //! The section `sessions`: the rules for device sessions.
 
-use counterfoil_domain::user_account::{Binding, DeviceLimitPolicy, Policy, Rotation};
+use counterfoil_domain::user_account::{ClientBinding, DeviceLimitPolicy, Policy, TokenRotation};
 
 use super::raw::raw_section;
 use super::seconds;
@@ -13,8 +13,8 @@ raw_section!(RawSessions {
     refreshes_per_minute: u32,
     device_limit: usize,
     device_limit_policy: DeviceLimitPolicy,
-    binding: Binding,
-    rotation: Rotation,
+    binding: ClientBinding,
+    rotation: TokenRotation,
     new_device_notice: NewDeviceNotice,
 });
 

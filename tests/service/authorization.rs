@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use counterfoil::crypto::message_links::SessionLinks;
-use counterfoil_domain::user_account::Fact;
+use counterfoil_domain::user_account::{AccountFact, StaffFact};
 use counterfoil_domain::values::{Role, SessionId};
 use futures_util::future::join_all;
 use reqwest::{Method, RequestBuilder};
@@ -254,7 +254,7 @@ impl TestedService {
     ) -> bool {
         let history = self.app.journal().history(who.device.account()).await.unwrap();
         let denied = format!("{method} {route}");
-        matches!(&history.last().unwrap().1.fact, Fact::AccessDenied { action, .. } if *action == denied)
+        matches!(&history.last().unwrap().1.fact, AccountFact::Staff(StaffFact::AccessDenied { action, .. }) if *action == denied)
     }
 
     /// Waits until no read model is being rebuilt: the next order to rebuild one would be refused.

@@ -10,7 +10,7 @@ use counterfoil::read_models::ended_sessions::expiry_of;
 use counterfoil::runtime::clock::{Clock as _, SystemClock};
 use counterfoil_domain::values::SessionId;
 use counterfoil_guard::ended_sessions::{EndedSessions, TRUSTED_FOR};
-use counterfoil_projections::revoked_token::Revoked;
+use counterfoil_projections::revoked_token::RevokedSession;
 use futures_util::future::join_all;
 use reqwest::Method;
 use uuid::Uuid;
@@ -238,7 +238,7 @@ async fn a_backlog_of_ended_sessions_is_pruned_page_by_page_and_those_that_token
 fn a_node_forgets_an_ended_session_when_no_access_token_can_name_it() {
     let (now, session) = (SystemClock.now(), SessionId(Uuid::from_bytes(entropy::bytes())));
     let ended = EndedSessions::new();
-    let revoked = Revoked { session, revoked_at: now, expires_at: now + TimeDelta::days(30) };
+    let revoked = RevokedSession { session, revoked_at: now, expires_at: now + TimeDelta::days(30) };
     ended.learn([expiry_of(&revoked, TimeDelta::minutes(10))], None);
     ended.prune(now + TimeDelta::seconds(599));
     assert_eq!((ended.contains(session), ended.len()), (Some(true), 1));

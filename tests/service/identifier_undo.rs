@@ -2,7 +2,7 @@
 //! `/accounts/identifiers/undo/{link}`
 
 use counterfoil::crypto::message_links::{ChangeNumber, UndoLinks};
-use counterfoil_domain::user_account::{Fact, UserAccountEvent};
+use counterfoil_domain::user_account::{AccountFact, IdentifierFact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Identifier, PhoneNumber};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -218,9 +218,18 @@ async fn two_posts_at_once_on_two_nodes_undo_a_change_once() {
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 404]);
         let events = history(&here, device.account()).await;
-        let count = |is: fn(&Fact) -> bool| events.iter().filter(|event| is(&event.fact)).count();
-        assert_eq!(count(|fact| matches!(fact, Fact::IdentifierChangeUndone { .. })), 1);
-        assert_eq!(count(|fact| matches!(fact, Fact::IdentifierRestored { .. })), 1);
+        let count = |is: fn(&AccountFact) -> bool| events.iter().filter(|event| is(&event.fact)).count();
+        assert_eq!(
+            count(|fact| matches!(
+                fact,
+                AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { .. })
+            )),
+            1
+        );
+        assert_eq!(
+            count(|fact| matches!(fact, AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. }))),
+            1
+        );
         assert_eq!(owner(&here, old).await, Some(device.account()));
         assert_eq!(owner(&there, new).await, None);
         for node in [&here, &there] {

@@ -122,7 +122,7 @@ async fn a_number_is_replaced_while_the_other_node_is_asked_to_sign_in_by_it() {
         let (replaced, (_, by_old, by_new)) = tokio::join!(replace, use_it);
         assert_eq!(replaced.ok()["phone_number"], **new);
         let events = history(&here, account(&device)).await;
-        let at = events.iter().position(|event| event.let_go().is_some()).unwrap();
+        let at = events.iter().position(|event| event.released().is_some()).unwrap();
         let names_old = |event: &UserAccountEvent| {
             event.person.as_ref().is_some_and(|person| person.identifier == Some(identifier(old)))
         };
@@ -170,7 +170,7 @@ async fn of_two_accounts_that_prove_one_number_at_once_one_gets_it() {
         assert_eq!(answers[winner].ok()["phone_number"], **number);
         assert_eq!(owner(&here, number).await, Some(account(&rivals[winner].0)));
         let loser = history(&here, account(&rivals[1 - winner].0)).await;
-        assert!(loser.iter().all(|event| event.gained().is_none()));
+        assert!(loser.iter().all(|event| event.acquired().is_none()));
         for node in [&here, &there] {
             here.advance_time(60);
             assert_eq!(node.api.sign_in(number).await.user["id"], rivals[winner].0.user["id"]);
@@ -233,7 +233,7 @@ async fn of_two_nodes_that_remove_both_identifiers_at_once_one_leaves_one() {
         let left = [&profile["phone_number"], &profile["email"]];
         assert_eq!((left[removed].is_null(), left[1 - removed].is_null()), (true, false));
         let events = history(&here, account(&device)).await;
-        assert_eq!(events.iter().filter(|event| event.let_go().is_some()).count(), 1);
+        assert_eq!(events.iter().filter(|event| event.released().is_some()).count(), 1);
     }
     holds_together(&here).await;
 }

@@ -9,7 +9,9 @@ use counterfoil::crypto::personal_data::PersonalData;
 use counterfoil::journal::{AccountRef, AppendOutcome, Commit, Journal, LoadedAccount, replay};
 use counterfoil::postgres::Database;
 use counterfoil::runtime::clock::Clock as _;
-use counterfoil_domain::user_account::{Fact, Person, UserAccountEvent};
+use counterfoil_domain::user_account::{
+    AccountFact, IdentifierFact, PersonalDetails, ProfileFact, UserAccountEvent,
+};
 use counterfoil_domain::values::{AccountId, Channel, EmailAddress, Identifier, PhoneNumber};
 use cqrs_es::{Aggregate as _, EventStore as _};
 use serde_json::json;
@@ -24,17 +26,18 @@ fn identifier(number: &str) -> Identifier {
 
 /// A commit of one event, on an account as it was loaded.
 fn commit(app: &TestApp, journal: &Journal, loaded: LoadedAccount) -> Arc<Commit> {
-    commit_of(app, journal, loaded, Fact::ProfileUpdated {}, None)
+    commit_of(app, journal, loaded, AccountFact::Profile(ProfileFact::ProfileUpdated {}), None)
 }
 
 fn commit_of(
     app: &TestApp,
     journal: &Journal,
     loaded: LoadedAccount,
-    fact: Fact,
+    fact: AccountFact,
     identifier: Option<Identifier>,
 ) -> Arc<Commit> {
-    let person = identifier.map(|known| Person { identifier: Some(known), ..Person::default() });
+    let person =
+        identifier.map(|known| PersonalDetails { identifier: Some(known), ..PersonalDetails::default() });
     let event = UserAccountEvent { at: app.clock.now(), fact, person, client: None };
     let mut state = loaded.head.state.clone();
     state.apply(event.clone());
@@ -178,11 +181,11 @@ async fn a_commit_reserves_and_releases_identifiers_together_or_not_at_all() {
     };
     let email = |name: &str| Identifier::Email(EmailAddress::parse(&format!("{name}@example.com")).unwrap());
     let added = |loaded: &LoadedAccount, name| {
-        let fact = Fact::IdentifierAdded { channel: Channel::Email };
+        let fact = AccountFact::Identifier(IdentifierFact::IdentifierAdded { channel: Channel::Email });
         commit_of(&app, &journal, loaded.clone(), fact, Some(email(name)))
     };
     let replaced = |loaded: &LoadedAccount, by: Identifier| {
-        let fact = Fact::IdentifierReplaced { channel: by.channel() };
+        let fact = AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel: by.channel() });
         commit_of(&app, &journal, loaded.clone(), fact, Some(by))
     };
     let [first, second, third] = [load(numbers[0]).await, load(numbers[1]).await, load(numbers[2]).await];
@@ -299,7 +302,7 @@ async fn first_request(app: &TestApp, journal: &Journal, number: &str) -> Arc<Co
     let known = identifier(number);
     let address = AccountRef::Identifier(known.clone());
     let loaded = journal.load_anew(&address, app.clock.now()).await.unwrap();
-    commit_of(app, journal, loaded, Fact::ProfileUpdated {}, Some(known))
+    commit_of(app, journal, loaded, AccountFact::Profile(ProfileFact::ProfileUpdated {}), Some(known))
 }
 
 async fn owner(app: &TestApp, journal: &Journal, number: &str) -> AccountId {

@@ -261,7 +261,7 @@ async fn a_day_begins_at_midnight_utc_and_a_device_used_before_and_after_is_used
     let app = TestApp::start().await;
     let sequencer = sequencer(&app);
     let now = app.clock.now();
-    let midnight = counterfoil_projections::statistics::Span::Day.start(now) + TimeDelta::days(1);
+    let midnight = counterfoil_projections::statistics::StatisticsSpan::Day.start(now) + TimeDelta::days(1);
     app.clock.advance(midnight - TimeDelta::milliseconds(1) - now);
     let device = app.api.sign_in("+989121234567").await;
     app.clock.advance(TimeDelta::milliseconds(1));

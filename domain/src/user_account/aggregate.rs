@@ -231,6 +231,6 @@ impl Aggregate for UserAccount {
     }
 
     fn apply(&mut self, event: Self::Event) {
-        self.fold(&event);
+        self.apply_event(&event);
     }
 }

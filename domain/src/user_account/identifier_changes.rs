@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, UserAccountEvent};
+use super::{AccountFact, IdentifierFact, UserAccountEvent};
 use crate::values::Channel;
 
 /// How long a change can be undone.
@@ -31,7 +31,7 @@ pub struct UndoableChange {
     pub until: DateTime<Utc>,
     /// The kind of which it brought an identifier; none where it removed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gained: Option<Channel>,
+    pub acquired: Option<Channel>,
 }
 
 impl UserAccountEvent {
@@ -39,9 +39,9 @@ impl UserAccountEvent {
     pub fn changes_identifiers(&self) -> bool {
         matches!(
             self.fact,
-            Fact::IdentifierAdded { .. }
-                | Fact::IdentifierReplaced { .. }
-                | Fact::IdentifierRemoved { by_undo: false, .. }
+            AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. })
+                | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. })
+                | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { by_undo: false, .. })
         )
     }
 }
@@ -51,11 +51,11 @@ impl IdentifierChanges {
         size_of::<Self>() + self.undoable.capacity() * size_of::<UndoableChange>()
     }
 
-    pub(super) fn note(&mut self, at: DateTime<Utc>, gained: Option<Channel>) {
+    pub(super) fn record(&mut self, at: DateTime<Utc>, acquired: Option<Channel>) {
         self.count = self.count.saturating_add(1);
         self.undoable.retain(|change| at < change.until);
         if self.undoable.len() < AT_MOST {
-            self.undoable.push(UndoableChange { number: self.count, until: at + UNDOABLE_FOR, gained });
+            self.undoable.push(UndoableChange { number: self.count, until: at + UNDOABLE_FOR, acquired });
         }
     }
 
@@ -75,7 +75,7 @@ impl IdentifierChanges {
     /// intruder's, whom the owner gets rid of by the change. Where all of them came lately, to all.
     pub fn may_undo(&self, number: u32, held: &[Channel]) -> Vec<Channel> {
         let came_lately = |kind: &&Channel| {
-            self.undoable.iter().any(|other| other.number < number && other.gained == Some(**kind))
+            self.undoable.iter().any(|other| other.number < number && other.acquired == Some(**kind))
         };
         let settled: Vec<Channel> = held.iter().filter(|kind| !came_lately(kind)).copied().collect();
         if settled.is_empty() { held.to_vec() } else { settled }

@@ -1,6 +1,6 @@
 //! The identifiers of an account, read from the sealed parts of its events.
 
-use super::{Fact, UserAccountEvent};
+use super::{AccountFact, IdentifierFact, ProfileFact, UserAccountEvent};
 use crate::values::{Channel, Identifier};
 
 /// The identifiers that an account has: at most one of each kind.
@@ -52,14 +52,14 @@ impl HeldIdentifiers {
 
     fn take(&mut self, event: &UserAccountEvent) {
         let identifier = || event.person.as_ref().and_then(|person| person.identifier.clone());
-        if let Fact::UserRegistered { channel }
-        | Fact::IdentifierAdded { channel }
-        | Fact::IdentifierReplaced { channel }
-        | Fact::IdentifierRestored { channel } = event.fact
+        if let AccountFact::Profile(ProfileFact::UserRegistered { channel })
+        | AccountFact::Identifier(IdentifierFact::IdentifierAdded { channel })
+        | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel })
+        | AccountFact::Identifier(IdentifierFact::IdentifierRestored { channel }) = event.fact
         {
             *self.slot_mut(channel) = identifier();
         }
-        if let Fact::IdentifierRemoved { channel, .. } = event.fact {
+        if let AccountFact::Identifier(IdentifierFact::IdentifierRemoved { channel, .. }) = event.fact {
             *self.slot_mut(channel) = None;
         }
     }

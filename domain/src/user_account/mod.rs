@@ -19,16 +19,17 @@ pub use aggregate::{
 pub use commands::UserAccountCommand;
 pub use error::Refusal;
 pub use events::{
-    Actor, CodeAsked, CodeRefused, CodeRejected, Fact, FactorRejected, Lack, Person, SecondFactorProof,
-    SignOutReason, UserAccountEvent,
+    AccountFact, ActingStaff, CodeAsked, CodeFact, CodeRefused, CodeRejected, FactorRejected, IdentifierFact,
+    MissingRequirement, PersonalDetails, ProfileFact, SecondFactorFact, SecondFactorProof, SessionFact,
+    SignOutReason, StaffFact, UserAccountEvent,
 };
 pub use identifier_changes::{IdentifierChanges, UNDOABLE_FOR, UndoableChange};
 pub use identifiers::HeldIdentifiers;
 pub use outcome::{CodeSent, SessionProof, SessionTokens};
-pub use policy::{Binding, DeviceLimitPolicy, InvalidPolicy, Policy, Rotation};
-pub use second_factor::{Enrolled, Offer, Passed, SecondFactor};
+pub use policy::{ClientBinding, DeviceLimitPolicy, InvalidPolicy, Policy, TokenRotation};
+pub use second_factor::{AuthenticatorOffer, EnrolledAuthenticator, RequiredProof, SecondFactor};
 pub use state::{
-    Active, Challenge, Codes, Counters, Denial, Member, Pending, RedeemedCode, RefreshBurst, Session,
-    Suspended, UserAccount,
+    ActiveAccount, Challenge, CodeCounters, CodeState, PendingAccount, RecordedDenial, RedeemedCode,
+    RefreshBurst, RegisteredAccount, Session, SuspendedAccount, UserAccount,
 };
 pub use wrong_codes::{UnlockLink, WrongCodes};

@@ -4,7 +4,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{CodeRejected, Fact, FactorRejected, Purpose, Refusal, Session, SignOutReason, UserAccountEvent};
+use super::{
+    AccountFact, CodeFact, CodeRejected, FactorRejected, Purpose, Refusal, SecondFactorFact, Session,
+    SessionFact, SignOutReason, UserAccountEvent,
+};
 use crate::values::{AuthenticationMethods, ChallengeNonce, Channel, Generation, SessionId};
 
 /// A code is to go out.
@@ -58,12 +61,13 @@ impl CodeSent {
     /// # Errors
     /// The refusal on record.
     pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
-        if let Fact::OtpRequested { channel, purpose, nonce, expires_at, .. }
-        | Fact::OtpResent { channel, purpose, nonce, expires_at, .. } = event.fact
+        if let AccountFact::Code(CodeFact::OtpRequested { channel, purpose, nonce, expires_at, .. })
+        | AccountFact::Code(CodeFact::OtpResent { channel, purpose, nonce, expires_at, .. }) = event.fact
         {
             return Some(Ok(Self { channel, purpose, nonce, sent_at: event.at, expires_at }));
         }
-        matches!(event.fact, Fact::OtpRequestRefused { .. }).then(|| event.refusal().map(Err))?
+        matches!(event.fact, AccountFact::Code(CodeFact::OtpRequestRefused { .. }))
+            .then(|| event.refusal().map(Err))?
     }
 }
 
@@ -83,32 +87,53 @@ impl SessionTokens {
     /// # Errors
     /// The rejection on record.
     pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
-        if let Fact::LoggedIn { session, generation, expires_at, .. }
-        | Fact::TokenRefreshed { session, generation, expires_at, moved: _ } = event.fact
+        if let AccountFact::Session(SessionFact::LoggedIn { session, generation, expires_at, .. })
+        | AccountFact::Session(SessionFact::TokenRefreshed {
+            session,
+            generation,
+            expires_at,
+            moved: _,
+        }) = event.fact
         {
             return Some(Ok(Self { session, generation, issued_at: event.at, expires_at }));
         }
-        if let Fact::TokenRefreshRetried { session, generation, issued_at, expires_at, .. }
-        | Fact::SignInRepeated { session, generation, issued_at, expires_at, .. } = event.fact
+        if let AccountFact::Session(SessionFact::TokenRefreshRetried {
+            session,
+            generation,
+            issued_at,
+            expires_at,
+            ..
+        })
+        | AccountFact::Session(SessionFact::SignInRepeated {
+            session,
+            generation,
+            issued_at,
+            expires_at,
+            ..
+        }) = event.fact
         {
             return Some(Ok(Self { session, generation, issued_at, expires_at }));
         }
-        if let Fact::TokenReuseDetected { .. }
-        | Fact::LoggedOut { reason: SignOutReason::ClientChanged, .. } = event.fact
+        if let AccountFact::Session(SessionFact::TokenReuseDetected { .. })
+        | AccountFact::Session(SessionFact::LoggedOut { reason: SignOutReason::ClientChanged, .. }) =
+            event.fact
         {
             return Some(Err(Refusal::SpentToken));
         }
-        matches!(event.fact, Fact::OtpRejected { .. }).then(|| event.refusal().map(Err))?
+        matches!(event.fact, AccountFact::Code(CodeFact::OtpRejected { .. }))
+            .then(|| event.refusal().map(Err))?
     }
 }
 
 impl UserAccountEvent {
     /// What the caller is told where the event is a code refused.
     pub fn refusal(&self) -> Option<Refusal> {
-        if let Fact::OtpRequestRefused { reason, until, .. } = self.fact {
+        if let AccountFact::Code(CodeFact::OtpRequestRefused { reason, until, .. }) = self.fact {
             return Some(reason.refusal(until));
         }
-        if let Fact::SecondFactorRejected { reason, until, .. } = self.fact {
+        if let AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { reason, until, .. }) =
+            self.fact
+        {
             return Some(match (reason, until) {
                 (FactorRejected::Paused | FactorRejected::Locked, Some(until)) => {
                     Refusal::TooManyTries { until }
@@ -122,7 +147,7 @@ impl UserAccountEvent {
                 ) => Refusal::InvalidCode,
             });
         }
-        let Fact::OtpRejected { reason, until, .. } = self.fact else { return None };
+        let AccountFact::Code(CodeFact::OtpRejected { reason, until, .. }) = self.fact else { return None };
         Some(match (reason, until) {
             (CodeRejected::Paused | CodeRejected::Locked, Some(until)) => Refusal::TooManyTries { until },
             (CodeRejected::DeviceLimit, _) => Refusal::DeviceLimitReached,

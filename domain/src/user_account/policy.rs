@@ -43,9 +43,9 @@ pub struct Policy {
     /// What happens when one more signs in.
     pub device_limit_policy: DeviceLimitPolicy,
     /// What a session is bound to.
-    pub binding: Binding,
+    pub binding: ClientBinding,
     /// Whether a refresh spends the token it came with.
-    pub rotation: Rotation,
+    pub rotation: TokenRotation,
 }
 
 /// What happens when a device more than allowed signs in.
@@ -63,7 +63,7 @@ pub enum DeviceLimitPolicy {
 /// What a session is bound to: a refresh from elsewhere ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Binding {
+pub enum ClientBinding {
     /// Nothing; a change of device or network is on record.
     Off,
     /// The device, as far as its `User-Agent` header tells it.
@@ -72,7 +72,7 @@ pub enum Binding {
     DeviceAndIp,
 }
 
-impl Binding {
+impl ClientBinding {
     /// Whether a change of client ends the session.
     pub(super) fn forbids(self, change: ClientChange) -> bool {
         match (self, change) {
@@ -86,7 +86,7 @@ impl Binding {
 /// Whether a refresh spends the token it came with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Rotation {
+pub enum TokenRotation {
     /// Each refresh gives a token of the next generation, and a copy of a spent one is found out.
     On,
     /// The generation stays, for clients that ignore the new refresh token and go on with their first. A stolen token
@@ -122,8 +122,8 @@ impl Default for Policy {
             refreshes_per_minute: 60,
             device_limit: 5,
             device_limit_policy: DeviceLimitPolicy::EvictOldest,
-            binding: Binding::Off,
-            rotation: Rotation::On,
+            binding: ClientBinding::Off,
+            rotation: TokenRotation::On,
         }
     }
 }

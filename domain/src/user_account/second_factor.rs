@@ -21,7 +21,7 @@ const LATELY: TimeDelta = TimeDelta::minutes(10);
 
 /// What a session must have shown for what it asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passed {
+pub enum RequiredProof {
     /// The second factor in this session, which has been in use since.
     InSession,
     /// The same within the last ten minutes: for what ends, gives or takes something.
@@ -33,10 +33,10 @@ pub enum Passed {
 pub struct SecondFactor {
     /// The authenticator that the person was shown and has not confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offered: Option<Offer>,
+    pub offered: Option<AuthenticatorOffer>,
     /// The authenticator that counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub enrolled: Option<Enrolled>,
+    pub enrolled: Option<EnrolledAuthenticator>,
     /// The wrong codes that were tried.
     #[serde(default, skip_serializing_if = "WrongCodes::are_none")]
     pub wrong: WrongCodes,
@@ -44,7 +44,7 @@ pub struct SecondFactor {
 
 /// An authenticator that becomes the account's by a code of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offer {
+pub struct AuthenticatorOffer {
     /// By which its secret is derived.
     pub authenticator: AuthenticatorId,
     /// When it cannot be confirmed any more.
@@ -53,7 +53,7 @@ pub struct Offer {
 
 /// The authenticator of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Enrolled {
+pub struct EnrolledAuthenticator {
     /// By which its secret is derived.
     pub authenticator: AuthenticatorId,
     /// The newest step whose code was taken: no code is taken twice, nor one of before (RFC 6238, section 5.2).
@@ -65,7 +65,7 @@ pub struct Enrolled {
     pub recovery_used: Vec<u8>,
 }
 
-impl Enrolled {
+impl EnrolledAuthenticator {
     /// How many recovery codes are left.
     pub fn recovery_left(&self) -> u8 {
         let used = u8::try_from(self.recovery_used.len()).unwrap_or(u8::MAX);
@@ -80,7 +80,8 @@ impl SecondFactor {
         last_step: TimeStep,
         recovery: RecoveryBatchId,
     ) {
-        let enrolled = Enrolled { authenticator, last_step, recovery, recovery_used: Vec::new() };
+        let enrolled =
+            EnrolledAuthenticator { authenticator, last_step, recovery, recovery_used: Vec::new() };
         *self = Self { enrolled: Some(enrolled), ..Self::default() };
     }
 
@@ -93,15 +94,15 @@ impl SecondFactor {
         }
     }
 
-    pub(super) fn note_rejected(
+    pub(super) fn record_rejected(
         &mut self,
         at: DateTime<Utc>,
         reason: FactorRejected,
         until: Option<DateTime<Utc>>,
     ) {
         match reason {
-            FactorRejected::Wrong | FactorRejected::Spent => self.wrong.note(at),
-            FactorRejected::Paused | FactorRejected::Locked => self.wrong.noted_until = until,
+            FactorRejected::Wrong | FactorRejected::Spent => self.wrong.record(at),
+            FactorRejected::Paused | FactorRejected::Locked => self.wrong.recorded_until = until,
         }
     }
 
@@ -121,7 +122,7 @@ impl UserAccount {
         &self,
         session: SessionId,
         role: Role,
-        passed: Passed,
+        passed: RequiredProof,
         now: DateTime<Utc>,
     ) -> Result<(), Refusal> {
         self.live_session(session, now).ok_or(Refusal::SessionEnded)?;
@@ -135,21 +136,21 @@ impl UserAccount {
     pub(super) fn has_passed(
         &self,
         session: SessionId,
-        passed: Passed,
+        passed: RequiredProof,
         now: DateTime<Utc>,
     ) -> Result<(), Refusal> {
         let session = self.live_session(session, now).ok_or(Refusal::SessionEnded)?;
         let at = session.second_factor_at.ok_or(Refusal::SecondFactorMissing)?;
         let is_in_use = now - at < STAFF_LONGEST && now - at.max(session.last_used_at) < STAFF_IDLE;
         let is_recent = match passed {
-            Passed::InSession => true,
-            Passed::Lately => now - at < LATELY,
+            RequiredProof::InSession => true,
+            RequiredProof::Lately => now - at < LATELY,
         };
         (is_in_use && is_recent).then_some(()).ok_or(Refusal::SecondFactorMissing)
     }
 
     /// The authenticator that counts, if there is one.
-    pub fn authenticator(&self) -> Option<&Enrolled> {
+    pub fn authenticator(&self) -> Option<&EnrolledAuthenticator> {
         self.member()?.second_factor.as_ref()?.enrolled.as_ref()
     }
 }

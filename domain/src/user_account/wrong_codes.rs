@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{CodeRefused, CodeRejected, Codes, Policy, Requester, UserAccount};
+use super::{CodeRefused, CodeRejected, CodeState, Policy, Requester, UserAccount};
 use crate::values::{ChallengeNonce, Channel};
 
 /// The wrong codes that were tried since the last right one.
@@ -16,7 +16,7 @@ pub struct WrongCodes {
     pub in_a_row: u32,
     /// The refusal to look at a code that is on record, until its window ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub noted_until: Option<DateTime<Utc>>,
+    pub recorded_until: Option<DateTime<Utc>>,
 }
 
 /// A link that was sent to a locked identifier. Its owner opens the link and confirms, which lifts the lock.
@@ -36,7 +36,7 @@ pub(super) const UNLOCK_LINK_LASTS: TimeDelta = TimeDelta::hours(24);
 
 /// Why an account neither gets codes nor has them looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bar {
+pub(super) enum CodeBar {
     /// For an hour, after too many wrong codes within one.
     Paused,
     /// A lock after too many wrong codes in a row, until a link or staff lift it.
@@ -49,34 +49,34 @@ impl WrongCodes {
     }
 
     /// Counts one more wrong code.
-    pub(super) fn note(&mut self, at: DateTime<Utc>) {
+    pub(super) fn record(&mut self, at: DateTime<Utc>) {
         self.lately.retain(|wrong| at - *wrong < TimeDelta::hours(1));
         self.lately.push(at);
         self.in_a_row = self.in_a_row.saturating_add(1);
     }
 
     /// Whether they bar the account from trying and asking, and when that is worth another look.
-    pub(super) fn barred(&self, now: DateTime<Utc>, policy: &Policy) -> Option<(Bar, DateTime<Utc>)> {
+    pub(super) fn barred(&self, now: DateTime<Utc>, policy: &Policy) -> Option<(CodeBar, DateTime<Utc>)> {
         if self.in_a_row >= policy.wrong_codes_in_a_row {
             return Some(locked(now));
         }
         self.paused(now, policy)
     }
 
-    fn paused(&self, now: DateTime<Utc>, policy: &Policy) -> Option<(Bar, DateTime<Utc>)> {
+    fn paused(&self, now: DateTime<Utc>, policy: &Policy) -> Option<(CodeBar, DateTime<Utc>)> {
         let pause_ends = *self.lately.last()? + TimeDelta::hours(1);
         (self.lately.len() >= policy.wrong_codes_per_hour && now < pause_ends)
-            .then_some((Bar::Paused, pause_ends))
+            .then_some((CodeBar::Paused, pause_ends))
     }
 
     /// Until when a refusal to look at a code need not be put on record again.
-    pub(super) fn noted(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.noted_until.filter(|window| now < *window)
+    pub(super) fn recorded(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.recorded_until.filter(|window| now < *window)
     }
 }
 
-fn locked(now: DateTime<Utc>) -> (Bar, DateTime<Utc>) {
-    (Bar::Locked, now + TimeDelta::hours(24))
+fn locked(now: DateTime<Utc>) -> (CodeBar, DateTime<Utc>) {
+    (CodeBar::Locked, now + TimeDelta::hours(24))
 }
 
 impl UserAccount {
@@ -88,7 +88,7 @@ impl UserAccount {
         now: DateTime<Utc>,
         policy: &Policy,
     ) -> bool {
-        self.barred(requester, channel, now, policy).is_some_and(|(bar, _)| bar == Bar::Locked)
+        self.barred(requester, channel, now, policy).is_some_and(|(bar, _)| bar == CodeBar::Locked)
     }
 
     /// Whether a link that lifts a lock may go to the identifier of that kind: at most one a day does.
@@ -117,8 +117,9 @@ impl UserAccount {
         channel: Channel,
         now: DateTime<Utc>,
         policy: &Policy,
-    ) -> Option<(Bar, DateTime<Utc>)> {
-        let wrong = |codes: Option<&Codes>| codes.map_or(0, |codes| codes.counters(channel).wrong.in_a_row);
+    ) -> Option<(CodeBar, DateTime<Utc>)> {
+        let wrong =
+            |codes: Option<&CodeState>| codes.map_or(0, |codes| codes.counters(channel).wrong.in_a_row);
         let ceiling = policy.wrong_codes_in_a_row;
         let of_strangers = wrong(self.codes());
         let of_known_devices = wrong(self.member().and_then(|member| member.known_codes.as_deref()));
@@ -131,20 +132,20 @@ impl UserAccount {
     }
 }
 
-impl From<Bar> for CodeRejected {
-    fn from(bar: Bar) -> Self {
+impl From<CodeBar> for CodeRejected {
+    fn from(bar: CodeBar) -> Self {
         match bar {
-            Bar::Paused => Self::Paused,
-            Bar::Locked => Self::Locked,
+            CodeBar::Paused => Self::Paused,
+            CodeBar::Locked => Self::Locked,
         }
     }
 }
 
-impl From<Bar> for CodeRefused {
-    fn from(bar: Bar) -> Self {
+impl From<CodeBar> for CodeRefused {
+    fn from(bar: CodeBar) -> Self {
         match bar {
-            Bar::Paused => Self::Paused,
-            Bar::Locked => Self::Locked,
+            CodeBar::Paused => Self::Paused,
+            CodeBar::Locked => Self::Locked,
         }
     }
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::RefreshToken;
 use counterfoil_domain::user_account::{
-    ClientMarker, Fact, NoOutage, OtpMatcher, Policy, Purpose, Refusal, Requester, SecondFactorMatcher,
-    Services, SessionTokens, UserAccount, UserAccountCommand, UserAccountEvent,
+    AccountFact, ClientMarker, NoOutage, OtpMatcher, Policy, ProfileFact, Purpose, Refusal, Requester,
+    SecondFactorMatcher, Services, SessionFact, SessionTokens, UserAccount, UserAccountCommand,
+    UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AddressMark, AuthenticatorId, ChallengeNonce, Channel, Client, ClientMark, Generation, Identifier,
@@ -155,7 +156,9 @@ impl Refresh {
 
     /// The tokens of the generation that was made, if one was.
     pub(crate) fn made(&self) -> Option<SessionTokens> {
-        let makes = |event: &&UserAccountEvent| matches!(event.fact, Fact::TokenRefreshed { .. });
+        let makes = |event: &&UserAccountEvent| {
+            matches!(event.fact, AccountFact::Session(SessionFact::TokenRefreshed { .. }))
+        };
         self.events.iter().find(makes).and_then(SessionTokens::from_event).and_then(Result::ok)
     }
 
@@ -264,7 +267,7 @@ impl World {
     /// Right after the sign-in: one node saw it, the other remembers the account from before.
     fn begin(clients: Vec<ClientState>) -> Self {
         let event = |fact| UserAccountEvent { at: time(0), fact, person: None, client: None };
-        let logged_in = event(Fact::LoggedIn {
+        let logged_in = event(AccountFact::Session(SessionFact::LoggedIn {
             session: SESSION,
             channel: Channel::Phone,
             generation: Generation::FIRST,
@@ -277,11 +280,12 @@ impl World {
             language: None,
             requester: Requester::Stranger,
             test: false,
-        });
+        }));
         let tokens = SessionTokens::from_event(&logged_in).and_then(Result::ok);
         let newest = tokens.expect("a sign-in gives tokens");
         let before = Hashed::new(Version { number: 0, account: UserAccount::default() });
-        let events = [event(Fact::UserRegistered { channel: Channel::Phone }), logged_in];
+        let events =
+            [event(AccountFact::Profile(ProfileFact::UserRegistered { channel: Channel::Phone })), logged_in];
         let head = before.after(&events);
         Self {
             now: 0,

@@ -1,19 +1,34 @@
 //! What is asked for without the role for it is put on record.
 
 use counterfoil_domain::user_account::commands::DenyAccess;
-use counterfoil_domain::user_account::{Fact, Lack, UserAccountEvent};
+use counterfoil_domain::user_account::{AccountFact, MissingRequirement, StaffFact, UserAccountEvent};
 use counterfoil_domain::values::Role;
 
 use crate::fixtures::*;
 
 fn deny_access(seconds: i64, s: u8, action: &str) -> DenyAccess {
     let (action, needs) = (action.to_owned(), Role::Admin);
-    DenyAccess { at: at(seconds), session: session(s), action, needs, lacks: Lack::Role, client: client() }
+    DenyAccess {
+        at: at(seconds),
+        session: session(s),
+        action,
+        needs,
+        lacks: MissingRequirement::Role,
+        client: client(),
+    }
 }
 
 fn access_denied(seconds: i64, action: &str) -> UserAccountEvent {
     let (action, until) = (action.to_owned(), at(seconds + HOUR));
-    event(seconds, Fact::AccessDenied { action, needs: Role::Admin, lacks: Lack::Role, until })
+    event(
+        seconds,
+        AccountFact::Staff(StaffFact::AccessDenied {
+            action,
+            needs: Role::Admin,
+            lacks: MissingRequirement::Role,
+            until,
+        }),
+    )
 }
 
 #[test]

@@ -10,8 +10,9 @@ use counterfoil_domain::user_account::commands::{
     VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, AnswerTimes, ClientMarker, CodeAsked, CodeRefused, CodeRejected, Fact, HeldIdentifiers, NoOutage,
-    OtpMatcher, Person, Policy, Purpose, Requester, SecondFactorMatcher, Services, SignOutReason,
+    AccountFact, ActingStaff, AnswerTimes, ClientMarker, CodeAsked, CodeFact, CodeRefused, CodeRejected,
+    HeldIdentifiers, IdentifierFact, NoOutage, OtpMatcher, PersonalDetails, Policy, ProfileFact, Purpose,
+    Requester, SecondFactorFact, SecondFactorMatcher, Services, SessionFact, SignOutReason, StaffFact,
     UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{
@@ -378,14 +379,14 @@ pub(crate) fn undo_change(seconds: i64, change: u32, events: &[UserAccountEvent]
 // Events, each as the decisions make it.
 
 /// An event that tells nothing of the person.
-pub(crate) fn event(seconds: i64, fact: Fact) -> UserAccountEvent {
+pub(crate) fn event(seconds: i64, fact: AccountFact) -> UserAccountEvent {
     UserAccountEvent { at: at(seconds), fact, person: None, client: Some(client()) }
 }
 
 /// An event in which a user used or proved an identifier.
-pub(crate) fn event_of(identifier: Identifier, seconds: i64, fact: Fact) -> UserAccountEvent {
+pub(crate) fn event_of(identifier: Identifier, seconds: i64, fact: AccountFact) -> UserAccountEvent {
     UserAccountEvent {
-        person: Some(Person { identifier: Some(identifier), ..Person::default() }),
+        person: Some(PersonalDetails { identifier: Some(identifier), ..PersonalDetails::default() }),
         ..event(seconds, fact)
     }
 }
@@ -407,7 +408,7 @@ pub(crate) fn otp_requested_again(seconds: i64, n: u8) -> UserAccountEvent {
 
 /// A code asked for by another account, which wants [`phone`].
 pub(crate) fn otp_wanted(seconds: i64, n: u8) -> UserAccountEvent {
-    let fact = Fact::OtpRequested {
+    let fact = AccountFact::Code(CodeFact::OtpRequested {
         channel: Channel::Phone,
         purpose: Purpose::AddIdentifier,
         nonce: nonce(n),
@@ -417,12 +418,12 @@ pub(crate) fn otp_wanted(seconds: i64, n: u8) -> UserAccountEvent {
         requester: Requester::Stranger,
         test: false,
         withheld: false,
-    };
+    });
     event_of(phone(), seconds, fact)
 }
 
 fn requested(identifier: Identifier, seconds: i64, n: u8, registering: bool) -> UserAccountEvent {
-    let fact = Fact::OtpRequested {
+    let fact = AccountFact::Code(CodeFact::OtpRequested {
         channel: identifier.channel(),
         purpose: Purpose::SignIn,
         nonce: nonce(n),
@@ -432,12 +433,12 @@ fn requested(identifier: Identifier, seconds: i64, n: u8, registering: bool) -> 
         requester: Requester::Stranger,
         test: false,
         withheld: false,
-    };
+    });
     event_of(identifier, seconds, fact)
 }
 
 pub(crate) fn otp_resent(seconds: i64, n: u8, expires_at: i64) -> UserAccountEvent {
-    let fact = Fact::OtpResent {
+    let fact = AccountFact::Code(CodeFact::OtpResent {
         channel: Channel::Phone,
         purpose: Purpose::SignIn,
         nonce: nonce(n),
@@ -446,7 +447,7 @@ pub(crate) fn otp_resent(seconds: i64, n: u8, expires_at: i64) -> UserAccountEve
         test: false,
         withheld: false,
         answer_possible_at: None,
-    };
+    });
     event_of(phone(), seconds, fact)
 }
 
@@ -464,7 +465,11 @@ pub(crate) fn refused_asking(
 ) -> UserAccountEvent {
     let requester = if asked == CodeAsked::ToAdd { Requester::KnownDevice } else { Requester::default() };
     let (until, channel) = (at(until), identifier.channel());
-    event_of(identifier, seconds, Fact::OtpRequestRefused { reason, until, asked, channel, requester })
+    event_of(
+        identifier,
+        seconds,
+        AccountFact::Code(CodeFact::OtpRequestRefused { reason, until, asked, channel, requester }),
+    )
 }
 
 pub(crate) fn otp_rejected(
@@ -475,7 +480,10 @@ pub(crate) fn otp_rejected(
 ) -> UserAccountEvent {
     let (purpose, channel) = (Purpose::SignIn, Channel::Phone);
     let (until, requester) = (until.map(at), Requester::Stranger);
-    event(seconds, Fact::OtpRejected { purpose, reason, channel, tries_left, until, requester })
+    event(
+        seconds,
+        AccountFact::Code(CodeFact::OtpRejected { purpose, reason, channel, tries_left, until, requester }),
+    )
 }
 
 pub(crate) fn otp_wrong(seconds: i64, tries_left: u8) -> UserAccountEvent {
@@ -501,13 +509,13 @@ pub(crate) fn wrong_in_a_row(times: u8) -> Vec<UserAccountEvent> {
 }
 
 pub(crate) fn user_registered(seconds: i64) -> UserAccountEvent {
-    let fact = Fact::UserRegistered { channel: Channel::Phone };
+    let fact = AccountFact::Profile(ProfileFact::UserRegistered { channel: Channel::Phone });
     event_of(phone(), seconds, fact)
 }
 
 /// A session that lives for 30 days unless it is refreshed, and for 90 in any case.
 pub(crate) fn logged_in(seconds: i64, s: u8) -> UserAccountEvent {
-    let fact = Fact::LoggedIn {
+    let fact = AccountFact::Session(SessionFact::LoggedIn {
         session: session(s),
         channel: Channel::Phone,
         generation: Generation::FIRST,
@@ -521,23 +529,23 @@ pub(crate) fn logged_in(seconds: i64, s: u8) -> UserAccountEvent {
         language: None,
         requester: Requester::Stranger,
         test: false,
-    };
+    });
     event_of(phone(), seconds, fact)
 }
 
 pub(crate) fn token_refreshed(seconds: i64, s: u8, generation: u32, expires_at: i64) -> UserAccountEvent {
-    let fact = Fact::TokenRefreshed {
+    let fact = AccountFact::Session(SessionFact::TokenRefreshed {
         session: session(s),
         generation: Generation(generation),
         expires_at: at(expires_at),
         moved: None,
-    };
+    });
     event(seconds, fact)
 }
 
 /// The refresh of `session(s)`, when it came from another address than what came before.
 pub(crate) fn moved_to(client: Client, s: u8, mut refreshed: UserAccountEvent) -> UserAccountEvent {
-    if let Fact::TokenRefreshed { moved, .. } = &mut refreshed.fact {
+    if let AccountFact::Session(SessionFact::TokenRefreshed { moved, .. }) = &mut refreshed.fact {
         *moved = Some(address(s, &client));
     }
     from(client, refreshed)
@@ -550,19 +558,23 @@ pub(crate) fn token_refresh_retried(
     issued_at: i64,
     expires_at: i64,
 ) -> UserAccountEvent {
-    let fact = Fact::TokenRefreshRetried {
+    let fact = AccountFact::Session(SessionFact::TokenRefreshRetried {
         session: session(s),
         generation: Generation(generation),
         issued_at: at(issued_at),
         expires_at: at(expires_at),
         answer_possible_at: None,
-    };
+    });
     event(seconds, fact)
 }
 
 /// A refresh token of `session(s)` that came from another client than before.
 pub(crate) fn client_changed(seconds: i64, s: u8, change: ClientChange, client: Client) -> UserAccountEvent {
-    let fact = Fact::ClientChanged { session: session(s), change, mark: mark(s, &client) };
+    let fact = AccountFact::Session(SessionFact::ClientChanged {
+        session: session(s),
+        change,
+        mark: mark(s, &client),
+    });
     from(client, event(seconds, fact))
 }
 
@@ -579,22 +591,27 @@ pub(crate) fn token_reused(
     newest: u32,
     expires_at: i64,
 ) -> Vec<UserAccountEvent> {
-    let fact = Fact::TokenReuseDetected {
+    let fact = AccountFact::Session(SessionFact::TokenReuseDetected {
         session: session(s),
         presented: Generation(presented),
         newest: Generation(newest),
-    };
+    });
     vec![event(seconds, fact), logged_out(seconds, s, SignOutReason::TokenReuse, expires_at)]
 }
 
 pub(crate) fn logged_out(seconds: i64, s: u8, reason: SignOutReason, expires_at: i64) -> UserAccountEvent {
-    let fact = Fact::LoggedOut { session: session(s), reason, expires_at: at(expires_at), by: None };
+    let fact = AccountFact::Session(SessionFact::LoggedOut {
+        session: session(s),
+        reason,
+        expires_at: at(expires_at),
+        by: None,
+    });
     event(seconds, fact)
 }
 
 /// The administrator who intervenes.
-pub(crate) fn admin() -> Actor {
-    Actor::Account(account(1))
+pub(crate) fn admin() -> ActingStaff {
+    ActingStaff::Account(account(1))
 }
 
 pub(crate) fn account(n: u8) -> AccountId {
@@ -612,7 +629,7 @@ pub(crate) fn intervention(seconds: i64) -> Intervention {
 
 /// The event, when the administrator brought it about.
 pub(crate) fn by_admin(event: UserAccountEvent) -> UserAccountEvent {
-    let person = Some(Person { reason: Some(reason()), ..Person::default() });
+    let person = Some(PersonalDetails { reason: Some(reason()), ..PersonalDetails::default() });
     UserAccountEvent { person, ..from(elsewhere(), event) }
 }
 
@@ -624,19 +641,25 @@ pub(crate) fn ended_by_admin(
     expires_at: i64,
 ) -> UserAccountEvent {
     let (session, expires_at) = (session(s), at(expires_at));
-    by_admin(event(seconds, Fact::LoggedOut { session, reason, expires_at, by: Some(admin()) }))
+    by_admin(event(
+        seconds,
+        AccountFact::Session(SessionFact::LoggedOut { session, reason, expires_at, by: Some(admin()) }),
+    ))
 }
 
 pub(crate) fn account_suspended(seconds: i64, until: Option<i64>) -> UserAccountEvent {
-    by_admin(event(seconds, Fact::AccountSuspended { until: until.map(at), by: admin() }))
+    by_admin(event(
+        seconds,
+        AccountFact::Staff(StaffFact::AccountSuspended { until: until.map(at), by: admin() }),
+    ))
 }
 
 pub(crate) fn account_reinstated(seconds: i64) -> UserAccountEvent {
-    by_admin(event(seconds, Fact::AccountReinstated { by: admin() }))
+    by_admin(event(seconds, AccountFact::Staff(StaffFact::AccountReinstated { by: admin() })))
 }
 
 pub(crate) fn roles_changed<const N: usize>(seconds: i64, roles: [Role; N]) -> UserAccountEvent {
-    by_admin(event(seconds, Fact::RolesChanged { roles: roles.into(), by: admin() }))
+    by_admin(event(seconds, AccountFact::Staff(StaffFact::RolesChanged { roles: roles.into(), by: admin() })))
 }
 
 /// [`signed_in`], and suspended at 60 seconds.
@@ -653,25 +676,25 @@ pub(crate) fn suspend_account(seconds: i64, until: Option<i64>) -> SuspendAccoun
 
 pub(crate) fn device_renamed(seconds: i64, device: u8) -> UserAccountEvent {
     UserAccountEvent {
-        person: Some(Person { device_name: Some(device_name()), ..Person::default() }),
-        ..event(seconds, Fact::DeviceRenamed { session: session(device) })
+        person: Some(PersonalDetails { device_name: Some(device_name()), ..PersonalDetails::default() }),
+        ..event(seconds, AccountFact::Session(SessionFact::DeviceRenamed { session: session(device) }))
     }
 }
 
 pub(crate) fn profile_updated(seconds: i64) -> UserAccountEvent {
     UserAccountEvent {
-        person: Some(Person { fullname: Some(fullname()), ..Person::default() }),
-        ..event(seconds, Fact::ProfileUpdated {})
+        person: Some(PersonalDetails { fullname: Some(fullname()), ..PersonalDetails::default() }),
+        ..event(seconds, AccountFact::Profile(ProfileFact::ProfileUpdated {}))
     }
 }
 
 /// A code asked for by an account that wants an identifier.
 pub(crate) fn identifier_requested(seconds: i64, identifier: Identifier, n: u8) -> UserAccountEvent {
-    let fact = Fact::IdentifierRequested {
+    let fact = AccountFact::Identifier(IdentifierFact::IdentifierRequested {
         channel: identifier.channel(),
         nonce: nonce(n),
         expires_at: at(seconds + 5 * MINUTE),
-    };
+    });
     event_of(identifier, seconds, fact)
 }
 
@@ -695,34 +718,45 @@ pub(crate) fn adding_rejected_of(
 ) -> UserAccountEvent {
     let purpose = Purpose::AddIdentifier;
     let (until, requester) = (until.map(at), Requester::KnownDevice);
-    event(seconds, Fact::OtpRejected { purpose, reason, channel, tries_left, until, requester })
+    event(
+        seconds,
+        AccountFact::Code(CodeFact::OtpRejected { purpose, reason, channel, tries_left, until, requester }),
+    )
 }
 
 /// A link that lifts the lock of an identifier, issued with `nonce(n)`.
 pub(crate) fn unlock_link_issued(seconds: i64, identifier: Identifier, n: u8) -> UserAccountEvent {
     let (channel, nonce, expires_at) = (identifier.channel(), nonce(n), at(seconds + DAY));
-    event_of(identifier, seconds, Fact::UnlockLinkIssued { channel, nonce, expires_at })
+    event_of(
+        identifier,
+        seconds,
+        AccountFact::Code(CodeFact::UnlockLinkIssued { channel, nonce, expires_at }),
+    )
 }
 
 pub(crate) fn lock_lifted(seconds: i64, channel: Channel) -> UserAccountEvent {
-    event(seconds, Fact::LockLifted { channel })
+    event(seconds, AccountFact::Code(CodeFact::LockLifted { channel }))
 }
 
 pub(crate) fn identifier_added(seconds: i64, identifier: Identifier) -> UserAccountEvent {
-    let fact = Fact::IdentifierAdded { channel: identifier.channel() };
+    let fact = AccountFact::Identifier(IdentifierFact::IdentifierAdded { channel: identifier.channel() });
     event_of(identifier, seconds, fact)
 }
 
 /// A number that took the place of [`phone`].
 pub(crate) fn identifier_replaced(seconds: i64, identifier: Identifier) -> UserAccountEvent {
-    let fact = Fact::IdentifierReplaced { channel: identifier.channel() };
-    let person = Person { identifier: Some(identifier), former: Some(phone()), ..Person::default() };
+    let fact = AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel: identifier.channel() });
+    let person =
+        PersonalDetails { identifier: Some(identifier), former: Some(phone()), ..PersonalDetails::default() };
     UserAccountEvent { person: Some(person), ..event(seconds, fact) }
 }
 
 pub(crate) fn identifier_removed(seconds: i64, identifier: Identifier) -> UserAccountEvent {
-    let fact = Fact::IdentifierRemoved { channel: identifier.channel(), by_undo: false };
-    let person = Person { former: Some(identifier), ..Person::default() };
+    let fact = AccountFact::Identifier(IdentifierFact::IdentifierRemoved {
+        channel: identifier.channel(),
+        by_undo: false,
+    });
+    let person = PersonalDetails { former: Some(identifier), ..PersonalDetails::default() };
     UserAccountEvent { person: Some(person), ..event(seconds, fact) }
 }
 
@@ -732,29 +766,53 @@ pub(crate) fn identifier_restored(
     identifier: Identifier,
     former: Option<Identifier>,
 ) -> UserAccountEvent {
-    let fact = Fact::IdentifierRestored { channel: identifier.channel() };
-    let person = Person { identifier: Some(identifier), former, ..Person::default() };
+    let fact = AccountFact::Identifier(IdentifierFact::IdentifierRestored { channel: identifier.channel() });
+    let person = PersonalDetails { identifier: Some(identifier), former, ..PersonalDetails::default() };
     UserAccountEvent { person: Some(person), ..event(seconds, fact) }
 }
 
 /// An identifier that goes because the change that brought it is undone.
 pub(crate) fn identifier_removed_by_undo(seconds: i64, identifier: Identifier) -> UserAccountEvent {
-    let fact = Fact::IdentifierRemoved { channel: identifier.channel(), by_undo: true };
+    let fact = AccountFact::Identifier(IdentifierFact::IdentifierRemoved {
+        channel: identifier.channel(),
+        by_undo: true,
+    });
     UserAccountEvent { fact, ..identifier_removed(seconds, identifier) }
 }
 
 pub(crate) fn change_undone(seconds: i64, change: u32, not_restored: &[Channel]) -> UserAccountEvent {
-    event(seconds, Fact::IdentifierChangeUndone { change, not_restored: not_restored.to_vec() })
+    event(
+        seconds,
+        AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone {
+            change,
+            not_restored: not_restored.to_vec(),
+        }),
+    )
 }
 
 pub(crate) fn identifier_released(seconds: i64) -> UserAccountEvent {
-    event_of(phone(), seconds, Fact::IdentifierReleased { channel: Channel::Phone, lapsed: false })
+    event_of(
+        phone(),
+        seconds,
+        AccountFact::Identifier(IdentifierFact::IdentifierReleased {
+            channel: Channel::Phone,
+            lapsed: false,
+        }),
+    )
 }
 
 /// The enrolment of `authenticator(n)` with `batch(1)`.
 pub(crate) fn factor_enrolled(seconds: i64, s: u8, n: u8) -> UserAccountEvent {
     let (session, authenticator, recovery) = (session(s), authenticator(n), batch(1));
-    event(seconds, Fact::SecondFactorEnrolled { session, authenticator, step: step(seconds), recovery })
+    event(
+        seconds,
+        AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled {
+            session,
+            authenticator,
+            step: step(seconds),
+            recovery,
+        }),
+    )
 }
 
 /// An administrator who enrolled `authenticator(1)` at 100 seconds, in `session(1)`.

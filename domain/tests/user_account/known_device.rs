@@ -2,7 +2,8 @@
 
 use counterfoil_domain::user_account::commands::{RequestOtp, ResendOtp, VerifyOtp};
 use counterfoil_domain::user_account::{
-    CodeRefused, CodeRejected, Fact, Refusal, Requester, SignOutReason, UserAccount, UserAccountEvent,
+    AccountFact, CodeFact, CodeRefused, CodeRejected, Refusal, Requester, SessionFact, SignOutReason,
+    UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, SessionId};
 use cqrs_es::Aggregate as _;
@@ -10,11 +11,11 @@ use cqrs_es::Aggregate as _;
 use crate::fixtures::*;
 
 fn by(requester: Requester, mut event: UserAccountEvent) -> UserAccountEvent {
-    let (Fact::OtpRequested { requester: its, .. }
-    | Fact::OtpResent { requester: its, .. }
-    | Fact::OtpRequestRefused { requester: its, .. }
-    | Fact::OtpRejected { requester: its, .. }
-    | Fact::LoggedIn { requester: its, .. }) = &mut event.fact
+    let (AccountFact::Code(CodeFact::OtpRequested { requester: its, .. })
+    | AccountFact::Code(CodeFact::OtpResent { requester: its, .. })
+    | AccountFact::Code(CodeFact::OtpRequestRefused { requester: its, .. })
+    | AccountFact::Code(CodeFact::OtpRejected { requester: its, .. })
+    | AccountFact::Session(SessionFact::LoggedIn { requester: its, .. })) = &mut event.fact
     else {
         panic!("no caller asks in {event:?}")
     };
@@ -183,7 +184,7 @@ fn a_success_resets_the_counters_of_its_own_channel_and_requester_only() {
     let (ask, now) = (known(otp_requested_again(DAY + HOUR + 10, 4)), DAY + HOUR + 11);
     let by_known_device = [guessed.clone(), vec![ask, known(logged_in(now, 2))]].concat();
     let mut by_email = logged_in(now, 2);
-    if let Fact::LoggedIn { channel, .. } = &mut by_email.fact {
+    if let AccountFact::Session(SessionFact::LoggedIn { channel, .. }) = &mut by_email.fact {
         *channel = Channel::Email;
     }
     let by_email = [guessed.clone(), vec![by_email]].concat();
@@ -228,5 +229,8 @@ fn a_lock_of_the_number_leaves_the_address_open() {
     let now = 3 * DAY;
     let by_email = RequestOtp { identifier: email(), ..request_otp(now, 5) };
     let asked = given(history).when(by_email.into()).inspect_result().expect("the address gets a code");
-    assert!(matches!(asked[0].fact, Fact::OtpRequested { channel: Channel::Email, .. }), "{asked:?}");
+    assert!(
+        matches!(asked[0].fact, AccountFact::Code(CodeFact::OtpRequested { channel: Channel::Email, .. })),
+        "{asked:?}"
+    );
 }

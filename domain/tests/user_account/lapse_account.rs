@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::commands::LapseAccount;
-use counterfoil_domain::user_account::{Fact, Refusal, UserAccountEvent};
+use counterfoil_domain::user_account::{AccountFact, IdentifierFact, Refusal, UserAccountEvent};
 use counterfoil_domain::values::Channel;
 
 use crate::fixtures::*;
@@ -14,7 +14,8 @@ fn lapse(seconds: i64) -> LapseAccount {
 }
 
 fn lapsed(seconds: i64) -> UserAccountEvent {
-    let fact = Fact::IdentifierReleased { channel: Channel::Phone, lapsed: true };
+    let fact =
+        AccountFact::Identifier(IdentifierFact::IdentifierReleased { channel: Channel::Phone, lapsed: true });
     UserAccountEvent { at: at(seconds), fact, person: None, client: None }
 }
 

@@ -2,7 +2,7 @@
 
 use counterfoil_domain::user_account::commands::{LiftLock, RequestOtp, ResendOtp};
 use counterfoil_domain::user_account::{
-    Actor, CodeAsked, CodeRefused, Fact, Policy, Purpose, Refusal, UserAccountEvent,
+    AccountFact, ActingStaff, CodeAsked, CodeFact, CodeRefused, Policy, Purpose, Refusal, UserAccountEvent,
 };
 use counterfoil_domain::values::Channel;
 use cqrs_es::test::AggregateTestExecutor;
@@ -102,7 +102,10 @@ fn a_link_lifts_nothing_after_a_day_nor_does_another_or_one_before_it() {
     given_links([]).when(open(NOW, 5).into()).then_expect_error(invalid);
     let next = [history.clone(), issued(NOW + DAY, 6)].concat();
     given_links(next).when(open(NOW + DAY + 1, 5).into()).then_expect_error(invalid);
-    for fact in [Fact::LimitsLifted { by: Actor::Operator }, identifier_replaced(0, new_phone()).fact] {
+    for fact in [
+        AccountFact::Code(CodeFact::LimitsLifted { by: ActingStaff::Operator }),
+        identifier_replaced(0, new_phone()).fact,
+    ] {
         let ended = [history.clone(), vec![event(NOW + 1, fact)]].concat();
         given_links(ended).when(open(NOW + 2, 5).into()).then_expect_error(invalid);
     }
@@ -114,14 +117,16 @@ fn the_wrong_codes_that_strangers_tried_for_a_number_do_not_lock_the_one_that_ta
     let asked =
         given(replaced).when(RequestOtp { identifier: new_phone(), ..request_otp(NOW + 61, 5) }.into());
     let events = asked.inspect_result().expect("the new number gets a code");
-    assert!(matches!(events[0].fact, Fact::OtpRequested { .. }), "{events:?}");
+    assert!(matches!(events[0].fact, AccountFact::Code(CodeFact::OtpRequested { .. })), "{events:?}");
 }
 
 #[test]
 fn the_link_of_one_identifier_leaves_the_other_locked() {
     let of_email = |event: UserAccountEvent| {
         let mut event = event;
-        if let Fact::OtpRequested { channel, .. } | Fact::OtpRejected { channel, .. } = &mut event.fact {
+        if let AccountFact::Code(CodeFact::OtpRequested { channel, .. })
+        | AccountFact::Code(CodeFact::OtpRejected { channel, .. }) = &mut event.fact
+        {
             *channel = Channel::Email;
         }
         event

@@ -1,7 +1,7 @@
 //! An administrator who lifts shared limits is in the log.
 
 use counterfoil_domain::user_account::commands::LiftSharedLimits;
-use counterfoil_domain::user_account::{Fact, Person, Refusal, UserAccountEvent};
+use counterfoil_domain::user_account::{AccountFact, PersonalDetails, Refusal, StaffFact, UserAccountEvent};
 use counterfoil_domain::values::Role;
 
 use crate::fixtures::*;
@@ -13,8 +13,8 @@ fn lift(seconds: i64) -> LiftSharedLimits {
 
 #[test]
 fn each_lift_is_on_record_with_its_subject_and_reason() {
-    let person = Some(Person { reason: Some(reason()), ..Person::default() });
-    let lifted = event(110, Fact::SharedLimitsLifted { subject: "IR".to_owned() });
+    let person = Some(PersonalDetails { reason: Some(reason()), ..PersonalDetails::default() });
+    let lifted = event(110, AccountFact::Staff(StaffFact::SharedLimitsLifted { subject: "IR".to_owned() }));
     given(staff_with_factor())
         .when(lift(110).into())
         .then_expect_events(vec![UserAccountEvent { person, ..lifted }]);

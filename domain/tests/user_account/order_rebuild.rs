@@ -1,7 +1,7 @@
 //! Orders to rebuild a read model are in the log.
 
 use counterfoil_domain::user_account::commands::OrderRebuild;
-use counterfoil_domain::user_account::{Fact, Person, Refusal, UserAccountEvent};
+use counterfoil_domain::user_account::{AccountFact, PersonalDetails, Refusal, StaffFact, UserAccountEvent};
 use counterfoil_domain::values::{Reason, Role};
 
 use crate::fixtures::*;
@@ -12,7 +12,7 @@ fn order_rebuild(seconds: i64, s: u8, reason: Option<Reason>) -> OrderRebuild {
 }
 
 fn rebuild_ordered(seconds: i64) -> UserAccountEvent {
-    event(seconds, Fact::RebuildOrdered { projection: "statistics".to_owned() })
+    event(seconds, AccountFact::Staff(StaffFact::RebuildOrdered { projection: "statistics".to_owned() }))
 }
 
 fn an_admin() -> Vec<UserAccountEvent> {
@@ -21,7 +21,7 @@ fn an_admin() -> Vec<UserAccountEvent> {
 
 #[test]
 fn each_order_is_on_record_with_the_reason_that_was_given() {
-    let person = Some(Person { reason: Some(reason()), ..Person::default() });
+    let person = Some(PersonalDetails { reason: Some(reason()), ..PersonalDetails::default() });
     given(an_admin())
         .when(order_rebuild(70, 1, Some(reason())).into())
         .then_expect_events(vec![UserAccountEvent { person, ..rebuild_ordered(70) }]);

@@ -1,7 +1,7 @@
 //! Reads of the log are in the log.
 
 use counterfoil_domain::user_account::commands::ReadAudit;
-use counterfoil_domain::user_account::{Fact, Person, Refusal, UserAccountEvent};
+use counterfoil_domain::user_account::{AccountFact, PersonalDetails, Refusal, StaffFact, UserAccountEvent};
 use counterfoil_domain::values::Role;
 
 use crate::fixtures::*;
@@ -12,8 +12,11 @@ fn read_audit(seconds: i64, s: u8) -> ReadAudit {
 }
 
 fn audit_read(seconds: i64) -> UserAccountEvent {
-    let person = Some(Person { reason: Some(reason()), ..Person::default() });
-    UserAccountEvent { person, ..event(seconds, Fact::AuditRead { what: "events".to_owned() }) }
+    let person = Some(PersonalDetails { reason: Some(reason()), ..PersonalDetails::default() });
+    UserAccountEvent {
+        person,
+        ..event(seconds, AccountFact::Staff(StaffFact::AuditRead { what: "events".to_owned() }))
+    }
 }
 
 fn auditor() -> Vec<UserAccountEvent> {

@@ -2,8 +2,8 @@
 
 use counterfoil_domain::user_account::commands::{Reauthenticate, RequestOtp, RequestReauthentication};
 use counterfoil_domain::user_account::{
-    CodeAsked, CodeRefused, CodeRejected, CodeSent, Fact, Purpose, Refusal, Requester, SignOutReason,
-    UserAccountEvent,
+    AccountFact, CodeAsked, CodeFact, CodeRefused, CodeRejected, CodeSent, Purpose, Refusal, Requester,
+    SessionFact, SignOutReason, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Identifier, OtpCode};
 
@@ -32,7 +32,7 @@ fn asked(seconds: i64, s: u8, n: u8) -> UserAccountEvent {
 }
 
 fn asked_at(identifier: Identifier, seconds: i64, s: u8, n: u8) -> UserAccountEvent {
-    let fact = Fact::OtpRequested {
+    let fact = AccountFact::Code(CodeFact::OtpRequested {
         channel: identifier.channel(),
         purpose: Purpose::Reauthenticate,
         nonce: nonce(n),
@@ -42,19 +42,26 @@ fn asked_at(identifier: Identifier, seconds: i64, s: u8, n: u8) -> UserAccountEv
         requester: Requester::KnownDevice,
         test: false,
         withheld: false,
-    };
+    });
     event_of(identifier, seconds, fact)
 }
 
 fn proved(seconds: i64, s: u8) -> UserAccountEvent {
-    let fact = Fact::SessionReauthenticated { session: session(s), channel: Channel::Phone, test: false };
+    let fact = AccountFact::Session(SessionFact::SessionReauthenticated {
+        session: session(s),
+        channel: Channel::Phone,
+        test: false,
+    });
     event_of(phone(), seconds, fact)
 }
 
 fn rejected(seconds: i64, reason: CodeRejected, tries_left: u8, until: Option<i64>) -> UserAccountEvent {
     let (purpose, channel, requester) = (Purpose::Reauthenticate, Channel::Phone, Requester::KnownDevice);
     let until = until.map(at);
-    event(seconds, Fact::OtpRejected { purpose, reason, channel, tries_left, until, requester })
+    event(
+        seconds,
+        AccountFact::Code(CodeFact::OtpRejected { purpose, reason, channel, tries_left, until, requester }),
+    )
 }
 
 fn refused(seconds: i64, reason: CodeRefused, until: i64) -> UserAccountEvent {
@@ -63,7 +70,13 @@ fn refused(seconds: i64, reason: CodeRefused, until: i64) -> UserAccountEvent {
     event_of(
         phone(),
         seconds,
-        Fact::OtpRequestRefused { reason, until: at(until), asked, channel, requester },
+        AccountFact::Code(CodeFact::OtpRequestRefused {
+            reason,
+            until: at(until),
+            asked,
+            channel,
+            requester,
+        }),
     )
 }
 
@@ -174,7 +187,12 @@ fn codes_and_wrong_codes_count_with_those_of_a_known_device_that_signs_in() {
     given(pending())
         .when(shown(request_otp(HOUR + 59, 6)).into())
         .inspect_result()
-        .map(|events| assert!(matches!(events[0].fact, Fact::OtpRequestRefused { .. }), "{events:?}"))
+        .map(|events| {
+            assert!(
+                matches!(events[0].fact, AccountFact::Code(CodeFact::OtpRequestRefused { .. })),
+                "{events:?}"
+            );
+        })
         .expect("on record");
     // A stranger is not held up by it.
     given(pending())
@@ -243,7 +261,10 @@ fn a_proof_does_not_keep_a_known_device_from_the_code_that_it_asked_for_without_
     let mut command = verify_otp(HOUR + 30, code(7), 3);
     command.shown = Some(session(2));
     let events = given(history).when(command.into()).inspect_result().expect("signed in");
-    assert!(events.iter().any(|event| matches!(event.fact, Fact::LoggedIn { .. })), "{events:?}");
+    assert!(
+        events.iter().any(|event| matches!(event.fact, AccountFact::Session(SessionFact::LoggedIn { .. }))),
+        "{events:?}"
+    );
 }
 
 #[test]

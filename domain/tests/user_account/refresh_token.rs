@@ -2,13 +2,14 @@
 
 use counterfoil_domain::user_account::commands::RefreshToken;
 use counterfoil_domain::user_account::{
-    Binding, Fact, Policy, Refusal, Rotation, SessionTokens, SignOutReason, UserAccountEvent,
+    AccountFact, ClientBinding, Policy, Refusal, SessionFact, SessionTokens, SignOutReason, TokenRotation,
+    UserAccountEvent,
 };
 use counterfoil_domain::values::{Client, ClientChange, Generation};
 
 use crate::fixtures::*;
 
-fn bound(binding: Binding) -> Policy {
+fn bound(binding: ClientBinding) -> Policy {
     Policy { binding, ..Policy::default() }
 }
 
@@ -77,13 +78,13 @@ fn a_repeated_refresh_is_on_record_once() {
 
 /// The same generation given again, where the refresh could first be answered at that time.
 fn retried_after_outage(seconds: i64, answer_possible_at: i64) -> UserAccountEvent {
-    let fact = Fact::TokenRefreshRetried {
+    let fact = AccountFact::Session(SessionFact::TokenRefreshRetried {
         session: session(1),
         generation: Generation(2),
         issued_at: at(DAY),
         expires_at: at(31 * DAY),
         answer_possible_at: Some(at(answer_possible_at)),
-    };
+    });
     event(seconds, fact)
 }
 
@@ -353,7 +354,7 @@ fn a_retry_from_another_client_is_on_record_too() {
 
 #[test]
 fn a_session_that_is_bound_ends_when_its_token_comes_from_elsewhere() {
-    for binding in [Binding::Device, Binding::DeviceAndIp] {
+    for binding in [ClientBinding::Device, ClientBinding::DeviceAndIp] {
         for (change, client) in other_clients() {
             // The token of the newest generation, and its parent soon after it was spent.
             for (history, generation) in [(vec![], 1), (vec![token_refreshed(DAY, 1, 2, 10 + 30 * DAY)], 1)] {
@@ -363,7 +364,7 @@ fn a_session_that_is_bound_ends_when_its_token_comes_from_elsewhere() {
                 let expected =
                     vec![client_changed(DAY, 1, change, client.clone()), from(client.clone(), ended)];
                 let decided = given_under(bound(binding), signed_in()).and(history).when(command.into());
-                if binding == Binding::Device && change == ClientChange::Network {
+                if binding == ClientBinding::Device && change == ClientChange::Network {
                     let events = decided.inspect_result().expect("taken");
                     assert!(matches!(SessionTokens::from_event(&events[1]), Some(Ok(_))), "{events:?}");
                 } else {
@@ -385,19 +386,19 @@ fn the_answer_to_a_token_from_elsewhere_is_that_to_a_spent_one() {
 #[test]
 fn a_session_from_before_clients_were_marked_is_bound_to_none() {
     let mut history = signed_in();
-    if let Fact::LoggedIn { mark, address, .. } = &mut history[2].fact {
+    if let AccountFact::Session(SessionFact::LoggedIn { mark, address, .. }) = &mut history[2].fact {
         (*mark, *address) = (None, None);
     }
     let mut command = refresh_token(DAY, 1, 1);
     command.client = elsewhere();
-    given_under(bound(Binding::DeviceAndIp), history)
+    given_under(bound(ClientBinding::DeviceAndIp), history)
         .when(command.into())
         .then_expect_events(vec![moved_to(elsewhere(), 1, token_refreshed(DAY, 1, 2, 31 * DAY))]);
 }
 
 #[test]
 fn without_rotation_the_first_token_goes_on_working() {
-    let policy = Policy { rotation: Rotation::Off, ..Policy::default() };
+    let policy = Policy { rotation: TokenRotation::Off, ..Policy::default() };
     given_under(policy.clone(), signed_in())
         .when(refresh_token(DAY, 1, 1).into())
         .then_expect_events(vec![token_refreshed(DAY, 1, 1, 31 * DAY)]);
@@ -409,7 +410,7 @@ fn without_rotation_the_first_token_goes_on_working() {
 
 #[test]
 fn what_was_spent_before_rotation_ended_stays_spent() {
-    given_under(Policy { rotation: Rotation::Off, ..Policy::default() }, signed_in())
+    given_under(Policy { rotation: TokenRotation::Off, ..Policy::default() }, signed_in())
         .and(vec![token_refreshed(DAY, 1, 2, 31 * DAY), token_refreshed(2 * DAY, 1, 2, 32 * DAY)])
         .when(refresh_token(2 * DAY, 1, 1).into())
         .then_expect_events(token_reused(2 * DAY, 1, 1, 2, 32 * DAY));

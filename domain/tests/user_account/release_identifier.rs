@@ -36,7 +36,7 @@ fn what_found_an_account_before_it_let_something_go_is_told_from_what_finds_it_n
     let history = [signed_in(), vec![identifier_added(20, email()), identifier_replaced(30, new_phone())]];
     for event in history.concat() {
         account.apply(event);
-        let_go.push(account.identifiers_let_go());
+        let_go.push(account.identifiers_released());
     }
     assert_eq!(let_go, [0, 0, 0, 0, 1]);
 }

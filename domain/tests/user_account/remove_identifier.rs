@@ -2,7 +2,7 @@
 
 use counterfoil_domain::user_account::commands::RemoveIdentifier;
 use counterfoil_domain::user_account::{
-    HeldIdentifiers, Person, Refusal, SignOutReason, UserAccount, UserAccountEvent,
+    HeldIdentifiers, PersonalDetails, Refusal, SignOutReason, UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::Channel;
 use cqrs_es::Aggregate as _;
@@ -105,7 +105,7 @@ fn an_account_tells_its_identifiers_by_its_events() {
         account.member().map(|member| member.identifiers.as_slice()),
         Some([Channel::Phone].as_slice())
     );
-    assert_eq!(account.identifiers_let_go(), 1);
-    let former = Some(Person { former: Some(email()), ..Person::default() });
+    assert_eq!(account.identifiers_released(), 1);
+    let former = Some(PersonalDetails { former: Some(email()), ..PersonalDetails::default() });
     assert_eq!(identifier_removed(80, email()).person, former);
 }

@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::commands::RequestOtp;
 use counterfoil_domain::user_account::{
-    CodeRefused, CodeSent, Fact, Person, Policy, Purpose, Refusal, UserAccount, UserAccountEvent,
+    AccountFact, CodeFact, CodeRefused, CodeSent, PersonalDetails, Policy, Purpose, Refusal, UserAccount,
+    UserAccountEvent,
 };
 use counterfoil_domain::values::Channel;
 use cqrs_es::Aggregate as _;
@@ -55,7 +56,11 @@ fn a_code_lives_as_long_as_the_policy_says() {
 fn a_name_is_kept_until_the_identifier_is_proved() {
     let command = |seconds| RequestOtp { fullname: Some(fullname()), ..request_otp(seconds, 2) };
     let named = |seconds| UserAccountEvent {
-        person: Some(Person { identifier: Some(phone()), fullname: Some(fullname()), ..Person::default() }),
+        person: Some(PersonalDetails {
+            identifier: Some(phone()),
+            fullname: Some(fullname()),
+            ..PersonalDetails::default()
+        }),
         ..otp_requested(seconds, 2)
     };
     given([]).when(command(0).into()).then_expect_events(vec![named(0)]);
@@ -218,7 +223,9 @@ fn the_answer_is_the_code_to_send_or_how_long_to_wait() {
 #[test]
 fn a_code_that_is_withheld_is_decided_as_any_other_and_says_so() {
     let mut expected = otp_requested(0, 1);
-    let Fact::OtpRequested { withheld, .. } = &mut expected.fact else { panic!("{expected:?}") };
+    let AccountFact::Code(CodeFact::OtpRequested { withheld, .. }) = &mut expected.fact else {
+        panic!("{expected:?}")
+    };
     *withheld = true;
     let command = RequestOtp { withheld: true, ..request_otp(0, 1) };
     let events = given([]).when(command.into()).inspect_result().expect("a code");
@@ -226,5 +233,8 @@ fn a_code_that_is_withheld_is_decided_as_any_other_and_says_so() {
     assert!(events[0].is_withheld());
     // What is counted is counted.
     let again = given(events).when(request_otp(30, 2).into()).inspect_result().expect("a refusal on record");
-    assert!(matches!(again[0].fact, Fact::OtpRequestRefused { reason: CodeRefused::TooSoon, .. }));
+    assert!(matches!(
+        again[0].fact,
+        AccountFact::Code(CodeFact::OtpRequestRefused { reason: CodeRefused::TooSoon, .. })
+    ));
 }

@@ -3,7 +3,8 @@
 use counterfoil_domain::user_account::UserAccountCommand;
 use counterfoil_domain::user_account::commands::ResendOtp;
 use counterfoil_domain::user_account::{
-    CodeAsked, CodeRefused, CodeRejected, CodeSent, Fact, Purpose, Refusal, Requester, UserAccountEvent,
+    AccountFact, CodeAsked, CodeFact, CodeRefused, CodeRejected, CodeSent, Purpose, Refusal, Requester,
+    UserAccountEvent,
 };
 use counterfoil_domain::values::Channel;
 
@@ -21,7 +22,7 @@ fn the_same_code_is_sent_while_it_has_a_minute_to_live() {
 #[test]
 fn after_an_outage_that_kept_the_caller_from_an_answer_the_pending_code_is_sent_without_a_wait() {
     let resent = |seconds: i64, n: u8, expires_at: i64, answer_possible_at: i64| {
-        let fact = Fact::OtpResent {
+        let fact = AccountFact::Code(CodeFact::OtpResent {
             channel: Channel::Phone,
             purpose: Purpose::SignIn,
             nonce: nonce(n),
@@ -30,7 +31,7 @@ fn after_an_outage_that_kept_the_caller_from_an_answer_the_pending_code_is_sent_
             test: false,
             withheld: false,
             answer_possible_at: Some(at(answer_possible_at)),
-        };
+        });
         event_of(phone(), seconds, fact)
     };
     for command in [request_otp(13, 2).into(), resend_otp(13, 2).into()] {
@@ -43,7 +44,10 @@ fn after_an_outage_that_kept_the_caller_from_an_answer_the_pending_code_is_sent_
             .when(command)
             .inspect_result()
             .expect("a refusal on record");
-        assert!(matches!(events[0].fact, Fact::OtpRequestRefused { reason: CodeRefused::TooSoon, .. }));
+        assert!(matches!(
+            events[0].fact,
+            AccountFact::Code(CodeFact::OtpRequestRefused { reason: CodeRefused::TooSoon, .. })
+        ));
     }
     // The tries that a code has survive.
     given_after(Outage(-5, Some(12)), [otp_requested(0, 1), otp_wrong(5, 4), resent(13, 1, 300, 12)])
@@ -73,7 +77,7 @@ fn the_code_that_was_replaced_is_void_and_the_new_one_works() {
 
 #[test]
 fn a_code_sent_by_email_is_sent_again_by_email() {
-    let resent = Fact::OtpResent {
+    let resent = AccountFact::Code(CodeFact::OtpResent {
         channel: Channel::Email,
         purpose: Purpose::SignIn,
         nonce: nonce(1),
@@ -82,7 +86,7 @@ fn a_code_sent_by_email_is_sent_again_by_email() {
         test: false,
         withheld: false,
         answer_possible_at: None,
-    };
+    });
     let by_email = ResendOtp { identifier: email(), ..resend_otp(60, 2) };
     given([otp_requested_by_email(0, 1)]).when(by_email.into()).then_expect_events(vec![event_of(
         email(),

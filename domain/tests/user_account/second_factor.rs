@@ -4,8 +4,8 @@ use counterfoil_domain::user_account::commands::{
     EnrolSecondFactor, OfferSecondFactor, PassSecondFactor, RemoveSecondFactor, RenewRecoveryCodes,
 };
 use counterfoil_domain::user_account::{
-    Fact, FactorRejected, Passed, Refusal, SecondFactorProof, UserAccount, UserAccountCommand,
-    UserAccountEvent,
+    AccountFact, CodeFact, FactorRejected, Refusal, RequiredProof, SecondFactorFact, SecondFactorProof,
+    SessionFact, UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, OtpCode, Role, SecondFactorCode};
 use cqrs_es::Aggregate as _;
@@ -20,7 +20,14 @@ fn offer(seconds: i64, s: u8, n: u8) -> OfferSecondFactor {
 fn offered(seconds: i64, s: u8, n: u8) -> UserAccountEvent {
     let (session, authenticator) = (session(s), authenticator(n));
     let expires_at = at(seconds + 10 * MINUTE);
-    event(seconds, Fact::SecondFactorOffered { session, authenticator, expires_at })
+    event(
+        seconds,
+        AccountFact::SecondFactor(SecondFactorFact::SecondFactorOffered {
+            session,
+            authenticator,
+            expires_at,
+        }),
+    )
 }
 
 fn enrol(seconds: i64, s: u8, code: OtpCode) -> EnrolSecondFactor {
@@ -42,17 +49,28 @@ fn recovery(n: u8, number: u8) -> SecondFactorCode {
 }
 
 fn passed_by(seconds: i64, s: u8, proof: SecondFactorProof) -> UserAccountEvent {
-    event(seconds, Fact::SecondFactorPassed { session: session(s), proof })
+    event(
+        seconds,
+        AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { session: session(s), proof }),
+    )
 }
 
 /// The user of `session(1)` was proved again.
 fn proved(seconds: i64) -> UserAccountEvent {
-    let fact = Fact::SessionReauthenticated { session: session(1), channel: Channel::Phone, test: false };
+    let fact = AccountFact::Session(SessionFact::SessionReauthenticated {
+        session: session(1),
+        channel: Channel::Phone,
+        test: false,
+    });
     event_of(phone(), seconds, fact)
 }
 
 fn rejected(seconds: i64, reason: FactorRejected, until: Option<i64>) -> UserAccountEvent {
-    let fact = Fact::SecondFactorRejected { session: session(1), reason, until: until.map(at) };
+    let fact = AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected {
+        session: session(1),
+        reason,
+        until: until.map(at),
+    });
     event(seconds, fact)
 }
 
@@ -136,9 +154,9 @@ fn another_authenticator_has_to_be_passed_in_every_other_session() {
         staff_with_factor(),
         [otp_requested_again(200, 2), logged_in(210, 2), passed_by(240, 2, proof), offered(250, 2, 2)],
     );
-    assert_eq!(account(&history).may(session(1), Role::Admin, Passed::InSession, at(260)), Ok(()));
+    assert_eq!(account(&history).may(session(1), Role::Admin, RequiredProof::InSession, at(260)), Ok(()));
     let history = with(history, [factor_enrolled(260, 2, 2)]);
-    let may = |s| account(&history).may(session(s), Role::Admin, Passed::InSession, at(270));
+    let may = |s| account(&history).may(session(s), Role::Admin, RequiredProof::InSession, at(270));
     assert_eq!((may(1), may(2)), (Err(Refusal::SecondFactorMissing), Ok(())));
 }
 
@@ -147,9 +165,9 @@ fn a_session_has_the_rights_of_a_role_once_it_has_passed() {
     let history = with(staff_with_factor(), [otp_requested_again(200, 2), logged_in(210, 2)]);
     let may =
         |history: &[_], seconds, passed| account(history).may(session(2), Role::Admin, passed, at(seconds));
-    assert_eq!(may(&history, 220, Passed::InSession), Err(Refusal::SecondFactorMissing));
+    assert_eq!(may(&history, 220, RequiredProof::InSession), Err(Refusal::SecondFactorMissing));
     assert_eq!(
-        account(&history).may(session(1), Role::Auditor, Passed::InSession, at(220)),
+        account(&history).may(session(1), Role::Auditor, RequiredProof::InSession, at(220)),
         Err(Refusal::RoleMissing)
     );
 
@@ -157,11 +175,11 @@ fn a_session_has_the_rights_of_a_role_once_it_has_passed() {
     let passed = passed_by(240, 2, proof);
     given(history.clone()).when(pass(240, 2, app(240)).into()).then_expect_events(vec![passed.clone()]);
     let history = with(history, [passed]);
-    assert_eq!(may(&history, 240, Passed::Lately), Ok(()));
-    assert_eq!(may(&history, 240 + 10 * MINUTE - 1, Passed::Lately), Ok(()));
-    assert_eq!(may(&history, 240 + 10 * MINUTE, Passed::Lately), Err(Refusal::SecondFactorMissing));
-    assert_eq!(may(&history, 240 + 30 * MINUTE - 1, Passed::InSession), Ok(()));
-    assert_eq!(may(&history, 240 + 30 * MINUTE, Passed::InSession), Err(Refusal::SecondFactorMissing));
+    assert_eq!(may(&history, 240, RequiredProof::Lately), Ok(()));
+    assert_eq!(may(&history, 240 + 10 * MINUTE - 1, RequiredProof::Lately), Ok(()));
+    assert_eq!(may(&history, 240 + 10 * MINUTE, RequiredProof::Lately), Err(Refusal::SecondFactorMissing));
+    assert_eq!(may(&history, 240 + 30 * MINUTE - 1, RequiredProof::InSession), Ok(()));
+    assert_eq!(may(&history, 240 + 30 * MINUTE, RequiredProof::InSession), Err(Refusal::SecondFactorMissing));
 }
 
 #[test]
@@ -172,7 +190,7 @@ fn the_rights_last_while_the_session_is_used_and_twelve_hours_at_most() {
         generation += 1;
         history.push(token_refreshed(seconds, 1, generation, seconds + 30 * DAY));
     }
-    let may = |seconds| account(&history).may(session(1), Role::Admin, Passed::InSession, at(seconds));
+    let may = |seconds| account(&history).may(session(1), Role::Admin, RequiredProof::InSession, at(seconds));
     assert_eq!(may(100 + 12 * HOUR - 1), Ok(()));
     assert_eq!(may(100 + 12 * HOUR), Err(Refusal::SecondFactorMissing));
 }
@@ -235,13 +253,25 @@ fn a_session_that_was_proved_more_than_ten_minutes_ago_changes_nothing_of_it() {
         given(staff_with_factor()).when(command).then_expect_error(Refusal::ProofNotFresh);
     }
     let passed = passed_by(late + 1, 1, SecondFactorProof::RecoveryCode { number: 3 });
-    let renewed = event(late + 2, Fact::RecoveryCodesRenewed { session: session(1), recovery: batch(2) });
+    let renewed = event(
+        late + 2,
+        AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed {
+            session: session(1),
+            recovery: batch(2),
+        }),
+    );
     given(with(staff_with_factor(), [passed])).when(renew(late + 2).into()).then_expect_events(vec![renewed]);
 }
 
 #[test]
 fn new_recovery_codes_void_those_before() {
-    let renewed = event(200, Fact::RecoveryCodesRenewed { session: session(1), recovery: batch(2) });
+    let renewed = event(
+        200,
+        AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed {
+            session: session(1),
+            recovery: batch(2),
+        }),
+    );
     given(staff_with_factor()).when(renew(200).into()).then_expect_events(vec![renewed.clone()]);
     let late = 100 + 10 * MINUTE;
     given(staff_with_factor()).when(renew(late).into()).then_expect_error(Refusal::SecondFactorMissing);
@@ -275,7 +305,7 @@ fn ten_wrong_codes_pause_it_for_an_hour_and_a_hundred_until_it_is_lifted() {
         FactorRejected::Locked,
         Some(until),
     )]);
-    let lifted = event(now, Fact::LimitsLifted { by: admin() });
+    let lifted = event(now, AccountFact::Code(CodeFact::LimitsLifted { by: admin() }));
     let proof = SecondFactorProof::Authenticator { step: step(now) };
     given(with(locked, [lifted]))
         .when(pass(now, 1, app(now)).into())
@@ -297,13 +327,16 @@ fn wrong_codes_to_confirm_count_as_well() {
 #[test]
 fn who_lost_it_can_enrol_another_once_it_is_removed() {
     let remove = || RemoveSecondFactor { intervention: intervention(300) };
-    let removed = by_admin(event(300, Fact::SecondFactorRemoved { by: admin() }));
+    let removed = by_admin(event(
+        300,
+        AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { by: admin() }),
+    ));
     given(staff_with_factor()).when(remove().into()).then_expect_events(vec![removed.clone()]);
     given(admin_without_factor()).when(remove().into()).then_expect_error(Refusal::NoSecondFactor);
     given([]).when(remove().into()).then_expect_error(Refusal::UnknownAccount);
 
     let history = with(staff_with_factor(), [removed]);
-    let may = account(&history).may(session(1), Role::Admin, Passed::InSession, at(310));
+    let may = account(&history).may(session(1), Role::Admin, RequiredProof::InSession, at(310));
     assert_eq!(may, Err(Refusal::SecondFactorMissing));
     given(history.clone()).when(pass(310, 1, app(310)).into()).then_expect_error(Refusal::NoSecondFactor);
     given(history).when(offer(310, 1, 2).into()).then_expect_events(vec![offered(310, 1, 2)]);

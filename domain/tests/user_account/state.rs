@@ -9,8 +9,9 @@ use counterfoil_domain::user_account::commands::{
     ResendOtp, SignOutAccount, UndoIdentifierChange, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Binding, CodeRejected, DeviceLimitPolicy, Fact, HeldIdentifiers, Policy, Purpose, Refusal, Requester,
-    Services, SignOutReason, UserAccount, UserAccountCommand, UserAccountEvent,
+    AccountFact, ClientBinding, CodeFact, CodeRejected, DeviceLimitPolicy, HeldIdentifiers, IdentifierFact,
+    Policy, ProfileFact, Purpose, Refusal, Requester, Services, SessionFact, SignOutReason, StaffFact,
+    UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Identifier, OtpCode, SessionId};
 use cqrs_es::Aggregate as _;
@@ -244,7 +245,7 @@ impl History {
     }
 
     /// The times of the events of a kind.
-    fn times(&self, of: impl Fn(&Fact) -> bool) -> Vec<DateTime<Utc>> {
+    fn times(&self, of: impl Fn(&AccountFact) -> bool) -> Vec<DateTime<Utc>> {
         self.events.iter().filter(|event| of(&event.fact)).map(|event| event.at).collect()
     }
 }
@@ -301,48 +302,56 @@ fn last_event_at(account: &UserAccount) -> Option<DateTime<Utc>> {
 }
 
 fn began(event: &UserAccountEvent) -> Option<SessionId> {
-    let Fact::LoggedIn { session, .. } = event.fact else { return None };
+    let AccountFact::Session(SessionFact::LoggedIn { session, .. }) = event.fact else { return None };
     Some(session)
 }
 
 /// Sends a code that is counted for that requester.
-fn sends(fact: &Fact, by: Requester) -> bool {
-    matches!(fact, Fact::OtpRequested { requester, .. } | Fact::OtpResent { requester, .. } if *requester == by)
+fn sends(fact: &AccountFact, by: Requester) -> bool {
+    matches!(fact, AccountFact::Code(CodeFact::OtpRequested { requester, .. }) | AccountFact::Code(CodeFact::OtpResent { requester, .. }) if *requester == by)
 }
 
-fn asks(fact: &Fact) -> bool {
-    matches!(fact, Fact::IdentifierRequested { .. })
+fn asks(fact: &AccountFact) -> bool {
+    matches!(fact, AccountFact::Identifier(IdentifierFact::IdentifierRequested { .. }))
 }
 
-fn ended_by_change(fact: &Fact) -> bool {
+fn ended_by_change(fact: &AccountFact) -> bool {
     let reasons = [SignOutReason::IdentifierReplaced, SignOutReason::IdentifierRemoved];
-    matches!(fact, Fact::LoggedOut { reason, .. } if reasons.contains(reason))
+    matches!(fact, AccountFact::Session(SessionFact::LoggedOut { reason, .. }) if reasons.contains(reason))
 }
 
 /// Where a code went.
-fn sent_to(fact: &Fact) -> Option<Channel> {
-    let (Fact::OtpRequested { channel, .. } | Fact::OtpResent { channel, .. }) = fact else { return None };
+fn sent_to(fact: &AccountFact) -> Option<Channel> {
+    let (AccountFact::Code(CodeFact::OtpRequested { channel, .. })
+    | AccountFact::Code(CodeFact::OtpResent { channel, .. })) = fact
+    else {
+        return None;
+    };
     Some(*channel)
 }
 
 /// For which kind of identifier a code of that requester was wrong.
-fn wrong_to(fact: &Fact, by: Requester) -> Option<Channel> {
-    let Fact::OtpRejected { reason: CodeRejected::Wrong, channel, requester, .. } = fact else { return None };
+fn wrong_to(fact: &AccountFact, by: Requester) -> Option<Channel> {
+    let AccountFact::Code(CodeFact::OtpRejected { reason: CodeRejected::Wrong, channel, requester, .. }) =
+        fact
+    else {
+        return None;
+    };
     (*requester == by).then_some(*channel)
 }
 
 /// Where the code had gone that was right, and began the count of wrong ones anew for who presented it.
-fn right_for(fact: &Fact, by: Requester) -> Option<Channel> {
-    if let Fact::LoggedIn { channel, .. } = fact {
+fn right_for(fact: &AccountFact, by: Requester) -> Option<Channel> {
+    if let AccountFact::Session(SessionFact::LoggedIn { channel, .. }) = fact {
         return (by == Requester::default()).then_some(*channel);
     }
-    let Fact::SessionReauthenticated { channel, .. } = fact else { return None };
+    let AccountFact::Session(SessionFact::SessionReauthenticated { channel, .. }) = fact else { return None };
     (by == Requester::KnownDevice).then_some(*channel)
 }
 
 /// What a wrong code was presented for.
-fn wrong_for(fact: &Fact) -> Option<Purpose> {
-    if let Fact::OtpRejected { reason: CodeRejected::Wrong, purpose, .. } = fact {
+fn wrong_for(fact: &AccountFact) -> Option<Purpose> {
+    if let AccountFact::Code(CodeFact::OtpRejected { reason: CodeRejected::Wrong, purpose, .. }) = fact {
         Some(*purpose)
     } else {
         None
@@ -350,11 +359,11 @@ fn wrong_for(fact: &Fact) -> Option<Purpose> {
 }
 
 /// For what a new code can be tried from here on.
-fn asked_for(fact: &Fact) -> Option<Purpose> {
-    if matches!(fact, Fact::OtpRequested { purpose: Purpose::SignIn, .. }) {
+fn asked_for(fact: &AccountFact) -> Option<Purpose> {
+    if matches!(fact, AccountFact::Code(CodeFact::OtpRequested { purpose: Purpose::SignIn, .. })) {
         return Some(Purpose::SignIn);
     }
-    if matches!(fact, Fact::OtpRequested { purpose: Purpose::Reauthenticate, .. }) {
+    if matches!(fact, AccountFact::Code(CodeFact::OtpRequested { purpose: Purpose::Reauthenticate, .. })) {
         return Some(Purpose::Reauthenticate);
     }
     asks(fact).then_some(Purpose::AddIdentifier)
@@ -363,9 +372,11 @@ fn asked_for(fact: &Fact) -> Option<Purpose> {
 /// For what a code was redeemed.
 fn redeemed_for(event: &UserAccountEvent) -> Option<Purpose> {
     let signed_in = began(event).map(|_| Purpose::SignIn);
-    let proved = matches!(event.fact, Fact::SessionReauthenticated { .. }).then_some(Purpose::Reauthenticate);
-    let is_restored = matches!(event.fact, Fact::IdentifierRestored { .. });
-    signed_in.or(proved).or_else(|| event.gained().filter(|_| !is_restored).map(|_| Purpose::AddIdentifier))
+    let proved = matches!(event.fact, AccountFact::Session(SessionFact::SessionReauthenticated { .. }))
+        .then_some(Purpose::Reauthenticate);
+    let is_restored =
+        matches!(event.fact, AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. }));
+    signed_in.or(proved).or_else(|| event.acquired().filter(|_| !is_restored).map(|_| Purpose::AddIdentifier))
 }
 
 /// The default policy, one whose limits on wrong codes are soon met, one whose limits on all else are, and one that
@@ -383,7 +394,7 @@ fn policies() -> impl Strategy<Value = Policy> {
     let strict = Policy {
         device_limit: 2,
         device_limit_policy: DeviceLimitPolicy::Deny,
-        binding: Binding::DeviceAndIp,
+        binding: ClientBinding::DeviceAndIp,
         ..Policy::default()
     };
     prop::sample::select(vec![Policy::default(), few_tries, few_codes, strict])
@@ -486,10 +497,10 @@ proptest! {
                 prop_assert!(over, "a user signed in");
                 suspension = None;
             }
-            if let Fact::AccountSuspended { until, .. } = event.fact {
+            if let AccountFact::Staff(StaffFact::AccountSuspended { until, .. }) = event.fact {
                 suspension = Some(until);
             }
-            if matches!(event.fact, Fact::AccountReinstated { .. }) {
+            if matches!(event.fact, AccountFact::Staff(StaffFact::AccountReinstated { .. })) {
                 suspension = None;
             }
             if suspension.is_some() {
@@ -571,8 +582,8 @@ proptest! {
             .chain([(Channel::Phone, Requester::KnownDevice)])
         {
             let since_right = history.events.split(|event| right_for(&event.fact, requester) == Some(channel)
-                || requester == Requester::KnownDevice && event.let_go().is_some()
-                || requester != Requester::KnownDevice && event.let_go() == Some(channel));
+                || requester == Requester::KnownDevice && event.released().is_some()
+                || requester != Requester::KnownDevice && event.released() == Some(channel));
             let wrong = since_right.map(|events| {
                 let of = |event: &&UserAccountEvent| wrong_to(&event.fact, requester) == Some(channel);
                 events.iter().filter(of).collect::<Vec<_>>()
@@ -590,12 +601,12 @@ proptest! {
             for session in after.sessions() {
                 prop_assert!(session.expires_at <= session.ends_at);
             }
-            if let Fact::TokenRefreshed { session, generation, .. } = event.fact {
+            if let AccountFact::Session(SessionFact::TokenRefreshed { session, generation, .. }) = event.fact {
                 let spent = before.live_session(session, event.at).expect("a live session");
                 prop_assert_eq!(generation, spent.generation.next());
                 prop_assert_eq!(after.live_session(session, event.at).map(|it| it.ends_at), Some(spent.ends_at));
             }
-            if let Fact::LoggedOut { session, expires_at, .. } = event.fact {
+            if let AccountFact::Session(SessionFact::LoggedOut { session, expires_at, .. }) = event.fact {
                 let ended = before.live_session(session, event.at).expect("a live session");
                 prop_assert_eq!(expires_at, ended.expires_at);
                 prop_assert_eq!(after.live_session(session, event.at), None);
@@ -606,8 +617,8 @@ proptest! {
     #[test]
     fn an_account_is_made_once_and_before_its_first_session(steps in histories()) {
         let history = History::from_steps(steps);
-        let made = history.times(|fact| matches!(fact, Fact::UserRegistered { .. }));
-        let signed_in = history.times(|fact| matches!(fact, Fact::LoggedIn { .. }));
+        let made = history.times(|fact| matches!(fact, AccountFact::Profile(ProfileFact::UserRegistered { .. })));
+        let signed_in = history.times(|fact| matches!(fact, AccountFact::Session(SessionFact::LoggedIn { .. })));
         prop_assert_eq!(made.len(), usize::from(!signed_in.is_empty()));
         prop_assert_eq!(made.first(), signed_in.first());
     }
@@ -619,20 +630,20 @@ proptest! {
         for (before, event, after) in history.folds() {
             if matches!(
                 event.fact,
-                Fact::IdentifierReplaced { .. } | Fact::IdentifierRemoved { by_undo: false, .. }
+                AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. }) | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { by_undo: false, .. })
             ) {
                 to_end += before.live_sessions(event.at).count() - 1;
             }
             to_end -= usize::from(ended_by_change(&event.fact));
-            prop_assert!(after.identifiers_let_go() >= before.identifiers_let_go());
-            prop_assert_eq!(event.let_go().is_some(), after.identifiers_let_go() > before.identifiers_let_go());
-            if let Some(channel) = event.gained() {
+            prop_assert!(after.identifiers_released() >= before.identifiers_released());
+            prop_assert_eq!(event.released().is_some(), after.identifiers_released() > before.identifiers_released());
+            if let Some(channel) = event.acquired() {
                 prop_assert!(after.has(channel));
-                let is_restored = matches!(event.fact, Fact::IdentifierRestored { .. });
-                let is_replaced = matches!(event.fact, Fact::IdentifierReplaced { .. });
+                let is_restored = matches!(event.fact, AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. }));
+                let is_replaced = matches!(event.fact, AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. }));
                 prop_assert!(is_restored || before.has(channel) == is_replaced);
             }
-            if let Fact::IdentifierRemoved { channel, .. } = event.fact {
+            if let AccountFact::Identifier(IdentifierFact::IdentifierRemoved { channel, .. }) = event.fact {
                 prop_assert!(before.has(channel) && !after.has(channel));
                 prop_assert!(after.member().is_some_and(|member| !member.identifiers.is_empty()));
             }
@@ -644,13 +655,13 @@ proptest! {
     fn an_undone_change_leaves_no_session_and_no_identifier_that_came_with_it_or_later(steps in histories()) {
         let history = History::from_steps(steps);
         let undone = |event: &UserAccountEvent| {
-            let Fact::IdentifierChangeUndone { change, not_restored } = &event.fact else { return None };
+            let AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { change, not_restored }) = &event.fact else { return None };
             not_restored.is_empty().then_some(*change)
         };
         for (n, event) in history.events.iter().enumerate() {
             let Some(change) = undone(event) else { continue };
-            let ends = |event: &&UserAccountEvent| matches!(event.fact, Fact::IdentifierRestored { .. }
-                | Fact::IdentifierRemoved { by_undo: true, .. } | Fact::LoggedOut { .. });
+            let ends = |event: &&UserAccountEvent| matches!(event.fact, AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
+                | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { by_undo: true, .. }) | AccountFact::Session(SessionFact::LoggedOut { .. }));
             let commit = history.events[n + 1..].iter().take_while(ends).count();
             let until = &history.events[..=n + commit];
             let (after, held) = (folded(until), HeldIdentifiers::after(until));

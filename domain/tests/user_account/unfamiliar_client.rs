@@ -1,7 +1,9 @@
 //! A sign-in from a device or network that the account was not signed in from before says so.
 
 use counterfoil_domain::user_account::commands::VerifyOtp;
-use counterfoil_domain::user_account::{Fact, Requester, SignOutReason, UserAccount, UserAccountEvent};
+use counterfoil_domain::user_account::{
+    AccountFact, Requester, SessionFact, SignOutReason, UserAccount, UserAccountEvent,
+};
 use counterfoil_domain::values::{Client, ClientChange, LanguageTag};
 use cqrs_es::Aggregate as _;
 
@@ -10,7 +12,14 @@ use crate::fixtures::*;
 /// A sign-in by `session(s)` from that client, of an account whose first session was `session(1)`.
 fn logged_in_from(client: Client, seconds: i64, s: u8, change: Option<ClientChange>) -> UserAccountEvent {
     let mut event = logged_in(seconds, s);
-    if let Fact::LoggedIn { mark: its, address: its_address, seen, unfamiliar, .. } = &mut event.fact {
+    if let AccountFact::Session(SessionFact::LoggedIn {
+        mark: its,
+        address: its_address,
+        seen,
+        unfamiliar,
+        ..
+    }) = &mut event.fact
+    {
         *its = Some(mark(s, &client));
         *its_address = Some(address(s, &client));
         *seen = Some(mark(1, &client));
@@ -56,7 +65,10 @@ fn a_device_with_a_token_to_show_is_known_wherever_it_is() {
     let shown = VerifyOtp { shown: Some(session(1)), ..verify_from(elsewhere(), 110, 2, 2) };
     let expected = logged_in_from(elsewhere(), 110, 2, None);
     assert!(
-        matches!(expected.fact, Fact::LoggedIn { requester: Requester::Stranger, .. }),
+        matches!(
+            expected.fact,
+            AccountFact::Session(SessionFact::LoggedIn { requester: Requester::Stranger, .. })
+        ),
         "the code was a stranger's"
     );
     let replaced = logged_out(110, 1, SignOutReason::SignedInAgain, 10 + 30 * DAY);
@@ -68,7 +80,7 @@ fn a_device_with_a_token_to_show_is_known_wherever_it_is() {
 fn a_person_is_written_to_in_the_language_of_a_familiar_client() {
     let language = |tag| LanguageTag::parse(tag);
     let in_language = |tag, mut event: UserAccountEvent| {
-        if let Fact::LoggedIn { language: its, .. } = &mut event.fact {
+        if let AccountFact::Session(SessionFact::LoggedIn { language: its, .. }) = &mut event.fact {
             *its = language(tag);
         }
         event
@@ -121,7 +133,7 @@ impl InspectSignIn for cqrs_es::test::AggregateResultValidator<UserAccount> {
         let signed_in = events.last().expect("an event");
         assert_eq!(signed_in.client.as_ref(), Some(client));
         assert!(
-            matches!(signed_in.fact, Fact::LoggedIn { unfamiliar, .. } if unfamiliar == change),
+            matches!(signed_in.fact, AccountFact::Session(SessionFact::LoggedIn { unfamiliar, .. }) if unfamiliar == change),
             "{signed_in:?}"
         );
     }

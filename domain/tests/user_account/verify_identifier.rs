@@ -1,7 +1,9 @@
 //! Redeem the code that went to another identifier.
 
 use counterfoil_domain::user_account::commands::VerifyIdentifier;
-use counterfoil_domain::user_account::{CodeRejected, Person, Refusal, SignOutReason, UserAccountEvent};
+use counterfoil_domain::user_account::{
+    CodeRejected, PersonalDetails, Refusal, SignOutReason, UserAccountEvent,
+};
 use counterfoil_domain::values::{Channel, Identifier};
 
 use crate::fixtures::*;
@@ -43,7 +45,7 @@ fn an_address_added_is_replaced_by_the_next() {
         .when(verify_identifier(140, 1, email(), adding_code(3)).into())
         .inspect_result()
         .expect("replaced");
-    assert_eq!(events[0].let_go(), Some(Channel::Email));
+    assert_eq!(events[0].released(), Some(Channel::Email));
 }
 
 #[test]
@@ -185,7 +187,7 @@ fn the_former_identifier_is_told_where_it_is_known() {
     let mut command = verify_identifier(70, 1, new_phone(), adding_code(2));
     command.former = None;
     let unknown = UserAccountEvent {
-        person: Some(Person { identifier: Some(new_phone()), ..Person::default() }),
+        person: Some(PersonalDetails { identifier: Some(new_phone()), ..PersonalDetails::default() }),
         ..identifier_replaced(70, new_phone())
     };
     given(asked(new_phone())).when(command.into()).then_expect_events(vec![unknown]);

@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::commands::VerifyOtp;
 use counterfoil_domain::user_account::{
-    CodeRejected, DeviceLimitPolicy, Fact, Policy, Refusal, Requester, SessionTokens, SignOutReason,
-    UserAccountEvent,
+    AccountFact, CodeRejected, DeviceLimitPolicy, Policy, ProfileFact, Refusal, Requester, SessionFact,
+    SessionTokens, SignOutReason, UserAccountEvent,
 };
 use counterfoil_domain::values::{Channel, Generation};
 
@@ -44,13 +44,13 @@ fn a_right_code_signs_in_once() {
 
 /// The session that the first code began, given again after an outage.
 fn sign_in_repeated(seconds: i64, answer_possible_at: i64) -> UserAccountEvent {
-    let fact = Fact::SignInRepeated {
+    let fact = AccountFact::Session(SessionFact::SignInRepeated {
         session: session(1),
         generation: Generation::FIRST,
         issued_at: at(10),
         expires_at: at(10 + 30 * DAY),
         answer_possible_at: at(answer_possible_at),
-    };
+    });
     event(seconds, fact)
 }
 
@@ -112,7 +112,7 @@ fn a_session_lives_no_longer_than_the_shorter_of_its_two_limits() {
             session_absolute: TimeDelta::days(absolute),
             ..Policy::default()
         };
-        let logged_in = Fact::LoggedIn {
+        let logged_in = AccountFact::Session(SessionFact::LoggedIn {
             session: session(1),
             channel: Channel::Phone,
             generation: Generation::FIRST,
@@ -125,7 +125,7 @@ fn a_session_lives_no_longer_than_the_shorter_of_its_two_limits() {
             language: None,
             requester: Requester::Stranger,
             test: false,
-        };
+        });
         given_under(policy, [otp_requested(0, 1)])
             .when(verify_otp(10, code(1), 1).into())
             .then_expect_events(vec![user_registered(10), event_of(phone(), 10, logged_in)]);
@@ -138,8 +138,8 @@ fn a_code_sent_by_email_signs_in_by_email_and_not_by_phone() {
         .when(verify_otp(10, code(1), 1).into())
         .then_expect_error(Refusal::InvalidCode);
 
-    let registered = Fact::UserRegistered { channel: Channel::Email };
-    let logged_in = Fact::LoggedIn {
+    let registered = AccountFact::Profile(ProfileFact::UserRegistered { channel: Channel::Email });
+    let logged_in = AccountFact::Session(SessionFact::LoggedIn {
         session: session(1),
         channel: Channel::Email,
         generation: Generation::FIRST,
@@ -152,7 +152,7 @@ fn a_code_sent_by_email_signs_in_by_email_and_not_by_phone() {
         language: None,
         requester: Requester::Stranger,
         test: false,
-    };
+    });
     let by_email = VerifyOtp { identifier: email(), ..verify_otp(10, code(1), 1) };
     given([otp_requested_by_email(0, 1)])
         .when(by_email.into())

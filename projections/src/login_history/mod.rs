@@ -5,7 +5,10 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::{Fact, UserAccountEvent};
+use counterfoil_domain::user_account::{
+    AccountFact, CodeFact, IdentifierFact, ProfileFact, SecondFactorFact, SessionFact, StaffFact,
+    UserAccountEvent,
+};
 use counterfoil_domain::values::{AccountId, SessionId};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
@@ -13,7 +16,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::ReadModel;
-use crate::read_model::{Project, Recorded, changes, table};
+use crate::read_model::{Projector, RecordedEvent, changes, table};
 
 /// The read model `login_history`.
 pub const READ_MODEL: ReadModel = ReadModel {
@@ -53,48 +56,60 @@ table! {
     }
 }
 
-impl Project for LoginHistoryChange {
-    fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
-        let Recorded { sequence, event } = recorded;
+impl Projector for LoginHistoryChange {
+    fn project(account: AccountId, recorded: &RecordedEvent<UserAccountEvent>) -> Option<Self> {
+        let RecordedEvent { sequence, event } = recorded;
         let (session, reason) = match &event.fact {
-            Fact::OtpRequested { .. }
-            | Fact::OtpResent { .. }
-            | Fact::UserRegistered { .. }
-            | Fact::IdentifierRequested { .. }
-            | Fact::IdentifierAdded { .. }
-            | Fact::IdentifierReplaced { .. }
-            | Fact::IdentifierRemoved { .. }
-            | Fact::IdentifierChangeUndone { .. }
-            | Fact::IdentifierRestored { .. }
-            | Fact::IdentifierReleased { .. }
-            | Fact::LimitsLifted { .. }
-            | Fact::UnlockLinkIssued { .. }
-            | Fact::LockLifted { .. }
-            | Fact::SecondFactorRemoved { .. }
-            | Fact::AccountSuspended { .. }
-            | Fact::AccountReinstated { .. } => (None, None),
-            Fact::OtpRequestRefused { reason, .. } => (None, name_of(reason)),
-            Fact::OtpRejected { reason, .. } => (None, name_of(reason)),
-            Fact::LoggedIn { session, .. } => (Some(*session), None),
-            Fact::LoggedOut { session, reason, expires_at: _, by: _ } => (Some(*session), name_of(reason)),
-            Fact::ClientChanged { session, change, mark: _ } => (Some(*session), name_of(change)),
-            Fact::SessionReauthenticated { session, channel, test: _ } => (Some(*session), name_of(channel)),
-            Fact::TokenReuseDetected { session, .. }
-            | Fact::SecondFactorEnrolled { session, .. }
-            | Fact::RecoveryCodesRenewed { session, .. } => (Some(*session), None),
-            Fact::SecondFactorPassed { session, proof } => (Some(*session), Some(proof.as_str().to_owned())),
-            Fact::SecondFactorRejected { session, reason, .. } => (Some(*session), name_of(reason)),
-            Fact::SignInRepeated { .. }
-            | Fact::TokenRefreshed { .. }
-            | Fact::TokenRefreshRetried { .. }
-            | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {}
-            | Fact::RolesChanged { .. }
-            | Fact::SecondFactorOffered { .. }
-            | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. }
-            | Fact::SharedLimitsLifted { .. }
-            | Fact::RebuildOrdered { .. } => return None,
+            AccountFact::Code(CodeFact::OtpRequested { .. })
+            | AccountFact::Code(CodeFact::OtpResent { .. })
+            | AccountFact::Profile(ProfileFact::UserRegistered { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRequested { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierReleased { .. })
+            | AccountFact::Code(CodeFact::LimitsLifted { .. })
+            | AccountFact::Code(CodeFact::UnlockLinkIssued { .. })
+            | AccountFact::Code(CodeFact::LockLifted { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { .. })
+            | AccountFact::Staff(StaffFact::AccountSuspended { .. })
+            | AccountFact::Staff(StaffFact::AccountReinstated { .. }) => (None, None),
+            AccountFact::Code(CodeFact::OtpRequestRefused { reason, .. }) => (None, name_of(reason)),
+            AccountFact::Code(CodeFact::OtpRejected { reason, .. }) => (None, name_of(reason)),
+            AccountFact::Session(SessionFact::LoggedIn { session, .. }) => (Some(*session), None),
+            AccountFact::Session(SessionFact::LoggedOut { session, reason, expires_at: _, by: _ }) => {
+                (Some(*session), name_of(reason))
+            }
+            AccountFact::Session(SessionFact::ClientChanged { session, change, mark: _ }) => {
+                (Some(*session), name_of(change))
+            }
+            AccountFact::Session(SessionFact::SessionReauthenticated { session, channel, test: _ }) => {
+                (Some(*session), name_of(channel))
+            }
+            AccountFact::Session(SessionFact::TokenReuseDetected { session, .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled { session, .. })
+            | AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed { session, .. }) => {
+                (Some(*session), None)
+            }
+            AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { session, proof }) => {
+                (Some(*session), Some(proof.as_str().to_owned()))
+            }
+            AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { session, reason, .. }) => {
+                (Some(*session), name_of(reason))
+            }
+            AccountFact::Session(SessionFact::SignInRepeated { .. })
+            | AccountFact::Session(SessionFact::TokenRefreshed { .. })
+            | AccountFact::Session(SessionFact::TokenRefreshRetried { .. })
+            | AccountFact::Session(SessionFact::DeviceRenamed { .. })
+            | AccountFact::Profile(ProfileFact::ProfileUpdated {})
+            | AccountFact::Staff(StaffFact::RolesChanged { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorOffered { .. })
+            | AccountFact::Staff(StaffFact::AccessDenied { .. })
+            | AccountFact::Staff(StaffFact::AuditRead { .. })
+            | AccountFact::Staff(StaffFact::SharedLimitsLifted { .. })
+            | AccountFact::Staff(StaffFact::RebuildOrdered { .. }) => return None,
         };
         // The address of staff is theirs, and the user may read this.
         let client = event.client.as_ref().filter(|_| event.by().is_none());
@@ -114,7 +129,7 @@ impl Project for LoginHistoryChange {
 /// A line of a user's history, in the form that clients of the API know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = HistoryLine)]
-pub struct Line {
+pub struct HistoryLine {
     /// Which of the account's events it tells of.
     pub sequence: i64,
     /// When the event happened.
@@ -147,10 +162,10 @@ pub async fn page(
     account: AccountId,
     before: i64,
     limit: u8,
-) -> Result<Vec<Line>, tokio_postgres::Error> {
+) -> Result<Vec<HistoryLine>, tokio_postgres::Error> {
     let statement = client.prepare_cached(include_str!("page.sql")).await?;
     let rows = client.query(&statement, &[&account.0, &before, &i64::from(limit)]).await?;
-    let line = |row: &tokio_postgres::Row| Line {
+    let line = |row: &tokio_postgres::Row| HistoryLine {
         sequence: row.get("sequence"),
         at: row.get("at"),
         event: row.get("event"),

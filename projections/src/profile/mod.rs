@@ -5,7 +5,10 @@ pub mod search;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::{Fact, UserAccountEvent};
+use counterfoil_domain::user_account::{
+    AccountFact, CodeFact, IdentifierFact, ProfileFact, SecondFactorFact, SessionFact, StaffFact,
+    UserAccountEvent,
+};
 use counterfoil_domain::values::{AccountId, Channel, EmailAddress, Identifier, PhoneNumber};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
@@ -14,7 +17,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::ReadModel;
-use crate::read_model::{Project, Recorded, changes, table};
+use crate::read_model::{Projector, RecordedEvent, changes, table};
 use crate::search::END_OF_TIME;
 
 /// The read model `profiles`.
@@ -41,13 +44,13 @@ table! {
     }
 }
 
-impl Project for ProfileChange {
-    fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
+impl Projector for ProfileChange {
+    fn project(account: AccountId, recorded: &RecordedEvent<UserAccountEvent>) -> Option<Self> {
         let event = &recorded.event;
         let fullname = || Some(event.person.as_ref()?.fullname.as_ref()?.as_str().to_owned());
         let profile = Self::new(account);
         match event.fact {
-            Fact::OtpRequested { registering: true, .. } => {
+            AccountFact::Code(CodeFact::OtpRequested { registering: true, .. }) => {
                 Some(Self {
                     // Empty where none was given: the name of an earlier request is not this one's.
                     fullname: Some(fullname().unwrap_or_default()),
@@ -55,59 +58,71 @@ impl Project for ProfileChange {
                     ..profile.known_by(event)
                 })
             }
-            Fact::UserRegistered { .. } => Some(Self { date_joined: Some(event.at), ..profile }),
+            AccountFact::Profile(ProfileFact::UserRegistered { .. }) => {
+                Some(Self { date_joined: Some(event.at), ..profile })
+            }
             // An account that is signed in is not suspended any more.
-            Fact::LoggedIn { .. } => {
+            AccountFact::Session(SessionFact::LoggedIn { .. }) => {
                 Some(Self { last_login: Some(event.at), is_active: Some(true), ..profile })
             }
-            Fact::AccountSuspended { until, .. } => Some(Self {
+            AccountFact::Staff(StaffFact::AccountSuspended { until, .. }) => Some(Self {
                 is_active: Some(false),
                 // A change sets a column, and cannot empty it.
                 suspended_until: Some(until.unwrap_or(END_OF_TIME)),
                 ..profile
             }),
-            Fact::AccountReinstated { .. } => Some(Self { is_active: Some(true), ..profile }),
-            Fact::IdentifierAdded { .. }
-            | Fact::IdentifierReplaced { .. }
-            | Fact::IdentifierRestored { .. } => Some(profile.known_by(event)),
+            AccountFact::Staff(StaffFact::AccountReinstated { .. }) => {
+                Some(Self { is_active: Some(true), ..profile })
+            }
+            AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. }) => {
+                Some(profile.known_by(event))
+            }
             // A change sets a column, and cannot empty it.
-            Fact::IdentifierRemoved { channel: Channel::Phone, .. }
-            | Fact::IdentifierReleased { channel: Channel::Phone, .. } => {
-                Some(Self { phone_number: Some(String::new()), ..profile })
+            AccountFact::Identifier(IdentifierFact::IdentifierRemoved {
+                channel: Channel::Phone, ..
+            })
+            | AccountFact::Identifier(IdentifierFact::IdentifierReleased {
+                channel: Channel::Phone, ..
+            }) => Some(Self { phone_number: Some(String::new()), ..profile }),
+            AccountFact::Identifier(IdentifierFact::IdentifierRemoved {
+                channel: Channel::Email, ..
+            })
+            | AccountFact::Identifier(IdentifierFact::IdentifierReleased {
+                channel: Channel::Email, ..
+            }) => Some(Self { email: Some(String::new()), ..profile }),
+            AccountFact::Profile(ProfileFact::ProfileUpdated {}) => {
+                Some(Self { fullname: fullname(), ..profile })
             }
-            Fact::IdentifierRemoved { channel: Channel::Email, .. }
-            | Fact::IdentifierReleased { channel: Channel::Email, .. } => {
-                Some(Self { email: Some(String::new()), ..profile })
-            }
-            Fact::ProfileUpdated {} => Some(Self { fullname: fullname(), ..profile }),
-            Fact::OtpRequested { registering: false, .. }
-            | Fact::OtpResent { .. }
-            | Fact::OtpRequestRefused { .. }
-            | Fact::OtpRejected { .. }
-            | Fact::TokenRefreshed { .. }
-            | Fact::SignInRepeated { .. }
-            | Fact::SessionReauthenticated { .. }
-            | Fact::TokenRefreshRetried { .. }
-            | Fact::ClientChanged { .. }
-            | Fact::TokenReuseDetected { .. }
-            | Fact::LoggedOut { .. }
-            | Fact::DeviceRenamed { .. }
-            | Fact::LimitsLifted { .. }
-            | Fact::UnlockLinkIssued { .. }
-            | Fact::LockLifted { .. }
-            | Fact::IdentifierRequested { .. }
-            | Fact::IdentifierChangeUndone { .. }
-            | Fact::RolesChanged { .. }
-            | Fact::SecondFactorOffered { .. }
-            | Fact::SecondFactorEnrolled { .. }
-            | Fact::SecondFactorPassed { .. }
-            | Fact::SecondFactorRejected { .. }
-            | Fact::RecoveryCodesRenewed { .. }
-            | Fact::SecondFactorRemoved { .. }
-            | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. }
-            | Fact::SharedLimitsLifted { .. }
-            | Fact::RebuildOrdered { .. } => None,
+            AccountFact::Code(CodeFact::OtpRequested { registering: false, .. })
+            | AccountFact::Code(CodeFact::OtpResent { .. })
+            | AccountFact::Code(CodeFact::OtpRequestRefused { .. })
+            | AccountFact::Code(CodeFact::OtpRejected { .. })
+            | AccountFact::Session(SessionFact::TokenRefreshed { .. })
+            | AccountFact::Session(SessionFact::SignInRepeated { .. })
+            | AccountFact::Session(SessionFact::SessionReauthenticated { .. })
+            | AccountFact::Session(SessionFact::TokenRefreshRetried { .. })
+            | AccountFact::Session(SessionFact::ClientChanged { .. })
+            | AccountFact::Session(SessionFact::TokenReuseDetected { .. })
+            | AccountFact::Session(SessionFact::LoggedOut { .. })
+            | AccountFact::Session(SessionFact::DeviceRenamed { .. })
+            | AccountFact::Code(CodeFact::LimitsLifted { .. })
+            | AccountFact::Code(CodeFact::UnlockLinkIssued { .. })
+            | AccountFact::Code(CodeFact::LockLifted { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRequested { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { .. })
+            | AccountFact::Staff(StaffFact::RolesChanged { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorOffered { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { .. })
+            | AccountFact::Staff(StaffFact::AccessDenied { .. })
+            | AccountFact::Staff(StaffFact::AuditRead { .. })
+            | AccountFact::Staff(StaffFact::SharedLimitsLifted { .. })
+            | AccountFact::Staff(StaffFact::RebuildOrdered { .. }) => None,
         }
     }
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Profile;
-use crate::search::{END_OF_TIME, EXAMINED, Page};
+use crate::search::{END_OF_TIME, EXAMINED, SearchPage};
 
 /// The statement that finds accounts along the index by the time of joining.
 pub const BY_JOIN: &str = concat!(include_str!("search/by_join.sql"), include_str!("search/page.sql"));
@@ -22,7 +22,7 @@ pub const BY_ACCOUNT: &str = concat!(include_str!("search/by_account.sql"), incl
 
 /// What accounts are looked for; all of it has to hold.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct AccountFilter {
     /// Only the account with this id.
     pub account: Option<AccountId>,
     /// With these words in the name, in any order and spelling (`search_form` of the migrations).
@@ -33,14 +33,14 @@ pub struct Filter {
 
 /// Where a page ends, and the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
+pub struct AccountPosition {
     date_joined: DateTime<Utc>,
     account: AccountId,
 }
 
 /// An account, as it stands in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Account {
+pub struct AccountSummary {
     /// The profile as its user sees it.
     #[serde(flatten)]
     pub profile: Profile,
@@ -54,13 +54,13 @@ pub struct Account {
 /// When the database does not answer.
 pub async fn search(
     client: &impl GenericClient,
-    filter: &Filter,
-    after: Option<Position>,
+    filter: &AccountFilter,
+    after: Option<AccountPosition>,
     limit: u8,
     now: DateTime<Utc>,
-) -> Result<Page<Account, Position>, tokio_postgres::Error> {
-    let first = Position { date_joined: END_OF_TIME, account: AccountId(Uuid::max()) };
-    let Position { date_joined, account } = after.unwrap_or(first);
+) -> Result<SearchPage<AccountSummary, AccountPosition>, tokio_postgres::Error> {
+    let first = AccountPosition { date_joined: END_OF_TIME, account: AccountId(Uuid::max()) };
+    let AccountPosition { date_joined, account } = after.unwrap_or(first);
     let more_than = i64::from(limit) + 1;
     let examined = if filter.name.is_none() && filter.suspended.is_none() { more_than } else { EXAMINED };
     let name = filter.name.as_ref().map(FullName::as_str);
@@ -75,16 +75,17 @@ pub async fn search(
         (None, Some(false) | None) => BY_JOIN,
     };
     let rows = client.query(&client.prepare_cached(sql).await?, &parameters).await?;
-    let position = |row: &Row, prefix: &str| Position {
+    let position = |row: &Row, prefix: &str| AccountPosition {
         date_joined: row.get(&*format!("{prefix}date_joined")),
         account: AccountId(row.get(&*format!("{prefix}account_id"))),
     };
-    let accounts = Page::from_rows(&rows, limit, examined, "account_id", Account::from_row, position);
+    let accounts =
+        SearchPage::from_rows(&rows, limit, examined, "account_id", AccountSummary::from_row, position);
     let joined = accounts.items.into_iter().flatten().collect();
-    Ok(Page { items: joined, next: accounts.next })
+    Ok(SearchPage { items: joined, next: accounts.next })
 }
 
-impl Account {
+impl AccountSummary {
     fn from_row(row: &Row) -> Option<Self> {
         let profile = Profile::from_row(row)?;
         let suspended_until = row.get::<_, Option<_>>("suspended_until").filter(|_| !profile.is_active);

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::ReadModel;
-use crate::read_model::{Project, Recorded, changes, table};
+use crate::read_model::{Projector, RecordedEvent, changes, table};
 
 /// The read model `revoked_tokens`.
 pub const READ_MODEL: ReadModel = ReadModel {
@@ -33,8 +33,8 @@ table! {
     }
 }
 
-impl Project for RevokedTokenChange {
-    fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
+impl Projector for RevokedTokenChange {
+    fn project(account: AccountId, recorded: &RecordedEvent<UserAccountEvent>) -> Option<Self> {
         let event = &recorded.event;
         let (session, expires_at) = event.ended_session()?;
         Some(Self { revoked_at: Some(event.at), expires_at: Some(expires_at), ..Self::new(account, session) })
@@ -58,7 +58,7 @@ pub async fn revoked(
 
 /// A session that ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Revoked {
+pub struct RevokedSession {
     /// The id of the session.
     pub session: SessionId,
     /// The time at which the session ended.
@@ -71,7 +71,7 @@ pub struct Revoked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokedPage {
     /// As many as were asked for, where there are more.
-    pub sessions: Vec<Revoked>,
+    pub sessions: Vec<RevokedSession>,
     /// The snapshot, as text, by which [`since`] tells what is new.
     pub seen: String,
 }
@@ -82,7 +82,11 @@ impl RevokedPage {
         let revoked = |row: &Row| {
             let session: Option<Uuid> = row.get("session_id");
             let session = SessionId(session?);
-            Some(Revoked { session, revoked_at: row.get("revoked_at"), expires_at: row.get("expires_at") })
+            Some(RevokedSession {
+                session,
+                revoked_at: row.get("revoked_at"),
+                expires_at: row.get("expires_at"),
+            })
         };
         Self { sessions: rows.iter().filter_map(revoked).collect(), seen }
     }

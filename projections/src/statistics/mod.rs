@@ -5,7 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil_domain::user_account::{CodeRefused, CodeRejected, Fact, UserAccountEvent};
+use counterfoil_domain::user_account::{
+    AccountFact, CodeFact, CodeRefused, CodeRejected, IdentifierFact, ProfileFact, SecondFactorFact,
+    SessionFact, StaffFact, UserAccountEvent,
+};
 use counterfoil_domain::values::{AccountId, Channel, SessionId};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
@@ -14,7 +17,7 @@ use tokio_postgres::{Error, Row};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::Stream;
+use crate::AccountStream;
 
 /// The name of the read model, and of its table.
 pub const NAME: &str = "statistics";
@@ -58,14 +61,14 @@ pub const PASSED_OVER: [&str; 26] = [
 /// How much time is counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Span {
+pub enum StatisticsSpan {
     /// An hour, in UTC.
     Hour,
     /// A day, in UTC.
     Day,
 }
 
-impl Span {
+impl StatisticsSpan {
     /// The name as it stands in the table.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -91,7 +94,7 @@ impl Span {
 
 /// What happened in an hour or a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Counts {
+pub struct ActivityCounts {
     /// Device sessions that began.
     pub sign_ins: i64,
     /// Accounts whose first identifier was proved.
@@ -99,16 +102,16 @@ pub struct Counts {
     /// Device sessions that were in use: that began or were refreshed, each counted once.
     pub active_devices: i64,
     /// Codes that were to be sent, for the first time or again, by where to.
-    pub codes: Codes,
+    pub codes: CodesSent,
     /// What was refused and is on record. What can be repeated at will is on record once in a while, not each time.
-    pub refusals: Refusals,
+    pub refusals: RefusalCounts,
 }
 
 /// Codes that were to be sent. Those of identifiers that are listed for tests, and those that were withheld, are not, as
 /// nothing is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = CodesSent)]
-pub struct Codes {
+pub struct CodesSent {
     /// Codes to phone numbers.
     pub phone: i64,
     /// Codes to e-mail addresses.
@@ -117,7 +120,7 @@ pub struct Codes {
 
 /// How much was refused, by the reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Refusals {
+pub struct RefusalCounts {
     /// A code was not sent: the last one was a moment ago.
     pub code_too_soon: i64,
     /// A code was not sent: as many were as one identifier may get.
@@ -151,7 +154,7 @@ macro_rules! columns {
     ($($column:literal: $first:ident $(. $rest:ident)?),+ $(,)?) => {
         const COLUMNS: &[&str] = &[$($column),+];
 
-        impl Counts {
+        impl ActivityCounts {
             fn values(&self) -> [i64; COLUMNS.len()] {
                 [$(self.$first$(.$rest)?),+]
             }
@@ -186,28 +189,29 @@ columns! {
     "refused_access_denied": refusals.access_denied,
 }
 
-impl Counts {
+impl ActivityCounts {
     /// The count that an event belongs to.
     fn of_event(&mut self, event: &UserAccountEvent) -> Option<&mut i64> {
         let Self { sign_ins, new_accounts, active_devices: _, codes, refusals } = self;
         Some(match &event.fact {
-            Fact::LoggedIn { .. } => sign_ins,
-            Fact::UserRegistered { .. } => new_accounts,
-            Fact::OtpRequested { test: true, .. }
-            | Fact::OtpRequested { withheld: true, .. }
-            | Fact::OtpResent { test: true, .. }
-            | Fact::OtpResent { withheld: true, .. } => return None,
-            Fact::OtpRequested { channel, .. } | Fact::OtpResent { channel, .. } => match channel {
+            AccountFact::Session(SessionFact::LoggedIn { .. }) => sign_ins,
+            AccountFact::Profile(ProfileFact::UserRegistered { .. }) => new_accounts,
+            AccountFact::Code(CodeFact::OtpRequested { test: true, .. })
+            | AccountFact::Code(CodeFact::OtpRequested { withheld: true, .. })
+            | AccountFact::Code(CodeFact::OtpResent { test: true, .. })
+            | AccountFact::Code(CodeFact::OtpResent { withheld: true, .. }) => return None,
+            AccountFact::Code(CodeFact::OtpRequested { channel, .. })
+            | AccountFact::Code(CodeFact::OtpResent { channel, .. }) => match channel {
                 Channel::Phone => &mut codes.phone,
                 Channel::Email => &mut codes.email,
             },
-            Fact::OtpRequestRefused { reason, .. } => match reason {
+            AccountFact::Code(CodeFact::OtpRequestRefused { reason, .. }) => match reason {
                 CodeRefused::TooSoon => &mut refusals.code_too_soon,
                 CodeRefused::QuotaSpent => &mut refusals.code_quota_spent,
                 CodeRefused::Paused => &mut refusals.code_paused,
                 CodeRefused::Locked => &mut refusals.code_locked,
             },
-            Fact::OtpRejected { reason, .. } => match reason {
+            AccountFact::Code(CodeFact::OtpRejected { reason, .. }) => match reason {
                 CodeRejected::Wrong => &mut refusals.wrong_code,
                 CodeRejected::Expired => &mut refusals.expired_code,
                 CodeRejected::Paused => &mut refusals.tries_paused,
@@ -215,48 +219,50 @@ impl Counts {
                 CodeRejected::DeviceLimit => &mut refusals.device_limit,
                 CodeRejected::Suspended => &mut refusals.suspended,
             },
-            Fact::TokenReuseDetected { .. } => &mut refusals.token_reuse,
-            Fact::SecondFactorRejected { .. } => &mut refusals.second_factor,
-            Fact::AccessDenied { .. } => &mut refusals.access_denied,
-            Fact::SignInRepeated { .. }
-            | Fact::SessionReauthenticated { .. }
-            | Fact::TokenRefreshed { .. }
-            | Fact::TokenRefreshRetried { .. }
-            | Fact::ClientChanged { .. }
-            | Fact::LoggedOut { .. }
-            | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted { .. }
-            | Fact::UnlockLinkIssued { .. }
-            | Fact::LockLifted { .. }
-            | Fact::IdentifierRequested { .. }
-            | Fact::IdentifierAdded { .. }
-            | Fact::IdentifierReplaced { .. }
-            | Fact::IdentifierRemoved { .. }
-            | Fact::IdentifierChangeUndone { .. }
-            | Fact::IdentifierRestored { .. }
-            | Fact::IdentifierReleased { .. }
-            | Fact::RolesChanged { .. }
-            | Fact::AccountSuspended { .. }
-            | Fact::AccountReinstated { .. }
-            | Fact::SecondFactorOffered { .. }
-            | Fact::SecondFactorEnrolled { .. }
-            | Fact::SecondFactorPassed { .. }
-            | Fact::RecoveryCodesRenewed { .. }
-            | Fact::SecondFactorRemoved { .. }
-            | Fact::AuditRead { .. }
-            | Fact::SharedLimitsLifted { .. }
-            | Fact::RebuildOrdered { .. } => return None,
+            AccountFact::Session(SessionFact::TokenReuseDetected { .. }) => &mut refusals.token_reuse,
+            AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { .. }) => {
+                &mut refusals.second_factor
+            }
+            AccountFact::Staff(StaffFact::AccessDenied { .. }) => &mut refusals.access_denied,
+            AccountFact::Session(SessionFact::SignInRepeated { .. })
+            | AccountFact::Session(SessionFact::SessionReauthenticated { .. })
+            | AccountFact::Session(SessionFact::TokenRefreshed { .. })
+            | AccountFact::Session(SessionFact::TokenRefreshRetried { .. })
+            | AccountFact::Session(SessionFact::ClientChanged { .. })
+            | AccountFact::Session(SessionFact::LoggedOut { .. })
+            | AccountFact::Session(SessionFact::DeviceRenamed { .. })
+            | AccountFact::Profile(ProfileFact::ProfileUpdated {})
+            | AccountFact::Code(CodeFact::LimitsLifted { .. })
+            | AccountFact::Code(CodeFact::UnlockLinkIssued { .. })
+            | AccountFact::Code(CodeFact::LockLifted { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRequested { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierReleased { .. })
+            | AccountFact::Staff(StaffFact::RolesChanged { .. })
+            | AccountFact::Staff(StaffFact::AccountSuspended { .. })
+            | AccountFact::Staff(StaffFact::AccountReinstated { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorOffered { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { .. })
+            | AccountFact::Staff(StaffFact::AuditRead { .. })
+            | AccountFact::Staff(StaffFact::SharedLimitsLifted { .. })
+            | AccountFact::Staff(StaffFact::RebuildOrdered { .. }) => return None,
         })
     }
 }
 
 /// The session that an event shows in use.
-fn used(fact: &Fact) -> Option<SessionId> {
-    let (Fact::LoggedIn { session, .. }
-    | Fact::SignInRepeated { session, .. }
-    | Fact::TokenRefreshed { session, .. }
-    | Fact::TokenRefreshRetried { session, .. }) = fact
+fn used(fact: &AccountFact) -> Option<SessionId> {
+    let (AccountFact::Session(SessionFact::LoggedIn { session, .. })
+    | AccountFact::Session(SessionFact::SignInRepeated { session, .. })
+    | AccountFact::Session(SessionFact::TokenRefreshed { session, .. })
+    | AccountFact::Session(SessionFact::TokenRefreshRetried { session, .. })) = fact
     else {
         return None;
     };
@@ -269,31 +275,31 @@ type Device = (AccountId, SessionId);
 /// What some events come to.
 #[derive(Debug, Default)]
 struct Tally {
-    counts: BTreeMap<(Span, DateTime<Utc>), Counts>,
+    counts: BTreeMap<(StatisticsSpan, DateTime<Utc>), ActivityCounts>,
     /// In which hours each device was in use.
     used: BTreeMap<Device, BTreeSet<DateTime<Utc>>>,
 }
 
 impl Tally {
-    fn from_streams(streams: &[Stream<'_>]) -> Self {
+    fn from_streams(streams: &[AccountStream<'_>]) -> Self {
         let mut tally = Self::default();
         for stream in streams {
             for event in stream.events.iter().map(|recorded| &recorded.event) {
-                for span in [Span::Hour, Span::Day] {
+                for span in [StatisticsSpan::Hour, StatisticsSpan::Day] {
                     if let Some(count) = tally.counts_at(span, event.at).of_event(event) {
                         *count += 1;
                     }
                 }
                 if let Some(session) = used(&event.fact) {
                     let hours = tally.used.entry((stream.account, session)).or_default();
-                    hours.insert(Span::Hour.start(event.at));
+                    hours.insert(StatisticsSpan::Hour.start(event.at));
                 }
             }
         }
         tally
     }
 
-    fn counts_at(&mut self, span: Span, time: DateTime<Utc>) -> &mut Counts {
+    fn counts_at(&mut self, span: StatisticsSpan, time: DateTime<Utc>) -> &mut ActivityCounts {
         self.counts.entry((span, span.start(time))).or_default()
     }
 
@@ -307,7 +313,7 @@ impl Tally {
         for (device, hours) in std::mem::take(&mut self.used) {
             let mut last = counted.get(&device).copied();
             for hour in hours {
-                for span in [Span::Hour, Span::Day] {
+                for span in [StatisticsSpan::Hour, StatisticsSpan::Day] {
                     if last.is_none_or(|last| span.start(last) < span.start(hour)) {
                         self.counts_at(span, hour).active_devices += 1;
                     }
@@ -330,7 +336,7 @@ impl Tally {
 pub async fn add(
     client: &impl GenericClient,
     [sums, devices]: [&str; 2],
-    streams: &[Stream<'_>],
+    streams: &[AccountStream<'_>],
 ) -> Result<(), Error> {
     let mut tally = Tally::from_streams(streams);
     let (accounts, sessions) = columns_of(tally.used.keys());
@@ -347,7 +353,7 @@ pub async fn add(
 
     let spans: Vec<&str> = tally.counts.keys().map(|(span, _)| span.as_str()).collect();
     let since: Vec<DateTime<Utc>> = tally.counts.keys().map(|(_, since)| *since).collect();
-    let values: Vec<[i64; COLUMNS.len()]> = tally.counts.values().map(Counts::values).collect();
+    let values: Vec<[i64; COLUMNS.len()]> = tally.counts.values().map(ActivityCounts::values).collect();
     let columns: Vec<Vec<i64>> =
         (0..COLUMNS.len()).map(|n| values.iter().map(|values| values[n]).collect()).collect();
     let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&spans, &since];
@@ -382,13 +388,13 @@ fn addition(table: &str) -> String {
 /// When the database does not answer.
 pub async fn between(
     client: &impl GenericClient,
-    span: Span,
+    span: StatisticsSpan,
     since: DateTime<Utc>,
     until: DateTime<Utc>,
-) -> Result<BTreeMap<DateTime<Utc>, Counts>, Error> {
+) -> Result<BTreeMap<DateTime<Utc>, ActivityCounts>, Error> {
     let statement = client.prepare_cached(include_str!("between.sql")).await?;
     let rows = client.query(&statement, &[&span.as_str(), &since, &until]).await?;
-    Ok(rows.iter().map(|row| (row.get("since"), Counts::from_row(row))).collect())
+    Ok(rows.iter().map(|row| (row.get("since"), ActivityCounts::from_row(row))).collect())
 }
 
 #[cfg(test)]
@@ -409,7 +415,7 @@ mod tests {
         let golden: Vec<Golden> = serde_json::from_str(stored).expect("an example of each event");
         let (mut counted, mut not_counted) = (BTreeSet::new(), BTreeSet::new());
         for Golden { event } in golden {
-            let counts = Counts::default().of_event(&event).is_some() || used(&event.fact).is_some();
+            let counts = ActivityCounts::default().of_event(&event).is_some() || used(&event.fact).is_some();
             if counts { &mut counted } else { &mut not_counted }.insert(event.name());
         }
         let never: Vec<&str> = not_counted.difference(&counted).copied().collect();
@@ -423,15 +429,15 @@ mod tests {
             ("2026-03-29T02:00:00Z", "2026-03-29T02:00:00Z", "2026-03-29T00:00:00Z"),
             ("1969-12-31T23:59:59.5Z", "1969-12-31T23:00:00Z", "1969-12-31T00:00:00Z"),
         ] {
-            assert_eq!(Span::Hour.start(at(time)), at(hour));
-            assert_eq!(Span::Day.start(at(time)), at(day));
+            assert_eq!(StatisticsSpan::Hour.start(at(time)), at(hour));
+            assert_eq!(StatisticsSpan::Day.start(at(time)), at(day));
         }
     }
 
     #[test]
     fn a_device_is_counted_once_an_hour_and_once_a_day_whatever_came_with_the_same_page() {
         let device = (AccountId(Uuid::from_u128(1)), SessionId(Uuid::from_u128(2)));
-        let active = |tally: &Tally, span: Span, since: &str| {
+        let active = |tally: &Tally, span: StatisticsSpan, since: &str| {
             tally.counts.get(&(span, at(since))).map_or(0, |counts| counts.active_devices)
         };
         let of = |hours: &[&str]| Tally {
@@ -444,11 +450,11 @@ mod tests {
         let mut all = of(&[ten, eleven, next]);
         assert_eq!(all.count_devices(&BTreeMap::new()), BTreeMap::from([(device, at(next))]));
         for (span, since) in [
-            (Span::Hour, ten),
-            (Span::Hour, eleven),
-            (Span::Hour, next),
-            (Span::Day, day),
-            (Span::Day, next_day),
+            (StatisticsSpan::Hour, ten),
+            (StatisticsSpan::Hour, eleven),
+            (StatisticsSpan::Hour, next),
+            (StatisticsSpan::Day, day),
+            (StatisticsSpan::Day, next_day),
         ] {
             assert_eq!(active(&all, span, since), 1, "{span:?} {since}");
         }
@@ -459,6 +465,9 @@ mod tests {
         assert!(again.counts.is_empty(), "{again:?}");
         let mut later = of(&[ten, eleven]);
         assert_eq!(later.count_devices(&counted), BTreeMap::from([(device, at(eleven))]));
-        assert_eq!((active(&later, Span::Hour, eleven), active(&later, Span::Day, day)), (1, 0));
+        assert_eq!(
+            (active(&later, StatisticsSpan::Hour, eleven), active(&later, StatisticsSpan::Day, day)),
+            (1, 0)
+        );
     }
 }

@@ -5,11 +5,14 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::{Fact, UserAccountEvent};
+use counterfoil_domain::user_account::{
+    AccountFact, CodeFact, IdentifierFact, ProfileFact, SecondFactorFact, SessionFact, StaffFact,
+    UserAccountEvent,
+};
 use counterfoil_domain::values::{AccountId, SessionId};
 
 use crate::ReadModel;
-use crate::read_model::{Project, Recorded, changes, table};
+use crate::read_model::{Projector, RecordedEvent, changes, table};
 
 /// The read model `stays`.
 pub const READ_MODEL: ReadModel =
@@ -22,48 +25,49 @@ table! {
     columns { ip_address: IpAddr = "inet" }
 }
 
-impl Project for StayChange {
-    fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
+impl Projector for StayChange {
+    fn project(account: AccountId, recorded: &RecordedEvent<UserAccountEvent>) -> Option<Self> {
         let event = &recorded.event;
         let session = match &event.fact {
-            Fact::LoggedIn { session, .. } | Fact::TokenRefreshed { session, moved: Some(_), .. } => *session,
-            Fact::OtpRequested { .. }
-            | Fact::OtpResent { .. }
-            | Fact::OtpRequestRefused { .. }
-            | Fact::OtpRejected { .. }
-            | Fact::UserRegistered { .. }
-            | Fact::SignInRepeated { .. }
-            | Fact::TokenRefreshed { moved: None, .. }
-            | Fact::SessionReauthenticated { .. }
-            | Fact::TokenRefreshRetried { .. }
-            | Fact::ClientChanged { .. }
-            | Fact::TokenReuseDetected { .. }
-            | Fact::LoggedOut { .. }
-            | Fact::DeviceRenamed { .. }
-            | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted { .. }
-            | Fact::UnlockLinkIssued { .. }
-            | Fact::LockLifted { .. }
-            | Fact::RolesChanged { .. }
-            | Fact::AccountSuspended { .. }
-            | Fact::AccountReinstated { .. }
-            | Fact::SecondFactorOffered { .. }
-            | Fact::SecondFactorEnrolled { .. }
-            | Fact::SecondFactorPassed { .. }
-            | Fact::SecondFactorRejected { .. }
-            | Fact::RecoveryCodesRenewed { .. }
-            | Fact::SecondFactorRemoved { .. }
-            | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. }
-            | Fact::SharedLimitsLifted { .. }
-            | Fact::RebuildOrdered { .. }
-            | Fact::IdentifierRequested { .. }
-            | Fact::IdentifierAdded { .. }
-            | Fact::IdentifierReplaced { .. }
-            | Fact::IdentifierRemoved { .. }
-            | Fact::IdentifierChangeUndone { .. }
-            | Fact::IdentifierRestored { .. }
-            | Fact::IdentifierReleased { .. } => return None,
+            AccountFact::Session(SessionFact::LoggedIn { session, .. })
+            | AccountFact::Session(SessionFact::TokenRefreshed { session, moved: Some(_), .. }) => *session,
+            AccountFact::Code(CodeFact::OtpRequested { .. })
+            | AccountFact::Code(CodeFact::OtpResent { .. })
+            | AccountFact::Code(CodeFact::OtpRequestRefused { .. })
+            | AccountFact::Code(CodeFact::OtpRejected { .. })
+            | AccountFact::Profile(ProfileFact::UserRegistered { .. })
+            | AccountFact::Session(SessionFact::SignInRepeated { .. })
+            | AccountFact::Session(SessionFact::TokenRefreshed { moved: None, .. })
+            | AccountFact::Session(SessionFact::SessionReauthenticated { .. })
+            | AccountFact::Session(SessionFact::TokenRefreshRetried { .. })
+            | AccountFact::Session(SessionFact::ClientChanged { .. })
+            | AccountFact::Session(SessionFact::TokenReuseDetected { .. })
+            | AccountFact::Session(SessionFact::LoggedOut { .. })
+            | AccountFact::Session(SessionFact::DeviceRenamed { .. })
+            | AccountFact::Profile(ProfileFact::ProfileUpdated {})
+            | AccountFact::Code(CodeFact::LimitsLifted { .. })
+            | AccountFact::Code(CodeFact::UnlockLinkIssued { .. })
+            | AccountFact::Code(CodeFact::LockLifted { .. })
+            | AccountFact::Staff(StaffFact::RolesChanged { .. })
+            | AccountFact::Staff(StaffFact::AccountSuspended { .. })
+            | AccountFact::Staff(StaffFact::AccountReinstated { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorOffered { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { .. })
+            | AccountFact::Staff(StaffFact::AccessDenied { .. })
+            | AccountFact::Staff(StaffFact::AuditRead { .. })
+            | AccountFact::Staff(StaffFact::SharedLimitsLifted { .. })
+            | AccountFact::Staff(StaffFact::RebuildOrdered { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRequested { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierReleased { .. }) => return None,
         };
         let ip_address = event.client.as_ref().map(|client| client.ip);
         Some(Self { ip_address, ..Self::new(account, session, event.at) })

@@ -6,7 +6,10 @@ pub mod search;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::{Fact, UserAccountEvent};
+use counterfoil_domain::user_account::{
+    AccountFact, CodeFact, IdentifierFact, ProfileFact, SecondFactorFact, SessionFact, StaffFact,
+    UserAccountEvent,
+};
 use counterfoil_domain::values::{AccountId, Generation, SessionId};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
@@ -14,7 +17,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::ReadModel;
-use crate::read_model::{Project, Recorded, changes, table};
+use crate::read_model::{Projector, RecordedEvent, changes, table};
 
 /// The read model `user_logins`.
 pub const READ_MODEL: ReadModel = ReadModel {
@@ -43,15 +46,22 @@ table! {
     }
 }
 
-impl Project for UserLoginChange {
-    fn project(account: AccountId, recorded: &Recorded<UserAccountEvent>) -> Option<Self> {
+impl Projector for UserLoginChange {
+    fn project(account: AccountId, recorded: &RecordedEvent<UserAccountEvent>) -> Option<Self> {
         let event = &recorded.event;
         let client = event.client.as_ref();
         let ip_address = || client.map(|client| client.ip);
         let user_agent = || Some(client?.user_agent.as_ref()?.as_str().to_owned());
         let device_name = || Some(client?.device_name.as_ref()?.as_str().to_owned());
         match &event.fact {
-            Fact::LoggedIn { session, channel, generation, expires_at, ends_at, .. } => Some(Self {
+            AccountFact::Session(SessionFact::LoggedIn {
+                session,
+                channel,
+                generation,
+                expires_at,
+                ends_at,
+                ..
+            }) => Some(Self {
                 account_id: account,
                 session_id: *session,
                 channel: Some(channel.as_str().to_owned()),
@@ -66,7 +76,12 @@ impl Project for UserLoginChange {
                 ended_at: None,
                 end_reason: None,
             }),
-            Fact::TokenRefreshed { session, generation, expires_at, moved: _ } => Some(Self {
+            AccountFact::Session(SessionFact::TokenRefreshed {
+                session,
+                generation,
+                expires_at,
+                moved: _,
+            }) => Some(Self {
                 generation: Some(*generation),
                 last_seen_at: Some(event.at),
                 expires_at: Some(*expires_at),
@@ -74,12 +89,14 @@ impl Project for UserLoginChange {
                 user_agent: user_agent(),
                 ..Self::new(account, *session)
             }),
-            Fact::LoggedOut { session, reason, expires_at: _, by: _ } => Some(Self {
-                ended_at: Some(event.at),
-                end_reason: Some(reason.as_str().to_owned()),
-                ..Self::new(account, *session)
-            }),
-            Fact::DeviceRenamed { session } => {
+            AccountFact::Session(SessionFact::LoggedOut { session, reason, expires_at: _, by: _ }) => {
+                Some(Self {
+                    ended_at: Some(event.at),
+                    end_reason: Some(reason.as_str().to_owned()),
+                    ..Self::new(account, *session)
+                })
+            }
+            AccountFact::Session(SessionFact::DeviceRenamed { session }) => {
                 let person = event.person.as_ref();
                 Some(Self {
                     device_name: person
@@ -87,40 +104,40 @@ impl Project for UserLoginChange {
                     ..Self::new(account, *session)
                 })
             }
-            Fact::OtpRequested { .. }
-            | Fact::OtpResent { .. }
-            | Fact::OtpRequestRefused { .. }
-            | Fact::OtpRejected { .. }
-            | Fact::UserRegistered { .. }
-            | Fact::SignInRepeated { .. }
-            | Fact::SessionReauthenticated { .. }
-            | Fact::TokenRefreshRetried { .. }
-            | Fact::ClientChanged { .. }
-            | Fact::TokenReuseDetected { .. }
-            | Fact::ProfileUpdated {}
-            | Fact::LimitsLifted { .. }
-            | Fact::UnlockLinkIssued { .. }
-            | Fact::LockLifted { .. }
-            | Fact::RolesChanged { .. }
-            | Fact::AccountSuspended { .. }
-            | Fact::AccountReinstated { .. }
-            | Fact::SecondFactorOffered { .. }
-            | Fact::SecondFactorEnrolled { .. }
-            | Fact::SecondFactorPassed { .. }
-            | Fact::SecondFactorRejected { .. }
-            | Fact::RecoveryCodesRenewed { .. }
-            | Fact::SecondFactorRemoved { .. }
-            | Fact::AccessDenied { .. }
-            | Fact::AuditRead { .. }
-            | Fact::SharedLimitsLifted { .. }
-            | Fact::RebuildOrdered { .. }
-            | Fact::IdentifierRequested { .. }
-            | Fact::IdentifierAdded { .. }
-            | Fact::IdentifierReplaced { .. }
-            | Fact::IdentifierRemoved { .. }
-            | Fact::IdentifierChangeUndone { .. }
-            | Fact::IdentifierRestored { .. }
-            | Fact::IdentifierReleased { .. } => None,
+            AccountFact::Code(CodeFact::OtpRequested { .. })
+            | AccountFact::Code(CodeFact::OtpResent { .. })
+            | AccountFact::Code(CodeFact::OtpRequestRefused { .. })
+            | AccountFact::Code(CodeFact::OtpRejected { .. })
+            | AccountFact::Profile(ProfileFact::UserRegistered { .. })
+            | AccountFact::Session(SessionFact::SignInRepeated { .. })
+            | AccountFact::Session(SessionFact::SessionReauthenticated { .. })
+            | AccountFact::Session(SessionFact::TokenRefreshRetried { .. })
+            | AccountFact::Session(SessionFact::ClientChanged { .. })
+            | AccountFact::Session(SessionFact::TokenReuseDetected { .. })
+            | AccountFact::Profile(ProfileFact::ProfileUpdated {})
+            | AccountFact::Code(CodeFact::LimitsLifted { .. })
+            | AccountFact::Code(CodeFact::UnlockLinkIssued { .. })
+            | AccountFact::Code(CodeFact::LockLifted { .. })
+            | AccountFact::Staff(StaffFact::RolesChanged { .. })
+            | AccountFact::Staff(StaffFact::AccountSuspended { .. })
+            | AccountFact::Staff(StaffFact::AccountReinstated { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorOffered { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { .. })
+            | AccountFact::Staff(StaffFact::AccessDenied { .. })
+            | AccountFact::Staff(StaffFact::AuditRead { .. })
+            | AccountFact::Staff(StaffFact::SharedLimitsLifted { .. })
+            | AccountFact::Staff(StaffFact::RebuildOrdered { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRequested { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
+            | AccountFact::Identifier(IdentifierFact::IdentifierReleased { .. }) => None,
         }
     }
 }

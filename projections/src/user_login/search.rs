@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::device_kind;
-use crate::search::{END_OF_TIME, EXAMINED, Page};
+use crate::search::{END_OF_TIME, EXAMINED, SearchPage};
 
 /// The statement that finds sessions along the index by the time of sign-in.
 pub const BY_SIGN_IN: &str = concat!(include_str!("search/by_sign_in.sql"), include_str!("search/page.sql"));
@@ -33,7 +33,7 @@ const LONGEST_SESSION: TimeDelta = TimeDelta::days(366);
 
 /// What sessions are looked for; all of it has to hold.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct DeviceSessionFilter {
     /// Only sessions of this account.
     pub account: Option<AccountId>,
     /// At one of these addresses, the first and the last of them, of one family: at the time of [`at`](Self::at); without
@@ -53,7 +53,7 @@ pub struct Filter {
 
 /// Along which index a page is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Path {
+enum SearchIndex {
     Account(AccountId),
     Address(IpAddr),
     Stay(IpAddr, DateTime<Utc>),
@@ -62,7 +62,7 @@ enum Path {
 
 /// Where a page ends, and the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
+pub struct DeviceSessionPosition {
     /// That of the sign-in; where pages go along the stays, of the beginning of the stay.
     time: DateTime<Utc>,
     session: SessionId,
@@ -105,24 +105,24 @@ pub struct DeviceSession {
     pub active: bool,
 }
 
-impl Filter {
-    fn path(&self) -> Path {
+impl DeviceSessionFilter {
+    fn path(&self) -> SearchIndex {
         match (self.account, self.addresses, self.at) {
-            (Some(account), _, _) => Path::Account(account),
-            (None, Some((_, last)), Some(at)) => Path::Stay(last, at),
-            (None, Some((_, last)), None) => Path::Address(last),
-            (None, None, _) => Path::SignIn,
+            (Some(account), _, _) => SearchIndex::Account(account),
+            (None, Some((_, last)), Some(at)) => SearchIndex::Stay(last, at),
+            (None, Some((_, last)), None) => SearchIndex::Address(last),
+            (None, None, _) => SearchIndex::SignIn,
         }
     }
 
     /// Whether every session that comes along matches.
-    fn is_told_by(&self, path: Path) -> bool {
+    fn is_told_by(&self, path: SearchIndex) -> bool {
         let times = self.since.is_none() && self.until.is_none();
         let path_tells = match path {
-            Path::Account(_) => times && self.addresses.is_none(),
-            Path::Address(_) => times,
-            Path::Stay(..) => false,
-            Path::SignIn => true,
+            SearchIndex::Account(_) => times && self.addresses.is_none(),
+            SearchIndex::Address(_) => times,
+            SearchIndex::Stay(..) => false,
+            SearchIndex::SignIn => true,
         };
         path_tells && self.at.is_none() && self.active.is_none() && self.device_name.is_none()
     }
@@ -140,21 +140,21 @@ impl Filter {
     }
 
     /// Before what the first page begins.
-    fn start(&self) -> Position {
+    fn start(&self) -> DeviceSessionPosition {
         let (time, session, address) = match self.path() {
-            Path::SignIn => (self.signed_in().1, Uuid::nil(), None),
-            Path::Account(_) => (END_OF_TIME, Uuid::max(), None),
-            Path::Address(last) => (END_OF_TIME, Uuid::max(), Some(last)),
-            Path::Stay(last, at) => (just_after(at), Uuid::nil(), Some(last)),
+            SearchIndex::SignIn => (self.signed_in().1, Uuid::nil(), None),
+            SearchIndex::Account(_) => (END_OF_TIME, Uuid::max(), None),
+            SearchIndex::Address(last) => (END_OF_TIME, Uuid::max(), Some(last)),
+            SearchIndex::Stay(last, at) => (just_after(at), Uuid::nil(), Some(last)),
         };
-        Position { time, session: SessionId(session), address }
+        DeviceSessionPosition { time, session: SessionId(session), address }
     }
 }
 
-impl Position {
+impl DeviceSessionPosition {
     /// Whether it is one of pages that a filter has.
-    pub fn is_of(&self, filter: &Filter) -> bool {
-        self.address.is_some() == matches!(filter.path(), Path::Address(_) | Path::Stay(..))
+    pub fn is_of(&self, filter: &DeviceSessionFilter) -> bool {
+        self.address.is_some() == matches!(filter.path(), SearchIndex::Address(_) | SearchIndex::Stay(..))
     }
 }
 
@@ -170,13 +170,13 @@ fn just_after(time: DateTime<Utc>) -> DateTime<Utc> {
 /// When the database does not answer.
 pub async fn search(
     client: &impl GenericClient,
-    filter: &Filter,
-    after: Option<Position>,
+    filter: &DeviceSessionFilter,
+    after: Option<DeviceSessionPosition>,
     limit: u8,
     now: DateTime<Utc>,
-) -> Result<Page<DeviceSession, Position>, tokio_postgres::Error> {
+) -> Result<SearchPage<DeviceSession, DeviceSessionPosition>, tokio_postgres::Error> {
     let path = filter.path();
-    let Position { time, session, address } = after.unwrap_or_else(|| filter.start());
+    let DeviceSessionPosition { time, session, address } = after.unwrap_or_else(|| filter.start());
     let more_than = i64::from(limit) + 1;
     let examined = if filter.is_told_by(path) { more_than } else { EXAMINED };
     let name = filter.device_name.as_deref();
@@ -197,27 +197,27 @@ pub async fn search(
         &session.0,
     ];
     let sql = match &path {
-        Path::SignIn => BY_SIGN_IN,
-        Path::Account(account) => {
+        SearchIndex::SignIn => BY_SIGN_IN,
+        SearchIndex::Account(account) => {
             parameters.push(&account.0);
             BY_ACCOUNT
         }
-        Path::Address(_) => {
+        SearchIndex::Address(_) => {
             parameters.push(&address);
             BY_ADDRESS
         }
-        Path::Stay(..) => {
+        SearchIndex::Stay(..) => {
             parameters.push(&address);
             BY_STAY
         }
     };
     let rows = client.query(&client.prepare_cached(sql).await?, &parameters).await?;
-    let position = |row: &Row, prefix: &str| Position {
+    let position = |row: &Row, prefix: &str| DeviceSessionPosition {
         time: row.get(&*format!("{prefix}place")),
         session: SessionId(row.get(&*format!("{prefix}session_id"))),
         address: address.and_then(|_| row.get(&*format!("{prefix}ip_address"))),
     };
-    Ok(Page::from_rows(&rows, limit, examined, "session_id", device_session, position))
+    Ok(SearchPage::from_rows(&rows, limit, examined, "session_id", device_session, position))
 }
 
 fn device_session(row: &Row) -> DeviceSession {

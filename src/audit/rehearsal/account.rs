@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{
-    CodeAsked, CodeRefused, CodeRejected, Fact, FactorRejected, Policy, Purpose, Refusal, SignOutReason,
-    UserAccount, UserAccountEvent,
+    AccountFact, CodeAsked, CodeFact, CodeRefused, CodeRejected, FactorRejected, IdentifierFact, Policy,
+    ProfileFact, Purpose, Refusal, SecondFactorFact, SessionFact, SignOutReason, StaffFact, UserAccount,
+    UserAccountEvent,
 };
 use counterfoil_domain::values::{ClientChange, SessionId};
 use cqrs_es::Aggregate as _;
@@ -71,10 +72,12 @@ impl SimulatedAccount {
     fn follow(&mut self, event: UserAccountEvent) {
         let (at, fact) = (event.at, event.fact.clone());
         self.account.apply(event);
-        if let Fact::LoggedOut { session, reason, .. } = fact {
+        if let AccountFact::Session(SessionFact::LoggedOut { session, reason, .. }) = fact {
             self.ends.insert(session, SessionEnd { at, why: reason.as_str() });
         }
-        if let Fact::LoggedIn { session, .. } | Fact::TokenRefreshed { session, .. } = fact {
+        if let AccountFact::Session(SessionFact::LoggedIn { session, .. })
+        | AccountFact::Session(SessionFact::TokenRefreshed { session, .. }) = fact
+        {
             let sessions = self.account.sessions().iter();
             let ends = sessions.filter(|other| other.id == session).map(|session| {
                 let why = if session.expires_at == session.ends_at { "absolute" } else { "idle" };
@@ -121,7 +124,8 @@ impl AccountRehearsal {
     /// What the events of a command grant, if they do.
     pub fn granted(commit: &[UserAccountEvent]) -> Option<RehearsedRequest> {
         let last = commit.last()?;
-        let is_refused = refused(commit).is_some() || matches!(last.fact, Fact::AccessDenied { .. });
+        let is_refused = refused(commit).is_some()
+            || matches!(last.fact, AccountFact::Staff(StaffFact::AccessDenied { .. }));
         (!is_refused && !is_test(last)).then(|| request_of(last))
     }
 
@@ -167,13 +171,17 @@ impl AccountRehearsal {
         {
             return differs(RehearsedOutcome::LookedAt, despite);
         }
-        if let Fact::LoggedIn { session, mark, .. } = last.fact
+        if let AccountFact::Session(SessionFact::LoggedIn { session, mark, .. }) = last.fact
             && reason == Some("no_code")
             && let Some(earlier) = self.let_in.take()
         {
             self.names.insert(session, earlier);
             if let Some(mark) = mark {
-                let fact = Fact::ClientChanged { session: earlier, change: ClientChange::Device, mark };
+                let fact = AccountFact::Session(SessionFact::ClientChanged {
+                    session: earlier,
+                    change: ClientChange::Device,
+                    mark,
+                });
                 self.rehearsed.follow(UserAccountEvent { fact, ..last.clone() });
             }
             return None;
@@ -198,23 +206,36 @@ impl AccountRehearsal {
 
     /// Takes down what became of codes, to tell later why there is none.
     fn learn(&mut self, last: &UserAccountEvent, events: &[UserAccountEvent], reason: Option<&'static str>) {
-        if let Fact::OtpRequested { purpose: Purpose::SignIn, .. } | Fact::OtpResent { .. } = last.fact
+        if let AccountFact::Code(CodeFact::OtpRequested { purpose: Purpose::SignIn, .. })
+        | AccountFact::Code(CodeFact::OtpResent { .. }) = last.fact
             && reason.is_some()
         {
             self.lost = Some("code_not_sent");
         }
         for event in events {
-            if let Fact::OtpRequested { purpose: Purpose::SignIn, .. } | Fact::OtpResent { .. } = event.fact {
+            if let AccountFact::Code(CodeFact::OtpRequested { purpose: Purpose::SignIn, .. })
+            | AccountFact::Code(CodeFact::OtpResent { .. }) = event.fact
+            {
                 (self.lost, self.let_in) = (None, None);
             }
-            if let Fact::OtpRejected { purpose: Purpose::SignIn, reason, tries_left: 0, .. } = event.fact {
+            if let AccountFact::Code(CodeFact::OtpRejected {
+                purpose: Purpose::SignIn,
+                reason,
+                tries_left: 0,
+                ..
+            }) = event.fact
+            {
                 match reason {
                     CodeRejected::Wrong | CodeRejected::Suspended => self.lost = Some("tries_spent"),
                     CodeRejected::Expired => self.lost = self.lost.or(Some("expired")),
                     CodeRejected::Paused | CodeRejected::Locked | CodeRejected::DeviceLimit => {}
                 }
             }
-            if let (Fact::LoggedIn { session, .. }, Fact::OtpRejected { .. }) = (&event.fact, &last.fact) {
+            if let (
+                AccountFact::Session(SessionFact::LoggedIn { session, .. }),
+                AccountFact::Code(CodeFact::OtpRejected { .. }),
+            ) = (&event.fact, &last.fact)
+            {
                 self.let_in = Some(*session);
             }
         }
@@ -232,7 +253,7 @@ impl AccountRehearsal {
         match refusal {
             Refusal::CodeTooSoon { .. } => "too_soon",
             Refusal::CodeQuotaSpent { .. } => {
-                let noted = counters.and_then(|counters| counters.noted_refusal);
+                let noted = counters.and_then(|counters| counters.recorded_refusal);
                 noted.map_or("quota_spent", |(reason, _)| refusal_name(reason))
             }
             Refusal::NoPendingCode | Refusal::InvalidCode => "no_code",
@@ -287,79 +308,85 @@ impl AccountRehearsal {
 /// What was asked for.
 fn request_of(last: &UserAccountEvent) -> RehearsedRequest {
     match last.fact {
-        Fact::OtpRequested { .. }
-        | Fact::OtpResent { .. }
-        | Fact::OtpRequestRefused {
+        AccountFact::Code(CodeFact::OtpRequested { .. })
+        | AccountFact::Code(CodeFact::OtpResent { .. })
+        | AccountFact::Code(CodeFact::OtpRequestRefused {
             asked:
                 CodeAsked::ToSignIn | CodeAsked::Again | CodeAsked::ForAnother | CodeAsked::ToReauthenticate,
             ..
-        } => RehearsedRequest::Code,
-        Fact::LoggedIn { .. }
-        | Fact::SignInRepeated { .. }
-        | Fact::OtpRejected { purpose: Purpose::SignIn, .. } => RehearsedRequest::SignIn,
-        Fact::TokenRefreshed { .. }
-        | Fact::TokenRefreshRetried { .. }
-        | Fact::TokenReuseDetected { .. }
-        | Fact::LoggedOut { reason: SignOutReason::TokenReuse | SignOutReason::ClientChanged, .. } => {
-            RehearsedRequest::Refresh
+        }) => RehearsedRequest::Code,
+        AccountFact::Session(SessionFact::LoggedIn { .. })
+        | AccountFact::Session(SessionFact::SignInRepeated { .. })
+        | AccountFact::Code(CodeFact::OtpRejected { purpose: Purpose::SignIn, .. }) => {
+            RehearsedRequest::SignIn
         }
-        Fact::OtpRequestRefused { asked: CodeAsked::ToAdd, .. }
-        | Fact::OtpRejected { purpose: Purpose::AddIdentifier | Purpose::Reauthenticate, .. }
-        | Fact::SessionReauthenticated { .. }
-        | Fact::UserRegistered { .. }
-        | Fact::ClientChanged { .. }
-        | Fact::LoggedOut { .. }
-        | Fact::DeviceRenamed { .. }
-        | Fact::ProfileUpdated {}
-        | Fact::LimitsLifted { .. }
-        | Fact::UnlockLinkIssued { .. }
-        | Fact::LockLifted { .. }
-        | Fact::IdentifierRequested { .. }
-        | Fact::IdentifierAdded { .. }
-        | Fact::IdentifierReplaced { .. }
-        | Fact::IdentifierRemoved { .. }
-        | Fact::IdentifierChangeUndone { .. }
-        | Fact::IdentifierRestored { .. }
-        | Fact::IdentifierReleased { .. }
-        | Fact::RolesChanged { .. }
-        | Fact::AccountSuspended { .. }
-        | Fact::AccountReinstated { .. }
-        | Fact::SecondFactorOffered { .. }
-        | Fact::SecondFactorEnrolled { .. }
-        | Fact::SecondFactorPassed { .. }
-        | Fact::SecondFactorRejected { .. }
-        | Fact::RecoveryCodesRenewed { .. }
-        | Fact::SecondFactorRemoved { .. }
-        | Fact::AccessDenied { .. }
-        | Fact::AuditRead { .. }
-        | Fact::SharedLimitsLifted { .. }
-        | Fact::RebuildOrdered { .. } => RehearsedRequest::Other,
+        AccountFact::Session(SessionFact::TokenRefreshed { .. })
+        | AccountFact::Session(SessionFact::TokenRefreshRetried { .. })
+        | AccountFact::Session(SessionFact::TokenReuseDetected { .. })
+        | AccountFact::Session(SessionFact::LoggedOut {
+            reason: SignOutReason::TokenReuse | SignOutReason::ClientChanged,
+            ..
+        }) => RehearsedRequest::Refresh,
+        AccountFact::Code(CodeFact::OtpRequestRefused { asked: CodeAsked::ToAdd, .. })
+        | AccountFact::Code(CodeFact::OtpRejected {
+            purpose: Purpose::AddIdentifier | Purpose::Reauthenticate,
+            ..
+        })
+        | AccountFact::Session(SessionFact::SessionReauthenticated { .. })
+        | AccountFact::Profile(ProfileFact::UserRegistered { .. })
+        | AccountFact::Session(SessionFact::ClientChanged { .. })
+        | AccountFact::Session(SessionFact::LoggedOut { .. })
+        | AccountFact::Session(SessionFact::DeviceRenamed { .. })
+        | AccountFact::Profile(ProfileFact::ProfileUpdated {})
+        | AccountFact::Code(CodeFact::LimitsLifted { .. })
+        | AccountFact::Code(CodeFact::UnlockLinkIssued { .. })
+        | AccountFact::Code(CodeFact::LockLifted { .. })
+        | AccountFact::Identifier(IdentifierFact::IdentifierRequested { .. })
+        | AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. })
+        | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. })
+        | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { .. })
+        | AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { .. })
+        | AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
+        | AccountFact::Identifier(IdentifierFact::IdentifierReleased { .. })
+        | AccountFact::Staff(StaffFact::RolesChanged { .. })
+        | AccountFact::Staff(StaffFact::AccountSuspended { .. })
+        | AccountFact::Staff(StaffFact::AccountReinstated { .. })
+        | AccountFact::SecondFactor(SecondFactorFact::SecondFactorOffered { .. })
+        | AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled { .. })
+        | AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { .. })
+        | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { .. })
+        | AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed { .. })
+        | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { .. })
+        | AccountFact::Staff(StaffFact::AccessDenied { .. })
+        | AccountFact::Staff(StaffFact::AuditRead { .. })
+        | AccountFact::Staff(StaffFact::SharedLimitsLifted { .. })
+        | AccountFact::Staff(StaffFact::RebuildOrdered { .. }) => RehearsedRequest::Other,
     }
 }
 
 /// Why the events of a command refuse it; none where they grant it.
 fn refused(events: &[UserAccountEvent]) -> Option<&'static str> {
     let last = events.last()?;
-    if let Fact::OtpRequestRefused { reason, .. } = last.fact {
+    if let AccountFact::Code(CodeFact::OtpRequestRefused { reason, .. }) = last.fact {
         return Some(refusal_name(reason));
     }
-    if let Fact::OtpRejected { reason, .. } = last.fact {
+    if let AccountFact::Code(CodeFact::OtpRejected { reason, .. }) = last.fact {
         return Some(rejection_name(reason));
     }
-    if let Fact::SecondFactorRejected { reason, .. } = last.fact {
+    if let AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { reason, .. }) = last.fact {
         return Some(factor_rejection_name(reason));
     }
-    let Fact::LoggedOut { reason, .. } = last.fact else { return None };
+    let AccountFact::Session(SessionFact::LoggedOut { reason, .. }) = last.fact else { return None };
     matches!(reason, SignOutReason::TokenReuse | SignOutReason::ClientChanged).then(|| reason.as_str())
 }
 
 /// Why a code was not looked at, where it was not.
 fn unseen(last: &UserAccountEvent) -> Option<&'static str> {
-    if let Fact::SecondFactorRejected { reason, .. } = last.fact {
+    if let AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { reason, .. }) = last.fact {
         return matches!(reason, FactorRejected::Paused | FactorRejected::Locked)
             .then(|| factor_rejection_name(reason));
     }
-    let Fact::OtpRejected { reason, .. } = last.fact else { return None };
+    let AccountFact::Code(CodeFact::OtpRejected { reason, .. }) = last.fact else { return None };
     match reason {
         CodeRejected::Expired | CodeRejected::Paused | CodeRejected::Locked => Some(rejection_name(reason)),
         CodeRejected::Wrong | CodeRejected::DeviceLimit | CodeRejected::Suspended => None,
@@ -368,8 +395,9 @@ fn unseen(last: &UserAccountEvent) -> Option<&'static str> {
 
 /// Whether it is of an identifier for tests.
 fn is_test(last: &UserAccountEvent) -> bool {
-    let (Fact::OtpRequested { test, .. } | Fact::OtpResent { test, .. } | Fact::LoggedIn { test, .. }) =
-        last.fact
+    let (AccountFact::Code(CodeFact::OtpRequested { test, .. })
+    | AccountFact::Code(CodeFact::OtpResent { test, .. })
+    | AccountFact::Session(SessionFact::LoggedIn { test, .. })) = last.fact
     else {
         return false;
     };
@@ -380,9 +408,9 @@ fn is_test(last: &UserAccountEvent) -> bool {
 fn is_of_second_factor(last: &UserAccountEvent) -> bool {
     matches!(
         last.fact,
-        Fact::SecondFactorEnrolled { .. }
-            | Fact::SecondFactorPassed { .. }
-            | Fact::SecondFactorRejected { .. }
+        AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { .. })
+            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { .. })
     )
 }
 

@@ -10,8 +10,9 @@ use counterfoil_domain::user_account::commands::{
     ResendOtp, RevokeDevice, SignOutAccount, SuspendAccount, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, AnswerTimes, ClientMarker, CodeAsked, CodeRejected, Fact, FactorRejected, OtpMatcher, Policy,
-    Purpose, Requester, SecondFactorMatcher, SecondFactorProof, Services, Session, SignOutReason,
+    AccountFact, ActingStaff, AnswerTimes, ClientMarker, CodeAsked, CodeFact, CodeRejected, FactorRejected,
+    IdentifierFact, OtpMatcher, Policy, ProfileFact, Purpose, Requester, SecondFactorFact,
+    SecondFactorMatcher, SecondFactorProof, Services, Session, SessionFact, SignOutReason, StaffFact,
     UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
@@ -118,16 +119,17 @@ impl SecondFactorMatcher for OnRecord {
 
 /// Who asked, as far as the event says.
 pub(super) fn requester(event: &UserAccountEvent) -> Requester {
-    if let Fact::OtpRequested { requester, .. }
-    | Fact::OtpResent { requester, .. }
-    | Fact::OtpRequestRefused { requester, .. }
-    | Fact::OtpRejected { requester, .. }
-    | Fact::LoggedIn { requester, .. } = event.fact
+    if let AccountFact::Code(CodeFact::OtpRequested { requester, .. })
+    | AccountFact::Code(CodeFact::OtpResent { requester, .. })
+    | AccountFact::Code(CodeFact::OtpRequestRefused { requester, .. })
+    | AccountFact::Code(CodeFact::OtpRejected { requester, .. })
+    | AccountFact::Session(SessionFact::LoggedIn { requester, .. }) = event.fact
     {
         return requester;
     }
-    if let Fact::IdentifierRequested { .. } | Fact::IdentifierAdded { .. } | Fact::IdentifierReplaced { .. } =
-        event.fact
+    if let AccountFact::Identifier(IdentifierFact::IdentifierRequested { .. })
+    | AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. })
+    | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. }) = event.fact
     {
         return Requester::KnownDevice;
     }
@@ -136,16 +138,16 @@ pub(super) fn requester(event: &UserAccountEvent) -> Requester {
 
 /// For which kind of identifier the code was or would have been.
 pub(super) fn channel(event: &UserAccountEvent) -> Channel {
-    if let Fact::OtpRequested { channel, .. }
-    | Fact::OtpResent { channel, .. }
-    | Fact::OtpRequestRefused { channel, .. }
-    | Fact::OtpRejected { channel, .. }
-    | Fact::LoggedIn { channel, .. }
-    | Fact::SessionReauthenticated { channel, .. }
-    | Fact::IdentifierRequested { channel, .. }
-    | Fact::IdentifierAdded { channel }
-    | Fact::IdentifierReplaced { channel }
-    | Fact::IdentifierRemoved { channel, .. } = event.fact
+    if let AccountFact::Code(CodeFact::OtpRequested { channel, .. })
+    | AccountFact::Code(CodeFact::OtpResent { channel, .. })
+    | AccountFact::Code(CodeFact::OtpRequestRefused { channel, .. })
+    | AccountFact::Code(CodeFact::OtpRejected { channel, .. })
+    | AccountFact::Session(SessionFact::LoggedIn { channel, .. })
+    | AccountFact::Session(SessionFact::SessionReauthenticated { channel, .. })
+    | AccountFact::Identifier(IdentifierFact::IdentifierRequested { channel, .. })
+    | AccountFact::Identifier(IdentifierFact::IdentifierAdded { channel })
+    | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel })
+    | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { channel, .. }) = event.fact
     {
         return channel;
     }
@@ -154,10 +156,10 @@ pub(super) fn channel(event: &UserAccountEvent) -> Channel {
 
 /// The session whose refresh token came.
 pub(super) fn session(event: &UserAccountEvent) -> Option<SessionId> {
-    let (Fact::SignInRepeated { session, .. }
-    | Fact::TokenRefreshed { session, .. }
-    | Fact::TokenRefreshRetried { session, .. }
-    | Fact::LoggedOut { session, .. }) = event.fact
+    let (AccountFact::Session(SessionFact::SignInRepeated { session, .. })
+    | AccountFact::Session(SessionFact::TokenRefreshed { session, .. })
+    | AccountFact::Session(SessionFact::TokenRefreshRetried { session, .. })
+    | AccountFact::Session(SessionFact::LoggedOut { session, .. })) = event.fact
     else {
         return None;
     };
@@ -182,26 +184,55 @@ pub(super) fn of(
     let asked = RecordedCommand { at: last.at, commit, recorded, rehearsed, named };
     let at = last.at;
     match &last.fact {
-        Fact::OtpRequested { channel, nonce, session: Some(session), test, .. } => {
-            asked.code_to_reauthenticate(asked.live(*session), *channel, *nonce, *test)
-        }
-        Fact::OtpRequested { channel, purpose, nonce, session: None, requester, test, withheld, .. } => {
+        AccountFact::Code(CodeFact::OtpRequested {
+            channel, nonce, session: Some(session), test, ..
+        }) => asked.code_to_reauthenticate(asked.live(*session), *channel, *nonce, *test),
+        AccountFact::Code(CodeFact::OtpRequested {
+            channel,
+            purpose,
+            nonce,
+            session: None,
+            requester,
+            test,
+            withheld,
+            ..
+        }) => {
             let command = asked.code(*channel, *purpose, *nonce, *requester, *test);
             again(RequestOtp { withheld: *withheld, ..command })
         }
-        Fact::OtpResent { channel, nonce, requester, test, withheld, answer_possible_at, .. } => {
+        AccountFact::Code(CodeFact::OtpResent {
+            channel,
+            nonce,
+            requester,
+            test,
+            withheld,
+            answer_possible_at,
+            ..
+        }) => {
             let command = asked.code_again(*channel, *nonce, *requester, *test);
             let command = ResendOtp { withheld: *withheld, ..command }.into();
             CommandReplay::Command { command, on_record: OnRecord::right().answered(*answer_possible_at) }
         }
-        Fact::OtpRequestRefused { asked: how, channel, requester, .. } => {
+        AccountFact::Code(CodeFact::OtpRequestRefused { asked: how, channel, requester, .. }) => {
             asked.refused_code(*how, *channel, *requester)
         }
-        Fact::IdentifierRequested { channel, nonce, .. } => asked.code_to_add(*channel, *nonce),
-        Fact::OtpRejected { purpose, reason, channel, requester, .. } => {
+        AccountFact::Identifier(IdentifierFact::IdentifierRequested { channel, nonce, .. }) => {
+            asked.code_to_add(*channel, *nonce)
+        }
+        AccountFact::Code(CodeFact::OtpRejected { purpose, reason, channel, requester, .. }) => {
             asked.rejected_code(*purpose, *reason, *channel, *requester)
         }
-        Fact::LoggedIn { session, channel, mark, address, seen, language, requester, test, .. } => {
+        AccountFact::Session(SessionFact::LoggedIn {
+            session,
+            channel,
+            mark,
+            address,
+            seen,
+            language,
+            requester,
+            test,
+            ..
+        }) => {
             let first = recorded.member().and_then(|member| member.first_session);
             let marks = [mark.map(|mark| (*session, mark)), first.zip(*seen)];
             let replaced = asked.replaced();
@@ -220,53 +251,61 @@ pub(super) fn of(
                 OnRecord { right: true, marks, replaced, address: *address, ..OnRecord::default() };
             CommandReplay::Command { command: command.into(), on_record }
         }
-        Fact::IdentifierAdded { channel } | Fact::IdentifierReplaced { channel } => {
+        AccountFact::Identifier(IdentifierFact::IdentifierAdded { channel })
+        | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel }) => {
             let caller = asked.some_session(None);
             asked.in_the_name_of(caller, |session| again(verify_identifier(at, session, *channel)))
         }
-        Fact::IdentifierRemoved { channel, by_undo: false } => {
+        AccountFact::Identifier(IdentifierFact::IdentifierRemoved { channel, by_undo: false }) => {
             let caller = asked.some_session(None);
             asked.in_the_name_of(caller, |session| again(remove_identifier(at, session, *channel)))
         }
-        Fact::SessionReauthenticated { session, channel, .. } => {
+        AccountFact::Session(SessionFact::SessionReauthenticated { session, channel, .. }) => {
             asked.in_the_name_of(asked.live(*session), |session| again(reauthenticate(at, session, *channel)))
         }
-        Fact::SignInRepeated { session, .. } => {
+        AccountFact::Session(SessionFact::SignInRepeated { session, .. }) => {
             asked.in_the_name_of(asked.live(*session), |_| CommandReplay::AsItWas)
         }
-        Fact::TokenRefreshed { session, .. } => asked.refresh(*session, None, |newest| newest),
-        Fact::TokenRefreshRetried { session, answer_possible_at, .. } => {
+        AccountFact::Session(SessionFact::TokenRefreshed { session, .. }) => {
+            asked.refresh(*session, None, |newest| newest)
+        }
+        AccountFact::Session(SessionFact::TokenRefreshRetried { session, answer_possible_at, .. }) => {
             let parent = |newest: Generation| Generation(newest.0.saturating_sub(1));
             asked.refresh(*session, *answer_possible_at, parent)
         }
-        Fact::LoggedOut { session, reason, by, .. } => asked.ended(first, *session, *reason, *by),
-        Fact::AccountSuspended { until, by } => {
+        AccountFact::Session(SessionFact::LoggedOut { session, reason, by, .. }) => {
+            asked.ended(first, *session, *reason, *by)
+        }
+        AccountFact::Staff(StaffFact::AccountSuspended { until, by }) => {
             let intervention = Intervention { at, by: *by, reason: None, client: None };
             // Not that of the administrator who suspends it, which is all that is asked.
             let account = AccountId(Uuid::nil());
             again(SuspendAccount { account, until: *until, intervention })
         }
-        Fact::DeviceRenamed { session } => {
+        AccountFact::Session(SessionFact::DeviceRenamed { session }) => {
             let caller = asked.live(*session).and_then(|_| asked.some_session(None));
             asked.in_the_name_of(caller, |_| CommandReplay::AsItWas)
         }
-        Fact::ProfileUpdated {}
-        | Fact::AuditRead { .. }
-        | Fact::SharedLimitsLifted { .. }
-        | Fact::RebuildOrdered { .. } => {
+        AccountFact::Profile(ProfileFact::ProfileUpdated {})
+        | AccountFact::Staff(StaffFact::AuditRead { .. })
+        | AccountFact::Staff(StaffFact::SharedLimitsLifted { .. })
+        | AccountFact::Staff(StaffFact::RebuildOrdered { .. }) => {
             asked.in_the_name_of(asked.some_session(None), |_| CommandReplay::AsItWas)
         }
-        Fact::SecondFactorOffered { session, .. } | Fact::RecoveryCodesRenewed { session, .. } => {
+        AccountFact::SecondFactor(SecondFactorFact::SecondFactorOffered { session, .. })
+        | AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed { session, .. }) => {
             asked.in_the_name_of(asked.live(*session), |_| CommandReplay::AsItWas)
         }
-        Fact::SecondFactorEnrolled { session, step, recovery, .. } => {
+        AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled {
+            session, step, recovery, ..
+        }) => {
             let proof = Some(SecondFactorProof::Authenticator { step: *step });
             asked.in_the_name_of(asked.live(*session), |session| asked.enrol(session, *recovery, proof))
         }
-        Fact::SecondFactorPassed { session, proof } => {
+        AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { session, proof }) => {
             asked.in_the_name_of(asked.live(*session), |session| asked.pass(session, Some(*proof)))
         }
-        Fact::SecondFactorRejected { session, reason, .. } => {
+        AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { session, reason, .. }) => {
             let newest = rehearsed.authenticator().map(|enrolled| enrolled.last_step);
             let spent = newest.map(|step| SecondFactorProof::Authenticator { step });
             let proof = spent.filter(|_| *reason == FactorRejected::Spent);
@@ -275,20 +314,20 @@ pub(super) fn of(
                 None => asked.enrol(session, RecoveryBatchId(Uuid::nil()), proof),
             })
         }
-        Fact::UserRegistered { .. }
-        | Fact::ClientChanged { .. }
-        | Fact::TokenReuseDetected { .. }
-        | Fact::LimitsLifted { .. }
-        | Fact::UnlockLinkIssued { .. }
-        | Fact::LockLifted { .. }
-        | Fact::IdentifierReleased { .. }
-        | Fact::IdentifierRemoved { by_undo: true, .. }
-        | Fact::IdentifierChangeUndone { .. }
-        | Fact::IdentifierRestored { .. }
-        | Fact::RolesChanged { .. }
-        | Fact::AccountReinstated { .. }
-        | Fact::SecondFactorRemoved { .. }
-        | Fact::AccessDenied { .. } => CommandReplay::AsItWas,
+        AccountFact::Profile(ProfileFact::UserRegistered { .. })
+        | AccountFact::Session(SessionFact::ClientChanged { .. })
+        | AccountFact::Session(SessionFact::TokenReuseDetected { .. })
+        | AccountFact::Code(CodeFact::LimitsLifted { .. })
+        | AccountFact::Code(CodeFact::UnlockLinkIssued { .. })
+        | AccountFact::Code(CodeFact::LockLifted { .. })
+        | AccountFact::Identifier(IdentifierFact::IdentifierReleased { .. })
+        | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { by_undo: true, .. })
+        | AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { .. })
+        | AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
+        | AccountFact::Staff(StaffFact::RolesChanged { .. })
+        | AccountFact::Staff(StaffFact::AccountReinstated { .. })
+        | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { .. })
+        | AccountFact::Staff(StaffFact::AccessDenied { .. }) => CommandReplay::AsItWas,
     }
 }
 
@@ -381,10 +420,11 @@ impl RecordedCommand<'_> {
         first: &UserAccountEvent,
         session: SessionId,
         reason: SignOutReason,
-        by: Option<Actor>,
+        by: Option<ActingStaff>,
     ) -> CommandReplay {
         let (at, client, name) = (self.at, nowhere(), (self.named)(session));
-        let intervention = Intervention { at, by: by.unwrap_or(Actor::Operator), reason: None, client: None };
+        let intervention =
+            Intervention { at, by: by.unwrap_or(ActingStaff::Operator), reason: None, client: None };
         match reason {
             SignOutReason::SignedOut => again(Logout { at, session: name, client }),
             SignOutReason::Disowned => again(DisownSession { at, session: name, client }),
@@ -405,19 +445,24 @@ impl RecordedCommand<'_> {
                 })
             }
             SignOutReason::IdentifierReplaced => {
-                let Fact::IdentifierReplaced { channel } = first.fact else { return CommandReplay::AsItWas };
+                let AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel }) = first.fact
+                else {
+                    return CommandReplay::AsItWas;
+                };
                 let caller = self.kept().and_then(|kept| self.live(kept));
                 self.in_the_name_of(caller, |session| again(verify_identifier(at, session, channel)))
             }
             SignOutReason::IdentifierRemoved => {
-                let Fact::IdentifierRemoved { channel, .. } = first.fact else {
+                let AccountFact::Identifier(IdentifierFact::IdentifierRemoved { channel, .. }) = first.fact
+                else {
                     return CommandReplay::AsItWas;
                 };
                 let caller = self.kept().and_then(|kept| self.live(kept));
                 self.in_the_name_of(caller, |session| again(remove_identifier(at, session, channel)))
             }
             SignOutReason::TokenReuse => {
-                let Fact::TokenReuseDetected { presented, .. } = first.fact else {
+                let AccountFact::Session(SessionFact::TokenReuseDetected { presented, .. }) = first.fact
+                else {
                     return CommandReplay::AsItWas;
                 };
                 self.refresh(session, None, |_| presented)
@@ -492,7 +537,9 @@ impl RecordedCommand<'_> {
         presented: impl FnOnce(Generation) -> Generation,
     ) -> CommandReplay {
         let changed = self.commit.iter().find_map(|event| {
-            let Fact::ClientChanged { mark, .. } = event.fact else { return None };
+            let AccountFact::Session(SessionFact::ClientChanged { mark, .. }) = event.fact else {
+                return None;
+            };
             Some(mark)
         });
         let recorded = self.recorded.sessions().iter().find(|other| other.id == session);
@@ -503,7 +550,9 @@ impl RecordedCommand<'_> {
         let generation = rehearsed.map_or(generation, |own| as_old(generation, newest, own.generation));
         let mark = changed.or(recorded.and_then(|session| session.mark));
         let moved = self.commit.iter().find_map(|event| {
-            let Fact::TokenRefreshed { moved, .. } = event.fact else { return None };
+            let AccountFact::Session(SessionFact::TokenRefreshed { moved, .. }) = event.fact else {
+                return None;
+            };
             moved
         });
         let address = moved.or(recorded.and_then(|session| session.address));
@@ -576,7 +625,9 @@ impl RecordedCommand<'_> {
     /// The session that the sign-in replaced, as the rehearsal names it, if it is live there.
     fn replaced(&self) -> Option<SessionId> {
         let replaced = self.commit.iter().find_map(|event| {
-            let Fact::LoggedOut { session, reason, .. } = event.fact else { return None };
+            let AccountFact::Session(SessionFact::LoggedOut { session, reason, .. }) = event.fact else {
+                return None;
+            };
             (reason == SignOutReason::SignedInAgain).then_some(session)
         });
         self.live(replaced?)

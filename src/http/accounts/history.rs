@@ -1,7 +1,7 @@
 //! What happened to a person's sign-ins, for himself to read.
 
 use actix_web::web;
-use counterfoil_projections::login_history::{self, Line};
+use counterfoil_projections::login_history::{self, HistoryLine};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,7 +29,7 @@ impl Form for Wanted {
 /// A page of the history, the newest first.
 #[derive(Serialize, ToSchema)]
 pub struct History {
-    items: Vec<Line>,
+    items: Vec<HistoryLine>,
     /// After which line the next page begins.
     next: Option<i64>,
 }

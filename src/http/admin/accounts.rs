@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccount;
 use counterfoil_domain::values::{AccountId, FullName, Identifier, Reason, Role};
 use counterfoil_projections::profile::Profile;
-use counterfoil_projections::profile::search::{self, Account, Filter};
+use counterfoil_projections::profile::search::{self, AccountFilter, AccountSummary};
 use counterfoil_projections::user_login::{self, Device};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -64,7 +64,7 @@ impl Standing {
 #[schema(as = AccountDetail)]
 pub struct Detail {
     #[serde(flatten)]
-    account: Account,
+    account: AccountSummary,
     roles: BTreeSet<Role>,
     /// Whether there is an authenticator.
     second_factor: bool,
@@ -82,7 +82,7 @@ pub const LIST_TOLD: Told = Told {
 pub async fn list(
     state: web::Data<State>,
     staff: Staff<Admin, Query<Sought>>,
-) -> Result<Sent<Json<List<Account>>>, Problem> {
+) -> Result<Sent<Json<List<AccountSummary>>>, Problem> {
     let Query(Sought { page: Page { limit, cursor }, identifier, name, state: sought }) = staff.asked;
     let after = cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose()?;
     let account = match identifier {
@@ -93,7 +93,7 @@ pub async fn list(
         },
     };
     let suspended = sought.map(|standing| standing == Standing::Suspended);
-    let (filter, now) = (Filter { account, name, suspended }, state.clock.now());
+    let (filter, now) = (AccountFilter { account, name, suspended }, state.clock.now());
     let found = state.query(async |db: &_| search::search(db, &filter, after, limit.0, now).await).await?;
     Ok(answer::json(List::of(found, &state.cursors, LIST)))
 }
@@ -119,7 +119,7 @@ pub async fn get(
         | UserAccount::Pending(_)
         | UserAccount::Active(_) => None,
     };
-    let account = Account { profile: Profile { is_active, ..profile }, suspended_until };
+    let account = AccountSummary { profile: Profile { is_active, ..profile }, suspended_until };
     Ok(answer::json(Detail {
         account,
         roles: member.roles.clone(),

@@ -2,7 +2,7 @@
 
 use actix_web::web;
 use chrono::{DateTime, Utc};
-use counterfoil_projections::Page as Found;
+use counterfoil_projections::SearchPage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -46,7 +46,7 @@ pub async fn get(
 ) -> Result<Sent<Json<List<RaisedAlarm>>>, Problem> {
     let Query(Page { limit, cursor }) = staff.asked;
     let after = cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose()?;
-    let Found { items, next } = state.query(async |db: &_| alarms(db, after, limit.0).await).await?;
+    let SearchPage { items, next } = state.query(async |db: &_| alarms(db, after, limit.0).await).await?;
     let now = state.clock.now();
     let told = |alarm: crate::limits::RaisedAlarm| RaisedAlarm {
         current: now < alarm.at + ALARM_LASTS,
@@ -55,5 +55,5 @@ pub async fn get(
         subject: alarm.subject,
     };
     let items = items.into_iter().map(told).collect();
-    Ok(answer::json(List::of(Found { items, next }, &state.cursors, LIST)))
+    Ok(answer::json(List::of(SearchPage { items, next }, &state.cursors, LIST)))
 }

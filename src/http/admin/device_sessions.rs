@@ -3,7 +3,9 @@
 use actix_web::web;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::values::{AccountId, DeviceName, Identifier, Reason, SessionId};
-use counterfoil_projections::user_login::search::{self, DeviceSession, Filter, Position};
+use counterfoil_projections::user_login::search::{
+    self, DeviceSession, DeviceSessionFilter, DeviceSessionPosition,
+};
 use uuid::Uuid;
 
 use super::{List, account_by, id};
@@ -79,7 +81,7 @@ pub async fn get(
 ) -> Result<Sent<Json<List<DeviceSession>>>, Problem> {
     let Query(sought) = staff.asked;
     let Page { limit, cursor } = sought.page;
-    let mut filter = Filter {
+    let mut filter = DeviceSessionFilter {
         account: sought.account,
         addresses: sought.addresses.map(|Network(network)| (network.network(), network.broadcast())),
         device_name: sought.device_name.map(|name| name.as_str().to_owned()),
@@ -99,7 +101,7 @@ pub async fn get(
         }
     }
     let after = cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose()?;
-    if after.is_some_and(|after: Position| !after.is_of(&filter)) {
+    if after.is_some_and(|after: DeviceSessionPosition| !after.is_of(&filter)) {
         return Err(Problem::invalid_field("cursor", "cursor_invalid"));
     }
     let now = state.clock.now();

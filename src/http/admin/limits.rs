@@ -3,7 +3,7 @@
 use actix_web::web;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::values::Reason;
-use counterfoil_projections::Page as Found;
+use counterfoil_projections::SearchPage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -58,9 +58,9 @@ pub async fn get(
     let Query(Page { limit, cursor }) = staff.asked;
     let after = cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose()?;
     let near = state.accounts.limits().near(after, limit.0).await;
-    let Found { items, next } = near.map_err(|error| Problem::from_limits(&LimitsError::from(error)))?;
+    let SearchPage { items, next } = near.map_err(|error| Problem::from_limits(&LimitsError::from(error)))?;
     let items = items.into_iter().map(LimitUse::from).collect();
-    Ok(answer::json(List::of(Found { items, next }, &state.cursors, LIST)))
+    Ok(answer::json(List::of(SearchPage { items, next }, &state.cursors, LIST)))
 }
 
 /// Why shared limits are lifted.

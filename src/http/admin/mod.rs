@@ -15,7 +15,7 @@ pub use cursors::Cursors;
 use std::borrow::Cow;
 
 use counterfoil_domain::values::{AccountId, Identifier, Reason};
-use counterfoil_projections::Page;
+use counterfoil_projections::SearchPage;
 use serde::Serialize;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr};
@@ -41,7 +41,7 @@ impl<T> List<T> {
     }
 
     /// The page, with a cursor of that list to the next.
-    fn of<P: Serialize>(page: Page<T, P>, cursors: &Cursors, list: &str) -> Self {
+    fn of<P: Serialize>(page: SearchPage<T, P>, cursors: &Cursors, list: &str) -> Self {
         Self { next: page.next.map(|position| cursors.write(list, &position)), items: page.items }
     }
 }

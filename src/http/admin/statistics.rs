@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::web;
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil_projections::statistics::{self, Counts, Span};
+use counterfoil_projections::statistics::{self, ActivityCounts, StatisticsSpan};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -21,7 +21,7 @@ const INSTANT: TimeDelta = TimeDelta::microseconds(1);
 /// Which hours or days.
 #[derive(Debug)]
 pub struct Sought {
-    by: Option<Span>,
+    by: Option<StatisticsSpan>,
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
 }
@@ -34,10 +34,10 @@ impl Form for Sought {
     }
 }
 
-fn span(name: &str) -> Result<Span, Wrong> {
+fn span(name: &str) -> Result<StatisticsSpan, Wrong> {
     match name {
-        "hour" => Ok(Span::Hour),
-        "day" => Ok(Span::Day),
+        "hour" => Ok(StatisticsSpan::Hour),
+        "day" => Ok(StatisticsSpan::Day),
         _ => Err(Wrong("span_unknown")),
     }
 }
@@ -45,7 +45,7 @@ fn span(name: &str) -> Result<Span, Wrong> {
 /// What is counted together, from when on, and until when: whole hours or days.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
-    by: Span,
+    by: StatisticsSpan,
     since: DateTime<Utc>,
     until: DateTime<Utc>,
 }
@@ -54,10 +54,10 @@ impl Sought {
     /// The last 24 hours or 30 days, the present one included, where nothing else is said; at most 31 days by the hour and
     /// 400 by the day.
     fn read_at(self, now: DateTime<Utc>) -> Result<Asked, Problem> {
-        let by = self.by.unwrap_or(Span::Hour);
+        let by = self.by.unwrap_or(StatisticsSpan::Hour);
         let (usual, most) = match by {
-            Span::Hour => (TimeDelta::hours(23), TimeDelta::days(31)),
-            Span::Day => (TimeDelta::days(29), TimeDelta::days(400)),
+            StatisticsSpan::Hour => (TimeDelta::hours(23), TimeDelta::days(31)),
+            StatisticsSpan::Day => (TimeDelta::days(29), TimeDelta::days(400)),
         };
         let until = self.until.unwrap_or(now + INSTANT);
         let last = by.start(until - INSTANT);
@@ -76,7 +76,7 @@ impl Sought {
 #[derive(Serialize, ToSchema)]
 pub struct Statistics {
     /// What is counted together: `hour` or `day`, in UTC.
-    by: Span,
+    by: StatisticsSpan,
     /// Every hour or day that was asked for, the first one first; those that are not over yet as they are so far.
     items: Vec<Bucket>,
 }
@@ -88,7 +88,7 @@ struct Bucket {
     since: DateTime<Utc>,
     /// What the log tells of it.
     #[serde(flatten)]
-    counts: Counts,
+    counts: ActivityCounts,
     /// Messages, by what became of them then.
     messages: DeliveryOutcomes,
 }
@@ -116,10 +116,10 @@ pub async fn get(
 
 /// Every hour or day of a time, those in which nothing happened included.
 fn buckets(
-    by: Span,
+    by: StatisticsSpan,
     since: DateTime<Utc>,
     until: DateTime<Utc>,
-    counts: &BTreeMap<DateTime<Utc>, Counts>,
+    counts: &BTreeMap<DateTime<Utc>, ActivityCounts>,
     messages: &BTreeMap<DateTime<Utc>, DeliveryOutcomes>,
 ) -> Vec<Bucket> {
     let next = |since: &DateTime<Utc>| Some(*since + by.length());

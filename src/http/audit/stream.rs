@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
-use counterfoil_domain::user_account::Passed;
+use counterfoil_domain::user_account::RequiredProof;
 use counterfoil_domain::values::Role;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::{mpsc, watch};
@@ -117,7 +117,7 @@ impl Follower {
         loop {
             if self.checked.elapsed() > RECHECK {
                 self.checked = Instant::now();
-                may(&self.state, self.token, Role::Auditor, Passed::InSession).await.ok()?;
+                may(&self.state, self.token, Role::Auditor, RequiredProof::InSession).await.ok()?;
             }
             let end = (*self.end.borrow_and_update())?;
             if self.after < end {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use counterfoil_domain::user_account::Passed;
+use counterfoil_domain::user_account::RequiredProof;
 use counterfoil_domain::values::{AccountId, Reason, Role};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
@@ -80,7 +80,8 @@ impl<R: Needed, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for 
         let (caller, peer) = (Caller::from_request(request, payload), Peer::from_request(request, payload));
         let asked = T::from_request(request, payload);
         // What changes something takes a second factor that was passed a moment ago.
-        let passed = if request.method().is_safe() { Passed::InSession } else { Passed::Lately };
+        let passed =
+            if request.method().is_safe() { RequiredProof::InSession } else { RequiredProof::Lately };
         let action = format!("{} {}", request.method(), request.match_pattern().unwrap_or_default());
         async move {
             let state = state.ok_or(Problem::Internal)?;
@@ -121,7 +122,12 @@ impl<R: Needed, T: Described> Described for Staff<R, T> {
 ///
 /// # Errors
 /// [`AccountsError`] when it may not, or the account cannot be read.
-pub async fn may(state: &State, token: Token, role: Role, passed: Passed) -> Result<(), AccountsError> {
+pub async fn may(
+    state: &State,
+    token: Token,
+    role: Role,
+    passed: RequiredProof,
+) -> Result<(), AccountsError> {
     let account = state.accounts.standing(token.account).await?;
     Ok(account.may(token.session, role, passed, state.clock.now())?)
 }

@@ -70,7 +70,7 @@ async fn a_removal_tells_both_identifiers_and_keeps_the_former_one_sealed() {
     }
     let history = app.journal().history(device.account()).await.unwrap();
     let former = |(_, event): &(i64, UserAccountEvent)| {
-        event.let_go()?;
+        event.released()?;
         event.person.clone()
     };
     let person = history.iter().find_map(former).unwrap();

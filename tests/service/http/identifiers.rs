@@ -148,7 +148,7 @@ async fn a_replacement_keeps_the_former_number_in_the_sealed_part_of_its_event()
     let account = device.user["id"].as_str().unwrap().parse().unwrap();
     let history = app.journal().history(counterfoil_domain::values::AccountId(account)).await.unwrap();
     let person = |(_, event): &(i64, UserAccountEvent)| {
-        event.let_go()?;
+        event.released()?;
         event.person.clone()
     };
     let person = history.iter().find_map(person).unwrap();

@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::request_otp::{RefusedRequest, within_quota};
-use crate::user_account::{CodeAsked, Fact, Person, Policy, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{
+    AccountFact, CodeAsked, IdentifierFact, PersonalDetails, Policy, Refusal, UserAccount, UserAccountEvent,
+};
 use crate::values::{ChallengeNonce, Client, Identifier, SessionId};
 
 /// Let a code go to an identifier that is to become the account's: beside the one of the other kind, or in the place of
@@ -51,12 +53,12 @@ impl AddIdentifier {
         }
         Ok(vec![UserAccountEvent {
             at,
-            fact: Fact::IdentifierRequested {
+            fact: AccountFact::Identifier(IdentifierFact::IdentifierRequested {
                 channel,
                 nonce: self.nonce,
                 expires_at: at + policy.code_lifetime,
-            },
-            person: Some(Person { identifier: Some(self.identifier), ..Person::default() }),
+            }),
+            person: Some(PersonalDetails { identifier: Some(self.identifier), ..PersonalDetails::default() }),
             client: Some(self.client),
         }])
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Intervention;
-use crate::user_account::{Actor, Fact, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{AccountFact, ActingStaff, Refusal, StaffFact, UserAccount, UserAccountEvent};
 use crate::values::{AccountId, Role};
 
 /// Give an account these roles, in the place of those it has.
@@ -22,13 +22,13 @@ impl ChangeRoles {
     pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
         let Self { account, roles, intervention } = self;
         let member = state.member().ok_or(Refusal::UnknownAccount)?;
-        if intervention.by == Actor::Account(account) {
+        if intervention.by == ActingStaff::Account(account) {
             return Err(Refusal::OwnAccount);
         }
         if roles == member.roles {
             return Ok(Vec::new());
         }
-        let fact = Fact::RolesChanged { roles, by: intervention.by };
+        let fact = AccountFact::Staff(StaffFact::RolesChanged { roles, by: intervention.by });
         Ok(vec![intervention.event(state.time_of(intervention.at), fact)])
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::user_account::{Fact, Lack, UserAccount, UserAccountEvent};
+use crate::user_account::{AccountFact, MissingRequirement, StaffFact, UserAccount, UserAccountEvent};
 use crate::values::{Client, Role, SessionId};
 
 /// For how long a denial is not put on record again.
@@ -18,7 +18,7 @@ pub struct DenyAccess {
     pub action: String,
     /// The role that may.
     pub needs: Role,
-    pub lacks: Lack,
+    pub lacks: MissingRequirement,
     /// From where it was asked.
     pub client: Client,
 }
@@ -28,16 +28,16 @@ impl DenyAccess {
     /// record is bounded whatever is asked.
     pub(super) fn decide(self, state: &UserAccount) -> Vec<UserAccountEvent> {
         let at = state.time_of(self.at);
-        let notes = state.member().is_some_and(|member| member.notes_denial(&self.action, at));
+        let notes = state.member().is_some_and(|member| member.records_denial(&self.action, at));
         if !notes || state.live_session(self.session, at).is_none() {
             return Vec::new();
         }
-        let fact = Fact::AccessDenied {
+        let fact = AccountFact::Staff(StaffFact::AccessDenied {
             action: self.action,
             needs: self.needs,
             lacks: self.lacks,
             until: at + WINDOW,
-        };
+        });
         vec![UserAccountEvent { at, fact, person: None, client: Some(self.client) }]
     }
 }

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use super::pass_second_factor::{Tried, try_code};
-use crate::user_account::{Fact, FactorRejected, Passed, Refusal, Services, UserAccount, UserAccountEvent};
+use crate::user_account::{
+    AccountFact, FactorRejected, Refusal, RequiredProof, SecondFactorFact, Services, UserAccount,
+    UserAccountEvent,
+};
 use crate::values::{Client, OtpCode, RecoveryBatchId, SessionId};
 
 /// Make the authenticator that was shown the account's second factor, by a code of it.
@@ -32,7 +35,7 @@ impl EnrolSecondFactor {
         let Self { session, code, recovery, client, .. } = self;
         state.live_session(session, at).ok_or(Refusal::SessionEnded)?;
         if state.authenticator().is_some() {
-            state.has_passed(session, Passed::Lately, at)?;
+            state.has_passed(session, RequiredProof::Lately, at)?;
         }
         state.require_fresh_proof(session, at, &services.policy)?;
         let factor = state.member().and_then(|member| member.second_factor.as_ref());
@@ -41,7 +44,12 @@ impl EnrolSecondFactor {
         let authenticator = offer.ok_or(Refusal::InvalidCode)?.authenticator;
         let step = || services.second_factors.step(authenticator, &code, at).ok_or(FactorRejected::Wrong);
         let fact = match try_code(factor, session, at, &services.policy, step)? {
-            Tried::Right(step) => Fact::SecondFactorEnrolled { session, authenticator, step, recovery },
+            Tried::Right(step) => AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled {
+                session,
+                authenticator,
+                step,
+                recovery,
+            }),
             Tried::Rejected(fact) => fact,
         };
         Ok(vec![UserAccountEvent { at, fact, person: None, client: Some(client) }])

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::user_account::{Fact, UserAccount, UserAccountEvent};
+use crate::user_account::{AccountFact, IdentifierFact, UserAccount, UserAccountEvent};
 use crate::values::Channel;
 
 /// Let go of an identifier that codes were asked for and that was never proved, once the last of the codes is old enough.
@@ -21,10 +21,13 @@ impl LapseAccount {
         let UserAccount::Pending(pending) = state else { return Vec::new() };
         let sent = pending.codes.phone.sent.iter().chain(&pending.codes.email.sent);
         let last_code = sent.max().copied().unwrap_or(pending.last_event_at);
-        if pending.identifiers_let_go > 0 || self.at - last_code < self.unused_for {
+        if pending.identifiers_released > 0 || self.at - last_code < self.unused_for {
             return Vec::new();
         }
-        let fact = Fact::IdentifierReleased { channel: self.channel, lapsed: true };
+        let fact = AccountFact::Identifier(IdentifierFact::IdentifierReleased {
+            channel: self.channel,
+            lapsed: true,
+        });
         vec![UserAccountEvent { at: state.time_of(self.at), fact, person: None, client: None }]
     }
 }

@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Actor, Fact, UserAccount, UserAccountEvent};
+use crate::user_account::{AccountFact, ActingStaff, CodeFact, UserAccount, UserAccountEvent};
 
 /// Let codes be sent and tried again, as if none had been: the operator has looked into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiftLimits {
     pub at: DateTime<Utc>,
-    pub by: Actor,
+    pub by: ActingStaff,
 }
 
 impl LiftLimits {
@@ -18,6 +18,11 @@ impl LiftLimits {
             return Vec::new();
         }
         let at = state.time_of(self.at);
-        vec![UserAccountEvent { at, fact: Fact::LimitsLifted { by: self.by }, person: None, client: None }]
+        vec![UserAccountEvent {
+            at,
+            fact: AccountFact::Code(CodeFact::LimitsLifted { by: self.by }),
+            person: None,
+            client: None,
+        }]
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Fact, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{AccountFact, CodeFact, Refusal, UserAccount, UserAccountEvent};
 use crate::values::{ChallengeNonce, Client};
 
 /// Let codes be sent to a locked identifier and tried again, as if none had been: its owner confirmed it by the link that was
@@ -21,7 +21,7 @@ impl LiftLock {
     pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
         let channel = state.unlocked_by(self.link, at).ok_or(Refusal::InvalidCode)?;
-        let fact = Fact::LockLifted { channel };
+        let fact = AccountFact::Code(CodeFact::LockLifted { channel });
         Ok(vec![UserAccountEvent { at, fact, person: None, client: Some(self.client) }])
     }
 }

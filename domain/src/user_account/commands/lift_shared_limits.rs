@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Fact, Passed, Person, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{
+    AccountFact, PersonalDetails, Refusal, RequiredProof, StaffFact, UserAccount, UserAccountEvent,
+};
 use crate::values::{Client, Reason, Role, SessionId};
 
 /// Note that an administrator lifts what was counted against a subject of the limits that all nodes share, before it happens.
@@ -22,9 +24,9 @@ impl LiftSharedLimits {
     /// Nothing is lifted for a session that may not when it is put on record.
     pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
-        state.may(self.session, Role::Admin, Passed::Lately, at)?;
-        let person = Some(Person { reason: Some(self.reason), ..Person::default() });
-        let fact = Fact::SharedLimitsLifted { subject: self.subject };
+        state.may(self.session, Role::Admin, RequiredProof::Lately, at)?;
+        let person = Some(PersonalDetails { reason: Some(self.reason), ..PersonalDetails::default() });
+        let fact = AccountFact::Staff(StaffFact::SharedLimitsLifted { subject: self.subject });
         Ok(vec![UserAccountEvent { at, fact, person, client: Some(self.client) }])
     }
 }

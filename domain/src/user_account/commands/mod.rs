@@ -79,7 +79,9 @@ pub use verify_otp::VerifyOtp;
 
 use chrono::{DateTime, Utc};
 
-use super::{Fact, Refusal, Services, Session, SignOutReason, UserAccount, UserAccountEvent};
+use super::{
+    AccountFact, Refusal, Services, Session, SessionFact, SignOutReason, UserAccount, UserAccountEvent,
+};
 use crate::values::Client;
 
 /// A command to an account.
@@ -253,7 +255,12 @@ into_command!(
 impl Session {
     /// The event of its end.
     fn ended(&self, at: DateTime<Utc>, reason: SignOutReason, client: &Client) -> UserAccountEvent {
-        let fact = Fact::LoggedOut { session: self.id, reason, expires_at: self.expires_at, by: None };
+        let fact = AccountFact::Session(SessionFact::LoggedOut {
+            session: self.id,
+            reason,
+            expires_at: self.expires_at,
+            by: None,
+        });
         UserAccountEvent { at, fact, person: None, client: Some(client.clone()) }
     }
 }

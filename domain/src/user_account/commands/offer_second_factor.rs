@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::user_account::{Fact, Passed, Policy, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{
+    AccountFact, Policy, Refusal, RequiredProof, SecondFactorFact, UserAccount, UserAccountEvent,
+};
 use crate::values::{AuthenticatorId, Client, SessionId};
 
 /// For how long it can be confirmed.
@@ -33,11 +35,15 @@ impl OfferSecondFactor {
             return Err(Refusal::RoleMissing);
         }
         if state.authenticator().is_some() {
-            state.has_passed(self.session, Passed::Lately, at)?;
+            state.has_passed(self.session, RequiredProof::Lately, at)?;
         }
         state.require_fresh_proof(self.session, at, policy)?;
         let Self { session, authenticator, client, .. } = self;
-        let fact = Fact::SecondFactorOffered { session, authenticator, expires_at: at + LIFETIME };
+        let fact = AccountFact::SecondFactor(SecondFactorFact::SecondFactorOffered {
+            session,
+            authenticator,
+            expires_at: at + LIFETIME,
+        });
         Ok(vec![UserAccountEvent { at, fact, person: None, client: Some(client) }])
     }
 }

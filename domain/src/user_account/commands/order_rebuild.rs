@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Fact, Passed, Person, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{
+    AccountFact, PersonalDetails, Refusal, RequiredProof, StaffFact, UserAccount, UserAccountEvent,
+};
 use crate::values::{Client, Reason, Role, SessionId};
 
 /// Note that an administrator has a read model made again from the log, before that begins.
@@ -22,9 +24,10 @@ impl OrderRebuild {
     /// Nothing is ordered by who may not when it is put on record.
     pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
-        state.may(self.session, Role::Admin, Passed::Lately, at)?;
-        let person = self.reason.map(|reason| Person { reason: Some(reason), ..Person::default() });
-        let fact = Fact::RebuildOrdered { projection: self.projection };
+        state.may(self.session, Role::Admin, RequiredProof::Lately, at)?;
+        let person =
+            self.reason.map(|reason| PersonalDetails { reason: Some(reason), ..PersonalDetails::default() });
+        let fact = AccountFact::Staff(StaffFact::RebuildOrdered { projection: self.projection });
         Ok(vec![UserAccountEvent { at, fact, person, client: Some(self.client) }])
     }
 }

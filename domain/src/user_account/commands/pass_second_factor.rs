@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::wrong_codes::Bar;
+use crate::user_account::wrong_codes::CodeBar;
 use crate::user_account::{
-    Enrolled, Fact, FactorRejected, Policy, Refusal, SecondFactor, SecondFactorProof, Services, UserAccount,
-    UserAccountEvent,
+    AccountFact, EnrolledAuthenticator, FactorRejected, Policy, Refusal, SecondFactor, SecondFactorFact,
+    SecondFactorProof, Services, UserAccount, UserAccountEvent,
 };
 use crate::values::{Client, SecondFactorCode, SessionId};
 
@@ -34,7 +34,9 @@ impl PassSecondFactor {
         let enrolled = factor.enrolled.as_ref().ok_or(Refusal::NoSecondFactor)?;
         let proof = || proved(enrolled, &code, at, services);
         let fact = match try_code(factor, session, at, &services.policy, proof)? {
-            Tried::Right(proof) => Fact::SecondFactorPassed { session, proof },
+            Tried::Right(proof) => {
+                AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { session, proof })
+            }
             Tried::Rejected(fact) => fact,
         };
         Ok(vec![UserAccountEvent { at, fact, person: None, client: Some(client) }])
@@ -43,7 +45,7 @@ impl PassSecondFactor {
 
 /// What a code proves. Each proves it once.
 fn proved(
-    enrolled: &Enrolled,
+    enrolled: &EnrolledAuthenticator,
     code: &SecondFactorCode,
     at: DateTime<Utc>,
     services: &Services,
@@ -68,7 +70,7 @@ pub(super) enum Tried<T> {
     /// It is right, and proves this.
     Right(T),
     /// It is not, which is to be put on record by this.
-    Rejected(Fact),
+    Rejected(AccountFact),
 }
 
 /// Tries a code, unless too many wrong ones came before.
@@ -79,9 +81,15 @@ pub(super) fn try_code<T>(
     policy: &Policy,
     read: impl FnOnce() -> Result<T, FactorRejected>,
 ) -> Result<Tried<T>, Refusal> {
-    let rejected = |reason, until| Ok(Tried::Rejected(Fact::SecondFactorRejected { session, reason, until }));
+    let rejected = |reason, until| {
+        Ok(Tried::Rejected(AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected {
+            session,
+            reason,
+            until,
+        })))
+    };
     if let Some((bar, until)) = factor.wrong.barred(at, policy) {
-        return match factor.wrong.noted(at) {
+        return match factor.wrong.recorded(at) {
             Some(until) => Err(Refusal::TooManyTries { until }),
             None => rejected(bar.into(), Some(until)),
         };
@@ -92,11 +100,11 @@ pub(super) fn try_code<T>(
     }
 }
 
-impl From<Bar> for FactorRejected {
-    fn from(bar: Bar) -> Self {
+impl From<CodeBar> for FactorRejected {
+    fn from(bar: CodeBar) -> Self {
         match bar {
-            Bar::Paused => Self::Paused,
-            Bar::Locked => Self::Locked,
+            CodeBar::Paused => Self::Paused,
+            CodeBar::Locked => Self::Locked,
         }
     }
 }

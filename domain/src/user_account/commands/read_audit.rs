@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Fact, Passed, Person, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{
+    AccountFact, PersonalDetails, Refusal, RequiredProof, StaffFact, UserAccount, UserAccountEvent,
+};
 use crate::values::{Client, Reason, Role, SessionId};
 
 /// Records what an auditor is about to be shown, before it is shown.
@@ -21,11 +23,11 @@ impl ReadAudit {
     /// Nothing is shown to who may not read it when it is put on record.
     pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
         let at = state.time_of(self.at);
-        state.may(self.session, Role::Auditor, Passed::InSession, at)?;
-        let person = Some(Person { reason: Some(self.reason), ..Person::default() });
+        state.may(self.session, Role::Auditor, RequiredProof::InSession, at)?;
+        let person = Some(PersonalDetails { reason: Some(self.reason), ..PersonalDetails::default() });
         Ok(vec![UserAccountEvent {
             at,
-            fact: Fact::AuditRead { what: self.what },
+            fact: AccountFact::Staff(StaffFact::AuditRead { what: self.what }),
             person,
             client: Some(self.client),
         }])

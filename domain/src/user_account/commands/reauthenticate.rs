@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::verify_otp::{Tried, try_code};
 use crate::user_account::{
-    Codes, Fact, Person, Purpose, Refusal, Requester, Services, UserAccount, UserAccountEvent,
+    AccountFact, CodeState, PersonalDetails, Purpose, Refusal, Requester, Services, SessionFact, UserAccount,
+    UserAccountEvent,
 };
 use crate::values::{Channel, Client, Identifier, OtpCode, SessionId};
 
@@ -34,7 +35,7 @@ impl Reauthenticate {
         state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
         let (requester, purpose) = (Requester::KnownDevice, Purpose::Reauthenticate);
         // A code that another session asked for is none here, and is not used up by being tried.
-        let asked_by = state.codes_of(requester).and_then(Codes::session_to_prove);
+        let asked_by = state.codes_of(requester).and_then(CodeState::session_to_prove);
         if asked_by.is_some_and(|session| session != self.session) {
             return Err(Refusal::InvalidCode);
         }
@@ -42,19 +43,23 @@ impl Reauthenticate {
             match try_code(state, requester, purpose, &self.identifier, &self.code, at, services)? {
                 Tried::Right(_) => {
                     let (session, channel) = (self.session, self.identifier.channel());
-                    let fact = Fact::SessionReauthenticated { session, channel, test: self.test };
+                    let fact = AccountFact::Session(SessionFact::SessionReauthenticated {
+                        session,
+                        channel,
+                        test: self.test,
+                    });
                     (fact, Some(self.identifier))
                 }
                 Tried::Repeated(_) => return Ok(Vec::new()),
                 Tried::Rejected(fact) => (fact, None),
             };
-        let person =
-            identifier.map(|identifier| Person { identifier: Some(identifier), ..Person::default() });
+        let person = identifier
+            .map(|identifier| PersonalDetails { identifier: Some(identifier), ..PersonalDetails::default() });
         Ok(vec![UserAccountEvent { at, fact, person, client: Some(self.client) }])
     }
 }
 
-impl Codes {
+impl CodeState {
     /// The session that asked for the pending code to prove its user, or that such a code proved last.
     fn session_to_prove(&self) -> Option<SessionId> {
         let redeemed = || self.redeemed.as_ref().filter(|it| it.purpose == Purpose::Reauthenticate)?.session;

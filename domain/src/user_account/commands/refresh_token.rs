@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::user_account::{Fact, Refusal, Rotation, Services, SignOutReason, UserAccount, UserAccountEvent};
+use crate::user_account::{
+    AccountFact, Refusal, Services, SessionFact, SignOutReason, TokenRotation, UserAccount, UserAccountEvent,
+};
 use crate::values::{Client, Generation, SessionId};
 
 /// Trade a refresh token for the next generation of its session. A spent one gives the same generation again until the
@@ -34,7 +36,7 @@ impl RefreshToken {
             Some(earlier) => clients.mark_beside(earlier, session.id, &self.client),
             None => clients.mark(session.id, &self.client),
         };
-        let rotates = policy.rotation == Rotation::On;
+        let rotates = policy.rotation == TokenRotation::On;
         // A child that has been used has a child of its own, and this generation is then no longer the newest's parent.
         let is_parent = rotates && self.generation.next() == session.generation;
         let fact = if self.generation == session.generation {
@@ -42,33 +44,35 @@ impl RefreshToken {
                 Some(earlier) => clients.address_beside(earlier, session.id, &self.client, mark.network),
                 None => clients.address(session.id, &self.client, mark.network),
             };
-            Fact::TokenRefreshed {
+            AccountFact::Session(SessionFact::TokenRefreshed {
                 session: session.id,
                 generation: if rotates { session.generation.next() } else { session.generation },
                 expires_at: session.ends_at.min(at + policy.session_idle),
                 moved: Some(address).filter(|_| session.address != Some(address)),
-            }
+            })
         } else if is_parent
             && let Some(answer_possible_at) = services.repeatable_since(session.last_used_at, at)
         {
-            Fact::TokenRefreshRetried {
+            AccountFact::Session(SessionFact::TokenRefreshRetried {
                 session: session.id,
                 generation: session.generation,
                 issued_at: session.last_used_at,
                 expires_at: session.expires_at,
                 answer_possible_at: Some(answer_possible_at).filter(|it| *it > session.last_used_at),
-            }
+            })
         } else {
-            let reuse = Fact::TokenReuseDetected {
+            let reuse = AccountFact::Session(SessionFact::TokenReuseDetected {
                 session: session.id,
                 presented: self.generation,
                 newest: session.generation,
-            };
+            });
             return Ok(vec![event(reuse), session.ended(at, SignOutReason::TokenReuse, &self.client)]);
         };
 
         let change = session.mark.and_then(|earlier| mark.change_from(earlier));
-        let changed = change.map(|change| event(Fact::ClientChanged { session: session.id, change, mark }));
+        let changed = change.map(|change| {
+            event(AccountFact::Session(SessionFact::ClientChanged { session: session.id, change, mark }))
+        });
         if change.is_some_and(|change| policy.binding.forbids(change)) {
             let ended = session.ended(at, SignOutReason::ClientChanged, &self.client);
             return Ok(changed.into_iter().chain([ended]).collect());
@@ -83,8 +87,8 @@ impl RefreshToken {
     }
 }
 
-fn is_repeated(fact: &Fact) -> bool {
-    matches!(fact, Fact::TokenRefreshRetried { .. })
+fn is_repeated(fact: &AccountFact) -> bool {
+    matches!(fact, AccountFact::Session(SessionFact::TokenRefreshRetried { .. }))
 }
 
 fn next_minute(at: DateTime<Utc>) -> DateTime<Utc> {

@@ -1,7 +1,7 @@
 //! Reinstate a suspended account.
 
 use super::Intervention;
-use crate::user_account::{Fact, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{AccountFact, Refusal, StaffFact, UserAccount, UserAccountEvent};
 
 /// Let a suspended account be used again. Its sessions have ended; it can sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ impl ReinstateAccount {
         if !state.is_suspended(at) {
             return Ok(Vec::new());
         }
-        Ok(vec![intervention.event(at, Fact::AccountReinstated { by: intervention.by })])
+        Ok(vec![
+            intervention.event(at, AccountFact::Staff(StaffFact::AccountReinstated { by: intervention.by })),
+        ])
     }
 }

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Fact, Person, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{
+    AccountFact, IdentifierFact, PersonalDetails, Refusal, UserAccount, UserAccountEvent,
+};
 use crate::values::{Client, Identifier};
 
 /// Releases an identifier for which codes were asked here, but which was proved by another account.
@@ -21,8 +23,14 @@ impl ReleaseIdentifier {
             UserAccount::Active(_) | UserAccount::Suspended(_) => Err(Refusal::IdentifierTaken),
             UserAccount::Pending(_) => Ok(vec![UserAccountEvent {
                 at: state.time_of(self.at),
-                fact: Fact::IdentifierReleased { channel: self.identifier.channel(), lapsed: false },
-                person: Some(Person { identifier: Some(self.identifier), ..Person::default() }),
+                fact: AccountFact::Identifier(IdentifierFact::IdentifierReleased {
+                    channel: self.identifier.channel(),
+                    lapsed: false,
+                }),
+                person: Some(PersonalDetails {
+                    identifier: Some(self.identifier),
+                    ..PersonalDetails::default()
+                }),
                 client: Some(self.client),
             }]),
         }

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::user_account::{
-    Fact, HeldIdentifiers, Person, Policy, Refusal, SignOutReason, UserAccount, UserAccountEvent,
+    AccountFact, HeldIdentifiers, IdentifierFact, PersonalDetails, Policy, Refusal, SignOutReason,
+    UserAccount, UserAccountEvent,
 };
 use crate::values::{Client, Identifier, SessionId};
 
@@ -39,8 +40,8 @@ impl RemoveIdentifier {
         }
         let removed = UserAccountEvent {
             at,
-            fact: Fact::IdentifierRemoved { channel, by_undo: false },
-            person: Some(Person { former: Some(self.identifier), ..Person::default() }),
+            fact: AccountFact::Identifier(IdentifierFact::IdentifierRemoved { channel, by_undo: false }),
+            person: Some(PersonalDetails { former: Some(self.identifier), ..PersonalDetails::default() }),
             client: Some(self.client.clone()),
         };
         let others = state.live_sessions(at).filter(|session| session.id != self.session);

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Fact, Person, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{
+    AccountFact, PersonalDetails, Refusal, SessionFact, UserAccount, UserAccountEvent,
+};
 use crate::values::{Client, DeviceName, SessionId};
 
 /// Change the name by which the person knows a device.
@@ -25,8 +27,8 @@ impl RenameDevice {
         let device = state.live_session(self.device, at).ok_or(Refusal::UnknownDevice)?;
         Ok(vec![UserAccountEvent {
             at,
-            fact: Fact::DeviceRenamed { session: device.id },
-            person: Some(Person { device_name: Some(self.name), ..Person::default() }),
+            fact: AccountFact::Session(SessionFact::DeviceRenamed { session: device.id }),
+            person: Some(PersonalDetails { device_name: Some(self.name), ..PersonalDetails::default() }),
             client: Some(self.client),
         }])
     }

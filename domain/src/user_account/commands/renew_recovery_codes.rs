@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Fact, Passed, Policy, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{
+    AccountFact, Policy, Refusal, RequiredProof, SecondFactorFact, UserAccount, UserAccountEvent,
+};
 use crate::values::{Client, RecoveryBatchId, SessionId};
 
 /// Put new recovery codes in the place of those there are.
@@ -26,9 +28,12 @@ impl RenewRecoveryCodes {
         let at = state.time_of(self.at);
         state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
         state.authenticator().ok_or(Refusal::NoSecondFactor)?;
-        state.has_passed(self.session, Passed::Lately, at)?;
+        state.has_passed(self.session, RequiredProof::Lately, at)?;
         state.require_fresh_proof(self.session, at, policy)?;
-        let fact = Fact::RecoveryCodesRenewed { session: self.session, recovery: self.recovery };
+        let fact = AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed {
+            session: self.session,
+            recovery: self.recovery,
+        });
         Ok(vec![UserAccountEvent { at, fact, person: None, client: Some(self.client) }])
     }
 }

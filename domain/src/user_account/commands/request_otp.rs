@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::user_account::wrong_codes::UNLOCK_LINK_LASTS;
 use crate::user_account::{
-    Challenge, CodeAsked, CodeRefused, Fact, Person, Policy, Purpose, Refusal, Requester, Services,
-    UserAccount, UserAccountEvent,
+    AccountFact, Challenge, CodeAsked, CodeFact, CodeRefused, PersonalDetails, Policy, Purpose, Refusal,
+    Requester, Services, UserAccount, UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Channel, Client, FullName, Identifier, SessionId};
 
@@ -64,7 +64,7 @@ impl RequestOtp {
         let registering = self.purpose == Purpose::SignIn && state.member().is_none();
         Ok(vec![UserAccountEvent {
             at,
-            fact: Fact::OtpRequested {
+            fact: AccountFact::Code(CodeFact::OtpRequested {
                 channel: self.identifier.channel(),
                 purpose: self.purpose,
                 nonce: self.nonce,
@@ -74,11 +74,11 @@ impl RequestOtp {
                 requester,
                 test: self.test,
                 withheld: self.withheld,
-            },
-            person: Some(Person {
+            }),
+            person: Some(PersonalDetails {
                 identifier: Some(self.identifier),
                 fullname: self.fullname.filter(|_| registering),
-                ..Person::default()
+                ..PersonalDetails::default()
             }),
             client: Some(self.client),
         }])
@@ -121,7 +121,7 @@ impl PendingCode<'_> {
         } else {
             (fresh, at + policy.code_lifetime)
         };
-        let fact = Fact::OtpResent {
+        let fact = AccountFact::Code(CodeFact::OtpResent {
             channel: identifier.channel(),
             purpose: Purpose::SignIn,
             nonce,
@@ -130,8 +130,8 @@ impl PendingCode<'_> {
             test,
             withheld,
             answer_possible_at: self.answer_possible_at,
-        };
-        let person = Some(Person { identifier: Some(identifier), ..Person::default() });
+        });
+        let person = Some(PersonalDetails { identifier: Some(identifier), ..PersonalDetails::default() });
         UserAccountEvent { at, fact, person, client: Some(client) }
     }
 }
@@ -231,17 +231,25 @@ impl RefusedRequest {
     ) -> Result<Vec<UserAccountEvent>, Refusal> {
         let channel = self.identifier.channel();
         let is_due = reason == CodeRefused::Locked && state.unlock_link_is_due(channel, at);
-        let link = self.unlock_nonce.filter(|_| is_due).map(|nonce| Fact::UnlockLinkIssued {
-            channel,
-            nonce,
-            expires_at: at + UNLOCK_LINK_LASTS,
+        let link = self.unlock_nonce.filter(|_| is_due).map(|nonce| {
+            AccountFact::Code(CodeFact::UnlockLinkIssued {
+                channel,
+                nonce,
+                expires_at: at + UNLOCK_LINK_LASTS,
+            })
         });
-        let noted = state.codes_of(requester).and_then(|codes| codes.counters(channel).noted_refusal);
-        if link.is_none() && noted.is_some_and(|(on_record, window)| on_record == reason && at < window) {
+        let recorded = state.codes_of(requester).and_then(|codes| codes.counters(channel).recorded_refusal);
+        if link.is_none() && recorded.is_some_and(|(on_record, window)| on_record == reason && at < window) {
             return Err(reason.refusal(until));
         }
-        let refused = Fact::OtpRequestRefused { reason, until, asked: self.asked, channel, requester };
-        let person = Person { identifier: Some(self.identifier), ..Person::default() };
+        let refused = AccountFact::Code(CodeFact::OtpRequestRefused {
+            reason,
+            until,
+            asked: self.asked,
+            channel,
+            requester,
+        });
+        let person = PersonalDetails { identifier: Some(self.identifier), ..PersonalDetails::default() };
         let event = |fact| UserAccountEvent {
             at,
             fact,

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::request_otp::{RefusedRequest, may_send};
 use crate::user_account::{
-    CodeAsked, Fact, Person, Policy, Purpose, Refusal, Requester, UserAccount, UserAccountEvent,
+    AccountFact, CodeAsked, CodeFact, PersonalDetails, Policy, Purpose, Refusal, Requester, UserAccount,
+    UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Client, Identifier, SessionId};
 
@@ -42,7 +43,7 @@ impl RequestReauthentication {
         }
         Ok(vec![UserAccountEvent {
             at,
-            fact: Fact::OtpRequested {
+            fact: AccountFact::Code(CodeFact::OtpRequested {
                 channel,
                 purpose: Purpose::Reauthenticate,
                 nonce: self.nonce,
@@ -53,8 +54,8 @@ impl RequestReauthentication {
                 test: self.test,
                 // The account has signed in before, so that its codes are paid from the reserve of the day's budget.
                 withheld: false,
-            },
-            person: Some(Person { identifier: Some(self.identifier), ..Person::default() }),
+            }),
+            person: Some(PersonalDetails { identifier: Some(self.identifier), ..PersonalDetails::default() }),
             client: Some(self.client),
         }])
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::request_otp::{CodeMessage, PendingCode, RefusedRequest, may_send, unanswered_code};
 use crate::user_account::{
-    Challenge, CodeAsked, Codes, Refusal, Requester, Services, UserAccount, UserAccountEvent,
+    Challenge, CodeAsked, CodeState, Refusal, Requester, Services, UserAccount, UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Channel, Client, Identifier, SessionId};
 
@@ -60,7 +60,7 @@ impl ResendOtp {
     }
 }
 
-impl Codes {
+impl CodeState {
     /// The challenge that a code for this channel would be tried against, unless it has expired.
     pub(super) fn challenge_at(&self, now: DateTime<Utc>, channel: Channel) -> Option<&Challenge> {
         self.challenge.as_ref().filter(|challenge| challenge.channel == channel && now < challenge.expires_at)

@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::Intervention;
-use crate::user_account::{Actor, Fact, Refusal, SignOutReason, UserAccount, UserAccountEvent};
+use crate::user_account::{
+    AccountFact, ActingStaff, Refusal, SignOutReason, StaffFact, UserAccount, UserAccountEvent,
+};
 use crate::values::AccountId;
 
 /// Let an account not be used, until a time or until it is reinstated. All its sessions end.
@@ -23,13 +25,14 @@ impl SuspendAccount {
         let Self { account, until, intervention } = self;
         let at = state.time_of(intervention.at);
         state.member().ok_or(Refusal::UnknownAccount)?;
-        if intervention.by == Actor::Account(account) {
+        if intervention.by == ActingStaff::Account(account) {
             return Err(Refusal::OwnAccount);
         }
         if matches!(state, UserAccount::Suspended(suspended) if suspended.until == until) {
             return Ok(Vec::new());
         }
-        let suspended = intervention.event(at, Fact::AccountSuspended { until, by: intervention.by });
+        let suspended = intervention
+            .event(at, AccountFact::Staff(StaffFact::AccountSuspended { until, by: intervention.by }));
         let ended = state.live_sessions(at);
         let ended = ended.map(|session| intervention.end(at, session, SignOutReason::Suspended));
         Ok(ended.chain([suspended]).collect())

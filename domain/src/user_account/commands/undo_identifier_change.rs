@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::user_account::{
-    Fact, HeldIdentifiers, Person, Refusal, SignOutReason, UserAccount, UserAccountEvent,
+    AccountFact, HeldIdentifiers, IdentifierFact, PersonalDetails, Refusal, SignOutReason, UserAccount,
+    UserAccountEvent,
 };
 use crate::values::{Channel, Client, Identifier};
 
@@ -11,7 +12,7 @@ use crate::values::{Channel, Client, Identifier};
 /// notice of that change says that another person made it. What was changed later is undone with it.
 ///
 /// A commit reserves one identifier. Where two are to be restored, the command restores one of them and names the other
-/// ([`Fact::IdentifierChangeUndone`]); given again, it restores that one.
+/// ([`AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone)`]); given again, it restores that one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UndoIdentifierChange {
     pub at: DateTime<Utc>,
@@ -50,16 +51,26 @@ impl UndoIdentifierChange {
         }
         let event = |fact, person| UserAccountEvent { at, fact, person, client: Some(self.client.clone()) };
         let person = |identifier: Option<&Identifier>, former: Option<&Identifier>| {
-            Some(Person { identifier: identifier.cloned(), former: former.cloned(), ..Person::default() })
+            Some(PersonalDetails {
+                identifier: identifier.cloned(),
+                former: former.cloned(),
+                ..PersonalDetails::default()
+            })
         };
-        let undone = Fact::IdentifierChangeUndone { change: self.change, not_restored };
+        let undone = AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone {
+            change: self.change,
+            not_restored,
+        });
         let restored = restored.map(|channel| {
             let person = person(self.former.get(channel), self.held.get(channel));
-            event(Fact::IdentifierRestored { channel }, person)
+            event(AccountFact::Identifier(IdentifierFact::IdentifierRestored { channel }), person)
         });
         let removed = removed.into_iter().map(|channel| {
             let person = person(None, self.held.get(channel));
-            event(Fact::IdentifierRemoved { channel, by_undo: true }, person)
+            event(
+                AccountFact::Identifier(IdentifierFact::IdentifierRemoved { channel, by_undo: true }),
+                person,
+            )
         });
         Ok([event(undone, None)].into_iter().chain(restored).chain(removed).chain(ended).collect())
     }

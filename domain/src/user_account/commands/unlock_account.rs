@@ -1,7 +1,7 @@
 //! Lift what wrong codes have set against another person's account.
 
 use super::Intervention;
-use crate::user_account::{Actor, Fact, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{AccountFact, ActingStaff, CodeFact, Refusal, UserAccount, UserAccountEvent};
 use crate::values::AccountId;
 
 /// Let codes be sent to an account and tried again, as if none had been.
@@ -17,10 +17,10 @@ impl UnlockAccount {
     pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
         let Self { account, intervention } = self;
         state.member().ok_or(Refusal::UnknownAccount)?;
-        if intervention.by == Actor::Account(account) {
+        if intervention.by == ActingStaff::Account(account) {
             return Err(Refusal::OwnAccount);
         }
-        let fact = Fact::LimitsLifted { by: intervention.by };
+        let fact = AccountFact::Code(CodeFact::LimitsLifted { by: intervention.by });
         Ok(vec![intervention.event(state.time_of(intervention.at), fact)])
     }
 }

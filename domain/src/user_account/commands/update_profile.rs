@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::user_account::{Fact, Person, Refusal, UserAccount, UserAccountEvent};
+use crate::user_account::{
+    AccountFact, PersonalDetails, ProfileFact, Refusal, UserAccount, UserAccountEvent,
+};
 use crate::values::{Client, FullName, SessionId};
 
 /// Changes the full name, the only part of the profile that its user may change.
@@ -23,8 +25,8 @@ impl UpdateProfile {
         state.live_session(self.session, at).ok_or(Refusal::SessionEnded)?;
         Ok(vec![UserAccountEvent {
             at,
-            fact: Fact::ProfileUpdated {},
-            person: Some(Person { fullname: Some(self.fullname), ..Person::default() }),
+            fact: AccountFact::Profile(ProfileFact::ProfileUpdated {}),
+            person: Some(PersonalDetails { fullname: Some(self.fullname), ..PersonalDetails::default() }),
             client: Some(self.client),
         }])
     }

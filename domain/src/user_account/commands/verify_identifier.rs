@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::verify_otp::{Tried, try_code};
 use crate::user_account::{
-    Fact, Person, Purpose, Refusal, Services, SignOutReason, UserAccount, UserAccountEvent,
+    AccountFact, IdentifierFact, PersonalDetails, Purpose, Refusal, Services, SignOutReason, UserAccount,
+    UserAccountEvent,
 };
 use crate::values::{Client, Identifier, OtpCode, SessionId};
 
@@ -47,11 +48,15 @@ impl VerifyIdentifier {
         let channel = self.identifier.channel();
         let identifier = Some(self.identifier);
         if !state.has(channel) {
-            let person = Person { identifier, ..Person::default() };
-            return Ok(vec![event(Fact::IdentifierAdded { channel }, Some(person))]);
+            let person = PersonalDetails { identifier, ..PersonalDetails::default() };
+            return Ok(vec![event(
+                AccountFact::Identifier(IdentifierFact::IdentifierAdded { channel }),
+                Some(person),
+            )]);
         }
-        let person = Person { identifier, former: self.former, ..Person::default() };
-        let replaced = event(Fact::IdentifierReplaced { channel }, Some(person));
+        let person = PersonalDetails { identifier, former: self.former, ..PersonalDetails::default() };
+        let replaced =
+            event(AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel }), Some(person));
         let others = state.live_sessions(at).filter(|session| session.id != self.session);
         let ended = others.map(|it| it.ended(at, SignOutReason::IdentifierReplaced, &self.client));
         Ok([replaced].into_iter().chain(ended).collect())

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use crate::user_account::{
-    Challenge, CodeRejected, DeviceLimitPolicy, Fact, Person, Policy, Purpose, RedeemedCode, Refusal,
-    Requester, Services, Session, SignOutReason, UserAccount, UserAccountEvent,
+    AccountFact, Challenge, CodeFact, CodeRejected, DeviceLimitPolicy, PersonalDetails, Policy, ProfileFact,
+    Purpose, RedeemedCode, Refusal, Requester, Services, Session, SessionFact, SignOutReason, UserAccount,
+    UserAccountEvent,
 };
 use crate::values::{ChallengeNonce, Client, Generation, Identifier, LanguageTag, OtpCode, SessionId};
 
@@ -52,17 +53,17 @@ impl VerifyOtp {
         let replaced = self.replaced(state, at, services);
         let others = state.live_sessions(at).count() - replaced.iter().count();
         if policy.device_limit_policy == DeviceLimitPolicy::Deny && others >= policy.places() {
-            if challenge.noted_no_place {
+            if challenge.recorded_no_place {
                 return Err(Refusal::DeviceLimitReached);
             }
-            let fact = Fact::OtpRejected {
+            let fact = AccountFact::Code(CodeFact::OtpRejected {
                 purpose: Purpose::SignIn,
                 reason: CodeRejected::DeviceLimit,
                 channel: self.identifier.channel(),
                 tries_left: policy.code_tries.saturating_sub(challenge.wrong_tries),
                 until: None,
                 requester,
-            };
+            });
             return Ok(vec![self.rejected(at, fact)]);
         }
         Ok(self.signed_in(at, requester, replaced, state, services))
@@ -96,13 +97,13 @@ impl VerifyOtp {
         let is_same_client = session.mark.is_some_and(is_same);
         let answer_possible_at =
             services.unanswered_until(redeemed.at, at).filter(|_| is_unused && is_same_client);
-        let fact = Fact::SignInRepeated {
+        let fact = AccountFact::Session(SessionFact::SignInRepeated {
             session: session.id,
             generation: session.generation,
             issued_at: session.last_used_at,
             expires_at: session.expires_at,
             answer_possible_at: answer_possible_at.ok_or(Refusal::InvalidCode)?,
-        };
+        });
         Ok(vec![UserAccountEvent { at, fact, person: None, client: Some(self.client) }])
     }
 
@@ -116,12 +117,13 @@ impl VerifyOtp {
     ) -> Vec<UserAccountEvent> {
         let policy = &services.policy;
         let channel = self.identifier.channel();
-        let person = Some(Person { identifier: Some(self.identifier), ..Person::default() });
+        let person =
+            Some(PersonalDetails { identifier: Some(self.identifier), ..PersonalDetails::default() });
         let event = |fact, person| UserAccountEvent { at, fact, person, client: Some(self.client.clone()) };
 
         let mut events = Vec::with_capacity(2);
         if state.member().is_none() {
-            events.push(event(Fact::UserRegistered { channel }, person.clone()));
+            events.push(event(AccountFact::Profile(ProfileFact::UserRegistered { channel }), person.clone()));
         }
         events.extend(replaced.map(|session| session.ended(at, SignOutReason::SignedInAgain, &self.client)));
         let evicted = over_the_limit(state, replaced, at, policy);
@@ -129,7 +131,7 @@ impl VerifyOtp {
         let ends_at = at + policy.session_absolute;
         let its_mark = services.clients.mark(self.session, &self.client);
         let (seen, unfamiliar) = state.unfamiliar(&*services.clients, &self.client).unzip();
-        let logged_in = Fact::LoggedIn {
+        let logged_in = AccountFact::Session(SessionFact::LoggedIn {
             session: self.session,
             channel,
             generation: Generation::FIRST,
@@ -143,12 +145,12 @@ impl VerifyOtp {
             language: self.language,
             requester,
             test: self.test,
-        };
+        });
         events.push(event(logged_in, person));
         events
     }
 
-    fn rejected(self, at: DateTime<Utc>, fact: Fact) -> UserAccountEvent {
+    fn rejected(self, at: DateTime<Utc>, fact: AccountFact) -> UserAccountEvent {
         UserAccountEvent { at, fact, person: None, client: Some(self.client) }
     }
 }
@@ -160,7 +162,7 @@ pub(super) enum Tried<'a> {
     /// It is the code that was redeemed last, and an outage kept its caller from an answer.
     Repeated(&'a RedeemedCode),
     /// It is not, which is to be put on record by this.
-    Rejected(Fact),
+    Rejected(AccountFact),
 }
 
 /// Tries a code against the one that is pending for that purpose.
@@ -191,11 +193,18 @@ pub(super) fn try_code<'a>(
     let matches = services.codes.matches(&nonce, identifier, purpose, code);
 
     let rejected = |reason, tries_left, until| {
-        Ok(Tried::Rejected(Fact::OtpRejected { purpose, reason, channel, tries_left, until, requester }))
+        Ok(Tried::Rejected(AccountFact::Code(CodeFact::OtpRejected {
+            purpose,
+            reason,
+            channel,
+            tries_left,
+            until,
+            requester,
+        })))
     };
     if let Some((bar, until)) = state.barred(requester, channel, at, policy) {
         if let Some(until) =
-            state.codes_of(requester).and_then(|codes| codes.counters(channel).wrong.noted(at))
+            state.codes_of(requester).and_then(|codes| codes.counters(channel).wrong.recorded(at))
         {
             return Err(Refusal::TooManyTries { until });
         }

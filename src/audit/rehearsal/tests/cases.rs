@@ -1,6 +1,6 @@
 //! Small histories whose other course can be told by heart.
 
-use counterfoil_domain::user_account::{Binding, DeviceLimitPolicy, Rotation};
+use counterfoil_domain::user_account::{ClientBinding, DeviceLimitPolicy, TokenRotation};
 
 use super::super::RehearsedRequest;
 use super::*;
@@ -136,7 +136,7 @@ fn who_was_not_let_in_and_would_have_been_is_signed_in_once() {
         [(RehearsedOutcome::LetThrough(RehearsedRequest::SignIn), "device_limit")]
     );
     // The token is bound to its device from when it is known which that was.
-    let bound = Policy { binding: Binding::DeviceAndIp, ..two };
+    let bound = Policy { binding: ClientBinding::DeviceAndIp, ..two };
     assert_eq!(
         service.under_proposal(bound),
         [(RehearsedOutcome::LetThrough(RehearsedRequest::SignIn), "device_limit")]
@@ -156,7 +156,7 @@ fn without_rotation_a_copied_token_is_not_found_out() {
     let session = service.sign_in();
     service.wait(60).refresh(session, 0, 0).wait(60).refresh(session, 0, 0).wait(60).refresh(session, 2, 2);
     service.wait(60);
-    let proposal = Policy { rotation: Rotation::Off, ..Policy::default() };
+    let proposal = Policy { rotation: TokenRotation::Off, ..Policy::default() };
     assert_eq!(
         service.under_proposal(proposal),
         [
@@ -188,9 +188,9 @@ fn a_binding_ends_sessions_that_moved() {
     let session = service.sign_in();
     service.wait(60).refresh(session, 0, 1).wait(60).refresh(session, 0, 1);
     let bound = |binding| service.under_proposal(Policy { binding, ..Policy::default() });
-    assert_eq!(bound(Binding::Device), []);
+    assert_eq!(bound(ClientBinding::Device), []);
     assert_eq!(
-        bound(Binding::DeviceAndIp),
+        bound(ClientBinding::DeviceAndIp),
         [
             (RehearsedOutcome::Refused(RehearsedRequest::Refresh), "client_changed"),
             (RehearsedOutcome::Refused(RehearsedRequest::Refresh), "client_changed"),

@@ -15,8 +15,8 @@ use counterfoil_domain::user_account::commands::{
     SuspendAccount, UpdateProfile, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    Actor, AnswerTimes, ClientMarker, Fact, OtpMatcher, Policy, Purpose, SecondFactorMatcher, Services,
-    UserAccount, UserAccountCommand, UserAccountEvent,
+    AccountFact, ActingStaff, AnswerTimes, ClientMarker, OtpMatcher, Policy, Purpose, SecondFactorMatcher,
+    Services, SessionFact, UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Client, ClientMark, EmailAddress, FullName,
@@ -137,10 +137,10 @@ impl Service {
         let command: UserAccountCommand = command.into();
         let events = command.decide(&self.account, &self.services).unwrap_or_default();
         for event in &events {
-            if let Fact::LoggedIn { session, generation, .. } = event.fact {
+            if let AccountFact::Session(SessionFact::LoggedIn { session, generation, .. }) = event.fact {
                 self.tokens.push((session, vec![generation]));
             }
-            if let Fact::TokenRefreshed { session, generation, .. } = event.fact
+            if let AccountFact::Session(SessionFact::TokenRefreshed { session, generation, .. }) = event.fact
                 && let Some((_, tokens)) = self.tokens.iter_mut().find(|(its, _)| *its == session)
             {
                 tokens.push(generation);
@@ -259,7 +259,7 @@ impl Service {
     }
 
     fn staff(&self) -> Intervention {
-        Intervention { at: self.now, by: Actor::Operator, reason: None, client: None }
+        Intervention { at: self.now, by: ActingStaff::Operator, reason: None, client: None }
     }
 
     /// The differences, had another policy held from after so many commits on.

@@ -1,5 +1,6 @@
 //! Rehearsals beside models that are nothing but the rule they are about.
 
+use counterfoil_domain::user_account::{CodeFact, SessionFact};
 use proptest::prelude::*;
 
 use super::super::RehearsedRequest;
@@ -50,7 +51,7 @@ fn refused(service: &Service, resend_after: i64, per_day: usize, lifetime: i64) 
     let (mut codes, mut sign_ins) = (0, 0);
     for event in service.commits.iter().flatten() {
         let now = seconds(event.at);
-        if matches!(event.fact, Fact::OtpRequested { .. }) {
+        if matches!(event.fact, AccountFact::Code(CodeFact::OtpRequested { .. })) {
             let too_soon = sent.last().is_some_and(|last| now - last < resend_after);
             let in_a_day = sent.iter().filter(|sent| now - **sent < 86_400).count();
             if too_soon || in_a_day >= per_day {
@@ -60,7 +61,7 @@ fn refused(service: &Service, resend_after: i64, per_day: usize, lifetime: i64) 
                 pending = Some(now + lifetime);
             }
         }
-        if matches!(event.fact, Fact::LoggedIn { .. }) {
+        if matches!(event.fact, AccountFact::Session(SessionFact::LoggedIn { .. })) {
             sign_ins += usize::from(pending.take().is_none_or(|expires_at: i64| expires_at <= now));
         }
     }
@@ -113,14 +114,14 @@ proptest! {
         // The devices in the order of use, the last used last.
         let (mut devices, mut evicted, mut refreshes) = (Vec::new(), 0, 0);
         for event in service.commits.iter().flatten() {
-            if let Fact::LoggedIn { session, .. } = event.fact {
+            if let AccountFact::Session(SessionFact::LoggedIn { session, .. }) = event.fact {
                 devices.push(session);
                 if devices.len() > device_limit {
                     devices.remove(0);
                     evicted += 1;
                 }
             }
-            if let Fact::TokenRefreshed { session, .. } = event.fact {
+            if let AccountFact::Session(SessionFact::TokenRefreshed { session, .. }) = event.fact {
                 match devices.iter().position(|device| *device == session) {
                     Some(place) => devices[place..].rotate_left(1),
                     None => refreshes += 1,

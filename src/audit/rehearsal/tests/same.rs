@@ -1,6 +1,6 @@
 //! Under the policy that held, a rehearsal comes to the record, whatever has happened.
 
-use counterfoil_domain::user_account::{Binding, DeviceLimitPolicy, Rotation};
+use counterfoil_domain::user_account::{ClientBinding, DeviceLimitPolicy, TokenRotation};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
@@ -43,8 +43,8 @@ fn policies() -> impl Strategy<Value = Policy> {
         seconds(&[0, 10, 60]),
         1..4_usize,
         select(vec![DeviceLimitPolicy::EvictOldest, DeviceLimitPolicy::Deny, DeviceLimitPolicy::Off]),
-        select(vec![Binding::Off, Binding::Device, Binding::DeviceAndIp]),
-        select(vec![Rotation::On, Rotation::Off]),
+        select(vec![ClientBinding::Off, ClientBinding::Device, ClientBinding::DeviceAndIp]),
+        select(vec![TokenRotation::On, TokenRotation::Off]),
     );
     (codes, sessions).prop_map(|(codes, sessions)| {
         let (
@@ -192,7 +192,7 @@ fn lived(policy: Policy, history: &[(i64, Index, Deed)]) -> Service {
                 service.ask(RemoveSecondFactor { intervention: staff });
             }
             Deed::Lift => {
-                service.ask(LiftLimits { at, by: Actor::Operator });
+                service.ask(LiftLimits { at, by: ActingStaff::Operator });
             }
         }
     }
@@ -232,7 +232,7 @@ proptest! {
             DeviceLimitPolicy::EvictOldest | DeviceLimitPolicy::Deny => proposal.device_limit,
         };
         let before = service.commits[..from].iter().flatten();
-        let already = before.filter(|event| matches!(event.fact, Fact::LoggedIn { .. })).count();
+        let already = before.filter(|event| matches!(event.fact, AccountFact::Session(SessionFact::LoggedIn { .. }))).count();
         let live = rehearsal.rehearsed.account.live_sessions(service.now).count();
         prop_assert!(live <= places.max(already));
     }

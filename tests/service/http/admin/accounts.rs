@@ -1,7 +1,7 @@
 //! `/admin/accounts/…`
 
 use counterfoil::runtime::clock::Clock as _;
-use counterfoil_domain::user_account::{Actor, Fact};
+use counterfoil_domain::user_account::{AccountFact, ActingStaff, SessionFact};
 use counterfoil_domain::values::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -164,8 +164,8 @@ async fn an_intervention_records_the_administrator_reason_and_address_and_the_us
     done(&app, &admin, &path(&device, "sign-out/"), json!({"reason": "lost telephone"})).await;
     let history = app.journal().history(device.account()).await.unwrap();
     let (_, event) = history.last().unwrap();
-    assert_eq!(event.by(), Some(Actor::Account(admin.account())));
-    assert!(matches!(event.fact, Fact::LoggedOut { .. }), "{event:?}");
+    assert_eq!(event.by(), Some(ActingStaff::Account(admin.account())));
+    assert!(matches!(event.fact, AccountFact::Session(SessionFact::LoggedOut { .. })), "{event:?}");
     let reason = event.person.as_ref().and_then(|person| person.reason.as_ref());
     assert_eq!(reason.map(|reason| reason.as_str()), Some("lost telephone"));
     assert!(event.client.is_some());

@@ -1,6 +1,6 @@
 //! Only a caller who has the role at that moment may use the paths of administrators.
 
-use counterfoil_domain::user_account::Fact;
+use counterfoil_domain::user_account::{AccountFact, StaffFact};
 use counterfoil_domain::values::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -40,8 +40,13 @@ async fn send(
 /// The denials on the account's record.
 async fn denials(app: &TestApp, device: &SignedInDevice) -> Vec<String> {
     let history = app.journal().history(device.account()).await.unwrap();
-    let action =
-        |fact: &Fact| if let Fact::AccessDenied { action, .. } = fact { Some(action.clone()) } else { None };
+    let action = |fact: &AccountFact| {
+        if let AccountFact::Staff(StaffFact::AccessDenied { action, .. }) = fact {
+            Some(action.clone())
+        } else {
+            None
+        }
+    };
     history.iter().filter_map(|(_, event)| action(&event.fact)).collect()
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use counterfoil::app::delete_expired;
 use counterfoil::runtime::clock::Clock as _;
-use counterfoil_projections::statistics::Span;
+use counterfoil_projections::statistics::StatisticsSpan;
 use serde_json::{Value, json};
 
 use super::{ADMIN, PHONE, each, follow_ledger};
@@ -51,7 +51,7 @@ async fn stats_200_has_the_last_24_hours_or_30_days_with_zeros_where_nothing_hap
     follow_ledger(&app).await;
 
     let now = app.clock.now();
-    let (this_hour, today) = (Span::Hour.start(now), Span::Day.start(now));
+    let (this_hour, today) = (StatisticsSpan::Hour.start(now), StatisticsSpan::Day.start(now));
     let expected: Vec<Value> = (0..24)
         .rev()
         .map(|ago| {

@@ -1,0 +1,219 @@
+//! What has happened to an account, by families. Past tense, never changed once stored; a golden file keeps each stored form.
+//!
+//! An event that is added stands in its family here, in the family's part of the state, and in the read models that want it.
+
+mod codes;
+mod family;
+mod identifiers;
+mod profile;
+mod second_factor;
+mod sessions;
+mod staff;
+
+use chrono::{DateTime, Utc};
+use cqrs_es::DomainEvent;
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{OneOf, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+pub use codes::{CodeAsked, CodeFact, CodeRefused, CodeRejected};
+pub use identifiers::IdentifierFact;
+pub use profile::ProfileFact;
+pub use second_factor::{FactorRejected, SecondFactorFact, SecondFactorProof};
+pub use sessions::{SessionFact, SignOutReason};
+pub use staff::{MissingRequirement, StaffFact};
+
+use crate::values::{AccountId, Channel, Client, DeviceName, FullName, Identifier, Reason, SessionId};
+
+/// One event of an account's stream.
+///
+/// Its JSON holds the time and the fact. Personal data (who the user is and from where the command came) stands apart: it is
+/// stored sealed beside the JSON, under keys of the account, and is absent (`None`) once those keys are gone. No
+/// decision and no state depends on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserAccountEvent {
+    /// When it was decided, by the application's clock; never earlier than the event before it in the stream.
+    pub at: DateTime<Utc>,
+    /// What happened, without personal data.
+    pub fact: AccountFact,
+    /// The personal data of the user, where the event has any.
+    #[serde(skip)]
+    pub person: Option<PersonalDetails>,
+    /// From which device and network the command came.
+    #[serde(skip)]
+    pub client: Option<Client>,
+}
+
+/// The personal data of an event. It is sealed in the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PersonalDetails {
+    /// The number or address that was used or proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<Identifier>,
+    /// The number or address that it took the place of, or that was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Identifier>,
+    /// The full name that the user gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fullname: Option<FullName>,
+    /// The name given to a device. (The one that a device gives itself at sign-in is its [`Client`]'s.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_name: Option<DeviceName>,
+    /// Why staff intervened, in their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+}
+
+/// The member of staff who acted on an account other than their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ActingStaff {
+    /// The operator of the service, by the command line on the server.
+    Operator,
+    /// The administrator who has that account.
+    Account(AccountId),
+}
+
+/// What happened, without anything personal, by the family of the event. Which family an event belongs to is not stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum AccountFact {
+    /// Something happened to codes, or to the limits and locks that they set.
+    Code(CodeFact),
+    /// Something happened to a device session.
+    Session(SessionFact),
+    /// Something happened to the identifiers of the account.
+    Identifier(IdentifierFact),
+    /// Something happened to the second factor of the account.
+    SecondFactor(SecondFactorFact),
+    /// Something happened to the account itself or its profile.
+    Profile(ProfileFact),
+    /// Staff did something, or were not allowed to.
+    Staff(StaffFact),
+}
+
+impl AccountFact {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Code(fact) => fact.into(),
+            Self::Session(fact) => fact.into(),
+            Self::Identifier(fact) => fact.into(),
+            Self::SecondFactor(fact) => fact.into(),
+            Self::Profile(fact) => fact.into(),
+            Self::Staff(fact) => fact.into(),
+        }
+    }
+}
+
+/// The schema has one alternative for each event, as the stored form knows no families.
+impl PartialSchema for AccountFact {
+    fn schema() -> RefOr<Schema> {
+        let families = [
+            CodeFact::schema(),
+            SessionFact::schema(),
+            IdentifierFact::schema(),
+            SecondFactorFact::schema(),
+            ProfileFact::schema(),
+            StaffFact::schema(),
+        ];
+        let mut all = OneOf::new();
+        for family in families {
+            if let RefOr::T(Schema::OneOf(family)) = family {
+                all.items.extend(family.items);
+            }
+        }
+        all.description = Some("What happened, without anything personal.".to_owned());
+        Schema::OneOf(all).into()
+    }
+}
+
+impl ToSchema for AccountFact {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        CodeFact::schemas(schemas);
+        SessionFact::schemas(schemas);
+        IdentifierFact::schemas(schemas);
+        SecondFactorFact::schemas(schemas);
+        ProfileFact::schemas(schemas);
+        StaffFact::schemas(schemas);
+    }
+}
+
+impl UserAccountEvent {
+    /// The version of the JSON that this code writes. A change of form raises it and adds an upcaster.
+    pub const VERSION: &'static str = "1";
+
+    /// The names of all events.
+    pub const NAMES: &'static [&'static str] = &family::NAMES;
+
+    /// The event's name, as in the `event_type` column.
+    pub fn name(&self) -> &'static str {
+        self.fact.name()
+    }
+
+    /// The session that the event ends, and until when a token of it could still be presented.
+    pub fn ended_session(&self) -> Option<(SessionId, DateTime<Utc>)> {
+        let AccountFact::Session(SessionFact::LoggedOut { session, expires_at, .. }) = self.fact else {
+            return None;
+        };
+        Some((session, expires_at))
+    }
+
+    /// Whether the event is about a code for which no message goes out.
+    pub fn is_withheld(&self) -> bool {
+        matches!(
+            self.fact,
+            AccountFact::Code(CodeFact::OtpRequested { withheld: true, .. })
+                | AccountFact::Code(CodeFact::OtpResent { withheld: true, .. })
+        )
+    }
+
+    /// The kind of identifier that the event makes the account's; the personal part of the event says which one.
+    pub fn acquired(&self) -> Option<Channel> {
+        let (AccountFact::Identifier(IdentifierFact::IdentifierAdded { channel })
+        | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel })
+        | AccountFact::Identifier(IdentifierFact::IdentifierRestored { channel })) = self.fact
+        else {
+            return None;
+        };
+        Some(channel)
+    }
+
+    /// The kind of identifier that finds the account no more, or no more by the one it had.
+    pub fn released(&self) -> Option<Channel> {
+        let (AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel })
+        | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { channel, .. })
+        | AccountFact::Identifier(IdentifierFact::IdentifierRestored { channel })
+        | AccountFact::Identifier(IdentifierFact::IdentifierReleased { channel, lapsed: _ })) = self.fact
+        else {
+            return None;
+        };
+        Some(channel)
+    }
+
+    /// Returns the member of staff who brought the event about; `None` where the user did, or time.
+    pub fn by(&self) -> Option<ActingStaff> {
+        if let AccountFact::Session(SessionFact::LoggedOut { by, .. }) = self.fact {
+            return by;
+        }
+        let (AccountFact::Staff(StaffFact::RolesChanged { by, .. })
+        | AccountFact::Staff(StaffFact::AccountSuspended { by, .. })
+        | AccountFact::Staff(StaffFact::AccountReinstated { by })
+        | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { by })
+        | AccountFact::Code(CodeFact::LimitsLifted { by })) = self.fact
+        else {
+            return None;
+        };
+        Some(by)
+    }
+}
+
+impl DomainEvent for UserAccountEvent {
+    fn event_type(&self) -> String {
+        self.name().to_owned()
+    }
+
+    fn event_version(&self) -> String {
+        Self::VERSION.to_owned()
+    }
+}

@@ -1,0 +1,19 @@
+//! The account itself and its profile.
+
+use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
+use utoipa::ToSchema;
+
+use crate::values::Channel;
+
+/// What happened to the account itself and its profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames, ToSchema)]
+pub enum ProfileFact {
+    /// The first proof of the identifier: the account exists from here on.
+    UserRegistered {
+        /// By which kind of identifier.
+        channel: Channel,
+    },
+    /// The user changed their full name.
+    ProfileUpdated {},
+}

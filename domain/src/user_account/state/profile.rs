@@ -1,0 +1,38 @@
+//! The part of the state that begins with the first proof of an identifier.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::{ActiveAccount, RegisteredAccount, UserAccount};
+use crate::user_account::ProfileFact;
+
+impl UserAccount {
+    /// Takes in what happened to the account itself and its profile.
+    pub(super) fn apply_profile_fact(&mut self, at: DateTime<Utc>, fact: &ProfileFact) {
+        match fact {
+            ProfileFact::UserRegistered { channel } => {
+                let codes = std::mem::take(self.touch(at));
+                let member = RegisteredAccount {
+                    last_event_at: at,
+                    codes,
+                    known_codes: None,
+                    identifiers: vec![*channel],
+                    identifiers_released: self.identifiers_released(),
+                    identifier_changes: None,
+                    known_devices: Vec::new(),
+                    first_session: None,
+                    seen: Vec::new(),
+                    language: None,
+                    roles: BTreeSet::new(),
+                    denials: Vec::new(),
+                    second_factor: None,
+                };
+                *self = Self::Active(ActiveAccount { member, sessions: Vec::new() });
+            }
+            ProfileFact::ProfileUpdated {} => {
+                self.touch(at);
+            }
+        }
+    }
+}

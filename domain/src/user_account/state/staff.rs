@@ -1,0 +1,50 @@
+//! The part of the state that staff change: roles, suspension, and denials on record.
+
+use chrono::{DateTime, Utc};
+
+use super::{ActiveAccount, RecordedDenial, SuspendedAccount, UserAccount};
+use crate::user_account::StaffFact;
+
+impl UserAccount {
+    /// Takes in what staff did, or were not allowed to do.
+    pub(super) fn apply_staff_fact(&mut self, at: DateTime<Utc>, fact: &StaffFact) {
+        match fact {
+            StaffFact::AuditRead { .. }
+            | StaffFact::SharedLimitsLifted { .. }
+            | StaffFact::RebuildOrdered { .. } => {
+                self.touch(at);
+            }
+            StaffFact::RolesChanged { roles, by: _ } => {
+                self.touch(at);
+                if let Some(member) = self.member_mut() {
+                    member.roles.clone_from(roles);
+                }
+            }
+            StaffFact::AccountSuspended { until, by: _ } => {
+                self.touch(at);
+                match std::mem::take(self) {
+                    Self::Active(ActiveAccount { mut member, .. })
+                    | Self::Suspended(SuspendedAccount { mut member, .. }) => {
+                        member.codes.suspend();
+                        if let Some(codes) = &mut member.known_codes {
+                            codes.suspend();
+                        }
+                        *self = Self::Suspended(SuspendedAccount { member, until: *until });
+                    }
+                    other @ (Self::Unknown | Self::Pending(_)) => *self = other,
+                }
+            }
+            StaffFact::AccountReinstated { by: _ } => {
+                self.touch(at);
+                self.reinstate();
+            }
+            StaffFact::AccessDenied { action, needs: _, lacks: _, until } => {
+                self.touch(at);
+                if let Some(member) = self.member_mut() {
+                    member.denials.retain(|denial| at < denial.until);
+                    member.denials.push(RecordedDenial { action: action.clone(), until: *until });
+                }
+            }
+        }
+    }
+}
