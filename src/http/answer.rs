@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::cookies;
-use super::document::{Described, Operation};
+use super::document::{DescribeOperation, OperationDraft};
 use super::extract::is_our_page;
 use crate::accounts::CodeOnItsWay;
 use crate::http::{Cookies, HttpPolicy};
@@ -35,8 +35,8 @@ impl<F> Responder for Sent<F> {
     }
 }
 
-impl<F: Described> Described for Sent<F> {
-    fn describe(operation: &mut Operation) {
+impl<F: DescribeOperation> DescribeOperation for Sent<F> {
+    fn describe(operation: &mut OperationDraft) {
         F::describe(operation);
     }
 }
@@ -44,8 +44,8 @@ impl<F: Described> Described for Sent<F> {
 /// The form of 200 with a `T` as JSON.
 pub(super) struct Json<T>(PhantomData<T>);
 
-impl<T: ToSchema> Described for Json<T> {
-    fn describe(operation: &mut Operation) {
+impl<T: ToSchema> DescribeOperation for Json<T> {
+    fn describe(operation: &mut OperationDraft) {
         let schema = operation.schema::<T>();
         operation.answer(200, "As wanted.", [("application/json", schema)]);
     }
@@ -54,8 +54,8 @@ impl<T: ToSchema> Described for Json<T> {
 /// The form of 204.
 pub(super) enum NoContent {}
 
-impl Described for NoContent {
-    fn describe(operation: &mut Operation) {
+impl DescribeOperation for NoContent {
+    fn describe(operation: &mut OperationDraft) {
         operation.answer(204, "Done.", []);
     }
 }

@@ -10,7 +10,7 @@ use utoipa_swagger_ui::{Config, SwaggerFile};
 
 use super::Problem;
 use super::answer::Sent;
-use super::document::{Described, Operation, Told};
+use super::document::{DescribeOperation, OperationDoc, OperationDraft};
 
 /// Where the document is.
 pub const PATH: &str = "/openapi.json";
@@ -29,22 +29,22 @@ static DOCUMENT_TEXT: LazyLock<String> = LazyLock::new(|| super::document().to_s
 /// The form of the document.
 pub enum Document {}
 
-impl Described for Document {
-    fn describe(operation: &mut Operation) {
+impl DescribeOperation for Document {
+    fn describe(operation: &mut OperationDraft) {
         let document = ObjectBuilder::new().schema_type(Type::Object);
         operation.answer(200, "The document.", [("application/json", document.into())]);
     }
 }
 
-pub const DOCUMENT: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "document",
     summary: "This document",
     details: "OpenAPI 3.1; to be read and tried out at `/docs/`. Both are there if `server.docs` says so.",
     problems: &[Problem::NotFound],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn document() -> Sent<Document> {
+pub async fn handler() -> Sent<Document> {
     Sent::new(HttpResponse::Ok().insert_header(ContentType::json()).body(DOCUMENT_TEXT.as_str()))
 }
 

@@ -6,24 +6,27 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 
 use crate::http::State;
 use crate::http::answer::Sent;
-use crate::http::document::{Described, Operation, Told};
+use crate::http::document::{DescribeOperation, OperationDoc, OperationDraft};
 
 /// The form of a JSON Web Key Set.
 pub enum KeySet {}
 
-impl Described for KeySet {
-    fn describe(operation: &mut Operation) {
+impl DescribeOperation for KeySet {
+    fn describe(operation: &mut OperationDraft) {
         let key = ObjectBuilder::new().schema_type(Type::Object);
         let set = ObjectBuilder::new().property("keys", ArrayBuilder::new().items(key)).required("keys");
         operation.answer(200, "The keys.", [("application/json", set.into())]);
     }
 }
 
-pub const GET: Told =
-    Told { id: "publicKeys", summary: "The public keys of access tokens (RFC 7517)", ..Told::NOTHING };
+pub const DOC: OperationDoc = OperationDoc {
+    id: "publicKeys",
+    summary: "The public keys of access tokens (RFC 7517)",
+    ..OperationDoc::EMPTY
+};
 
 /// A JSON Web Key Set (RFC 7517). It may be a minute old: a key is pending for longer than that before it signs.
-pub async fn get(state: web::Data<State>) -> Sent<KeySet> {
+pub async fn handler(state: web::Data<State>) -> Sent<KeySet> {
     let mut response = HttpResponse::Ok();
     response.insert_header((CACHE_CONTROL, "public, max-age=60"));
     Sent::new(response.json(state.tokens.public_keys()))

@@ -1,4 +1,4 @@
-//! The REST API: requests in, commands and queries out, answers back. The whole route table is on this screen.
+//! The REST API: requests in, commands and queries out, responses back. This file has the whole route table.
 
 mod accounts;
 mod admin;
@@ -33,10 +33,10 @@ pub use state::State;
 pub(crate) use state::{KeyedParts, in_time};
 
 use crate::crypto::message_links::{SessionLinks, UndoLinks, UnlockLinks};
-use route::{DELETE, GET, PATCH, POST, Resource, STREAM, at, on};
+use route::{ApiResource, delete, get, get_stream, patch, path, post};
 
 /// Every path, its methods, their handlers, and what the document tells of them beyond the handlers' signatures.
-fn table() -> Vec<Resource> {
+fn route_table() -> Vec<ApiResource> {
     use accounts::{
         devices, disown, history, identifiers, login, logout, logout_all, profile, reauthenticate, refresh,
         resend, second_factor, token_verify, undo, unlock, verify,
@@ -49,82 +49,91 @@ fn table() -> Vec<Resource> {
     use oauth::{ended_sessions, introspect, revoke};
 
     vec![
-        at("/accounts/login/", [on(POST, login::post, login::POST)]),
-        at("/accounts/verify/", [on(POST, verify::post, verify::POST)]),
-        at("/accounts/verify/resend/", [on(POST, resend::post, resend::POST)]),
-        at("/accounts/reauthenticate/", [on(POST, reauthenticate::post, reauthenticate::POST)]),
-        at("/accounts/reauthenticate/verify/", [on(POST, reauthenticate::verify, reauthenticate::VERIFY)]),
-        at("/accounts/refresh/", [on(POST, refresh::post, refresh::POST)]),
-        at("/accounts/token/verify/", [on(POST, token_verify::post, token_verify::POST)]),
-        at(
+        path("/accounts/login/", [post(login::handler, login::DOC)]),
+        path("/accounts/verify/", [post(verify::handler, verify::DOC)]),
+        path("/accounts/verify/resend/", [post(resend::handler, resend::DOC)]),
+        path(
+            "/accounts/reauthenticate/",
+            [post(reauthenticate::request_code, reauthenticate::REQUEST_CODE_DOC)],
+        ),
+        path("/accounts/reauthenticate/verify/", [post(reauthenticate::verify, reauthenticate::VERIFY_DOC)]),
+        path("/accounts/refresh/", [post(refresh::handler, refresh::DOC)]),
+        path("/accounts/token/verify/", [post(token_verify::handler, token_verify::DOC)]),
+        path(
             "/accounts/profile/",
-            [on(GET, profile::get, profile::GET), on(PATCH, profile::patch, profile::PATCH)],
+            [get(profile::show, profile::SHOW_DOC), patch(profile::update, profile::UPDATE_DOC)],
         ),
-        at("/accounts/profile/update/", [on(PATCH, profile::patch, profile::PATCH_UPDATE)]),
-        at("/accounts/logout/", [on(POST, logout::post, logout::POST)]),
-        at("/accounts/logout/all/", [on(POST, logout_all::post, logout_all::POST)]),
-        at("/accounts/history/", [on(GET, history::get, history::GET)]),
-        at("/accounts/devices/", [on(GET, devices::get, devices::GET)]),
-        at(
+        path("/accounts/profile/update/", [patch(profile::update, profile::LEGACY_UPDATE_DOC)]),
+        path("/accounts/logout/", [post(logout::handler, logout::DOC)]),
+        path("/accounts/logout/all/", [post(logout_all::handler, logout_all::DOC)]),
+        path("/accounts/history/", [get(history::handler, history::DOC)]),
+        path("/accounts/devices/", [get(devices::list, devices::LIST_DOC)]),
+        path(
             "/accounts/devices/{id}/",
-            [on(PATCH, devices::patch, devices::PATCH), on(DELETE, devices::delete, devices::DELETE)],
+            [patch(devices::rename, devices::RENAME_DOC), delete(devices::sign_out, devices::SIGN_OUT_DOC)],
         ),
-        at("/accounts/identifiers/", [on(POST, identifiers::post, identifiers::POST)]),
-        at("/accounts/identifiers/verify/", [on(POST, identifiers::verify, identifiers::VERIFY)]),
-        at("/accounts/identifiers/{identifier}/", [on(DELETE, identifiers::delete, identifiers::DELETE)]),
-        at(
+        path("/accounts/identifiers/", [post(identifiers::request_code, identifiers::REQUEST_CODE_DOC)]),
+        path("/accounts/identifiers/verify/", [post(identifiers::verify, identifiers::VERIFY_DOC)]),
+        path("/accounts/identifiers/{identifier}/", [delete(identifiers::remove, identifiers::REMOVE_DOC)]),
+        path(
             format!("{}/{{link}}", UndoLinks::PATH),
-            [on(GET, undo::get, undo::GET), on(POST, undo::post, undo::POST)],
+            [get(undo::show_page, undo::SHOW_PAGE_DOC), post(undo::submit, undo::SUBMIT_DOC)],
         ),
-        at(
+        path(
             format!("{}/{{link}}", SessionLinks::PATH),
-            [on(GET, disown::get, disown::GET), on(POST, disown::post, disown::POST)],
+            [get(disown::show_page, disown::SHOW_PAGE_DOC), post(disown::submit, disown::SUBMIT_DOC)],
         ),
-        at(
+        path(
             format!("{}/{{link}}", UnlockLinks::PATH),
-            [on(GET, unlock::get, unlock::GET), on(POST, unlock::post, unlock::POST)],
+            [get(unlock::show_page, unlock::SHOW_PAGE_DOC), post(unlock::submit, unlock::SUBMIT_DOC)],
         ),
-        at(
+        path(
             "/accounts/second-factor/",
             [
-                on(GET, second_factor::get, second_factor::GET),
-                on(POST, second_factor::post, second_factor::POST),
+                get(second_factor::show, second_factor::SHOW_DOC),
+                post(second_factor::offer, second_factor::OFFER_DOC),
             ],
         ),
-        at("/accounts/second-factor/confirm/", [on(POST, second_factor::confirm, second_factor::CONFIRM)]),
-        at("/accounts/second-factor/verify/", [on(POST, second_factor::verify, second_factor::VERIFY)]),
-        at("/accounts/second-factor/recovery-codes/", [on(POST, second_factor::renew, second_factor::RENEW)]),
-        at("/admin/device-sessions/", [on(GET, device_sessions::get, device_sessions::GET)]),
-        at("/admin/device-sessions/{id}/", [on(DELETE, device_sessions::delete, device_sessions::DELETE)]),
-        at("/admin/accounts/", [on(GET, all_accounts::list, all_accounts::LIST_TOLD)]),
-        at("/admin/accounts/{id}/", [on(GET, all_accounts::get, all_accounts::GET)]),
-        at("/admin/accounts/{id}/suspend/", [on(POST, all_accounts::suspend, all_accounts::SUSPEND)]),
-        at("/admin/accounts/{id}/reinstate/", [on(POST, all_accounts::reinstate, all_accounts::REINSTATE)]),
-        at("/admin/accounts/{id}/sign-out/", [on(POST, all_accounts::sign_out, all_accounts::SIGN_OUT)]),
-        at("/admin/accounts/{id}/unlock/", [on(POST, all_accounts::unlock, all_accounts::UNLOCK)]),
-        at("/admin/accounts/{id}/roles/", [on(POST, all_accounts::change_roles, all_accounts::CHANGE_ROLES)]),
-        at("/admin/identifiers/", [on(GET, looked_up::get, looked_up::GET)]),
-        at("/admin/limits/", [on(GET, limits::get, limits::GET)]),
-        at("/admin/limits/{subject}/", [on(DELETE, limits::delete, limits::DELETE)]),
-        at("/admin/alarms/", [on(GET, alarms::get, alarms::GET)]),
-        at("/admin/projections/", [on(GET, projections::get, projections::GET)]),
-        at("/admin/projections/{name}/rebuild/", [on(POST, projections::rebuild, projections::REBUILD)]),
-        at("/admin/stats/", [on(GET, statistics::get, statistics::GET)]),
-        at("/audit/events/", [on(GET, events::get, events::GET)]),
-        at("/audit/events/stream/", [on(STREAM, stream::get, stream::GET)]),
-        at("/audit/accounts/{id}/", [on(GET, audited_accounts::get, audited_accounts::GET)]),
-        at("/oauth/introspect", [on(POST, introspect::post, introspect::POST)]),
-        at("/oauth/ended-sessions/", [on(STREAM, ended_sessions::get, ended_sessions::GET)]),
-        at("/oauth/revoke", [on(POST, revoke::post, revoke::POST)]),
-        at("/.well-known/jwks.json", [on(GET, key_set::get, key_set::GET)]),
-        at(operations::HEALTHZ_PATH, [on(GET, operations::healthz, operations::HEALTHZ)]),
-        at(operations::READYZ_PATH, [on(GET, operations::readyz, operations::READYZ)]),
-        at(operations::METRICS_PATH, [on(GET, operations::metrics, operations::METRICS)]),
-        at("/openapi.json", [on(GET, docs::document, docs::DOCUMENT)]),
+        path("/accounts/second-factor/confirm/", [post(second_factor::confirm, second_factor::CONFIRM_DOC)]),
+        path("/accounts/second-factor/verify/", [post(second_factor::verify, second_factor::VERIFY_DOC)]),
+        path(
+            "/accounts/second-factor/recovery-codes/",
+            [post(second_factor::renew_recovery_codes, second_factor::RENEW_DOC)],
+        ),
+        path("/admin/device-sessions/", [get(device_sessions::list, device_sessions::LIST_DOC)]),
+        path("/admin/device-sessions/{id}/", [delete(device_sessions::end, device_sessions::END_DOC)]),
+        path("/admin/accounts/", [get(all_accounts::list, all_accounts::LIST_DOC)]),
+        path("/admin/accounts/{id}/", [get(all_accounts::show, all_accounts::SHOW_DOC)]),
+        path("/admin/accounts/{id}/suspend/", [post(all_accounts::suspend, all_accounts::SUSPEND_DOC)]),
+        path("/admin/accounts/{id}/reinstate/", [post(all_accounts::reinstate, all_accounts::REINSTATE_DOC)]),
+        path("/admin/accounts/{id}/sign-out/", [post(all_accounts::sign_out, all_accounts::SIGN_OUT_DOC)]),
+        path("/admin/accounts/{id}/unlock/", [post(all_accounts::unlock, all_accounts::UNLOCK_DOC)]),
+        path(
+            "/admin/accounts/{id}/roles/",
+            [post(all_accounts::change_roles, all_accounts::CHANGE_ROLES_DOC)],
+        ),
+        path("/admin/identifiers/", [get(looked_up::handler, looked_up::DOC)]),
+        path("/admin/limits/", [get(limits::list, limits::LIST_DOC)]),
+        path("/admin/limits/{subject}/", [delete(limits::lift, limits::LIFT_DOC)]),
+        path("/admin/alarms/", [get(alarms::handler, alarms::DOC)]),
+        path("/admin/projections/", [get(projections::list, projections::LIST_DOC)]),
+        path("/admin/projections/{name}/rebuild/", [post(projections::rebuild, projections::REBUILD_DOC)]),
+        path("/admin/stats/", [get(statistics::handler, statistics::DOC)]),
+        path("/audit/events/", [get(events::handler, events::DOC)]),
+        path("/audit/events/stream/", [get_stream(stream::handler, stream::DOC)]),
+        path("/audit/accounts/{id}/", [get(audited_accounts::handler, audited_accounts::DOC)]),
+        path("/oauth/introspect", [post(introspect::handler, introspect::DOC)]),
+        path("/oauth/ended-sessions/", [get_stream(ended_sessions::handler, ended_sessions::DOC)]),
+        path("/oauth/revoke", [post(revoke::handler, revoke::DOC)]),
+        path("/.well-known/jwks.json", [get(key_set::handler, key_set::DOC)]),
+        path(operations::HEALTHZ_PATH, [get(operations::healthz, operations::HEALTHZ_DOC)]),
+        path(operations::READYZ_PATH, [get(operations::readyz, operations::READYZ_DOC)]),
+        path(operations::METRICS_PATH, [get(operations::metrics, operations::METRICS_DOC)]),
+        path("/openapi.json", [get(docs::handler, docs::DOC)]),
     ]
 }
 
-/// Has the service answer at every path, and at those of the document and of the metrics where the policy shows them.
+/// Registers every path; those of the document and of the metrics only where the policy shows them.
 pub fn routes(config: &mut ServiceConfig, policy: &HttpPolicy) {
     register(config, |path| match path {
         docs::PATH => policy.docs,
@@ -136,13 +145,13 @@ pub fn routes(config: &mut ServiceConfig, policy: &HttpPolicy) {
     }
 }
 
-/// Has the listener for operators answer at their paths alone.
+/// Registers the paths of the listener for operators.
 pub fn operator_routes(config: &mut ServiceConfig) {
     register(config, |path| operations::PATHS.contains(&path));
 }
 
 fn register(config: &mut ServiceConfig, is_shown: impl Fn(&str) -> bool) {
-    for resource in table() {
+    for resource in route_table() {
         if is_shown(&resource.path) {
             resource.register(config);
         }
@@ -150,7 +159,7 @@ fn register(config: &mut ServiceConfig, is_shown: impl Fn(&str) -> bool) {
     config.default_service(web::to(|| async { Err::<(), _>(Problem::NotFound) }));
 }
 
-/// The OpenAPI document (version 3.1).
+/// Returns the OpenAPI document (version 3.1).
 pub fn document() -> serde_json::Value {
-    document::document(table())
+    document::document(route_table())
 }

@@ -1,4 +1,4 @@
-//! For whoever runs the service, and for tools.
+//! Whether the service runs and can answer, and its metrics: for operators, and for tools.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::Problem;
 use super::answer::{self, Json, Sent};
-use super::document::{Described, Operation, Told};
+use super::document::{DescribeOperation, OperationDoc, OperationDraft};
 use crate::http::State;
 
 /// Where the service tells operators how it is.
@@ -24,19 +24,20 @@ pub struct Condition {
     status: &'static str,
 }
 
-pub const HEALTHZ: Told = Told { id: "healthz", summary: "Whether the process is there", ..Told::NOTHING };
+pub const HEALTHZ_DOC: OperationDoc =
+    OperationDoc { id: "healthz", summary: "Whether the process is there", ..OperationDoc::EMPTY };
 
 pub async fn healthz() -> Sent<Json<Condition>> {
     answer::json(Condition { status: "ok" })
 }
 
-pub const READYZ: Told = Told {
+pub const READYZ_DOC: OperationDoc = OperationDoc {
     id: "readyz",
     summary: "Whether requests can be answered",
     details: "The database answers by every way that requests take, takes writes, and has the schema that this version needs; \
               the log is numbered, and its read models follow.",
     problems: &[Problem::Unavailable],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 pub async fn readyz(state: web::Data<State>) -> Result<Sent<Json<Condition>>, Problem> {
@@ -47,19 +48,19 @@ pub async fn readyz(state: web::Data<State>) -> Result<Sent<Json<Condition>>, Pr
 /// The form of metrics.
 pub enum Metrics {}
 
-impl Described for Metrics {
-    fn describe(operation: &mut Operation) {
+impl DescribeOperation for Metrics {
+    fn describe(operation: &mut OperationDraft) {
         operation.text("The metrics.", "text/plain; version=0.0.4");
     }
 }
 
-pub const METRICS: Told = Told {
+pub const METRICS_DOC: OperationDoc = OperationDoc {
     id: "metrics",
     summary: "The metrics, as Prometheus reads them",
     details: "On the listener of `server.metrics_listen`, together with `/healthz` and `/readyz`. Without that setting, on the \
         public listener in the development profile and nowhere in production.",
     problems: &[Problem::NotFound],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 pub async fn metrics(state: web::Data<State>) -> Sent<Metrics> {

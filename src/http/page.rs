@@ -10,14 +10,14 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::Problem;
 use super::answer::Sent;
-use super::document::{Described, Operation};
+use super::document::{DescribeOperation, OperationDraft};
 use crate::crypto::entropy;
 
 /// A page, as the document describes it.
 pub enum HtmlPage {}
 
-impl Described for HtmlPage {
-    fn describe(operation: &mut Operation) {
+impl DescribeOperation for HtmlPage {
+    fn describe(operation: &mut OperationDraft) {
         let page = || ("text/html; charset=utf-8", ObjectBuilder::new().schema_type(Type::String).into());
         operation.answer(200, "A page.", [page()]);
         operation.answer(404, "A page: the link does not work.", [page()]);

@@ -5,67 +5,79 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, Responder, Route, guard};
 
 use super::Problem;
-use super::document::{Described, Operation, Told};
+use super::document::{DescribeOperation, OperationDoc, OperationDraft};
 
 /// A path with its handlers.
-pub struct Resource {
-    /// As the document has it; it answers with and without its last slash.
+pub struct ApiResource {
+    /// The path as the document has it. The service answers at it with and without its last slash.
     pub path: String,
-    /// Its handlers.
-    pub handled: Vec<Handled>,
+    /// The handlers of the path, each for other methods.
+    pub routes: Vec<MethodRoute>,
 }
 
 /// The handler of a path for some methods.
-pub struct Handled {
+pub struct MethodRoute {
     /// The methods; the first is the one that the document names.
     pub methods: &'static [Method],
     route: Route,
-    /// Makes what the document says about it.
-    pub describe: Box<dyn FnOnce() -> Operation>,
+    /// Makes what the document says about the operation.
+    pub describe: Box<dyn FnOnce() -> OperationDraft>,
 }
 
-/// A path with these handlers.
-pub fn at<const N: usize>(path: impl Into<String>, handled: [Handled; N]) -> Resource {
-    Resource { path: path.into(), handled: handled.into() }
+/// Returns a path with these handlers.
+pub fn path<const N: usize>(path: impl Into<String>, routes: [MethodRoute; N]) -> ApiResource {
+    ApiResource { path: path.into(), routes: routes.into() }
 }
 
-/// GET, and HEAD, which is the same without its body (RFC 9110, section 9.3.2).
-pub const GET: &[Method] = &[Method::GET, Method::HEAD];
+macro_rules! route_constructors {
+    ($($(#[doc = $doc:literal])+ $name:ident: $methods:expr;)+) => {
+        $(
+            $(#[doc = $doc])+
+            pub fn $name<F, Args>(handler: F, doc: OperationDoc) -> MethodRoute
+            where
+                F: Handler<Args, Output: Responder + DescribeOperation>,
+                Args: FromRequest + DescribeOperation + 'static,
+            {
+                method_route($methods, handler, doc)
+            }
+        )+
+    };
+}
 
-/// GET alone: an answer that goes on has no HEAD.
-pub const STREAM: &[Method] = &[Method::GET];
+route_constructors! {
+    /// Routes GET, and HEAD, which is the same without its body (RFC 9110, section 9.3.2).
+    get: &[Method::GET, Method::HEAD];
+    /// Routes GET alone: a response without an end has no HEAD.
+    get_stream: &[Method::GET];
+    /// Routes POST to the handler.
+    post: &[Method::POST];
+    /// Routes PATCH to the handler.
+    patch: &[Method::PATCH];
+    /// Routes DELETE to the handler.
+    delete: &[Method::DELETE];
+}
 
-/// POST.
-pub const POST: &[Method] = &[Method::POST];
-
-/// PATCH.
-pub const PATCH: &[Method] = &[Method::PATCH];
-
-/// DELETE.
-pub const DELETE: &[Method] = &[Method::DELETE];
-
-/// The handler for these methods.
-pub fn on<F, Args>(methods: &'static [Method], handler: F, told: Told) -> Handled
+fn method_route<F, Args>(methods: &'static [Method], handler: F, doc: OperationDoc) -> MethodRoute
 where
-    F: Handler<Args, Output: Responder + Described>,
-    Args: FromRequest + Described + 'static,
+    F: Handler<Args, Output: Responder + DescribeOperation>,
+    Args: FromRequest + DescribeOperation + 'static,
 {
-    let is_one = guard::fn_guard(move |context| methods.contains(&context.head().method));
+    let has_method = guard::fn_guard(move |context| methods.contains(&context.head().method));
     let describe = move || {
-        let mut operation = Operation::new(&methods[0], told);
+        let mut operation = OperationDraft::new(&methods[0], doc);
         Args::describe(&mut operation);
         F::Output::describe(&mut operation);
         operation
     };
-    Handled { methods, route: web::route().guard(is_one).to(handler), describe: Box::new(describe) }
+    MethodRoute { methods, route: web::route().guard(has_method).to(handler), describe: Box::new(describe) }
 }
 
-impl Resource {
-    /// Has the service answer at that path; other methods are answered with the ones there are.
+impl ApiResource {
+    /// Registers the handlers of the path. Any other method is answered with the list of those that the path has.
     pub fn register(self, config: &mut ServiceConfig) {
-        let allowed: Vec<Method> = self.handled.iter().flat_map(|handled| handled.methods).cloned().collect();
+        let allowed: Vec<Method> = self.routes.iter().flat_map(|route| route.methods).cloned().collect();
         let resource = web::resource(self.path.trim_end_matches('/'));
-        let routes = self.handled.into_iter().map(|handled| handled.route);
+        let routes = self.routes.into_iter().map(|method_route| method_route.route);
         let resource = routes.fold(resource, actix_web::Resource::route);
         config.service(resource.default_service(web::to(move || {
             let allowed = allowed.clone();

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, NoContent, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer};
 
 pub struct DeviceUpdate {
@@ -36,15 +36,17 @@ pub struct OwnDevice {
 #[derive(Serialize, ToSchema)]
 pub struct OwnDevices(Vec<OwnDevice>);
 
-pub const GET: Told = Told { id: "devices", summary: "See where one is signed in", ..Told::NOTHING };
+pub const LIST_DOC: OperationDoc =
+    OperationDoc { id: "devices", summary: "See where one is signed in", ..OperationDoc::EMPTY };
 
-pub async fn get(state: web::Data<State>, caller: Caller) -> Result<Sent<Json<OwnDevices>>, Problem> {
+pub async fn list(state: web::Data<State>, caller: Caller) -> Result<Sent<Json<OwnDevices>>, Problem> {
     Ok(answer::json(OwnDevices(active(&state, caller).await?.collect())))
 }
 
-pub const PATCH: Told = Told { id: "renameDevice", summary: "Name a device", ..Told::NOTHING };
+pub const RENAME_DOC: OperationDoc =
+    OperationDoc { id: "renameDevice", summary: "Name a device", ..OperationDoc::EMPTY };
 
-pub async fn patch(
+pub async fn rename(
     state: web::Data<State>,
     caller: Caller,
     peer: Peer,
@@ -58,9 +60,10 @@ pub async fn patch(
     Ok(answer::json(device.ok_or(Problem::NotFound)?))
 }
 
-pub const DELETE: Told = Told { id: "signOutDevice", summary: "Sign a device out", ..Told::NOTHING };
+pub const SIGN_OUT_DOC: OperationDoc =
+    OperationDoc { id: "signOutDevice", summary: "Sign a device out", ..OperationDoc::EMPTY };
 
-pub async fn delete(
+pub async fn sign_out(
     state: web::Data<State>,
     caller: Caller,
     request: HttpRequest,

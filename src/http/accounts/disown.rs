@@ -11,7 +11,7 @@ use crate::accounts::AccountsError;
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::Sent;
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Peer, WantedLanguage};
 use crate::http::page::{HtmlPage, html_page};
 use crate::http::problem::A_MINUTE;
@@ -40,17 +40,17 @@ impl Page {
 
 const UNKNOWN: &str = "page_disown_unknown";
 
-pub const GET: Told = Told {
+pub const SHOW_PAGE_DOC: OperationDoc = OperationDoc {
     id: "askToDisown",
     summary: "Open the link of a notice",
     details: "A page for people, which asks whether to end the session that a notice was about. Opening \
         it changes nothing.",
     problems: &[Problem::Unavailable],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 /// Asks, where the session is still there to be ended.
-pub async fn get(
+pub async fn show_page(
     state: web::Data<State>,
     link: web::Path<String>,
     WantedLanguage(language): WantedLanguage,
@@ -75,16 +75,16 @@ pub async fn get(
     }
 }
 
-pub const POST: Told = Told {
+pub const SUBMIT_DOC: OperationDoc = OperationDoc {
     id: "disown",
     summary: "End the session that a notice was about",
     details: "What the button of that page sends.",
     problems: &[Problem::TooManyRequests(A_MINUTE), Problem::Unavailable],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 /// Ends it.
-pub async fn post(
+pub async fn submit(
     state: web::Data<State>,
     peer: Peer,
     link: web::Path<String>,

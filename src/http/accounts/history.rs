@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Caller, Fields, Form, Limit, Position, Query, USUAL, limit};
 
 /// Which page of it.
@@ -34,10 +34,10 @@ pub struct History {
     next: Option<i64>,
 }
 
-pub const GET: Told =
-    Told { id: "history", summary: "Read what happened to one’s sign-ins", ..Told::NOTHING };
+pub const DOC: OperationDoc =
+    OperationDoc { id: "history", summary: "Read what happened to one’s sign-ins", ..OperationDoc::EMPTY };
 
-pub async fn get(
+pub async fn handler(
     state: web::Data<State>,
     caller: Caller,
     Query(Wanted { after, limit }): Query<Wanted>,

@@ -6,7 +6,7 @@ use counterfoil_projections::profile::Profile;
 
 use crate::http::State;
 use crate::http::answer::{CodeSent, Json, NoContent, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer, ProvedCaller, WantedLanguage, read_identifier};
 use crate::http::problem::A_MINUTE;
 use crate::http::{Problem, answer};
@@ -34,9 +34,9 @@ impl Form for Proof {
     }
 }
 
-pub const POST: Told = Told {
+pub const REQUEST_CODE_DOC: OperationDoc = OperationDoc {
     id: "addIdentifier",
-    summary: "BatchQuery for a code to another number or address",
+    summary: "Ask for a code to another number or address",
     details: "Whether another account has it already is told only to those who prove that it is theirs. It takes a \
         sign-in, or the second factor, within ten minutes in this session, which is asked for before the body is looked at.",
     problems: &[
@@ -46,10 +46,10 @@ pub const POST: Told = Told {
         Problem::TooManyRequests(A_MINUTE),
         Problem::IdentifierTaken,
     ],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn post(
+pub async fn request_code(
     state: web::Data<State>,
     peer: Peer,
     WantedLanguage(language): WantedLanguage,
@@ -60,7 +60,7 @@ pub async fn post(
     Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
 }
 
-pub const VERIFY: Told = Told {
+pub const VERIFY_DOC: OperationDoc = OperationDoc {
     id: "verifyIdentifier",
     summary: "Redeem the code that went there",
     details: "It is added, or takes the place of the former one of its kind, which signs the other \
@@ -71,7 +71,7 @@ pub const VERIFY: Told = Told {
         Problem::TooManyRequests(A_MINUTE),
         Problem::IdentifierTaken,
     ],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 pub async fn verify(
@@ -90,16 +90,16 @@ pub async fn verify(
     Ok(answer::json(profile))
 }
 
-pub const DELETE: Told = Told {
+pub const REMOVE_DOC: OperationDoc = OperationDoc {
     id: "removeIdentifier",
     summary: "Remove the number or the address",
     details: "In any spelling, percent-encoded; never the last one. It takes a sign-in, or the second factor, within ten \
         minutes in this session, and signs the other devices out.",
     problems: &[Problem::FreshProofRequired, Problem::LastIdentifier],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn delete(
+pub async fn remove(
     state: web::Data<State>,
     caller: Caller,
     peer: Peer,

@@ -1,4 +1,4 @@
-//! BatchQuery for a code. Sign-up and sign-in are this one call and answer alike.
+//! Ask for a code. Sign-up and sign-in are this one call and answer alike.
 
 use actix_web::web;
 use counterfoil_domain::values::{FullName, Identifier};
@@ -6,7 +6,7 @@ use counterfoil_domain::values::{FullName, Identifier};
 use crate::accounts::RequestContext;
 use crate::http::State;
 use crate::http::answer::{CodeSent, Json, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Body, Fields, Form, Peer, Shown, WantedLanguage, read_identifier};
 use crate::http::problem::A_MINUTE;
 use crate::http::{Problem, answer};
@@ -24,9 +24,9 @@ impl Form for Login {
     }
 }
 
-pub const POST: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "askForCode",
-    summary: "BatchQuery for a code",
+    summary: "Ask for a code",
     details: "Signing up and signing in are this one call, and answer alike. A known device sends the \
         last token it had along, expired or not.",
     problems: &[
@@ -36,10 +36,10 @@ pub const POST: Told = Told {
         Problem::TooManyRequests(A_MINUTE),
         Problem::Unavailable,
     ],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn post(
+pub async fn handler(
     state: web::Data<State>,
     peer: Peer,
     Shown(shown): Shown,

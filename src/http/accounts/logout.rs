@@ -7,7 +7,7 @@ use crate::http::Cookies;
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, NoContent, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Body, Fields, Form, Peer, Presented, access_token, is_our_page, refresh_cookie};
 use crate::http::problem::A_MINUTE;
 use crate::tokens::TokenKind;
@@ -22,7 +22,7 @@ impl Form for Logout {
     }
 }
 
-pub const POST: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "signOut",
     summary: "Sign this device out",
     details: "Its tokens stop working at once. Done again, it is answered as the first time. Pages whose \
@@ -36,10 +36,10 @@ pub const POST: Told = Told {
         Problem::TooManyRequests(A_MINUTE),
         Problem::Unavailable,
     ],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn post(
+pub async fn handler(
     state: web::Data<State>,
     request: HttpRequest,
     peer: Peer,

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, web};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, NoContent, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer};
 
 pub struct LogoutAll {
@@ -18,10 +18,13 @@ impl Form for LogoutAll {
     }
 }
 
-pub const POST: Told =
-    Told { id: "signOutEverywhere", summary: "Sign out on all devices, or on all others", ..Told::NOTHING };
+pub const DOC: OperationDoc = OperationDoc {
+    id: "signOutEverywhere",
+    summary: "Sign out on all devices, or on all others",
+    ..OperationDoc::EMPTY
+};
 
-pub async fn post(
+pub async fn handler(
     state: web::Data<State>,
     caller: Caller,
     request: HttpRequest,

@@ -7,7 +7,7 @@ use counterfoil_projections::profile::Profile;
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer};
 
 pub struct ProfileUpdate {
@@ -20,20 +20,23 @@ impl Form for ProfileUpdate {
     }
 }
 
-pub const GET: Told = Told { id: "profile", summary: "Look at one’s profile", ..Told::NOTHING };
+pub const SHOW_DOC: OperationDoc =
+    OperationDoc { id: "profile", summary: "Look at one’s profile", ..OperationDoc::EMPTY };
 
-pub async fn get(state: web::Data<State>, caller: Caller) -> Result<Sent<Json<Profile>>, Problem> {
+pub async fn show(state: web::Data<State>, caller: Caller) -> Result<Sent<Json<Profile>>, Problem> {
     shown(&state, caller.token.account).await
 }
 
-pub const PATCH: Told = Told { id: "renameProfile", summary: "Change one’s name", ..Told::NOTHING };
+pub const UPDATE_DOC: OperationDoc =
+    OperationDoc { id: "renameProfile", summary: "Change one’s name", ..OperationDoc::EMPTY };
 
-pub const PATCH_UPDATE: Told =
-    Told {
-        id: "updateProfile", summary: "Change one’s name, by the path of older clients", ..Told::NOTHING
-    };
+pub const LEGACY_UPDATE_DOC: OperationDoc = OperationDoc {
+    id: "updateProfile",
+    summary: "Change one’s name, by the path of older clients",
+    ..OperationDoc::EMPTY
+};
 
-pub async fn patch(
+pub async fn update(
     state: web::Data<State>,
     caller: Caller,
     peer: Peer,

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::http::State;
 use crate::http::answer::{CodeSent, Json, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{
     Body, Caller, Fields, Form, Peer, SentOrShownCode, WantedLanguage, read_any_identifier, read_either_code,
 };
@@ -49,9 +49,9 @@ pub struct Reauthenticated {
     expires_in: u64,
 }
 
-pub const POST: Told = Told {
+pub const REQUEST_CODE_DOC: OperationDoc = OperationDoc {
     id: "requestReauthentication",
-    summary: "BatchQuery for a code that proves the user again",
+    summary: "Ask for a code that proves the user again",
     details: "It goes to a number or address that the account has: the one that is named, or else the one that proved this \
         session last. It is good for this session alone, and is counted as a code to sign in is.",
     problems: &[
@@ -60,10 +60,10 @@ pub const POST: Told = Told {
         Problem::TooManyTries(A_MINUTE),
         Problem::TooManyRequests(A_MINUTE),
     ],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn post(
+pub async fn request_code(
     state: web::Data<State>,
     caller: Caller,
     peer: Peer,
@@ -75,7 +75,7 @@ pub async fn post(
     Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
 }
 
-pub const VERIFY: Told = Told {
+pub const VERIFY_DOC: OperationDoc = OperationDoc {
     id: "reauthenticate",
     summary: "Prove the user of the session again",
     details: "By the code that was sent, or by one that the account's authenticator shows (`totp`), which passes the second \
@@ -86,7 +86,7 @@ pub const VERIFY: Told = Told {
         Problem::TooManyRequests(A_MINUTE),
         Problem::NoSecondFactor,
     ],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 pub async fn verify(

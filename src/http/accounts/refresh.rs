@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, web};
 
 use crate::http::State;
 use crate::http::answer::{Json, Sent, TokenAnswer};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Body, Fields, Form, Peer, Presented, refresh_cookie};
 use crate::http::problem::A_MINUTE;
 use crate::http::{Problem, answer};
@@ -19,7 +19,7 @@ impl Form for Refresh {
     }
 }
 
-pub const POST: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "refresh",
     summary: "Trade the refresh token for the next pair",
     details: "Pages whose tokens are in cookies send no token. The token that was traded gives the same \
@@ -31,10 +31,10 @@ pub const POST: Told = Told {
         Problem::TooManyRequests(A_MINUTE),
         Problem::Unavailable,
     ],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn post(
+pub async fn handler(
     state: web::Data<State>,
     request: HttpRequest,
     peer: Peer,

@@ -1,4 +1,4 @@
-//! BatchQuery for the pending code once more.
+//! Ask for the pending code once more.
 
 use actix_web::web;
 use counterfoil_domain::values::Identifier;
@@ -6,7 +6,7 @@ use counterfoil_domain::values::Identifier;
 use crate::accounts::RequestContext;
 use crate::http::State;
 use crate::http::answer::{CodeSent, Json, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Body, Fields, Form, Peer, Shown, WantedLanguage, read_identifier};
 use crate::http::problem::A_MINUTE;
 use crate::http::{Problem, answer};
@@ -21,7 +21,7 @@ impl Form for Resend {
     }
 }
 
-pub const POST: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "askForCodeAgain",
     summary: "Have the pending code sent again",
     problems: &[
@@ -32,10 +32,10 @@ pub const POST: Told = Told {
         Problem::TooManyRequests(A_MINUTE),
         Problem::Unavailable,
     ],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn post(
+pub async fn handler(
     state: web::Data<State>,
     peer: Peer,
     Shown(shown): Shown,

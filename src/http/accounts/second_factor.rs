@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Body, Caller, Fields, Form, Peer};
 use crate::http::problem::A_MINUTE;
 use crate::tokens::Token;
@@ -68,23 +68,26 @@ impl Form for Proof {
     }
 }
 
-pub const GET: Told =
-    Told { id: "secondFactor", summary: "See how it stands with the second factor", ..Told::NOTHING };
+pub const SHOW_DOC: OperationDoc = OperationDoc {
+    id: "secondFactor",
+    summary: "See how it stands with the second factor",
+    ..OperationDoc::EMPTY
+};
 
-pub async fn get(state: web::Data<State>, caller: Caller) -> Result<Sent<Json<Status>>, Problem> {
+pub async fn show(state: web::Data<State>, caller: Caller) -> Result<Sent<Json<Status>>, Problem> {
     Ok(answer::json(status(&state, caller.token).await?))
 }
 
-pub const POST: Told = Told {
+pub const OFFER_DOC: OperationDoc = OperationDoc {
     id: "offerSecondFactor",
     summary: "Get an authenticator to set up",
     details: "For who has a role. It becomes the second factor once a code of it has come. Who has one already passes that \
         one first. It takes fresh proof.",
     problems: &[Problem::Forbidden, Problem::SecondFactorRequired, Problem::FreshProofRequired],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn post(
+pub async fn offer(
     state: web::Data<State>,
     caller: Caller,
     peer: Peer,
@@ -99,7 +102,7 @@ pub async fn post(
     Ok(answer::json(Offered { secret, uri, qr_code }))
 }
 
-pub const CONFIRM: Told = Told {
+pub const CONFIRM_DOC: OperationDoc = OperationDoc {
     id: "enrolSecondFactor",
     summary: "Confirm the authenticator, by a code that it shows",
     details: "It is the second factor from then on, and passed in this session. It takes fresh proof.",
@@ -109,7 +112,7 @@ pub const CONFIRM: Told = Told {
         Problem::SecondFactorRequired,
         Problem::FreshProofRequired,
     ],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 pub async fn confirm(
@@ -124,14 +127,14 @@ pub async fn confirm(
     recovery_codes(&state, batch)
 }
 
-pub const VERIFY: Told = Told {
+pub const VERIFY_DOC: OperationDoc = OperationDoc {
     id: "passSecondFactor",
     summary: "Pass the second factor",
     details: "By what the authenticator shows, or a recovery code. Neither is taken twice. The session has the rights of the \
         account's roles for twelve hours, or half an hour without a refresh; what changes something takes a pass of the last \
         ten minutes.",
     problems: &[Problem::InvalidCode, Problem::TooManyTries(A_MINUTE), Problem::NoSecondFactor],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 pub async fn verify(
@@ -145,15 +148,15 @@ pub async fn verify(
     Ok(answer::json(status(&state, caller.token).await?))
 }
 
-pub const RENEW: Told = Told {
+pub const RENEW_DOC: OperationDoc = OperationDoc {
     id: "renewRecoveryCodes",
     summary: "Get new recovery codes",
     details: "Those before are void. It takes fresh proof.",
     problems: &[Problem::SecondFactorRequired, Problem::NoSecondFactor, Problem::FreshProofRequired],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn renew(
+pub async fn renew_recovery_codes(
     state: web::Data<State>,
     caller: Caller,
     peer: Peer,

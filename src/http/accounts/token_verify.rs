@@ -1,4 +1,4 @@
-//! BatchQuery whether a token works now. The answer gives no reason and no claims.
+//! Ask whether a token works now. The answer gives no reason and no claims.
 
 use actix_web::web;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Body, Fields, Form, Presented};
 
 pub struct TokenVerify {
@@ -20,18 +20,18 @@ impl Form for TokenVerify {
     }
 }
 
-pub const POST: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "verifyToken",
-    summary: "BatchQuery whether a token works",
+    summary: "Ask whether a token works",
     problems: &[Problem::InvalidToken, Problem::Unavailable],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 /// Nothing more is said.
 #[derive(Serialize, ToSchema)]
 pub struct Works {}
 
-pub async fn post(
+pub async fn handler(
     state: web::Data<State>,
     Body(body): Body<TokenVerify>,
 ) -> Result<Sent<Json<Works>>, Problem> {

@@ -10,7 +10,7 @@ use crate::accounts::{AccountsError, IdentifierUndo};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::Sent;
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Peer, WantedLanguage};
 use crate::http::page::{HtmlPage, html_page};
 use crate::http::problem::A_MINUTE;
@@ -42,17 +42,17 @@ fn answer(
     html_page(status, |nonce| UndoPage { language, message, changed_at, nonce })
 }
 
-pub const GET: Told = Told {
+pub const SHOW_PAGE_DOC: OperationDoc = OperationDoc {
     id: "askToUndoIdentifierChange",
     summary: "Open the link that undoes a change of identifiers",
     details: "A page for people, which asks whether to undo the change that a notice was about. Opening it changes \
         nothing.",
     problems: &[Problem::Unavailable],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 /// Asks, where the change can still be undone.
-pub async fn get(
+pub async fn show_page(
     state: web::Data<State>,
     link: web::Path<String>,
     WantedLanguage(language): WantedLanguage,
@@ -61,17 +61,17 @@ pub async fn get(
     answer(language, changed_at.map(|changed_at| ("page_undo_ask", Some(changed_at))), &state)
 }
 
-pub const POST: Told = Told {
+pub const SUBMIT_DOC: OperationDoc = OperationDoc {
     id: "undoIdentifierChange",
     summary: "Undo a change of identifiers",
     details: "What the button of that page sends. The account has the identifiers again that it had before the change, as far \
         as no other account has proved them, and none that came since; all its devices are signed out.",
     problems: &[Problem::TooManyRequests(A_MINUTE), Problem::Unavailable],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 /// Undoes it.
-pub async fn post(
+pub async fn submit(
     state: web::Data<State>,
     peer: Peer,
     link: web::Path<String>,

@@ -11,7 +11,7 @@ use crate::accounts::AccountsError;
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::Sent;
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Peer, WantedLanguage};
 use crate::http::page::{HtmlPage, html_page};
 use crate::http::problem::A_MINUTE;
@@ -41,18 +41,18 @@ fn answer(
     html_page(status, |nonce| UnlockPage { language, message, asks, nonce })
 }
 
-pub const GET: Told = Told {
+pub const SHOW_PAGE_DOC: OperationDoc = OperationDoc {
     id: "askToUnlock",
     summary: "Open the link that lifts a lock",
     details: "A page for people, which asks whether codes are to be sent again to a phone number or an e-mail address that wrong \
         codes locked. Opening it changes nothing. A link works once and for 24 hours; one that is spent, expired or unknown \
         gets the same page.",
     problems: &[Problem::Unavailable],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 /// Asks, where the link still lifts a lock.
-pub async fn get(
+pub async fn show_page(
     state: web::Data<State>,
     link: web::Path<String>,
     WantedLanguage(language): WantedLanguage,
@@ -61,16 +61,16 @@ pub async fn get(
     answer(language, checked, ("page_unlock_ask", true), &state)
 }
 
-pub const POST: Told = Told {
+pub const SUBMIT_DOC: OperationDoc = OperationDoc {
     id: "unlock",
     summary: "Lift the lock that a link was sent for",
     details: "What the button of that page sends. The owner can ask for a code at once.",
     problems: &[Problem::TooManyRequests(A_MINUTE), Problem::Unavailable],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 /// Lifts the lock.
-pub async fn post(
+pub async fn submit(
     state: web::Data<State>,
     peer: Peer,
     link: web::Path<String>,

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::accounts::RequestContext;
 use crate::http::State;
 use crate::http::answer::{Json, Sent, TokenAnswer};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Body, Fields, Form, Peer, Shown, read_identifier};
 use crate::http::problem::A_MINUTE;
 use crate::http::{Problem, answer};
@@ -36,7 +36,7 @@ pub struct SignedIn {
     token: TokenAnswer,
 }
 
-pub const POST: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "signIn",
     summary: "Redeem a code",
     details: "A code that is wrong, expired, used up or was never asked for is answered alike. A device that presents a token of \
@@ -48,10 +48,10 @@ pub const POST: Told = Told {
         Problem::DeviceLimitReached,
         Problem::Unavailable,
     ],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn post(
+pub async fn handler(
     state: web::Data<State>,
     request: HttpRequest,
     peer: Peer,

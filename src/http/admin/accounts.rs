@@ -17,7 +17,7 @@ use crate::delivery::outbox::{self, MessageDelivery};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, NoContent, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Admin, Body, Fields, Form, Page, Query, Staff, Wrong, read_any_identifier};
 
 /// As which list cursors name it.
@@ -72,11 +72,11 @@ pub struct Detail {
     messages: Vec<MessageDelivery>,
 }
 
-pub const LIST_TOLD: Told = Told {
+pub const LIST_DOC: OperationDoc = OperationDoc {
     id: "accounts",
     summary: "Search through the accounts",
     details: "A page may have fewer items than asked for, or none, and not be the last.",
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 pub async fn list(
@@ -98,9 +98,10 @@ pub async fn list(
     Ok(answer::json(List::of(found, &state.cursors, LIST)))
 }
 
-pub const GET: Told = Told { id: "account", summary: "Look at an account", ..Told::NOTHING };
+pub const SHOW_DOC: OperationDoc =
+    OperationDoc { id: "account", summary: "Look at an account", ..OperationDoc::EMPTY };
 
-pub async fn get(
+pub async fn show(
     state: web::Data<State>,
     _: Staff<Admin, ()>,
     account: web::Path<String>,
@@ -143,12 +144,12 @@ impl Form for Suspension {
     }
 }
 
-pub const SUSPEND: Told = Told {
+pub const SUSPEND_DOC: OperationDoc = OperationDoc {
     id: "suspendAccount",
     summary: "Suspend an account",
     details: "Ends its sessions, and lets nobody in until then, or until it is reinstated.",
     problems: &[Problem::OwnAccount],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 pub async fn suspend(
@@ -165,11 +166,11 @@ pub async fn suspend(
     Ok(answer::no_content())
 }
 
-pub const REINSTATE: Told = Told {
+pub const REINSTATE_DOC: OperationDoc = OperationDoc {
     id: "reinstateAccount",
     summary: "Let an account be used again",
     problems: &[Problem::OwnAccount],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 pub async fn reinstate(
@@ -183,8 +184,8 @@ pub async fn reinstate(
     Ok(answer::no_content())
 }
 
-pub const SIGN_OUT: Told =
-    Told { id: "signOutAccount", summary: "End all sessions of an account", ..Told::NOTHING };
+pub const SIGN_OUT_DOC: OperationDoc =
+    OperationDoc { id: "signOutAccount", summary: "End all sessions of an account", ..OperationDoc::EMPTY };
 
 pub async fn sign_out(
     state: web::Data<State>,
@@ -197,12 +198,12 @@ pub async fn sign_out(
     Ok(answer::no_content())
 }
 
-pub const UNLOCK: Told = Told {
+pub const UNLOCK_DOC: OperationDoc = OperationDoc {
     id: "unlockAccount",
     summary: "Lift the lock that wrong codes set",
     details: "Codes are sent to the account and looked at again, as if none had been. An administrator does not unlock their own account.",
     problems: &[Problem::OwnAccount],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 pub async fn unlock(
@@ -230,11 +231,11 @@ impl Form for Roles {
     }
 }
 
-pub const CHANGE_ROLES: Told = Told {
+pub const CHANGE_ROLES_DOC: OperationDoc = OperationDoc {
     id: "changeRoles",
     summary: "Give an account these roles and no other",
     problems: &[Problem::OwnAccount],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 pub async fn change_roles(

@@ -10,7 +10,7 @@ use super::List;
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Admin, Page, Query, Staff};
 use crate::limits::{ALARM_LASTS, alarms};
 
@@ -33,14 +33,14 @@ pub struct RaisedAlarm {
     current: bool,
 }
 
-pub const GET: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "alarms",
     summary: "See the alarms of the last 30 days",
     details: "The newest first.",
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn get(
+pub async fn handler(
     state: web::Data<State>,
     staff: Staff<Admin, Query<Page>>,
 ) -> Result<Sent<Json<List<RaisedAlarm>>>, Problem> {

@@ -12,7 +12,7 @@ use super::{List, account_by, id};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, NoContent, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Admin, Body, Fields, Form, Network, Page, Query, Staff, read_any_identifier};
 
 /// As which list cursors name it.
@@ -65,17 +65,17 @@ impl Form for Ending {
     }
 }
 
-pub const GET: Told = Told {
+pub const LIST_DOC: OperationDoc = OperationDoc {
     id: "deviceSessions",
     summary: "Search through the device sessions of everybody",
     details: "`at` finds who was signed in at that time, each with the address that it had then. `ip_address`, an address \
         or a network, is compared with that address; without `at`, with the address that a session was last used from (by its \
         sign-in or a refresh), and with none that it had before. A page may have fewer items than asked for, or \
         none, and not be the last.",
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn get(
+pub async fn list(
     state: web::Data<State>,
     staff: Staff<Admin, Query<Sought>>,
 ) -> Result<Sent<Json<List<DeviceSession>>>, Problem> {
@@ -109,9 +109,10 @@ pub async fn get(
     Ok(answer::json(List::of(found, &state.cursors, LIST)))
 }
 
-pub const DELETE: Told = Told { id: "endDeviceSession", summary: "End a device session", ..Told::NOTHING };
+pub const END_DOC: OperationDoc =
+    OperationDoc { id: "endDeviceSession", summary: "End a device session", ..OperationDoc::EMPTY };
 
-pub async fn delete(
+pub async fn end(
     state: web::Data<State>,
     staff: Staff<Admin, Body<Ending>>,
     session: web::Path<String>,

@@ -12,7 +12,7 @@ use crate::delivery::outbox::{self, MessageDelivery};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Admin, Fields, Form, Query, Staff, read_any_identifier};
 use crate::limits::LimitsError;
 
@@ -58,15 +58,15 @@ struct Obstacle {
     until: Option<DateTime<Utc>>,
 }
 
-pub const GET: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "identifier",
     summary: "Look at a phone number or an e-mail address",
     details: "Whether or not its person has joined: what became of its messages, and what is in the way of a code, until when.",
     problems: &[Problem::Unavailable],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn get(
+pub async fn handler(
     state: web::Data<State>,
     staff: Staff<Admin, Query<IdentifierFilter>>,
 ) -> Result<Sent<Json<IdentifierDetail>>, Problem> {

@@ -11,7 +11,7 @@ use super::List;
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, NoContent, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Admin, Body, Fields, Form, Page, Query, Staff};
 use crate::limits::{LimitsError, UsedMeter};
 
@@ -43,15 +43,15 @@ impl From<UsedMeter> for LimitUse {
     }
 }
 
-pub const GET: Told = Told {
+pub const LIST_DOC: OperationDoc = OperationDoc {
     id: "limits",
     summary: "See which shared limits are nearly or wholly used up",
     details: "Those of which nine tenths or more are used, by subject. Addresses and prefixes are told as keyed hashes.",
     problems: &[Problem::Unavailable],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn get(
+pub async fn list(
     state: web::Data<State>,
     staff: Staff<Admin, Query<Page>>,
 ) -> Result<Sent<Json<List<LimitUse>>>, Problem> {
@@ -75,15 +75,15 @@ impl Form for LiftRequest {
     }
 }
 
-pub const DELETE: Told = Told {
+pub const LIFT_DOC: OperationDoc = OperationDoc {
     id: "liftLimits",
     summary: "Lift the shared limits of a subject",
     details: "What was counted against the subject is forgotten. Where nothing was, there is no such subject.",
     problems: &[Problem::Unavailable],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn delete(
+pub async fn lift(
     state: web::Data<State>,
     staff: Staff<Admin, Body<LiftRequest>>,
     subject: web::Path<String>,

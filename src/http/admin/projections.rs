@@ -7,7 +7,7 @@ use super::{List, Why};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
-use crate::http::document::{Described, Operation, Told};
+use crate::http::document::{DescribeOperation, OperationDoc, OperationDraft};
 use crate::http::extract::{Admin, Body, Staff};
 use crate::read_models::{Projection, ReadModelStatus, RebuildStarter, overview};
 
@@ -17,21 +17,21 @@ const PATH: &str = "/admin/projections/";
 /// A read model whose rebuild has begun.
 pub enum Begun {}
 
-impl Described for Begun {
-    fn describe(operation: &mut Operation) {
+impl DescribeOperation for Begun {
+    fn describe(operation: &mut OperationDraft) {
         let schema = operation.schema::<ReadModelStatus>();
         operation.answer(202, "It has begun.", [("application/json", schema)]);
     }
 }
 
-pub const GET: Told = Told {
+pub const LIST_DOC: OperationDoc = OperationDoc {
     id: "projections",
     summary: "See how the read models stand",
     details: "How far each has come, its rows, and whether it is being made again.",
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn get(
+pub async fn list(
     state: web::Data<State>,
     _: Staff<Admin, ()>,
 ) -> Result<Sent<Json<List<ReadModelStatus>>>, Problem> {
@@ -39,12 +39,12 @@ pub async fn get(
     Ok(answer::json(List { items, next: None }))
 }
 
-pub const REBUILD: Told = Told {
+pub const REBUILD_DOC: OperationDoc = OperationDoc {
     id: "rebuildProjection",
     summary: "Make a read model again from the log",
     details: "While the service runs, in the background of this node. How far it is, `GET /admin/projections/` tells.",
     problems: &[Problem::RebuildRunning, Problem::RebuildNeedsOwner],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 pub async fn rebuild(

@@ -12,7 +12,7 @@ use crate::delivery::outcomes::{self, DeliveryOutcomes};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Admin, Fields, Form, Query, Staff, Wrong};
 
 /// The shortest time that is told apart.
@@ -44,7 +44,7 @@ fn span(name: &str) -> Result<StatisticsSpan, Wrong> {
 
 /// What is counted together, from when on, and until when: whole hours or days.
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+struct CountedSpan {
     by: StatisticsSpan,
     since: DateTime<Utc>,
     until: DateTime<Utc>,
@@ -53,7 +53,7 @@ struct Asked {
 impl Sought {
     /// The last 24 hours or 30 days, the present one included, where nothing else is said; at most 31 days by the hour and
     /// 400 by the day.
-    fn read_at(self, now: DateTime<Utc>) -> Result<Asked, Problem> {
+    fn read_at(self, now: DateTime<Utc>) -> Result<CountedSpan, Problem> {
         let by = self.by.unwrap_or(StatisticsSpan::Hour);
         let (usual, most) = match by {
             StatisticsSpan::Hour => (TimeDelta::hours(23), TimeDelta::days(31)),
@@ -68,7 +68,7 @@ impl Sought {
         if last - by.start(since) > most {
             return Err(Problem::invalid_field("since", "span_too_long"));
         }
-        Ok(Asked { by, since: by.start(since), until })
+        Ok(CountedSpan { by, since: by.start(since), until })
     }
 }
 
@@ -93,19 +93,19 @@ struct Bucket {
     messages: DeliveryOutcomes,
 }
 
-pub const GET: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "statistics",
     summary: "See how much happened, hour by hour or day by day",
     details: "In UTC: the last 24 hours or 30 days, where nothing else is said; at most 31 days by the hour and 400 by the day.",
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn get(
+pub async fn handler(
     state: web::Data<State>,
     staff: Staff<Admin, Query<Sought>>,
 ) -> Result<Sent<Json<Statistics>>, Problem> {
     let Query(sought) = staff.asked;
-    let Asked { by, since, until } = sought.read_at(state.clock.now())?;
+    let CountedSpan { by, since, until } = sought.read_at(state.clock.now())?;
     let found = state.query(async |db: &_| {
         let counts = statistics::between(db, by, since, until).await?;
         Ok((counts, outcomes::between(db, by, since, until).await?))

@@ -12,7 +12,7 @@ use crate::audit;
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{Auditor, Fields, Form, Query, Staff, Wrong};
 
 /// Which of an account's events.
@@ -57,14 +57,14 @@ pub enum Shown {
     Standing(Box<audit::AccountStanding>),
 }
 
-pub const GET: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "accountAt",
     summary: "See an account as it stood",
     details: "At the time `at`, or after its event number `step`.",
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn get(
+pub async fn handler(
     state: web::Data<State>,
     mut staff: Staff<Auditor, Query<When>>,
     account: web::Path<String>,

@@ -20,7 +20,7 @@ use crate::audit::{self, EventFilter, EventPages, EventRecord, csv};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::Sent;
-use crate::http::document::{Described, Operation, Told};
+use crate::http::document::{DescribeOperation, OperationDoc, OperationDraft};
 use crate::http::extract::{Auditor, Fields, Form, Position, Query, Staff, USUAL, Wrong, limit};
 
 /// How the log is given.
@@ -176,8 +176,8 @@ struct List {
 /// A page, or all of it.
 pub enum Log {}
 
-impl Described for Log {
-    fn describe(operation: &mut Operation) {
+impl DescribeOperation for Log {
+    fn describe(operation: &mut OperationDraft) {
         let text = || ObjectBuilder::new().schema_type(Type::String).into();
         let page = operation.schema::<List>();
         let forms = [
@@ -193,15 +193,15 @@ impl Described for Log {
     }
 }
 
-pub const GET: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "events",
     summary: "Read the log",
     details: "In its order. Give `next` back as `after`. Which form is answered, `format` says, or else \
         `Accept`.",
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn get(
+pub async fn handler(
     state: web::Data<State>,
     request: HttpRequest,
     mut staff: Staff<Auditor, Query<Wanted>>,

@@ -19,7 +19,7 @@ use crate::audit::{self, EventFilter, EventRecord};
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::Sent;
-use crate::http::document::{Described, Header, Operation, Told};
+use crate::http::document::{DescribeOperation, HeaderDoc, OperationDoc, OperationDraft};
 use crate::http::extract::{Auditor, Complaint as _, Position, Query, Staff, may};
 use crate::tokens::Token;
 
@@ -41,25 +41,25 @@ const TAKE_WITHIN: Duration = Duration::from_secs(10);
 /// Server-sent events without an end.
 pub enum Events {}
 
-impl Described for Events {
-    fn describe(operation: &mut Operation) {
+impl DescribeOperation for Events {
+    fn describe(operation: &mut OperationDraft) {
         operation.events("An event for each of the log, with its position as the id.");
     }
 }
 
-pub const GET: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "eventStream",
     summary: "Follow the log as it grows",
     details: "As server-sent events.",
-    headers: &[Header {
+    headers: &[HeaderDoc {
         name: "Last-Event-ID",
         description: "After which position to begin.",
         schema: Position::schema,
     }],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn get(
+pub async fn handler(
     state: web::Data<State>,
     feed: web::Data<LedgerFeed>,
     request: HttpRequest,

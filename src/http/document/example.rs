@@ -52,8 +52,8 @@ fn example(schema: &Value, document: &Value) -> Value {
     match kind.as_str() {
         Some("object") => {
             let properties = schema["properties"].as_object().into_iter().flatten();
-            let told = properties.filter(|(_, schema)| schema["type"] != "null");
-            Value::Object(told.map(|(name, schema)| (name.clone(), example(schema, document))).collect())
+            let not_null = properties.filter(|(_, schema)| schema["type"] != "null");
+            Value::Object(not_null.map(|(name, schema)| (name.clone(), example(schema, document))).collect())
         }
         Some("array") => json!([example(&schema["items"], document)]),
         Some("string") => match schema["format"].as_str() {

@@ -1,11 +1,11 @@
 //! The OpenAPI document: made from the route table, the handlers' signatures and the types that bodies are read into and
 //! written from, so that it says what the code does.
 //!
-//! A handler's arguments say what it reads and by what they refuse, its result says what it answers ([`Described`]); what is
-//! left to be said about an operation stands beside its handler ([`Told`]).
+//! The arguments of a handler say what it reads and with which problems it refuses; its result says what it answers
+//! ([`DescribeOperation`]). What is left to be said about an operation stands beside its handler ([`OperationDoc`]).
 
-mod asked;
 mod example;
+mod form_fields;
 mod operation;
 
 use std::collections::BTreeMap;
@@ -21,11 +21,11 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Info, InfoBuilder, License, OpenApi, OpenApiBuilder, PathsBuilder, Required};
 
 use super::problem::Problem;
-use super::route::Resource;
+use super::route::ApiResource;
 use crate::read_models::Projection;
-pub use asked::{Asked, Field};
-use operation::Schemas;
-pub use operation::{Described, Header, Operation, Told};
+pub use form_fields::{FormField, FormFields};
+use operation::NamedSchemas;
+pub use operation::{DescribeOperation, HeaderDoc, OperationDoc, OperationDraft};
 
 /// The sections, each with whom it is for.
 const SECTIONS: [(&str, &str); 6] = [
@@ -34,7 +34,7 @@ const SECTIONS: [(&str, &str); 6] = [
     ("Staff", "Set up and pass the second factor that roles take."),
     ("Administrators", "Look at accounts and device sessions, and intervene. Takes the role `admin`."),
     ("Auditors", "Read the log. Takes the role `auditor`, and a reason, which is put on record."),
-    ("Operators", "For whoever runs the service, and for tools."),
+    ("Operators", "For the operators of the service, and for tools."),
 ];
 
 /// The section of a path.
@@ -61,20 +61,21 @@ name.
 * Any other method is answered by 405 `method_not_allowed` with `Allow`, any other path by 404 `not_found`.
 * `X-Request-Id`, the client's own if it is a UUID or hexadecimal, is in every answer and in the log.";
 
-/// The document, of these routes.
-pub fn document(routes: Vec<Resource>) -> Value {
-    let (mut paths, mut schemas, mut problems) = (PathsBuilder::new(), Schemas::default(), BTreeMap::new());
-    for Resource { path, handled } in routes {
+/// Returns the OpenAPI document of these resources.
+pub fn document(resources: Vec<ApiResource>) -> Value {
+    let (mut paths, mut schemas, mut problems) =
+        (PathsBuilder::new(), NamedSchemas::default(), BTreeMap::new());
+    for ApiResource { path, routes } in resources {
         let mut item = PathItemBuilder::new();
-        for handled in handled {
-            let mut operation = (handled.describe)();
+        for route in routes {
+            let mut operation = (route.describe)();
             for parameter in parameters(&path) {
                 operation.parameter(parameter);
                 operation.problems([Problem::NotFound]);
             }
             schemas.extend(operation.schemas());
             problems.extend(operation.each_problem());
-            item = item.operation(method(handled.methods), operation.build(section(&path)));
+            item = item.operation(method(route.methods), operation.build(section(&path)));
         }
         paths = paths.path(path, item.build());
     }
@@ -102,7 +103,7 @@ fn info() -> Info {
         .build()
 }
 
-fn components(schemas: Schemas) -> Components {
+fn components(schemas: NamedSchemas) -> Components {
     let components = ComponentsBuilder::new()
         .security_scheme("bearer", bearer())
         .security_scheme("cookie", cookie())

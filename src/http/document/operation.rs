@@ -17,7 +17,7 @@ use crate::http::problem::{Body, Problem};
 
 /// What is said about an operation that its handler's signature does not say.
 #[derive(Clone, Copy, Debug)]
-pub struct Told {
+pub struct OperationDoc {
     /// By what name programs call it: lower camel case, once in the whole document.
     pub id: &'static str,
     /// What it does, in a few words.
@@ -27,12 +27,12 @@ pub struct Told {
     /// What it may refuse with, besides what its arguments refuse.
     pub problems: &'static [Problem],
     /// Headers that it reads, but for those that every operation reads.
-    pub headers: &'static [Header],
+    pub headers: &'static [HeaderDoc],
 }
 
 /// A header that an operation reads.
 #[derive(Clone, Copy, Debug)]
-pub struct Header {
+pub struct HeaderDoc {
     /// Its name.
     pub name: &'static str,
     /// What it says.
@@ -41,7 +41,7 @@ pub struct Header {
     pub schema: fn() -> RefOr<Schema>,
 }
 
-impl Header {
+impl HeaderDoc {
     /// As the document lists it.
     pub fn parameter(&self) -> Parameter {
         ParameterBuilder::new()
@@ -54,35 +54,35 @@ impl Header {
     }
 }
 
-impl Told {
-    /// Nothing, to be completed.
-    pub const NOTHING: Self = Self { id: "", summary: "", details: "", problems: &[], headers: &[] };
+impl OperationDoc {
+    /// A description without content, of which an operation fills in what it needs.
+    pub const EMPTY: Self = Self { id: "", summary: "", details: "", problems: &[], headers: &[] };
 }
 
 /// What knows how it appears in the document: an argument of a handler, or its result.
-pub trait Described {
+pub trait DescribeOperation {
     /// Adds to the operation that reads or answers it.
-    fn describe(operation: &mut Operation);
+    fn describe(operation: &mut OperationDraft);
 }
 
 /// An operation on its way into the document.
 #[derive(Debug)]
-pub struct Operation {
-    told: Told,
+pub struct OperationDraft {
+    doc: OperationDoc,
     changes_something: bool,
     parameters: Vec<Parameter>,
     body: Option<RequestBody>,
     securities: Vec<SecurityRequirement>,
     answers: BTreeMap<u16, Response>,
     problems: BTreeMap<&'static str, Problem>,
-    schemas: Schemas,
+    schemas: NamedSchemas,
 }
 
 /// Schemas by their names.
 #[derive(Debug, Default)]
-pub struct Schemas(pub BTreeMap<String, RefOr<Schema>>);
+pub struct NamedSchemas(pub BTreeMap<String, RefOr<Schema>>);
 
-impl Schemas {
+impl NamedSchemas {
     /// Takes more of them. Those of one name have to be of one type.
     pub fn extend(&mut self, more: impl IntoIterator<Item = (String, RefOr<Schema>)>) {
         for (name, schema) in more {
@@ -93,22 +93,22 @@ impl Schemas {
     }
 }
 
-impl Operation {
+impl OperationDraft {
     /// Of that method; a fault of ours is always possible.
-    pub fn new(method: &Method, told: Told) -> Self {
+    pub fn new(method: &Method, doc: OperationDoc) -> Self {
         let mut operation = Self {
-            told,
+            doc,
             changes_something: *method != Method::GET,
             parameters: Vec::new(),
             body: None,
             securities: Vec::new(),
             answers: BTreeMap::new(),
             problems: BTreeMap::new(),
-            schemas: Schemas::default(),
+            schemas: NamedSchemas::default(),
         };
         operation.problems([Problem::Internal]);
-        operation.problems(told.problems.iter().cloned());
-        for header in told.headers {
+        operation.problems(doc.problems.iter().cloned());
+        for header in doc.headers {
             operation.parameter(header.parameter());
         }
         operation
@@ -195,11 +195,11 @@ impl Operation {
 
     /// The operation.
     pub fn build(self, tag: &str) -> path::Operation {
-        let details = (!self.told.details.is_empty()).then_some(self.told.details);
+        let details = (!self.doc.details.is_empty()).then_some(self.doc.details);
         let mut operation = OperationBuilder::new()
             .tag(tag)
-            .operation_id(Some(self.told.id))
-            .summary(Some(self.told.summary))
+            .operation_id(Some(self.doc.id))
+            .summary(Some(self.doc.summary))
             .description(details)
             .request_body(self.body);
         for parameter in self.parameters {
@@ -253,16 +253,16 @@ fn refusal(problems: &[Problem]) -> ResponseBuilder {
     response
 }
 
-impl<T: Described> Described for Result<T, Problem> {
-    fn describe(operation: &mut Operation) {
+impl<T: DescribeOperation> DescribeOperation for Result<T, Problem> {
+    fn describe(operation: &mut OperationDraft) {
         T::describe(operation);
     }
 }
 
 macro_rules! described_tuple {
     ($($name:ident)*) => {
-        impl<$($name: Described),*> Described for ($($name,)*) {
-            fn describe(operation: &mut Operation) {
+        impl<$($name: DescribeOperation),*> DescribeOperation for ($($name,)*) {
+            fn describe(operation: &mut OperationDraft) {
                 $($name::describe(operation);)*
             }
         }
@@ -278,8 +278,8 @@ described_tuple!(A B C D E F);
 
 macro_rules! nothing_to_describe {
     ($($type:ty),*) => {
-        $(impl Described for $type {
-            fn describe(_: &mut Operation) {}
+        $(impl DescribeOperation for $type {
+            fn describe(_: &mut OperationDraft) {}
         })*
     };
 }
@@ -287,6 +287,6 @@ macro_rules! nothing_to_describe {
 // What stands in a path is described with the path; what every request has, with all of them.
 nothing_to_describe!((), web::Path<String>, HttpRequest, Peer, WantedLanguage);
 
-impl<T> Described for web::Data<T> {
-    fn describe(_: &mut Operation) {}
+impl<T> DescribeOperation for web::Data<T> {
+    fn describe(_: &mut OperationDraft) {}
 }

@@ -20,7 +20,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::reason;
 use crate::http::State;
-use crate::http::document::{Asked, Described, Field, Operation};
+use crate::http::document::{DescribeOperation, FormField, FormFields, OperationDraft};
 use crate::http::problem::{FieldErrors, Problem};
 
 const LIMIT: usize = 16 * 1024;
@@ -53,8 +53,8 @@ impl<T: Form> FromRequest for Body<T> {
     }
 }
 
-impl<T: Form> Described for Body<T> {
-    fn describe(operation: &mut Operation) {
+impl<T: Form> DescribeOperation for Body<T> {
+    fn describe(operation: &mut OperationDraft) {
         let asked = Fields::asked_by::<T>();
         operation.body("application/json", asked.body(), asked.needs_a_field());
         for parameter in asked.reason_beside_body() {
@@ -125,13 +125,13 @@ pub struct Fields {
     /// The reason that the request gives in another place.
     reason_beside: Option<String>,
     /// Which fields are read, where nothing else is wanted.
-    asked: Option<Asked>,
+    asked: Option<FormFields>,
 }
 
 impl Fields {
     /// The fields that a form reads.
-    pub(super) fn asked_by<T: Form>() -> Asked {
-        let mut fields = Self { asked: Some(Asked::default()), ..Self::none(None) };
+    pub(super) fn asked_by<T: Form>() -> FormFields {
+        let mut fields = Self { asked: Some(FormFields::default()), ..Self::none(None) };
         let form = T::read(&mut fields);
         debug_assert!(form.is_none(), "nothing is there to be read");
         fields.asked.unwrap_or_default()
@@ -201,7 +201,7 @@ impl Fields {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         if let Some(asked) = &mut self.asked {
-            asked.field(Field::required::<T>(name));
+            asked.field(FormField::required::<T>(name));
             return None;
         }
         if !self.has(name) {
@@ -219,7 +219,7 @@ impl Fields {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<Option<T>> {
         if let Some(asked) = &mut self.asked {
-            asked.field(Field::optional::<T>(name));
+            asked.field(FormField::optional::<T>(name));
             return None;
         }
         let message = match self.values.remove(name) {
@@ -260,7 +260,7 @@ impl Fields {
     /// A field that is true or false, and false where it is absent or null.
     pub fn flag(&mut self, name: &'static str) -> Option<bool> {
         if let Some(asked) = &mut self.asked {
-            asked.field(Field::optional::<bool>(name));
+            asked.field(FormField::optional::<bool>(name));
             return None;
         }
         match self.values.remove(name) {
@@ -283,7 +283,7 @@ impl Fields {
         Vec<T>: PartialSchema,
     {
         if let Some(asked) = &mut self.asked {
-            asked.field(Field::required::<Vec<T>>(name));
+            asked.field(FormField::required::<Vec<T>>(name));
             return None;
         }
         let message = match self.values.remove(name) {
@@ -310,7 +310,7 @@ impl Fields {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<Option<T>> {
         if let Some(asked) = &mut self.asked {
-            asked.one_of([[Field::optional::<T>(name)], [Field::required::<T>(older).deprecated()]]);
+            asked.one_of([[FormField::optional::<T>(name)], [FormField::required::<T>(older).deprecated()]]);
             return None;
         }
         self.optional(if self.has(older) && !self.has(name) { older } else { name }, parse)
@@ -325,8 +325,8 @@ impl Fields {
 /// The phone number or the e-mail address, or neither. The outer `None` is a complaint.
 pub fn read_any_identifier(fields: &mut Fields) -> Option<Option<Identifier>> {
     if let Some(asked) = &mut fields.asked {
-        asked.field(Field::optional::<PhoneNumber>("phone_number"));
-        asked.field(Field::optional::<EmailAddress>("email"));
+        asked.field(FormField::optional::<PhoneNumber>("phone_number"));
+        asked.field(FormField::optional::<EmailAddress>("email"));
         return None;
     }
     if fields.has("phone_number") || fields.has("email") {
@@ -339,8 +339,8 @@ pub fn read_any_identifier(fields: &mut Fields) -> Option<Option<Identifier>> {
 pub fn read_identifier(fields: &mut Fields) -> Option<Identifier> {
     if let Some(asked) = &mut fields.asked {
         asked.one_of([
-            [Field::required::<PhoneNumber>("phone_number"), Field::null("email")],
-            [Field::required::<EmailAddress>("email"), Field::null("phone_number")],
+            [FormField::required::<PhoneNumber>("phone_number"), FormField::null("email")],
+            [FormField::required::<EmailAddress>("email"), FormField::null("phone_number")],
         ]);
         return None;
     }
@@ -368,8 +368,8 @@ pub fn read_identifier(fields: &mut Fields) -> Option<Identifier> {
 pub fn read_either_code(fields: &mut Fields) -> Option<SentOrShownCode> {
     if let Some(asked) = &mut fields.asked {
         asked.one_of([
-            [Field::required::<OtpCode>("code"), Field::null("totp")],
-            [Field::required::<OtpCode>("totp"), Field::null("code")],
+            [FormField::required::<OtpCode>("code"), FormField::null("totp")],
+            [FormField::required::<OtpCode>("totp"), FormField::null("code")],
         ]);
         return None;
     }

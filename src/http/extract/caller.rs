@@ -10,7 +10,7 @@ use utoipa::openapi::security::SecurityRequirement;
 
 use super::client::client_ip;
 use crate::http::State;
-use crate::http::document::{Described, Operation};
+use crate::http::document::{DescribeOperation, OperationDraft};
 use crate::http::problem::A_MINUTE;
 use crate::http::{Cookies, HttpPolicy};
 use crate::http::{Problem, cookies};
@@ -54,14 +54,14 @@ impl FromRequest for Caller {
     }
 }
 
-impl Described for Caller {
-    fn describe(operation: &mut Operation) {
+impl DescribeOperation for Caller {
+    fn describe(operation: &mut OperationDraft) {
         describe(operation, &[]);
     }
 }
 
 /// Takes an access token, of somebody with these roles.
-pub(super) fn describe(operation: &mut Operation, roles: &[&str]) {
+pub(super) fn describe(operation: &mut OperationDraft, roles: &[&str]) {
     for scheme in ["bearer", "cookie"] {
         operation.security(SecurityRequirement::new(scheme, roles.iter().copied()));
     }

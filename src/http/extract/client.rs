@@ -13,7 +13,7 @@ use utoipa::openapi::security::SecurityRequirement;
 use super::{access_token, refresh_cookie};
 use crate::accounts::RequestContext;
 use crate::http::State;
-use crate::http::document::{Described, Operation};
+use crate::http::document::{DescribeOperation, OperationDraft};
 use crate::http::request_id;
 use crate::language::Language;
 use crate::tokens::{Token, Tokens};
@@ -66,8 +66,8 @@ impl FromRequest for Shown {
 }
 
 /// Whoever calls without one is served as well.
-impl Described for Shown {
-    fn describe(operation: &mut Operation) {
+impl DescribeOperation for Shown {
+    fn describe(operation: &mut OperationDraft) {
         operation.security(SecurityRequirement::default());
         operation.security(SecurityRequirement::new("bearer", [""; 0]));
     }

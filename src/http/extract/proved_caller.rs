@@ -8,7 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use super::Caller;
 use crate::http::Problem;
 use crate::http::State;
-use crate::http::document::{Described, Operation};
+use crate::http::document::{DescribeOperation, OperationDraft};
 use crate::tokens::Token;
 
 /// A caller whose session was proved within the last ten minutes, and what they ask, which is not looked at before that is
@@ -38,8 +38,8 @@ impl<T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for ProvedCalle
     }
 }
 
-impl<T: Described> Described for ProvedCaller<T> {
-    fn describe(operation: &mut Operation) {
+impl<T: DescribeOperation> DescribeOperation for ProvedCaller<T> {
+    fn describe(operation: &mut OperationDraft) {
         Caller::describe(operation);
         operation.problems([Problem::FreshProofRequired]);
         T::describe(operation);

@@ -13,7 +13,7 @@ use super::body::{Complaint, Fields, Form};
 use super::reason;
 use crate::http::Problem;
 use crate::http::State;
-use crate::http::document::{Described, Operation};
+use crate::http::document::{DescribeOperation, OperationDraft};
 use crate::runtime::network;
 
 /// How many items a page may have.
@@ -41,8 +41,8 @@ impl<T: Form> FromRequest for Query<T> {
     }
 }
 
-impl<T: Form> Described for Query<T> {
-    fn describe(operation: &mut Operation) {
+impl<T: Form> DescribeOperation for Query<T> {
+    fn describe(operation: &mut OperationDraft) {
         let asked = Fields::asked_by::<T>();
         let reason = asked.reason_in_header();
         for parameter in asked.query().chain(reason) {

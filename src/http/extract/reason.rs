@@ -4,13 +4,13 @@ use actix_web::HttpRequest;
 use counterfoil_domain::values::Reason;
 use utoipa::PartialSchema as _;
 
-use crate::http::document::Header;
+use crate::http::document::HeaderDoc;
 
 /// In which header the reason stands.
 const NAME: &str = "x-audit-reason";
 
 /// That header, as the document tells of it.
-pub const AUDIT_REASON: Header = Header {
+pub const AUDIT_REASON: HeaderDoc = HeaderDoc {
     name: "X-Audit-Reason",
     description: "Why it is done, in UTF-8, where `reason` does not say it.",
     schema: Reason::schema,

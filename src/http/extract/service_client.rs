@@ -16,7 +16,7 @@ use utoipa::openapi::security::SecurityRequirement;
 use super::body;
 use crate::http::Problem;
 use crate::http::State;
-use crate::http::document::{Described, Operation};
+use crate::http::document::{DescribeOperation, OperationDraft};
 use crate::http::oauth_clients::ClientScope;
 
 /// A scope that an endpoint asks for.
@@ -69,8 +69,8 @@ impl<S: NeededScope> FromRequest for ServiceClient<S> {
     }
 }
 
-impl<S: NeededScope> Described for ServiceClient<S> {
-    fn describe(operation: &mut Operation) {
+impl<S: NeededScope> DescribeOperation for ServiceClient<S> {
+    fn describe(operation: &mut OperationDraft) {
         operation.security(SecurityRequirement::new("basic", [S::SCOPE.as_str()]));
         operation.problems([Problem::InvalidClient, Problem::UnauthorizedClient]);
     }
@@ -111,8 +111,8 @@ impl FromRequest for TokenForm {
     }
 }
 
-impl Described for TokenForm {
-    fn describe(operation: &mut Operation) {
+impl DescribeOperation for TokenForm {
+    fn describe(operation: &mut OperationDraft) {
         let token = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
         let token = token.examples(["cfa_1_…"]);
         let form = ObjectBuilder::new().property("token", token).required("token");

@@ -14,7 +14,7 @@ use super::{Caller, Peer, caller};
 use crate::accounts::{AccountsError, RequestContext, StaffAction, StaffActor, lack};
 use crate::http::Problem;
 use crate::http::State;
-use crate::http::document::{Described, Operation};
+use crate::http::document::{DescribeOperation, OperationDraft};
 use crate::tokens::Token;
 
 /// A role that an endpoint asks for.
@@ -109,8 +109,8 @@ impl<R: Needed, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for 
     }
 }
 
-impl<R: Needed, T: Described> Described for Staff<R, T> {
-    fn describe(operation: &mut Operation) {
+impl<R: Needed, T: DescribeOperation> DescribeOperation for Staff<R, T> {
+    fn describe(operation: &mut OperationDraft) {
         caller::describe(operation, &[R::ROLE.as_str()]);
         operation.problems([Problem::Forbidden, Problem::SecondFactorRequired]);
         T::describe(operation);

@@ -18,7 +18,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::http::State;
 use crate::http::answer::Sent;
-use crate::http::document::{Described, Operation, Told};
+use crate::http::document::{DescribeOperation, OperationDoc, OperationDraft};
 use crate::http::extract::{ReadSessions, ServiceClient};
 use counterfoil_guard::ended_sessions::{EndedSession, EndedSessions};
 
@@ -28,20 +28,20 @@ const BEAT: Duration = Duration::from_millis(100);
 /// Server-sent events without an end.
 pub enum Events {}
 
-impl Described for Events {
-    fn describe(operation: &mut Operation) {
+impl DescribeOperation for Events {
+    fn describe(operation: &mut OperationDraft) {
         operation.events("Events `ended` and `current`.");
     }
 }
 
-pub const GET: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "endedSessions",
     summary: "Follow which sessions end",
     details: "As server-sent events, for services that check access tokens by themselves.",
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn get(state: web::Data<State>, _: ServiceClient<ReadSessions>) -> Sent<Events> {
+pub async fn handler(state: web::Data<State>, _: ServiceClient<ReadSessions>) -> Sent<Events> {
     let events = events(state.ended_sessions());
     Sent::new(HttpResponse::Ok().content_type("text/event-stream").streaming(events))
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::{self, Json, Sent};
-use crate::http::document::Told;
+use crate::http::document::OperationDoc;
 use crate::http::extract::{IntrospectTokens, ServiceClient, TokenForm};
 use crate::tokens::{ExtraClaims, Token, TokenKind, TokenPolicy};
 
@@ -82,14 +82,14 @@ pub struct Inactive {
     active: bool,
 }
 
-pub const POST: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "introspect",
     summary: "Ask what a token says and whether it works (RFC 7662)",
     problems: &[Problem::Unavailable],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
-pub async fn post(
+pub async fn handler(
     state: web::Data<State>,
     _: ServiceClient<IntrospectTokens>,
     TokenForm(token): TokenForm,

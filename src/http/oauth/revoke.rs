@@ -6,7 +6,7 @@ use crate::accounts::AccountsError;
 use crate::http::Problem;
 use crate::http::State;
 use crate::http::answer::Sent;
-use crate::http::document::{Described, Operation, Told};
+use crate::http::document::{DescribeOperation, OperationDoc, OperationDraft};
 use crate::http::extract::{Peer, RevokeTokens, ServiceClient, TokenForm};
 use crate::http::problem::A_MINUTE;
 use crate::tokens::Tokens;
@@ -14,22 +14,22 @@ use crate::tokens::Tokens;
 /// 200 without a body.
 pub enum Revoked {}
 
-impl Described for Revoked {
-    fn describe(operation: &mut Operation) {
+impl DescribeOperation for Revoked {
+    fn describe(operation: &mut OperationDraft) {
         operation.answer(200, "It does not work any more.", []);
     }
 }
 
-pub const POST: Told = Told {
+pub const DOC: OperationDoc = OperationDoc {
     id: "revoke",
     summary: "End the session of a token (RFC 7009)",
     details: "Answered alike for a token that does not work: what was wanted is so.",
     problems: &[Problem::TooManyRequests(A_MINUTE), Problem::Unavailable],
-    ..Told::NOTHING
+    ..OperationDoc::EMPTY
 };
 
 /// 200 as well for a token that is not valid: what was wanted is so (section 2.2).
-pub async fn post(
+pub async fn handler(
     state: web::Data<State>,
     _: ServiceClient<RevokeTokens>,
     peer: Peer,

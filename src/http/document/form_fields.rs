@@ -12,23 +12,23 @@ use crate::http::extract::AUDIT_REASON;
 
 /// The fields of a form.
 #[derive(Debug, Default)]
-pub struct Asked {
-    fields: Vec<Field>,
+pub struct FormFields {
+    fields: Vec<FormField>,
     /// Sets of fields of which a body has one.
-    choices: Vec<Vec<Field>>,
+    choices: Vec<Vec<FormField>>,
     /// Whether the reason of staff is read, which may stand in other places.
     reason: bool,
 }
 
 /// A field.
 #[derive(Clone, Debug)]
-pub struct Field {
+pub struct FormField {
     name: &'static str,
     required: bool,
     schema: RefOr<Schema>,
 }
 
-impl Field {
+impl FormField {
     /// One that has to be there.
     pub fn required<T: PartialSchema>(name: &'static str) -> Self {
         Self { name, required: true, schema: T::schema() }
@@ -66,26 +66,26 @@ impl Field {
     }
 }
 
-impl Asked {
+impl FormFields {
     /// Asks for that field.
-    pub fn field(&mut self, field: Field) {
+    pub fn field(&mut self, field: FormField) {
         self.fields.push(field);
     }
 
     /// Asks for one of these sets of fields.
-    pub fn one_of<const N: usize, const M: usize>(&mut self, choices: [[Field; N]; M]) {
+    pub fn one_of<const N: usize, const M: usize>(&mut self, choices: [[FormField; N]; M]) {
         self.choices.extend(choices.map(Vec::from));
     }
 
     /// Asks why staff do it.
     pub fn reason(&mut self) {
         self.reason = true;
-        self.field(Field::optional::<Reason>("reason"));
+        self.field(FormField::optional::<Reason>("reason"));
     }
 
     /// Whether a body without any field is refused.
     pub fn needs_a_field(&self) -> bool {
-        let any_required = |fields: &Vec<Field>| fields.iter().any(|field| field.required);
+        let any_required = |fields: &Vec<FormField>| fields.iter().any(|field| field.required);
         any_required(&self.fields) || !self.choices.is_empty() && self.choices.iter().all(any_required)
     }
 
@@ -96,7 +96,7 @@ impl Asked {
 
     /// Where the reason may stand besides a body.
     pub fn reason_beside_body(&self) -> impl Iterator<Item = Parameter> + use<> {
-        let reason = Self { fields: vec![Field::optional::<Reason>("reason")], ..Self::default() };
+        let reason = Self { fields: vec![FormField::optional::<Reason>("reason")], ..Self::default() };
         let in_query = self.reason.then(|| reason.query()).into_iter().flatten();
         in_query.chain(self.reason_in_header())
     }
@@ -110,7 +110,7 @@ impl Asked {
         objects.fold(OneOfBuilder::new(), OneOfBuilder::item).into()
     }
 
-    fn object(&self, choice: &[Field]) -> ObjectBuilder {
+    fn object(&self, choice: &[FormField]) -> ObjectBuilder {
         let nothing_else = AdditionalProperties::FreeForm(false);
         let object = ObjectBuilder::new().additional_properties(Some(nothing_else));
         choice.iter().chain(&self.fields).fold(object, |object, field| {
