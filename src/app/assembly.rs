@@ -14,7 +14,7 @@ use crate::crypto::personal_data::PersonalData;
 use crate::crypto::second_factors::SecondFactors;
 use crate::delivery::notices::NoticeWriter;
 use crate::delivery::{Gateways, OutboxWorker};
-use crate::http::{Cursors, KeyedParts, State};
+use crate::http::{AppState, KeyedParts, ListCursors};
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::postgres::{Database, DatabaseError, DatabaseUrl};
@@ -34,7 +34,7 @@ pub fn new_state(
     gateways: Gateways,
     clock: Arc<dyn Clock>,
     metrics: PrometheusHandle,
-) -> Result<State, DatabaseError> {
+) -> Result<AppState, DatabaseError> {
     let database = Database::new(&database.0, settings.connections_of_thread)?;
     let memory = settings.memory;
     let tokens = Tokens::remembering(memory.tokens, keyring, settings.tokens.clone());
@@ -77,6 +77,6 @@ pub fn new_state(
             .forgetting_after(settings.never_signed_in);
     accounts.use_claims(Arc::new(settings.claims.clone()));
     let http = Arc::new(settings.http.clone());
-    let keyed = KeyedParts { cursors: Cursors::new(keyring), second_factors, client_marks };
-    Ok(State::new(accounts, clock, ended, http, keyed, metrics))
+    let keyed = KeyedParts { cursors: ListCursors::new(keyring), second_factors, client_marks };
+    Ok(AppState::new(accounts, clock, ended, http, keyed, metrics))
 }

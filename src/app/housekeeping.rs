@@ -6,7 +6,7 @@ use counterfoil_projections::revoked_token;
 use deadpool_postgres::Client;
 
 use crate::delivery::{outbox, outcomes};
-use crate::http::{State, in_time};
+use crate::http::{AppState, in_time};
 use crate::limits;
 use crate::tokens::LEEWAY;
 
@@ -18,7 +18,7 @@ const PRUNED_AT_ONCE: i64 = 5_000;
 
 /// Deletes what has expired, and counts the outcomes of messages that are to be deleted. Each node calls this once a minute;
 /// missing it once does no harm.
-pub async fn delete_expired(state: &State) {
+pub async fn delete_expired(state: &AppState) {
     let now = state.clock.now() - LEEWAY * 2;
     let counted = state.query(async |db| {
         let counters = limits::prune(db, now).await?;
@@ -41,7 +41,7 @@ pub async fn delete_expired(state: &State) {
 }
 
 /// Deletes page after page until one is not full, so that no backlog is too long for one statement; returns how many rows.
-async fn delete_in_pages<F>(state: &State, page: impl Fn(Client) -> F) -> u64
+async fn delete_in_pages<F>(state: &AppState, page: impl Fn(Client) -> F) -> u64
 where
     F: Future<Output = Result<u64, tokio_postgres::Error>>,
 {

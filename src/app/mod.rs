@@ -18,7 +18,7 @@ pub use housekeeping::delete_expired;
 
 use crate::audit::feed::LedgerFeed;
 use crate::crypto::keyring::{self, Keyring, KeyringSource};
-use crate::http::{self, State};
+use crate::http::{self, AppState};
 use crate::read_models::session_uses::WRITE_EVERY;
 use crate::read_models::{FOLLOWERS, RebuildStarter};
 use crate::runtime::restart::restarted;
@@ -40,7 +40,7 @@ pub struct Application {
     server: Server,
     /// The listener for operators.
     operators: Option<(SocketAddr, Server)>,
-    state: Arc<State>,
+    state: Arc<AppState>,
     feed: LedgerFeed,
     /// The keyring that the node began with, and where its successors come from, if anywhere.
     keyring: Option<(KeyringSource, Keyring)>,
@@ -57,7 +57,7 @@ impl Application {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub fn build(settings: &Settings, keyring: &Keyring, state: State) -> std::io::Result<Self> {
+    pub fn build(settings: &Settings, keyring: &Keyring, state: AppState) -> std::io::Result<Self> {
         let (address, listener) = bind(settings.listen)?;
         let feed = LedgerFeed::start(state.database.clone());
         let rebuilds = RebuildStarter::new(state.accounts.journal().clone());
@@ -94,7 +94,7 @@ impl Application {
     }
 
     /// What its requests share.
-    pub fn state(&self) -> Arc<State> {
+    pub fn state(&self) -> Arc<AppState> {
         self.state.clone()
     }
 
@@ -201,7 +201,7 @@ fn bind(listen: SocketAddr) -> std::io::Result<(SocketAddr, TcpListener)> {
 }
 
 /// The listener for operators, which goes on while the requests of the other are answered after a stop was asked for.
-fn for_operators(listen: SocketAddr, state: Arc<State>) -> std::io::Result<(SocketAddr, Server)> {
+fn for_operators(listen: SocketAddr, state: Arc<AppState>) -> std::io::Result<(SocketAddr, Server)> {
     let (address, listener) = bind(listen)?;
     let server = HttpServer::new(move || {
         App::new()

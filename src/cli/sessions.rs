@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Failure, accounts, output, setup};
 use crate::accounts::StaffAction;
-use crate::http::State;
+use crate::http::AppState;
 use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::runtime::network;
 use crate::settings::Settings;
@@ -122,7 +122,7 @@ impl SessionListArguments {
     async fn find(
         self,
         settings: &Settings,
-        state: &State,
+        state: &AppState,
     ) -> Result<output::ListPart<DeviceSession, String>, Failure> {
         let account = match &self.account {
             Some(text) => Some(accounts::named(state.accounts.journal(), settings, text).await?),

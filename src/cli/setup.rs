@@ -9,7 +9,7 @@ use crate::app::new_state;
 use crate::crypto::keyring::{Keyring, KeyringError, KeyringSource};
 use crate::crypto::personal_data::PersonalData;
 use crate::delivery::Gateways;
-use crate::http::State;
+use crate::http::AppState;
 use crate::journal::Journal;
 use crate::postgres::Database;
 use crate::postgres::DatabaseUrl;
@@ -112,7 +112,7 @@ pub fn with_journal<T>(
 /// for wait in the outbox for a node that does.
 pub fn with_service<T>(
     settings: &Settings,
-    work: impl AsyncFnOnce(&State) -> Result<T, Failure>,
+    work: impl AsyncFnOnce(&AppState) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let (private, url) = database(settings)?;
     let result = runtime()?.block_on(async {

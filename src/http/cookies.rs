@@ -7,8 +7,8 @@ use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponseBuilder, web};
 
-use crate::http::State;
-use crate::http::{Cookies, HttpPolicy};
+use crate::http::AppState;
+use crate::http::{CookieMode, HttpPolicy};
 use crate::tokens::IssuedTokens;
 
 /// The access token. Its prefix makes browsers hold it to this host, to all of its paths, and to secure connections.
@@ -25,15 +25,15 @@ pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site")
 
 /// The cookies of ours that a request was judged by.
 #[derive(Default)]
-struct Presented(BTreeSet<&'static str>);
+struct RefusableCookies(BTreeSet<&'static str>);
 
 /// Records that a token of the request came in that cookie.
 pub fn note(request: &HttpRequest, name: &'static str) {
     let mut extensions = request.extensions_mut();
-    if let Some(presented) = extensions.get_mut::<Presented>() {
+    if let Some(presented) = extensions.get_mut::<RefusableCookies>() {
         presented.0.insert(name);
     } else {
-        extensions.insert(Presented(BTreeSet::from([name])));
+        extensions.insert(RefusableCookies(BTreeSet::from([name])));
     }
 }
 
@@ -56,7 +56,7 @@ pub fn give(
 
 /// Takes both away, where browsers are given any.
 pub fn take(response: &mut HttpResponseBuilder, request: &HttpRequest, policy: &HttpPolicy) {
-    if policy.cookies != Cookies::Off {
+    if policy.cookies != CookieMode::Off {
         for name in [ACCESS, REFRESH] {
             response.append_header((header::SET_COOKIE, cleared(request, policy, name)));
         }
@@ -66,7 +66,7 @@ pub fn take(response: &mut HttpResponseBuilder, request: &HttpRequest, policy: &
 /// The `Set-Cookie` headers that take away the cookies whose tokens a request was refused for.
 pub fn refused(request: &HttpRequest) -> Vec<String> {
     let extensions = request.extensions();
-    let presented = extensions.get::<Presented>().zip(request.app_data::<web::Data<State>>());
+    let presented = extensions.get::<RefusableCookies>().zip(request.app_data::<web::Data<AppState>>());
     let cleared = presented.map(|(presented, state)| {
         presented.0.iter().map(|name| cleared(request, &state.http, name)).collect()
     });

@@ -1,4 +1,4 @@
-//! Which other sites' pages may call the API (the Fetch standard, section 3.3): a fixed list, nobody by default.
+//! Which other sites' pages may call the API (the Fetch standard, section 3.3): a fixed list, empty by default.
 
 use actix_cors::Cors;
 use actix_web::http::{Method, header};

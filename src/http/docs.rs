@@ -9,8 +9,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa_swagger_ui::{Config, SwaggerFile};
 
 use super::Problem;
-use super::answer::Sent;
 use super::document::{DescribeOperation, OperationDoc, OperationDraft};
+use super::response::ApiResponse;
 
 /// Where the document is.
 pub const PATH: &str = "/openapi.json";
@@ -27,9 +27,9 @@ const SCRIPT: &str = include_str!("pages/docs.js");
 static DOCUMENT_TEXT: LazyLock<String> = LazyLock::new(|| super::document().to_string());
 
 /// The form of the document.
-pub enum Document {}
+pub enum DocumentResponse {}
 
-impl DescribeOperation for Document {
+impl DescribeOperation for DocumentResponse {
     fn describe(operation: &mut OperationDraft) {
         let document = ObjectBuilder::new().schema_type(Type::Object);
         operation.answer(200, "The document.", [("application/json", document.into())]);
@@ -44,8 +44,8 @@ pub const DOC: OperationDoc = OperationDoc {
     ..OperationDoc::EMPTY
 };
 
-pub async fn handler() -> Sent<Document> {
-    Sent::new(HttpResponse::Ok().insert_header(ContentType::json()).body(DOCUMENT_TEXT.as_str()))
+pub async fn handler() -> ApiResponse<DocumentResponse> {
+    ApiResponse::new(HttpResponse::Ok().insert_header(ContentType::json()).body(DOCUMENT_TEXT.as_str()))
 }
 
 /// The page, and what it loads. These are no part of the API.

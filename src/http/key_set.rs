@@ -4,9 +4,9 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 
-use crate::http::State;
-use crate::http::answer::Sent;
+use crate::http::AppState;
 use crate::http::document::{DescribeOperation, OperationDoc, OperationDraft};
+use crate::http::response::ApiResponse;
 
 /// The form of a JSON Web Key Set.
 pub enum KeySet {}
@@ -26,8 +26,8 @@ pub const DOC: OperationDoc = OperationDoc {
 };
 
 /// A JSON Web Key Set (RFC 7517). It may be a minute old: a key is pending for longer than that before it signs.
-pub async fn handler(state: web::Data<State>) -> Sent<KeySet> {
+pub async fn handler(state: web::Data<AppState>) -> ApiResponse<KeySet> {
     let mut response = HttpResponse::Ok();
     response.insert_header((CACHE_CONTROL, "public, max-age=60"));
-    Sent::new(response.json(state.tokens.public_keys()))
+    ApiResponse::new(response.json(state.tokens.public_keys()))
 }

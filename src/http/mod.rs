@@ -2,7 +2,6 @@
 
 mod accounts;
 mod admin;
-mod answer;
 mod audit;
 mod cookies;
 mod cors;
@@ -18,18 +17,19 @@ mod operations;
 mod page;
 mod policy;
 mod problem;
+mod response;
 mod route;
 mod state;
 
 use actix_web::web::{self, ServiceConfig};
 
-pub use admin::Cursors;
+pub use admin::ListCursors;
 pub use cors::cors;
-pub use extract::{ForwardedHeader, Proxies, bearer};
+pub use extract::{ForwardedHeader, TrustedProxies, bearer};
 pub use observe::{log_left_out, observe, request_id};
-pub use policy::{Cookies, HttpPolicy};
+pub use policy::{CookieMode, HttpPolicy};
 pub use problem::Problem;
-pub use state::State;
+pub use state::AppState;
 pub(crate) use state::{KeyedParts, in_time};
 
 use crate::crypto::message_links::{SessionLinks, UndoLinks, UnlockLinks};

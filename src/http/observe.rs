@@ -19,7 +19,7 @@ use super::extract::wanted_language;
 use super::held_body::{RequestBody, response_body};
 use super::{Problem, cookies};
 use crate::crypto::entropy;
-use crate::http::State;
+use crate::http::AppState;
 use crate::language::Language;
 use crate::runtime::log_throttle::LogThrottle;
 
@@ -168,7 +168,7 @@ fn sane_request_id(request: &ServiceRequest) -> Option<String> {
 }
 
 fn fresh_request_id(request: &ServiceRequest) -> String {
-    let now = request.app_data::<web::Data<State>>().map(|state| state.clock.now());
+    let now = request.app_data::<web::Data<AppState>>().map(|state| state.clock.now());
     entropy::uuid_v7(now.unwrap_or_default()).to_string()
 }
 

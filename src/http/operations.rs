@@ -5,9 +5,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Problem;
-use super::answer::{self, Json, Sent};
 use super::document::{DescribeOperation, OperationDoc, OperationDraft};
-use crate::http::State;
+use super::response::{self, ApiResponse, OkJson};
+use crate::http::AppState;
 
 /// Where the service tells operators how it is.
 pub const HEALTHZ_PATH: &str = "/healthz";
@@ -17,9 +17,9 @@ pub const METRICS_PATH: &str = "/metrics";
 /// The paths of the listener for operators.
 pub const PATHS: [&str; 3] = [HEALTHZ_PATH, READYZ_PATH, METRICS_PATH];
 
-/// How it is.
+/// Whether the service runs, or is ready.
 #[derive(Serialize, ToSchema)]
-pub struct Condition {
+pub struct HealthResponse {
     #[schema(value_type = String, example = "ok")]
     status: &'static str,
 }
@@ -27,8 +27,8 @@ pub struct Condition {
 pub const HEALTHZ_DOC: OperationDoc =
     OperationDoc { id: "healthz", summary: "Whether the process is there", ..OperationDoc::EMPTY };
 
-pub async fn healthz() -> Sent<Json<Condition>> {
-    answer::json(Condition { status: "ok" })
+pub async fn healthz() -> ApiResponse<OkJson<HealthResponse>> {
+    response::json(HealthResponse { status: "ok" })
 }
 
 pub const READYZ_DOC: OperationDoc = OperationDoc {
@@ -40,15 +40,15 @@ pub const READYZ_DOC: OperationDoc = OperationDoc {
     ..OperationDoc::EMPTY
 };
 
-pub async fn readyz(state: web::Data<State>) -> Result<Sent<Json<Condition>>, Problem> {
+pub async fn readyz(state: web::Data<AppState>) -> Result<ApiResponse<OkJson<HealthResponse>>, Problem> {
     state.check_readiness().await?;
-    Ok(answer::json(Condition { status: "ready" }))
+    Ok(response::json(HealthResponse { status: "ready" }))
 }
 
 /// The form of metrics.
-pub enum Metrics {}
+pub enum MetricsResponse {}
 
-impl DescribeOperation for Metrics {
+impl DescribeOperation for MetricsResponse {
     fn describe(operation: &mut OperationDraft) {
         operation.text("The metrics.", "text/plain; version=0.0.4");
     }
@@ -63,6 +63,8 @@ pub const METRICS_DOC: OperationDoc = OperationDoc {
     ..OperationDoc::EMPTY
 };
 
-pub async fn metrics(state: web::Data<State>) -> Sent<Metrics> {
-    Sent::new(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(state.metrics.render()))
+pub async fn metrics(state: web::Data<AppState>) -> ApiResponse<MetricsResponse> {
+    ApiResponse::new(
+        HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(state.metrics.render()),
+    )
 }

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::Problem;
-use super::answer::Sent;
 use super::document::{DescribeOperation, OperationDraft};
+use super::response::ApiResponse;
 use crate::crypto::entropy;
 
 /// A page, as the document describes it.
@@ -28,7 +28,7 @@ impl DescribeOperation for HtmlPage {
 pub fn html_page<T: Template>(
     status: StatusCode,
     page: impl FnOnce(String) -> T,
-) -> Result<Sent<HtmlPage>, Problem> {
+) -> Result<ApiResponse<HtmlPage>, Problem> {
     let nonce = STANDARD.encode(entropy::bytes::<16>());
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -36,5 +36,5 @@ pub fn html_page<T: Template>(
     let page = page(nonce).render().map_err(|_| Problem::Internal)?;
     let mut response = HttpResponse::build(status);
     response.insert_header((CONTENT_SECURITY_POLICY, policy)).insert_header(ContentType::html());
-    Ok(Sent::new(response.body(page)))
+    Ok(ApiResponse::new(response.body(page)))
 }

@@ -3,14 +3,14 @@
 use counterfoil_domain::values::Region;
 use serde::{Deserialize, Serialize};
 
-use super::Proxies;
+use super::TrustedProxies;
 use super::oauth_clients::OauthClients;
 
 /// How browsers are given their tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cookies {
-    /// In the body, like everybody.
+pub enum CookieMode {
+    /// In the body, as for every other client.
     #[default]
     Off,
     /// In the body, and in cookies.
@@ -19,7 +19,7 @@ pub enum Cookies {
     Only,
 }
 
-/// What the HTTP layer goes by.
+/// The settings that the HTTP layer works by.
 #[derive(Clone, Debug, Default)]
 pub struct HttpPolicy {
     /// Where phone numbers without a country code are read.
@@ -33,9 +33,9 @@ pub struct HttpPolicy {
     /// Headers that pages of those origins may send, besides those that the API reads and those of tracing.
     pub allowed_headers: Vec<String>,
     /// Whether browsers are given their tokens in cookies.
-    pub cookies: Cookies,
+    pub cookies: CookieMode,
     /// The proxies that stand in front of the service.
-    pub proxies: Proxies,
+    pub proxies: TrustedProxies,
     /// Whether the document of the API is served, and the page to read it.
     pub docs: bool,
     /// Whether the metrics are on the public listener.

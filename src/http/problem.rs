@@ -1,7 +1,7 @@
 //! Every error of the API, by name: its status, its stable code, and nothing of what went wrong inside.
 //!
 //! The map is exhaustive and without a wildcard, so a new refusal does not compile until it has an answer. The caller
-//! learns what he can do; the log learns why.
+//! learns what they can do; the log learns why.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -42,7 +42,7 @@ pub enum Problem {
     BodyTooLarge,
     /// A body that did not arrive in time.
     BodyTooSlow,
-    /// No such path.
+    /// The path or the resource does not exist.
     NotFound,
     /// The path has other methods.
     MethodNotAllowed(Vec<Method>),
@@ -74,7 +74,7 @@ pub enum Problem {
     IdentifierTaken,
     /// The account has no other identifier.
     LastIdentifier,
-    /// The caller's roles do not let him do that.
+    /// The caller's roles do not allow the request.
     Forbidden,
     /// It takes the second factor, passed in this session and lately enough.
     SecondFactorRequired,
@@ -175,7 +175,7 @@ impl Problem {
                 vec!["phone_not_mobile"],
             )])),
             LimitsError::Unanswered(error) => {
-                tracing::warn!(%error, "nobody is let through");
+                tracing::warn!(%error, "a limit cannot be read, so no request is let through");
                 Self::Unavailable
             }
         }
@@ -377,7 +377,7 @@ impl Problem {
         serde_json::to_value(self.body(Language::default())).expect("texts and numbers are JSON")
     }
 
-    fn body(&self, language: Language) -> Body {
+    fn body(&self, language: Language) -> ProblemBody {
         let code = self.code();
         let mut errors = BTreeMap::new();
         if let Self::InvalidFields(fields) = self {
@@ -385,7 +385,7 @@ impl Problem {
                 errors.insert(field.clone(), names.iter().map(|name| language.message(name)).collect());
             }
         }
-        Body {
+        ProblemBody {
             r#type: format!("urn:counterfoil:problem:{code}"),
             title: language.title(code),
             status: self.status().as_u16(),
@@ -421,7 +421,7 @@ impl Problem {
 /// The body of an error (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub(super) struct Body {
+pub(super) struct ProblemBody {
     /// The problem as a URI.
     #[schema(example = "urn:counterfoil:problem:not_found")]
     r#type: String,

@@ -10,7 +10,7 @@ use counterfoil_projections::user_login;
 use deadpool_postgres::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::{Cursors, HttpPolicy, Problem};
+use super::{HttpPolicy, ListCursors, Problem};
 use crate::accounts::{Accounts, AccountsError};
 use crate::crypto::client_fingerprints::ClientMarks;
 use crate::crypto::keyring::Keyring;
@@ -35,19 +35,19 @@ const WAITING_AT_MOST: usize = 10_000;
 const READINESS_EVERY: Duration = Duration::from_secs(2);
 
 /// What every request can reach.
-pub struct State {
-    /// The write side.
+pub struct AppState {
+    /// The write side: the commands on accounts.
     pub accounts: Accounts,
-    /// The read side.
+    /// The database of the read side.
     pub database: Database,
     /// How tokens are opened.
     pub tokens: Tokens,
-    /// The time.
+    /// The clock that every request reads.
     pub clock: Arc<dyn Clock>,
     /// What the HTTP layer goes by.
     pub http: Arc<HttpPolicy>,
     /// Where lists go on.
-    pub cursors: Cursors,
+    pub cursors: ListCursors,
     /// What staff prove that they are with.
     pub second_factors: SecondFactors,
     client_marks: ClientMarks,
@@ -63,18 +63,18 @@ pub struct State {
 /// The parts of the state, beside the write side, that work under keys of the keyring.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyedParts {
-    pub(crate) cursors: Cursors,
+    pub(crate) cursors: ListCursors,
     pub(crate) second_factors: SecondFactors,
     pub(crate) client_marks: ClientMarks,
 }
 
-impl fmt::Debug for State {
+impl fmt::Debug for AppState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("accounts", &self.accounts).finish_non_exhaustive()
+        f.debug_struct("AppState").field("accounts", &self.accounts).finish_non_exhaustive()
     }
 }
 
-impl State {
+impl AppState {
     /// The same state, with connections of its own that work on the present runtime.
     pub(crate) fn on_this_thread(&self) -> Self {
         let accounts = self.accounts.on_this_thread(self.database.on_this_thread());
@@ -146,7 +146,7 @@ impl State {
         .await
     }
 
-    /// The profile of an account, if anybody has joined by that id.
+    /// The profile of an account, if a user has joined by that id.
     ///
     /// # Errors
     /// [`Problem::Unavailable`] when the database does not answer in time.

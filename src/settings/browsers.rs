@@ -3,16 +3,16 @@
 use super::raw::raw_section;
 use super::words::Words;
 use super::{SettingsError, invalid};
-use crate::http::Cookies;
+use crate::http::CookieMode;
 use crate::runtime::network::is_this_machine;
 
-raw_section!(RawBrowsers { allowed_origins: Words, allowed_headers: Words, cookies: Cookies });
+raw_section!(RawBrowsers { allowed_origins: Words, allowed_headers: Words, cookies: CookieMode });
 
 /// The section `browsers`, checked.
 pub(super) struct BrowserSettings {
     pub allowed_origins: Vec<String>,
     pub allowed_headers: Vec<String>,
-    pub cookies: Cookies,
+    pub cookies: CookieMode,
 }
 
 impl RawBrowsers {

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use super::raw::raw_section;
 use super::words::Words;
 use super::{Environment, SettingsError, invalid};
-use crate::http::{ForwardedHeader, Proxies};
+use crate::http::{ForwardedHeader, TrustedProxies};
 use crate::runtime::network::{self, is_this_machine};
 
 raw_section!(RawServer {
@@ -25,7 +25,7 @@ pub(super) struct ServerSettings {
     /// The number of worker threads; 0 for one for each core.
     pub workers: usize,
     pub public_url: Option<String>,
-    pub proxies: Proxies,
+    pub proxies: TrustedProxies,
     pub docs: bool,
     /// Whether the public listener serves the metrics.
     pub public_metrics: bool,
@@ -78,7 +78,7 @@ fn public_url(url: String) -> Result<String, SettingsError> {
     Ok(url)
 }
 
-fn proxies(trusted: Option<Words>, header: Option<ForwardedHeader>) -> Result<Proxies, SettingsError> {
+fn proxies(trusted: Option<Words>, header: Option<ForwardedHeader>) -> Result<TrustedProxies, SettingsError> {
     let mut networks = Vec::new();
     for text in trusted.map(Words::into_list).unwrap_or_default() {
         let refused = |problem: &str| {
@@ -99,6 +99,6 @@ fn proxies(trusted: Option<Words>, header: Option<ForwardedHeader>) -> Result<Pr
         (true, Some(_)) => {
             Err(invalid("server.trusted_proxies", "is missing: whose header is to be believed?"))
         }
-        (_, header) => Ok(Proxies { trusted: networks, header }),
+        (_, header) => Ok(TrustedProxies { trusted: networks, header }),
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use counterfoil::crypto::keyring::Keyring;
-use counterfoil::http::Cursors;
+use counterfoil::http::ListCursors;
 use serde_json::Value;
 
 use super::super::population::{BUSY_ADDRESS, Person, RARE_DEVICE};
@@ -41,8 +41,8 @@ fn list_page(list: &str, name: &str, query: &str) -> StaffPage {
     StaffPage { name: format!("{list} {name}"), path }
 }
 
-fn cursors(bench: &BenchRun) -> Cursors {
-    Cursors::new(&Keyring::read(&bench.folder.join(".counterfoil/keyring.json")).unwrap())
+fn cursors(bench: &BenchRun) -> ListCursors {
+    ListCursors::new(&Keyring::read(&bench.folder.join(".counterfoil/keyring.json")).unwrap())
 }
 
 pub fn admin_pages(bench: &BenchRun, known: &KnownData) -> Vec<StaffPage> {

@@ -7,18 +7,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, Json, NoContent, Sent};
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Body, Caller, Fields, Form, Peer};
+use crate::http::extract::{ClientInfo, FromFields, JsonBody, RequestFields, SignedInCaller};
+use crate::http::response::{self, ApiResponse, NoContent, OkJson};
 
-pub struct DeviceUpdate {
+pub struct RenameDeviceRequest {
     device_name: DeviceName,
 }
 
-impl Form for DeviceUpdate {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for RenameDeviceRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { device_name: fields.required("device_name", DeviceName::parse)? })
     }
 }
@@ -34,55 +34,61 @@ pub struct OwnDevice {
 
 /// The devices that the account is signed in on, the last used first.
 #[derive(Serialize, ToSchema)]
-pub struct OwnDevices(Vec<OwnDevice>);
+pub struct OwnDevicesResponse(Vec<OwnDevice>);
 
 pub const LIST_DOC: OperationDoc =
     OperationDoc { id: "devices", summary: "See where one is signed in", ..OperationDoc::EMPTY };
 
-pub async fn list(state: web::Data<State>, caller: Caller) -> Result<Sent<Json<OwnDevices>>, Problem> {
-    Ok(answer::json(OwnDevices(active(&state, caller).await?.collect())))
+pub async fn list(
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+) -> Result<ApiResponse<OkJson<OwnDevicesResponse>>, Problem> {
+    Ok(response::json(OwnDevicesResponse(active(&state, caller).await?.collect())))
 }
 
 pub const RENAME_DOC: OperationDoc =
     OperationDoc { id: "renameDevice", summary: "Name a device", ..OperationDoc::EMPTY };
 
 pub async fn rename(
-    state: web::Data<State>,
-    caller: Caller,
-    peer: Peer,
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+    client: ClientInfo,
     id: web::Path<String>,
-    Body(update): Body<DeviceUpdate>,
-) -> Result<Sent<Json<OwnDevice>>, Problem> {
-    let id = session(&id)?;
-    let renamed = state.accounts.rename_device(caller.token, id, update.device_name, peer.into()).await;
+    JsonBody(update): JsonBody<RenameDeviceRequest>,
+) -> Result<ApiResponse<OkJson<OwnDevice>>, Problem> {
+    let id = parse_session_id(&id)?;
+    let renamed = state.accounts.rename_device(caller.token, id, update.device_name, client.into()).await;
     renamed.map_err(|error| state.problem(&error))?;
     let device = active(&state, caller).await?.find(|answer| answer.device.id == id);
-    Ok(answer::json(device.ok_or(Problem::NotFound)?))
+    Ok(response::json(device.ok_or(Problem::NotFound)?))
 }
 
 pub const SIGN_OUT_DOC: OperationDoc =
     OperationDoc { id: "signOutDevice", summary: "Sign a device out", ..OperationDoc::EMPTY };
 
 pub async fn sign_out(
-    state: web::Data<State>,
-    caller: Caller,
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
     request: HttpRequest,
-    peer: Peer,
+    client: ClientInfo,
     id: web::Path<String>,
-) -> Result<Sent<NoContent>, Problem> {
-    let device = session(&id)?;
-    let revoked = state.accounts.revoke_device(caller.token, device, peer.into()).await;
+) -> Result<ApiResponse<NoContent>, Problem> {
+    let device = parse_session_id(&id)?;
+    let revoked = state.accounts.revoke_device(caller.token, device, client.into()).await;
     revoked.map_err(|error| state.problem(&error))?;
     let is_current = device == caller.token.session;
-    Ok(if is_current { answer::signed_out(&request, &state.http) } else { answer::no_content() })
+    Ok(if is_current { response::signed_out(&request, &state.http) } else { response::no_content() })
 }
 
-/// An id that cannot be one is nobody's.
-fn session(id: &str) -> Result<SessionId, Problem> {
+/// Parses the id of a session. A text that is no id belongs to no session.
+fn parse_session_id(id: &str) -> Result<SessionId, Problem> {
     Uuid::try_parse(id).map(SessionId).map_err(|_| Problem::NotFound)
 }
 
-async fn active(state: &State, caller: Caller) -> Result<impl Iterator<Item = OwnDevice>, Problem> {
+async fn active(
+    state: &AppState,
+    caller: SignedInCaller,
+) -> Result<impl Iterator<Item = OwnDevice>, Problem> {
     let now = state.clock.now();
     let devices = state.query(async |db| user_login::active(db, caller.token.account, now).await).await?;
     let own = move |device: Device| OwnDevice { current: device.id == caller.token.session, device };

@@ -8,32 +8,32 @@ use askama::Template;
 use counterfoil_projections::user_login::{self, Device, device_kind};
 
 use crate::accounts::AccountsError;
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::Sent;
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Peer, WantedLanguage};
+use crate::http::extract::{ClientInfo, WantedLanguage};
 use crate::http::page::{HtmlPage, html_page};
 use crate::http::problem::A_MINUTE;
+use crate::http::response::ApiResponse;
 use crate::language::Language;
 
 /// What the page says: a message by its name, and the session that it asks about.
 #[derive(Template)]
 #[template(path = "disown.html")]
-struct Page {
+struct DisownPage {
     language: Language,
     message: &'static str,
     device: Option<Device>,
     nonce: String,
 }
 
-impl Page {
+impl DisownPage {
     fn answer(
         language: Language,
         status: StatusCode,
         message: &'static str,
         device: Option<Device>,
-    ) -> Result<Sent<HtmlPage>, Problem> {
+    ) -> Result<ApiResponse<HtmlPage>, Problem> {
         html_page(status, |nonce| Self { language, message, device, nonce })
     }
 }
@@ -51,18 +51,18 @@ pub const SHOW_PAGE_DOC: OperationDoc = OperationDoc {
 
 /// Asks, where the session is still there to be ended.
 pub async fn show_page(
-    state: web::Data<State>,
+    state: web::Data<AppState>,
     link: web::Path<String>,
     WantedLanguage(language): WantedLanguage,
-) -> Result<Sent<HtmlPage>, Problem> {
+) -> Result<ApiResponse<HtmlPage>, Problem> {
     let Some((account, session)) = state.accounts.session_of_link(&link) else {
-        return Page::answer(language, StatusCode::NOT_FOUND, UNKNOWN, None);
+        return DisownPage::answer(language, StatusCode::NOT_FOUND, UNKNOWN, None);
     };
     let now = state.clock.now();
     let devices = state.query(async |db: &_| user_login::active(db, account, now).await).await?;
     match devices.into_iter().find(|device| device.id == session) {
-        // Not by the name that it gave itself: whoever is asked about here may have chosen it.
-        Some(device) => Page::answer(
+        // The name that the device gave itself is left out: an intruder may have chosen it.
+        Some(device) => DisownPage::answer(
             language,
             StatusCode::OK,
             "page_disown_ask",
@@ -71,7 +71,7 @@ pub async fn show_page(
                 ..device
             }),
         ),
-        None => Page::answer(language, StatusCode::OK, "page_disown_done", None),
+        None => DisownPage::answer(language, StatusCode::OK, "page_disown_done", None),
     }
 }
 
@@ -83,16 +83,18 @@ pub const SUBMIT_DOC: OperationDoc = OperationDoc {
     ..OperationDoc::EMPTY
 };
 
-/// Ends it.
+/// Ends the session that the link was sent for.
 pub async fn submit(
-    state: web::Data<State>,
-    peer: Peer,
+    state: web::Data<AppState>,
+    client: ClientInfo,
     link: web::Path<String>,
     WantedLanguage(language): WantedLanguage,
-) -> Result<Sent<HtmlPage>, Problem> {
-    match state.accounts.disown(&link, peer.into()).await {
-        Ok(()) => Page::answer(language, StatusCode::OK, "page_disown_done", None),
-        Err(AccountsError::InvalidToken) => Page::answer(language, StatusCode::NOT_FOUND, UNKNOWN, None),
+) -> Result<ApiResponse<HtmlPage>, Problem> {
+    match state.accounts.disown(&link, client.into()).await {
+        Ok(()) => DisownPage::answer(language, StatusCode::OK, "page_disown_done", None),
+        Err(AccountsError::InvalidToken) => {
+            DisownPage::answer(language, StatusCode::NOT_FOUND, UNKNOWN, None)
+        }
         Err(error) => Err(state.problem(&error)),
     }
 }

@@ -4,30 +4,33 @@ use actix_web::web;
 use counterfoil_domain::values::{AccountId, EmailAddress, Identifier, OtpCode, PhoneNumber};
 use counterfoil_projections::profile::Profile;
 
-use crate::http::State;
-use crate::http::answer::{CodeSent, Json, NoContent, Sent};
+use crate::http::AppState;
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Body, Caller, Fields, Form, Peer, ProvedCaller, WantedLanguage, read_identifier};
+use crate::http::extract::{
+    ClientInfo, FromFields, JsonBody, ProvedCaller, RequestFields, SignedInCaller, WantedLanguage,
+    read_identifier,
+};
 use crate::http::problem::A_MINUTE;
-use crate::http::{Problem, answer};
+use crate::http::response::{ApiResponse, CodeSentResponse, NoContent, OkJson};
+use crate::http::{Problem, response};
 
-pub struct Wanted {
+pub struct AddIdentifierRequest {
     identifier: Identifier,
 }
 
-impl Form for Wanted {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for AddIdentifierRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { identifier: read_identifier(fields)? })
     }
 }
 
-pub struct Proof {
+pub struct VerifyIdentifierRequest {
     identifier: Identifier,
     code: OtpCode,
 }
 
-impl Form for Proof {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for VerifyIdentifierRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         let identifier = read_identifier(fields);
         let code = fields.required("code", OtpCode::parse);
         Some(Self { identifier: identifier?, code: code? })
@@ -50,14 +53,16 @@ pub const REQUEST_CODE_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn request_code(
-    state: web::Data<State>,
-    peer: Peer,
+    state: web::Data<AppState>,
+    client: ClientInfo,
     WantedLanguage(language): WantedLanguage,
-    ProvedCaller { token, asked: Body(Wanted { identifier }) }: ProvedCaller<Body<Wanted>>,
-) -> Result<Sent<Json<CodeSent>>, Problem> {
+    ProvedCaller { token, asked: JsonBody(AddIdentifierRequest { identifier }) }: ProvedCaller<
+        JsonBody<AddIdentifierRequest>,
+    >,
+) -> Result<ApiResponse<OkJson<CodeSentResponse>>, Problem> {
     let former = former(&state, token.account, &identifier).await?;
-    let code = state.accounts.add_identifier(token, identifier, former, peer.into()).await;
-    Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
+    let code = state.accounts.add_identifier(token, identifier, former, client.into()).await;
+    Ok(response::code_sent(&code.map_err(|error| state.problem(&error))?, language))
 }
 
 pub const VERIFY_DOC: OperationDoc = OperationDoc {
@@ -75,19 +80,20 @@ pub const VERIFY_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn verify(
-    state: web::Data<State>,
-    caller: Caller,
-    peer: Peer,
-    Body(Proof { identifier, code }): Body<Proof>,
-) -> Result<Sent<Json<Profile>>, Problem> {
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+    client: ClientInfo,
+    JsonBody(VerifyIdentifierRequest { identifier, code }): JsonBody<VerifyIdentifierRequest>,
+) -> Result<ApiResponse<OkJson<Profile>>, Problem> {
     let account = caller.token.account;
     let former = former(&state, account, &identifier).await?;
-    let proved = state.accounts.verify_identifier(caller.token, identifier, former, code, peer.into()).await;
+    let proved =
+        state.accounts.verify_identifier(caller.token, identifier, former, code, client.into()).await;
     let profile = match proved.map_err(|error| state.problem(&error))? {
         Some(profile) => profile,
         None => state.profile(account).await?.ok_or(Problem::InvalidAccessToken)?,
     };
-    Ok(answer::json(profile))
+    Ok(response::json(profile))
 }
 
 pub const REMOVE_DOC: OperationDoc = OperationDoc {
@@ -100,19 +106,19 @@ pub const REMOVE_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn remove(
-    state: web::Data<State>,
-    caller: Caller,
-    peer: Peer,
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+    client: ClientInfo,
     identifier: web::Path<String>,
-) -> Result<Sent<NoContent>, Problem> {
+) -> Result<ApiResponse<NoContent>, Problem> {
     let identifier = parse_identifier(&identifier, &state).ok_or(Problem::NotFound)?;
-    let removed = state.accounts.remove_identifier(caller.token, identifier, peer.into()).await;
+    let removed = state.accounts.remove_identifier(caller.token, identifier, client.into()).await;
     removed.map_err(|error| state.problem(&error))?;
-    Ok(answer::no_content())
+    Ok(response::no_content())
 }
 
 /// The identifier that stands in a path. A text that cannot be one belongs to no account.
-fn parse_identifier(text: &str, state: &State) -> Option<Identifier> {
+fn parse_identifier(text: &str, state: &AppState) -> Option<Identifier> {
     if text.contains('@') {
         return EmailAddress::parse(text).ok().map(Identifier::Email);
     }
@@ -121,7 +127,7 @@ fn parse_identifier(text: &str, state: &State) -> Option<Identifier> {
 
 /// What the caller has of the same kind. The profile is written with the log, and as current.
 async fn former(
-    state: &State,
+    state: &AppState,
     account: AccountId,
     identifier: &Identifier,
 ) -> Result<Option<Identifier>, Problem> {

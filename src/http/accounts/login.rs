@@ -4,20 +4,22 @@ use actix_web::web;
 use counterfoil_domain::values::{FullName, Identifier};
 
 use crate::accounts::RequestContext;
-use crate::http::State;
-use crate::http::answer::{CodeSent, Json, Sent};
+use crate::http::AppState;
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Body, Fields, Form, Peer, Shown, WantedLanguage, read_identifier};
+use crate::http::extract::{
+    ClientInfo, FromFields, JsonBody, PresentedToken, RequestFields, WantedLanguage, read_identifier,
+};
 use crate::http::problem::A_MINUTE;
-use crate::http::{Problem, answer};
+use crate::http::response::{ApiResponse, CodeSentResponse, OkJson};
+use crate::http::{Problem, response};
 
-pub struct Login {
+pub struct LoginRequest {
     identifier: Identifier,
     fullname: Option<FullName>,
 }
 
-impl Form for Login {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for LoginRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         let identifier = read_identifier(fields);
         let fullname = fields.optional("fullname", FullName::parse);
         Some(Self { identifier: identifier?, fullname: fullname? })
@@ -40,15 +42,15 @@ pub const DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn handler(
-    state: web::Data<State>,
-    peer: Peer,
-    Shown(shown): Shown,
+    state: web::Data<AppState>,
+    client: ClientInfo,
+    PresentedToken(shown): PresentedToken,
     WantedLanguage(language): WantedLanguage,
-    Body(login): Body<Login>,
-) -> Result<Sent<Json<CodeSent>>, Problem> {
+    JsonBody(login): JsonBody<LoginRequest>,
+) -> Result<ApiResponse<OkJson<CodeSentResponse>>, Problem> {
     let code = state
         .accounts
-        .request_otp(login.identifier, login.fullname, RequestContext { shown, ..peer.into() })
+        .request_otp(login.identifier, login.fullname, RequestContext { shown, ..client.into() })
         .await;
-    Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
+    Ok(response::code_sent(&code.map_err(|error| state.problem(&error))?, language))
 }

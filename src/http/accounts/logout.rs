@@ -3,22 +3,24 @@
 use actix_web::{HttpRequest, web};
 
 use crate::accounts::AccountsError;
-use crate::http::Cookies;
+use crate::http::AppState;
+use crate::http::CookieMode;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, NoContent, Sent};
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Body, Fields, Form, Peer, Presented, access_token, is_our_page, refresh_cookie};
+use crate::http::extract::{
+    ClientInfo, FromFields, JsonBody, RequestFields, TokenText, access_token, is_our_page, refresh_cookie,
+};
 use crate::http::problem::A_MINUTE;
+use crate::http::response::{self, ApiResponse, NoContent};
 use crate::tokens::TokenKind;
 
-pub struct Logout {
-    refresh_token: Option<Presented>,
+pub struct LogoutRequest {
+    refresh_token: Option<TokenText>,
 }
 
-impl Form for Logout {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { refresh_token: fields.renamed("refresh_token", "token", Presented::parse)? })
+impl FromFields for LogoutRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
+        Some(Self { refresh_token: fields.renamed("refresh_token", "token", TokenText::parse)? })
     }
 }
 
@@ -40,25 +42,29 @@ pub const DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn handler(
-    state: web::Data<State>,
+    state: web::Data<AppState>,
     request: HttpRequest,
-    peer: Peer,
-    Body(logout): Body<Logout>,
-) -> Result<Sent<NoContent>, Problem> {
+    client: ClientInfo,
+    JsonBody(logout): JsonBody<LogoutRequest>,
+) -> Result<ApiResponse<NoContent>, Problem> {
     match logout.refresh_token {
-        Some(Presented(token)) => {
-            let ended = state.accounts.logout(TokenKind::Refresh, &token, peer.into()).await;
+        Some(TokenText(token)) => {
+            let ended = state.accounts.logout(TokenKind::Refresh, &token, client.into()).await;
             ended.map_err(|error| state.problem(&error))?;
         }
-        None if state.http.cookies == Cookies::Off => return Err(Problem::missing_field("refresh_token")),
-        None => end_session_of_cookies(&state, &request, peer).await?,
+        None if state.http.cookies == CookieMode::Off => return Err(Problem::missing_field("refresh_token")),
+        None => end_session_of_cookies(&state, &request, client).await?,
     }
-    Ok(answer::signed_out(&request, &state.http))
+    Ok(response::signed_out(&request, &state.http))
 }
 
 /// A page whose tokens are in cookies cannot name its refresh token. Either of its cookies tells the session, expired or not;
 /// the browser may have dropped the one, and later the other. A page of ours without a readable one is signed out already.
-async fn end_session_of_cookies(state: &State, request: &HttpRequest, peer: Peer) -> Result<(), Problem> {
+async fn end_session_of_cookies(
+    state: &AppState,
+    request: &HttpRequest,
+    client: ClientInfo,
+) -> Result<(), Problem> {
     let access = match access_token(request) {
         Ok(token) => Some((TokenKind::Access, token)),
         Err(Problem::Unauthenticated | Problem::InvalidAccessToken) => None,
@@ -67,7 +73,7 @@ async fn end_session_of_cookies(state: &State, request: &HttpRequest, peer: Peer
     let refresh = refresh_cookie(request)?.map(|token| (TokenKind::Refresh, token));
     let mut answer = Err(Problem::Unauthenticated);
     for (kind, token) in access.into_iter().chain(refresh) {
-        match state.accounts.logout(kind, &token, peer.clone().into()).await {
+        match state.accounts.logout(kind, &token, client.clone().into()).await {
             Ok(()) => return Ok(()),
             Err(AccountsError::InvalidToken) => answer = Err(Problem::InvalidToken),
             Err(error) => return Err(state.problem(&error)),

@@ -2,18 +2,18 @@
 
 use actix_web::{HttpRequest, web};
 
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, NoContent, Sent};
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Body, Caller, Fields, Form, Peer};
+use crate::http::extract::{ClientInfo, FromFields, JsonBody, RequestFields, SignedInCaller};
+use crate::http::response::{self, ApiResponse, NoContent};
 
-pub struct LogoutAll {
+pub struct LogoutAllRequest {
     keep_current: bool,
 }
 
-impl Form for LogoutAll {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for LogoutAllRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { keep_current: fields.flag("keep_current")? })
     }
 }
@@ -25,13 +25,13 @@ pub const DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn handler(
-    state: web::Data<State>,
-    caller: Caller,
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
     request: HttpRequest,
-    peer: Peer,
-    Body(logout): Body<LogoutAll>,
-) -> Result<Sent<NoContent>, Problem> {
-    let ended = state.accounts.logout_all(caller.token, logout.keep_current, peer.into()).await;
+    client: ClientInfo,
+    JsonBody(logout): JsonBody<LogoutAllRequest>,
+) -> Result<ApiResponse<NoContent>, Problem> {
+    let ended = state.accounts.logout_all(caller.token, logout.keep_current, client.into()).await;
     ended.map_err(|error| state.problem(&error))?;
-    Ok(if logout.keep_current { answer::no_content() } else { answer::signed_out(&request, &state.http) })
+    Ok(if logout.keep_current { response::no_content() } else { response::signed_out(&request, &state.http) })
 }

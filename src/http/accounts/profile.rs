@@ -4,18 +4,18 @@ use actix_web::web;
 use counterfoil_domain::values::{AccountId, FullName};
 use counterfoil_projections::profile::Profile;
 
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, Json, Sent};
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Body, Caller, Fields, Form, Peer};
+use crate::http::extract::{ClientInfo, FromFields, JsonBody, RequestFields, SignedInCaller};
+use crate::http::response::{self, ApiResponse, OkJson};
 
-pub struct ProfileUpdate {
+pub struct UpdateProfileRequest {
     fullname: FullName,
 }
 
-impl Form for ProfileUpdate {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for UpdateProfileRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { fullname: fields.required("fullname", FullName::parse)? })
     }
 }
@@ -23,8 +23,11 @@ impl Form for ProfileUpdate {
 pub const SHOW_DOC: OperationDoc =
     OperationDoc { id: "profile", summary: "Look at one’s profile", ..OperationDoc::EMPTY };
 
-pub async fn show(state: web::Data<State>, caller: Caller) -> Result<Sent<Json<Profile>>, Problem> {
-    shown(&state, caller.token.account).await
+pub async fn show(
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+) -> Result<ApiResponse<OkJson<Profile>>, Problem> {
+    profile_response(&state, caller.token.account).await
 }
 
 pub const UPDATE_DOC: OperationDoc =
@@ -37,19 +40,22 @@ pub const LEGACY_UPDATE_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn update(
-    state: web::Data<State>,
-    caller: Caller,
-    peer: Peer,
-    Body(update): Body<ProfileUpdate>,
-) -> Result<Sent<Json<Profile>>, Problem> {
-    let updated = state.accounts.update_profile(caller.token, update.fullname, peer.into()).await;
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+    client: ClientInfo,
+    JsonBody(update): JsonBody<UpdateProfileRequest>,
+) -> Result<ApiResponse<OkJson<Profile>>, Problem> {
+    let updated = state.accounts.update_profile(caller.token, update.fullname, client.into()).await;
     match updated.map_err(|error| state.problem(&error))? {
-        Some(profile) => Ok(answer::json(profile)),
-        None => shown(&state, caller.token.account).await,
+        Some(profile) => Ok(response::json(profile)),
+        None => profile_response(&state, caller.token.account).await,
     }
 }
 
-async fn shown(state: &State, account: AccountId) -> Result<Sent<Json<Profile>>, Problem> {
+async fn profile_response(
+    state: &AppState,
+    account: AccountId,
+) -> Result<ApiResponse<OkJson<Profile>>, Problem> {
     let profile = state.profile(account).await?;
-    Ok(answer::json(profile.ok_or(Problem::InvalidAccessToken)?))
+    Ok(response::json(profile.ok_or(Problem::InvalidAccessToken)?))
 }

@@ -6,33 +6,34 @@ use counterfoil_domain::values::{Channel, Identifier, SecondFactorCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::State;
-use crate::http::answer::{CodeSent, Json, Sent};
+use crate::http::AppState;
 use crate::http::document::OperationDoc;
 use crate::http::extract::{
-    Body, Caller, Fields, Form, Peer, SentOrShownCode, WantedLanguage, read_any_identifier, read_either_code,
+    ClientInfo, FromFields, JsonBody, RequestFields, SentOrShownCode, SignedInCaller, WantedLanguage,
+    read_any_identifier, read_either_code,
 };
 use crate::http::problem::A_MINUTE;
-use crate::http::{Problem, answer};
+use crate::http::response::{ApiResponse, CodeSentResponse, OkJson};
+use crate::http::{Problem, response};
 use crate::tokens::Token;
 
 pub struct ReauthenticationRequest {
     identifier: Option<Identifier>,
 }
 
-impl Form for ReauthenticationRequest {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for ReauthenticationRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { identifier: read_any_identifier(fields)? })
     }
 }
 
-pub struct ReauthenticationProof {
+pub struct ReauthenticationVerifyRequest {
     identifier: Option<Identifier>,
     code: SentOrShownCode,
 }
 
-impl Form for ReauthenticationProof {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for ReauthenticationVerifyRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         let identifier = read_any_identifier(fields);
         let code = read_either_code(fields);
         Some(Self { identifier: identifier?, code: code? })
@@ -41,8 +42,8 @@ impl Form for ReauthenticationProof {
 
 /// The user of the session was proved.
 #[derive(Serialize, ToSchema)]
-pub struct Reauthenticated {
-    /// When that was.
+pub struct ReauthenticationResponse {
+    /// When the user was proved.
     auth_time: DateTime<Utc>,
     /// For how many seconds from then on the session may do what takes fresh proof.
     #[schema(example = 600)]
@@ -64,15 +65,15 @@ pub const REQUEST_CODE_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn request_code(
-    state: web::Data<State>,
-    caller: Caller,
-    peer: Peer,
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+    client: ClientInfo,
     WantedLanguage(language): WantedLanguage,
-    Body(ReauthenticationRequest { identifier }): Body<ReauthenticationRequest>,
-) -> Result<Sent<Json<CodeSent>>, Problem> {
+    JsonBody(ReauthenticationRequest { identifier }): JsonBody<ReauthenticationRequest>,
+) -> Result<ApiResponse<OkJson<CodeSentResponse>>, Problem> {
     let identifier = own_identifier(&state, caller.token, identifier).await?;
-    let code = state.accounts.request_reauthentication(caller.token, identifier, peer.into()).await;
-    Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
+    let code = state.accounts.request_reauthentication(caller.token, identifier, client.into()).await;
+    Ok(response::code_sent(&code.map_err(|error| state.problem(&error))?, language))
 }
 
 pub const VERIFY_DOC: OperationDoc = OperationDoc {
@@ -90,32 +91,35 @@ pub const VERIFY_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn verify(
-    state: web::Data<State>,
-    caller: Caller,
-    peer: Peer,
-    Body(ReauthenticationProof { identifier, code }): Body<ReauthenticationProof>,
-) -> Result<Sent<Json<Reauthenticated>>, Problem> {
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+    client: ClientInfo,
+    JsonBody(ReauthenticationVerifyRequest { identifier, code }): JsonBody<ReauthenticationVerifyRequest>,
+) -> Result<ApiResponse<OkJson<ReauthenticationResponse>>, Problem> {
     let proved = match code {
         SentOrShownCode::Sent(code) => {
             let identifier = own_identifier(&state, caller.token, identifier).await?;
-            state.accounts.reauthenticate(caller.token, identifier, code, peer.into()).await
+            state.accounts.reauthenticate(caller.token, identifier, code, client.into()).await
         }
         SentOrShownCode::Shown(code) => {
             if identifier.is_some() {
                 own_identifier(&state, caller.token, identifier).await?;
             }
             let code = SecondFactorCode::Authenticator(code);
-            state.accounts.pass_second_factor(caller.token, code, peer.into()).await
+            state.accounts.pass_second_factor(caller.token, code, client.into()).await
         }
     };
     let auth_time = proved.map_err(|error| state.problem(&error))?;
-    Ok(answer::json(Reauthenticated { auth_time, expires_in: state.accounts.proof_lasts().as_secs() }))
+    Ok(response::json(ReauthenticationResponse {
+        auth_time,
+        expires_in: state.accounts.proof_lasts().as_secs(),
+    }))
 }
 
 /// The identifier that was named, which has to be one that the caller's account has; or else the one by which the session was
 /// asked to be proved, or was proved last.
 async fn own_identifier(
-    state: &State,
+    state: &AppState,
     token: Token,
     named: Option<Identifier>,
 ) -> Result<Identifier, Problem> {

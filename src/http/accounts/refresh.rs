@@ -2,20 +2,20 @@
 
 use actix_web::{HttpRequest, web};
 
-use crate::http::State;
-use crate::http::answer::{Json, Sent, TokenAnswer};
+use crate::http::AppState;
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Body, Fields, Form, Peer, Presented, refresh_cookie};
+use crate::http::extract::{ClientInfo, FromFields, JsonBody, RequestFields, TokenText, refresh_cookie};
 use crate::http::problem::A_MINUTE;
-use crate::http::{Problem, answer};
+use crate::http::response::{ApiResponse, OkJson, TokenResponse};
+use crate::http::{Problem, response};
 
-pub struct Refresh {
-    refresh_token: Option<Presented>,
+pub struct RefreshRequest {
+    refresh_token: Option<TokenText>,
 }
 
-impl Form for Refresh {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { refresh_token: fields.optional("refresh_token", Presented::parse)? })
+impl FromFields for RefreshRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
+        Some(Self { refresh_token: fields.optional("refresh_token", TokenText::parse)? })
     }
 }
 
@@ -23,7 +23,7 @@ pub const DOC: OperationDoc = OperationDoc {
     id: "refresh",
     summary: "Trade the refresh token for the next pair",
     details: "Pages whose tokens are in cookies send no token. The token that was traded gives the same \
-        generation again for a few seconds; later it ends the session, since somebody has a copy.",
+        generation again for a few seconds; later it ends the session, since another party has a copy.",
     problems: &[
         Problem::InvalidToken,
         Problem::AmbiguousCredentials,
@@ -35,20 +35,20 @@ pub const DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn handler(
-    state: web::Data<State>,
+    state: web::Data<AppState>,
     request: HttpRequest,
-    peer: Peer,
-    Body(refresh): Body<Refresh>,
-) -> Result<Sent<Json<TokenAnswer>>, Problem> {
+    client: ClientInfo,
+    JsonBody(refresh): JsonBody<RefreshRequest>,
+) -> Result<ApiResponse<OkJson<TokenResponse>>, Problem> {
     let token = match (refresh.refresh_token, refresh_cookie(&request)?) {
-        (Some(Presented(token)), Some(cookie)) if token != cookie => {
+        (Some(TokenText(token)), Some(cookie)) if token != cookie => {
             return Err(Problem::AmbiguousCredentials);
         }
-        (Some(Presented(token)), _) | (None, Some(token)) => token,
+        (Some(TokenText(token)), _) | (None, Some(token)) => token,
         (None, None) => return Err(Problem::missing_field("refresh_token")),
     };
-    let tokens = state.accounts.refresh(&token, peer.into()).await;
+    let tokens = state.accounts.refresh(&token, client.into()).await;
     let tokens = tokens.map_err(|error| state.problem(&error))?;
-    let (mut response, token) = answer::with_tokens(&request, &state.http, tokens);
-    Ok(answer::with_json(&mut response, token))
+    let (mut response, token) = response::with_tokens(&request, &state.http, tokens);
+    Ok(response::with_json(&mut response, token))
 }

@@ -4,19 +4,21 @@ use actix_web::web;
 use counterfoil_domain::values::Identifier;
 
 use crate::accounts::RequestContext;
-use crate::http::State;
-use crate::http::answer::{CodeSent, Json, Sent};
+use crate::http::AppState;
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Body, Fields, Form, Peer, Shown, WantedLanguage, read_identifier};
+use crate::http::extract::{
+    ClientInfo, FromFields, JsonBody, PresentedToken, RequestFields, WantedLanguage, read_identifier,
+};
 use crate::http::problem::A_MINUTE;
-use crate::http::{Problem, answer};
+use crate::http::response::{ApiResponse, CodeSentResponse, OkJson};
+use crate::http::{Problem, response};
 
-pub struct Resend {
+pub struct ResendRequest {
     identifier: Identifier,
 }
 
-impl Form for Resend {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for ResendRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { identifier: read_identifier(fields)? })
     }
 }
@@ -36,12 +38,12 @@ pub const DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn handler(
-    state: web::Data<State>,
-    peer: Peer,
-    Shown(shown): Shown,
+    state: web::Data<AppState>,
+    client: ClientInfo,
+    PresentedToken(shown): PresentedToken,
     WantedLanguage(language): WantedLanguage,
-    Body(resend): Body<Resend>,
-) -> Result<Sent<Json<CodeSent>>, Problem> {
-    let code = state.accounts.resend_otp(resend.identifier, RequestContext { shown, ..peer.into() }).await;
-    Ok(answer::code_sent(&code.map_err(|error| state.problem(&error))?, language))
+    JsonBody(resend): JsonBody<ResendRequest>,
+) -> Result<ApiResponse<OkJson<CodeSentResponse>>, Problem> {
+    let code = state.accounts.resend_otp(resend.identifier, RequestContext { shown, ..client.into() }).await;
+    Ok(response::code_sent(&code.map_err(|error| state.problem(&error))?, language))
 }

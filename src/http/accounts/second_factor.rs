@@ -6,18 +6,18 @@ use counterfoil_domain::values::{OtpCode, RecoveryBatchId, RecoveryCode, SecondF
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, Json, Sent};
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Body, Caller, Fields, Form, Peer};
+use crate::http::extract::{ClientInfo, FromFields, JsonBody, RequestFields, SignedInCaller};
 use crate::http::problem::A_MINUTE;
+use crate::http::response::{self, ApiResponse, OkJson};
 use crate::tokens::Token;
 
 /// How it stands with an account's second factor.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SecondFactor)]
-pub struct Status {
+pub struct SecondFactorResponse {
     /// Whether there is an authenticator.
     enrolled: bool,
     /// When it was last passed in this session.
@@ -29,7 +29,7 @@ pub struct Status {
 /// What goes into an authenticator app.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Authenticator)]
-pub struct Offered {
+pub struct AuthenticatorResponse {
     /// The secret, in Base32 (RFC 4648).
     #[schema(example = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")]
     secret: String,
@@ -42,28 +42,28 @@ pub struct Offered {
 }
 
 #[derive(Serialize, ToSchema)]
-pub struct RecoveryCodes {
+pub struct RecoveryCodesResponse {
     /// Each stands in for the authenticator once. They are told this once.
     #[schema(example = json!(["JBSW-Y3DP-EHPK-3PXP"]))]
     recovery_codes: Vec<String>,
 }
 
-pub struct Confirmation {
+pub struct ConfirmSecondFactorRequest {
     code: OtpCode,
 }
 
-impl Form for Confirmation {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for ConfirmSecondFactorRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { code: fields.required("code", OtpCode::parse)? })
     }
 }
 
-pub struct Proof {
+pub struct PassSecondFactorRequest {
     code: SecondFactorCode,
 }
 
-impl Form for Proof {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for PassSecondFactorRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { code: fields.required("code", SecondFactorCode::parse)? })
     }
 }
@@ -74,8 +74,11 @@ pub const SHOW_DOC: OperationDoc = OperationDoc {
     ..OperationDoc::EMPTY
 };
 
-pub async fn show(state: web::Data<State>, caller: Caller) -> Result<Sent<Json<Status>>, Problem> {
-    Ok(answer::json(status(&state, caller.token).await?))
+pub async fn show(
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+) -> Result<ApiResponse<OkJson<SecondFactorResponse>>, Problem> {
+    Ok(response::json(status(&state, caller.token).await?))
 }
 
 pub const OFFER_DOC: OperationDoc = OperationDoc {
@@ -88,18 +91,18 @@ pub const OFFER_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn offer(
-    state: web::Data<State>,
-    caller: Caller,
-    peer: Peer,
-) -> Result<Sent<Json<Offered>>, Problem> {
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+    client: ClientInfo,
+) -> Result<ApiResponse<OkJson<AuthenticatorResponse>>, Problem> {
     let authenticator = state.second_factors.new_authenticator(state.clock.now());
-    let offered = state.accounts.offer_second_factor(caller.token, authenticator, peer.into()).await;
+    let offered = state.accounts.offer_second_factor(caller.token, authenticator, client.into()).await;
     offered.map_err(|error| state.problem(&error))?;
     let profile = state.profile(caller.token.account).await?.ok_or(Problem::InvalidAccessToken)?;
     let name = profile.email.or(profile.phone_number).ok_or(Problem::Internal)?;
     let enrolment = state.second_factors.enrolment(authenticator, &name).ok_or(Problem::Internal)?;
     let (secret, uri, qr_code) = (enrolment.secret, enrolment.uri, enrolment.qr_code);
-    Ok(answer::json(Offered { secret, uri, qr_code }))
+    Ok(response::json(AuthenticatorResponse { secret, uri, qr_code }))
 }
 
 pub const CONFIRM_DOC: OperationDoc = OperationDoc {
@@ -116,13 +119,13 @@ pub const CONFIRM_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn confirm(
-    state: web::Data<State>,
-    caller: Caller,
-    peer: Peer,
-    Body(Confirmation { code }): Body<Confirmation>,
-) -> Result<Sent<Json<RecoveryCodes>>, Problem> {
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+    client: ClientInfo,
+    JsonBody(ConfirmSecondFactorRequest { code }): JsonBody<ConfirmSecondFactorRequest>,
+) -> Result<ApiResponse<OkJson<RecoveryCodesResponse>>, Problem> {
     let batch = state.second_factors.new_recovery_batch(state.clock.now());
-    let enrolled = state.accounts.enrol_second_factor(caller.token, code, batch, peer.into()).await;
+    let enrolled = state.accounts.enrol_second_factor(caller.token, code, batch, client.into()).await;
     enrolled.map_err(|error| state.problem(&error))?;
     recovery_codes(&state, batch)
 }
@@ -138,14 +141,14 @@ pub const VERIFY_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn verify(
-    state: web::Data<State>,
-    caller: Caller,
-    peer: Peer,
-    Body(Proof { code }): Body<Proof>,
-) -> Result<Sent<Json<Status>>, Problem> {
-    let passed = state.accounts.pass_second_factor(caller.token, code, peer.into()).await;
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+    client: ClientInfo,
+    JsonBody(PassSecondFactorRequest { code }): JsonBody<PassSecondFactorRequest>,
+) -> Result<ApiResponse<OkJson<SecondFactorResponse>>, Problem> {
+    let passed = state.accounts.pass_second_factor(caller.token, code, client.into()).await;
     passed.map_err(|error| state.problem(&error))?;
-    Ok(answer::json(status(&state, caller.token).await?))
+    Ok(response::json(status(&state, caller.token).await?))
 }
 
 pub const RENEW_DOC: OperationDoc = OperationDoc {
@@ -157,30 +160,33 @@ pub const RENEW_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn renew_recovery_codes(
-    state: web::Data<State>,
-    caller: Caller,
-    peer: Peer,
-) -> Result<Sent<Json<RecoveryCodes>>, Problem> {
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+    client: ClientInfo,
+) -> Result<ApiResponse<OkJson<RecoveryCodesResponse>>, Problem> {
     let batch = state.second_factors.new_recovery_batch(state.clock.now());
-    let renewed = state.accounts.renew_recovery_codes(caller.token, batch, peer.into()).await;
+    let renewed = state.accounts.renew_recovery_codes(caller.token, batch, client.into()).await;
     renewed.map_err(|error| state.problem(&error))?;
     recovery_codes(&state, batch)
 }
 
-async fn status(state: &State, token: Token) -> Result<Status, Problem> {
+async fn status(state: &AppState, token: Token) -> Result<SecondFactorResponse, Problem> {
     let account = state.accounts.standing(token.account).await.map_err(|error| state.problem(&error))?;
     let session =
         account.live_session(token.session, state.clock.now()).ok_or(Problem::InvalidAccessToken)?;
     let authenticator = account.authenticator();
-    Ok(Status {
+    Ok(SecondFactorResponse {
         enrolled: authenticator.is_some(),
         passed_at: session.second_factor_at,
         recovery_codes_left: authenticator.map_or(0, |enrolled| enrolled.recovery_left()),
     })
 }
 
-fn recovery_codes(state: &State, batch: RecoveryBatchId) -> Result<Sent<Json<RecoveryCodes>>, Problem> {
+fn recovery_codes(
+    state: &AppState,
+    batch: RecoveryBatchId,
+) -> Result<ApiResponse<OkJson<RecoveryCodesResponse>>, Problem> {
     let codes = state.second_factors.recovery_codes(batch).ok_or(Problem::Internal)?;
     let recovery_codes = codes.iter().map(RecoveryCode::grouped).collect();
-    Ok(answer::json(RecoveryCodes { recovery_codes }))
+    Ok(response::json(RecoveryCodesResponse { recovery_codes }))
 }

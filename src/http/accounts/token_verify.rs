@@ -4,19 +4,19 @@ use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, Json, Sent};
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Body, Fields, Form, Presented};
+use crate::http::extract::{FromFields, JsonBody, RequestFields, TokenText};
+use crate::http::response::{self, ApiResponse, OkJson};
 
-pub struct TokenVerify {
-    token: Presented,
+pub struct VerifyTokenRequest {
+    token: TokenText,
 }
 
-impl Form for TokenVerify {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { token: fields.required("token", Presented::parse)? })
+impl FromFields for VerifyTokenRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
+        Some(Self { token: fields.required("token", TokenText::parse)? })
     }
 }
 
@@ -27,14 +27,14 @@ pub const DOC: OperationDoc = OperationDoc {
     ..OperationDoc::EMPTY
 };
 
-/// Nothing more is said.
+/// The response for a token that works; it says nothing more.
 #[derive(Serialize, ToSchema)]
-pub struct Works {}
+pub struct VerifyTokenResponse {}
 
 pub async fn handler(
-    state: web::Data<State>,
-    Body(body): Body<TokenVerify>,
-) -> Result<Sent<Json<Works>>, Problem> {
+    state: web::Data<AppState>,
+    JsonBody(body): JsonBody<VerifyTokenRequest>,
+) -> Result<ApiResponse<OkJson<VerifyTokenResponse>>, Problem> {
     state.working_token(&body.token.0).await?;
-    Ok(answer::json(Works {}))
+    Ok(response::json(VerifyTokenResponse {}))
 }

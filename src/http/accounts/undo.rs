@@ -7,13 +7,13 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 
 use crate::accounts::{AccountsError, IdentifierUndo};
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::Sent;
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Peer, WantedLanguage};
+use crate::http::extract::{ClientInfo, WantedLanguage};
 use crate::http::page::{HtmlPage, html_page};
 use crate::http::problem::A_MINUTE;
+use crate::http::response::ApiResponse;
 use crate::language::Language;
 
 /// What the page says: a message by its name, and the time of the change, with a button, where it asks.
@@ -30,8 +30,8 @@ struct UndoPage {
 fn answer(
     language: Language,
     outcome: Result<(&'static str, Option<DateTime<Utc>>), AccountsError>,
-    state: &State,
-) -> Result<Sent<HtmlPage>, Problem> {
+    state: &AppState,
+) -> Result<ApiResponse<HtmlPage>, Problem> {
     let (status, (message, changed_at)) = match outcome {
         Ok(said) => (StatusCode::OK, said),
         Err(AccountsError::InvalidToken | AccountsError::Refused(_)) => {
@@ -53,10 +53,10 @@ pub const SHOW_PAGE_DOC: OperationDoc = OperationDoc {
 
 /// Asks, where the change can still be undone.
 pub async fn show_page(
-    state: web::Data<State>,
+    state: web::Data<AppState>,
     link: web::Path<String>,
     WantedLanguage(language): WantedLanguage,
-) -> Result<Sent<HtmlPage>, Problem> {
+) -> Result<ApiResponse<HtmlPage>, Problem> {
     let changed_at = state.accounts.change_of_link(&link).await;
     answer(language, changed_at.map(|changed_at| ("page_undo_ask", Some(changed_at))), &state)
 }
@@ -70,14 +70,14 @@ pub const SUBMIT_DOC: OperationDoc = OperationDoc {
     ..OperationDoc::EMPTY
 };
 
-/// Undoes it.
+/// Undoes the change that the link was sent for.
 pub async fn submit(
-    state: web::Data<State>,
-    peer: Peer,
+    state: web::Data<AppState>,
+    client: ClientInfo,
     link: web::Path<String>,
     WantedLanguage(language): WantedLanguage,
-) -> Result<Sent<HtmlPage>, Problem> {
-    let undone = state.accounts.undo_identifier_change(&link, peer.into()).await;
+) -> Result<ApiResponse<HtmlPage>, Problem> {
+    let undone = state.accounts.undo_identifier_change(&link, client.into()).await;
     let message = |undone| match undone {
         IdentifierUndo::Complete => "page_undo_done",
         IdentifierUndo::Taken => "page_undo_taken",

@@ -8,13 +8,13 @@ use actix_web::web;
 use askama::Template;
 
 use crate::accounts::AccountsError;
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::Sent;
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Peer, WantedLanguage};
+use crate::http::extract::{ClientInfo, WantedLanguage};
 use crate::http::page::{HtmlPage, html_page};
 use crate::http::problem::A_MINUTE;
+use crate::http::response::ApiResponse;
 use crate::language::Language;
 
 /// What the page says: a message by its name, with a button where it asks.
@@ -31,8 +31,8 @@ fn answer(
     language: Language,
     checked: Result<(), AccountsError>,
     (message, asks): (&'static str, bool),
-    state: &State,
-) -> Result<Sent<HtmlPage>, Problem> {
+    state: &AppState,
+) -> Result<ApiResponse<HtmlPage>, Problem> {
     let (status, message, asks) = match checked {
         Ok(()) => (StatusCode::OK, message, asks),
         Err(AccountsError::InvalidToken) => (StatusCode::NOT_FOUND, "page_unlock_unknown", false),
@@ -53,10 +53,10 @@ pub const SHOW_PAGE_DOC: OperationDoc = OperationDoc {
 
 /// Asks, where the link still lifts a lock.
 pub async fn show_page(
-    state: web::Data<State>,
+    state: web::Data<AppState>,
     link: web::Path<String>,
     WantedLanguage(language): WantedLanguage,
-) -> Result<Sent<HtmlPage>, Problem> {
+) -> Result<ApiResponse<HtmlPage>, Problem> {
     let checked = state.accounts.check_unlock_link(&link).await;
     answer(language, checked, ("page_unlock_ask", true), &state)
 }
@@ -69,13 +69,13 @@ pub const SUBMIT_DOC: OperationDoc = OperationDoc {
     ..OperationDoc::EMPTY
 };
 
-/// Lifts the lock.
+/// Lifts the lock that the link was sent for.
 pub async fn submit(
-    state: web::Data<State>,
-    peer: Peer,
+    state: web::Data<AppState>,
+    client: ClientInfo,
     link: web::Path<String>,
     WantedLanguage(language): WantedLanguage,
-) -> Result<Sent<HtmlPage>, Problem> {
-    let lifted = state.accounts.lift_lock(&link, peer.into()).await;
+) -> Result<ApiResponse<HtmlPage>, Problem> {
+    let lifted = state.accounts.lift_lock(&link, client.into()).await;
     answer(language, lifted, ("page_unlock_done", false), &state)
 }

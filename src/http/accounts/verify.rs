@@ -7,21 +7,23 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::accounts::RequestContext;
-use crate::http::State;
-use crate::http::answer::{Json, Sent, TokenAnswer};
+use crate::http::AppState;
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Body, Fields, Form, Peer, Shown, read_identifier};
+use crate::http::extract::{
+    ClientInfo, FromFields, JsonBody, PresentedToken, RequestFields, read_identifier,
+};
 use crate::http::problem::A_MINUTE;
-use crate::http::{Problem, answer};
+use crate::http::response::{ApiResponse, OkJson, TokenResponse};
+use crate::http::{Problem, response};
 
-pub struct Verify {
+pub struct SignInRequest {
     identifier: Identifier,
     code: OtpCode,
     device_name: Option<DeviceName>,
 }
 
-impl Form for Verify {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for SignInRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         let identifier = read_identifier(fields);
         let code = fields.required("code", OtpCode::parse);
         let device_name = fields.optional("device_name", DeviceName::parse);
@@ -29,11 +31,11 @@ impl Form for Verify {
     }
 }
 
-/// Whoever signed in, and the tokens of this device.
+/// The user who signed in, and the tokens of this device.
 #[derive(Serialize, ToSchema)]
-pub struct SignedIn {
+pub struct SignInResponse {
     user: Profile,
-    token: TokenAnswer,
+    token: TokenResponse,
 }
 
 pub const DOC: OperationDoc = OperationDoc {
@@ -52,13 +54,13 @@ pub const DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn handler(
-    state: web::Data<State>,
+    state: web::Data<AppState>,
     request: HttpRequest,
-    peer: Peer,
-    Shown(shown): Shown,
-    Body(verify): Body<Verify>,
-) -> Result<Sent<Json<SignedIn>>, Problem> {
-    let origin = RequestContext { shown, ..peer.named(verify.device_name) };
+    client: ClientInfo,
+    PresentedToken(shown): PresentedToken,
+    JsonBody(verify): JsonBody<SignInRequest>,
+) -> Result<ApiResponse<OkJson<SignInResponse>>, Problem> {
+    let origin = RequestContext { shown, ..client.named(verify.device_name) };
     let signed_in = state.accounts.verify_otp(verify.identifier, verify.code, origin).await;
     let signed_in = signed_in.map_err(|error| state.problem(&error))?;
     let user = match signed_in.profile {
@@ -69,6 +71,6 @@ pub async fn handler(
             profile?.ok_or(Problem::Internal)?
         }
     };
-    let (mut response, token) = answer::with_tokens(&request, &state.http, signed_in.tokens);
-    Ok(answer::with_json(&mut response, SignedIn { user, token }))
+    let (mut response, token) = response::with_tokens(&request, &state.http, signed_in.tokens);
+    Ok(response::with_json(&mut response, SignInResponse { user, token }))
 }

@@ -1,4 +1,4 @@
-//! Everybody's accounts: search through them, look at one, and intervene in it.
+//! All accounts: search through them, look at one, and intervene in it.
 
 use std::collections::BTreeSet;
 
@@ -12,31 +12,34 @@ use counterfoil_projections::user_login::{self, Device};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{List, Why, account_by, id};
+use super::{ListResponse, ReasonRequest, find_account, parse_id};
 use crate::delivery::outbox::{self, MessageDelivery};
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, Json, NoContent, Sent};
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Admin, Body, Fields, Form, Page, Query, Staff, Wrong, read_any_identifier};
+use crate::http::extract::{
+    AdminRole, FromFields, InvalidParameter, JsonBody, PageRequest, QueryParams, RequestFields, StaffCaller,
+    read_any_identifier,
+};
+use crate::http::response::{self, ApiResponse, NoContent, OkJson};
 
-/// As which list cursors name it.
-const LIST: &str = "accounts";
+/// The name of this list in its cursors.
+const LIST_NAME: &str = "accounts";
 
 #[derive(Debug)]
-pub struct Sought {
-    page: Page,
+pub struct AccountSearchFilter {
+    page: PageRequest,
     identifier: Option<Identifier>,
     name: Option<FullName>,
-    state: Option<Standing>,
+    state: Option<AccountState>,
 }
 
-impl Form for Sought {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let page = Page::read(fields);
+impl FromFields for AccountSearchFilter {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
+        let page = PageRequest::from_fields(fields);
         let identifier = read_any_identifier(fields);
         let name = fields.optional("fullname", FullName::parse);
-        let state = fields.optional("state", Standing::parse);
+        let state = fields.optional("state", AccountState::parse);
         Some(Self { page: page?, identifier: identifier?, name: name?, state: state? })
     }
 }
@@ -44,17 +47,17 @@ impl Form for Sought {
 /// Whether accounts may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "snake_case")]
-pub enum Standing {
+pub enum AccountState {
     Active,
     Suspended,
 }
 
-impl Standing {
-    fn parse(name: &str) -> Result<Self, Wrong> {
+impl AccountState {
+    fn parse(name: &str) -> Result<Self, InvalidParameter> {
         match name {
             "active" => Ok(Self::Active),
             "suspended" => Ok(Self::Suspended),
-            _ => Err(Wrong("state_unknown")),
+            _ => Err(InvalidParameter("state_unknown")),
         }
     }
 }
@@ -62,7 +65,7 @@ impl Standing {
 /// An account, with what is looked up for it alone.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AccountDetail)]
-pub struct Detail {
+pub struct AccountDetailResponse {
     #[serde(flatten)]
     account: AccountSummary,
     roles: BTreeSet<Role>,
@@ -80,33 +83,38 @@ pub const LIST_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn list(
-    state: web::Data<State>,
-    staff: Staff<Admin, Query<Sought>>,
-) -> Result<Sent<Json<List<AccountSummary>>>, Problem> {
-    let Query(Sought { page: Page { limit, cursor }, identifier, name, state: sought }) = staff.asked;
-    let after = cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose()?;
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, QueryParams<AccountSearchFilter>>,
+) -> Result<ApiResponse<OkJson<ListResponse<AccountSummary>>>, Problem> {
+    let QueryParams(AccountSearchFilter {
+        page: PageRequest { limit, cursor },
+        identifier,
+        name,
+        state: account_state,
+    }) = staff.asked;
+    let after = cursor.map(|cursor| state.cursors.read(LIST_NAME, &cursor)).transpose()?;
     let account = match identifier {
         None => None,
-        Some(identifier) => match account_by(&state, &identifier).await? {
+        Some(identifier) => match find_account(&state, &identifier).await? {
             Some(account) => Some(account),
-            None => return Ok(answer::json(List::nothing())),
+            None => return Ok(response::json(ListResponse::empty())),
         },
     };
-    let suspended = sought.map(|standing| standing == Standing::Suspended);
+    let suspended = account_state.map(|account_state| account_state == AccountState::Suspended);
     let (filter, now) = (AccountFilter { account, name, suspended }, state.clock.now());
     let found = state.query(async |db: &_| search::search(db, &filter, after, limit.0, now).await).await?;
-    Ok(answer::json(List::of(found, &state.cursors, LIST)))
+    Ok(response::json(ListResponse::from_page(found, &state.cursors, LIST_NAME)))
 }
 
 pub const SHOW_DOC: OperationDoc =
     OperationDoc { id: "account", summary: "Look at an account", ..OperationDoc::EMPTY };
 
 pub async fn show(
-    state: web::Data<State>,
-    _: Staff<Admin, ()>,
+    state: web::Data<AppState>,
+    _: StaffCaller<AdminRole, ()>,
     account: web::Path<String>,
-) -> Result<Sent<Json<Detail>>, Problem> {
-    let (account, now) = (AccountId(id(&account)?), state.clock.now());
+) -> Result<ApiResponse<OkJson<AccountDetailResponse>>, Problem> {
+    let (account, now) = (AccountId(parse_id(&account)?), state.clock.now());
     let standing = state.accounts.standing(account).await.map_err(|error| state.problem(&error))?;
     let member = standing.member().ok_or(Problem::NotFound)?;
     let profile = state.profile(account).await?.ok_or(Problem::NotFound)?;
@@ -121,7 +129,7 @@ pub async fn show(
         | UserAccount::Active(_) => None,
     };
     let account = AccountSummary { profile: Profile { is_active, ..profile }, suspended_until };
-    Ok(answer::json(Detail {
+    Ok(response::json(AccountDetailResponse {
         account,
         roles: member.roles.clone(),
         second_factor: standing.authenticator().is_some(),
@@ -131,13 +139,13 @@ pub async fn show(
 }
 
 #[derive(Debug)]
-pub struct Suspension {
+pub struct SuspendAccountRequest {
     reason: Reason,
     until: Option<DateTime<Utc>>,
 }
 
-impl Form for Suspension {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for SuspendAccountRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         let reason = fields.required_reason();
         let until = fields.time("until");
         Some(Self { reason: reason?, until: until? })
@@ -147,23 +155,23 @@ impl Form for Suspension {
 pub const SUSPEND_DOC: OperationDoc = OperationDoc {
     id: "suspendAccount",
     summary: "Suspend an account",
-    details: "Ends its sessions, and lets nobody in until then, or until it is reinstated.",
+    details: "Ends its sessions, and allows no sign-in until then, or until it is reinstated.",
     problems: &[Problem::OwnAccount],
     ..OperationDoc::EMPTY
 };
 
 pub async fn suspend(
-    state: web::Data<State>,
-    staff: Staff<Admin, Body<Suspension>>,
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, JsonBody<SuspendAccountRequest>>,
     account: web::Path<String>,
-) -> Result<Sent<NoContent>, Problem> {
-    let (until, who) = staff.intervening(|Body(asked)| (asked.until, Some(asked.reason)));
+) -> Result<ApiResponse<NoContent>, Problem> {
+    let (until, who) = staff.into_action(|JsonBody(asked)| (asked.until, Some(asked.reason)));
     if until.is_some_and(|until| until <= state.clock.now()) {
         return Err(Problem::invalid_field("until", "time_past"));
     }
-    let suspended = state.accounts.suspend(AccountId(id(&account)?), until, who).await;
+    let suspended = state.accounts.suspend(AccountId(parse_id(&account)?), until, who).await;
     suspended.map_err(|error| state.problem(&error))?;
-    Ok(answer::no_content())
+    Ok(response::no_content())
 }
 
 pub const REINSTATE_DOC: OperationDoc = OperationDoc {
@@ -174,28 +182,28 @@ pub const REINSTATE_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn reinstate(
-    state: web::Data<State>,
-    staff: Staff<Admin, Body<Why>>,
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, JsonBody<ReasonRequest>>,
     account: web::Path<String>,
-) -> Result<Sent<NoContent>, Problem> {
-    let ((), who) = staff.intervening(|Body(why)| ((), why.reason));
-    let reinstated = state.accounts.reinstate(AccountId(id(&account)?), who).await;
+) -> Result<ApiResponse<NoContent>, Problem> {
+    let ((), who) = staff.into_action(|JsonBody(why)| ((), why.reason));
+    let reinstated = state.accounts.reinstate(AccountId(parse_id(&account)?), who).await;
     reinstated.map_err(|error| state.problem(&error))?;
-    Ok(answer::no_content())
+    Ok(response::no_content())
 }
 
 pub const SIGN_OUT_DOC: OperationDoc =
     OperationDoc { id: "signOutAccount", summary: "End all sessions of an account", ..OperationDoc::EMPTY };
 
 pub async fn sign_out(
-    state: web::Data<State>,
-    staff: Staff<Admin, Body<Why>>,
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, JsonBody<ReasonRequest>>,
     account: web::Path<String>,
-) -> Result<Sent<NoContent>, Problem> {
-    let ((), who) = staff.intervening(|Body(why)| ((), why.reason));
-    let signed_out = state.accounts.sign_out(AccountId(id(&account)?), who).await;
+) -> Result<ApiResponse<NoContent>, Problem> {
+    let ((), who) = staff.into_action(|JsonBody(why)| ((), why.reason));
+    let signed_out = state.accounts.sign_out(AccountId(parse_id(&account)?), who).await;
     signed_out.map_err(|error| state.problem(&error))?;
-    Ok(answer::no_content())
+    Ok(response::no_content())
 }
 
 pub const UNLOCK_DOC: OperationDoc = OperationDoc {
@@ -207,24 +215,24 @@ pub const UNLOCK_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn unlock(
-    state: web::Data<State>,
-    staff: Staff<Admin, Body<Why>>,
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, JsonBody<ReasonRequest>>,
     account: web::Path<String>,
-) -> Result<Sent<NoContent>, Problem> {
-    let ((), who) = staff.intervening(|Body(why)| ((), why.reason));
-    let unlocked = state.accounts.unlock(AccountId(id(&account)?), who).await;
+) -> Result<ApiResponse<NoContent>, Problem> {
+    let ((), who) = staff.into_action(|JsonBody(why)| ((), why.reason));
+    let unlocked = state.accounts.unlock(AccountId(parse_id(&account)?), who).await;
     unlocked.map_err(|error| state.problem(&error))?;
-    Ok(answer::no_content())
+    Ok(response::no_content())
 }
 
 #[derive(Debug)]
-pub struct Roles {
+pub struct ChangeRolesRequest {
     roles: BTreeSet<Role>,
     reason: Option<Reason>,
 }
 
-impl Form for Roles {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for ChangeRolesRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         let roles = fields.list("roles", Role::parse);
         let reason = fields.reason();
         Some(Self { roles: roles?.into_iter().collect(), reason: reason? })
@@ -239,12 +247,12 @@ pub const CHANGE_ROLES_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn change_roles(
-    state: web::Data<State>,
-    staff: Staff<Admin, Body<Roles>>,
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, JsonBody<ChangeRolesRequest>>,
     account: web::Path<String>,
-) -> Result<Sent<NoContent>, Problem> {
-    let (roles, who) = staff.intervening(|Body(asked)| (asked.roles, asked.reason));
-    let changed = state.accounts.change_roles(AccountId(id(&account)?), roles, who).await;
+) -> Result<ApiResponse<NoContent>, Problem> {
+    let (roles, who) = staff.into_action(|JsonBody(asked)| (asked.roles, asked.reason));
+    let changed = state.accounts.change_roles(AccountId(parse_id(&account)?), roles, who).await;
     changed.map_err(|error| state.problem(&error))?;
-    Ok(answer::no_content())
+    Ok(response::no_content())
 }

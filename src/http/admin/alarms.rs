@@ -6,16 +6,16 @@ use counterfoil_projections::SearchPage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::List;
+use super::ListResponse;
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, Json, Sent};
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Admin, Page, Query, Staff};
+use crate::http::extract::{AdminRole, PageRequest, QueryParams, StaffCaller};
+use crate::http::response::{self, ApiResponse, OkJson};
 use crate::limits::{ALARM_LASTS, alarms};
 
-/// As which list cursors name it.
-const LIST: &str = "alarms";
+/// The name of this list in its cursors.
+const LIST_NAME: &str = "alarms";
 
 /// An alarm that was raised.
 #[derive(Serialize, ToSchema)]
@@ -41,11 +41,11 @@ pub const DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn handler(
-    state: web::Data<State>,
-    staff: Staff<Admin, Query<Page>>,
-) -> Result<Sent<Json<List<RaisedAlarm>>>, Problem> {
-    let Query(Page { limit, cursor }) = staff.asked;
-    let after = cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose()?;
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, QueryParams<PageRequest>>,
+) -> Result<ApiResponse<OkJson<ListResponse<RaisedAlarm>>>, Problem> {
+    let QueryParams(PageRequest { limit, cursor }) = staff.asked;
+    let after = cursor.map(|cursor| state.cursors.read(LIST_NAME, &cursor)).transpose()?;
     let SearchPage { items, next } = state.query(async |db: &_| alarms(db, after, limit.0).await).await?;
     let now = state.clock.now();
     let told = |alarm: crate::limits::RaisedAlarm| RaisedAlarm {
@@ -55,5 +55,5 @@ pub async fn handler(
         subject: alarm.subject,
     };
     let items = items.into_iter().map(told).collect();
-    Ok(answer::json(List::of(SearchPage { items, next }, &state.cursors, LIST)))
+    Ok(response::json(ListResponse::from_page(SearchPage { items, next }, &state.cursors, LIST_NAME)))
 }

@@ -1,7 +1,7 @@
 //! Where a list goes on: a position that the caller can give back and can neither make nor change.
 //!
 //! `base64url(the first 16 bytes of HMAC-SHA-256(key, list ‖ 0 ‖ position) ‖ position)`. A cursor of one list is none of
-//! another. It gives access to nothing: whoever presents it is asked for his role as ever.
+//! another. It gives access to nothing: the role of the caller is checked in every request.
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine as _;
@@ -17,11 +17,11 @@ const MAC: usize = 16;
 
 /// Makes cursors and reads them.
 #[derive(Clone, Debug)]
-pub struct Cursors {
+pub struct ListCursors {
     keys: MacKeys,
 }
 
-impl Cursors {
+impl ListCursors {
     /// Cursors under the active cursor key. Those under the other keys of the keyring are read too, so that a list goes on
     /// while keys are rotated. Which key made a cursor is not in it: its MAC is right under one of them.
     pub fn new(keyring: &Keyring) -> Self {
@@ -62,19 +62,19 @@ fn mac_of(key: &MacKey, list: &str, position: &[u8]) -> [u8; MAC] {
 
 #[cfg(test)]
 mod tests {
-    use super::Cursors;
+    use super::ListCursors;
     use crate::crypto::keyring::{KeyPurpose, Keyring};
     use crate::http::Problem;
 
     #[test]
     fn a_cursor_is_read_as_it_was_written_and_no_other_is() {
-        let cursors = Cursors::new(&Keyring::generate());
+        let cursors = ListCursors::new(&Keyring::generate());
         let cursor = cursors.write("list", &(7, "x"));
         assert_eq!(cursors.read("list", &cursor), Ok((7, "x".to_owned())));
         let refused = Err(Problem::invalid_field("cursor", "cursor_invalid"));
-        let read = |cursors: &Cursors, list, cursor: &str| cursors.read::<(u8, String)>(list, cursor);
+        let read = |cursors: &ListCursors, list, cursor: &str| cursors.read::<(u8, String)>(list, cursor);
         assert_eq!(read(&cursors, "other", &cursor), refused);
-        assert_eq!(read(&Cursors::new(&Keyring::generate()), "list", &cursor), refused);
+        assert_eq!(read(&ListCursors::new(&Keyring::generate()), "list", &cursor), refused);
         for at in 0..cursor.len() {
             let mut other = cursor.clone().into_bytes();
             other[at] = if other[at] == b'A' { b'B' } else { b'A' };
@@ -87,7 +87,7 @@ mod tests {
     fn a_list_goes_on_while_its_key_is_replaced_and_no_longer() {
         let mut keyring = Keyring::generate();
         let former = keyring.active(KeyPurpose::Cursor).id.clone();
-        let cursors = Cursors::new(&keyring);
+        let cursors = ListCursors::new(&keyring);
         let cursor = cursors.write("list", &7);
         for _ in 0..2 {
             keyring.rotate(KeyPurpose::Cursor, None).expect("the next step");

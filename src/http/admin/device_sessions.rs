@@ -8,22 +8,25 @@ use counterfoil_projections::user_login::search::{
 };
 use uuid::Uuid;
 
-use super::{List, account_by, id};
+use super::{ListResponse, find_account, parse_id};
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, Json, NoContent, Sent};
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Admin, Body, Fields, Form, Network, Page, Query, Staff, read_any_identifier};
+use crate::http::extract::{
+    AddressRange, AdminRole, FromFields, JsonBody, PageRequest, QueryParams, RequestFields, StaffCaller,
+    read_any_identifier,
+};
+use crate::http::response::{self, ApiResponse, NoContent, OkJson};
 
-/// As which list cursors name it.
-const LIST: &str = "device-sessions";
+/// The name of this list in its cursors.
+const LIST_NAME: &str = "device-sessions";
 
 #[derive(Debug)]
-pub struct Sought {
-    page: Page,
+pub struct DeviceSessionSearchFilter {
+    page: PageRequest,
     identifier: Option<Identifier>,
     account: Option<AccountId>,
-    addresses: Option<Network>,
+    addresses: Option<AddressRange>,
     device_name: Option<DeviceName>,
     active: Option<bool>,
     at: Option<DateTime<Utc>>,
@@ -31,12 +34,12 @@ pub struct Sought {
     until: Option<DateTime<Utc>>,
 }
 
-impl Form for Sought {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let page = Page::read(fields);
+impl FromFields for DeviceSessionSearchFilter {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
+        let page = PageRequest::from_fields(fields);
         let identifier = read_any_identifier(fields);
         let account = fields.optional("account_id", |text| Uuid::try_parse(text).map(AccountId));
-        let addresses = fields.optional("ip_address", Network::parse);
+        let addresses = fields.optional("ip_address", AddressRange::parse);
         let device_name = fields.optional("device_name", DeviceName::parse);
         let active = fields.optional("active", str::parse);
         let (at, since, until) = (fields.time("at"), fields.time("since"), fields.time("until"));
@@ -55,12 +58,12 @@ impl Form for Sought {
 }
 
 #[derive(Debug)]
-pub struct Ending {
+pub struct EndSessionRequest {
     reason: Reason,
 }
 
-impl Form for Ending {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for EndSessionRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { reason: fields.required_reason()? })
     }
 }
@@ -76,52 +79,52 @@ pub const LIST_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn list(
-    state: web::Data<State>,
-    staff: Staff<Admin, Query<Sought>>,
-) -> Result<Sent<Json<List<DeviceSession>>>, Problem> {
-    let Query(sought) = staff.asked;
-    let Page { limit, cursor } = sought.page;
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, QueryParams<DeviceSessionSearchFilter>>,
+) -> Result<ApiResponse<OkJson<ListResponse<DeviceSession>>>, Problem> {
+    let QueryParams(query) = staff.asked;
+    let PageRequest { limit, cursor } = query.page;
     let mut filter = DeviceSessionFilter {
-        account: sought.account,
-        addresses: sought.addresses.map(|Network(network)| (network.network(), network.broadcast())),
-        device_name: sought.device_name.map(|name| name.as_str().to_owned()),
-        active: sought.active,
-        at: sought.at,
-        since: sought.since,
-        until: sought.until,
+        account: query.account,
+        addresses: query.addresses.map(|AddressRange(network)| (network.network(), network.broadcast())),
+        device_name: query.device_name.map(|name| name.as_str().to_owned()),
+        active: query.active,
+        at: query.at,
+        since: query.since,
+        until: query.until,
     };
-    if let Some(identifier) = sought.identifier {
-        let account = account_by(&state, &identifier).await?;
+    if let Some(identifier) = query.identifier {
+        let account = find_account(&state, &identifier).await?;
         match (account, filter.account) {
             (Some(account), None) => filter.account = Some(account),
             (Some(account), Some(named)) if account == named => {}
             (Some(_), Some(_)) | (None, _) => {
-                return Ok(answer::json(List::nothing()));
+                return Ok(response::json(ListResponse::empty()));
             }
         }
     }
-    let after = cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose()?;
+    let after = cursor.map(|cursor| state.cursors.read(LIST_NAME, &cursor)).transpose()?;
     if after.is_some_and(|after: DeviceSessionPosition| !after.is_of(&filter)) {
         return Err(Problem::invalid_field("cursor", "cursor_invalid"));
     }
     let now = state.clock.now();
     let found = state.query(async |db: &_| search::search(db, &filter, after, limit.0, now).await).await?;
-    Ok(answer::json(List::of(found, &state.cursors, LIST)))
+    Ok(response::json(ListResponse::from_page(found, &state.cursors, LIST_NAME)))
 }
 
 pub const END_DOC: OperationDoc =
     OperationDoc { id: "endDeviceSession", summary: "End a device session", ..OperationDoc::EMPTY };
 
 pub async fn end(
-    state: web::Data<State>,
-    staff: Staff<Admin, Body<Ending>>,
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, JsonBody<EndSessionRequest>>,
     session: web::Path<String>,
-) -> Result<Sent<NoContent>, Problem> {
-    let session = SessionId(id(&session)?);
+) -> Result<ApiResponse<NoContent>, Problem> {
+    let session = SessionId(parse_id(&session)?);
     let account = state.query(async |db: &_| search::account_of(db, session).await).await?;
     let account = account.ok_or(Problem::NotFound)?;
-    let ((), who) = staff.intervening(|Body(Ending { reason })| ((), Some(reason)));
+    let ((), who) = staff.into_action(|JsonBody(EndSessionRequest { reason })| ((), Some(reason)));
     let ended = state.accounts.end_session(account, session, who).await;
     ended.map_err(|error| state.problem(&error))?;
-    Ok(answer::no_content())
+    Ok(response::no_content())
 }

@@ -7,13 +7,15 @@ use counterfoil_domain::values::{AccountId, Identifier};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::account_by;
+use super::find_account;
 use crate::delivery::outbox::{self, MessageDelivery};
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, Json, Sent};
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Admin, Fields, Form, Query, Staff, read_any_identifier};
+use crate::http::extract::{
+    AdminRole, FromFields, QueryParams, RequestFields, StaffCaller, read_any_identifier,
+};
+use crate::http::response::{self, ApiResponse, OkJson};
 use crate::limits::LimitsError;
 
 /// Which identifier is asked about.
@@ -22,18 +24,18 @@ pub struct IdentifierFilter {
     identifier: Option<Identifier>,
 }
 
-impl Form for IdentifierFilter {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for IdentifierFilter {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { identifier: read_any_identifier(fields)? })
     }
 }
 
 /// A phone number or an e-mail address: what is in the way of a code to it, and what became of its messages.
 #[derive(Serialize, ToSchema)]
-pub struct IdentifierDetail {
+pub struct IdentifierResponse {
     /// The number, in E.164.
     phone_number: Option<String>,
-    /// The address.
+    /// The e-mail address, where the identifier is one.
     email: Option<String>,
     /// The account that the identifier finds, where a code was ever asked for.
     account_id: Option<AccountId>,
@@ -67,14 +69,14 @@ pub const DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn handler(
-    state: web::Data<State>,
-    staff: Staff<Admin, Query<IdentifierFilter>>,
-) -> Result<Sent<Json<IdentifierDetail>>, Problem> {
-    let Query(IdentifierFilter { identifier }) = staff.asked;
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, QueryParams<IdentifierFilter>>,
+) -> Result<ApiResponse<OkJson<IdentifierResponse>>, Problem> {
+    let QueryParams(IdentifierFilter { identifier }) = staff.asked;
     let identifier =
         identifier.ok_or_else(|| Problem::invalid_field("phone_number", "field_one_identifier"))?;
     let (channel, now) = (identifier.channel(), state.clock.now());
-    let account = account_by(&state, &identifier).await?;
+    let account = find_account(&state, &identifier).await?;
     let (mut obstacles, mut joined, mut messages) = (Vec::new(), false, Vec::new());
     if let Some(account) = account {
         let standing = state.accounts.standing(account).await.map_err(|error| state.problem(&error))?;
@@ -94,7 +96,7 @@ pub async fn handler(
         Identifier::Phone(number) => (Some(number.as_str().to_owned()), None),
         Identifier::Email(address) => (None, Some(address.as_str().to_owned())),
     };
-    Ok(answer::json(IdentifierDetail {
+    Ok(response::json(IdentifierResponse {
         phone_number,
         email,
         account_id: account,
@@ -107,7 +109,7 @@ pub async fn handler(
 /// What the account itself puts in the way.
 fn of_account(
     standing: &UserAccount,
-    state: &State,
+    state: &AppState,
     channel: counterfoil_domain::values::Channel,
     now: DateTime<Utc>,
 ) -> Vec<Obstacle> {

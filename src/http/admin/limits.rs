@@ -7,16 +7,18 @@ use counterfoil_projections::SearchPage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::List;
+use super::ListResponse;
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, Json, NoContent, Sent};
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Admin, Body, Fields, Form, Page, Query, Staff};
+use crate::http::extract::{
+    AdminRole, FromFields, JsonBody, PageRequest, QueryParams, RequestFields, StaffCaller,
+};
+use crate::http::response::{self, ApiResponse, NoContent, OkJson};
 use crate::limits::{LimitsError, UsedMeter};
 
-/// As which list cursors name it.
-const LIST: &str = "limits";
+/// The name of this list in its cursors.
+const LIST_NAME: &str = "limits";
 
 /// A shared limit that a subject has nearly or wholly used up.
 #[derive(Serialize, ToSchema)]
@@ -25,7 +27,7 @@ pub struct LimitUse {
     /// prefix, that of a prefix with its country: `IR.…`.
     #[schema(example = "IR")]
     subject: String,
-    /// The limit.
+    /// The name of the limit.
     #[schema(value_type = String, example = "messages_per_country")]
     kind: &'static str,
     /// How much is used.
@@ -52,25 +54,25 @@ pub const LIST_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn list(
-    state: web::Data<State>,
-    staff: Staff<Admin, Query<Page>>,
-) -> Result<Sent<Json<List<LimitUse>>>, Problem> {
-    let Query(Page { limit, cursor }) = staff.asked;
-    let after = cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose()?;
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, QueryParams<PageRequest>>,
+) -> Result<ApiResponse<OkJson<ListResponse<LimitUse>>>, Problem> {
+    let QueryParams(PageRequest { limit, cursor }) = staff.asked;
+    let after = cursor.map(|cursor| state.cursors.read(LIST_NAME, &cursor)).transpose()?;
     let near = state.accounts.limits().near(after, limit.0).await;
     let SearchPage { items, next } = near.map_err(|error| Problem::from_limits(&LimitsError::from(error)))?;
     let items = items.into_iter().map(LimitUse::from).collect();
-    Ok(answer::json(List::of(SearchPage { items, next }, &state.cursors, LIST)))
+    Ok(response::json(ListResponse::from_page(SearchPage { items, next }, &state.cursors, LIST_NAME)))
 }
 
 /// Why shared limits are lifted.
 #[derive(Debug)]
-pub struct LiftRequest {
+pub struct LiftLimitsRequest {
     reason: Reason,
 }
 
-impl Form for LiftRequest {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for LiftLimitsRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { reason: fields.required_reason()? })
     }
 }
@@ -84,14 +86,14 @@ pub const LIFT_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn lift(
-    state: web::Data<State>,
-    staff: Staff<Admin, Body<LiftRequest>>,
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, JsonBody<LiftLimitsRequest>>,
     subject: web::Path<String>,
-) -> Result<Sent<NoContent>, Problem> {
-    let Staff { token, origin, asked: Body(LiftRequest { reason }), .. } = staff;
+) -> Result<ApiResponse<NoContent>, Problem> {
+    let StaffCaller { token, origin, asked: JsonBody(LiftLimitsRequest { reason }), .. } = staff;
     let lifted = state.accounts.lift_shared_limits(token, subject.into_inner(), reason, origin).await;
     match lifted.map_err(|error| state.problem(&error))? {
-        true => Ok(answer::no_content()),
+        true => Ok(response::no_content()),
         false => Err(Problem::NotFound),
     }
 }

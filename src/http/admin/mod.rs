@@ -10,7 +10,7 @@ pub mod limits;
 pub mod projections;
 pub mod statistics;
 
-pub use cursors::Cursors;
+pub use cursors::ListCursors;
 
 use std::borrow::Cow;
 
@@ -23,30 +23,30 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::Problem;
-use super::extract::{Fields, Form};
-use crate::http::State;
+use super::extract::{FromFields, RequestFields};
+use crate::http::AppState;
 
 /// A page of a list.
 #[derive(Serialize)]
-pub struct List<T> {
+pub struct ListResponse<T> {
     items: Vec<T>,
     /// The cursor to the next page, where there may be one.
     next: Option<String>,
 }
 
-impl<T> List<T> {
-    /// Nothing, and nothing after it.
-    fn nothing() -> Self {
+impl<T> ListResponse<T> {
+    /// Returns a list without items and without a next page.
+    fn empty() -> Self {
         Self { items: Vec::new(), next: None }
     }
 
-    /// The page, with a cursor of that list to the next.
-    fn of<P: Serialize>(page: SearchPage<T, P>, cursors: &Cursors, list: &str) -> Self {
+    /// Returns the items of a page, with a cursor of that list to the next page.
+    fn from_page<P: Serialize>(page: SearchPage<T, P>, cursors: &ListCursors, list: &str) -> Self {
         Self { next: page.next.map(|position| cursors.write(list, &position)), items: page.items }
     }
 }
 
-impl<T: ToSchema> PartialSchema for List<T> {
+impl<T: ToSchema> PartialSchema for ListResponse<T> {
     fn schema() -> RefOr<Schema> {
         let items = ArrayBuilder::new().items(Ref::from_schema_name(T::name()));
         let next = ObjectBuilder::new().schema_type(SchemaType::Array(vec![Type::String, Type::Null]));
@@ -55,7 +55,7 @@ impl<T: ToSchema> PartialSchema for List<T> {
     }
 }
 
-impl<T: ToSchema> ToSchema for List<T> {
+impl<T: ToSchema> ToSchema for ListResponse<T> {
     fn name() -> Cow<'static, str> {
         format!("{}List", T::name()).into()
     }
@@ -66,25 +66,25 @@ impl<T: ToSchema> ToSchema for List<T> {
     }
 }
 
-/// Why somebody intervenes, where he says so.
+/// The reason for an intervention, where one is given.
 #[derive(Debug)]
-pub struct Why {
+pub struct ReasonRequest {
     reason: Option<Reason>,
 }
 
-impl Form for Why {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for ReasonRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { reason: fields.reason()? })
     }
 }
 
-/// An id in a path. One that cannot be one is nobody's.
-fn id(text: &str) -> Result<Uuid, Problem> {
+/// Parses an id in a path. A text that is no id belongs to nothing.
+fn parse_id(text: &str) -> Result<Uuid, Problem> {
     Uuid::try_parse(text).map_err(|_| Problem::NotFound)
 }
 
-/// The account that has an identifier.
-async fn account_by(state: &State, identifier: &Identifier) -> Result<Option<AccountId>, Problem> {
+/// Finds the account that has an identifier.
+async fn find_account(state: &AppState, identifier: &Identifier) -> Result<Option<AccountId>, Problem> {
     let found = state.accounts.journal().find(identifier).await;
     found.map_err(|error| Problem::from_journal(&error))
 }

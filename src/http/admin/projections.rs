@@ -3,21 +3,21 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 
-use super::{List, Why};
+use super::{ListResponse, ReasonRequest};
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, Json, Sent};
 use crate::http::document::{DescribeOperation, OperationDoc, OperationDraft};
-use crate::http::extract::{Admin, Body, Staff};
+use crate::http::extract::{AdminRole, JsonBody, StaffCaller};
+use crate::http::response::{self, ApiResponse, OkJson};
 use crate::read_models::{Projection, ReadModelStatus, RebuildStarter, overview};
 
-/// Where it is told how they stand.
+/// The path that tells the progress of the read models.
 const PATH: &str = "/admin/projections/";
 
 /// A read model whose rebuild has begun.
-pub enum Begun {}
+pub enum RebuildBegun {}
 
-impl DescribeOperation for Begun {
+impl DescribeOperation for RebuildBegun {
     fn describe(operation: &mut OperationDraft) {
         let schema = operation.schema::<ReadModelStatus>();
         operation.answer(202, "It has begun.", [("application/json", schema)]);
@@ -32,11 +32,11 @@ pub const LIST_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn list(
-    state: web::Data<State>,
-    _: Staff<Admin, ()>,
-) -> Result<Sent<Json<List<ReadModelStatus>>>, Problem> {
+    state: web::Data<AppState>,
+    _: StaffCaller<AdminRole, ()>,
+) -> Result<ApiResponse<OkJson<ListResponse<ReadModelStatus>>>, Problem> {
     let items = standings(&state).await?;
-    Ok(answer::json(List { items, next: None }))
+    Ok(response::json(ListResponse { items, next: None }))
 }
 
 pub const REBUILD_DOC: OperationDoc = OperationDoc {
@@ -48,21 +48,21 @@ pub const REBUILD_DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn rebuild(
-    state: web::Data<State>,
+    state: web::Data<AppState>,
     rebuilds: web::Data<RebuildStarter>,
-    staff: Staff<Admin, Body<Why>>,
+    staff: StaffCaller<AdminRole, JsonBody<ReasonRequest>>,
     name: web::Path<String>,
-) -> Result<Sent<Begun>, Problem> {
+) -> Result<ApiResponse<RebuildBegun>, Problem> {
     let projection = Projection::named(&name).ok_or(Problem::NotFound)?;
     let claim = rebuilds.claim(projection).await.map_err(|error| Problem::from_claim(&error))?;
-    let Staff { token, origin, asked: Body(why), .. } = staff;
+    let StaffCaller { token, origin, asked: JsonBody(why), .. } = staff;
     let noted = state.accounts.order_rebuild(token, projection.name().to_owned(), why.reason, origin).await;
     noted.map_err(|error| state.problem(&error))?;
     rebuilds.begin(claim).await.map_err(|error| Problem::from_database(&error))?;
     let standing = standings(&state).await?.into_iter().find(|standing| standing.name == projection.name());
-    Ok(Sent::new(HttpResponse::Accepted().insert_header((header::LOCATION, PATH)).json(standing)))
+    Ok(ApiResponse::new(HttpResponse::Accepted().insert_header((header::LOCATION, PATH)).json(standing)))
 }
 
-async fn standings(state: &State) -> Result<Vec<ReadModelStatus>, Problem> {
+async fn standings(state: &AppState) -> Result<Vec<ReadModelStatus>, Problem> {
     state.query(async |db: &_| overview(db).await).await
 }

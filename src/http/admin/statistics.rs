@@ -9,36 +9,38 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::delivery::outcomes::{self, DeliveryOutcomes};
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, Json, Sent};
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Admin, Fields, Form, Query, Staff, Wrong};
+use crate::http::extract::{
+    AdminRole, FromFields, InvalidParameter, QueryParams, RequestFields, StaffCaller,
+};
+use crate::http::response::{self, ApiResponse, OkJson};
 
 /// The shortest time that is told apart.
 const INSTANT: TimeDelta = TimeDelta::microseconds(1);
 
-/// Which hours or days.
+/// The hours or days that are asked for.
 #[derive(Debug)]
-pub struct Sought {
+pub struct StatisticsFilter {
     by: Option<StatisticsSpan>,
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
 }
 
-impl Form for Sought {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for StatisticsFilter {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         let by = fields.optional("by", span);
         let (since, until) = (fields.time("since"), fields.time("until"));
         Some(Self { by: by?, since: since?, until: until? })
     }
 }
 
-fn span(name: &str) -> Result<StatisticsSpan, Wrong> {
+fn span(name: &str) -> Result<StatisticsSpan, InvalidParameter> {
     match name {
         "hour" => Ok(StatisticsSpan::Hour),
         "day" => Ok(StatisticsSpan::Day),
-        _ => Err(Wrong("span_unknown")),
+        _ => Err(InvalidParameter("span_unknown")),
     }
 }
 
@@ -50,10 +52,10 @@ struct CountedSpan {
     until: DateTime<Utc>,
 }
 
-impl Sought {
+impl StatisticsFilter {
     /// The last 24 hours or 30 days, the present one included, where nothing else is said; at most 31 days by the hour and
     /// 400 by the day.
-    fn read_at(self, now: DateTime<Utc>) -> Result<CountedSpan, Problem> {
+    fn counted_span(self, now: DateTime<Utc>) -> Result<CountedSpan, Problem> {
         let by = self.by.unwrap_or(StatisticsSpan::Hour);
         let (usual, most) = match by {
             StatisticsSpan::Hour => (TimeDelta::hours(23), TimeDelta::days(31)),
@@ -74,17 +76,17 @@ impl Sought {
 
 /// How much happened, hour by hour or day by day.
 #[derive(Serialize, ToSchema)]
-pub struct Statistics {
+pub struct StatisticsResponse {
     /// What is counted together: `hour` or `day`, in UTC.
     by: StatisticsSpan,
     /// Every hour or day that was asked for, the first one first; those that are not over yet as they are so far.
-    items: Vec<Bucket>,
+    items: Vec<StatisticsBucket>,
 }
 
 /// What happened in an hour or a day.
 #[derive(Serialize, ToSchema)]
-struct Bucket {
-    /// When it began.
+struct StatisticsBucket {
+    /// When the hour or day began.
     since: DateTime<Utc>,
     /// What the log tells of it.
     #[serde(flatten)]
@@ -101,17 +103,17 @@ pub const DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn handler(
-    state: web::Data<State>,
-    staff: Staff<Admin, Query<Sought>>,
-) -> Result<Sent<Json<Statistics>>, Problem> {
-    let Query(sought) = staff.asked;
-    let CountedSpan { by, since, until } = sought.read_at(state.clock.now())?;
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, QueryParams<StatisticsFilter>>,
+) -> Result<ApiResponse<OkJson<StatisticsResponse>>, Problem> {
+    let QueryParams(filter) = staff.asked;
+    let CountedSpan { by, since, until } = filter.counted_span(state.clock.now())?;
     let found = state.query(async |db: &_| {
         let counts = statistics::between(db, by, since, until).await?;
         Ok((counts, outcomes::between(db, by, since, until).await?))
     });
     let (counts, messages) = found.await?;
-    Ok(answer::json(Statistics { by, items: buckets(by, since, until, &counts, &messages) }))
+    Ok(response::json(StatisticsResponse { by, items: buckets(by, since, until, &counts, &messages) }))
 }
 
 /// Every hour or day of a time, those in which nothing happened included.
@@ -121,10 +123,10 @@ fn buckets(
     until: DateTime<Utc>,
     counts: &BTreeMap<DateTime<Utc>, ActivityCounts>,
     messages: &BTreeMap<DateTime<Utc>, DeliveryOutcomes>,
-) -> Vec<Bucket> {
+) -> Vec<StatisticsBucket> {
     let next = |since: &DateTime<Utc>| Some(*since + by.length());
     let starts = std::iter::successors(Some(since), next).take_while(|since| *since < until);
-    let bucket = |since| Bucket {
+    let bucket = |since| StatisticsBucket {
         since,
         counts: counts.get(&since).copied().unwrap_or_default(),
         messages: messages.get(&since).copied().unwrap_or_default(),

@@ -9,35 +9,37 @@ use uuid::Uuid;
 
 use super::{on_record, problem};
 use crate::audit;
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, Json, Sent};
 use crate::http::document::OperationDoc;
-use crate::http::extract::{Auditor, Fields, Form, Query, Staff, Wrong};
+use crate::http::extract::{
+    AuditorRole, FromFields, InvalidParameter, QueryParams, RequestFields, StaffCaller,
+};
+use crate::http::response::{self, ApiResponse, OkJson};
 
-/// Which of an account's events.
+/// The number of an event of an account, from 1 on.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(minimum = 1, example = 1)]
-pub struct Step(i64);
+pub struct StepNumber(i64);
 
-impl Step {
-    fn parse(text: &str) -> Result<Self, Wrong> {
+impl StepNumber {
+    fn parse(text: &str) -> Result<Self, InvalidParameter> {
         let step = text.parse().ok().filter(|step| *step > 0);
-        step.map(Self).ok_or(Wrong("position_malformed"))
+        step.map(Self).ok_or(InvalidParameter("position_malformed"))
     }
 }
 
 #[derive(Debug)]
-pub struct When {
+pub struct AccountAtFilter {
     at: Option<DateTime<Utc>>,
-    step: Option<Step>,
+    step: Option<StepNumber>,
     reason: Option<Reason>,
 }
 
-impl Form for When {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for AccountAtFilter {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         let at = fields.time("at");
-        let step = fields.optional("step", Step::parse);
+        let step = fields.optional("step", StepNumber::parse);
         let reason = fields.reason();
         if matches!((at, step), (Some(Some(_)), Some(Some(_)))) {
             fields.complain("step", "field_one_time");
@@ -50,7 +52,7 @@ impl Form for When {
 /// An account at a time, or one of its events.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub enum Shown {
+pub enum AccountAtResponse {
     /// The event, and what it made of the account.
     Step(Box<audit::HistoryStep>),
     /// The account at the time.
@@ -65,28 +67,29 @@ pub const DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn handler(
-    state: web::Data<State>,
-    mut staff: Staff<Auditor, Query<When>>,
+    state: web::Data<AppState>,
+    mut staff: StaffCaller<AuditorRole, QueryParams<AccountAtFilter>>,
     account: web::Path<String>,
-) -> Result<Sent<Json<Shown>>, Problem> {
+) -> Result<ApiResponse<OkJson<AccountAtResponse>>, Problem> {
     let account = AccountId(Uuid::try_parse(&account).map_err(|_| Problem::NotFound)?);
     let named = staff.asked.0.reason.take();
     let now = state.clock.now();
-    let what = |Query(When { at, step, reason: _ }): &Query<When>| match step {
-        Some(Step(step)) => format!("account {account} step={step}"),
-        None => {
-            let at = at.unwrap_or(now).to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
-            format!("account {account} at={at}")
-        }
-    };
-    let Query(When { at, step, reason: _ }) = on_record(&state, staff, named, what).await?;
+    let what =
+        |QueryParams(AccountAtFilter { at, step, reason: _ }): &QueryParams<AccountAtFilter>| match step {
+            Some(StepNumber(step)) => format!("account {account} step={step}"),
+            None => {
+                let at = at.unwrap_or(now).to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
+                format!("account {account} at={at}")
+            }
+        };
+    let QueryParams(AccountAtFilter { at, step, reason: _ }) = on_record(&state, staff, named, what).await?;
     let journal = state.accounts.journal();
-    if let Some(Step(step)) = step {
+    if let Some(StepNumber(step)) = step {
         let mut steps = audit::steps(journal, account).await.map_err(|error| problem(&error))?;
         let found = steps.find(|each| each.step == step).ok_or(Problem::NotFound)?;
-        return Ok(answer::json(Shown::Step(Box::new(found))));
+        return Ok(response::json(AccountAtResponse::Step(Box::new(found))));
     }
     let standing = audit::standing_at(journal, account, at.unwrap_or(now)).await;
     let standing = standing.map_err(|error| problem(&error))?.ok_or(Problem::NotFound)?;
-    Ok(answer::json(Shown::Standing(Box::new(standing))))
+    Ok(response::json(AccountAtResponse::Standing(Box::new(standing))))
 }

@@ -17,16 +17,19 @@ use uuid::Uuid;
 
 use super::{on_record, problem};
 use crate::audit::{self, EventFilter, EventPages, EventRecord, csv};
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::Sent;
 use crate::http::document::{DescribeOperation, OperationDoc, OperationDraft};
-use crate::http::extract::{Auditor, Fields, Form, Position, Query, Staff, USUAL, Wrong, limit};
+use crate::http::extract::{
+    AuditorRole, DEFAULT_LIMIT, FromFields, InvalidParameter, LogPosition, QueryParams, RequestFields,
+    StaffCaller, read_limit,
+};
+use crate::http::response::ApiResponse;
 
-/// How the log is given.
+/// The format in which the log is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "lowercase")]
-pub enum Format {
+pub enum LogFormat {
     /// A page, as one JSON document.
     Json,
     /// All of it, a JSON document a line.
@@ -35,16 +38,16 @@ pub enum Format {
     Csv,
 }
 
-impl Format {
+impl LogFormat {
     const ALL: [(Self, &'static str, &'static str); 3] = [
         (Self::Json, "json", "application/json"),
         (Self::Ndjson, "ndjson", "application/x-ndjson"),
         (Self::Csv, "csv", "text/csv"),
     ];
 
-    fn parse(name: &str) -> Result<Self, Wrong> {
+    fn parse(name: &str) -> Result<Self, InvalidParameter> {
         let found = Self::ALL.into_iter().find(|(_, its, _)| *its == name);
-        found.map(|(format, _, _)| format).ok_or(Wrong("format_unknown"))
+        found.map(|(format, _, _)| format).ok_or(InvalidParameter("format_unknown"))
     }
 
     /// The first that the request's `Accept` header names; JSON where it names none.
@@ -64,24 +67,24 @@ impl Format {
     }
 }
 
-/// Which events, from where on.
+/// Which events are asked for, and after which position.
 #[derive(Debug)]
-pub struct Sought {
+pub struct AuditEventFilter {
     pub(super) filter: EventFilter,
     pub(super) after: Option<i64>,
     pub(super) reason: Option<Reason>,
 }
 
-impl Form for Sought {
-    fn read(fields: &mut Fields) -> Option<Self> {
+impl FromFields for AuditEventFilter {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         let account = fields.optional("account_id", |text| Uuid::try_parse(text).map(AccountId));
-        let types = fields.optional("type", Types::parse);
+        let types = fields.optional("type", EventTypes::parse);
         let (since, until) = (fields.time("since"), fields.time("until"));
-        let after = fields.optional("after", Position::parse);
+        let after = fields.optional("after", LogPosition::parse);
         let reason = fields.reason();
         let filter = EventFilter {
             account: account?,
-            types: types?.map(|Types(names)| names).unwrap_or_default(),
+            types: types?.map(|EventTypes(names)| names).unwrap_or_default(),
             since: since?,
             until: until?,
         };
@@ -89,8 +92,8 @@ impl Form for Sought {
     }
 }
 
-/// As it is put on record.
-impl fmt::Display for Sought {
+/// Writes the filter as it is put on record.
+impl fmt::Display for AuditEventFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let EventFilter { account, types, since, until } = &self.filter;
         if let Some(account) = account {
@@ -108,53 +111,56 @@ impl fmt::Display for Sought {
     }
 }
 
-/// The same, and how many of them in which form.
+/// Which events are asked for, how many of them and in which format.
 #[derive(Debug)]
-pub struct Wanted {
-    sought: Sought,
+pub struct EventExportFilter {
+    filter: AuditEventFilter,
     limit: Option<u64>,
-    format: Option<Format>,
-    bom: Option<Mark>,
+    format: Option<LogFormat>,
+    bom: Option<ByteOrderMark>,
 }
 
-impl Form for Wanted {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let sought = Sought::read(fields);
-        let limit = limit(fields);
-        let format = fields.optional("format", Format::parse);
-        let bom = fields.optional("bom", Mark::parse);
-        Some(Self { sought: sought?, limit: limit?.map(|limit| limit.0.into()), format: format?, bom: bom? })
+impl FromFields for EventExportFilter {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
+        let filter = AuditEventFilter::from_fields(fields);
+        let limit = read_limit(fields);
+        let format = fields.optional("format", LogFormat::parse);
+        let bom = fields.optional("bom", ByteOrderMark::parse);
+        Some(Self { filter: filter?, limit: limit?.map(|limit| limit.0.into()), format: format?, bom: bom? })
     }
 }
 
 /// Whether CSV begins with a byte order mark, by which spreadsheets know that it is UTF-8: `1`, or `0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(value_type = u8, minimum = 0, maximum = 1, example = 1)]
-struct Mark(bool);
+struct ByteOrderMark(bool);
 
-impl Mark {
-    fn parse(text: &str) -> Result<Self, Wrong> {
+impl ByteOrderMark {
+    fn parse(text: &str) -> Result<Self, InvalidParameter> {
         match text {
             "1" => Ok(Self(true)),
             "0" => Ok(Self(false)),
-            _ => Err(Wrong("bom_unknown")),
+            _ => Err(InvalidParameter("bom_unknown")),
         }
     }
 }
 
 /// Names of events, with commas between them.
-struct Types(Vec<String>);
+struct EventTypes(Vec<String>);
 
-impl Types {
-    fn parse(text: &str) -> Result<Self, Wrong> {
+impl EventTypes {
+    fn parse(text: &str) -> Result<Self, InvalidParameter> {
         let names = text.split(',').map(str::trim).map(|name| {
-            UserAccountEvent::NAMES.contains(&name).then(|| name.to_owned()).ok_or(Wrong("type_unknown"))
+            UserAccountEvent::NAMES
+                .contains(&name)
+                .then(|| name.to_owned())
+                .ok_or(InvalidParameter("type_unknown"))
         });
         names.collect::<Result<_, _>>().map(Self)
     }
 }
 
-impl PartialSchema for Types {
+impl PartialSchema for EventTypes {
     fn schema() -> RefOr<Schema> {
         let names = UserAccountEvent::NAMES.iter().copied();
         let name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
@@ -162,24 +168,24 @@ impl PartialSchema for Types {
     }
 }
 
-impl ToSchema for Types {}
+impl ToSchema for EventTypes {}
 
 /// A page of the log.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Records)]
-struct List {
+struct RecordsResponse {
     items: Vec<EventRecord>,
     /// After which position the next page begins.
     next: Option<i64>,
 }
 
 /// A page, or all of it.
-pub enum Log {}
+pub enum LogResponse {}
 
-impl DescribeOperation for Log {
+impl DescribeOperation for LogResponse {
     fn describe(operation: &mut OperationDraft) {
         let text = || ObjectBuilder::new().schema_type(Type::String).into();
-        let page = operation.schema::<List>();
+        let page = operation.schema::<RecordsResponse>();
         let forms = [
             ("application/json", page),
             ("application/x-ndjson", text()),
@@ -202,53 +208,59 @@ pub const DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn handler(
-    state: web::Data<State>,
+    state: web::Data<AppState>,
     request: HttpRequest,
-    mut staff: Staff<Auditor, Query<Wanted>>,
-) -> Result<Sent<Log>, Problem> {
-    let format = staff.asked.0.format.unwrap_or_else(|| Format::accepted(&request));
-    let named = staff.asked.0.sought.reason.take();
-    let what = |Query(Wanted { sought, limit, format: _, bom: _ }): &Query<Wanted>| {
+    mut staff: StaffCaller<AuditorRole, QueryParams<EventExportFilter>>,
+) -> Result<ApiResponse<LogResponse>, Problem> {
+    let format = staff.asked.0.format.unwrap_or_else(|| LogFormat::accepted(&request));
+    let named = staff.asked.0.filter.reason.take();
+    let what = |QueryParams(EventExportFilter { filter, limit, format: _, bom: _ }): &QueryParams<
+        EventExportFilter,
+    >| {
         let limit = limit.map(|limit| format!(" limit={limit}")).unwrap_or_default();
-        format!("events format={}{sought}{limit}", format.name())
+        format!("events format={}{filter}{limit}", format.name())
     };
-    let Query(Wanted { sought, limit, format: _, bom }) = on_record(&state, staff, named, what).await?;
-    let after = sought.after.unwrap_or(0);
+    let QueryParams(EventExportFilter { filter, limit, format: _, bom }) =
+        on_record(&state, staff, named, what).await?;
+    let after = filter.after.unwrap_or(0);
     let journal = state.accounts.journal().clone();
     let end = audit::end(&journal).await.map_err(|error| problem(&error))?;
-    let pages = |most| EventPages::new(journal, sought.filter, after..end, most);
+    let pages = |most| EventPages::new(journal, filter.filter, after..end, most);
     match format {
-        Format::Json => page(pages, limit.unwrap_or(USUAL.0.into())).await,
-        Format::Ndjson => {
+        LogFormat::Json => page(pages, limit.unwrap_or(DEFAULT_LIMIT.0.into())).await,
+        LogFormat::Ndjson => {
             Ok(whole(pages(limit.unwrap_or(u64::MAX)), "application/x-ndjson", Vec::new(), lines))
         }
-        Format::Csv => {
+        LogFormat::Csv => {
             let pages = pages(limit.unwrap_or(u64::MAX));
-            let mark = if bom == Some(Mark(true)) { csv::BYTE_ORDER_MARK } else { "" };
+            let mark = if bom == Some(ByteOrderMark(true)) { csv::BYTE_ORDER_MARK } else { "" };
             let first = [mark.as_bytes(), &csv::headings()].concat();
             Ok(whole(pages, "text/csv; charset=utf-8; header=present", first, csv::lines))
         }
     }
 }
 
-async fn page(pages: impl FnOnce(u64) -> EventPages, limit: u64) -> Result<Sent<Log>, Problem> {
+async fn page(
+    pages: impl FnOnce(u64) -> EventPages,
+    limit: u64,
+) -> Result<ApiResponse<LogResponse>, Problem> {
     let items = pages(limit).next().await.map_err(|error| problem(&error))?.unwrap_or_default();
     let is_full = items.len() as u64 == limit;
     let next = items.last().filter(|_| is_full).map(|last| last.position);
-    Ok(Sent::new(HttpResponse::Ok().json(List { items, next })))
+    Ok(ApiResponse::new(HttpResponse::Ok().json(RecordsResponse { items, next })))
 }
 
 /// How many pages are opened and written at a time, while the next one is read.
 const OPENED_AT_ONCE: usize = 2;
 
 /// Pages as they are read, each when one of those before it has been taken. A fault on the way ends the connection before
-/// the body does, so that nobody takes a part for the whole.
+/// the body does, so that no reader takes a part for the whole.
 fn whole(
     pages: EventPages,
     media_type: &'static str,
     first: Vec<u8>,
     write: fn(&[EventRecord]) -> Vec<u8>,
-) -> Sent<Log> {
+) -> ApiResponse<LogResponse> {
     let sealed = stream::try_unfold(pages, |mut pages| async move {
         match pages.next_sealed().await {
             Ok(page) => Ok(page.map(|page| (page, pages))),
@@ -258,7 +270,7 @@ fn whole(
             }
         }
     });
-    // On threads of their own, so that those who ask for little do not wait for him who asks for much.
+    // On threads of their own, so that a small request does not wait for a large export.
     let written = sealed.map_ok(move |page| async move {
         Ok(spawn_blocking(move || Bytes::from(write(&page.open()))).await?)
     });
@@ -268,7 +280,7 @@ fn whole(
     if media_type.starts_with("text/csv") {
         answer.insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"events.csv\""));
     }
-    Sent::new(answer.content_type(media_type).streaming(body))
+    ApiResponse::new(answer.content_type(media_type).streaming(body))
 }
 
 pub(super) fn lines(records: &[EventRecord]) -> Vec<u8> {

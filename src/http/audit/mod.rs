@@ -1,5 +1,5 @@
 //! What auditors read: the log, the log as it grows, accounts as they stood. A file a subject. Nothing here changes anything
-//! but the auditor's own stream, which says what he read and why.
+//! but the auditor's own stream, which says what they read and why.
 
 pub mod accounts;
 pub mod events;
@@ -8,14 +8,14 @@ pub mod stream;
 use counterfoil_domain::values::Reason;
 
 use super::Problem;
-use super::extract::{Auditor, Staff};
-use crate::http::State;
+use super::extract::{AuditorRole, StaffCaller};
+use crate::http::AppState;
 use crate::journal::JournalError;
 
 /// Puts on record what an auditor is about to be shown, and why: what comes back is who may be shown it.
 async fn on_record<T>(
-    state: &State,
-    staff: Staff<Auditor, T>,
+    state: &AppState,
+    staff: StaffCaller<AuditorRole, T>,
     named: Option<Reason>,
     what: impl FnOnce(&T) -> String,
 ) -> Result<T, Problem> {

@@ -12,15 +12,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use utoipa::PartialSchema as _;
 
-use super::events::Sought;
+use super::events::AuditEventFilter;
 use super::{on_record, problem};
 use crate::audit::feed::LedgerFeed;
 use crate::audit::{self, EventFilter, EventRecord};
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::Sent;
 use crate::http::document::{DescribeOperation, HeaderDoc, OperationDoc, OperationDraft};
-use crate::http::extract::{Auditor, Complaint as _, Position, Query, Staff, may};
+use crate::http::extract::{AuditorRole, FieldError as _, LogPosition, QueryParams, StaffCaller, check_role};
+use crate::http::response::ApiResponse;
 use crate::tokens::Token;
 
 /// By which a client that comes back says how far it has come.
@@ -29,7 +29,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// How many records are sent together at most.
 const MOST: i64 = 200;
 
-/// How often a comment is sent when nothing happens, so that nobody on the way takes the connection for dead.
+/// How often a comment is sent when nothing happens, so that no proxy on the way takes the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether the reader still may read.
@@ -39,9 +39,9 @@ const RECHECK: Duration = Duration::from_secs(5);
 const TAKE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Server-sent events without an end.
-pub enum Events {}
+pub enum EventStreamResponse {}
 
-impl DescribeOperation for Events {
+impl DescribeOperation for EventStreamResponse {
     fn describe(operation: &mut OperationDraft) {
         operation.events("An event for each of the log, with its position as the id.");
     }
@@ -54,46 +54,46 @@ pub const DOC: OperationDoc = OperationDoc {
     headers: &[HeaderDoc {
         name: "Last-Event-ID",
         description: "After which position to begin.",
-        schema: Position::schema,
+        schema: LogPosition::schema,
     }],
     ..OperationDoc::EMPTY
 };
 
 pub async fn handler(
-    state: web::Data<State>,
+    state: web::Data<AppState>,
     feed: web::Data<LedgerFeed>,
     request: HttpRequest,
-    mut staff: Staff<Auditor, Query<Sought>>,
-) -> Result<Sent<Events>, Problem> {
+    mut staff: StaffCaller<AuditorRole, QueryParams<AuditEventFilter>>,
+) -> Result<ApiResponse<EventStreamResponse>, Problem> {
     let (token, named) = (staff.token, staff.asked.0.reason.take());
     let last = last_event_id(&request)?.or(staff.asked.0.after);
     staff.asked.0.after = last;
-    let what = |Query(sought): &Query<Sought>| format!("stream{sought}");
-    let Query(sought) = on_record(&state, staff, named, what).await?;
+    let what = |QueryParams(filter): &QueryParams<AuditEventFilter>| format!("stream{filter}");
+    let QueryParams(filter) = on_record(&state, staff, named, what).await?;
     // Before the end is looked up, so that nothing comes between.
     let end = feed.follow();
     let after = match last {
         Some(after) => after,
         None => audit::end(state.accounts.journal()).await.map_err(|error| problem(&error))?,
     };
-    let follower = Follower { state, token, filter: sought.filter, after, end, checked: Instant::now() };
+    let follower = Follower { state, token, filter: filter.filter, after, end, checked: Instant::now() };
     let (sender, mut sent) = mpsc::channel(1);
     actix_web::rt::spawn(follower.send(sender));
     let body = stream::poll_fn(move |context| sent.poll_recv(context)).map(Ok::<_, Infallible>);
-    Ok(Sent::new(HttpResponse::Ok().content_type("text/event-stream").streaming(body)))
+    Ok(ApiResponse::new(HttpResponse::Ok().content_type("text/event-stream").streaming(body)))
 }
 
 fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, Problem> {
     let Some(header) = request.headers().get(LAST_EVENT_ID) else { return Ok(None) };
-    let position = Position::parse(header.to_str().unwrap_or_default());
+    let position = LogPosition::parse(header.to_str().unwrap_or_default());
     position
         .map(|position| Some(position.0))
         .map_err(|error| Problem::invalid_field("Last-Event-ID", error.message()))
 }
 
-/// Somebody who follows.
+/// The connection of an auditor who follows the log.
 struct Follower {
-    state: web::Data<State>,
+    state: web::Data<AppState>,
     token: Token,
     filter: EventFilter,
     after: i64,
@@ -117,7 +117,7 @@ impl Follower {
         loop {
             if self.checked.elapsed() > RECHECK {
                 self.checked = Instant::now();
-                may(&self.state, self.token, Role::Auditor, RequiredProof::InSession).await.ok()?;
+                check_role(&self.state, self.token, Role::Auditor, RequiredProof::InSession).await.ok()?;
             }
             let end = (*self.end.borrow_and_update())?;
             if self.after < end {

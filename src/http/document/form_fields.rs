@@ -1,4 +1,4 @@
-//! What a form asks for: the fields that its own reading names, which is how the document comes to know them.
+//! The fields that a body or a query has, as the document describes them: those that its own `from_fields` asks for.
 
 use counterfoil_domain::values::Reason;
 use utoipa::PartialSchema;
@@ -10,7 +10,7 @@ use utoipa::openapi::{Deprecated, RefOr, Required};
 
 use crate::http::extract::AUDIT_REASON;
 
-/// The fields of a form.
+/// The fields of a body or a query.
 #[derive(Debug, Default)]
 pub struct FormFields {
     fields: Vec<FormField>,
@@ -20,7 +20,7 @@ pub struct FormFields {
     reason: bool,
 }
 
-/// A field.
+/// A field that a form asks for.
 #[derive(Clone, Debug)]
 pub struct FormField {
     name: &'static str,

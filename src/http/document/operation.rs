@@ -1,4 +1,4 @@
-//! One operation, as the document tells of it.
+//! One operation, as the document describes it.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Content, ContentBuilder, Ref, RefOr, Required, path};
 use utoipa::{ToSchema, openapi};
 
-use crate::http::extract::{Peer, WantedLanguage};
-use crate::http::problem::{Body, Problem};
+use crate::http::extract::{ClientInfo, WantedLanguage};
+use crate::http::problem::{Problem, ProblemBody};
 
 /// What is said about an operation that its handler's signature does not say.
 #[derive(Clone, Copy, Debug)]
@@ -33,16 +33,16 @@ pub struct OperationDoc {
 /// A header that an operation reads.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderDoc {
-    /// Its name.
+    /// The name of the header.
     pub name: &'static str,
-    /// What it says.
+    /// What the header says.
     pub description: &'static str,
-    /// Of what form it is.
+    /// The schema of the header's value.
     pub schema: fn() -> RefOr<Schema>,
 }
 
 impl HeaderDoc {
-    /// As the document lists it.
+    /// Returns the header as a parameter in the document.
     pub fn parameter(&self) -> Parameter {
         ParameterBuilder::new()
             .name(self.name)
@@ -124,7 +124,7 @@ impl OperationDraft {
         self.problems.extend(problems.into_iter().map(|problem| (problem.code(), problem)));
     }
 
-    /// It reads that.
+    /// Adds a parameter that the operation reads.
     pub fn parameter(&mut self, parameter: Parameter) {
         self.parameters.push(parameter);
     }
@@ -184,7 +184,7 @@ impl OperationDraft {
 
     /// The schemas that it refers to, by their names.
     pub fn schemas(&mut self) -> BTreeMap<String, RefOr<Schema>> {
-        self.schema::<Body>();
+        self.schema::<ProblemBody>();
         std::mem::take(&mut self.schemas.0)
     }
 
@@ -193,7 +193,7 @@ impl OperationDraft {
         self.problems.clone()
     }
 
-    /// The operation.
+    /// Returns the operation as the document has it.
     pub fn build(self, tag: &str) -> path::Operation {
         let details = (!self.doc.details.is_empty()).then_some(self.doc.details);
         let mut operation = OperationBuilder::new()
@@ -236,7 +236,7 @@ fn refusal(problems: &[Problem]) -> ResponseBuilder {
     let codes = problems.iter().map(Problem::code);
     let codes = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes));
     let schema = AllOfBuilder::new()
-        .item(Ref::from_schema_name(Body::name()))
+        .item(Ref::from_schema_name(ProblemBody::name()))
         .item(ObjectBuilder::new().property("code", codes));
     let examples = problems.iter().map(|problem| {
         let code = problem.code();
@@ -285,7 +285,7 @@ macro_rules! nothing_to_describe {
 }
 
 // What stands in a path is described with the path; what every request has, with all of them.
-nothing_to_describe!((), web::Path<String>, HttpRequest, Peer, WantedLanguage);
+nothing_to_describe!((), web::Path<String>, HttpRequest, ClientInfo, WantedLanguage);
 
 impl<T> DescribeOperation for web::Data<T> {
     fn describe(_: &mut OperationDraft) {}

@@ -19,43 +19,43 @@ use serde_json::Value;
 use utoipa::{PartialSchema, ToSchema};
 
 use super::reason;
-use crate::http::State;
+use crate::http::AppState;
 use crate::http::document::{DescribeOperation, FormField, FormFields, OperationDraft};
 use crate::http::problem::{FieldErrors, Problem};
 
 const LIMIT: usize = 16 * 1024;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// What an endpoint reads from its body.
-pub trait Form: Sized {
+/// What an endpoint reads from the fields of a body or a query.
+pub trait FromFields: Sized {
     /// Reads the fields. Complaints are noted in `fields`; `None` only where there are some.
-    fn read(fields: &mut Fields) -> Option<Self>;
+    fn from_fields(fields: &mut RequestFields) -> Option<Self>;
 }
 
 /// The body of a request, read into `T`.
 #[derive(Debug)]
-pub struct Body<T>(pub T);
+pub struct JsonBody<T>(pub T);
 
-impl<T: Form> FromRequest for Body<T> {
+impl<T: FromFields> FromRequest for JsonBody<T> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let region = request.app_data::<web::Data<State>>().and_then(|state| state.http.default_region);
+        let region = request.app_data::<web::Data<AppState>>().and_then(|state| state.http.default_region);
         let reason_beside = reason::beside_body(request);
         let whole = whole(request, payload, "application/json");
         async move {
-            let mut fields = Fields::parse(&whole.await?, region)?.with_reason(reason_beside);
-            let form = T::read(&mut fields);
+            let mut fields = RequestFields::parse(&whole.await?, region)?.with_reason(reason_beside);
+            let form = T::from_fields(&mut fields);
             fields.finish(form).map(Self)
         }
         .boxed_local()
     }
 }
 
-impl<T: Form> DescribeOperation for Body<T> {
+impl<T: FromFields> DescribeOperation for JsonBody<T> {
     fn describe(operation: &mut OperationDraft) {
-        let asked = Fields::asked_by::<T>();
+        let asked = RequestFields::asked_by::<T>();
         operation.body("application/json", asked.body(), asked.needs_a_field());
         for parameter in asked.reason_beside_body() {
             operation.parameter(parameter);
@@ -118,7 +118,7 @@ async fn read(mut payload: Payload) -> Result<Vec<u8>, Problem> {
 }
 
 /// The fields of a body, taken one by one; what is left at the end is unknown.
-pub struct Fields {
+pub struct RequestFields {
     values: BTreeMap<String, Value>,
     default_region: Option<Region>,
     errors: FieldErrors,
@@ -128,11 +128,11 @@ pub struct Fields {
     asked: Option<FormFields>,
 }
 
-impl Fields {
+impl RequestFields {
     /// The fields that a form reads.
-    pub(super) fn asked_by<T: Form>() -> FormFields {
+    pub(super) fn asked_by<T: FromFields>() -> FormFields {
         let mut fields = Self { asked: Some(FormFields::default()), ..Self::none(None) };
-        let form = T::read(&mut fields);
+        let form = T::from_fields(&mut fields);
         debug_assert!(form.is_none(), "nothing is there to be read");
         fields.asked.unwrap_or_default()
     }
@@ -177,7 +177,7 @@ impl Fields {
     }
 
     pub(super) fn finish<T>(mut self, form: Option<T>) -> Result<T, Problem> {
-        // Somebody who sends thousands of names gets few of them back.
+        // A request with thousands of unknown names gets only a few of them back.
         let unknown: Vec<String> = self.values.keys().take(10).cloned().collect();
         for name in unknown {
             self.complain(&name, "field_unknown");
@@ -195,7 +195,7 @@ impl Fields {
     }
 
     /// A field that has to be there.
-    pub fn required<T: ToSchema, E: Complaint>(
+    pub fn required<T: ToSchema, E: FieldError>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -213,7 +213,7 @@ impl Fields {
     }
 
     /// A field that may be absent or null. The outer `None` is a complaint.
-    pub fn optional<T: ToSchema, E: Complaint>(
+    pub fn optional<T: ToSchema, E: FieldError>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -274,7 +274,7 @@ impl Fields {
     }
 
     /// A field that has to be there, a list of texts.
-    pub fn list<T: ToSchema, E: Complaint>(
+    pub fn list<T: ToSchema, E: FieldError>(
         &mut self,
         name: &'static str,
         parse: impl Fn(&str) -> Result<T, E>,
@@ -303,7 +303,7 @@ impl Fields {
     }
 
     /// A field that may be absent or null, or has the name by which older clients know it.
-    pub fn renamed<T: ToSchema, E: Complaint>(
+    pub fn renamed<T: ToSchema, E: FieldError>(
         &mut self,
         name: &'static str,
         older: &'static str,
@@ -323,7 +323,7 @@ impl Fields {
 }
 
 /// The phone number or the e-mail address, or neither. The outer `None` is a complaint.
-pub fn read_any_identifier(fields: &mut Fields) -> Option<Option<Identifier>> {
+pub fn read_any_identifier(fields: &mut RequestFields) -> Option<Option<Identifier>> {
     if let Some(asked) = &mut fields.asked {
         asked.field(FormField::optional::<PhoneNumber>("phone_number"));
         asked.field(FormField::optional::<EmailAddress>("email"));
@@ -336,7 +336,7 @@ pub fn read_any_identifier(fields: &mut Fields) -> Option<Option<Identifier>> {
 }
 
 /// The phone number or the e-mail address: exactly one of the two.
-pub fn read_identifier(fields: &mut Fields) -> Option<Identifier> {
+pub fn read_identifier(fields: &mut RequestFields) -> Option<Identifier> {
     if let Some(asked) = &mut fields.asked {
         asked.one_of([
             [FormField::required::<PhoneNumber>("phone_number"), FormField::null("email")],
@@ -365,7 +365,7 @@ pub fn read_identifier(fields: &mut Fields) -> Option<Identifier> {
 }
 
 /// The code of a message (`code`) or of the account's authenticator (`totp`): exactly one of the two.
-pub fn read_either_code(fields: &mut Fields) -> Option<SentOrShownCode> {
+pub fn read_either_code(fields: &mut RequestFields) -> Option<SentOrShownCode> {
     if let Some(asked) = &mut fields.asked {
         asked.one_of([
             [FormField::required::<OtpCode>("code"), FormField::null("totp")],
@@ -404,22 +404,22 @@ pub enum SentOrShownCode {
 /// A token as it is presented, which nothing is known of yet.
 #[derive(Debug, ToSchema)]
 #[schema(example = "cfr_1_…")]
-pub struct Presented(pub String);
+pub struct TokenText(pub String);
 
-impl Presented {
-    /// Takes any text.
+impl TokenText {
+    /// Takes any text; what it is worth is seen when the token is opened.
     pub fn parse(text: &str) -> Result<Self, Infallible> {
         Ok(Self(text.to_owned()))
     }
 }
 
 /// An error of parsing that has words for the person who typed.
-pub trait Complaint {
+pub trait FieldError {
     /// The name of the message.
     fn message(&self) -> &'static str;
 }
 
-impl Complaint for InvalidPhoneNumber {
+impl FieldError for InvalidPhoneNumber {
     fn message(&self) -> &'static str {
         match self {
             Self::Malformed => "phone_malformed",
@@ -429,25 +429,25 @@ impl Complaint for InvalidPhoneNumber {
     }
 }
 
-impl Complaint for InvalidEmailAddress {
+impl FieldError for InvalidEmailAddress {
     fn message(&self) -> &'static str {
         "email_malformed"
     }
 }
 
-impl Complaint for InvalidOtpCode {
+impl FieldError for InvalidOtpCode {
     fn message(&self) -> &'static str {
         "code_malformed"
     }
 }
 
-impl Complaint for InvalidSecondFactorCode {
+impl FieldError for InvalidSecondFactorCode {
     fn message(&self) -> &'static str {
         "second_factor_code_malformed"
     }
 }
 
-impl Complaint for InvalidText {
+impl FieldError for InvalidText {
     fn message(&self) -> &'static str {
         match self {
             Self::Empty => "text_empty",
@@ -458,13 +458,13 @@ impl Complaint for InvalidText {
     }
 }
 
-impl Complaint for UnknownRole {
+impl FieldError for UnknownRole {
     fn message(&self) -> &'static str {
         "role_unknown"
     }
 }
 
-impl Complaint for Infallible {
+impl FieldError for Infallible {
     fn message(&self) -> &'static str {
         match *self {}
     }

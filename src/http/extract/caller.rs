@@ -9,10 +9,10 @@ use futures_util::future::LocalBoxFuture;
 use utoipa::openapi::security::SecurityRequirement;
 
 use super::client::client_ip;
-use crate::http::State;
+use crate::http::AppState;
 use crate::http::document::{DescribeOperation, OperationDraft};
 use crate::http::problem::A_MINUTE;
-use crate::http::{Cookies, HttpPolicy};
+use crate::http::{CookieMode, HttpPolicy};
 use crate::http::{Problem, cookies};
 use crate::tokens::{Token, TokenKind};
 
@@ -22,17 +22,17 @@ const LEGACY_COOKIE: &str = "Authorization";
 /// An account that is signed in. A request that may write is counted for the account and for its address, before anything else
 /// is looked at.
 #[derive(Clone, Copy, Debug)]
-pub struct Caller {
-    /// The token he proved it with.
+pub struct SignedInCaller {
+    /// The access token of the request.
     pub token: Token,
 }
 
-impl FromRequest for Caller {
+impl FromRequest for SignedInCaller {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let state = request.app_data::<web::Data<State>>().cloned();
+        let state = request.app_data::<web::Data<AppState>>().cloned();
         let presented = access_token(request);
         let writes_from = (!request.method().is_safe()).then(|| client_ip(request));
         async move {
@@ -54,13 +54,13 @@ impl FromRequest for Caller {
     }
 }
 
-impl DescribeOperation for Caller {
+impl DescribeOperation for SignedInCaller {
     fn describe(operation: &mut OperationDraft) {
         describe(operation, &[]);
     }
 }
 
-/// Takes an access token, of somebody with these roles.
+/// Describes an operation that takes an access token, of an account with these roles.
 pub(super) fn describe(operation: &mut OperationDraft, roles: &[&str]) {
     for scheme in ["bearer", "cookie"] {
         operation.security(SecurityRequirement::new(scheme, roles.iter().copied()));
@@ -81,7 +81,7 @@ pub(super) fn describe(operation: &mut OperationDraft, roles: &[&str]) {
 /// # Errors
 /// [`Problem`] when it presents none, or two, or a cookie from another site's page.
 pub fn access_token(request: &HttpRequest) -> Result<String, Problem> {
-    let state = request.app_data::<web::Data<State>>().ok_or(Problem::Internal)?;
+    let state = request.app_data::<web::Data<AppState>>().ok_or(Problem::Internal)?;
     let presented = credentials(request.method(), request.headers(), &state.http)?;
     if presented.in_our_cookie {
         cookies::note(request, cookies::ACCESS);
@@ -94,9 +94,9 @@ pub fn access_token(request: &HttpRequest) -> Result<String, Problem> {
 /// # Errors
 /// [`Problem`] when there are two, or the cookie comes from another site's page.
 pub fn refresh_cookie(request: &HttpRequest) -> Result<Option<String>, Problem> {
-    let state = request.app_data::<web::Data<State>>().ok_or(Problem::Internal)?;
+    let state = request.app_data::<web::Data<AppState>>().ok_or(Problem::Internal)?;
     let headers = request.headers();
-    let found = cookie(headers, &[cookies::REFRESH])?.filter(|_| state.http.cookies != Cookies::Off);
+    let found = cookie(headers, &[cookies::REFRESH])?.filter(|_| state.http.cookies != CookieMode::Off);
     if found.is_some() && !is_from_our_pages(headers, &state.http.allowed_origins) {
         return Err(Problem::CrossSiteRequest);
     }
@@ -108,27 +108,31 @@ pub fn refresh_cookie(request: &HttpRequest) -> Result<Option<String>, Problem> 
 
 /// Whether a browser says that one of our own pages sent the request, or a page of an allowed origin.
 pub fn is_our_page(request: &HttpRequest) -> bool {
-    let state = request.app_data::<web::Data<State>>();
+    let state = request.app_data::<web::Data<AppState>>();
     let is_browser = [cookies::SEC_FETCH_SITE, header::ORIGIN];
     let is_browser = is_browser.iter().any(|name| request.headers().contains_key(name));
     is_browser && state.is_some_and(|state| is_from_our_pages(request.headers(), &state.http.allowed_origins))
 }
 
 /// The text of an access token, as a request presents it.
-struct PresentedToken {
+struct AccessTokenText {
     token: String,
     /// Whether a cookie of ours has it.
     in_our_cookie: bool,
 }
 
 /// The token's text. Two tokens that differ are refused, wherever they stand: which one counts must not be a guess.
-fn credentials(method: &Method, headers: &HeaderMap, policy: &HttpPolicy) -> Result<PresentedToken, Problem> {
+fn credentials(
+    method: &Method,
+    headers: &HeaderMap,
+    policy: &HttpPolicy,
+) -> Result<AccessTokenText, Problem> {
     let header = bearer(headers)?;
     let cookie = from_cookie(headers, policy.cookies)?;
     match (header, cookie) {
         (Some(header), Some(cookie)) if header != cookie.token => Err(Problem::AmbiguousCredentials),
         (Some(token), cookie) => {
-            Ok(PresentedToken { token, in_our_cookie: cookie.is_some_and(|cookie| cookie.in_our_cookie) })
+            Ok(AccessTokenText { token, in_our_cookie: cookie.is_some_and(|cookie| cookie.in_our_cookie) })
         }
         (None, Some(presented)) => {
             let changes_nothing = *method == Method::GET || *method == Method::HEAD;
@@ -165,17 +169,17 @@ pub fn bearer(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 /// Our own cookie, whose value is the token; or a cookie `Authorization` of the value `Bearer <token>`, raw, quoted or
 /// with `%20` for the space.
-fn from_cookie(headers: &HeaderMap, ours: Cookies) -> Result<Option<PresentedToken>, Problem> {
+fn from_cookie(headers: &HeaderMap, ours: CookieMode) -> Result<Option<AccessTokenText>, Problem> {
     let names: &[&str] =
-        if ours == Cookies::Off { &[LEGACY_COOKIE] } else { &[LEGACY_COOKIE, cookies::ACCESS] };
+        if ours == CookieMode::Off { &[LEGACY_COOKIE] } else { &[LEGACY_COOKIE, cookies::ACCESS] };
     let Some((name, value)) = cookie(headers, names)? else { return Ok(None) };
     if name == cookies::ACCESS {
-        return Ok(Some(PresentedToken { token: value.to_owned(), in_our_cookie: true }));
+        return Ok(Some(AccessTokenText { token: value.to_owned(), in_our_cookie: true }));
     }
     let value = value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value);
     let token = value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("Bearer%20"));
     let token = token.ok_or(Problem::InvalidAccessToken)?;
-    Ok(Some(PresentedToken { token: token.to_owned(), in_our_cookie: false }))
+    Ok(Some(AccessTokenText { token: token.to_owned(), in_our_cookie: false }))
 }
 
 /// The one cookie of any of these names.
@@ -221,7 +225,7 @@ mod tests {
             map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
         }
         let allowed_origins = vec!["https://app.example".to_owned()];
-        let policy = HttpPolicy { allowed_origins, cookies: Cookies::Also, ..HttpPolicy::default() };
+        let policy = HttpPolicy { allowed_origins, cookies: CookieMode::Also, ..HttpPolicy::default() };
         credentials(method, &map, &policy).map(|presented| presented.token)
     }
 

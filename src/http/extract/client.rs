@@ -12,7 +12,7 @@ use utoipa::openapi::security::SecurityRequirement;
 
 use super::{access_token, refresh_cookie};
 use crate::accounts::RequestContext;
-use crate::http::State;
+use crate::http::AppState;
 use crate::http::document::{DescribeOperation, OperationDraft};
 use crate::http::request_id;
 use crate::language::Language;
@@ -20,15 +20,15 @@ use crate::tokens::{Token, Tokens};
 
 /// The client: the other end of the connection, or whom our own proxy says it speaks for.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub struct ClientInfo {
     ip: IpAddr,
     user_agent: Option<UserAgent>,
     request: String,
     languages: String,
 }
 
-impl Peer {
-    /// The origin of a command, on a device that gave itself that name.
+impl ClientInfo {
+    /// Returns the context of a command, on a device that gave itself that name.
     pub fn named(self, device_name: Option<DeviceName>) -> RequestContext {
         let client = Client { ip: self.ip, user_agent: self.user_agent, device_name };
         RequestContext { client, request: self.request, languages: self.languages, shown: None }
@@ -38,21 +38,21 @@ impl Peer {
 /// The address of the client: of the other end of the connection, or the one that our own proxy tells.
 pub fn client_ip(request: &HttpRequest) -> IpAddr {
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
-    let state = request.app_data::<web::Data<State>>();
+    let state = request.app_data::<web::Data<AppState>>();
     state.map_or(peer, |state| state.http.proxies.client(peer, request.headers()))
 }
 
 /// The token that came along with a request which needs none: of a device that is known, if it is one of ours. It may have
 /// expired, and its session ended; whatever else is wrong with it is passed over.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown(pub Option<Token>);
+pub struct PresentedToken(pub Option<Token>);
 
-impl FromRequest for Shown {
+impl FromRequest for PresentedToken {
     type Error = Infallible;
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let token = request.app_data::<web::Data<State>>().and_then(|state| {
+        let token = request.app_data::<web::Data<AppState>>().and_then(|state| {
             // Browsers drop the cookie of an access token when it expires, and keep the other for long.
             let access = access_token(request).ok();
             let texts = access.into_iter().chain(refresh_cookie(request).ok().flatten());
@@ -65,21 +65,21 @@ impl FromRequest for Shown {
     }
 }
 
-/// Whoever calls without one is served as well.
-impl DescribeOperation for Shown {
+/// A request without a token is served as well.
+impl DescribeOperation for PresentedToken {
     fn describe(operation: &mut OperationDraft) {
         operation.security(SecurityRequirement::default());
         operation.security(SecurityRequirement::new("bearer", [""; 0]));
     }
 }
 
-impl From<Peer> for RequestContext {
-    fn from(peer: Peer) -> Self {
-        peer.named(None)
+impl From<ClientInfo> for RequestContext {
+    fn from(client: ClientInfo) -> Self {
+        client.named(None)
     }
 }
 
-impl FromRequest for Peer {
+impl FromRequest for ClientInfo {
     type Error = Infallible;
     type Future = Ready<Result<Self, Infallible>>;
 

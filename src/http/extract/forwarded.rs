@@ -12,20 +12,20 @@ use serde::{Deserialize, Serialize};
 pub enum ForwardedHeader {
     /// `X-Forwarded-For`: addresses, the nearest last.
     XForwardedFor,
-    /// `Forwarded` (RFC 7239).
+    /// `Forwarded` (RFC 7239): elements with `for`, the nearest last.
     Forwarded,
 }
 
-/// The proxies that are believed, and where they say whom they speak for. By default nobody is.
+/// The proxies that are believed, and where they say whom they speak for. By default none is.
 #[derive(Clone, Debug, Default)]
-pub struct Proxies {
-    /// Their networks.
+pub struct TrustedProxies {
+    /// The networks of the proxies.
     pub trusted: Vec<IpNet>,
     /// The one header that is read; others are the client's words.
     pub header: Option<ForwardedHeader>,
 }
 
-impl Proxies {
+impl TrustedProxies {
     /// The client's address: the peer's own or, where that is a proxy of ours, the right-most hop that is none.
     ///
     /// Each proxy adds to the right the address that it was called from, so what stands left of the first stranger is
@@ -98,11 +98,11 @@ mod tests {
     use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
     use proptest::prelude::*;
 
-    use super::{ForwardedHeader, Proxies};
+    use super::{ForwardedHeader, TrustedProxies};
 
-    fn proxies(header: ForwardedHeader) -> Proxies {
+    fn proxies(header: ForwardedHeader) -> TrustedProxies {
         let trusted = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().expect("a network"));
-        Proxies { trusted: trusted.into(), header: Some(header) }
+        TrustedProxies { trusted: trusted.into(), header: Some(header) }
     }
 
     fn ip(text: &str) -> IpAddr {

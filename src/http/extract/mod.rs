@@ -11,14 +11,17 @@ mod service_client;
 mod staff;
 
 pub use body::{
-    Body, Complaint, Fields, Form, Presented, SentOrShownCode, read_any_identifier, read_either_code,
-    read_identifier,
+    FieldError, FromFields, JsonBody, RequestFields, SentOrShownCode, TokenText, read_any_identifier,
+    read_either_code, read_identifier,
 };
-pub use caller::{Caller, access_token, bearer, is_our_page, refresh_cookie};
-pub use client::{Peer, Shown, WantedLanguage, wanted_language};
-pub use forwarded::{ForwardedHeader, Proxies};
+pub use caller::{SignedInCaller, access_token, bearer, is_our_page, refresh_cookie};
+pub use client::{ClientInfo, PresentedToken, WantedLanguage, wanted_language};
+pub use forwarded::{ForwardedHeader, TrustedProxies};
 pub use proved_caller::ProvedCaller;
-pub use query::{Limit, Network, Page, Position, Query, USUAL, Wrong, limit};
+pub use query::{
+    AddressRange, DEFAULT_LIMIT, InvalidParameter, LogPosition, PageLimit, PageRequest, QueryParams,
+    read_limit,
+};
 pub use reason::AUDIT_REASON;
 pub use service_client::{IntrospectTokens, ReadSessions, RevokeTokens, ServiceClient, TokenForm};
-pub use staff::{Admin, Auditor, Staff, may};
+pub use staff::{AdminRole, AuditorRole, StaffCaller, check_role};

@@ -5,9 +5,9 @@ use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
-use super::Caller;
+use super::SignedInCaller;
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
 use crate::http::document::{DescribeOperation, OperationDraft};
 use crate::tokens::Token;
 
@@ -26,8 +26,9 @@ impl<T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for ProvedCalle
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let state = request.app_data::<web::Data<State>>().cloned();
-        let (caller, asked) = (Caller::from_request(request, payload), T::from_request(request, payload));
+        let state = request.app_data::<web::Data<AppState>>().cloned();
+        let (caller, asked) =
+            (SignedInCaller::from_request(request, payload), T::from_request(request, payload));
         async move {
             let (state, token) = (state.ok_or(Problem::Internal)?, caller.await?.token);
             let proved = state.accounts.require_fresh_proof(token).await;
@@ -40,7 +41,7 @@ impl<T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for ProvedCalle
 
 impl<T: DescribeOperation> DescribeOperation for ProvedCaller<T> {
     fn describe(operation: &mut OperationDraft) {
-        Caller::describe(operation);
+        SignedInCaller::describe(operation);
         operation.problems([Problem::FreshProofRequired]);
         T::describe(operation);
     }

@@ -14,8 +14,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::SecurityRequirement;
 
 use super::body;
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
 use crate::http::document::{DescribeOperation, OperationDraft};
 use crate::http::oauth_clients::ClientScope;
 
@@ -54,7 +54,7 @@ impl<S: NeededScope> FromRequest for ServiceClient<S> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let state = request.app_data::<web::Data<State>>();
+        let state = request.app_data::<web::Data<AppState>>();
         let mut headers = request.headers().get_all(header::AUTHORIZATION);
         let (only, other) = (headers.next(), headers.next());
         let credentials = only.filter(|_| other.is_none()).and_then(|value| read_basic(value.to_str().ok()?));

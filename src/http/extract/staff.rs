@@ -1,4 +1,4 @@
-//! Who of the staff is calling: somebody signed in whose account has the role, by what it is now.
+//! A caller of the staff: signed in, with a role that the account has at the time of the request.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,74 +10,75 @@ use counterfoil_domain::values::{AccountId, Reason, Role};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
-use super::{Caller, Peer, caller};
+use super::{ClientInfo, SignedInCaller, caller};
 use crate::accounts::{AccountsError, RequestContext, StaffAction, StaffActor, lack};
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
 use crate::http::document::{DescribeOperation, OperationDraft};
 use crate::tokens::Token;
 
 /// A role that an endpoint asks for.
-pub trait Needed {
-    /// Which.
+pub trait NeededRole {
+    /// The role that the account must have.
     const ROLE: Role;
 }
 
 /// The role of administrators.
 #[derive(Debug)]
-pub enum Admin {}
+pub enum AdminRole {}
 
-impl Needed for Admin {
+impl NeededRole for AdminRole {
     const ROLE: Role = Role::Admin;
 }
 
 /// The role of auditors.
 #[derive(Debug)]
-pub enum Auditor {}
+pub enum AuditorRole {}
 
-impl Needed for Auditor {
+impl NeededRole for AuditorRole {
     const ROLE: Role = Role::Auditor;
 }
 
-/// Somebody with the role `R`, and what he asks, which is not read before it is known that he may ask.
-pub struct Staff<R, T> {
-    /// His account.
+/// A caller with the role `R`, and what they ask, which is not read before the role is known.
+pub struct StaffCaller<R, T> {
+    /// The account of the caller.
     pub account: AccountId,
-    /// The token he proved it with.
+    /// The access token of the request.
     pub token: Token,
-    /// In which request.
+    /// The request that the caller sent, for the events that come of it.
     pub origin: RequestContext,
-    /// What he asks.
+    /// What the request asks for.
     pub asked: T,
     action: String,
     role: PhantomData<R>,
 }
 
-impl<R, T: fmt::Debug> fmt::Debug for Staff<R, T> {
+impl<R, T: fmt::Debug> fmt::Debug for StaffCaller<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Staff")
+        f.debug_struct("StaffCaller")
             .field("account", &self.account)
             .field("asked", &self.asked)
             .finish_non_exhaustive()
     }
 }
 
-impl<R, T> Staff<R, T> {
-    /// What he asks, and himself, who does it for a reason.
-    pub fn intervening<U>(self, read: impl FnOnce(T) -> (U, Option<Reason>)) -> (U, StaffAction) {
+impl<R, T> StaffCaller<R, T> {
+    /// Divides the request into what is asked for and the action of the staff, with the reason that `read` finds in it.
+    pub fn into_action<U>(self, read: impl FnOnce(T) -> (U, Option<Reason>)) -> (U, StaffAction) {
         let (asked, reason) = read(self.asked);
         let by = StaffActor::Administrator { token: self.token, action: self.action };
         (asked, StaffAction { by, reason, origin: self.origin })
     }
 }
 
-impl<R: Needed, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for Staff<R, T> {
+impl<R: NeededRole, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for StaffCaller<R, T> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let state = request.app_data::<web::Data<State>>().cloned();
-        let (caller, peer) = (Caller::from_request(request, payload), Peer::from_request(request, payload));
+        let state = request.app_data::<web::Data<AppState>>().cloned();
+        let (caller, client) =
+            (SignedInCaller::from_request(request, payload), ClientInfo::from_request(request, payload));
         let asked = T::from_request(request, payload);
         // What changes something takes a second factor that was passed a moment ago.
         let passed =
@@ -86,8 +87,8 @@ impl<R: Needed, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for 
         async move {
             let state = state.ok_or(Problem::Internal)?;
             let token = caller.await?.token;
-            let origin: RequestContext = peer.await?.into();
-            if let Err(error) = may(&state, token, R::ROLE, passed).await {
+            let origin: RequestContext = client.await?.into();
+            if let Err(error) = check_role(&state, token, R::ROLE, passed).await {
                 if let AccountsError::Refused(refusal) = error
                     && let Some(lacks) = lack(refusal)
                 {
@@ -109,7 +110,7 @@ impl<R: Needed, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest for 
     }
 }
 
-impl<R: Needed, T: DescribeOperation> DescribeOperation for Staff<R, T> {
+impl<R: NeededRole, T: DescribeOperation> DescribeOperation for StaffCaller<R, T> {
     fn describe(operation: &mut OperationDraft) {
         caller::describe(operation, &[R::ROLE.as_str()]);
         operation.problems([Problem::Forbidden, Problem::SecondFactorRequired]);
@@ -122,8 +123,8 @@ impl<R: Needed, T: DescribeOperation> DescribeOperation for Staff<R, T> {
 ///
 /// # Errors
 /// [`AccountsError`] when it may not, or the account cannot be read.
-pub async fn may(
-    state: &State,
+pub async fn check_role(
+    state: &AppState,
     token: Token,
     role: Role,
     passed: RequiredProof,

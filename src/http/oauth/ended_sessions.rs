@@ -3,7 +3,7 @@
 //!
 //! First come the sessions that have ended and whose tokens have not expired, then each that ends, as `ended` with the
 //! session and when its tokens have expired anyway. Ten times a second `current` says that no other session had ended so many
-//! milliseconds ago; it stays away while this node does not know. Whoever is too slow is cut off, and begins again.
+//! milliseconds ago; it stays away while this node does not know. A client that is too slow is cut off, and begins again.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,19 +16,19 @@ use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use crate::http::State;
-use crate::http::answer::Sent;
+use crate::http::AppState;
 use crate::http::document::{DescribeOperation, OperationDoc, OperationDraft};
 use crate::http::extract::{ReadSessions, ServiceClient};
+use crate::http::response::ApiResponse;
 use counterfoil_guard::ended_sessions::{EndedSession, EndedSessions};
 
 /// How often it is said that nothing else has ended.
 const BEAT: Duration = Duration::from_millis(100);
 
 /// Server-sent events without an end.
-pub enum Events {}
+pub enum EndedSessionsResponse {}
 
-impl DescribeOperation for Events {
+impl DescribeOperation for EndedSessionsResponse {
     fn describe(operation: &mut OperationDraft) {
         operation.events("Events `ended` and `current`.");
     }
@@ -41,9 +41,12 @@ pub const DOC: OperationDoc = OperationDoc {
     ..OperationDoc::EMPTY
 };
 
-pub async fn handler(state: web::Data<State>, _: ServiceClient<ReadSessions>) -> Sent<Events> {
+pub async fn handler(
+    state: web::Data<AppState>,
+    _: ServiceClient<ReadSessions>,
+) -> ApiResponse<EndedSessionsResponse> {
     let events = events(state.ended_sessions());
-    Sent::new(HttpResponse::Ok().content_type("text/event-stream").streaming(events))
+    ApiResponse::new(HttpResponse::Ok().content_type("text/event-stream").streaming(events))
 }
 
 struct Watch {

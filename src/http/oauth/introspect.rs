@@ -4,27 +4,27 @@ use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::{self, Json, Sent};
 use crate::http::document::OperationDoc;
 use crate::http::extract::{IntrospectTokens, ServiceClient, TokenForm};
+use crate::http::response::{self, ApiResponse, OkJson};
 use crate::tokens::{ExtraClaims, Token, TokenKind, TokenPolicy};
 
-/// The answer.
+/// What the service tells about a token (RFC 7662, section 2.2).
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub enum Introspection {
+pub enum IntrospectionResponse {
     /// For a token that works.
-    Active(Box<Active>),
+    Active(Box<ActiveToken>),
     /// For any other text: one, whatever is wrong with it.
-    Inactive(Inactive),
+    Inactive(InactiveToken),
 }
 
 /// The answer for a token that works. Nothing personal is in it, but what the installation puts into its tokens.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ActiveToken)]
-pub struct Active {
+pub struct ActiveToken {
     active: bool,
     #[schema(value_type = String, example = "Bearer")]
     token_type: &'static str,
@@ -49,8 +49,8 @@ pub struct Active {
     ext: ExtraClaims,
 }
 
-impl Active {
-    fn of(token: &Token, policy: &TokenPolicy, ext: ExtraClaims) -> Self {
+impl ActiveToken {
+    fn from_token(token: &Token, policy: &TokenPolicy, ext: ExtraClaims) -> Self {
         let issued_at = token.issued_at.timestamp();
         Self {
             active: true,
@@ -78,7 +78,7 @@ impl Active {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = InactiveToken)]
-pub struct Inactive {
+pub struct InactiveToken {
     active: bool,
 }
 
@@ -90,20 +90,22 @@ pub const DOC: OperationDoc = OperationDoc {
 };
 
 pub async fn handler(
-    state: web::Data<State>,
+    state: web::Data<AppState>,
     _: ServiceClient<IntrospectTokens>,
     TokenForm(token): TokenForm,
-) -> Result<Sent<Json<Introspection>>, Problem> {
+) -> Result<ApiResponse<OkJson<IntrospectionResponse>>, Problem> {
     match state.working_token(&token).await {
         Ok(works) => {
             let ext = match works.kind {
                 TokenKind::Access => state.tokens.extra_claims(&token).unwrap_or_default(),
                 TokenKind::Refresh => ExtraClaims::default(),
             };
-            let active = Active::of(&works, state.tokens.policy(), ext);
-            Ok(answer::json(Introspection::Active(Box::new(active))))
+            let active = ActiveToken::from_token(&works, state.tokens.policy(), ext);
+            Ok(response::json(IntrospectionResponse::Active(Box::new(active))))
         }
-        Err(Problem::InvalidToken) => Ok(answer::json(Introspection::Inactive(Inactive { active: false }))),
+        Err(Problem::InvalidToken) => {
+            Ok(response::json(IntrospectionResponse::Inactive(InactiveToken { active: false })))
+        }
         Err(problem) => Err(problem),
     }
 }

@@ -3,18 +3,18 @@
 use actix_web::{HttpResponse, web};
 
 use crate::accounts::AccountsError;
+use crate::http::AppState;
 use crate::http::Problem;
-use crate::http::State;
-use crate::http::answer::Sent;
 use crate::http::document::{DescribeOperation, OperationDoc, OperationDraft};
-use crate::http::extract::{Peer, RevokeTokens, ServiceClient, TokenForm};
+use crate::http::extract::{ClientInfo, RevokeTokens, ServiceClient, TokenForm};
 use crate::http::problem::A_MINUTE;
+use crate::http::response::ApiResponse;
 use crate::tokens::Tokens;
 
 /// 200 without a body.
-pub enum Revoked {}
+pub enum RevokeResponse {}
 
-impl DescribeOperation for Revoked {
+impl DescribeOperation for RevokeResponse {
     fn describe(operation: &mut OperationDraft) {
         operation.answer(200, "It does not work any more.", []);
     }
@@ -30,16 +30,16 @@ pub const DOC: OperationDoc = OperationDoc {
 
 /// 200 as well for a token that is not valid: what was wanted is so (section 2.2).
 pub async fn handler(
-    state: web::Data<State>,
+    state: web::Data<AppState>,
     _: ServiceClient<RevokeTokens>,
-    peer: Peer,
+    client: ClientInfo,
     TokenForm(token): TokenForm,
-) -> Result<Sent<Revoked>, Problem> {
+) -> Result<ApiResponse<RevokeResponse>, Problem> {
     if let Some(kind) = Tokens::kind_of(&token) {
-        match state.accounts.revoke_token(kind, &token, peer.into()).await {
+        match state.accounts.revoke_token(kind, &token, client.into()).await {
             Ok(()) | Err(AccountsError::InvalidToken) => {}
             Err(error) => return Err(state.problem(&error)),
         }
     }
-    Ok(Sent::new(HttpResponse::Ok().finish()))
+    Ok(ApiResponse::new(HttpResponse::Ok().finish()))
 }

@@ -11,7 +11,7 @@ use counterfoil::app::{Application, new_state};
 use counterfoil::crypto::keyring::Keyring;
 use counterfoil::crypto::personal_data::PersonalData;
 use counterfoil::delivery::Gateways;
-use counterfoil::http::State;
+use counterfoil::http::AppState;
 use counterfoil::journal::Journal;
 use counterfoil::postgres::DatabaseUrl;
 use counterfoil::runtime::clock::Clock as _;
@@ -26,7 +26,7 @@ pub struct TestApp {
     pub clock: Arc<ManualClock>,
     pub keyring: Keyring,
     pub database: Arc<TestDatabase>,
-    pub state: Arc<State>,
+    pub state: Arc<AppState>,
     /// The listener for operators, where the settings have one.
     pub operators: Option<ApiClient>,
     authenticators: Arc<Mutex<HashMap<AccountId, AuthenticatorApp>>>,

@@ -1,4 +1,4 @@
-//! Answers: their forms, by which the document knows them, and the bodies that more than one endpoint gives.
+//! Responses: their forms, by which the document knows them, and the bodies that more than one endpoint gives.
 
 use std::marker::PhantomData;
 
@@ -13,21 +13,21 @@ use super::cookies;
 use super::document::{DescribeOperation, OperationDraft};
 use super::extract::is_our_page;
 use crate::accounts::CodeOnItsWay;
-use crate::http::{Cookies, HttpPolicy};
+use crate::http::{CookieMode, HttpPolicy};
 use crate::language::Language;
 use crate::tokens::IssuedTokens;
 
-/// An answer of the form `F`.
-pub(super) struct Sent<F>(HttpResponse, PhantomData<F>);
+/// A response of the form `F`, by which the document describes it.
+pub(super) struct ApiResponse<F>(HttpResponse, PhantomData<F>);
 
-impl<F> Sent<F> {
-    /// That response, which has the form.
+impl<F> ApiResponse<F> {
+    /// Wraps a response that has the form.
     pub fn new(response: HttpResponse) -> Self {
         Self(response, PhantomData)
     }
 }
 
-impl<F> Responder for Sent<F> {
+impl<F> Responder for ApiResponse<F> {
     type Body = actix_web::body::BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
@@ -35,16 +35,16 @@ impl<F> Responder for Sent<F> {
     }
 }
 
-impl<F: DescribeOperation> DescribeOperation for Sent<F> {
+impl<F: DescribeOperation> DescribeOperation for ApiResponse<F> {
     fn describe(operation: &mut OperationDraft) {
         F::describe(operation);
     }
 }
 
 /// The form of 200 with a `T` as JSON.
-pub(super) struct Json<T>(PhantomData<T>);
+pub(super) struct OkJson<T>(PhantomData<T>);
 
-impl<T: ToSchema> DescribeOperation for Json<T> {
+impl<T: ToSchema> DescribeOperation for OkJson<T> {
     fn describe(operation: &mut OperationDraft) {
         let schema = operation.schema::<T>();
         operation.answer(200, "As wanted.", [("application/json", schema)]);
@@ -60,31 +60,31 @@ impl DescribeOperation for NoContent {
     }
 }
 
-/// 200 with that body.
-pub(super) fn json<T: Serialize>(body: T) -> Sent<Json<T>> {
+/// Returns 200 with that body.
+pub(super) fn json<T: Serialize>(body: T) -> ApiResponse<OkJson<T>> {
     with_json(&mut HttpResponse::Ok(), body)
 }
 
-/// An answer begun, completed with that body.
-pub(super) fn with_json<T: Serialize>(response: &mut HttpResponseBuilder, body: T) -> Sent<Json<T>> {
-    Sent::new(response.json(body))
+/// Completes a response with that body.
+pub(super) fn with_json<T: Serialize>(response: &mut HttpResponseBuilder, body: T) -> ApiResponse<OkJson<T>> {
+    ApiResponse::new(response.json(body))
 }
 
-/// 204.
-pub(super) fn no_content() -> Sent<NoContent> {
-    Sent::new(HttpResponse::NoContent().finish())
+/// Returns 204 without a body.
+pub(super) fn no_content() -> ApiResponse<NoContent> {
+    ApiResponse::new(HttpResponse::NoContent().finish())
 }
 
 /// 204, and the browser forgets its tokens where it has them in cookies.
-pub(super) fn signed_out(request: &HttpRequest, policy: &HttpPolicy) -> Sent<NoContent> {
+pub(super) fn signed_out(request: &HttpRequest, policy: &HttpPolicy) -> ApiResponse<NoContent> {
     let mut response = HttpResponse::NoContent();
     cookies::take(&mut response, request, policy);
-    Sent::new(response.finish())
+    ApiResponse::new(response.finish())
 }
 
 /// A code is on its way.
 #[derive(Serialize, ToSchema)]
-pub(super) struct CodeSent {
+pub(super) struct CodeSentResponse {
     /// The same in words.
     #[schema(example = "A code is on its way.")]
     detail: String,
@@ -100,10 +100,10 @@ pub(super) struct CodeSent {
     code: Option<String>,
 }
 
-pub(super) fn code_sent(code: &CodeOnItsWay, language: Language) -> Sent<Json<CodeSent>> {
+pub(super) fn code_sent(code: &CodeOnItsWay, language: Language) -> ApiResponse<OkJson<CodeSentResponse>> {
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CONTENT_LANGUAGE, language.tag()));
-    let body = CodeSent {
+    let body = CodeSentResponse {
         detail: language.message("code_sent"),
         expires_in: code.expires_in.as_secs(),
         resend_after: code.resend_after.as_secs(),
@@ -115,8 +115,8 @@ pub(super) fn code_sent(code: &CodeOnItsWay, language: Language) -> Sent<Json<Co
 /// A pair of tokens; the tokens themselves are left out where they are given in cookies only.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Tokens)]
-pub(super) struct TokenAnswer {
-    /// For `Authorization: Bearer`.
+pub(super) struct TokenResponse {
+    /// The token for the header `Authorization: Bearer`.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_it_is")]
     #[schema(nullable = false, example = "cfa_1_…")]
     access_token: Option<String>,
@@ -148,14 +148,14 @@ pub(super) fn with_tokens(
     request: &HttpRequest,
     policy: &HttpPolicy,
     tokens: IssuedTokens,
-) -> (HttpResponseBuilder, TokenAnswer) {
+) -> (HttpResponseBuilder, TokenResponse) {
     let mut response = HttpResponse::Ok();
-    let cookies = if is_our_page(request) { policy.cookies } else { Cookies::Off };
-    if cookies != Cookies::Off {
+    let cookies = if is_our_page(request) { policy.cookies } else { CookieMode::Off };
+    if cookies != CookieMode::Off {
         cookies::give(&mut response, request, policy, &tokens);
     }
-    let shown = |token| (cookies != Cookies::Only).then_some(token);
-    let answer = TokenAnswer {
+    let shown = |token| (cookies != CookieMode::Only).then_some(token);
+    let answer = TokenResponse {
         access_token: shown(tokens.access),
         refresh_token: shown(tokens.refresh),
         token_type: "Bearer",
