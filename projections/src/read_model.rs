@@ -45,6 +45,8 @@ pub struct ReadModel {
     /// On which channel a commit that changes rows says so, where others must know at once. PostgreSQL lets such commits
     /// wait for each other, so they have to be few.
     pub announced_on: Option<&'static str>,
+    /// The names of the events that make rows or change them. All others are passed over.
+    pub handled: &'static [&'static str],
 }
 
 /// Changes to rows of a table, turned into columns.

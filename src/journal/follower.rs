@@ -19,8 +19,8 @@ const PAGE: i64 = 1_000;
 /// The events that a follower wants.
 #[derive(Clone, Copy, Debug)]
 pub struct WantedEvents {
-    /// The names of the events that are not read for it.
-    pub all_but: &'static [&'static str],
+    /// The names of the events; no others are read for the follower.
+    pub names: &'static [&'static str],
     /// Whether it needs what is personal in them.
     pub with_personal: bool,
 }
@@ -100,10 +100,10 @@ impl Journal {
         from: i64,
         most: i64,
     ) -> Result<i64, JournalError> {
-        let WantedEvents { all_but, with_personal } = follower.wanted_events();
+        let WantedEvents { names, with_personal } = follower.wanted_events();
         let statement = transaction.prepare_cached(include_str!("sql/follow.sql")).await?;
         let mut rows = transaction
-            .query(&statement, &[&UserAccount::TYPE, &from, &most, &all_but, &with_personal])
+            .query(&statement, &[&UserAccount::TYPE, &from, &most, &names, &with_personal])
             .await?;
         let Some(to) = rows.last().map(|row| row.get("seq")) else { return Ok(from) };
         rows.retain(|row| row.get::<_, Option<&str>>("payload").is_some());

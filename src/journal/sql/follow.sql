@@ -1,10 +1,10 @@
--- $1 aggregate type, $2 after which number, $3 how many (the ledger has no gaps), $4 names of events to pass over, which
--- are not read, $5 whether what is personal is wanted
+-- $1 aggregate type, $2 after which number, $3 how many (the ledger has no gaps), $4 names of the events that are read,
+-- $5 whether what is personal is wanted
 SELECT l.seq, l.account_id, l.sequence, e.payload, e.personal
   FROM (SELECT seq, account_id, sequence, event_type FROM ledger WHERE seq > $2 AND seq <= $2 + $3 OFFSET 0) AS l
   LEFT JOIN LATERAL (SELECT payload::text AS payload, CASE WHEN $5 THEN personal END AS personal
                        FROM events
                       WHERE aggregate_type = $1 AND aggregate_id = l.account_id::text AND sequence = l.sequence
-                        AND l.event_type <> ALL ($4::text[])
+                        AND l.event_type = ANY ($4::text[])
                      OFFSET 0) AS e ON true
  ORDER BY l.seq
