@@ -5,6 +5,7 @@
 //! data is opened but where codes went, to price them.
 
 mod account;
+mod on_record;
 mod report;
 mod request;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! From what is on record of a command, back to the command.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
@@ -10,17 +10,17 @@ use counterfoil_domain::user_account::commands::{
     ResendOtp, RevokeDevice, SignOutAccount, SuspendAccount, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    AccountFact, ActingStaff, AnswerTimes, ClientMarker, CodeAsked, CodeFact, CodeRejected, FactorRejected,
-    IdentifierFact, OtpMatcher, Policy, ProfileFact, Purpose, Requester, SecondFactorFact,
-    SecondFactorMatcher, SecondFactorProof, Services, Session, SessionFact, SignOutReason, StaffFact,
+    AccountFact, ActingStaff, CodeAsked, CodeFact, CodeRejected, FactorRejected, IdentifierFact, ProfileFact,
+    Purpose, Requester, SecondFactorFact, SecondFactorProof, SessionFact, SignOutReason, StaffFact,
     UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Channel, Client, ClientMark, EmailAddress,
-    Generation, Identifier, OtpCode, PhoneNumber, RecoveryBatchId, RecoveryCode, SecondFactorCode, SessionId,
-    TimeStep,
+    AccountId, ChallengeNonce, Channel, Client, EmailAddress, Generation, Identifier, OtpCode, PhoneNumber,
+    RecoveryBatchId, RecoveryCode, SecondFactorCode, SessionId,
 };
 use uuid::Uuid;
+
+use super::on_record::OnRecord;
 
 /// How a command on record is done again.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is used at once")]
@@ -31,90 +31,6 @@ pub(super) enum CommandReplay {
     WithoutSession,
     /// The command is decided anew.
     Command { command: UserAccountCommand, on_record: OnRecord },
-}
-
-/// What stands on record of what decisions ask from outside.
-#[derive(Clone, Debug, Default)]
-pub(super) struct OnRecord {
-    /// Whether the code was right.
-    right: bool,
-    /// The client's mark, by the session.
-    marks: Vec<(SessionId, ClientMark)>,
-    /// The session whose token came along from its own device, and which ended with the sign-in.
-    replaced: Option<SessionId>,
-    /// The mark of its address.
-    address: Option<AddressMark>,
-    /// What the code of a second factor was, whether or not it had been used.
-    proof: Option<SecondFactorProof>,
-    /// When the command that this one repeats could first be answered, where an outage kept it from being answered at once.
-    answer_possible_at: Option<DateTime<Utc>>,
-}
-
-impl OnRecord {
-    fn right() -> Self {
-        Self { right: true, ..Self::default() }
-    }
-
-    fn answered(self, answer_possible_at: Option<DateTime<Utc>>) -> Self {
-        Self { answer_possible_at, ..self }
-    }
-
-    /// Services that answer by it.
-    pub(super) fn services(self, policy: &Arc<Policy>) -> Services {
-        let on_record = Arc::new(self);
-        Services {
-            codes: on_record.clone(),
-            clients: on_record.clone(),
-            second_factors: on_record.clone(),
-            answers: on_record,
-            policy: policy.clone(),
-        }
-    }
-}
-
-impl OtpMatcher for OnRecord {
-    fn matches(&self, _: &ChallengeNonce, _: &Identifier, _: Purpose, _: &OtpCode) -> bool {
-        self.right
-    }
-}
-
-impl ClientMarker for OnRecord {
-    /// The one on record; where none was kept, one that is always the same.
-    fn mark(&self, session: SessionId, _: &Client) -> ClientMark {
-        let found = self.marks.iter().find(|(its, _)| *its == session);
-        found.map_or(ClientMark { device: 0, network: 0 }, |(_, mark)| *mark)
-    }
-
-    fn is_on_device_of(&self, session: &Session, _: &Client) -> bool {
-        self.replaced == Some(session.id)
-    }
-
-    /// As for the mark.
-    fn address(&self, _: SessionId, _: &Client, _: u16) -> AddressMark {
-        self.address.unwrap_or(AddressMark(0))
-    }
-}
-
-impl AnswerTimes for OnRecord {
-    fn answer_possible_at(&self, decided_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        Some(self.answer_possible_at.unwrap_or(decided_at))
-    }
-
-    fn unanswered_until(&self, _: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.answer_possible_at
-    }
-}
-
-impl SecondFactorMatcher for OnRecord {
-    fn step(&self, _: AuthenticatorId, _: &OtpCode, _: DateTime<Utc>) -> Option<TimeStep> {
-        let Some(SecondFactorProof::Authenticator { step }) = self.proof else { return None };
-        Some(step)
-    }
-
-    fn recovery_code(&self, _: RecoveryBatchId, _: &RecoveryCode) -> Option<u8> {
-        let Some(SecondFactorProof::RecoveryCode { number }) = self.proof else { return None };
-        Some(number)
-    }
 }
 
 /// Who asked, as far as the event says.
@@ -182,152 +98,14 @@ pub(super) fn of(
 ) -> CommandReplay {
     let (Some(first), Some(last)) = (commit.first(), commit.last()) else { return CommandReplay::AsItWas };
     let asked = RecordedCommand { at: last.at, commit, recorded, rehearsed, named };
-    let at = last.at;
     match &last.fact {
-        AccountFact::Code(CodeFact::OtpRequested {
-            channel, nonce, session: Some(session), test, ..
-        }) => asked.code_to_reauthenticate(asked.live(*session), *channel, *nonce, *test),
-        AccountFact::Code(CodeFact::OtpRequested {
-            channel,
-            purpose,
-            nonce,
-            session: None,
-            requester,
-            test,
-            withheld,
-            ..
-        }) => {
-            let command = asked.code(*channel, *purpose, *nonce, *requester, *test);
-            again(RequestOtp { withheld: *withheld, ..command })
-        }
-        AccountFact::Code(CodeFact::OtpResent {
-            channel,
-            nonce,
-            requester,
-            test,
-            withheld,
-            answer_possible_at,
-            ..
-        }) => {
-            let command = asked.code_again(*channel, *nonce, *requester, *test);
-            let command = ResendOtp { withheld: *withheld, ..command }.into();
-            CommandReplay::Command { command, on_record: OnRecord::right().answered(*answer_possible_at) }
-        }
-        AccountFact::Code(CodeFact::OtpRequestRefused { asked: how, channel, requester, .. }) => {
-            asked.refused_code(*how, *channel, *requester)
-        }
-        AccountFact::Identifier(IdentifierFact::IdentifierRequested { channel, nonce, .. }) => {
-            asked.code_to_add(*channel, *nonce)
-        }
-        AccountFact::Code(CodeFact::OtpRejected { purpose, reason, channel, requester, .. }) => {
-            asked.rejected_code(*purpose, *reason, *channel, *requester)
-        }
-        AccountFact::Session(SessionFact::LoggedIn {
-            session,
-            channel,
-            mark,
-            address,
-            seen,
-            language,
-            requester,
-            test,
-            ..
-        }) => {
-            let first = recorded.member().and_then(|member| member.first_session);
-            let marks = [mark.map(|mark| (*session, mark)), first.zip(*seen)];
-            let replaced = asked.replaced();
-            let command = VerifyOtp {
-                at,
-                identifier: placeholder(*channel),
-                code: OtpCode::from_number(0),
-                session: *session,
-                client: nowhere(),
-                language: language.clone(),
-                shown: replaced.or_else(|| asked.shown(*requester)),
-                test: *test,
-            };
-            let marks = marks.into_iter().flatten().collect();
-            let on_record =
-                OnRecord { right: true, marks, replaced, address: *address, ..OnRecord::default() };
-            CommandReplay::Command { command: command.into(), on_record }
-        }
-        AccountFact::Identifier(IdentifierFact::IdentifierAdded { channel })
-        | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel }) => {
-            let caller = asked.some_session(None);
-            asked.in_the_name_of(caller, |session| again(verify_identifier(at, session, *channel)))
-        }
-        AccountFact::Identifier(IdentifierFact::IdentifierRemoved { channel, by_undo: false }) => {
-            let caller = asked.some_session(None);
-            asked.in_the_name_of(caller, |session| again(remove_identifier(at, session, *channel)))
-        }
-        AccountFact::Session(SessionFact::SessionReauthenticated { session, channel, .. }) => {
-            asked.in_the_name_of(asked.live(*session), |session| again(reauthenticate(at, session, *channel)))
-        }
-        AccountFact::Session(SessionFact::SignInRepeated { session, .. }) => {
-            asked.in_the_name_of(asked.live(*session), |_| CommandReplay::AsItWas)
-        }
-        AccountFact::Session(SessionFact::TokenRefreshed { session, .. }) => {
-            asked.refresh(*session, None, |newest| newest)
-        }
-        AccountFact::Session(SessionFact::TokenRefreshRetried { session, answer_possible_at, .. }) => {
-            let parent = |newest: Generation| Generation(newest.0.saturating_sub(1));
-            asked.refresh(*session, *answer_possible_at, parent)
-        }
-        AccountFact::Session(SessionFact::LoggedOut { session, reason, by, .. }) => {
-            asked.ended(first, *session, *reason, *by)
-        }
-        AccountFact::Staff(StaffFact::AccountSuspended { until, by }) => {
-            let intervention = Intervention { at, by: *by, reason: None, client: None };
-            // Not that of the administrator who suspends it, which is all that is asked.
-            let account = AccountId(Uuid::nil());
-            again(SuspendAccount { account, until: *until, intervention })
-        }
-        AccountFact::Session(SessionFact::DeviceRenamed { session }) => {
-            let caller = asked.live(*session).and_then(|_| asked.some_session(None));
-            asked.in_the_name_of(caller, |_| CommandReplay::AsItWas)
-        }
-        AccountFact::Profile(ProfileFact::ProfileUpdated {})
-        | AccountFact::Staff(StaffFact::AuditRead { .. })
-        | AccountFact::Staff(StaffFact::SharedLimitsLifted { .. })
-        | AccountFact::Staff(StaffFact::RebuildOrdered { .. }) => {
-            asked.in_the_name_of(asked.some_session(None), |_| CommandReplay::AsItWas)
-        }
-        AccountFact::SecondFactor(SecondFactorFact::SecondFactorOffered { session, .. })
-        | AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed { session, .. }) => {
-            asked.in_the_name_of(asked.live(*session), |_| CommandReplay::AsItWas)
-        }
-        AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled {
-            session, step, recovery, ..
-        }) => {
-            let proof = Some(SecondFactorProof::Authenticator { step: *step });
-            asked.in_the_name_of(asked.live(*session), |session| asked.enrol(session, *recovery, proof))
-        }
-        AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { session, proof }) => {
-            asked.in_the_name_of(asked.live(*session), |session| asked.pass(session, Some(*proof)))
-        }
-        AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { session, reason, .. }) => {
-            let newest = rehearsed.authenticator().map(|enrolled| enrolled.last_step);
-            let spent = newest.map(|step| SecondFactorProof::Authenticator { step });
-            let proof = spent.filter(|_| *reason == FactorRejected::Spent);
-            asked.in_the_name_of(asked.live(*session), |session| match recorded.authenticator() {
-                Some(_) => asked.pass(session, proof),
-                None => asked.enrol(session, RecoveryBatchId(Uuid::nil()), proof),
-            })
-        }
-        AccountFact::Profile(ProfileFact::UserRegistered { .. })
-        | AccountFact::Session(SessionFact::ClientChanged { .. })
-        | AccountFact::Session(SessionFact::TokenReuseDetected { .. })
-        | AccountFact::Code(CodeFact::LimitsLifted { .. })
-        | AccountFact::Code(CodeFact::UnlockLinkIssued { .. })
-        | AccountFact::Code(CodeFact::LockLifted { .. })
-        | AccountFact::Identifier(IdentifierFact::IdentifierReleased { .. })
-        | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { by_undo: true, .. })
-        | AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { .. })
-        | AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
-        | AccountFact::Staff(StaffFact::RolesChanged { .. })
-        | AccountFact::Staff(StaffFact::AccountReinstated { .. })
-        | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { .. })
-        | AccountFact::Staff(StaffFact::AccessDenied { .. }) => CommandReplay::AsItWas,
+        AccountFact::Code(fact) => asked.of_code(fact),
+        AccountFact::Session(fact) => asked.of_session(first, fact),
+        AccountFact::Identifier(fact) => asked.of_identifier(fact),
+        AccountFact::SecondFactor(fact) => asked.of_second_factor(fact),
+        AccountFact::Profile(ProfileFact::ProfileUpdated {}) => asked.in_the_name_of_any(),
+        AccountFact::Profile(ProfileFact::UserRegistered { .. }) => CommandReplay::AsItWas,
+        AccountFact::Staff(fact) => asked.of_staff(fact),
     }
 }
 
@@ -346,6 +124,168 @@ fn again(command: impl Into<UserAccountCommand>) -> CommandReplay {
 }
 
 impl RecordedCommand<'_> {
+    /// Returns how a command about codes is done again.
+    fn of_code(&self, fact: &CodeFact) -> CommandReplay {
+        match fact {
+            CodeFact::OtpRequested { channel, nonce, session: Some(session), test, .. } => {
+                self.code_to_reauthenticate(self.live(*session), *channel, *nonce, *test)
+            }
+            CodeFact::OtpRequested {
+                channel,
+                purpose,
+                nonce,
+                session: None,
+                requester,
+                test,
+                withheld,
+                ..
+            } => {
+                let command = self.code(*channel, *purpose, *nonce, *requester, *test);
+                again(RequestOtp { withheld: *withheld, ..command })
+            }
+            CodeFact::OtpResent { channel, nonce, requester, test, withheld, answer_possible_at, .. } => {
+                let command = self.code_again(*channel, *nonce, *requester, *test);
+                let command = ResendOtp { withheld: *withheld, ..command }.into();
+                CommandReplay::Command { command, on_record: OnRecord::right().answered(*answer_possible_at) }
+            }
+            CodeFact::OtpRequestRefused { asked: how, channel, requester, .. } => {
+                self.refused_code(*how, *channel, *requester)
+            }
+            CodeFact::OtpRejected { purpose, reason, channel, requester, .. } => {
+                self.rejected_code(*purpose, *reason, *channel, *requester)
+            }
+            CodeFact::LimitsLifted { .. }
+            | CodeFact::UnlockLinkIssued { .. }
+            | CodeFact::LockLifted { .. } => CommandReplay::AsItWas,
+        }
+    }
+
+    /// Returns how a command about a session is done again, whose commit begins with that event.
+    fn of_session(&self, first: &UserAccountEvent, fact: &SessionFact) -> CommandReplay {
+        match fact {
+            SessionFact::LoggedIn {
+                session,
+                channel,
+                mark,
+                address,
+                seen,
+                language,
+                requester,
+                test,
+                ..
+            } => {
+                let first = self.recorded.member().and_then(|member| member.first_session);
+                let marks = [mark.map(|mark| (*session, mark)), first.zip(*seen)];
+                let replaced = self.replaced();
+                let command = VerifyOtp {
+                    at: self.at,
+                    identifier: placeholder(*channel),
+                    code: OtpCode::from_number(0),
+                    session: *session,
+                    client: nowhere(),
+                    language: language.clone(),
+                    shown: replaced.or_else(|| self.shown(*requester)),
+                    test: *test,
+                };
+                let marks = marks.into_iter().flatten().collect();
+                let on_record =
+                    OnRecord { right: true, marks, replaced, address: *address, ..OnRecord::default() };
+                CommandReplay::Command { command: command.into(), on_record }
+            }
+            SessionFact::SessionReauthenticated { session, channel, .. } => self
+                .in_the_name_of(self.live(*session), |session| {
+                    again(reauthenticate(self.at, session, *channel))
+                }),
+            SessionFact::SignInRepeated { session, .. } => {
+                self.in_the_name_of(self.live(*session), |_| CommandReplay::AsItWas)
+            }
+            SessionFact::TokenRefreshed { session, .. } => self.refresh(*session, None, |newest| newest),
+            SessionFact::TokenRefreshRetried { session, answer_possible_at, .. } => {
+                let parent = |newest: Generation| Generation(newest.0.saturating_sub(1));
+                self.refresh(*session, *answer_possible_at, parent)
+            }
+            SessionFact::LoggedOut { session, reason, by, .. } => self.ended(first, *session, *reason, *by),
+            SessionFact::DeviceRenamed { session } => {
+                let caller = self.live(*session).and_then(|_| self.some_session(None));
+                self.in_the_name_of(caller, |_| CommandReplay::AsItWas)
+            }
+            SessionFact::ClientChanged { .. } | SessionFact::TokenReuseDetected { .. } => {
+                CommandReplay::AsItWas
+            }
+        }
+    }
+
+    /// Returns how a change of identifiers is done again.
+    fn of_identifier(&self, fact: &IdentifierFact) -> CommandReplay {
+        match fact {
+            IdentifierFact::IdentifierRequested { channel, nonce, .. } => self.code_to_add(*channel, *nonce),
+            IdentifierFact::IdentifierAdded { channel } | IdentifierFact::IdentifierReplaced { channel } => {
+                let caller = self.some_session(None);
+                self.in_the_name_of(caller, |session| again(verify_identifier(self.at, session, *channel)))
+            }
+            IdentifierFact::IdentifierRemoved { channel, by_undo: false } => {
+                let caller = self.some_session(None);
+                self.in_the_name_of(caller, |session| again(remove_identifier(self.at, session, *channel)))
+            }
+            IdentifierFact::IdentifierReleased { .. }
+            | IdentifierFact::IdentifierRemoved { by_undo: true, .. }
+            | IdentifierFact::IdentifierChangeUndone { .. }
+            | IdentifierFact::IdentifierRestored { .. } => CommandReplay::AsItWas,
+        }
+    }
+
+    /// Returns how a command about a second factor is done again.
+    fn of_second_factor(&self, fact: &SecondFactorFact) -> CommandReplay {
+        match fact {
+            SecondFactorFact::SecondFactorOffered { session, .. }
+            | SecondFactorFact::RecoveryCodesRenewed { session, .. } => {
+                self.in_the_name_of(self.live(*session), |_| CommandReplay::AsItWas)
+            }
+            SecondFactorFact::SecondFactorEnrolled { session, step, recovery, .. } => {
+                let proof = Some(SecondFactorProof::Authenticator { step: *step });
+                self.in_the_name_of(self.live(*session), |session| self.enrol(session, *recovery, proof))
+            }
+            SecondFactorFact::SecondFactorPassed { session, proof } => {
+                self.in_the_name_of(self.live(*session), |session| self.pass(session, Some(*proof)))
+            }
+            SecondFactorFact::SecondFactorRejected { session, reason, .. } => {
+                let newest = self.rehearsed.authenticator().map(|enrolled| enrolled.last_step);
+                let spent = newest.map(|step| SecondFactorProof::Authenticator { step });
+                let proof = spent.filter(|_| *reason == FactorRejected::Spent);
+                self.in_the_name_of(self.live(*session), |session| match self.recorded.authenticator() {
+                    Some(_) => self.pass(session, proof),
+                    None => self.enrol(session, RecoveryBatchId(Uuid::nil()), proof),
+                })
+            }
+            SecondFactorFact::SecondFactorRemoved { .. } => CommandReplay::AsItWas,
+        }
+    }
+
+    /// Returns how an action of staff is done again.
+    fn of_staff(&self, fact: &StaffFact) -> CommandReplay {
+        match fact {
+            StaffFact::AccountSuspended { until, by } => {
+                let intervention = Intervention { at: self.at, by: *by, reason: None, client: None };
+                // Not that of the administrator who suspends it, which is all that is self.
+                let account = AccountId(Uuid::nil());
+                again(SuspendAccount { account, until: *until, intervention })
+            }
+            StaffFact::AuditRead { .. }
+            | StaffFact::SharedLimitsLifted { .. }
+            | StaffFact::RebuildOrdered { .. } => {
+                self.in_the_name_of(self.some_session(None), |_| CommandReplay::AsItWas)
+            }
+            StaffFact::RolesChanged { .. }
+            | StaffFact::AccountReinstated { .. }
+            | StaffFact::AccessDenied { .. } => CommandReplay::AsItWas,
+        }
+    }
+
+    /// Returns the command as it was, if a session is left in whose name it can be given.
+    fn in_the_name_of_any(&self) -> CommandReplay {
+        self.in_the_name_of(self.some_session(None), |_| CommandReplay::AsItWas)
+    }
+
     /// A request for a code that was refused.
     fn refused_code(&self, how: CodeAsked, channel: Channel, requester: Requester) -> CommandReplay {
         let nonce = ChallengeNonce::new([0; 16]);
