@@ -52,7 +52,7 @@ impl Gateways {
     /// use std::sync::Arc;
     /// use async_trait::async_trait;
     /// use counterfoil::runtime::clock::SystemClock;
-    /// use counterfoil::delivery::{Accepted, Gateway, Gateways, Message, NotAccepted, Route};
+    /// use counterfoil::delivery::{AcceptedMessage, DeliveryRoute, Gateway, Gateways, Message, NotAccepted};
     /// use counterfoil::settings::Sources;
     ///
     /// /// Hands messages to a pigeon.
@@ -61,8 +61,8 @@ impl Gateways {
     ///
     /// #[async_trait]
     /// impl Gateway for Pigeon {
-    ///     async fn send(&self, message: &Message) -> Result<Accepted, NotAccepted> {
-    ///         Ok(Accepted { reference: Some(format!("ring {}", message.id)) })
+    ///     async fn send(&self, message: &Message) -> Result<AcceptedMessage, NotAccepted> {
+    ///         Ok(AcceptedMessage { reference: Some(format!("ring {}", message.id)) })
     ///     }
     /// }
     ///
@@ -74,7 +74,7 @@ impl Gateways {
     ///
     /// use counterfoil_domain::values::{Identifier, PhoneNumber};
     /// let to = Identifier::Phone(PhoneNumber::parse("+98 912 123 4567", None)?);
-    /// let Route::Through(route) = gateways.route(&to) else { panic!("it goes by the pigeon") };
+    /// let DeliveryRoute::Through(route) = gateways.route(&to) else { panic!("it goes by the pigeon") };
     /// assert_eq!(&*route[0].name, "pigeon");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -12,6 +12,8 @@ mod writes;
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+use counterfoil::runtime::clock::Clock as _;
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::Method;
 use serde_json::json;
@@ -35,6 +37,10 @@ async fn on_both_stores(settings: &[SettingValue<'_>], check: impl AsyncFn([&Tes
         let settings = [&PROXIED, store, settings].concat();
         let app = TestApp::with_settings(&settings).await;
         let (beside, _proxy) = app.second_node(&settings).await;
+        // Budgets are counted by the day (UTC), so each test begins in a morning, however late it is.
+        let now = app.clock.now();
+        let tomorrow = (now + TimeDelta::days(1)).date_naive();
+        app.clock.advance(tomorrow.and_hms_opt(6, 0, 0).unwrap().and_utc() - now);
         check([&app, &beside]).await;
     }
 }
