@@ -12,7 +12,7 @@ use crate::values::{Channel, Client, Identifier};
 /// notice of that change says that another person made it. What was changed later is undone with it.
 ///
 /// A commit reserves one identifier. Where two are to be restored, the command restores one of them and names the other
-/// ([`AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone)`]); given again, it restores that one.
+/// ([`IdentifierChangeUndone`](crate::user_account::IdentifierFact::IdentifierChangeUndone)); given again, it restores that one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UndoIdentifierChange {
     pub at: DateTime<Utc>,
