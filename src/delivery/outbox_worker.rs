@@ -291,6 +291,8 @@ impl OutboxWorker {
 }
 
 impl WorkQueue for OutboxWorker {
+    const NAME: &'static str = "outbox";
+
     type Item = ClaimedMessage;
     type Lane = Channel;
     type Error = DatabaseError;

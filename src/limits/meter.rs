@@ -97,7 +97,7 @@ pub trait MeterStore: Send + Sync {
     /// Counts a request against its meters, all of them or none, before any other request is looked at.
     ///
     /// # Errors
-    /// [`StoreUnavailable`].
+    /// [`StoreUnavailable`] when the store does not answer.
     async fn count(
         &self,
         present: DateTime<Utc>,
@@ -107,12 +107,12 @@ pub trait MeterStore: Send + Sync {
     /// All meters, by name.
     ///
     /// # Errors
-    /// [`StoreUnavailable`].
+    /// [`StoreUnavailable`] when the store does not answer.
     async fn stored(&self) -> Result<Vec<StoredMeter>, StoreUnavailable>;
 
     /// Forgets what these meters have counted.
     ///
     /// # Errors
-    /// [`StoreUnavailable`].
+    /// [`StoreUnavailable`] when the store does not answer.
     async fn forget(&self, meters: &[String]) -> Result<(), StoreUnavailable>;
 }

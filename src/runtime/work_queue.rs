@@ -23,6 +23,8 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(15);
 
 /// A queue of work.
 pub(crate) trait WorkQueue: Send + Sync + 'static {
+    /// The name of the queue, for the log.
+    const NAME: &'static str;
     /// What is worked on.
     type Item: Send + 'static;
     /// A part of the queue that is claimed by itself, and rests by itself.
@@ -83,7 +85,7 @@ impl QueueWorkers {
                 }
                 let Ok(first) = self.places.clone().acquire_owned().await else { return };
                 more |= self.take(queue, lane, first).await.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "the queue cannot be read");
+                    tracing::warn!(%error, queue = Q::NAME, "a queue cannot be read");
                     false
                 });
             }

@@ -16,10 +16,10 @@ use sources::Sources;
 /// command.
 const LIMITS: Limits = Limits {
     one_word_types_percent: Some(25),
-    shared_type_names_percent: Some(12),
+    shared_type_names_percent: Some(2),
     forbidden_words: Some(2),
-    short_doc_comments: Some(20),
-    files_with_all_events: Some(2),
+    short_doc_comments: Some(5),
+    files_with_all_events: Some(1),
     long_functions: Some(2),
     long_files: Some(7),
 };

@@ -20,7 +20,7 @@ const PLACES: [&str; 11] = [
 /// Folders that hold what is made or was written by others.
 const PASSED_OVER: [&str; 4] = ["target", "node_modules", "proptest-regressions", "__pycache__"];
 
-/// A Rust file.
+/// A Rust file of the repository.
 pub struct RustFile {
     /// The path from the top of the repository: `src/http/mod.rs`.
     pub path: String,
@@ -40,7 +40,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads them.
+    /// Reads all files of the repository.
     pub fn read() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut texts = Vec::new();

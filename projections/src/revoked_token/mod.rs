@@ -25,7 +25,8 @@ pub const READ_MODEL: ReadModel = ReadModel {
 pub const CHANNEL: &str = "counterfoil_ended";
 
 table! {
-    /// A session that ended before its time. Its access tokens are refused until all of them have expired.
+    /// A session that ended before its time. Its access tokens are refused until all of them have expired, which is an hour
+    /// after its end at the latest: no installation can set a longer lifetime.
     RevokedTokenChange of "revoked_tokens", kept "revoked_at > $1 - interval '1 hour'",
     key { account_id: AccountId = "uuid", session_id: SessionId = "uuid" }
     columns {

@@ -1,4 +1,4 @@
-//! DELETE `/accounts/identifiers/{identifier}/`
+//! Tests of DELETE `/accounts/identifiers/{identifier}/`.
 
 use counterfoil_domain::user_account::UserAccountEvent;
 use counterfoil_domain::values::{EmailAddress, Identifier};

@@ -1,4 +1,4 @@
-//! POST `/accounts/login/`
+//! Tests of POST `/accounts/login/`.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! POST `/accounts/logout/`
+//! Tests of POST `/accounts/logout/`.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! POST `/accounts/logout/all/`
+//! Tests of POST `/accounts/logout/all/`.
 
 use reqwest::Method;
 use serde_json::{Value, json};

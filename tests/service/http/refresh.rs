@@ -1,4 +1,4 @@
-//! POST `/accounts/refresh/`
+//! Tests of POST `/accounts/refresh/`.
 
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil::tokens::{Token, TokenKind};

@@ -1,4 +1,4 @@
-//! POST `/accounts/verify/resend/`
+//! Tests of POST `/accounts/verify/resend/`.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! POST `/accounts/token/verify/`
+//! Tests of POST `/accounts/token/verify/`.
 
 use serde_json::{Value, json};
 

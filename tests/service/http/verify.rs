@@ -1,4 +1,4 @@
-//! POST `/accounts/verify/`
+//! Tests of POST `/accounts/verify/`.
 
 use chrono::DateTime;
 use reqwest::{Method, RequestBuilder};

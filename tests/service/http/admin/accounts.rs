@@ -1,4 +1,4 @@
-//! `/admin/accounts/…`
+//! Tests of `/admin/accounts/…`.
 
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::user_account::{AccountFact, ActingStaff, SessionFact};

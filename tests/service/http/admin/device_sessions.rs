@@ -1,4 +1,4 @@
-//! `/admin/device-sessions/…`
+//! Tests of `/admin/device-sessions/…`.
 
 use chrono::{SecondsFormat, TimeDelta};
 use counterfoil::runtime::clock::Clock as _;

@@ -1,4 +1,4 @@
-//! GET `/admin/identifiers/`
+//! Tests of GET `/admin/identifiers/`.
 
 use counterfoil_domain::values::Role;
 use reqwest::Method;

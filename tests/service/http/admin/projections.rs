@@ -1,4 +1,4 @@
-//! `/admin/projections/…`
+//! Tests of `/admin/projections/…`.
 
 use counterfoil::app::delete_expired;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `/admin/stats/`
+//! Tests of `/admin/stats/`.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use counterfoil::app::delete_expired;
