@@ -41,7 +41,7 @@ impl Accounts {
                     expires_at: sent.expires_at,
                 });
             }
-            if let Some((message, expires_at)) = self.notices.unlock_letter(account, event) {
+            if let Some((message, expires_at)) = self.notices.unlock_message(account, event) {
                 messages.push(QueuedMessage {
                     handed_to: self.outbox_worker.gateways().echoes(&message.to).then_some("echo"),
                     message,

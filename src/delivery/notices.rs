@@ -100,43 +100,52 @@ impl NoticeWriter {
                 proof: SecondFactorProof::RecoveryCode { .. },
                 ..
             }) => Some(Notice::RecoveryCodeUsed { at }),
-            AccountFact::Session(SessionFact::LoggedIn { .. })
-            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorOffered { .. })
-            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { .. })
-            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { .. })
-            | AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed { .. })
-            | AccountFact::Code(CodeFact::OtpRejected { .. })
-            | AccountFact::Code(CodeFact::OtpRequested { .. })
-            | AccountFact::Code(CodeFact::OtpResent { .. })
-            | AccountFact::Code(CodeFact::OtpRequestRefused { .. })
-            | AccountFact::Profile(ProfileFact::UserRegistered { .. })
-            | AccountFact::Session(SessionFact::TokenRefreshed { .. })
-            | AccountFact::Session(SessionFact::SignInRepeated { .. })
-            | AccountFact::Session(SessionFact::SessionReauthenticated { .. })
-            | AccountFact::Session(SessionFact::TokenRefreshRetried { .. })
-            | AccountFact::Session(SessionFact::ClientChanged { .. })
-            | AccountFact::Session(SessionFact::LoggedOut { .. })
-            | AccountFact::Session(SessionFact::DeviceRenamed { .. })
-            | AccountFact::Profile(ProfileFact::ProfileUpdated {})
-            | AccountFact::Code(CodeFact::LimitsLifted { .. })
-            | AccountFact::Code(CodeFact::UnlockLinkIssued { .. })
-            | AccountFact::Code(CodeFact::LockLifted { .. })
-            | AccountFact::Staff(StaffFact::RolesChanged { .. })
-            | AccountFact::Staff(StaffFact::AccountSuspended { .. })
-            | AccountFact::Staff(StaffFact::AccountReinstated { .. })
-            | AccountFact::Staff(StaffFact::AccessDenied { .. })
-            | AccountFact::Staff(StaffFact::AuditRead { .. })
-            | AccountFact::Staff(StaffFact::SharedLimitsLifted { .. })
-            | AccountFact::Staff(StaffFact::RebuildOrdered { .. })
-            | AccountFact::Identifier(IdentifierFact::IdentifierRequested { .. })
-            | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { by_undo: true, .. })
-            | AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
-            | AccountFact::Identifier(IdentifierFact::IdentifierReleased { .. }) => None,
+            AccountFact::Session(
+                SessionFact::LoggedIn { .. }
+                | SessionFact::TokenRefreshed { .. }
+                | SessionFact::SignInRepeated { .. }
+                | SessionFact::SessionReauthenticated { .. }
+                | SessionFact::TokenRefreshRetried { .. }
+                | SessionFact::ClientChanged { .. }
+                | SessionFact::LoggedOut { .. }
+                | SessionFact::DeviceRenamed { .. },
+            )
+            | AccountFact::SecondFactor(
+                SecondFactorFact::SecondFactorOffered { .. }
+                | SecondFactorFact::SecondFactorPassed { .. }
+                | SecondFactorFact::SecondFactorRejected { .. }
+                | SecondFactorFact::RecoveryCodesRenewed { .. },
+            )
+            | AccountFact::Code(
+                CodeFact::OtpRejected { .. }
+                | CodeFact::OtpRequested { .. }
+                | CodeFact::OtpResent { .. }
+                | CodeFact::OtpRequestRefused { .. }
+                | CodeFact::LimitsLifted { .. }
+                | CodeFact::UnlockLinkIssued { .. }
+                | CodeFact::LockLifted { .. },
+            )
+            | AccountFact::Profile(ProfileFact::UserRegistered { .. } | ProfileFact::ProfileUpdated {})
+            | AccountFact::Staff(
+                StaffFact::RolesChanged { .. }
+                | StaffFact::AccountSuspended { .. }
+                | StaffFact::AccountReinstated { .. }
+                | StaffFact::AccessDenied { .. }
+                | StaffFact::AuditRead { .. }
+                | StaffFact::SharedLimitsLifted { .. }
+                | StaffFact::RebuildOrdered { .. },
+            )
+            | AccountFact::Identifier(
+                IdentifierFact::IdentifierRequested { .. }
+                | IdentifierFact::IdentifierRemoved { by_undo: true, .. }
+                | IdentifierFact::IdentifierRestored { .. }
+                | IdentifierFact::IdentifierReleased { .. },
+            ) => None,
         }
     }
 
     /// The message with the link that lifts the lock of an identifier, which goes there and nowhere else.
-    pub fn unlock_letter(
+    pub fn unlock_message(
         &self,
         account: AccountId,
         event: &UserAccountEvent,

@@ -39,9 +39,11 @@ impl UserAccountEvent {
     pub fn changes_identifiers(&self) -> bool {
         matches!(
             self.fact,
-            AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. })
-                | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. })
-                | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { by_undo: false, .. })
+            AccountFact::Identifier(
+                IdentifierFact::IdentifierAdded { .. }
+                    | IdentifierFact::IdentifierReplaced { .. }
+                    | IdentifierFact::IdentifierRemoved { by_undo: false, .. }
+            )
         )
     }
 }

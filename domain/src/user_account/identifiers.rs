@@ -53,9 +53,11 @@ impl HeldIdentifiers {
     fn take(&mut self, event: &UserAccountEvent) {
         let identifier = || event.person.as_ref().and_then(|person| person.identifier.clone());
         if let AccountFact::Profile(ProfileFact::UserRegistered { channel })
-        | AccountFact::Identifier(IdentifierFact::IdentifierAdded { channel })
-        | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel })
-        | AccountFact::Identifier(IdentifierFact::IdentifierRestored { channel }) = event.fact
+        | AccountFact::Identifier(
+            IdentifierFact::IdentifierAdded { channel }
+            | IdentifierFact::IdentifierReplaced { channel }
+            | IdentifierFact::IdentifierRestored { channel },
+        ) = event.fact
         {
             *self.slot_mut(channel) = identifier();
         }

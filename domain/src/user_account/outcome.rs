@@ -61,8 +61,10 @@ impl CodeSent {
     /// # Errors
     /// The refusal on record.
     pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
-        if let AccountFact::Code(CodeFact::OtpRequested { channel, purpose, nonce, expires_at, .. })
-        | AccountFact::Code(CodeFact::OtpResent { channel, purpose, nonce, expires_at, .. }) = event.fact
+        if let AccountFact::Code(
+            CodeFact::OtpRequested { channel, purpose, nonce, expires_at, .. }
+            | CodeFact::OtpResent { channel, purpose, nonce, expires_at, .. },
+        ) = event.fact
         {
             return Some(Ok(Self { channel, purpose, nonce, sent_at: event.at, expires_at }));
         }
@@ -87,36 +89,24 @@ impl SessionTokens {
     /// # Errors
     /// The rejection on record.
     pub fn from_event(event: &UserAccountEvent) -> Option<Result<Self, Refusal>> {
-        if let AccountFact::Session(SessionFact::LoggedIn { session, generation, expires_at, .. })
-        | AccountFact::Session(SessionFact::TokenRefreshed {
-            session,
-            generation,
-            expires_at,
-            moved: _,
-        }) = event.fact
+        if let AccountFact::Session(
+            SessionFact::LoggedIn { session, generation, expires_at, .. }
+            | SessionFact::TokenRefreshed { session, generation, expires_at, moved: _ },
+        ) = event.fact
         {
             return Some(Ok(Self { session, generation, issued_at: event.at, expires_at }));
         }
-        if let AccountFact::Session(SessionFact::TokenRefreshRetried {
-            session,
-            generation,
-            issued_at,
-            expires_at,
-            ..
-        })
-        | AccountFact::Session(SessionFact::SignInRepeated {
-            session,
-            generation,
-            issued_at,
-            expires_at,
-            ..
-        }) = event.fact
+        if let AccountFact::Session(
+            SessionFact::TokenRefreshRetried { session, generation, issued_at, expires_at, .. }
+            | SessionFact::SignInRepeated { session, generation, issued_at, expires_at, .. },
+        ) = event.fact
         {
             return Some(Ok(Self { session, generation, issued_at, expires_at }));
         }
-        if let AccountFact::Session(SessionFact::TokenReuseDetected { .. })
-        | AccountFact::Session(SessionFact::LoggedOut { reason: SignOutReason::ClientChanged, .. }) =
-            event.fact
+        if let AccountFact::Session(
+            SessionFact::TokenReuseDetected { .. }
+            | SessionFact::LoggedOut { reason: SignOutReason::ClientChanged, .. },
+        ) = event.fact
         {
             return Some(Err(Refusal::SpentToken));
         }

@@ -11,10 +11,12 @@ use cqrs_es::Aggregate as _;
 use crate::fixtures::*;
 
 fn by(requester: Requester, mut event: UserAccountEvent) -> UserAccountEvent {
-    let (AccountFact::Code(CodeFact::OtpRequested { requester: its, .. })
-    | AccountFact::Code(CodeFact::OtpResent { requester: its, .. })
-    | AccountFact::Code(CodeFact::OtpRequestRefused { requester: its, .. })
-    | AccountFact::Code(CodeFact::OtpRejected { requester: its, .. })
+    let (AccountFact::Code(
+        CodeFact::OtpRequested { requester: its, .. }
+        | CodeFact::OtpResent { requester: its, .. }
+        | CodeFact::OtpRequestRefused { requester: its, .. }
+        | CodeFact::OtpRejected { requester: its, .. },
+    )
     | AccountFact::Session(SessionFact::LoggedIn { requester: its, .. })) = &mut event.fact
     else {
         panic!("no caller asks in {event:?}")

@@ -124,8 +124,9 @@ fn the_wrong_codes_that_strangers_tried_for_a_number_do_not_lock_the_one_that_ta
 fn the_link_of_one_identifier_leaves_the_other_locked() {
     let of_email = |event: UserAccountEvent| {
         let mut event = event;
-        if let AccountFact::Code(CodeFact::OtpRequested { channel, .. })
-        | AccountFact::Code(CodeFact::OtpRejected { channel, .. }) = &mut event.fact
+        if let AccountFact::Code(
+            CodeFact::OtpRequested { channel, .. } | CodeFact::OtpRejected { channel, .. },
+        ) = &mut event.fact
         {
             *channel = Channel::Email;
         }

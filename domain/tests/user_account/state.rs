@@ -308,7 +308,8 @@ fn began(event: &UserAccountEvent) -> Option<SessionId> {
 
 /// Sends a code that is counted for that requester.
 fn sends(fact: &AccountFact, by: Requester) -> bool {
-    matches!(fact, AccountFact::Code(CodeFact::OtpRequested { requester, .. }) | AccountFact::Code(CodeFact::OtpResent { requester, .. }) if *requester == by)
+    matches!(fact, AccountFact::Code(CodeFact::OtpRequested { requester, .. } |
+CodeFact::OtpResent { requester, .. }) if *requester == by)
 }
 
 fn asks(fact: &AccountFact) -> bool {
@@ -322,8 +323,8 @@ fn ended_by_change(fact: &AccountFact) -> bool {
 
 /// Where a code went.
 fn sent_to(fact: &AccountFact) -> Option<Channel> {
-    let (AccountFact::Code(CodeFact::OtpRequested { channel, .. })
-    | AccountFact::Code(CodeFact::OtpResent { channel, .. })) = fact
+    let AccountFact::Code(CodeFact::OtpRequested { channel, .. } | CodeFact::OtpResent { channel, .. }) =
+        fact
     else {
         return None;
     };
@@ -630,7 +631,8 @@ proptest! {
         for (before, event, after) in history.folds() {
             if matches!(
                 event.fact,
-                AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. }) | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { by_undo: false, .. })
+                AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. } |
+IdentifierFact::IdentifierRemoved { by_undo: false, .. })
             ) {
                 to_end += before.live_sessions(event.at).count() - 1;
             }
@@ -660,8 +662,9 @@ proptest! {
         };
         for (n, event) in history.events.iter().enumerate() {
             let Some(change) = undone(event) else { continue };
-            let ends = |event: &&UserAccountEvent| matches!(event.fact, AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
-                | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { by_undo: true, .. }) | AccountFact::Session(SessionFact::LoggedOut { .. }));
+            let ends = |event: &&UserAccountEvent| matches!(event.fact, AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. } |
+IdentifierFact::IdentifierRemoved { by_undo: true, .. }) |
+AccountFact::Session(SessionFact::LoggedOut { .. }));
             let commit = history.events[n + 1..].iter().take_while(ends).count();
             let until = &history.events[..=n + commit];
             let (after, held) = (folded(until), HeldIdentifiers::after(until));

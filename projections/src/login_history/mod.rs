@@ -78,22 +78,27 @@ impl Projector for LoginHistoryChange {
     fn project(account: AccountId, recorded: &RecordedEvent<UserAccountEvent>) -> Option<Self> {
         let RecordedEvent { sequence, event } = recorded;
         let (session, reason) = match &event.fact {
-            AccountFact::Code(CodeFact::OtpRequested { .. })
-            | AccountFact::Code(CodeFact::OtpResent { .. })
+            AccountFact::Code(
+                CodeFact::OtpRequested { .. }
+                | CodeFact::OtpResent { .. }
+                | CodeFact::LimitsLifted { .. }
+                | CodeFact::UnlockLinkIssued { .. }
+                | CodeFact::LockLifted { .. },
+            )
             | AccountFact::Profile(ProfileFact::UserRegistered { .. })
-            | AccountFact::Identifier(IdentifierFact::IdentifierRequested { .. })
-            | AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. })
-            | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. })
-            | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { .. })
-            | AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { .. })
-            | AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
-            | AccountFact::Identifier(IdentifierFact::IdentifierReleased { .. })
-            | AccountFact::Code(CodeFact::LimitsLifted { .. })
-            | AccountFact::Code(CodeFact::UnlockLinkIssued { .. })
-            | AccountFact::Code(CodeFact::LockLifted { .. })
+            | AccountFact::Identifier(
+                IdentifierFact::IdentifierRequested { .. }
+                | IdentifierFact::IdentifierAdded { .. }
+                | IdentifierFact::IdentifierReplaced { .. }
+                | IdentifierFact::IdentifierRemoved { .. }
+                | IdentifierFact::IdentifierChangeUndone { .. }
+                | IdentifierFact::IdentifierRestored { .. }
+                | IdentifierFact::IdentifierReleased { .. },
+            )
             | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { .. })
-            | AccountFact::Staff(StaffFact::AccountSuspended { .. })
-            | AccountFact::Staff(StaffFact::AccountReinstated { .. }) => (None, None),
+            | AccountFact::Staff(StaffFact::AccountSuspended { .. } | StaffFact::AccountReinstated { .. }) => {
+                (None, None)
+            }
             AccountFact::Code(CodeFact::OtpRequestRefused { reason, .. }) => (None, name_of(reason)),
             AccountFact::Code(CodeFact::OtpRejected { reason, .. }) => (None, name_of(reason)),
             AccountFact::Session(SessionFact::LoggedIn { session, .. }) => (Some(*session), None),
@@ -107,10 +112,10 @@ impl Projector for LoginHistoryChange {
                 (Some(*session), name_of(channel))
             }
             AccountFact::Session(SessionFact::TokenReuseDetected { session, .. })
-            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled { session, .. })
-            | AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed { session, .. }) => {
-                (Some(*session), None)
-            }
+            | AccountFact::SecondFactor(
+                SecondFactorFact::SecondFactorEnrolled { session, .. }
+                | SecondFactorFact::RecoveryCodesRenewed { session, .. },
+            ) => (Some(*session), None),
             AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { session, proof }) => {
                 (Some(*session), Some(proof.as_str().to_owned()))
             }

@@ -90,24 +90,20 @@ impl Projector for ProfileChange {
             AccountFact::Staff(StaffFact::AccountReinstated { .. }) => {
                 Some(Self { is_active: Some(true), ..profile })
             }
-            AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. })
-            | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. })
-            | AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. }) => {
-                Some(profile.known_by(event))
-            }
+            AccountFact::Identifier(
+                IdentifierFact::IdentifierAdded { .. }
+                | IdentifierFact::IdentifierReplaced { .. }
+                | IdentifierFact::IdentifierRestored { .. },
+            ) => Some(profile.known_by(event)),
             // A change sets a column, and cannot empty it.
-            AccountFact::Identifier(IdentifierFact::IdentifierRemoved {
-                channel: Channel::Phone, ..
-            })
-            | AccountFact::Identifier(IdentifierFact::IdentifierReleased {
-                channel: Channel::Phone, ..
-            }) => Some(Self { phone_number: Some(String::new()), ..profile }),
-            AccountFact::Identifier(IdentifierFact::IdentifierRemoved {
-                channel: Channel::Email, ..
-            })
-            | AccountFact::Identifier(IdentifierFact::IdentifierReleased {
-                channel: Channel::Email, ..
-            }) => Some(Self { email: Some(String::new()), ..profile }),
+            AccountFact::Identifier(
+                IdentifierFact::IdentifierRemoved { channel: Channel::Phone, .. }
+                | IdentifierFact::IdentifierReleased { channel: Channel::Phone, .. },
+            ) => Some(Self { phone_number: Some(String::new()), ..profile }),
+            AccountFact::Identifier(
+                IdentifierFact::IdentifierRemoved { channel: Channel::Email, .. }
+                | IdentifierFact::IdentifierReleased { channel: Channel::Email, .. },
+            ) => Some(Self { email: Some(String::new()), ..profile }),
             AccountFact::Profile(ProfileFact::ProfileUpdated {}) => {
                 Some(Self { fullname: fullname(), ..profile })
             }

@@ -186,12 +186,15 @@ impl ActivityCounts {
         Some(match &event.fact {
             AccountFact::Session(SessionFact::LoggedIn { .. }) => sign_ins,
             AccountFact::Profile(ProfileFact::UserRegistered { .. }) => new_accounts,
-            AccountFact::Code(CodeFact::OtpRequested { test: true, .. })
-            | AccountFact::Code(CodeFact::OtpRequested { withheld: true, .. })
-            | AccountFact::Code(CodeFact::OtpResent { test: true, .. })
-            | AccountFact::Code(CodeFact::OtpResent { withheld: true, .. }) => return None,
-            AccountFact::Code(CodeFact::OtpRequested { channel, .. })
-            | AccountFact::Code(CodeFact::OtpResent { channel, .. }) => match channel {
+            AccountFact::Code(
+                CodeFact::OtpRequested { test: true, .. }
+                | CodeFact::OtpRequested { withheld: true, .. }
+                | CodeFact::OtpResent { test: true, .. }
+                | CodeFact::OtpResent { withheld: true, .. },
+            ) => return None,
+            AccountFact::Code(
+                CodeFact::OtpRequested { channel, .. } | CodeFact::OtpResent { channel, .. },
+            ) => match channel {
                 Channel::Phone => &mut codes.phone,
                 Channel::Email => &mut codes.email,
             },
@@ -221,10 +224,12 @@ impl ActivityCounts {
 
 /// The session that an event shows in use.
 fn used(fact: &AccountFact) -> Option<SessionId> {
-    let (AccountFact::Session(SessionFact::LoggedIn { session, .. })
-    | AccountFact::Session(SessionFact::SignInRepeated { session, .. })
-    | AccountFact::Session(SessionFact::TokenRefreshed { session, .. })
-    | AccountFact::Session(SessionFact::TokenRefreshRetried { session, .. })) = fact
+    let AccountFact::Session(
+        SessionFact::LoggedIn { session, .. }
+        | SessionFact::SignInRepeated { session, .. }
+        | SessionFact::TokenRefreshed { session, .. }
+        | SessionFact::TokenRefreshRetried { session, .. },
+    ) = fact
     else {
         return None;
     };

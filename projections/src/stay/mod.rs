@@ -35,8 +35,10 @@ impl Projector for StayChange {
     fn project(account: AccountId, recorded: &RecordedEvent<UserAccountEvent>) -> Option<Self> {
         let event = &recorded.event;
         let session = match &event.fact {
-            AccountFact::Session(SessionFact::LoggedIn { session, .. })
-            | AccountFact::Session(SessionFact::TokenRefreshed { session, moved: Some(_), .. }) => *session,
+            AccountFact::Session(
+                SessionFact::LoggedIn { session, .. }
+                | SessionFact::TokenRefreshed { session, moved: Some(_), .. },
+            ) => *session,
             _ => return None,
         };
         let ip_address = event.client.as_ref().map(|client| client.ip);

@@ -75,8 +75,9 @@ impl SimulatedAccount {
         if let AccountFact::Session(SessionFact::LoggedOut { session, reason, .. }) = fact {
             self.ends.insert(session, SessionEnd { at, why: reason.as_str() });
         }
-        if let AccountFact::Session(SessionFact::LoggedIn { session, .. })
-        | AccountFact::Session(SessionFact::TokenRefreshed { session, .. }) = fact
+        if let AccountFact::Session(
+            SessionFact::LoggedIn { session, .. } | SessionFact::TokenRefreshed { session, .. },
+        ) = fact
         {
             let sessions = self.account.sessions().iter();
             let ends = sessions.filter(|other| other.id == session).map(|session| {
@@ -151,7 +152,7 @@ impl AccountRehearsal {
         let last = commit.last()?;
         let request = request_of(last);
         let was = refused(commit);
-        let replay = request::of(commit, &self.recorded.account, &self.rehearsed.account, &|session| {
+        let replay = request::replay(commit, &self.recorded.account, &self.rehearsed.account, &|session| {
             self.named(session)
         });
         let would = match replay {
@@ -206,15 +207,17 @@ impl AccountRehearsal {
 
     /// Takes down what became of codes, to tell later why there is none.
     fn learn(&mut self, last: &UserAccountEvent, events: &[UserAccountEvent], reason: Option<&'static str>) {
-        if let AccountFact::Code(CodeFact::OtpRequested { purpose: Purpose::SignIn, .. })
-        | AccountFact::Code(CodeFact::OtpResent { .. }) = last.fact
+        if let AccountFact::Code(
+            CodeFact::OtpRequested { purpose: Purpose::SignIn, .. } | CodeFact::OtpResent { .. },
+        ) = last.fact
             && reason.is_some()
         {
             self.lost = Some("code_not_sent");
         }
         for event in events {
-            if let AccountFact::Code(CodeFact::OtpRequested { purpose: Purpose::SignIn, .. })
-            | AccountFact::Code(CodeFact::OtpResent { .. }) = event.fact
+            if let AccountFact::Code(
+                CodeFact::OtpRequested { purpose: Purpose::SignIn, .. } | CodeFact::OtpResent { .. },
+            ) = event.fact
             {
                 (self.lost, self.let_in) = (None, None);
             }
@@ -308,59 +311,67 @@ impl AccountRehearsal {
 /// What was asked for.
 fn request_of(last: &UserAccountEvent) -> RehearsedRequest {
     match last.fact {
-        AccountFact::Code(CodeFact::OtpRequested { .. })
-        | AccountFact::Code(CodeFact::OtpResent { .. })
-        | AccountFact::Code(CodeFact::OtpRequestRefused {
-            asked:
-                CodeAsked::ToSignIn | CodeAsked::Again | CodeAsked::ForAnother | CodeAsked::ToReauthenticate,
-            ..
-        }) => RehearsedRequest::Code,
-        AccountFact::Session(SessionFact::LoggedIn { .. })
-        | AccountFact::Session(SessionFact::SignInRepeated { .. })
+        AccountFact::Code(
+            CodeFact::OtpRequested { .. }
+            | CodeFact::OtpResent { .. }
+            | CodeFact::OtpRequestRefused {
+                asked:
+                    CodeAsked::ToSignIn | CodeAsked::Again | CodeAsked::ForAnother | CodeAsked::ToReauthenticate,
+                ..
+            },
+        ) => RehearsedRequest::Code,
+        AccountFact::Session(SessionFact::LoggedIn { .. } | SessionFact::SignInRepeated { .. })
         | AccountFact::Code(CodeFact::OtpRejected { purpose: Purpose::SignIn, .. }) => {
             RehearsedRequest::SignIn
         }
-        AccountFact::Session(SessionFact::TokenRefreshed { .. })
-        | AccountFact::Session(SessionFact::TokenRefreshRetried { .. })
-        | AccountFact::Session(SessionFact::TokenReuseDetected { .. })
-        | AccountFact::Session(SessionFact::LoggedOut {
-            reason: SignOutReason::TokenReuse | SignOutReason::ClientChanged,
-            ..
-        }) => RehearsedRequest::Refresh,
-        AccountFact::Code(CodeFact::OtpRequestRefused { asked: CodeAsked::ToAdd, .. })
-        | AccountFact::Code(CodeFact::OtpRejected {
-            purpose: Purpose::AddIdentifier | Purpose::Reauthenticate,
-            ..
-        })
-        | AccountFact::Session(SessionFact::SessionReauthenticated { .. })
-        | AccountFact::Profile(ProfileFact::UserRegistered { .. })
-        | AccountFact::Session(SessionFact::ClientChanged { .. })
-        | AccountFact::Session(SessionFact::LoggedOut { .. })
-        | AccountFact::Session(SessionFact::DeviceRenamed { .. })
-        | AccountFact::Profile(ProfileFact::ProfileUpdated {})
-        | AccountFact::Code(CodeFact::LimitsLifted { .. })
-        | AccountFact::Code(CodeFact::UnlockLinkIssued { .. })
-        | AccountFact::Code(CodeFact::LockLifted { .. })
-        | AccountFact::Identifier(IdentifierFact::IdentifierRequested { .. })
-        | AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. })
-        | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. })
-        | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { .. })
-        | AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { .. })
-        | AccountFact::Identifier(IdentifierFact::IdentifierRestored { .. })
-        | AccountFact::Identifier(IdentifierFact::IdentifierReleased { .. })
-        | AccountFact::Staff(StaffFact::RolesChanged { .. })
-        | AccountFact::Staff(StaffFact::AccountSuspended { .. })
-        | AccountFact::Staff(StaffFact::AccountReinstated { .. })
-        | AccountFact::SecondFactor(SecondFactorFact::SecondFactorOffered { .. })
-        | AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled { .. })
-        | AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { .. })
-        | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { .. })
-        | AccountFact::SecondFactor(SecondFactorFact::RecoveryCodesRenewed { .. })
-        | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { .. })
-        | AccountFact::Staff(StaffFact::AccessDenied { .. })
-        | AccountFact::Staff(StaffFact::AuditRead { .. })
-        | AccountFact::Staff(StaffFact::SharedLimitsLifted { .. })
-        | AccountFact::Staff(StaffFact::RebuildOrdered { .. }) => RehearsedRequest::Other,
+        AccountFact::Session(
+            SessionFact::TokenRefreshed { .. }
+            | SessionFact::TokenRefreshRetried { .. }
+            | SessionFact::TokenReuseDetected { .. }
+            | SessionFact::LoggedOut {
+                reason: SignOutReason::TokenReuse | SignOutReason::ClientChanged, ..
+            },
+        ) => RehearsedRequest::Refresh,
+        AccountFact::Code(
+            CodeFact::OtpRequestRefused { asked: CodeAsked::ToAdd, .. }
+            | CodeFact::OtpRejected { purpose: Purpose::AddIdentifier | Purpose::Reauthenticate, .. }
+            | CodeFact::LimitsLifted { .. }
+            | CodeFact::UnlockLinkIssued { .. }
+            | CodeFact::LockLifted { .. },
+        )
+        | AccountFact::Session(
+            SessionFact::SessionReauthenticated { .. }
+            | SessionFact::ClientChanged { .. }
+            | SessionFact::LoggedOut { .. }
+            | SessionFact::DeviceRenamed { .. },
+        )
+        | AccountFact::Profile(ProfileFact::UserRegistered { .. } | ProfileFact::ProfileUpdated {})
+        | AccountFact::Identifier(
+            IdentifierFact::IdentifierRequested { .. }
+            | IdentifierFact::IdentifierAdded { .. }
+            | IdentifierFact::IdentifierReplaced { .. }
+            | IdentifierFact::IdentifierRemoved { .. }
+            | IdentifierFact::IdentifierChangeUndone { .. }
+            | IdentifierFact::IdentifierRestored { .. }
+            | IdentifierFact::IdentifierReleased { .. },
+        )
+        | AccountFact::Staff(
+            StaffFact::RolesChanged { .. }
+            | StaffFact::AccountSuspended { .. }
+            | StaffFact::AccountReinstated { .. }
+            | StaffFact::AccessDenied { .. }
+            | StaffFact::AuditRead { .. }
+            | StaffFact::SharedLimitsLifted { .. }
+            | StaffFact::RebuildOrdered { .. },
+        )
+        | AccountFact::SecondFactor(
+            SecondFactorFact::SecondFactorOffered { .. }
+            | SecondFactorFact::SecondFactorEnrolled { .. }
+            | SecondFactorFact::SecondFactorPassed { .. }
+            | SecondFactorFact::SecondFactorRejected { .. }
+            | SecondFactorFact::RecoveryCodesRenewed { .. }
+            | SecondFactorFact::SecondFactorRemoved { .. },
+        ) => RehearsedRequest::Other,
     }
 }
 
@@ -395,8 +406,7 @@ fn unseen(last: &UserAccountEvent) -> Option<&'static str> {
 
 /// Whether it is of an identifier for tests.
 fn is_test(last: &UserAccountEvent) -> bool {
-    let (AccountFact::Code(CodeFact::OtpRequested { test, .. })
-    | AccountFact::Code(CodeFact::OtpResent { test, .. })
+    let (AccountFact::Code(CodeFact::OtpRequested { test, .. } | CodeFact::OtpResent { test, .. })
     | AccountFact::Session(SessionFact::LoggedIn { test, .. })) = last.fact
     else {
         return false;
@@ -408,9 +418,11 @@ fn is_test(last: &UserAccountEvent) -> bool {
 fn is_of_second_factor(last: &UserAccountEvent) -> bool {
     matches!(
         last.fact,
-        AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled { .. })
-            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorPassed { .. })
-            | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { .. })
+        AccountFact::SecondFactor(
+            SecondFactorFact::SecondFactorEnrolled { .. }
+                | SecondFactorFact::SecondFactorPassed { .. }
+                | SecondFactorFact::SecondFactorRejected { .. }
+        )
     )
 }
 

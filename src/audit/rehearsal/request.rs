@@ -35,17 +35,21 @@ pub(super) enum CommandReplay {
 
 /// Who asked, as far as the event says.
 pub(super) fn requester(event: &UserAccountEvent) -> Requester {
-    if let AccountFact::Code(CodeFact::OtpRequested { requester, .. })
-    | AccountFact::Code(CodeFact::OtpResent { requester, .. })
-    | AccountFact::Code(CodeFact::OtpRequestRefused { requester, .. })
-    | AccountFact::Code(CodeFact::OtpRejected { requester, .. })
+    if let AccountFact::Code(
+        CodeFact::OtpRequested { requester, .. }
+        | CodeFact::OtpResent { requester, .. }
+        | CodeFact::OtpRequestRefused { requester, .. }
+        | CodeFact::OtpRejected { requester, .. },
+    )
     | AccountFact::Session(SessionFact::LoggedIn { requester, .. }) = event.fact
     {
         return requester;
     }
-    if let AccountFact::Identifier(IdentifierFact::IdentifierRequested { .. })
-    | AccountFact::Identifier(IdentifierFact::IdentifierAdded { .. })
-    | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { .. }) = event.fact
+    if let AccountFact::Identifier(
+        IdentifierFact::IdentifierRequested { .. }
+        | IdentifierFact::IdentifierAdded { .. }
+        | IdentifierFact::IdentifierReplaced { .. },
+    ) = event.fact
     {
         return Requester::KnownDevice;
     }
@@ -54,16 +58,21 @@ pub(super) fn requester(event: &UserAccountEvent) -> Requester {
 
 /// For which kind of identifier the code was or would have been.
 pub(super) fn channel(event: &UserAccountEvent) -> Channel {
-    if let AccountFact::Code(CodeFact::OtpRequested { channel, .. })
-    | AccountFact::Code(CodeFact::OtpResent { channel, .. })
-    | AccountFact::Code(CodeFact::OtpRequestRefused { channel, .. })
-    | AccountFact::Code(CodeFact::OtpRejected { channel, .. })
-    | AccountFact::Session(SessionFact::LoggedIn { channel, .. })
-    | AccountFact::Session(SessionFact::SessionReauthenticated { channel, .. })
-    | AccountFact::Identifier(IdentifierFact::IdentifierRequested { channel, .. })
-    | AccountFact::Identifier(IdentifierFact::IdentifierAdded { channel })
-    | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel })
-    | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { channel, .. }) = event.fact
+    if let AccountFact::Code(
+        CodeFact::OtpRequested { channel, .. }
+        | CodeFact::OtpResent { channel, .. }
+        | CodeFact::OtpRequestRefused { channel, .. }
+        | CodeFact::OtpRejected { channel, .. },
+    )
+    | AccountFact::Session(
+        SessionFact::LoggedIn { channel, .. } | SessionFact::SessionReauthenticated { channel, .. },
+    )
+    | AccountFact::Identifier(
+        IdentifierFact::IdentifierRequested { channel, .. }
+        | IdentifierFact::IdentifierAdded { channel }
+        | IdentifierFact::IdentifierReplaced { channel }
+        | IdentifierFact::IdentifierRemoved { channel, .. },
+    ) = event.fact
     {
         return channel;
     }
@@ -72,10 +81,12 @@ pub(super) fn channel(event: &UserAccountEvent) -> Channel {
 
 /// The session whose refresh token came.
 pub(super) fn session(event: &UserAccountEvent) -> Option<SessionId> {
-    let (AccountFact::Session(SessionFact::SignInRepeated { session, .. })
-    | AccountFact::Session(SessionFact::TokenRefreshed { session, .. })
-    | AccountFact::Session(SessionFact::TokenRefreshRetried { session, .. })
-    | AccountFact::Session(SessionFact::LoggedOut { session, .. })) = event.fact
+    let AccountFact::Session(
+        SessionFact::SignInRepeated { session, .. }
+        | SessionFact::TokenRefreshed { session, .. }
+        | SessionFact::TokenRefreshRetried { session, .. }
+        | SessionFact::LoggedOut { session, .. },
+    ) = event.fact
     else {
         return None;
     };
@@ -90,7 +101,7 @@ fn session_of_code(account: &UserAccount, requester: Requester) -> SessionId {
 
 /// How the command that left these events on the account is done again on the other one, which calls sessions by other
 /// names. Neither has taken them yet.
-pub(super) fn of(
+pub(super) fn replay(
     commit: &[UserAccountEvent],
     recorded: &UserAccount,
     rehearsed: &UserAccount,

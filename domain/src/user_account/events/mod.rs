@@ -163,16 +163,19 @@ impl UserAccountEvent {
     pub fn is_withheld(&self) -> bool {
         matches!(
             self.fact,
-            AccountFact::Code(CodeFact::OtpRequested { withheld: true, .. })
-                | AccountFact::Code(CodeFact::OtpResent { withheld: true, .. })
+            AccountFact::Code(
+                CodeFact::OtpRequested { withheld: true, .. } | CodeFact::OtpResent { withheld: true, .. }
+            )
         )
     }
 
     /// The kind of identifier that the event makes the account's; the personal part of the event says which one.
     pub fn acquired(&self) -> Option<Channel> {
-        let (AccountFact::Identifier(IdentifierFact::IdentifierAdded { channel })
-        | AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel })
-        | AccountFact::Identifier(IdentifierFact::IdentifierRestored { channel })) = self.fact
+        let AccountFact::Identifier(
+            IdentifierFact::IdentifierAdded { channel }
+            | IdentifierFact::IdentifierReplaced { channel }
+            | IdentifierFact::IdentifierRestored { channel },
+        ) = self.fact
         else {
             return None;
         };
@@ -181,10 +184,12 @@ impl UserAccountEvent {
 
     /// The kind of identifier that finds the account no more, or no more by the one it had.
     pub fn released(&self) -> Option<Channel> {
-        let (AccountFact::Identifier(IdentifierFact::IdentifierReplaced { channel })
-        | AccountFact::Identifier(IdentifierFact::IdentifierRemoved { channel, .. })
-        | AccountFact::Identifier(IdentifierFact::IdentifierRestored { channel })
-        | AccountFact::Identifier(IdentifierFact::IdentifierReleased { channel, lapsed: _ })) = self.fact
+        let AccountFact::Identifier(
+            IdentifierFact::IdentifierReplaced { channel }
+            | IdentifierFact::IdentifierRemoved { channel, .. }
+            | IdentifierFact::IdentifierRestored { channel }
+            | IdentifierFact::IdentifierReleased { channel, lapsed: _ },
+        ) = self.fact
         else {
             return None;
         };
@@ -196,9 +201,11 @@ impl UserAccountEvent {
         if let AccountFact::Session(SessionFact::LoggedOut { by, .. }) = self.fact {
             return by;
         }
-        let (AccountFact::Staff(StaffFact::RolesChanged { by, .. })
-        | AccountFact::Staff(StaffFact::AccountSuspended { by, .. })
-        | AccountFact::Staff(StaffFact::AccountReinstated { by })
+        let (AccountFact::Staff(
+            StaffFact::RolesChanged { by, .. }
+            | StaffFact::AccountSuspended { by, .. }
+            | StaffFact::AccountReinstated { by },
+        )
         | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { by })
         | AccountFact::Code(CodeFact::LimitsLifted { by })) = self.fact
         else {
