@@ -10,5 +10,7 @@
     reason = "a field that its name and its type explain has no comment; types and functions with a contract have one"
 )]
 
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod user_account;
 pub mod values;

@@ -43,6 +43,17 @@ fn the_settings_are_imported_by_what_puts_a_node_together_and_by_nothing_else() 
 }
 
 #[test]
+fn the_domain_knows_schemas_only_with_its_feature() {
+    let sources = Sources::read();
+    let domain = sources.texts.iter().filter(|file| file.path.starts_with("domain/src/"));
+    for file in domain.filter(|file| file.path != "domain/src/openapi.rs") {
+        let text: String = file.text.split_whitespace().collect();
+        let guarded = text.matches("feature=\"openapi\",derive(utoipa::").count();
+        assert_eq!(text.matches("utoipa").count(), guarded, "{}; see decision 53", file.path);
+    }
+}
+
+#[test]
 #[expect(clippy::print_stdout, reason = "script/structure prints the figures")]
 fn the_figures_of_the_code_are_within_their_limits() {
     let mut exceeded = Vec::new();

@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::commands::UserAccountCommand;
 use super::{Policy, Refusal, Session, UserAccount, UserAccountEvent};
@@ -17,7 +16,8 @@ use crate::values::{
 };
 
 /// What a code lets its bearer do. A code for one purpose is no code for another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// To sign in, and to sign up where there is no account yet.
@@ -49,7 +49,8 @@ impl Purpose {
 ///
 /// An account keeps codes and counters for each apart, so that an attacker, who needs only to know a number,
 /// does not shut out the devices of its owner.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Requester {
     /// A caller that presents no token of a device known to the account.

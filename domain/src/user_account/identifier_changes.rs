@@ -28,6 +28,7 @@ pub struct UndoableChange {
     /// Its number among all changes of the account, from 1.
     pub number: u32,
     /// When it cannot be undone any more.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub until: DateTime<Utc>,
     /// The kind of which it brought an identifier; none where it removed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -48,6 +48,7 @@ pub struct AuthenticatorOffer {
     /// By which its secret is derived.
     pub authenticator: AuthenticatorId,
     /// When it cannot be confirmed any more.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub expires_at: DateTime<Utc>,
 }
 

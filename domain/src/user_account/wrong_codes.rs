@@ -10,12 +10,16 @@ use crate::values::{ChallengeNonce, Channel};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrongCodes {
     /// When, over the last hour.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(with = "crate::user_account::state::times", default, skip_serializing_if = "Vec::is_empty")]
     pub lately: Vec<DateTime<Utc>>,
     /// How many there were in all.
     pub in_a_row: u32,
     /// The refusal to look at a code that is on record, until its window ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "chrono::serde::ts_microseconds_option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub recorded_until: Option<DateTime<Utc>>,
 }
 
@@ -26,8 +30,10 @@ pub struct UnlockLink {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<ChallengeNonce>,
     /// When the link was issued. The next one is issued a day later.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub issued_at: DateTime<Utc>,
     /// When the link stops working.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub expires_at: DateTime<Utc>,
 }
 

@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::DeviceName;
 
 /// What is known of the device and network a command came from. Personal: sealed in the log, never in a log line.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Client {
     /// The client's address; an IPv4 address mapped into IPv6 is kept as IPv4.
-    #[schema(value_type = String, example = "192.0.2.7")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "192.0.2.7"))]
     pub ip: IpAddr,
     /// The `User-Agent` header, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,7 +32,8 @@ impl std::fmt::Debug for Client {
 ///
 /// Each is 16 bits of a hash under a key that is kept elsewhere: enough that one client in 65,536 is taken for
 /// another, and too few to say which of the world's networks it was, even with that key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClientMark {
     /// The `User-Agent` header but for its versions.
     pub device: u16,
@@ -65,9 +66,9 @@ impl ClientMark {
 /// Which address a session was last used from, told apart without being told: the 16 bits of its network, as in
 /// [`ClientMark`], and 32 bits of a hash of what its network leaves open. With the key that is at most the last eight bits
 /// of an IPv4 address, and still does not say of which of the world's networks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-#[schema(example = 30_065_000_007_u64)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(example = 30_065_000_007_u64))]
 pub struct AddressMark(pub u64);
 
 impl AddressMark {
@@ -82,7 +83,8 @@ impl AddressMark {
 }
 
 /// In what a client differs from the one before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ClientChange {
     /// The device is another.
@@ -94,11 +96,15 @@ pub enum ClientChange {
 }
 
 /// A `User-Agent` header, at most 255 characters of it, without control characters. Shown, never decided upon.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-#[schema(
-    max_length = 255,
-    example = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(
+        max_length = 255,
+        example = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    )
 )]
 pub struct UserAgent(String);
 

@@ -6,15 +6,18 @@ use std::str::FromStr as _;
 use email_address::{EmailAddress as Syntax, Options};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
-use utoipa::ToSchema;
 
 /// An e-mail address: an ASCII local part and a domain in its ASCII form (IDNA, UTS #46), all in lower case.
 ///
 /// The whole address is folded, not the domain alone: no provider in use tells `Ada@` from `ada@`, and two accounts
 /// for one mailbox would be a way in for the attacker who types the other spelling first.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-#[schema(format = "email", max_length = 254, example = "ada@example.com")]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(format = "email", max_length = 254, example = "ada@example.com")
+)]
 pub struct EmailAddress(String);
 
 /// The text is no e-mail address that a message could be sent to.

@@ -1,12 +1,11 @@
 //! How often a session has been refreshed.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 /// The generation of a session's tokens: 1 at sign-in, one more at each refresh. Only the newest may refresh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-#[schema(example = 1)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(example = 1))]
 pub struct Generation(pub u32);
 
 impl Generation {

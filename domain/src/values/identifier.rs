@@ -1,12 +1,12 @@
 //! The identifiers by which an account is found.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::{EmailAddress, PhoneNumber};
 
 /// A phone number or an e-mail address: what a code is sent to, and what finds the account.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Identifier {
     /// A phone number in E.164 form.
@@ -16,7 +16,8 @@ pub enum Identifier {
 }
 
 /// The kind of an identifier, which is also the way a code takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
     /// A text message to a phone number.

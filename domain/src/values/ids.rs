@@ -3,17 +3,14 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(
-            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
-        )]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        #[schema(example = "01a2102b-9989-7532-acd2-ac1c6690aa6d")]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(example = "01a2102b-9989-7532-acd2-ac1c6690aa6d"))]
         pub struct $name(pub Uuid);
 
         impl fmt::Display for $name {
@@ -55,9 +52,9 @@ impl RecoveryBatchId {
 /// The nonce of a challenge: 128 random bits that, with the code key, give the code. It also names the challenge.
 ///
 /// Written as 32 lower-case hexadecimal digits. It is no secret: without the key it tells nothing about the code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-#[schema(value_type = String, pattern = "^[0-9a-f]{32}$", example = "00112233445566778899aabbccddeeff")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^[0-9a-f]{32}$", example = "00112233445566778899aabbccddeeff"))]
 pub struct ChallengeNonce([u8; 16]);
 
 impl ChallengeNonce {

@@ -1,12 +1,11 @@
 //! The language that a person is written to in.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 /// The tag of a language (BCP 47), such as `fa` or `pt-BR`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-#[schema(example = "fa")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(example = "fa"))]
 pub struct LanguageTag(String);
 
 impl LanguageTag {

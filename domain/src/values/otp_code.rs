@@ -1,12 +1,15 @@
 //! The digits a person types in.
 
 use super::text::{ascii_digit, is_invisible};
-use utoipa::ToSchema;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// A one-time code: six ASCII digits, leading zeros kept. Cleared from memory when dropped.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop, ToSchema)]
-#[schema(format = "one-time-code", example = "123456")]
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(format = "one-time-code", example = "123456")
+)]
 pub struct OtpCode(String);
 
 /// The text is not six digits.

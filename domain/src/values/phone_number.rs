@@ -4,7 +4,6 @@ use std::fmt;
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::text::{ascii_digit, is_invisible};
 
@@ -32,9 +31,13 @@ impl fmt::Display for Region {
 }
 
 /// A phone number that can receive a message, in E.164 form (`+989121234567`).
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-#[schema(format = "phone-number", example = "+989121234567")]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(format = "phone-number", example = "+989121234567")
+)]
 pub struct PhoneNumber(String);
 
 /// Why a text is no phone number we can send to.

@@ -1,10 +1,10 @@
 //! What staff may do.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 /// A role of an account, beyond that of being a person's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Looks at accounts and device sessions, and intervenes in them.

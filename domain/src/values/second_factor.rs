@@ -1,16 +1,14 @@
 //! What proves a second factor.
 
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::OtpCode;
 use super::text::{ascii_digit, is_invisible};
 
 /// Which of the half minutes since the beginning of 1970 a code of an authenticator is of (RFC 6238, section 4.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct TimeStep(pub u64);
 
@@ -50,14 +48,6 @@ pub enum SecondFactorCode {
     /// One of the recovery codes.
     Recovery(RecoveryCode),
 }
-
-impl PartialSchema for SecondFactorCode {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::String).examples([serde_json::Value::from("123456")]).into()
-    }
-}
-
-impl ToSchema for SecondFactorCode {}
 
 /// The text is neither six digits nor a recovery code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -85,9 +85,9 @@ pub(super) fn is_invisible(c: char) -> bool {
 macro_rules! line_of_text {
     ($(#[$doc:meta])* $name:ident, $max:tt, $example:tt) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+        #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         #[serde(transparent)]
-        #[schema(format = "line-of-text", min_length = 1, max_length = $max, example = $example)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(format = "line-of-text", min_length = 1, max_length = $max, example = $example))]
         pub struct $name(String);
 
         impl $name {

@@ -5,13 +5,13 @@ use std::ops::Not;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
-use utoipa::ToSchema;
 
 use crate::user_account::{ActingStaff, Purpose, Requester};
 use crate::values::{ChallengeNonce, Channel, SessionId};
 
 /// What happened to codes, and to the limits and locks that they set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum CodeFact {
     /// A code was asked for and is to be sent to an identifier of this account, or one that it may become. A code to
     /// sign in makes any before it void. A code for another account to add the identifier only counts here: it is tried
@@ -126,7 +126,8 @@ pub enum CodeFact {
 }
 
 /// In which way a code is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CodeAsked {
     /// A code to sign in with.
@@ -150,7 +151,8 @@ impl CodeAsked {
 }
 
 /// Why a code is not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CodeRefused {
     /// The last one was sent a moment ago.
@@ -164,7 +166,8 @@ pub enum CodeRefused {
 }
 
 /// Why a code does nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CodeRejected {
     /// It is not the code.

@@ -5,12 +5,12 @@ use std::ops::Not;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
-use utoipa::ToSchema;
 
 use crate::values::{ChallengeNonce, Channel};
 
 /// What happened to the identifiers of an account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum IdentifierFact {
     /// The user asked for a code to go to an identifier, to add it or to put it in the place of the account's one of that
     /// kind. Any code before it for that is void.

@@ -13,9 +13,6 @@ mod staff;
 use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{OneOf, Schema};
-use utoipa::{PartialSchema, ToSchema};
 
 pub use codes::{CodeAsked, CodeFact, CodeRefused, CodeRejected};
 pub use identifiers::IdentifierFact;
@@ -46,7 +43,8 @@ pub struct UserAccountEvent {
 }
 
 /// The personal data of an event. It is sealed in the log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PersonalDetails {
     /// The number or address that was used or proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +64,8 @@ pub struct PersonalDetails {
 }
 
 /// The member of staff who acted on an account other than their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ActingStaff {
     /// The operator of the service, by the command line on the server.
@@ -103,39 +102,6 @@ impl AccountFact {
             Self::Profile(fact) => fact.into(),
             Self::Staff(fact) => fact.into(),
         }
-    }
-}
-
-/// The schema has one alternative for each event, as the stored form knows no families.
-impl PartialSchema for AccountFact {
-    fn schema() -> RefOr<Schema> {
-        let families = [
-            CodeFact::schema(),
-            SessionFact::schema(),
-            IdentifierFact::schema(),
-            SecondFactorFact::schema(),
-            ProfileFact::schema(),
-            StaffFact::schema(),
-        ];
-        let mut all = OneOf::new();
-        for family in families {
-            if let RefOr::T(Schema::OneOf(family)) = family {
-                all.items.extend(family.items);
-            }
-        }
-        all.description = Some("What happened, without anything personal.".to_owned());
-        Schema::OneOf(all).into()
-    }
-}
-
-impl ToSchema for AccountFact {
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        CodeFact::schemas(schemas);
-        SessionFact::schemas(schemas);
-        IdentifierFact::schemas(schemas);
-        SecondFactorFact::schemas(schemas);
-        ProfileFact::schemas(schemas);
-        StaffFact::schemas(schemas);
     }
 }
 

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
-use utoipa::ToSchema;
 
 use crate::values::Channel;
 
 /// What happened to the account itself and its profile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ProfileFact {
     /// The first proof of the identifier: the account exists from here on.
     UserRegistered {

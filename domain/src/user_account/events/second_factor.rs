@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
-use utoipa::ToSchema;
 
 use crate::user_account::ActingStaff;
 use crate::values::{AuthenticatorId, RecoveryBatchId, SessionId, TimeStep};
 
 /// What happened to the second factor of an account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum SecondFactorFact {
     /// The user was shown an authenticator, which becomes the account's by a code of it. It voids the one shown before.
     SecondFactorOffered {
@@ -65,7 +65,8 @@ pub enum SecondFactorFact {
 }
 
 /// By what a second factor was passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SecondFactorProof {
     /// The code that the authenticator showed in that half minute.
@@ -91,7 +92,8 @@ impl SecondFactorProof {
 }
 
 /// Why a code of a second factor does nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FactorRejected {
     /// It is not a code of the authenticator, nor a recovery code.

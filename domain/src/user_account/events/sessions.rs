@@ -5,13 +5,13 @@ use std::ops::Not;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
-use utoipa::ToSchema;
 
 use crate::user_account::{ActingStaff, Requester};
 use crate::values::{AddressMark, Channel, ClientChange, ClientMark, Generation, LanguageTag, SessionId};
 
 /// What happened to a device session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum SessionFact {
     /// A device session began.
     LoggedIn {
@@ -138,7 +138,8 @@ pub enum SessionFact {
 }
 
 /// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SignOutReason {
     /// The user signed out on that device.

@@ -23,7 +23,7 @@ pub struct CodeState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reauthentication: Option<Challenge>,
     /// When codes were sent to identifiers that it wants, over the last 24 hours.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(with = "crate::user_account::state::times", default, skip_serializing_if = "Vec::is_empty")]
     pub sent_elsewhere: Vec<DateTime<Utc>>,
     /// What is counted for phone numbers.
     #[serde(default, skip_serializing_if = "CodeCounters::are_zero")]
@@ -41,7 +41,7 @@ pub struct CodeState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeCounters {
     /// When codes were sent to the account's identifier, over the last 24 hours.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(with = "crate::user_account::state::times", default, skip_serializing_if = "Vec::is_empty")]
     pub sent: Vec<DateTime<Utc>>,
     /// The wrong codes that were tried.
     #[serde(default, skip_serializing_if = "WrongCodes::are_none")]
@@ -64,6 +64,7 @@ pub struct RedeemedCode {
     /// Where the code went.
     pub channel: Channel,
     /// When the code was redeemed.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub at: DateTime<Utc>,
     /// The session that it began or proved; none for a code that added an identifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +79,7 @@ pub struct Challenge {
     /// Where the code went.
     pub channel: Channel,
     /// When it stops working.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub expires_at: DateTime<Utc>,
     /// The session whose user it proves, where it is for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ mod profile;
 mod second_factor;
 mod sessions;
 mod staff;
+pub(super) mod times;
 
 use std::collections::BTreeSet;
 
@@ -42,6 +43,7 @@ pub enum UserAccount {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingAccount {
     /// The time of the newest event.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub last_event_at: DateTime<Utc>,
     /// The pending codes and the counters of the account.
     pub codes: CodeState,
@@ -66,7 +68,11 @@ pub struct SuspendedAccount {
     /// What is kept of the account beside its sessions.
     pub member: RegisteredAccount,
     /// Until when; until it is reinstated where there is no time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "chrono::serde::ts_microseconds_option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -74,6 +80,7 @@ pub struct SuspendedAccount {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisteredAccount {
     /// The time of the newest event.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub last_event_at: DateTime<Utc>,
     /// The pending codes and the counters of the account.
     pub codes: CodeState,
@@ -117,6 +124,7 @@ pub struct RecordedDenial {
     /// What was asked for.
     pub action: String,
     /// When the next one is put on record.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub until: DateTime<Utc>,
 }
 

@@ -18,10 +18,13 @@ pub struct Session {
     /// The newest generation of its tokens.
     pub generation: Generation,
     /// When it was last refreshed, or signed in.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub last_used_at: DateTime<Utc>,
     /// When it ends unless it is refreshed.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub expires_at: DateTime<Utc>,
     /// When it ends in any case.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub ends_at: DateTime<Utc>,
     /// From which device and network it was last used; none where that was not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,11 +33,16 @@ pub struct Session {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<AddressMark>,
     /// When its user was last proved to be there: at sign-in, by a code since, or by the second factor.
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub proved_at: DateTime<Utc>,
     /// Where the last code went that proved its user.
     pub channel: Channel,
     /// When the second factor was last passed in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "chrono::serde::ts_microseconds_option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub second_factor_at: Option<DateTime<Utc>>,
     /// Whether it is on record that the newest generation was given again.
     #[serde(default, skip_serializing_if = "Not::not")]
