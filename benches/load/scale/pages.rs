@@ -69,7 +69,7 @@ fn device_session_pages(bench: &BenchRun, known: &KnownData) -> Vec<StaffPage> {
     let session = |part, address: bool, filter: &str| {
         let address = if address { "ip_address" } else { "NULL" };
         let position = bench.psql(&format!(
-            "SELECT json_build_object('signed_in_at', signed_in_at, 'session', session_id, 'address', host({address}::inet))
+            "SELECT json_build_object('time', signed_in_at, 'session', session_id, 'address', host({address}::inet))
                FROM user_logins WHERE signed_in_at <= '{}' AND {filter} ORDER BY signed_in_at DESC LIMIT 1",
             at(part)
         ));
