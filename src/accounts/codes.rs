@@ -21,6 +21,7 @@ use crate::journal::AccountRef;
 use crate::limits::{BudgetShare, CountedCode};
 use crate::runtime::response_delay::{period, with_response_delay};
 use crate::tokens::Token;
+use crate::tokens::claims_source::ClaimsOccasion;
 
 /// How many accounts an operation decides about, one after the other.
 #[derive(Clone, Copy)]
@@ -109,7 +110,8 @@ impl Accounts {
             Ok((done, session))
         };
         let (done, session) = self.counting_tries(&identifier, &origin, redeem).await?;
-        let tokens = self.issue(&done, &session, done.proof).await?;
+        let (occasion, client) = (ClaimsOccasion::SignIn, &origin.client);
+        let tokens = self.issue(&done, &session, done.proof, occasion, client).await?;
         Ok(SignedIn { account: done.account, tokens, profile: done.profile, at: session.issued_at })
     }
 

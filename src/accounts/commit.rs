@@ -1,5 +1,6 @@
 //! How a command comes about: load, decide, append, and again while others are faster.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,11 +138,14 @@ impl Accounts {
             if loaded.head.version > 0 && !is_own_record {
                 Box::pin(until_available(|| self.journal.wait_for_replication(account))).await?;
             }
+            let roles = self.roles_for_claims(&loaded.head.state, at);
             let unchanged = Some(loaded.head);
-            return Ok(CommandResult { account, events: Vec::new(), profile: None, proof: None, unchanged });
+            let events = Vec::new();
+            return Ok(CommandResult { account, events, profile: None, proof: None, roles, unchanged });
         };
-        let proof = proof_of_issue(&events, &state);
-        let done = |events, profile| Ok(CommandResult { account, events, profile, proof, unchanged: None });
+        let (proof, roles) = (proof_of_issue(&events, &state), self.roles_for_claims(&state, at));
+        let done =
+            |events, profile| Ok(CommandResult { account, events, profile, proof, roles, unchanged: None });
 
         for event in events.iter().filter(|event| event.acquired().is_some()) {
             Box::pin(self.release_from_current_holder(event, origin, at)).await?;
@@ -177,6 +181,14 @@ impl Accounts {
                 Err(AccountsError::Busy)
             }
         }
+    }
+
+    /// The roles that an account may use, where the claims of its tokens depend on them.
+    fn roles_for_claims(&self, state: &UserAccount, at: DateTime<Utc>) -> BTreeSet<Role> {
+        if !self.claims.needs_roles() {
+            return BTreeSet::new();
+        }
+        Role::ALL.into_iter().filter(|role| state.has_role(*role, at)).collect()
     }
 
     /// The administrator's account as it stands, where the session of that token may do what administrators do.

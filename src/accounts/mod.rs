@@ -14,6 +14,7 @@ mod second_factor;
 mod sessions;
 mod staff;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::{Policy, Refusal, Services, SessionProof, UserAccountEvent};
-use counterfoil_domain::values::{AccountId, Channel, Client, OtpCode};
+use counterfoil_domain::values::{AccountId, Channel, Client, OtpCode, Role};
 use counterfoil_projections::profile::Profile;
 
 use crate::crypto::keyring::Keyring;
@@ -32,7 +33,8 @@ use crate::limits::{Limits, LimitsError};
 use crate::postgres::Database;
 use crate::runtime::clock::Clock;
 use crate::runtime::keyed_mutex::KeyedMutex;
-use crate::tokens::configured_claims::{ClaimsSource, ConfiguredClaims};
+use crate::tokens::claims_source::{AccessTokenClaims, ClaimNameError, ClaimsSource, ClaimsUnavailable};
+use crate::tokens::configured_claims::ConfiguredClaims;
 use crate::tokens::{IssuedTokens, Token, Tokens};
 use counterfoil_guard::ended_sessions::EndedSessions;
 
@@ -73,6 +75,10 @@ pub enum AccountsError {
     /// A limit of the node, or one that all nodes share, does not let it through.
     #[error(transparent)]
     Limits(#[from] LimitsError),
+    /// The program that embeds the service did not say what the tokens are to hold. What was decided is committed: the same
+    /// request gives the tokens later.
+    #[error(transparent)]
+    Claims(#[from] ClaimsUnavailable),
     /// The journal could not do it.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -120,7 +126,7 @@ pub struct Accounts {
     tokens: Tokens,
     clock: Arc<dyn Clock>,
     ended: Arc<EndedSessions>,
-    claims: Arc<dyn ClaimsSource>,
+    claims: AccessTokenClaims,
     lanes: Arc<KeyedMutex<Vec<u8>>>,
     limits: Limits,
     never_signed_in: TimeDelta,
@@ -139,6 +145,8 @@ struct CommandResult {
     profile: Option<Profile>,
     /// The proof of the session that tokens are issued to.
     proof: Option<SessionProof>,
+    /// The roles that the account may use, where the claims of its tokens depend on them.
+    roles: BTreeSet<Role>,
     /// The account as it stands, where there was nothing to do.
     unchanged: Option<Arc<AccountHead>>,
 }
@@ -162,7 +170,7 @@ impl Accounts {
             tokens,
             clock,
             ended,
-            claims: Arc::new(ConfiguredClaims::default()),
+            claims: AccessTokenClaims::default(),
             lanes: Arc::default(),
             limits: Limits::off(),
             never_signed_in: TimeDelta::MAX,
@@ -200,9 +208,18 @@ impl Accounts {
         self.limits.use_keyring(keyring);
     }
 
-    /// Puts these claims into access tokens, instead of the settings'.
-    pub fn use_claims(&mut self, source: Arc<dyn ClaimsSource>) {
-        self.claims = source;
+    /// The same, whose access tokens have these claims of the settings.
+    #[must_use]
+    pub fn with_configured_claims(self, claims: ConfiguredClaims) -> Self {
+        Self { claims: AccessTokenClaims::new(claims), ..self }
+    }
+
+    /// Puts the claims of a program into access tokens, beside those of the settings.
+    ///
+    /// # Errors
+    /// [`ClaimNameError`] when the program declares a name that is taken.
+    pub fn use_claims(&mut self, source: Arc<dyn ClaimsSource>) -> Result<(), ClaimNameError> {
+        self.claims.use_source(source)
     }
 
     /// The numbers that the rules of an account go by.

@@ -7,12 +7,14 @@ use counterfoil_domain::user_account::commands::{
     DisownSession, Logout, LogoutAll, RefreshToken, RenameDevice, RevokeDevice, UpdateProfile,
 };
 use counterfoil_domain::user_account::{Refusal, SessionProof, SessionTokens};
-use counterfoil_domain::values::{AccountId, DeviceName, FullName, SessionId};
+use counterfoil_domain::values::{AccountId, Client, DeviceName, FullName, SessionId};
 use counterfoil_projections::profile::Profile;
+use serde_json::{Map, Value};
 
 use super::commit::{late, until_available};
 use super::{Accounts, AccountsError, CommandResult, RequestContext, TIME_LIMIT, outcome};
 use crate::journal::AccountRef;
+use crate::tokens::claims_source::{ClaimsOccasion, ClaimsRequest};
 use crate::tokens::{ExtraClaims, IssuedTokens, Token, TokenKind};
 
 impl Accounts {
@@ -40,7 +42,7 @@ impl Accounts {
             Some(session) => (SessionTokens::of_session(session), Some(SessionProof::of_session(session))),
             None => (outcome(&done.events, SessionTokens::from_event)?, done.proof),
         };
-        self.issue(&done, &session, proof).await
+        self.issue(&done, &session, proof, ClaimsOccasion::Refresh, &origin.client).await
     }
 
     /// Records that the caller of a command that was decided at `decided_at` gets no answer although it was committed.
@@ -198,21 +200,53 @@ impl Accounts {
         done: &CommandResult,
         session: &SessionTokens,
         proof: Option<SessionProof>,
+        occasion: ClaimsOccasion,
+        client: &Client,
     ) -> Result<IssuedTokens, AccountsError> {
-        let (account, profile) = (done.account, done.profile.as_ref());
         let proof = proof.ok_or(Refusal::SessionEnded)?;
-        let read = match profile {
-            None if self.claims.reads_profile() => {
-                let read = Box::pin(self.read_profile(account)).await;
-                read.inspect_err(|_| self.leave_unanswered(session.issued_at))?
-            }
-            _ => None,
+        let is_at_hand =
+            self.claims.source().is_none() && (done.profile.is_some() || !self.claims.needs_profile());
+        let claims = if is_at_hand {
+            self.claims.configured().claims(done.profile.as_ref())
+        } else {
+            Box::pin(self.gather_claims(done, session, occasion, client)).await?
         };
-        let claims = self.claims.claims(account, profile.or(read.as_ref()));
         let extra = ExtraClaims::new(&claims).unwrap_or_else(|error| {
             tracing::error!(%error, "a token goes without its extra claims");
             ExtraClaims::default()
         });
-        Ok(self.tokens.issue(account, session, proof, extra, self.clock.now()))
+        Ok(self.tokens.issue(done.account, session, proof, extra, self.clock.now()))
+    }
+
+    /// Reads the profile where the claims need it, and asks the program that embeds the service for its own claims.
+    async fn gather_claims(
+        &self,
+        done: &CommandResult,
+        session: &SessionTokens,
+        occasion: ClaimsOccasion,
+        client: &Client,
+    ) -> Result<Map<String, Value>, AccountsError> {
+        // Dropped before it is given: the claims cannot be had, or the caller has gone meanwhile.
+        let answer = self.journal.outages().expect_answer_of_acknowledged(session.issued_at);
+        let read = match &done.profile {
+            None if self.claims.needs_profile() => self.read_profile(done.account).await?,
+            _ => None,
+        };
+        let profile = done.profile.as_ref().or(read.as_ref());
+        let mut claims = self.claims.configured().claims(profile);
+        if let Some(source) = self.claims.source() {
+            let request = ClaimsRequest {
+                account: done.account,
+                session: session.session,
+                occasion,
+                roles: done.roles.clone(),
+                profile: profile.filter(|_| source.needs_profile()).cloned(),
+                client: client.clone(),
+                at: self.clock.now(),
+            };
+            claims.extend(source.ask(&request).await?);
+        }
+        answer.given();
+        Ok(claims)
     }
 }

@@ -71,11 +71,11 @@ pub fn new_state(
         &settings.delivery,
         clock.clone(),
     );
-    let mut accounts =
+    let accounts =
         Accounts::new(journal, services, outbox_worker, notices, tokens, clock.clone(), ended.clone())
             .within(limits)
-            .forgetting_after(settings.never_signed_in);
-    accounts.use_claims(Arc::new(settings.claims.clone()));
+            .forgetting_after(settings.never_signed_in)
+            .with_configured_claims(settings.claims.clone());
     let http = Arc::new(settings.http.clone());
     let keyed = KeyedParts { cursors: ListCursors::new(keyring), second_factors, client_marks };
     Ok(AppState::new(accounts, clock, ended, http, keyed, metrics))

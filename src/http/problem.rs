@@ -21,6 +21,7 @@ use crate::language::Language;
 use crate::limits::LimitsError;
 use crate::postgres::DatabaseError;
 use crate::read_models::ClaimError;
+use crate::tokens::claims_source::ClaimsUnavailable;
 
 /// A field's complaints, each the name of a message.
 pub type FieldErrors = BTreeMap<String, Vec<&'static str>>;
@@ -132,7 +133,7 @@ impl Problem {
         match error {
             AccountsError::Refused(refusal) => Self::from_refusal(*refusal, now),
             AccountsError::InvalidToken => Self::InvalidToken,
-            AccountsError::Busy => Self::Unavailable,
+            AccountsError::Busy | AccountsError::Claims(ClaimsUnavailable) => Self::Unavailable,
             AccountsError::NotTaken(channel) => Self::not_taken(*channel),
             AccountsError::Limits(error) => Self::from_limits(error),
             AccountsError::Journal(error) => Self::from_journal(error),

@@ -26,7 +26,10 @@ const UNNOTICED_AT_MOST: TimeDelta = TimeDelta::minutes(5);
 
 /// How many outages, and how many callers without an answer, are remembered.
 const OUTAGES_REMEMBERED: usize = 64;
-const CALLERS_REMEMBERED: usize = 10_000;
+const CALLERS_REMEMBERED: usize = 100_000;
+
+/// How often those are forgotten that can repeat nothing any more.
+const FORGOTTEN_EVERY: TimeDelta = TimeDelta::seconds(1);
 
 /// The channel on which nodes announce to each other which callers got no answer.
 const CHANNEL: &str = "counterfoil_unanswered";
@@ -58,6 +61,8 @@ struct SeenOutages {
     ended: VecDeque<OutageSpan>,
     /// When what these callers asked for was decided, and when it was clear that they would get no answer.
     unanswered: BTreeMap<DateTime<Utc>, DateTime<Utc>>,
+    /// When those were last forgotten that can repeat nothing any more.
+    forgotten_at: DateTime<Utc>,
     /// Those that other nodes have not been told of.
     to_announce: Vec<DateTime<Utc>>,
 }
@@ -81,6 +86,8 @@ impl OutageSpan {
 pub struct ExpectedAnswer {
     outages: Option<CommitOutages>,
     decided_at: DateTime<Utc>,
+    /// Whether only this caller is concerned, because the commit has been acknowledged.
+    is_acknowledged: bool,
 }
 
 impl ExpectedAnswer {
@@ -93,7 +100,7 @@ impl ExpectedAnswer {
 impl Drop for ExpectedAnswer {
     fn drop(&mut self) {
         if let Some(outages) = self.outages.take() {
-            outages.leave_unanswered(self.decided_at);
+            outages.leave_unanswered(self.decided_at, !self.is_acknowledged);
         }
     }
 }
@@ -114,6 +121,7 @@ impl CommitOutages {
             present: None,
             ended: VecDeque::from([start]),
             unanswered: BTreeMap::new(),
+            forgotten_at: now,
             to_announce: Vec::new(),
         };
         let shared = SharedOutages { clock, seen: Mutex::new(seen), unannounced: Notify::new() };
@@ -122,7 +130,13 @@ impl CommitOutages {
 
     /// The answer to the caller of a commit that is about to be sent.
     pub fn expect_answer(&self, decided_at: DateTime<Utc>) -> ExpectedAnswer {
-        ExpectedAnswer { outages: Some(self.clone()), decided_at }
+        ExpectedAnswer { outages: Some(self.clone()), decided_at, is_acknowledged: false }
+    }
+
+    /// The answer to the caller of a commit that has been acknowledged, where the answer needs something else than the database.
+    /// If it fails, that is no sign of an outage for other callers.
+    pub fn expect_answer_of_acknowledged(&self, decided_at: DateTime<Utc>) -> ExpectedAnswer {
+        ExpectedAnswer { outages: Some(self.clone()), decided_at, is_acknowledged: true }
     }
 
     /// Tells the other nodes of a database which callers got no answer, and learns it from them, until the future is dropped.
@@ -181,10 +195,12 @@ impl CommitOutages {
         self.lock().notice(now - span_of(took), now);
     }
 
-    fn leave_unanswered(&self, decided_at: DateTime<Utc>) {
+    fn leave_unanswered(&self, decided_at: DateTime<Utc>, is_outage: bool) {
         let now = self.now();
         let mut seen = self.lock();
-        seen.notice(decided_at, now);
+        if is_outage {
+            seen.notice(decided_at, now);
+        }
         seen.remember_unanswered(decided_at, now);
         seen.to_announce.push(decided_at);
         drop(seen);
@@ -222,11 +238,13 @@ impl SeenOutages {
     }
 
     fn remember_unanswered(&mut self, decided_at: DateTime<Utc>, now: DateTime<Utc>) {
-        if self.present.is_none() || self.unanswered.len() >= CALLERS_REMEMBERED {
+        if now - self.forgotten_at >= FORGOTTEN_EVERY {
             self.unanswered.retain(|_, noted_at| now - *noted_at < Policy::LONGEST_REFRESH_GRACE);
+            self.forgotten_at = now;
         }
         if self.unanswered.len() < CALLERS_REMEMBERED {
-            self.unanswered.entry(decided_at).or_insert(now);
+            // Of a caller that tried again and got no answer again, the last time counts.
+            self.unanswered.insert(decided_at, now);
         }
     }
 
@@ -359,6 +377,21 @@ mod tests {
             other.learn(garbled);
         }
         assert_eq!(other.lock().unanswered.len(), 1);
+    }
+
+    #[test]
+    fn a_caller_that_tries_again_and_gets_no_answer_again_may_try_once_more_from_then_on() {
+        let (outages, set_time) = node();
+        for seconds in [70, 100, 170] {
+            set_time(seconds);
+            drop(outages.expect_answer_of_acknowledged(at(70)));
+            assert_eq!(outages.unanswered_until(at(70)), Some(at(seconds)));
+            assert_eq!(
+                outages.answer_possible_at(at(60)),
+                Some(at(60)),
+                "it is an outage for no other caller"
+            );
+        }
     }
 
     #[test]

@@ -1,45 +1,8 @@
-//! What access tokens say besides: fixed by the settings, taken from the profile, or made by a program of one's own.
+//! What access tokens say by the settings: claims that are the same for every account, and fields of the profile.
 
-use std::fmt;
-
-use counterfoil_domain::values::AccountId;
 use counterfoil_projections::profile::Profile;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-
-/// Makes the extra claims of an account's access tokens, each time tokens are made. They are what they were then for as long
-/// as the token works.
-///
-/// ```
-/// use counterfoil::tokens::configured_claims::ClaimsSource;
-/// use counterfoil_domain::values::AccountId;
-/// use counterfoil_projections::profile::Profile;
-/// use serde_json::{Map, Value};
-///
-/// /// Tells other services whether a user is new here.
-/// #[derive(Debug)]
-/// struct Newcomers;
-///
-/// impl ClaimsSource for Newcomers {
-///     fn reads_profile(&self) -> bool {
-///         true
-///     }
-///
-///     fn claims(&self, _: AccountId, profile: Option<&Profile>) -> Map<String, Value> {
-///         let new = profile.is_some_and(|profile| profile.last_login == Some(profile.date_joined));
-///         Map::from_iter([("newcomer".to_owned(), new.into())])
-///     }
-/// }
-/// // let mut state = State::new(…)?;
-/// // state.accounts.use_claims(Arc::new(Newcomers));
-/// ```
-pub trait ClaimsSource: fmt::Debug + Send + Sync {
-    /// Whether the profile is needed. It has to be read for each refresh then.
-    fn reads_profile(&self) -> bool;
-
-    /// The claims of an account. The profile is there where it is needed.
-    fn claims(&self, account: AccountId, profile: Option<&Profile>) -> Map<String, Value>;
-}
 
 /// A field of the profile that an access token can repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -76,12 +39,19 @@ pub struct ConfiguredClaims {
     pub fields: Vec<ProfileField>,
 }
 
-impl ClaimsSource for ConfiguredClaims {
-    fn reads_profile(&self) -> bool {
+impl ConfiguredClaims {
+    /// Whether the profile has to be read for them.
+    pub fn needs_profile(&self) -> bool {
         !self.fields.is_empty()
     }
 
-    fn claims(&self, _: AccountId, profile: Option<&Profile>) -> Map<String, Value> {
+    /// Whether a claim of that name is one of them.
+    pub fn sets(&self, name: &str) -> bool {
+        self.fixed.contains_key(name) || self.fields.iter().any(|field| field.name() == name)
+    }
+
+    /// Returns the claims of an account with that profile.
+    pub fn claims(&self, profile: Option<&Profile>) -> Map<String, Value> {
         let mut claims = self.fixed.clone();
         let Some(profile) = profile else { return claims };
         for field in &self.fields {

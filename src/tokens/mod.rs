@@ -5,6 +5,7 @@
 //! minting. The seal key of each kind and key id is derived from a master key, which binds kind, version and key id
 //! to the box without associated data: change one of them and another key fails to open it.
 
+pub mod claims_source;
 pub mod configured_claims;
 mod seal;
 mod sign;
