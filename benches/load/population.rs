@@ -225,6 +225,7 @@ impl Visit {
                     language: None,
                     shown: None,
                     test: false,
+                    refused_by: None,
                 };
                 vec![request.into(), verify.into()]
             }
@@ -234,7 +235,8 @@ impl Visit {
             }
             VisitAct::Refresh(device) => {
                 let (session, generation) = (session(device).id, session(device).generation);
-                vec![RefreshToken { at, session, generation, client: client(device) }.into()]
+                let client = client(device);
+                vec![RefreshToken { at, session, generation, client, refused_by: None }.into()]
             }
             VisitAct::SignOut(device) => {
                 vec![Logout { at, session: session(device).id, client: client(device) }.into()]

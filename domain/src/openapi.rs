@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::user_account::{
     AccountFact, CodeFact, IdentifierFact, ProfileFact, SecondFactorFact, SessionFact, StaffFact,
 };
-use crate::values::SecondFactorCode;
+use crate::values::{RuleName, SecondFactorCode};
 
 /// The schema has one alternative for each event, as the stored form knows no families.
 impl PartialSchema for AccountFact {
@@ -50,3 +50,12 @@ impl PartialSchema for SecondFactorCode {
 }
 
 impl ToSchema for SecondFactorCode {}
+
+impl PartialSchema for RuleName {
+    fn schema() -> RefOr<Schema> {
+        let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[a-z0-9_]{1,40}$"));
+        name.description(Some("The name of an access rule.")).examples(["company_only"]).into()
+    }
+}
+
+impl ToSchema for RuleName {}

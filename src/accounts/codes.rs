@@ -102,6 +102,7 @@ impl Accounts {
             language: self.wanted(&origin),
             shown: None,
             test: self.outbox_worker.codes().is_test(&identifier),
+            refused_by: None,
         };
         let redeem = async {
             let address = AccountRef::Identifier(identifier.clone());

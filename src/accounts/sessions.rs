@@ -35,6 +35,7 @@ impl Accounts {
             session: token.session,
             generation: token.generation,
             client: origin.client.clone(),
+            refused_by: None,
         };
         let done = self.execute(AccountRef::Account(token.account), &origin, at, command.into()).await?;
         let unchanged = done.unchanged.as_ref().and_then(|head| head.state.live_session(token.session, at));

@@ -270,6 +270,7 @@ pub fn lack(refusal: Refusal) -> Option<MissingRequirement> {
         | Refusal::OwnAccount
         | Refusal::ProofNotFresh
         | Refusal::NoSecondFactor
+        | Refusal::RefusedByRule { .. }
         | Refusal::SessionEnded => None,
     }
 }

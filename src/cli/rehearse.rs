@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Failure, output};
 use crate::audit::VerificationProgress;
-use crate::audit::rehearsal::{self, Proposal, RefusalTally, RehearsalReport};
+use crate::audit::rehearsal::{self, PerRequest, Proposal, RefusalTally, RehearsalReport};
 use crate::journal::Journal;
 use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::settings::{Settings, Sources};
@@ -145,6 +145,12 @@ fn show(document: RehearsalDocument) -> Result<(), Failure> {
         ]
     });
     output::table(&["would have been", "times", "of", "why"], rows)?;
+    let PerRequest { sign_ins, codes, refreshes, others: _ } = report.refused_by_rules;
+    if sign_ins + codes + refreshes > 0 {
+        output::text(&format!(
+            "Access rules refused {sign_ins} sign-ins, {codes} codes and {refreshes} refreshes on record, and would under any limits.\n"
+        ))?;
+    }
     if let Some(cost) = report.cost {
         let unknown = cost.unknown;
         output::text(&format!(

@@ -108,7 +108,8 @@ impl NoticeWriter {
                 | SessionFact::TokenRefreshRetried { .. }
                 | SessionFact::ClientChanged { .. }
                 | SessionFact::LoggedOut { .. }
-                | SessionFact::DeviceRenamed { .. },
+                | SessionFact::DeviceRenamed { .. }
+                | SessionFact::SignInRefused { .. },
             )
             | AccountFact::SecondFactor(
                 SecondFactorFact::SecondFactorOffered { .. }

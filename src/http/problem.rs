@@ -11,7 +11,7 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::Refusal;
-use counterfoil_domain::values::Channel;
+use counterfoil_domain::values::{Channel, RuleName};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -77,6 +77,8 @@ pub enum Problem {
     LastIdentifier,
     /// The caller's roles do not allow the request.
     Forbidden,
+    /// An access rule does not allow the request.
+    RefusedByRule(RuleName),
     /// It takes the second factor, passed in this session and lately enough.
     SecondFactorRequired,
     /// It takes a sign-in or the second factor, lately enough in this session.
@@ -159,6 +161,7 @@ impl Problem {
             | Refusal::UnknownAccount => Self::NotFound,
             Refusal::OwnAccount => Self::OwnAccount,
             Refusal::RoleMissing => Self::Forbidden,
+            Refusal::RefusedByRule { rule } => Self::RefusedByRule(rule),
             Refusal::SecondFactorMissing => Self::SecondFactorRequired,
             Refusal::ProofNotFresh => Self::FreshProofRequired,
             Refusal::NoSecondFactor => Self::NoSecondFactor,
@@ -245,6 +248,7 @@ impl Problem {
             Self::IdentifierTaken => "identifier_taken",
             Self::LastIdentifier => "last_identifier",
             Self::Forbidden => "forbidden",
+            Self::RefusedByRule(_) => "refused_by_rule",
             Self::SecondFactorRequired => "second_factor_required",
             Self::FreshProofRequired => "fresh_proof_required",
             Self::NoSecondFactor => "no_second_factor",
@@ -277,6 +281,7 @@ impl Problem {
             Self::CrossSiteRequest
             | Self::UnauthorizedClient
             | Self::Forbidden
+            | Self::RefusedByRule(_)
             | Self::SecondFactorRequired => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -354,6 +359,7 @@ impl Problem {
             | Self::IdentifierTaken
             | Self::LastIdentifier
             | Self::Forbidden
+            | Self::RefusedByRule(_)
             | Self::SecondFactorRequired
             | Self::FreshProofRequired
             | Self::NoSecondFactor
@@ -366,6 +372,11 @@ impl Problem {
             | Self::MalformedForm
             | Self::Internal => None,
         }
+    }
+
+    /// The access rule that it comes from.
+    fn rule(&self) -> Option<RuleName> {
+        if let Self::RefusedByRule(rule) = self { Some(*rule) } else { None }
     }
 
     /// What it is called in English.
@@ -393,6 +404,7 @@ impl Problem {
             detail: language.message(code),
             code,
             errors,
+            rule: self.rule(),
             error: self.oauth_error(),
         }
     }
@@ -439,6 +451,10 @@ pub(super) struct ProblemBody {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
     errors: BTreeMap<String, Vec<String>>,
+    /// The access rule that it comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    rule: Option<RuleName>,
     /// The same for OAuth 2.0 clients (RFC 6749, section 5.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]

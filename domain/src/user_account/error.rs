@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::values::RuleName;
+
 /// A refusal, with what the caller can do about it. The HTTP layer gives each its status and code, by name.
 ///
 /// It is the answer, not the record: a refusal that matters is an event as well (`OtpRejected`,
@@ -77,6 +79,12 @@ pub enum Refusal {
     /// The account has no second factor.
     #[error("the account has no second factor")]
     NoSecondFactor,
+    /// An access rule of the program that embeds the service does not allow it.
+    #[error("the access rule {rule} does not allow it")]
+    RefusedByRule {
+        /// The name of the rule.
+        rule: RuleName,
+    },
     /// The session in whose name the command came has ended.
     #[error("the session has ended")]
     SessionEnded,

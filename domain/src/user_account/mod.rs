@@ -9,6 +9,7 @@ mod identifier_changes;
 mod identifiers;
 mod outcome;
 mod policy;
+mod rule_refusals;
 mod second_factor;
 mod state;
 mod wrong_codes;
@@ -20,13 +21,14 @@ pub use commands::UserAccountCommand;
 pub use error::Refusal;
 pub use events::{
     AccountFact, ActingStaff, CodeAsked, CodeFact, CodeRefused, CodeRejected, FactorRejected, IdentifierFact,
-    MissingRequirement, PersonalDetails, ProfileFact, SecondFactorFact, SecondFactorProof, SessionFact,
-    SignOutReason, StaffFact, UserAccountEvent,
+    MissingRequirement, PersonalDetails, ProfileFact, RuleStage, SecondFactorFact, SecondFactorProof,
+    SessionFact, SignOutReason, StaffFact, UserAccountEvent,
 };
 pub use identifier_changes::{IdentifierChanges, UNDOABLE_FOR, UndoableChange};
 pub use identifiers::HeldIdentifiers;
 pub use outcome::{CodeSent, SessionProof, SessionTokens};
 pub use policy::{ClientBinding, DeviceLimitPolicy, InvalidPolicy, Policy, TokenRotation};
+pub use rule_refusals::{RecordedRuleRefusal, RuleSubject};
 pub use second_factor::{AuthenticatorOffer, EnrolledAuthenticator, RequiredProof, SecondFactor};
 pub use state::{
     ActiveAccount, Challenge, CodeCounters, CodeState, PendingAccount, RecordedDenial, RedeemedCode,

@@ -110,14 +110,21 @@ impl SessionTokens {
         {
             return Some(Err(Refusal::SpentToken));
         }
-        matches!(event.fact, AccountFact::Code(CodeFact::OtpRejected { .. }))
-            .then(|| event.refusal().map(Err))?
+        matches!(
+            event.fact,
+            AccountFact::Code(CodeFact::OtpRejected { .. })
+                | AccountFact::Session(SessionFact::SignInRefused { .. })
+        )
+        .then(|| event.refusal().map(Err))?
     }
 }
 
 impl UserAccountEvent {
-    /// What the caller is told where the event is a code refused.
+    /// What the caller is told where the event is a code, a sign-in or a refresh refused.
     pub fn refusal(&self) -> Option<Refusal> {
+        if let AccountFact::Session(SessionFact::SignInRefused { rule, .. }) = self.fact {
+            return Some(Refusal::RefusedByRule { rule });
+        }
         if let AccountFact::Code(CodeFact::OtpRequestRefused { reason, until, .. }) = self.fact {
             return Some(reason.refusal(until));
         }

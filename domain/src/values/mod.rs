@@ -13,6 +13,7 @@ mod otp_code;
 mod phone_number;
 mod reason;
 mod role;
+mod rule_name;
 mod second_factor;
 mod text;
 
@@ -29,5 +30,6 @@ pub use otp_code::{InvalidOtpCode, OtpCode};
 pub use phone_number::{InvalidPhoneNumber, PhoneNumber, Region};
 pub use reason::Reason;
 pub use role::{Role, UnknownRole};
+pub use rule_name::RuleName;
 pub use second_factor::{InvalidSecondFactorCode, RecoveryCode, SecondFactorCode, TimeStep};
 pub use text::InvalidText;

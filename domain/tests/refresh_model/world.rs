@@ -91,6 +91,7 @@ impl Model {
                 user_agent: UserAgent::from_header("model"),
                 device_name: None,
             },
+            refused_by: None,
         };
         UserAccountCommand::from(command).decide(account, &self.services)
     }

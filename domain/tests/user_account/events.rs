@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::{
     AccountFact, ActingStaff, CodeAsked, CodeFact, CodeRefused, CodeRejected, FactorRejected, IdentifierFact,
-    MissingRequirement, PersonalDetails, ProfileFact, Purpose, Requester, SecondFactorFact,
+    MissingRequirement, PersonalDetails, ProfileFact, Purpose, Requester, RuleStage, SecondFactorFact,
     SecondFactorProof, SessionFact, SignOutReason, StaffFact, UserAccountEvent,
 };
 use counterfoil_domain::values::{
@@ -32,6 +32,39 @@ macro_rules! every {
         let _: fn(&$enum) = |value| match value { $($enum::$variant { .. } => {})+ };
         [$($value),+]
     }};
+}
+
+/// Refusals by a rule, at every stage.
+fn rule_refusals() -> Vec<AccountFact> {
+    let refusal = |stage, channel, purpose, requester| {
+        let session = (stage == RuleStage::Refresh).then(|| session(1));
+        let until = (stage != RuleStage::SignIn).then(|| at(HOUR));
+        let rule = rule();
+        AccountFact::Session(SessionFact::SignInRefused {
+            rule,
+            stage,
+            channel,
+            purpose,
+            session,
+            requester,
+            until,
+        })
+    };
+    let of_stage = |stage| match stage {
+        RuleStage::Code => {
+            let channels = every!(Channel: Phone, Email).into_iter();
+            let purposes = every!(Purpose: SignIn, AddIdentifier, Reauthenticate);
+            let each = channels.flat_map(|channel| purposes.map(|purpose| (channel, purpose)));
+            each.map(|(channel, purpose)| refusal(stage, Some(channel), purpose, Requester::Stranger))
+                .collect()
+        }
+        RuleStage::SignIn => {
+            let requesters = every!(Requester: Stranger, KnownDevice).into_iter();
+            requesters.map(|by| refusal(stage, Some(Channel::Phone), Purpose::SignIn, by)).collect()
+        }
+        RuleStage::Refresh => vec![refusal(stage, None, Purpose::SignIn, Requester::Stranger)],
+    };
+    every!(RuleStage: Code, SignIn, Refresh).into_iter().flat_map(of_stage).collect::<Vec<_>>()
 }
 
 /// An event of every kind and with every value of every enum in it, each with a name of its own. Each has all
@@ -276,6 +309,17 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
             AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { by }),
         );
     }
+    for fact in rule_refusals() {
+        let AccountFact::Session(SessionFact::SignInRefused { stage, channel, purpose, requester, .. }) =
+            fact
+        else {
+            continue;
+        };
+        let channel = channel.map(|channel| format!(" {channel:?}")).unwrap_or_default();
+        let purpose = if purpose == Purpose::SignIn { String::new() } else { format!(" {purpose:?}") };
+        let by = if requester == Requester::KnownDevice { " KnownDevice" } else { "" };
+        add(format!("SignInRefused {stage:?}{channel}{purpose}{by}"), fact);
+    }
     for needs in every!(Role: Admin, Auditor) {
         for lacks in every!(MissingRequirement: Role, SecondFactor) {
             let (action, until) = ("GET /admin/accounts/{id}".to_owned(), at(HOUR));
@@ -469,7 +513,7 @@ fn adding_to_the_golden_file_changes_nothing_that_is_in_it() {
 #[test]
 fn the_names_of_events_are_these_and_all_different() {
     let sessions = every!(name of SessionFact: LoggedIn, SignInRepeated, SessionReauthenticated, TokenRefreshed,
-        TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed);
+        TokenRefreshRetried, ClientChanged, TokenReuseDetected, LoggedOut, DeviceRenamed, SignInRefused);
     let codes = every!(name of CodeFact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, LimitsLifted,
         UnlockLinkIssued, LockLifted);
     let identifiers = every!(name of IdentifierFact: IdentifierRequested, IdentifierAdded, IdentifierReplaced,

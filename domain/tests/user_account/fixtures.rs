@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
-    AddIdentifier, Intervention, Logout, LogoutAll, RefreshToken, ReleaseIdentifier, RemoveIdentifier,
-    RenameDevice, RequestOtp, ResendOtp, RevokeDevice, SuspendAccount, UndoIdentifierChange, UpdateProfile,
-    VerifyIdentifier, VerifyOtp,
+    AddIdentifier, Intervention, Logout, LogoutAll, RecordRuleRefusal, RefreshToken, ReleaseIdentifier,
+    RemoveIdentifier, RenameDevice, RequestOtp, ResendOtp, RevokeDevice, SuspendAccount,
+    UndoIdentifierChange, UpdateProfile, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
     AccountFact, ActingStaff, AnswerTimes, ClientMarker, CodeAsked, CodeFact, CodeRefused, CodeRejected,
@@ -18,7 +18,7 @@ use counterfoil_domain::user_account::{
 use counterfoil_domain::values::{
     AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Channel, Client, ClientChange, ClientMark,
     DeviceName, EmailAddress, FullName, Generation, Identifier, OtpCode, PhoneNumber, Reason,
-    RecoveryBatchId, RecoveryCode, Role, SessionId, TimeStep, UserAgent,
+    RecoveryBatchId, RecoveryCode, Role, RuleName, SessionId, TimeStep, UserAgent,
 };
 use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 use uuid::Uuid;
@@ -290,6 +290,7 @@ pub(crate) fn verify_otp(seconds: i64, code: OtpCode, s: u8) -> VerifyOtp {
         language: None,
         shown: None,
         test: false,
+        refused_by: None,
     }
 }
 
@@ -299,7 +300,19 @@ pub(crate) fn refresh_token(seconds: i64, s: u8, generation: u32) -> RefreshToke
         session: session(s),
         generation: Generation(generation),
         client: client(),
+        refused_by: None,
     }
+}
+
+/// A rule that the tests refuse by.
+pub(crate) fn rule() -> RuleName {
+    RuleName::parse("company_only").expect("a name")
+}
+
+/// A rule refused a code to that identifier.
+pub(crate) fn record_rule_refusal(seconds: i64, identifier: Identifier) -> RecordRuleRefusal {
+    let (rule, purpose) = (rule(), Purpose::SignIn);
+    RecordRuleRefusal { at: at(seconds), rule, identifier, purpose, client: client() }
 }
 
 pub(crate) fn logout(seconds: i64, s: u8) -> Logout {

@@ -20,6 +20,7 @@ mod logout_all;
 mod order_rebuild;
 mod read_audit;
 mod reauthenticate;
+mod record_rule_refusal;
 mod refresh_token;
 mod release_identifier;
 mod remove_identifier;

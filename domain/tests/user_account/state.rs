@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
-    EndSession, Reauthenticate, ReinstateAccount, RemoveIdentifier, RequestOtp, RequestReauthentication,
-    ResendOtp, SignOutAccount, UndoIdentifierChange, VerifyOtp,
+    EndSession, Reauthenticate, RefreshToken, ReinstateAccount, RemoveIdentifier, RequestOtp,
+    RequestReauthentication, ResendOtp, SignOutAccount, UndoIdentifierChange, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
     AccountFact, ClientBinding, CodeFact, CodeRejected, DeviceLimitPolicy, HeldIdentifiers, IdentifierFact,
@@ -92,6 +92,10 @@ enum Step {
     Reinstate,
     EndSession(Index),
     SignOut,
+    /// A code, a right code and a refresh that a rule does not allow.
+    RefusedCode(Channel),
+    RefusedSignIn(Channel),
+    RefusedRefresh(Index),
 }
 
 impl History {
@@ -120,21 +124,10 @@ impl History {
             Step::Resend(channel) => {
                 ResendOtp { identifier: identifier(channel), ..resend_otp(clock, n) }.into()
             }
-            Step::Verify { channel, right } => VerifyOtp {
-                identifier: identifier(channel),
-                ..verify_otp(clock, if right { self.right_code() } else { wrong_code() }, n)
-            }
-            .into(),
+            Step::Verify { channel, right } => self.verify(clock, n, channel, right).into(),
             Step::Refresh { session, spent, elsewhere: moved } => {
-                let id = self.session(session);
-                let newest = self.account.sessions().iter().find(|live| live.id == id);
-                let generation = newest.map_or(1, |live| live.generation.0);
-                let mut command = refresh_token(clock, n, generation - u32::from(spent));
-                command.session = id;
-                if moved {
-                    command.client = elsewhere();
-                }
-                command.into()
+                let client = if moved { elsewhere() } else { client() };
+                RefreshToken { client, ..self.refresh(clock, session, spent) }.into()
             }
             Step::LogoutAll { session, keep_current } => {
                 let mut command = logout_all(clock, n, keep_current);
@@ -204,6 +197,13 @@ impl History {
             Step::EndSession(session) => {
                 EndSession { session: self.session(session), intervention: intervention(clock) }.into()
             }
+            Step::RefusedCode(channel) => record_rule_refusal(clock, identifier(channel)).into(),
+            Step::RefusedSignIn(channel) => {
+                VerifyOtp { refused_by: Some(rule()), ..self.verify(clock, n, channel, true) }.into()
+            }
+            Step::RefusedRefresh(session) => {
+                RefreshToken { refused_by: Some(rule()), ..self.refresh(clock, session, false) }.into()
+            }
             Step::SignOut => SignOutAccount { intervention: intervention(clock) }.into(),
             Step::Rename(session) => {
                 let mut command = update_profile(clock, n);
@@ -211,6 +211,20 @@ impl History {
                 command.into()
             }
         }
+    }
+
+    /// With the right code, or a wrong one.
+    fn verify(&self, clock: i64, n: u8, channel: Channel, right: bool) -> VerifyOtp {
+        let code = if right { self.right_code() } else { wrong_code() };
+        VerifyOtp { identifier: identifier(channel), ..verify_otp(clock, code, n) }
+    }
+
+    /// With the newest token of a session, or the one before.
+    fn refresh(&self, clock: i64, session: Index, spent: bool) -> RefreshToken {
+        let session = self.session(session);
+        let newest = self.account.sessions().iter().find(|live| live.id == session);
+        let generation = newest.map_or(1, |live| live.generation.0);
+        RefreshToken { session, ..refresh_token(clock, 0, generation - u32::from(spent)) }
     }
 
     fn right_code(&self) -> OtpCode {
@@ -443,6 +457,9 @@ fn steps(right: f64) -> impl Strategy<Value = (i64, Step)> {
         1 => Just(Step::Reinstate),
         1 => any::<Index>().prop_map(Step::EndSession),
         1 => Just(Step::SignOut),
+        1 => channels().prop_map(Step::RefusedCode),
+        1 => channels().prop_map(Step::RefusedSignIn),
+        1 => any::<Index>().prop_map(Step::RefusedRefresh),
     ];
     (passed, step)
 }
@@ -524,6 +541,7 @@ proptest! {
             prop_assert!(account.sessions().len() <= policy.device_limit);
             let codes = account.codes().expect("something has happened");
             prop_assert!(codes.sent_elsewhere.len() <= policy.codes_per_day);
+            prop_assert!(account.rule_refusals().len() <= 20);
             let known = account.member().and_then(|member| member.known_codes.as_deref());
             for counters in Channel::ALL.map(|channel| codes.counters(channel)).into_iter()
                 .chain(known.into_iter().flat_map(|known| Channel::ALL.map(|channel| known.counters(channel))))

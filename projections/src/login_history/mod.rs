@@ -48,6 +48,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
         "ClientChanged",
         "SessionReauthenticated",
         "TokenReuseDetected",
+        "SignInRefused",
         "SecondFactorEnrolled",
         "RecoveryCodesRenewed",
         "SecondFactorPassed",
@@ -107,6 +108,9 @@ impl Projector for LoginHistoryChange {
             }
             AccountFact::Session(SessionFact::ClientChanged { session, change, mark: _ }) => {
                 (Some(*session), name_of(change))
+            }
+            AccountFact::Session(SessionFact::SignInRefused { session, rule, .. }) => {
+                (*session, Some(rule.to_string()))
             }
             AccountFact::Session(SessionFact::SessionReauthenticated { session, channel, test: _ }) => {
                 (Some(*session), name_of(channel))

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{
     AccountFact, CodeAsked, CodeFact, CodeRefused, CodeRejected, FactorRejected, IdentifierFact, Policy,
-    ProfileFact, Purpose, Refusal, SecondFactorFact, SessionFact, SignOutReason, StaffFact, UserAccount,
-    UserAccountEvent,
+    ProfileFact, Purpose, Refusal, RuleStage, SecondFactorFact, SessionFact, SignOutReason, StaffFact,
+    UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{ClientChange, SessionId};
 use cqrs_es::Aggregate as _;
 
 use super::request::{self, CommandReplay};
+
+/// Why a request was refused that an access rule refused.
+const REFUSED_BY_RULE: &str = "refused_by_rule";
 
 /// What a caller asked an account for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +131,12 @@ impl AccountRehearsal {
         let is_refused = refused(commit).is_some()
             || matches!(last.fact, AccountFact::Staff(StaffFact::AccessDenied { .. }));
         (!is_refused && !is_test(last)).then(|| request_of(last))
+    }
+
+    /// What the events of a command refuse because of an access rule, if they do.
+    pub fn refused_by_rule(commit: &[UserAccountEvent]) -> Option<RehearsedRequest> {
+        let last = commit.last()?;
+        (refused(commit) == Some(REFUSED_BY_RULE)).then(|| request_of(last))
     }
 
     /// Takes an event from before the proposal.
@@ -274,6 +283,7 @@ impl AccountRehearsal {
             }
             Refusal::DeviceLimitReached => "device_limit",
             Refusal::TooManyRefreshes { .. } => "too_many_refreshes",
+            Refusal::RefusedByRule { .. } => REFUSED_BY_RULE,
             Refusal::SpentToken => request::session(last).map_or("session_ended", |session| {
                 let end = self.rehearsed.ends.get(&self.named(session));
                 end.map_or("not_signed_in", |end| end.why)
@@ -319,8 +329,15 @@ fn request_of(last: &UserAccountEvent) -> RehearsedRequest {
                     CodeAsked::ToSignIn | CodeAsked::Again | CodeAsked::ForAnother | CodeAsked::ToReauthenticate,
                 ..
             },
-        ) => RehearsedRequest::Code,
-        AccountFact::Session(SessionFact::LoggedIn { .. } | SessionFact::SignInRepeated { .. })
+        )
+        | AccountFact::Session(SessionFact::SignInRefused { stage: RuleStage::Code, .. }) => {
+            RehearsedRequest::Code
+        }
+        AccountFact::Session(
+            SessionFact::LoggedIn { .. }
+            | SessionFact::SignInRepeated { .. }
+            | SessionFact::SignInRefused { stage: RuleStage::SignIn, .. },
+        )
         | AccountFact::Code(CodeFact::OtpRejected { purpose: Purpose::SignIn, .. }) => {
             RehearsedRequest::SignIn
         }
@@ -328,6 +345,7 @@ fn request_of(last: &UserAccountEvent) -> RehearsedRequest {
             SessionFact::TokenRefreshed { .. }
             | SessionFact::TokenRefreshRetried { .. }
             | SessionFact::TokenReuseDetected { .. }
+            | SessionFact::SignInRefused { stage: RuleStage::Refresh, .. }
             | SessionFact::LoggedOut {
                 reason: SignOutReason::TokenReuse | SignOutReason::ClientChanged, ..
             },
@@ -383,6 +401,9 @@ fn refused(events: &[UserAccountEvent]) -> Option<&'static str> {
     }
     if let AccountFact::Code(CodeFact::OtpRejected { reason, .. }) = last.fact {
         return Some(rejection_name(reason));
+    }
+    if let AccountFact::Session(SessionFact::SignInRefused { .. }) = last.fact {
+        return Some(REFUSED_BY_RULE);
     }
     if let AccountFact::SecondFactor(SecondFactorFact::SecondFactorRejected { reason, .. }) = last.fact {
         return Some(factor_rejection_name(reason));

@@ -151,6 +151,9 @@ impl<'a> Rehearsals<'a> {
         if let Some(request) = AccountRehearsal::granted(&events) {
             *self.report.on_record.of(request) += 1;
         }
+        if let Some(request) = AccountRehearsal::refused_by_rule(&events) {
+            *self.report.refused_by_rules.of(request) += 1;
+        }
         let Some(difference) = self.rehearsal.take(&events) else { return };
         self.report.count(&difference);
         self.concerned = true;

@@ -20,6 +20,8 @@ pub struct RehearsalReport {
     pub on_record: PerRequest<u64>,
     /// What of that would have been refused.
     pub refused: PerRequest<RefusalTally>,
+    /// What access rules refused on record in the period, which no limits change.
+    pub refused_by_rules: PerRequest<u64>,
     /// What was refused on record, and would have been granted.
     pub let_through: PerRequest<RefusalTally>,
     /// Codes that were not looked at and would have been.

@@ -11,12 +11,12 @@ use counterfoil_domain::user_account::commands::{
 };
 use counterfoil_domain::user_account::{
     AccountFact, ActingStaff, CodeAsked, CodeFact, CodeRejected, FactorRejected, IdentifierFact, ProfileFact,
-    Purpose, Requester, SecondFactorFact, SecondFactorProof, SessionFact, SignOutReason, StaffFact,
-    UserAccount, UserAccountCommand, UserAccountEvent,
+    Purpose, Requester, RuleStage, SecondFactorFact, SecondFactorProof, SessionFact, SignOutReason,
+    StaffFact, UserAccount, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AccountId, ChallengeNonce, Channel, Client, EmailAddress, Generation, Identifier, OtpCode, PhoneNumber,
-    RecoveryBatchId, RecoveryCode, SecondFactorCode, SessionId,
+    RecoveryBatchId, RecoveryCode, RuleName, SecondFactorCode, SessionId,
 };
 use uuid::Uuid;
 
@@ -41,7 +41,9 @@ pub(super) fn requester(event: &UserAccountEvent) -> Requester {
         | CodeFact::OtpRequestRefused { requester, .. }
         | CodeFact::OtpRejected { requester, .. },
     )
-    | AccountFact::Session(SessionFact::LoggedIn { requester, .. }) = event.fact
+    | AccountFact::Session(
+        SessionFact::LoggedIn { requester, .. } | SessionFact::SignInRefused { requester, .. },
+    ) = event.fact
     {
         return requester;
     }
@@ -65,7 +67,9 @@ pub(super) fn channel(event: &UserAccountEvent) -> Channel {
         | CodeFact::OtpRejected { channel, .. },
     )
     | AccountFact::Session(
-        SessionFact::LoggedIn { channel, .. } | SessionFact::SessionReauthenticated { channel, .. },
+        SessionFact::LoggedIn { channel, .. }
+        | SessionFact::SessionReauthenticated { channel, .. }
+        | SessionFact::SignInRefused { channel: Some(channel), .. },
     )
     | AccountFact::Identifier(
         IdentifierFact::IdentifierRequested { channel, .. }
@@ -85,6 +89,7 @@ pub(super) fn session(event: &UserAccountEvent) -> Option<SessionId> {
         SessionFact::SignInRepeated { session, .. }
         | SessionFact::TokenRefreshed { session, .. }
         | SessionFact::TokenRefreshRetried { session, .. }
+        | SessionFact::SignInRefused { session: Some(session), .. }
         | SessionFact::LoggedOut { session, .. },
     ) = event.fact
     else {
@@ -197,6 +202,7 @@ impl RecordedCommand<'_> {
                     language: language.clone(),
                     shown: replaced.or_else(|| self.shown(*requester)),
                     test: *test,
+                    refused_by: None,
                 };
                 let marks = marks.into_iter().flatten().collect();
                 let on_record =
@@ -210,12 +216,17 @@ impl RecordedCommand<'_> {
             SessionFact::SignInRepeated { session, .. } => {
                 self.in_the_name_of(self.live(*session), |_| CommandReplay::AsItWas)
             }
-            SessionFact::TokenRefreshed { session, .. } => self.refresh(*session, None, |newest| newest),
+            SessionFact::TokenRefreshed { session, .. } => {
+                self.refresh(*session, None, None, |newest| newest)
+            }
             SessionFact::TokenRefreshRetried { session, answer_possible_at, .. } => {
                 let parent = |newest: Generation| Generation(newest.0.saturating_sub(1));
-                self.refresh(*session, *answer_possible_at, parent)
+                self.refresh(*session, None, *answer_possible_at, parent)
             }
             SessionFact::LoggedOut { session, reason, by, .. } => self.ended(first, *session, *reason, *by),
+            SessionFact::SignInRefused { rule, stage, channel, session, requester, .. } => {
+                self.refused_by_rule(*rule, *stage, *channel, *session, *requester)
+            }
             SessionFact::DeviceRenamed { session } => {
                 let caller = self.live(*session).and_then(|_| self.some_session(None));
                 self.in_the_name_of(caller, |_| CommandReplay::AsItWas)
@@ -343,6 +354,7 @@ impl RecordedCommand<'_> {
                     language: None,
                     shown: self.shown(requester),
                     test: false,
+                    refused_by: None,
                 };
                 CommandReplay::Command { command: command.into(), on_record }
             }
@@ -362,6 +374,35 @@ impl RecordedCommand<'_> {
                     on_record,
                 })
             }
+        }
+    }
+
+    /// A refusal by a rule, which stays one under any limits: no account decides about a refused code, and one that decides about a
+    /// sign-in or a refresh can only refuse it as well.
+    fn refused_by_rule(
+        &self,
+        rule: RuleName,
+        stage: RuleStage,
+        channel: Option<Channel>,
+        session: Option<SessionId>,
+        requester: Requester,
+    ) -> CommandReplay {
+        let is_pending = || self.recorded.codes_of(requester).is_some_and(|codes| codes.challenge.is_some());
+        match (stage, session) {
+            (RuleStage::SignIn, _) if is_pending() => again(VerifyOtp {
+                at: self.at,
+                identifier: placeholder(channel.unwrap_or(Channel::Phone)),
+                code: OtpCode::from_number(0),
+                session: session_of_code(self.recorded, requester),
+                client: nowhere(),
+                language: None,
+                shown: self.shown(requester),
+                test: false,
+                refused_by: Some(rule),
+            }),
+            (RuleStage::Refresh, Some(session)) => self.refresh(session, Some(rule), None, |newest| newest),
+            // A sign-in that repeated an unanswered one was refused, too.
+            (RuleStage::Code | RuleStage::SignIn | RuleStage::Refresh, _) => CommandReplay::AsItWas,
         }
     }
 
@@ -416,10 +457,10 @@ impl RecordedCommand<'_> {
                 else {
                     return CommandReplay::AsItWas;
                 };
-                self.refresh(session, None, |_| presented)
+                self.refresh(session, None, None, |_| presented)
             }
             // Which of the two that could have been taken is not on record.
-            SignOutReason::ClientChanged => self.refresh(session, None, |newest| newest),
+            SignOutReason::ClientChanged => self.refresh(session, None, None, |newest| newest),
             SignOutReason::DeviceLimit
             | SignOutReason::SignedInAgain
             | SignOutReason::Suspended
@@ -484,6 +525,7 @@ impl RecordedCommand<'_> {
     fn refresh(
         &self,
         session: SessionId,
+        refused_by: Option<RuleName>,
         answer_possible_at: Option<DateTime<Utc>>,
         presented: impl FnOnce(Generation) -> Generation,
     ) -> CommandReplay {
@@ -507,7 +549,8 @@ impl RecordedCommand<'_> {
             moved
         });
         let address = moved.or(recorded.and_then(|session| session.address));
-        let command = RefreshToken { at: self.at, session: name, generation, client: nowhere() };
+        let (at, client) = (self.at, nowhere());
+        let command = RefreshToken { at, session: name, generation, client, refused_by };
         let marks = mark.map(|mark| (name, mark)).into_iter().collect();
         let on_record = OnRecord { marks, address, answer_possible_at, ..OnRecord::default() };
         CommandReplay::Command { command: command.into(), on_record }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::ResponseError as _;
 use counterfoil::http::Problem;
 use counterfoil::language::Language;
+use counterfoil_domain::values::RuleName;
 
 const DOCUMENT: &str = include_str!("../../../docs/api.md");
 
@@ -18,6 +19,8 @@ macro_rules! every {
 }
 
 const WAIT: Duration = Duration::from_millis(1_500);
+
+const RULE: RuleName = RuleName::parse("company_only").unwrap();
 
 fn every() -> impl Iterator<Item = Problem> {
     let all = every!(
@@ -43,6 +46,7 @@ fn every() -> impl Iterator<Item = Problem> {
         IdentifierTaken,
         LastIdentifier,
         Forbidden,
+        RefusedByRule(RULE),
         SecondFactorRequired,
         FreshProofRequired,
         NoSecondFactor,

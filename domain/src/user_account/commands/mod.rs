@@ -21,6 +21,7 @@ mod order_rebuild;
 mod pass_second_factor;
 mod read_audit;
 mod reauthenticate;
+mod record_rule_refusal;
 mod refresh_token;
 mod reinstate_account;
 mod release_identifier;
@@ -58,6 +59,7 @@ pub use order_rebuild::OrderRebuild;
 pub use pass_second_factor::PassSecondFactor;
 pub use read_audit::ReadAudit;
 pub use reauthenticate::Reauthenticate;
+pub use record_rule_refusal::RecordRuleRefusal;
 pub use refresh_token::RefreshToken;
 pub use reinstate_account::ReinstateAccount;
 pub use release_identifier::ReleaseIdentifier;
@@ -151,6 +153,8 @@ pub enum UserAccountCommand {
     RemoveSecondFactor(RemoveSecondFactor),
     /// Put on record that staff rights were asked for and not there.
     DenyAccess(DenyAccess),
+    /// Put on record that an access rule refused a code.
+    RecordRuleRefusal(RecordRuleRefusal),
     /// Put on record that an auditor reads of the log.
     ReadAudit(ReadAudit),
     /// Put on record that an administrator lifts shared limits.
@@ -198,6 +202,7 @@ impl UserAccountCommand {
             Self::RenewRecoveryCodes(command) => command.decide(state, &services.policy),
             Self::RemoveSecondFactor(command) => command.decide(state),
             Self::DenyAccess(command) => Ok(command.decide(state)),
+            Self::RecordRuleRefusal(command) => Ok(command.decide(state)),
             Self::ReadAudit(command) => command.decide(state),
             Self::LiftSharedLimits(command) => command.decide(state),
             Self::OrderRebuild(command) => command.decide(state),
@@ -247,6 +252,7 @@ into_command!(
     RenewRecoveryCodes,
     RemoveSecondFactor,
     DenyAccess,
+    RecordRuleRefusal,
     ReadAudit,
     LiftSharedLimits,
     OrderRebuild

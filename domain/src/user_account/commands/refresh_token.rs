@@ -3,9 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::user_account::{
-    AccountFact, Refusal, Services, SessionFact, SignOutReason, TokenRotation, UserAccount, UserAccountEvent,
+    AccountFact, Purpose, Refusal, Requester, RuleStage, RuleSubject, Services, SessionFact, SignOutReason,
+    TokenRotation, UserAccount, UserAccountEvent,
 };
-use crate::values::{Client, Generation, SessionId};
+use crate::values::{Client, Generation, RuleName, SessionId};
 
 /// Trade a refresh token for the next generation of its session. A spent one gives the same generation again until the
 /// grace period ends, which begins when its refresh could be answered. After that it ends the session: either its owner or
@@ -18,6 +19,8 @@ pub struct RefreshToken {
     pub generation: Generation,
     /// From where it came.
     pub client: Client,
+    /// The access rule that does not let the session go on, once the rules were asked.
+    pub refused_by: Option<RuleName>,
 }
 
 impl RefreshToken {
@@ -77,14 +80,33 @@ impl RefreshToken {
             let ended = session.ended(at, SignOutReason::ClientChanged, &self.client);
             return Ok(changed.into_iter().chain([ended]).collect());
         }
-        if changed.is_none() && session.retry_recorded && is_repeated(&fact) {
-            return Ok(Vec::new());
-        }
-        if session.refreshes_within_minute(at) >= policy.refreshes_per_minute {
+        let is_on_record = changed.is_none() && session.retry_recorded && is_repeated(&fact);
+        if !is_on_record && session.refreshes_within_minute(at) >= policy.refreshes_per_minute {
             return Err(Refusal::TooManyRefreshes { until: next_minute(at) });
+        }
+        if let Some(rule) = self.refused_by {
+            let window = state.rule_refusal_window(rule, RuleSubject::Refresh(session.id), at);
+            let until = window.ok_or(Refusal::RefusedByRule { rule })?;
+            return Ok(vec![event(refused(session.id, rule, until))]);
+        }
+        if is_on_record {
+            return Ok(Vec::new());
         }
         Ok(changed.into_iter().chain([event(fact)]).collect())
     }
+}
+
+/// A rule does not let the session go on now. The token is not spent, and the session not ended.
+fn refused(session: SessionId, rule: RuleName, until: DateTime<Utc>) -> AccountFact {
+    AccountFact::Session(SessionFact::SignInRefused {
+        rule,
+        stage: RuleStage::Refresh,
+        channel: None,
+        purpose: Purpose::SignIn,
+        session: Some(session),
+        requester: Requester::Stranger,
+        until: Some(until),
+    })
 }
 
 fn is_repeated(fact: &AccountFact) -> bool {

@@ -4,10 +4,12 @@ use chrono::{DateTime, Utc};
 
 use crate::user_account::{
     AccountFact, Challenge, CodeFact, CodeRejected, DeviceLimitPolicy, PersonalDetails, Policy, ProfileFact,
-    Purpose, RedeemedCode, Refusal, Requester, Services, Session, SessionFact, SignOutReason, UserAccount,
-    UserAccountEvent,
+    Purpose, RedeemedCode, Refusal, Requester, RuleStage, Services, Session, SessionFact, SignOutReason,
+    UserAccount, UserAccountEvent,
 };
-use crate::values::{ChallengeNonce, Client, Generation, Identifier, LanguageTag, OtpCode, SessionId};
+use crate::values::{
+    ChallengeNonce, Client, Generation, Identifier, LanguageTag, OtpCode, RuleName, SessionId,
+};
 
 /// Redeem a code for a session, on an account that exists from then on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct VerifyOtp {
     pub shown: Option<SessionId>,
     /// Whether the settings list the identifier for tests.
     pub test: bool,
+    /// The access rule that does not let the right code sign in, once the rules were asked.
+    pub refused_by: Option<RuleName>,
 }
 
 impl VerifyOtp {
@@ -46,7 +50,7 @@ impl VerifyOtp {
         let tried = try_code(state, requester, Purpose::SignIn, &self.identifier, &self.code, at, services)?;
         let challenge = match tried {
             Tried::Right(challenge) => challenge,
-            Tried::Repeated(redeemed) => return self.repeated(at, redeemed, state, services),
+            Tried::Repeated(redeemed) => return self.repeated(at, requester, redeemed, state, services),
             Tried::Rejected(fact) => return Ok(vec![self.rejected(at, fact)]),
         };
         // No session began, so the code is not used up, and its tries are as they were.
@@ -65,6 +69,9 @@ impl VerifyOtp {
                 requester,
             });
             return Ok(vec![self.rejected(at, fact)]);
+        }
+        if let Some(rule) = self.refused_by {
+            return Ok(vec![self.refused(at, requester, rule)]);
         }
         Ok(self.signed_in(at, requester, replaced, state, services))
     }
@@ -86,6 +93,7 @@ impl VerifyOtp {
     fn repeated(
         self,
         at: DateTime<Utc>,
+        requester: Requester,
         redeemed: &RedeemedCode,
         state: &UserAccount,
         services: &Services,
@@ -104,6 +112,9 @@ impl VerifyOtp {
             expires_at: session.expires_at,
             answer_possible_at: answer_possible_at.ok_or(Refusal::InvalidCode)?,
         });
+        if let Some(rule) = self.refused_by {
+            return Ok(vec![self.refused(at, requester, rule)]);
+        }
         Ok(vec![UserAccountEvent { at, fact, person: None, client: Some(self.client) }])
     }
 
@@ -148,6 +159,22 @@ impl VerifyOtp {
         });
         events.push(event(logged_in, person));
         events
+    }
+
+    /// The right code came, and a rule does not let it sign in. The code is spent: the refusal cannot be tried for as long as
+    /// the code lives, and each refusal on record takes a code.
+    fn refused(self, at: DateTime<Utc>, requester: Requester, rule: RuleName) -> UserAccountEvent {
+        let fact = AccountFact::Session(SessionFact::SignInRefused {
+            rule,
+            stage: RuleStage::SignIn,
+            channel: Some(self.identifier.channel()),
+            purpose: Purpose::SignIn,
+            session: None,
+            requester,
+            until: None,
+        });
+        let person = PersonalDetails { identifier: Some(self.identifier), ..PersonalDetails::default() };
+        UserAccountEvent { at, fact, person: Some(person), client: Some(self.client) }
     }
 
     fn rejected(self, at: DateTime<Utc>, fact: AccountFact) -> UserAccountEvent {

@@ -18,7 +18,7 @@ pub use codes::{CodeAsked, CodeFact, CodeRefused, CodeRejected};
 pub use identifiers::IdentifierFact;
 pub use profile::ProfileFact;
 pub use second_factor::{FactorRejected, SecondFactorFact, SecondFactorProof};
-pub use sessions::{SessionFact, SignOutReason};
+pub use sessions::{RuleStage, SessionFact, SignOutReason};
 pub use staff::{MissingRequirement, StaffFact};
 
 use crate::values::{AccountId, Channel, Client, DeviceName, FullName, Identifier, Reason, SessionId};

@@ -6,8 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
-use crate::user_account::{ActingStaff, Requester};
-use crate::values::{AddressMark, Channel, ClientChange, ClientMark, Generation, LanguageTag, SessionId};
+use crate::user_account::{ActingStaff, Purpose, Requester};
+use crate::values::{
+    AddressMark, Channel, ClientChange, ClientMark, Generation, LanguageTag, RuleName, SessionId,
+};
 
 /// What happened to a device session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
@@ -135,6 +137,53 @@ pub enum SessionFact {
         /// The session on it.
         session: SessionId,
     },
+    /// An access rule of the program that embeds the service refused a code, a sign-in or a refresh. No code was sent, no session
+    /// began, or no token was given; a refresh token stays unspent. A refused sign-in spends its code.
+    SignInRefused {
+        /// The name of the rule.
+        rule: RuleName,
+        /// What the rule refused.
+        stage: RuleStage,
+        /// Where the code was to go, or had gone; absent for a refresh.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<Channel>,
+        /// What the code was asked for.
+        #[serde(default, skip_serializing_if = "Purpose::is_sign_in")]
+        purpose: Purpose,
+        /// The session that was to be refreshed; absent for a code and a sign-in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionId>,
+        /// For a sign-in, whether a known device or a stranger presented the code.
+        #[serde(rename = "asker", default, skip_serializing_if = "Requester::is_stranger")]
+        requester: Requester,
+        /// When the next such refusal is put on record; absent for a sign-in, each of which is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<DateTime<Utc>>,
+    },
+}
+
+/// What an access rule is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RuleStage {
+    /// Whether a code is sent.
+    Code,
+    /// Whether a right code begins a session.
+    SignIn,
+    /// Whether a session gets its next tokens.
+    Refresh,
+}
+
+impl RuleStage {
+    /// The name as it stands in events and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::SignIn => "sign_in",
+            Self::Refresh => "refresh",
+        }
+    }
 }
 
 /// Why a session ended.

@@ -21,6 +21,7 @@ pub use sessions::{RefreshBurst, Session};
 
 use super::events::{AccountFact, UserAccountEvent};
 use super::identifier_changes::{IdentifierChanges, UndoableChange};
+use super::rule_refusals::RecordedRuleRefusal;
 use super::second_factor::SecondFactor;
 use crate::user_account::{ClientMarker, Purpose, Requester};
 use crate::values::{Channel, Client, ClientChange, ClientMark, LanguageTag, Role, SessionId};
@@ -49,6 +50,9 @@ pub struct PendingAccount {
     pub codes: CodeState,
     /// How many identifiers it has let go.
     pub identifiers_released: u32,
+    /// The refusals by access rules on record, until their windows end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rule_refusals: Vec<RecordedRuleRefusal>,
 }
 
 /// An account in use.
@@ -113,6 +117,9 @@ pub struct RegisteredAccount {
     /// The denials on record, until their windows end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denials: Vec<RecordedDenial>,
+    /// The refusals by access rules on record, until their windows end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rule_refusals: Vec<RecordedRuleRefusal>,
     /// The second factor, once there is to be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor: Option<Box<SecondFactor>>,
@@ -164,7 +171,7 @@ impl UserAccount {
                 + member.seen.capacity() * size_of::<ClientMark>()
                 + member.denials.capacity() * (size_of::<RecordedDenial>() + 32)
         });
-        sessions + codes + member
+        sessions + codes + member + size_of_val(self.rule_refusals())
     }
 
     /// Returns what is kept of an account of which an identifier has been proved; `None` before that.
@@ -290,6 +297,17 @@ impl UserAccount {
         self.member().is_some_and(|member| member.identifiers.contains(&channel))
     }
 
+    /// The refusals by access rules that were put on record last.
+    pub fn rule_refusals(&self) -> &[RecordedRuleRefusal] {
+        match self {
+            Self::Unknown => &[],
+            Self::Pending(pending) => &pending.rule_refusals,
+            Self::Active(ActiveAccount { member, .. }) | Self::Suspended(SuspendedAccount { member, .. }) => {
+                &member.rule_refusals
+            }
+        }
+    }
+
     /// The change of identifiers of that number, if it can be undone at `now`.
     pub fn undoable_change(&self, number: u32, now: DateTime<Utc>) -> Option<&UndoableChange> {
         self.member()?.identifier_changes.as_ref()?.undoable(number, now)
@@ -341,6 +359,7 @@ impl UserAccount {
                 last_event_at: at,
                 codes: CodeState::default(),
                 identifiers_released: 0,
+                rule_refusals: Vec::new(),
             });
         }
         match self {

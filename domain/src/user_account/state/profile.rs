@@ -13,6 +13,7 @@ impl UserAccount {
         match fact {
             ProfileFact::UserRegistered { channel } => {
                 let codes = std::mem::take(self.touch(at));
+                let rule_refusals = self.rule_refusals().to_vec();
                 let member = RegisteredAccount {
                     last_event_at: at,
                     codes,
@@ -26,6 +27,7 @@ impl UserAccount {
                     language: None,
                     roles: BTreeSet::new(),
                     denials: Vec::new(),
+                    rule_refusals,
                     second_factor: None,
                 };
                 *self = Self::Active(ActiveAccount { member, sessions: Vec::new() });

@@ -5,9 +5,9 @@ use std::ops::Not;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ActiveAccount, UserAccount, forget_all_but_the_last};
+use super::{ActiveAccount, PendingAccount, SuspendedAccount, UserAccount, forget_all_but_the_last};
 use crate::user_account::wrong_codes::WrongCodes;
-use crate::user_account::{Purpose, Requester, SessionFact};
+use crate::user_account::{Purpose, RecordedRuleRefusal, Requester, RuleStage, RuleSubject, SessionFact};
 use crate::values::{AddressMark, Channel, ClientMark, Generation, SessionId};
 
 /// A device that is signed in.
@@ -142,7 +142,35 @@ impl UserAccount {
             SessionFact::DeviceRenamed { .. } => {
                 self.touch(at);
             }
+            SessionFact::SignInRefused { .. } => self.refuse_by_rule(at, fact),
         }
+    }
+
+    fn refuse_by_rule(&mut self, at: DateTime<Utc>, fact: &SessionFact) {
+        let SessionFact::SignInRefused { rule, stage, channel, purpose: _, session, requester, until } = fact
+        else {
+            return;
+        };
+        self.touch(at);
+        let subject = match stage {
+            RuleStage::Code => channel.map(RuleSubject::Code),
+            RuleStage::Refresh => session.map(RuleSubject::Refresh),
+            RuleStage::SignIn => {
+                let codes = self.touch_of(at, *requester);
+                (codes.challenge, codes.redeemed) = (None, None);
+                None
+            }
+        };
+        let (Some(subject), Some(until)) = (subject, *until) else { return };
+        let refusals = match self {
+            Self::Unknown => return,
+            Self::Pending(PendingAccount { rule_refusals, .. }) => rule_refusals,
+            Self::Active(ActiveAccount { member, .. }) | Self::Suspended(SuspendedAccount { member, .. }) => {
+                &mut member.rule_refusals
+            }
+        };
+        refusals.retain(|refusal| at < refusal.until);
+        refusals.push(RecordedRuleRefusal { rule: *rule, subject, until });
     }
 
     fn begin_session(&mut self, at: DateTime<Utc>, fact: &SessionFact) {

@@ -265,3 +265,35 @@ fn fewer_wrong_codes_pause_a_second_factor_before_the_right_one_comes() {
     assert_eq!(service.under_proposal(row), [(RehearsedOutcome::Refused(other), "locked")]);
     assert_eq!(service.under_proposal(Policy::default()), []);
 }
+
+#[test]
+fn what_a_rule_refused_stays_refused_under_any_limits() {
+    let mut service = Service::under(Policy::default());
+    let session = service.sign_in();
+    service.wait(100).code(Purpose::SignIn, None).wait(10).try_code_by_rules(true, None, 0, Some(rule()));
+    service.wait(10).refresh_by_rules(session, 0, 0, Some(rule()));
+    service.wait(10).refresh(session, 0, 0);
+    let (at, identifier, purpose) = (service.now, phone(), Purpose::SignIn);
+    service.ask(RecordRuleRefusal { at, rule: rule(), identifier, purpose, client: client(0) });
+
+    let refused = service
+        .commits
+        .iter()
+        .filter_map(|commit| AccountRehearsal::refused_by_rule(commit))
+        .collect::<Vec<_>>();
+    let stages = [RehearsedRequest::SignIn, RehearsedRequest::Refresh, RehearsedRequest::Code];
+    assert_eq!(refused, stages);
+    let granted = service.commits.iter().filter(|commit| AccountRehearsal::granted(commit).is_some());
+    assert_eq!(granted.count(), 4, "two codes, a sign-in and a refresh");
+
+    let looser = Policy { code_tries: 50, device_limit: 9, ..resend_after(0) };
+    assert_eq!(service.under_proposal(looser), []);
+    let stricter = Policy { code_lifetime: TimeDelta::seconds(3), ..Policy::default() };
+    assert_eq!(
+        service.under_proposal(stricter),
+        [
+            (RehearsedOutcome::Refused(RehearsedRequest::SignIn), "expired"),
+            (RehearsedOutcome::Refused(RehearsedRequest::Refresh), "not_signed_in"),
+        ]
+    );
+}

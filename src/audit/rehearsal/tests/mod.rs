@@ -10,9 +10,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::{
     AddIdentifier, ChangeRoles, DisownSession, EndSession, EnrolSecondFactor, Intervention, LiftLimits,
-    Logout, LogoutAll, OfferSecondFactor, PassSecondFactor, RefreshToken, ReinstateAccount,
-    RemoveSecondFactor, RenewRecoveryCodes, RequestOtp, ResendOtp, RevokeDevice, SignOutAccount,
-    SuspendAccount, UpdateProfile, VerifyIdentifier, VerifyOtp,
+    Logout, LogoutAll, OfferSecondFactor, PassSecondFactor, RecordRuleRefusal, RefreshToken,
+    ReinstateAccount, RemoveSecondFactor, RenewRecoveryCodes, RequestOtp, ResendOtp, RevokeDevice,
+    SignOutAccount, SuspendAccount, UpdateProfile, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
     AccountFact, ActingStaff, AnswerTimes, ClientMarker, OtpMatcher, Policy, Purpose, SecondFactorMatcher,
@@ -20,8 +20,8 @@ use counterfoil_domain::user_account::{
 };
 use counterfoil_domain::values::{
     AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Client, ClientMark, EmailAddress, FullName,
-    Generation, Identifier, OtpCode, PhoneNumber, RecoveryBatchId, RecoveryCode, Role, SecondFactorCode,
-    SessionId, TimeStep, UserAgent,
+    Generation, Identifier, OtpCode, PhoneNumber, RecoveryBatchId, RecoveryCode, Role, RuleName,
+    SecondFactorCode, SessionId, TimeStep, UserAgent,
 };
 use cqrs_es::Aggregate as _;
 use uuid::Uuid;
@@ -90,6 +90,10 @@ impl SecondFactorMatcher for KnownCodes {
     fn recovery_code(&self, _: RecoveryBatchId, code: &RecoveryCode) -> Option<u8> {
         code.as_str().bytes().next().map(|letter| letter - b'A').filter(|n| *n < RecoveryBatchId::CODES)
     }
+}
+
+fn rule() -> RuleName {
+    RuleName::parse("company_only").expect("a name")
 }
 
 fn phone() -> Identifier {
@@ -195,6 +199,17 @@ impl Service {
     }
 
     fn try_code(&mut self, right: bool, shown: Option<SessionId>, from: u8) -> &mut Self {
+        self.try_code_by_rules(right, shown, from, None)
+    }
+
+    /// The same, where that rule does not let a right code sign in.
+    fn try_code_by_rules(
+        &mut self,
+        right: bool,
+        shown: Option<SessionId>,
+        from: u8,
+        refused_by: Option<RuleName>,
+    ) -> &mut Self {
         let code = self.pending(Purpose::SignIn, shown, right);
         let session = SessionId(Uuid::from_u128(self.commits.len() as u128 + 1_000));
         let (at, client) = (self.now, client(from));
@@ -207,6 +222,7 @@ impl Service {
             language: None,
             shown,
             test: false,
+            refused_by,
         });
         self
     }
@@ -219,11 +235,23 @@ impl Service {
 
     /// Presents the token that came so many before the last.
     fn refresh(&mut self, session: SessionId, behind: usize, from: u8) -> &mut Self {
+        self.refresh_by_rules(session, behind, from, None)
+    }
+
+    /// The same, where that rule does not let the session go on.
+    fn refresh_by_rules(
+        &mut self,
+        session: SessionId,
+        behind: usize,
+        from: u8,
+        refused_by: Option<RuleName>,
+    ) -> &mut Self {
         let tokens = self.tokens.iter().find(|(its, _)| *its == session);
         let token =
             tokens.and_then(|(_, tokens)| tokens.iter().rev().nth(behind).or(tokens.first()).copied());
         let generation = token.unwrap_or(Generation::FIRST);
-        self.ask(RefreshToken { at: self.now, session, generation, client: client(from) });
+        let (at, client) = (self.now, client(from));
+        self.ask(RefreshToken { at, session, generation, client, refused_by });
         self
     }
 

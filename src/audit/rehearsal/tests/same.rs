@@ -30,6 +30,9 @@ enum Deed {
     PassByRecoveryCode { number: u8 },
     RenewRecoveryCodes,
     RemoveSecondFactor,
+    AskRefusedCode,
+    TryRefusedCode { known: bool },
+    RefusedRefresh { behind: usize, from: u8 },
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
@@ -103,6 +106,10 @@ fn deeds() -> impl Strategy<Value = Deed> {
         1 => (0..12_u8).prop_map(|number| Deed::PassByRecoveryCode { number }),
         1 => select(vec![Deed::RenewRecoveryCodes, Deed::RemoveSecondFactor]),
         1 => prop::option::of(0..300_i64).prop_map(|seconds| Deed::Suspend { seconds }),
+        1 => Just(Deed::AskRefusedCode),
+        1 => any::<bool>().prop_map(|known| Deed::TryRefusedCode { known }),
+        1 => (select(vec![0, 0, 1, 2]), 0..4_u8)
+            .prop_map(|(behind, from)| Deed::RefusedRefresh { behind, from }),
     ]
 }
 
@@ -134,6 +141,16 @@ fn lived(policy: Policy, history: &[(i64, Index, Deed)]) -> Service {
             }
             Deed::Refresh { behind, from } => {
                 service.refresh(session, *behind, *from);
+            }
+            Deed::AskRefusedCode => {
+                let (identifier, purpose) = (phone(), Purpose::SignIn);
+                service.ask(RecordRuleRefusal { at, rule: rule(), identifier, purpose, client });
+            }
+            Deed::TryRefusedCode { known } => {
+                service.try_code_by_rules(true, shown(*known), 0, Some(rule()));
+            }
+            Deed::RefusedRefresh { behind, from } => {
+                service.refresh_by_rules(session, *behind, *from, Some(rule()));
             }
             Deed::AskToAdd => {
                 let (identifier, nonce) = (email(), service.nonce());
