@@ -13,6 +13,7 @@ pub mod language;
 pub mod limits;
 pub mod postgres;
 pub mod read_models;
+pub mod rules;
 pub mod runtime;
 pub mod settings;
 pub mod tokens;

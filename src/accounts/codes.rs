@@ -12,6 +12,7 @@ use counterfoil_domain::user_account::{
 use counterfoil_domain::values::{FullName, Identifier, OtpCode};
 use counterfoil_projections::profile::Profile;
 
+use super::access_rules::RequestedCode;
 use super::commit::{late, until_available};
 use super::staff::StaffAction;
 use super::{Accounts, AccountsError, CodeOnItsWay, RequestContext, SignedIn, TIME_LIMIT, accepted, outcome};
@@ -28,6 +29,17 @@ use crate::tokens::claims_source::ClaimsOccasion;
 pub(super) enum DecisionCount {
     One = 1,
     Two = 2,
+}
+
+impl DecisionCount {
+    /// Of an operation that sends a code for that purpose: an account that adds an identifier decides, and so does the one whose
+    /// identifier it is.
+    fn of_code(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::SignIn | Purpose::Reauthenticate => Self::One,
+            Purpose::AddIdentifier => Self::Two,
+        }
+    }
 }
 
 impl Accounts {
@@ -55,7 +67,9 @@ impl Accounts {
         };
         let send =
             |withheld| self.send_code(&identifier, &origin, at, RequestOtp { withheld, ..command }.into());
-        self.counting_codes(&identifier, &origin, DecisionCount::One, send).await
+        let (purpose, account) = (Purpose::SignIn, None);
+        let code = RequestedCode { identifier: &identifier, purpose, account, origin: &origin };
+        self.counting_codes(code, send).await
     }
 
     /// Sends the pending code once more.
@@ -79,7 +93,9 @@ impl Accounts {
         };
         let send =
             |withheld| self.send_code(&identifier, &origin, at, ResendOtp { withheld, ..command }.into());
-        self.counting_codes(&identifier, &origin, DecisionCount::One, send).await
+        let (purpose, account) = (Purpose::SignIn, None);
+        let code = RequestedCode { identifier: &identifier, purpose, account, origin: &origin };
+        self.counting_codes(code, send).await
     }
 
     /// Redeems a code for a session.
@@ -166,7 +182,9 @@ impl Accounts {
             }
             self.send_code(&identifier, &origin, at, command.into()).await
         };
-        self.counting_codes(&identifier, &origin, DecisionCount::Two, send).await
+        let (purpose, account) = (Purpose::AddIdentifier, Some(token.account));
+        let code = RequestedCode { identifier: &identifier, purpose, account, origin: &origin };
+        self.counting_codes(code, send).await
     }
 
     /// Redeems a code that went to another identifier, which becomes that of the account that an access token speaks
@@ -238,16 +256,21 @@ impl Accounts {
         }
     }
 
-    /// Sends a code where there is a way for it, within the shared limits, which are asked before anything else happens.
+    /// Sends a code where there is a way for it and no rule refuses it, within the shared limits, which are asked before anything
+    /// else happens.
     pub(super) async fn counting_codes(
         &self,
-        identifier: &Identifier,
-        origin: &RequestContext,
-        decisions: DecisionCount,
+        code: RequestedCode<'_>,
         send: impl AsyncFnOnce(bool) -> Result<CodeOnItsWay, AccountsError>,
     ) -> Result<CodeOnItsWay, AccountsError> {
+        let RequestedCode { identifier, purpose, origin, .. } = code;
+        let decisions = DecisionCount::of_code(purpose);
         if let DeliveryRoute::None = self.outbox_worker.gateways().route(identifier) {
             return Err(AccountsError::NotTaken(identifier.channel()));
+        }
+        // Before the period that the response waits for begins: the time of a rule is the same whether or not there is an account.
+        if !self.rules.is_empty() {
+            Box::pin(self.require_code_allowed(&code)).await?;
         }
         let work = async {
             let (counted, withheld) = Box::pin(self.count_code(identifier, origin, decisions)).await?;
@@ -302,7 +325,10 @@ impl Accounts {
             self.limits.count_try(origin.client.ip).await?;
             let redeemed = redeem.await;
             match &redeemed {
-                Ok(_) => self.limits.count_redeemed(identifier),
+                // A code that a rule does not let sign in was read where it was sent, too.
+                Ok(_) | Err(AccountsError::Refused(Refusal::RefusedByRule { .. })) => {
+                    self.limits.count_redeemed(identifier);
+                }
                 Err(AccountsError::Refused(Refusal::InvalidCode)) => self.limits.count_wrong_code(),
                 Err(_) => {}
             }
@@ -327,7 +353,7 @@ impl Accounts {
     }
 
     /// The period that responses about an identifier wait for, as long as the slowest path of the operation.
-    fn period_of(&self, decisions: DecisionCount) -> Duration {
+    pub(super) fn period_of(&self, decisions: DecisionCount) -> Duration {
         // A decision on what is remembered may be taken again on what is loaded.
         let (load, append) = (self.journal.load_times(), self.journal.append_times());
         let each = [load, load, append];

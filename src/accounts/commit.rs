@@ -17,6 +17,7 @@ use cqrs_es::Aggregate as _;
 use cqrs_es::event_sink::EventSink;
 use tokio::sync::OwnedMutexGuard;
 
+use super::access_rules::AccountDecision;
 use super::{Accounts, AccountsError, CommandResult, RequestContext, TIME_LIMIT};
 use crate::crypto::entropy;
 use crate::journal::{AccountRef, AppendOutcome, Commit, CommitAuthority, JournalError, LoadedAccount};
@@ -121,7 +122,9 @@ impl Accounts {
             }
             command => command,
         };
-        let is_own_record = matches!(command, UserAccountCommand::DenyAccess(_));
+        let is_own_record =
+            matches!(command, UserAccountCommand::DenyAccess(_) | UserAccountCommand::RecordRuleRefusal(_));
+        let kept_for_rules = self.kept_for_rules(&command);
         let mut decided = self.decide(&loaded, command.clone()).await;
         let is_put_to_the_test = matches!(&decided, Ok((events, Some(_)))
             if events.iter().all(|event| event.acquired().is_none()));
@@ -131,6 +134,10 @@ impl Accounts {
             loaded = Box::pin(until_available(|| self.journal.load_anew(address, at))).await?;
             let command = Box::pin(self.with_identifiers(&loaded.head, at, command)).await?;
             decided = self.decide(&loaded, command).await;
+        }
+        if let Some(command) = kept_for_rules {
+            let by_rules = self.decide_by_rules(address, at, loaded, *command, decided);
+            (loaded, decided) = Box::pin(by_rules).await?;
         }
         let account = loaded.head.account;
         let (events, Some(state)) = decided? else {
@@ -233,7 +240,7 @@ impl Accounts {
         &self,
         loaded: &LoadedAccount,
         command: UserAccountCommand,
-    ) -> Result<(Vec<UserAccountEvent>, Option<UserAccount>), Refusal> {
+    ) -> AccountDecision {
         let mut state = loaded.head.state.clone();
         let sink = EventSink::default();
         state.handle(command, &self.services, &sink).await?;

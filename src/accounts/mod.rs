@@ -4,6 +4,7 @@
 //! account has moved on meanwhile, it loads and decides again; when the database does not answer, it sends the same
 //! commit again, which can happen only once. Both are bounded, and the caller hears within the time limit.
 
+mod access_rules;
 mod codes;
 mod commit;
 mod identifiers;
@@ -31,6 +32,7 @@ use crate::delivery::notices::NoticeWriter;
 use crate::journal::{AccountHead, Journal, JournalError};
 use crate::limits::{Limits, LimitsError};
 use crate::postgres::Database;
+use crate::rules::{RuleSet, RuleUnavailable};
 use crate::runtime::clock::Clock;
 use crate::runtime::keyed_mutex::KeyedMutex;
 use crate::tokens::claims_source::{AccessTokenClaims, ClaimNameError, ClaimsSource, ClaimsUnavailable};
@@ -72,6 +74,9 @@ pub enum AccountsError {
     /// Nothing is sent to such identifiers here: no gateway is set for them.
     #[error("no gateway reaches that identifier")]
     NotTaken(Channel),
+    /// An access rule could not tell whether it may be.
+    #[error(transparent)]
+    RuleUnavailable(#[from] RuleUnavailable),
     /// A limit of the node, or one that all nodes share, does not let it through.
     #[error(transparent)]
     Limits(#[from] LimitsError),
@@ -127,6 +132,7 @@ pub struct Accounts {
     clock: Arc<dyn Clock>,
     ended: Arc<EndedSessions>,
     claims: AccessTokenClaims,
+    rules: RuleSet,
     lanes: Arc<KeyedMutex<Vec<u8>>>,
     limits: Limits,
     never_signed_in: TimeDelta,
@@ -171,6 +177,7 @@ impl Accounts {
             clock,
             ended,
             claims: AccessTokenClaims::default(),
+            rules: RuleSet::default(),
             lanes: Arc::default(),
             limits: Limits::off(),
             never_signed_in: TimeDelta::MAX,

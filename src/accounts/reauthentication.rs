@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{Reauthenticate, RequestReauthentication};
-use counterfoil_domain::user_account::{AccountFact, Refusal, SessionFact, UserAccountEvent};
+use counterfoil_domain::user_account::{AccountFact, Purpose, Refusal, SessionFact, UserAccountEvent};
 use counterfoil_domain::values::{Channel, Identifier, OtpCode};
 
-use super::codes::DecisionCount;
+use super::access_rules::RequestedCode;
 use super::{Accounts, AccountsError, CodeOnItsWay, RequestContext, accepted};
 use crate::crypto::entropy;
 use crate::journal::AccountRef;
@@ -34,7 +34,9 @@ impl Accounts {
             test: self.outbox_worker.codes().is_test(&identifier),
         };
         let send = |_| self.send_code(&identifier, &origin, at, command.into());
-        self.counting_codes(&identifier, &origin, DecisionCount::One, send).await
+        let (purpose, account) = (Purpose::Reauthenticate, Some(token.account));
+        let code = RequestedCode { identifier: &identifier, purpose, account, origin: &origin };
+        self.counting_codes(code, send).await
     }
 
     /// Redeems that code; when the user was proved.

@@ -21,6 +21,7 @@ use crate::language::Language;
 use crate::limits::LimitsError;
 use crate::postgres::DatabaseError;
 use crate::read_models::ClaimError;
+use crate::rules::RuleUnavailable;
 use crate::tokens::claims_source::ClaimsUnavailable;
 
 /// A field's complaints, each the name of a message.
@@ -28,6 +29,12 @@ pub type FieldErrors = BTreeMap<String, Vec<&'static str>>;
 
 /// How long to wait, for the document.
 pub(super) const A_MINUTE: Duration = Duration::from_secs(60);
+
+/// Some access rule, for the document.
+pub(super) const A_RULE: RuleName = match RuleName::parse("company_only") {
+    Some(rule) => rule,
+    None => panic!("it is a name"),
+};
 
 /// An answer that is an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +106,8 @@ pub enum Problem {
     UnauthorizedClient,
     /// A form without its token, or with two.
     MalformedForm,
+    /// An access rule could not tell whether the request may be, and soon can.
+    RuleUnavailable(RuleName),
     /// The service cannot answer now, and soon can.
     Unavailable,
     /// A fault of ours.
@@ -137,6 +146,7 @@ impl Problem {
             AccountsError::InvalidToken => Self::InvalidToken,
             AccountsError::Busy | AccountsError::Claims(ClaimsUnavailable) => Self::Unavailable,
             AccountsError::NotTaken(channel) => Self::not_taken(*channel),
+            AccountsError::RuleUnavailable(RuleUnavailable { rule }) => Self::RuleUnavailable(*rule),
             AccountsError::Limits(error) => Self::from_limits(error),
             AccountsError::Journal(error) => Self::from_journal(error),
         }
@@ -259,6 +269,7 @@ impl Problem {
             Self::InvalidClient => "invalid_client",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::MalformedForm => "malformed_form",
+            Self::RuleUnavailable(_) => "rule_unavailable",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal_error",
         }
@@ -300,7 +311,7 @@ impl Problem {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyTries(_) | Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RuleUnavailable(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -340,7 +351,7 @@ impl Problem {
             | Self::TooManyRequests(wait)
             | Self::CodeTooSoon(wait)
             | Self::CodeQuotaSpent(wait) => Some(*wait),
-            Self::Unavailable => Some(Duration::from_secs(1)),
+            Self::RuleUnavailable(_) | Self::Unavailable => Some(Duration::from_secs(1)),
             Self::InvalidFields(_)
             | Self::MalformedBody
             | Self::UnsupportedMediaType
@@ -376,7 +387,7 @@ impl Problem {
 
     /// The access rule that it comes from.
     fn rule(&self) -> Option<RuleName> {
-        if let Self::RefusedByRule(rule) = self { Some(*rule) } else { None }
+        if let Self::RefusedByRule(rule) | Self::RuleUnavailable(rule) = self { Some(*rule) } else { None }
     }
 
     /// What it is called in English.

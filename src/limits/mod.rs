@@ -287,6 +287,11 @@ impl Limits {
         }
     }
 
+    /// Counts a refusal by an access rule that is to be put on record, by this node alone. Returns whether its address had room.
+    pub fn admits_refusal_record(&self, ip: IpAddr, now: DateTime<Utc>) -> bool {
+        self.writes.as_ref().is_none_or(|writes| writes.admits_refusal(ip, now))
+    }
+
     /// Counts a code that was tried and wrong. Many of them are an attack on everybody at once: each node that is
     /// guessed at hears here how many there were on all of them.
     pub fn count_wrong_code(&self) {

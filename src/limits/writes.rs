@@ -22,12 +22,14 @@ pub(super) struct WriteMeters {
     policy: WritePolicy,
     accounts: Mutex<Meters<AccountId>>,
     addresses: Mutex<Meters<IpAddr>>,
+    /// Counted apart, so that callers who are not signed in use up nothing of what the users of the same address may write.
+    refusals: Mutex<Meters<IpAddr>>,
 }
 
 impl WriteMeters {
     /// Meters on which nothing has been counted yet.
     pub(super) fn new(policy: WritePolicy) -> Self {
-        Self { policy, accounts: Mutex::default(), addresses: Mutex::default() }
+        Self { policy, accounts: Mutex::default(), addresses: Mutex::default(), refusals: Mutex::default() }
     }
 
     /// Counts an operation for its account and for the address that it came from; for the account alone where it came from a
@@ -57,6 +59,17 @@ impl WriteMeters {
         }
         accounts.set(account, of_account, now);
         Ok(())
+    }
+
+    /// Counts a refusal that is to be put on record, for the address that it came from. Returns whether there was room.
+    pub(super) fn admits_refusal(&self, ip: IpAddr, now: DateTime<Utc>) -> bool {
+        let (now, address) = (now.timestamp_micros(), network_of(ip));
+        let mut refusals = lock(&self.refusals);
+        let room = refusals.room(address, self.policy.per_address, now);
+        room.is_ok_and(|until| {
+            refusals.set(address, until, now);
+            true
+        })
     }
 }
 
@@ -149,6 +162,17 @@ mod tests {
         }
         assert!(limits.count(accounts[2], Some(two), now).is_ok());
         assert!(limits.count(accounts[2], Some(two), now).is_ok());
+    }
+
+    #[test]
+    fn refusals_on_record_are_counted_for_their_address_and_apart_from_what_users_write() {
+        let (limits, now) = (limits(2, 2), SystemClock.now());
+        let address: IpAddr = "192.0.2.7".parse().expect("an address");
+        let admitted = [(); 3].map(|()| limits.admits_refusal(address, now));
+        assert_eq!(admitted, [true, true, false]);
+        assert!(limits.admits_refusal("192.0.2.8".parse().expect("an address"), now));
+        assert!(limits.admits_refusal(address, now + TimeDelta::minutes(1)));
+        assert!(limits.count(entropy::account_id(now), Some(address), now).is_ok());
     }
 
     #[test]

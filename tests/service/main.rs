@@ -38,6 +38,7 @@ mod replication;
 mod response_times;
 mod retention;
 mod roles;
+mod rules;
 mod searches;
 mod settings_reference;
 mod standby;

@@ -10,7 +10,7 @@ use crate::http::extract::{
     ClientInfo, FromFields, JsonBody, ProvedCaller, RequestFields, SignedInCaller, WantedLanguage,
     read_identifier,
 };
-use crate::http::problem::A_MINUTE;
+use crate::http::problem::{A_MINUTE, A_RULE};
 use crate::http::response::{ApiResponse, CodeSentResponse, NoContent, OkJson};
 use crate::http::{Problem, response};
 
@@ -48,6 +48,8 @@ pub const REQUEST_CODE_DOC: OperationDoc = OperationDoc {
         Problem::TooManyTries(A_MINUTE),
         Problem::TooManyRequests(A_MINUTE),
         Problem::IdentifierTaken,
+        Problem::RefusedByRule(A_RULE),
+        Problem::RuleUnavailable(A_RULE),
     ],
     ..OperationDoc::EMPTY
 };

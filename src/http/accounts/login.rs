@@ -9,7 +9,7 @@ use crate::http::document::OperationDoc;
 use crate::http::extract::{
     ClientInfo, FromFields, JsonBody, PresentedToken, RequestFields, WantedLanguage, read_identifier,
 };
-use crate::http::problem::A_MINUTE;
+use crate::http::problem::{A_MINUTE, A_RULE};
 use crate::http::response::{ApiResponse, CodeSentResponse, OkJson};
 use crate::http::{Problem, response};
 
@@ -36,6 +36,8 @@ pub const DOC: OperationDoc = OperationDoc {
         Problem::CodeQuotaSpent(A_MINUTE),
         Problem::TooManyTries(A_MINUTE),
         Problem::TooManyRequests(A_MINUTE),
+        Problem::RefusedByRule(A_RULE),
+        Problem::RuleUnavailable(A_RULE),
         Problem::Unavailable,
     ],
     ..OperationDoc::EMPTY

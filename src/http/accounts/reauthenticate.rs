@@ -12,7 +12,7 @@ use crate::http::extract::{
     ClientInfo, FromFields, JsonBody, RequestFields, SentOrShownCode, SignedInCaller, WantedLanguage,
     read_any_identifier, read_either_code,
 };
-use crate::http::problem::A_MINUTE;
+use crate::http::problem::{A_MINUTE, A_RULE};
 use crate::http::response::{ApiResponse, CodeSentResponse, OkJson};
 use crate::http::{Problem, response};
 use crate::tokens::Token;
@@ -60,6 +60,8 @@ pub const REQUEST_CODE_DOC: OperationDoc = OperationDoc {
         Problem::CodeQuotaSpent(A_MINUTE),
         Problem::TooManyTries(A_MINUTE),
         Problem::TooManyRequests(A_MINUTE),
+        Problem::RefusedByRule(A_RULE),
+        Problem::RuleUnavailable(A_RULE),
     ],
     ..OperationDoc::EMPTY
 };

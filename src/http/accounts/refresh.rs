@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, web};
 use crate::http::AppState;
 use crate::http::document::OperationDoc;
 use crate::http::extract::{ClientInfo, FromFields, JsonBody, RequestFields, TokenText, refresh_cookie};
-use crate::http::problem::A_MINUTE;
+use crate::http::problem::{A_MINUTE, A_RULE};
 use crate::http::response::{ApiResponse, OkJson, TokenResponse};
 use crate::http::{Problem, response};
 
@@ -29,6 +29,8 @@ pub const DOC: OperationDoc = OperationDoc {
         Problem::AmbiguousCredentials,
         Problem::CrossSiteRequest,
         Problem::TooManyRequests(A_MINUTE),
+        Problem::RefusedByRule(A_RULE),
+        Problem::RuleUnavailable(A_RULE),
         Problem::Unavailable,
     ],
     ..OperationDoc::EMPTY

@@ -12,7 +12,7 @@ use crate::http::document::OperationDoc;
 use crate::http::extract::{
     ClientInfo, FromFields, JsonBody, PresentedToken, RequestFields, read_identifier,
 };
-use crate::http::problem::A_MINUTE;
+use crate::http::problem::{A_MINUTE, A_RULE};
 use crate::http::response::{ApiResponse, OkJson, TokenResponse};
 use crate::http::{Problem, response};
 
@@ -48,6 +48,8 @@ pub const DOC: OperationDoc = OperationDoc {
         Problem::TooManyTries(A_MINUTE),
         Problem::TooManyRequests(A_MINUTE),
         Problem::DeviceLimitReached,
+        Problem::RefusedByRule(A_RULE),
+        Problem::RuleUnavailable(A_RULE),
         Problem::Unavailable,
     ],
     ..OperationDoc::EMPTY

@@ -57,6 +57,7 @@ fn every() -> impl Iterator<Item = Problem> {
         InvalidClient,
         UnauthorizedClient,
         MalformedForm,
+        RuleUnavailable(RULE),
         Unavailable,
         Internal,
     );
