@@ -255,21 +255,22 @@ async fn a_refused_sign_in_spends_its_code_and_begins_neither_session_nor_accoun
     assert_eq!(rule.asked(), [format!("{account} {PHONE} false {{Admin}} 127.0.0.1")]);
     assert_eq!(api.get("/accounts/devices/", &device.access).await.ok().as_array().unwrap().len(), 1);
 
-    // The user reads of it.
-    let journal = app.journal();
-    tokio::spawn(async move { journal.keep_log(&counterfoil::read_models::FOLLOWERS).await });
+    // The user reads of it, and administrators see how many there were.
+    app.keep_log();
     let told = async || {
         let page = api.get("/accounts/history/", &device.access).await.ok();
         let first = page["items"][0].clone();
-        (first["event"].as_str().map(str::to_owned), first["reason"].clone())
+        let sum = "SELECT coalesce(sum(refused_by_rule), 0)::bigint FROM statistics WHERE span = 'day'";
+        let refused: i64 = app.database.value(sum).await;
+        (first["event"].as_str().map(str::to_owned), first["reason"].clone(), refused)
     };
-    let expected = (Some("SignInRefused".to_owned()), json!("members_only"));
+    let expected = (Some("SignInRefused".to_owned()), json!("members_only"), 2);
     let in_time = async {
         while told().await != expected {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), in_time).await.expect("the history follows the log");
+    tokio::time::timeout(Duration::from_secs(10), in_time).await.expect("the read models follow the log");
 }
 
 #[tokio::test]

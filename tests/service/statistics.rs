@@ -44,7 +44,8 @@ SELECT since, json_build_object(
         'suspended', count(*) FILTER (WHERE name = 'OtpRejected' AND said->>'reason' = 'suspended'),
         'token_reuse', count(*) FILTER (WHERE name = 'TokenReuseDetected'),
         'second_factor', count(*) FILTER (WHERE name = 'SecondFactorRejected'),
-        'access_denied', count(*) FILTER (WHERE name = 'AccessDenied')))::text AS counts
+        'access_denied', count(*) FILTER (WHERE name = 'AccessDenied'),
+        'by_rule', count(*) FILTER (WHERE name = 'SignInRefused')))::text AS counts
   FROM fact
  GROUP BY since";
 

@@ -29,7 +29,7 @@ pub const FORMAT: i32 = 1;
 pub const TABLES: [&str; 2] = [NAME, "statistics_devices"];
 
 /// The events that are counted, or that show a device in use.
-pub const HANDLED: [&str; 12] = [
+pub const HANDLED: [&str; 13] = [
     "LoggedIn",
     "UserRegistered",
     "OtpRequested",
@@ -39,6 +39,7 @@ pub const HANDLED: [&str; 12] = [
     "TokenReuseDetected",
     "SecondFactorRejected",
     "AccessDenied",
+    "SignInRefused",
     "SignInRepeated",
     "TokenRefreshed",
     "TokenRefreshRetried",
@@ -133,6 +134,8 @@ pub struct RefusalCounts {
     pub second_factor: i64,
     /// An action was asked for without the role or the second factor that it takes.
     pub access_denied: i64,
+    /// An access rule of the program that embeds the service refused a code, a sign-in or a refresh.
+    pub by_rule: i64,
 }
 
 /// Declares which column holds which count.
@@ -173,6 +176,7 @@ columns! {
     "refused_token_reuse": refusals.token_reuse,
     "refused_second_factor": refusals.second_factor,
     "refused_access_denied": refusals.access_denied,
+    "refused_by_rule": refusals.by_rule,
 }
 
 impl ActivityCounts {
@@ -217,6 +221,7 @@ impl ActivityCounts {
                 &mut refusals.second_factor
             }
             AccountFact::Staff(StaffFact::AccessDenied { .. }) => &mut refusals.access_denied,
+            AccountFact::Session(SessionFact::SignInRefused { .. }) => &mut refusals.by_rule,
             _ => return None,
         })
     }

@@ -27,7 +27,7 @@ fn of(since: DateTime<Utc>, happened: &[(&str, i64)]) -> Value {
         "refusals": {"code_too_soon": 0, "code_quota_spent": 0, "code_paused": 0, "code_locked": 0,
             "wrong_code": 0, "expired_code": 0, "tries_paused": 0, "tries_locked": 0, "device_limit": 0,
             "suspended": 0, "token_reuse": 0, "second_factor": 0,
-            "access_denied": 0},
+            "access_denied": 0, "by_rule": 0},
         "messages": {"sent": 0, "failed": 0, "expired": 0, "replaced": 0},
     });
     for (what, times) in happened {
