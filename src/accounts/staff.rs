@@ -11,7 +11,7 @@ use counterfoil_domain::user_account::commands::{
 use counterfoil_domain::user_account::{
     ActingStaff, MissingRequirement, Refusal, UserAccount, UserAccountCommand,
 };
-use counterfoil_domain::values::{AccountId, Client, Reason, Role, SessionId};
+use counterfoil_domain::values::{AccountId, Client, Identifier, Reason, Role, ServiceName, SessionId};
 
 use super::commit::{late, until_available};
 use super::{Accounts, AccountsError, RequestContext, TIME_LIMIT};
@@ -31,6 +31,8 @@ pub enum StaffActor {
         /// The method and route of the request, for the record of a denial.
         action: String,
     },
+    /// A program that the service is part of.
+    Service(ServiceName),
 }
 
 /// Who intervenes in the account of another person, why, and in which request.
@@ -47,15 +49,25 @@ pub struct StaffAction {
 impl StaffAction {
     /// The person at the server, by the command line.
     pub fn operator(reason: Option<Reason>) -> Self {
+        Self::from_nowhere(StaffActor::Operator, reason, "command-line")
+    }
+
+    /// A program that the service is part of.
+    pub fn service(name: ServiceName, reason: Reason) -> Self {
+        Self::from_nowhere(StaffActor::Service(name), Some(reason), "program")
+    }
+
+    fn from_nowhere(by: StaffActor, reason: Option<Reason>, request: &str) -> Self {
         let nowhere = Client { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), user_agent: None, device_name: None };
-        let request = "command-line".to_owned();
+        let request = request.to_owned();
         let origin = RequestContext { client: nowhere, request, languages: String::new(), shown: None };
-        Self { by: StaffActor::Operator, reason, origin }
+        Self { by, reason, origin }
     }
 
     fn at(&self, at: DateTime<Utc>) -> Intervention {
         let (by, client) = match &self.by {
             StaffActor::Operator => (ActingStaff::Operator, None),
+            StaffActor::Service(name) => (ActingStaff::Service(name.clone()), None),
             StaffActor::Administrator { token, .. } => {
                 (ActingStaff::Account(token.account), Some(self.origin.client.clone()))
             }
@@ -224,6 +236,17 @@ impl Accounts {
         let loading = until_available(|| self.journal.load_anew(&address, at));
         let loaded = tokio::time::timeout(TIME_LIMIT, loading).await.unwrap_or_else(|_| Err(late()))?;
         Ok(loaded.head.state.clone())
+    }
+
+    /// The account that has an identifier, if a person has joined by it.
+    ///
+    /// # Errors
+    /// [`AccountsError`] when it cannot be read.
+    pub async fn owner_of(&self, identifier: &Identifier) -> Result<Option<AccountId>, AccountsError> {
+        let (at, address) = (self.clock.now(), AccountRef::Identifier(identifier.clone()));
+        let loading = until_available(|| self.journal.load_anew(&address, at));
+        let head = tokio::time::timeout(TIME_LIMIT, loading).await.unwrap_or_else(|_| Err(late()))?.head;
+        Ok(head.state.member().map(|_| head.account))
     }
 
     async fn intervene(

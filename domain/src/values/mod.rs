@@ -15,6 +15,7 @@ mod reason;
 mod role;
 mod rule_name;
 mod second_factor;
+mod service_name;
 mod text;
 
 pub use authentication_methods::AuthenticationMethods;
@@ -32,4 +33,5 @@ pub use reason::Reason;
 pub use role::{Role, UnknownRole};
 pub use rule_name::RuleName;
 pub use second_factor::{InvalidSecondFactorCode, RecoveryCode, SecondFactorCode, TimeStep};
+pub use service_name::ServiceName;
 pub use text::InvalidText;

@@ -14,7 +14,7 @@ use counterfoil_domain::user_account::{
     SecondFactorProof, SessionFact, SignOutReason, StaffFact, UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AddressMark, Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role,
+    AddressMark, Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role, ServiceName,
 };
 use cqrs_es::DomainEvent as _;
 use serde::{Deserialize, Serialize};
@@ -279,11 +279,13 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         });
         add(format!("LoggedOut {reason:?}"), fact);
     }
-    for by in every!(ActingStaff: Operator => ActingStaff::Operator, Account => admin()) {
-        let who = if by == ActingStaff::Operator { "Operator" } else { "Account" };
-        add(format!("LimitsLifted {who}"), AccountFact::Code(CodeFact::LimitsLifted { by }));
+    let service = ActingStaff::Service(ServiceName::parse("billing").expect("a name"));
+    let actors = every!(ActingStaff: Operator => ("Operator", ActingStaff::Operator), Account => ("Account", admin()),
+        Service => ("Service", service));
+    for (who, by) in actors {
+        add(format!("LimitsLifted {who}"), AccountFact::Code(CodeFact::LimitsLifted { by: by.clone() }));
         for reason in [SignOutReason::EndedByAdmin, SignOutReason::Suspended] {
-            let by = Some(by);
+            let by = Some(by.clone());
             let fact = AccountFact::Session(SessionFact::LoggedOut {
                 session: session(1),
                 reason,
@@ -294,16 +296,18 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         }
         for roles in [vec![], every!(Role: Admin, Auditor).to_vec()] {
             let name = format!("RolesChanged {roles:?} by {who}");
-            add(name, AccountFact::Staff(StaffFact::RolesChanged { roles: roles.into_iter().collect(), by }));
+            let (roles, by) = (roles.into_iter().collect(), by.clone());
+            add(name, AccountFact::Staff(StaffFact::RolesChanged { roles, by }));
         }
         for until in [None, Some(at(DAY))] {
             let how_long = if until.is_some() { " until" } else { "" };
             add(
                 format!("AccountSuspended{how_long} by {who}"),
-                AccountFact::Staff(StaffFact::AccountSuspended { until, by }),
+                AccountFact::Staff(StaffFact::AccountSuspended { until, by: by.clone() }),
             );
         }
-        add(format!("AccountReinstated by {who}"), AccountFact::Staff(StaffFact::AccountReinstated { by }));
+        let reinstated = AccountFact::Staff(StaffFact::AccountReinstated { by: by.clone() });
+        add(format!("AccountReinstated by {who}"), reinstated);
         add(
             format!("SecondFactorRemoved by {who}"),
             AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { by }),

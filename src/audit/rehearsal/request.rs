@@ -223,7 +223,9 @@ impl RecordedCommand<'_> {
                 let parent = |newest: Generation| Generation(newest.0.saturating_sub(1));
                 self.refresh(*session, None, *answer_possible_at, parent)
             }
-            SessionFact::LoggedOut { session, reason, by, .. } => self.ended(first, *session, *reason, *by),
+            SessionFact::LoggedOut { session, reason, by, .. } => {
+                self.ended(first, *session, *reason, by.clone())
+            }
             SessionFact::SignInRefused { rule, stage, channel, session, requester, .. } => {
                 self.refused_by_rule(*rule, *stage, *channel, *session, *requester)
             }
@@ -287,7 +289,7 @@ impl RecordedCommand<'_> {
     fn of_staff(&self, fact: &StaffFact) -> CommandReplay {
         match fact {
             StaffFact::AccountSuspended { until, by } => {
-                let intervention = Intervention { at: self.at, by: *by, reason: None, client: None };
+                let intervention = Intervention { at: self.at, by: by.clone(), reason: None, client: None };
                 // Not that of the administrator who suspends it, which is all that is self.
                 let account = AccountId(Uuid::nil());
                 again(SuspendAccount { account, until: *until, intervention })

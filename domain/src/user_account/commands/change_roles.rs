@@ -28,7 +28,7 @@ impl ChangeRoles {
         if roles == member.roles {
             return Ok(Vec::new());
         }
-        let fact = AccountFact::Staff(StaffFact::RolesChanged { roles, by: intervention.by });
+        let fact = AccountFact::Staff(StaffFact::RolesChanged { roles, by: intervention.by.clone() });
         Ok(vec![intervention.event(state.time_of(intervention.at), fact)])
     }
 }

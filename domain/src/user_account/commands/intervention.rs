@@ -37,7 +37,12 @@ impl Intervention {
         let (session, expires_at) = (session.id, session.expires_at);
         self.event(
             at,
-            AccountFact::Session(SessionFact::LoggedOut { session, reason, expires_at, by: Some(self.by) }),
+            AccountFact::Session(SessionFact::LoggedOut {
+                session,
+                reason,
+                expires_at,
+                by: Some(self.by.clone()),
+            }),
         )
     }
 }

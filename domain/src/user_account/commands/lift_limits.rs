@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::user_account::{AccountFact, ActingStaff, CodeFact, UserAccount, UserAccountEvent};
 
 /// Let codes be sent and tried again, as if none had been: the operator has looked into it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiftLimits {
     pub at: DateTime<Utc>,
     pub by: ActingStaff,

@@ -20,7 +20,8 @@ impl ReinstateAccount {
             return Ok(Vec::new());
         }
         Ok(vec![
-            intervention.event(at, AccountFact::Staff(StaffFact::AccountReinstated { by: intervention.by })),
+            intervention
+                .event(at, AccountFact::Staff(StaffFact::AccountReinstated { by: intervention.by.clone() })),
         ])
     }
 }

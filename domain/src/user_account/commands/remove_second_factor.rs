@@ -14,8 +14,9 @@ impl RemoveSecondFactor {
     pub(super) fn decide(self, state: &UserAccount) -> Result<Vec<UserAccountEvent>, Refusal> {
         state.member().ok_or(Refusal::UnknownAccount)?;
         state.authenticator().ok_or(Refusal::NoSecondFactor)?;
-        let fact =
-            AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { by: self.intervention.by });
+        let fact = AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved {
+            by: self.intervention.by.clone(),
+        });
         Ok(vec![self.intervention.event(state.time_of(self.intervention.at), fact)])
     }
 }

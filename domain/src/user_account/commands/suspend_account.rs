@@ -31,8 +31,10 @@ impl SuspendAccount {
         if matches!(state, UserAccount::Suspended(suspended) if suspended.until == until) {
             return Ok(Vec::new());
         }
-        let suspended = intervention
-            .event(at, AccountFact::Staff(StaffFact::AccountSuspended { until, by: intervention.by }));
+        let suspended = intervention.event(
+            at,
+            AccountFact::Staff(StaffFact::AccountSuspended { until, by: intervention.by.clone() }),
+        );
         let ended = state.live_sessions(at);
         let ended = ended.map(|session| intervention.end(at, session, SignOutReason::Suspended));
         Ok(ended.chain([suspended]).collect())

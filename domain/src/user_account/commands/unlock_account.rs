@@ -20,7 +20,7 @@ impl UnlockAccount {
         if intervention.by == ActingStaff::Account(account) {
             return Err(Refusal::OwnAccount);
         }
-        let fact = AccountFact::Code(CodeFact::LimitsLifted { by: intervention.by });
+        let fact = AccountFact::Code(CodeFact::LimitsLifted { by: intervention.by.clone() });
         Ok(vec![intervention.event(state.time_of(intervention.at), fact)])
     }
 }

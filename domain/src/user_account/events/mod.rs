@@ -21,7 +21,9 @@ pub use second_factor::{FactorRejected, SecondFactorFact, SecondFactorProof};
 pub use sessions::{RuleStage, SessionFact, SignOutReason};
 pub use staff::{MissingRequirement, StaffFact};
 
-use crate::values::{AccountId, Channel, Client, DeviceName, FullName, Identifier, Reason, SessionId};
+use crate::values::{
+    AccountId, Channel, Client, DeviceName, FullName, Identifier, Reason, ServiceName, SessionId,
+};
 
 /// One event of an account's stream.
 ///
@@ -63,8 +65,8 @@ pub struct PersonalDetails {
     pub reason: Option<Reason>,
 }
 
-/// The member of staff who acted on an account other than their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The member of staff, or the program, that acted on an account other than their own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ActingStaff {
@@ -72,6 +74,8 @@ pub enum ActingStaff {
     Operator,
     /// The administrator who has that account.
     Account(AccountId),
+    /// A program that the service is part of.
+    Service(ServiceName),
 }
 
 /// What happened, without anything personal, by the family of the event. Which family an event belongs to is not stored.
@@ -164,8 +168,8 @@ impl UserAccountEvent {
 
     /// Returns the member of staff who brought the event about; `None` where the user did, or time.
     pub fn by(&self) -> Option<ActingStaff> {
-        if let AccountFact::Session(SessionFact::LoggedOut { by, .. }) = self.fact {
-            return by;
+        if let AccountFact::Session(SessionFact::LoggedOut { by, .. }) = &self.fact {
+            return by.clone();
         }
         let (AccountFact::Staff(
             StaffFact::RolesChanged { by, .. }
@@ -173,11 +177,11 @@ impl UserAccountEvent {
             | StaffFact::AccountReinstated { by },
         )
         | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { by })
-        | AccountFact::Code(CodeFact::LimitsLifted { by })) = self.fact
+        | AccountFact::Code(CodeFact::LimitsLifted { by })) = &self.fact
         else {
             return None;
         };
-        Some(by)
+        Some(by.clone())
     }
 }
 
