@@ -7,7 +7,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Before any TLS or JWT: with the provider named here, a missing one is an error at build time.
-    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    counterfoil::cli::run()
+    counterfoil::Service::from_environment().command_line()
 }

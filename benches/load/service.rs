@@ -33,7 +33,7 @@ impl ServiceProcess {
             .env("DATABASE_URL", database)
             .env("COUNTERFOIL_PROFILE", "development")
             .env("COUNTERFOIL_LISTEN", "127.0.0.1:0")
-            .env("COUNTERFOIL__LOG__FILTER", "warn,counterfoil::cli=info")
+            .env("COUNTERFOIL__LOG__FILTER", "warn,counterfoil::cli=info,counterfoil::app=info")
             .env("COUNTERFOIL__LIMITS__SHARED", "off")
             .env("COUNTERFOIL__LIMITS__WRITES_BURST", "1000000")
             .env("COUNTERFOIL__LIMITS__WRITES_PER_MINUTE", "1000000")

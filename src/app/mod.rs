@@ -2,6 +2,10 @@
 
 mod assembly;
 mod housekeeping;
+mod node_keyring;
+mod parts;
+mod running;
+mod service_accounts;
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -15,6 +19,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use assembly::new_state;
 pub use housekeeping::delete_expired;
+pub use node_keyring::{DEVELOPMENT_FOLDER, keyring_source};
+pub use parts::ServiceParts;
+pub use running::{RunningService, StartError};
+pub use service_accounts::{ServiceAccounts, ServiceActor};
 
 use crate::audit::feed::LedgerFeed;
 use crate::crypto::keyring::{self, Keyring, KeyringSource};
@@ -73,7 +81,7 @@ impl Application {
                 .wrap(http::cors(&shared.http))
                 .wrap(from_fn(http::observe))
                 .wrap(NormalizePath::trim())
-                .configure(|config| http::routes(config, &shared.http))
+                .configure(|config| http::routes(config, &shared.http, &shared.own_routes))
         })
         .client_request_timeout(HEAD_WITHIN)
         .workers(settings.workers)

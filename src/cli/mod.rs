@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
+use crate::app::ServiceParts;
 use crate::settings::{SettingsError, Sources};
 
 /// Event-sourced authentication with one-time codes, sealed tokens and a provable login history.
@@ -70,8 +71,8 @@ enum Command {
 /// What a command fails with: a text for the person who typed it.
 type Failure = Box<dyn Error>;
 
-/// Reads the command line and does what it says.
-pub fn run() -> ExitCode {
+/// Reads the command line and does what it says, with the parts of a program and the settings that it fixes.
+pub fn run(parts: &ServiceParts, fixed: Vec<(&'static str, String)>) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -80,7 +81,7 @@ pub fn run() -> ExitCode {
             return if shown.is_err() || error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let done = without_core_dumps().and_then(|()| cli.run());
+    let done = without_core_dumps().and_then(|()| cli.run(parts, fixed));
     match done {
         Ok(code) => code,
         Err(failure) => {
@@ -99,13 +100,17 @@ fn without_core_dumps() -> Result<(), Failure> {
 }
 
 impl Cli {
-    fn run(self) -> Result<ExitCode, Failure> {
-        let flags = if let Command::Serve(serve) = &self.command { serve.settings() } else { Vec::new() };
+    fn run(self, parts: &ServiceParts, fixed: Vec<(&'static str, String)>) -> Result<ExitCode, Failure> {
+        let mut flags = fixed;
+        if let Command::Serve(serve) = &self.command {
+            flags.extend(serve.settings());
+        }
         let sources = || -> Result<Sources, SettingsError> {
-            Sources::read(self.config.as_deref(), Sources::environment()?, flags.into_iter())
+            let read = Sources::read(self.config.as_deref(), Sources::environment()?, flags.into_iter())?;
+            Ok(read.with_sections(parts.sections.clone()))
         };
         match self.command {
-            Command::Serve(_) => serve::run(sources()?.check()?),
+            Command::Serve(_) => serve::run(&sources()?.check()?, parts),
             Command::Migrate => setup::migrate(&sources()?.check()?),
             Command::Keys(keys) => keys.run(sources),
             Command::Accounts(accounts) => accounts.run(&sources()?.check()?),

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::Failure;
-use crate::app::new_state;
-use crate::crypto::keyring::{Keyring, KeyringError, KeyringSource};
+use crate::app::{DEVELOPMENT_FOLDER, keyring_source, new_state};
+use crate::crypto::keyring::{Keyring, KeyringSource};
 use crate::crypto::personal_data::PersonalData;
 use crate::delivery::Gateways;
 use crate::http::AppState;
@@ -16,10 +16,7 @@ use crate::postgres::DatabaseUrl;
 use crate::postgres::embedded::PrivatePostgres;
 use crate::postgres::migrations;
 use crate::runtime::clock::SystemClock;
-use crate::settings::{Environment, Settings};
-
-/// Where the development profile keeps what it makes.
-const FOLDER: &str = ".counterfoil";
+use crate::settings::Settings;
 
 /// Says that a command was given in a folder that no service runs in. A command makes nothing up: what it showed would be
 /// true of an empty database.
@@ -37,17 +34,11 @@ fn nothing_here(missing: &str) -> Failure {
 pub fn database(settings: &Settings) -> Result<(Option<PrivatePostgres>, DatabaseUrl), Failure> {
     match &settings.database {
         Some(url) => Ok((None, url.clone())),
-        None if PrivatePostgres::exists(Path::new(FOLDER)) => {
-            Ok(PrivatePostgres::start_or_find(Path::new(FOLDER))?)
+        None if PrivatePostgres::exists(Path::new(DEVELOPMENT_FOLDER)) => {
+            Ok(PrivatePostgres::start_or_find(Path::new(DEVELOPMENT_FOLDER))?)
         }
         None => Err(nothing_here("database.url is not set, and there is no database in ./.counterfoil")),
     }
-}
-
-/// Where the keys come from: as configured, or a file in the development folder.
-pub fn keyring_source(settings: &Settings) -> KeyringSource {
-    let default = || KeyringSource::File(Path::new(FOLDER).join("keyring.json"));
-    settings.keyring.clone().unwrap_or_else(default)
 }
 
 /// Reads the keyring from where the settings say that it is.
@@ -58,27 +49,6 @@ pub async fn keyring(settings: &Settings) -> Result<Keyring, Failure> {
         && !path.exists()
     {
         return Err(nothing_here("keyring.file is not set, and there is no ./.counterfoil/keyring.json"));
-    }
-    Ok(source.read().await?)
-}
-
-/// The keys of a server. For development a file of them is made where it is missing.
-pub async fn server_keyring(settings: &Settings) -> Result<Keyring, Failure> {
-    let source = keyring_source(settings);
-    let development = settings.environment == Environment::Development;
-    if let KeyringSource::File(path) = &source
-        && development
-        && !path.exists()
-    {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        match Keyring::generate().create(path) {
-            Ok(()) => tracing::info!(file = %path.display(), "made a keyring"),
-            // A node that was started at the same time made it first: its keys are the keys.
-            Err(KeyringError::File { .. }) if path.exists() => {}
-            Err(error) => return Err(error.into()),
-        }
     }
     Ok(source.read().await?)
 }

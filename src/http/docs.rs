@@ -1,6 +1,6 @@
 //! The document of the API, and a page to read it and try it out: Swagger UI, from the binary alone.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType};
 use actix_web::web::{self, ServiceConfig};
@@ -8,9 +8,9 @@ use actix_web::{HttpResponse, guard};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa_swagger_ui::{Config, SwaggerFile};
 
-use super::Problem;
-use super::document::{DescribeOperation, OperationDoc, OperationDraft};
+use super::document::{self, DescribeOperation, OperationDoc, OperationDraft};
 use super::response::ApiResponse;
+use super::{AppState, Problem};
 
 /// Where the document is.
 pub const PATH: &str = "/openapi.json";
@@ -23,8 +23,6 @@ connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 /// The page's own files; the rest is Swagger UI's.
 const PAGE: &str = include_str!("pages/docs.html");
 const SCRIPT: &str = include_str!("pages/docs.js");
-
-static DOCUMENT_TEXT: LazyLock<String> = LazyLock::new(|| super::document().to_string());
 
 /// The form of the document.
 pub enum DocumentResponse {}
@@ -44,16 +42,21 @@ pub const DOC: OperationDoc = OperationDoc {
     ..OperationDoc::EMPTY
 };
 
-pub async fn handler() -> ApiResponse<DocumentResponse> {
-    ApiResponse::new(HttpResponse::Ok().insert_header(ContentType::json()).body(DOCUMENT_TEXT.as_str()))
+pub async fn handler(state: web::Data<AppState>) -> ApiResponse<DocumentResponse> {
+    let text =
+        state.own_routes.document_text(|own| document::document(super::route_table(), own).to_string());
+    ApiResponse::new(HttpResponse::Ok().insert_header(ContentType::json()).body(text.to_owned()))
 }
+
+/// Where the page is, and what it loads.
+pub const PAGE_PATHS: [&str; 2] = ["/docs", "/docs/{file}"];
 
 /// The page, and what it loads. These are no part of the API.
 pub fn pages(config: &mut ServiceConfig) {
     let readable = || guard::Any(guard::Get()).or(guard::Head());
     config
-        .route("/docs", web::route().guard(readable()).to(page))
-        .route("/docs/{file}", web::route().guard(readable()).to(file));
+        .route(PAGE_PATHS[0], web::route().guard(readable()).to(page))
+        .route(PAGE_PATHS[1], web::route().guard(readable()).to(file));
 }
 
 async fn page() -> HttpResponse {

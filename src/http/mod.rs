@@ -14,6 +14,7 @@ mod oauth;
 pub mod oauth_clients;
 mod observe;
 mod operations;
+mod own_routes;
 mod page;
 mod policy;
 mod problem;
@@ -27,13 +28,21 @@ pub use admin::ListCursors;
 pub use cors::cors;
 pub use extract::{ForwardedHeader, TrustedProxies, bearer};
 pub use observe::{log_left_out, observe, request_id};
+pub use own_routes::{OwnRouteError, OwnRoutes};
 pub use policy::{CookieMode, HttpPolicy};
-pub use problem::Problem;
+pub use problem::{OwnProblem, Problem};
 pub use state::AppState;
 pub(crate) use state::{KeyedParts, in_time};
 
 use crate::crypto::message_links::{SessionLinks, UndoLinks, UnlockLinks};
-use route::{ApiResource, delete, get, get_stream, patch, path, post};
+pub use document::{DescribeOperation, HeaderDoc, OperationDoc, OperationDraft};
+pub use extract::{
+    AdminRole, AuditorRole, ClientAddress, FieldError, FromFields, JsonBody, RequestFields, SignedInCaller,
+    StaffCaller,
+};
+pub use response::{ApiResponse, NoContent, OkJson, json, no_content};
+use route::get_stream;
+pub use route::{ApiResource, MethodRoute, delete, get, patch, path, post};
 
 /// Every path, its methods, their handlers, and what the document tells of them beyond the handlers' signatures.
 fn route_table() -> Vec<ApiResource> {
@@ -133,8 +142,9 @@ fn route_table() -> Vec<ApiResource> {
     ]
 }
 
-/// Registers every path; those of the document and of the metrics only where the policy shows them.
-pub fn routes(config: &mut ServiceConfig, policy: &HttpPolicy) {
+/// Registers every path; those of the document and of the metrics only where the policy shows them. The routes of an embedding
+/// program come last.
+pub fn routes(config: &mut ServiceConfig, policy: &HttpPolicy, own: &OwnRoutes) {
     register(config, |path| match path {
         docs::PATH => policy.docs,
         operations::METRICS_PATH => policy.metrics,
@@ -143,6 +153,15 @@ pub fn routes(config: &mut ServiceConfig, policy: &HttpPolicy) {
     if policy.docs {
         docs::pages(config);
     }
+    own.register(config);
+}
+
+/// Checks that the routes of an embedding program collide with no other.
+///
+/// # Errors
+/// [`OwnRouteError`] names the first that does.
+pub fn check_routes(own: &OwnRoutes) -> Result<(), OwnRouteError> {
+    own.check(&route_table(), &docs::PAGE_PATHS)
 }
 
 /// Registers the paths of the listener for operators.
@@ -161,5 +180,5 @@ fn register(config: &mut ServiceConfig, is_shown: impl Fn(&str) -> bool) {
 
 /// Returns the OpenAPI document (version 3.1).
 pub fn document() -> serde_json::Value {
-    document::document(route_table())
+    document::document(route_table(), Vec::new())
 }

@@ -110,8 +110,43 @@ pub enum Problem {
     RuleUnavailable(RuleName),
     /// The service cannot answer now, and soon can.
     Unavailable,
+    /// A refusal of an embedding program.
+    Own(OwnProblem),
     /// A fault of ours.
     Internal,
+}
+
+/// A refusal that an embedding program answers with, as its own routes do. Its words are the same in every language.
+///
+/// ```
+/// use counterfoil::http::{OwnProblem, Problem};
+///
+/// const CLOSED: Problem = Problem::Own(OwnProblem {
+///     status: 409,
+///     code: "office_closed",
+///     title: "The office is closed",
+///     detail: "Ask again during office hours.",
+/// });
+/// assert_eq!(CLOSED.code(), "office_closed");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnProblem {
+    /// The status, from 400 to 599; 500 is answered in the place of any other number.
+    pub status: u16,
+    /// The stable code in snake case, of which the service has none.
+    pub code: &'static str,
+    /// What the problem is called.
+    pub title: &'static str,
+    /// What the caller can do.
+    pub detail: &'static str,
+}
+
+impl OwnProblem {
+    fn status(self) -> StatusCode {
+        let status = StatusCode::from_u16(self.status).ok();
+        let error = status.filter(|status| status.is_client_error() || status.is_server_error());
+        error.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
 }
 
 impl Problem {
@@ -271,6 +306,7 @@ impl Problem {
             Self::MalformedForm => "malformed_form",
             Self::RuleUnavailable(_) => "rule_unavailable",
             Self::Unavailable => "unavailable",
+            Self::Own(own) => own.code,
             Self::Internal => "internal_error",
         }
     }
@@ -310,6 +346,7 @@ impl Problem {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyTries(_) | Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Own(own) => own.status(),
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::RuleUnavailable(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -381,6 +418,7 @@ impl Problem {
             | Self::InvalidClient
             | Self::UnauthorizedClient
             | Self::MalformedForm
+            | Self::Own(_)
             | Self::Internal => None,
         }
     }
@@ -392,7 +430,11 @@ impl Problem {
 
     /// What it is called in English.
     pub(super) fn title(&self) -> String {
-        Language::default().title(self.code())
+        self.title_in(Language::default())
+    }
+
+    fn title_in(&self, language: Language) -> String {
+        if let Self::Own(own) = self { own.title.to_owned() } else { language.title(self.code()) }
     }
 
     /// Its body in English.
@@ -408,11 +450,16 @@ impl Problem {
                 errors.insert(field.clone(), names.iter().map(|name| language.message(name)).collect());
             }
         }
+        let (kind, detail) = if let Self::Own(own) = self {
+            ("own-problem", own.detail.to_owned())
+        } else {
+            ("problem", language.message(code))
+        };
         ProblemBody {
-            r#type: format!("urn:counterfoil:problem:{code}"),
-            title: language.title(code),
+            r#type: format!("urn:counterfoil:{kind}:{code}"),
+            title: self.title_in(language),
             status: self.status().as_u16(),
-            detail: language.message(code),
+            detail,
             code,
             errors,
             rule: self.rule(),

@@ -18,7 +18,7 @@ use crate::language::Language;
 use crate::tokens::IssuedTokens;
 
 /// A response of the form `F`, by which the document describes it.
-pub(super) struct ApiResponse<F>(HttpResponse, PhantomData<F>);
+pub struct ApiResponse<F>(HttpResponse, PhantomData<F>);
 
 impl<F> ApiResponse<F> {
     /// Wraps a response that has the form.
@@ -42,7 +42,7 @@ impl<F: DescribeOperation> DescribeOperation for ApiResponse<F> {
 }
 
 /// The form of 200 with a `T` as JSON.
-pub(super) struct OkJson<T>(PhantomData<T>);
+pub struct OkJson<T>(PhantomData<T>);
 
 impl<T: ToSchema> DescribeOperation for OkJson<T> {
     fn describe(operation: &mut OperationDraft) {
@@ -52,7 +52,7 @@ impl<T: ToSchema> DescribeOperation for OkJson<T> {
 }
 
 /// The form of 204.
-pub(super) enum NoContent {}
+pub enum NoContent {}
 
 impl DescribeOperation for NoContent {
     fn describe(operation: &mut OperationDraft) {
@@ -61,7 +61,7 @@ impl DescribeOperation for NoContent {
 }
 
 /// Returns 200 with that body.
-pub(super) fn json<T: Serialize>(body: T) -> ApiResponse<OkJson<T>> {
+pub fn json<T: Serialize>(body: T) -> ApiResponse<OkJson<T>> {
     with_json(&mut HttpResponse::Ok(), body)
 }
 
@@ -71,7 +71,7 @@ pub(super) fn with_json<T: Serialize>(response: &mut HttpResponseBuilder, body: 
 }
 
 /// Returns 204 without a body.
-pub(super) fn no_content() -> ApiResponse<NoContent> {
+pub fn no_content() -> ApiResponse<NoContent> {
     ApiResponse::new(HttpResponse::NoContent().finish())
 }
 

@@ -19,6 +19,8 @@ pub struct ApiResource {
 pub struct MethodRoute {
     /// The methods; the first is the one that the document names.
     pub methods: &'static [Method],
+    /// The id of the operation in the document.
+    pub operation_id: &'static str,
     route: Route,
     /// Makes what the document says about the operation.
     pub describe: Box<dyn FnOnce() -> OperationDraft>,
@@ -69,7 +71,8 @@ where
         F::Output::describe(&mut operation);
         operation
     };
-    MethodRoute { methods, route: web::route().guard(has_method).to(handler), describe: Box::new(describe) }
+    let route = web::route().guard(has_method).to(handler);
+    MethodRoute { methods, operation_id: doc.id, route, describe: Box::new(describe) }
 }
 
 impl ApiResource {

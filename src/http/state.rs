@@ -10,7 +10,7 @@ use counterfoil_projections::user_login;
 use deadpool_postgres::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::{HttpPolicy, ListCursors, Problem};
+use super::{HttpPolicy, ListCursors, OwnRoutes, Problem};
 use crate::accounts::{Accounts, AccountsError};
 use crate::crypto::client_fingerprints::ClientMarks;
 use crate::crypto::keyring::Keyring;
@@ -53,6 +53,8 @@ pub struct AppState {
     client_marks: ClientMarks,
     /// The metrics so far.
     pub metrics: PrometheusHandle,
+    /// The routes of an embedding program.
+    pub own_routes: OwnRoutes,
     profiles: Batcher<ProfileQuery>,
     ended: Arc<EndedSessions>,
     revocations: Batcher<RevocationQuery>,
@@ -86,7 +88,8 @@ impl AppState {
             client_marks: self.client_marks.clone(),
         };
         let state = Self::new(accounts, clock, ended, http, keyed, metrics);
-        Self { uses: self.uses.clone(), readiness: self.readiness.clone(), ..state }
+        let own_routes = self.own_routes.clone();
+        Self { uses: self.uses.clone(), readiness: self.readiness.clone(), own_routes, ..state }
     }
 
     /// Returns the state over a write side, whose database, tokens and settings of HTTP it shares.
@@ -110,6 +113,7 @@ impl AppState {
             second_factors,
             client_marks,
             metrics,
+            own_routes: OwnRoutes::default(),
             profiles: Batcher::start(ProfileQuery, database.clone(), READERS, WAITING_AT_MOST),
             revocations: Batcher::start(RevocationQuery, database.clone(), READERS, WAITING_AT_MOST),
             uses: Arc::default(),

@@ -12,6 +12,7 @@ mod limits;
 mod log;
 mod memory;
 mod oauth;
+mod own_section;
 mod raw;
 mod retention;
 mod server;
@@ -42,6 +43,7 @@ use crate::tokens::TokenPolicy;
 use crate::tokens::configured_claims::ConfiguredClaims;
 
 pub use memory::MemoryLimits;
+pub use own_section::{OwnSection, SettingsSection};
 use raw::Raw;
 pub use shown::ShownSetting;
 pub use sources::Sources;
@@ -153,7 +155,7 @@ impl Settings {
 impl Sources {
     /// Refuses a value in the place of a section, before an error of the parser repeats the value.
     fn require_sections(&self) -> Result<(), SettingsError> {
-        let ValueKind::Table(sections) = &self.0.cache.kind else { return Ok(()) };
+        let ValueKind::Table(sections) = &self.config.cache.kind else { return Ok(()) };
         let is_section = |value: &config::Value| matches!(value.kind, ValueKind::Table(_));
         match sections.iter().find(|(name, value)| *name != "profile" && !is_section(value)) {
             Some((name, _)) => Err(invalid(name.clone(), "is a section with settings, or is unknown")),
@@ -167,7 +169,7 @@ impl Sources {
     /// The first setting that is unknown, out of range, or missing in this environment.
     pub fn check(self) -> Result<Settings, SettingsError> {
         self.require_sections()?;
-        let raw: Raw = self.0.try_deserialize()?;
+        let raw: Raw = own_section::take(&self.own, self.config.cache)?.try_deserialize()?;
         let configured = raw.database.url.is_some() || raw.keyring.is_set();
         let environment = raw.profile.unwrap_or_else(|| Environment::of(configured));
         let server = raw.server.check(environment)?;

@@ -36,6 +36,9 @@ macro_rules! raw_sections {
     ($($section:ident: $type:ty),+ $(,)?) => {
         raw_section!(Raw { $($section: $type),+ });
 
+        /// The names of all sections.
+        pub(super) const SECTION_NAMES: &[&str] = &[$(stringify!($section)),+];
+
         /// Returns a section as its type serializes, with secrets masked; none where it is not of that type.
         pub(super) fn masked_section(name: &str, section: Value) -> Option<serde_json::Value> {
             match name {

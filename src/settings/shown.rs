@@ -4,8 +4,8 @@ use config::{Value, ValueKind};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::Sources;
 use super::raw::masked_section;
+use super::{Sources, own_section};
 use crate::crypto::secret::{MASK, SECRET_MARK};
 
 /// A setting with its value and its origin, for people to look at.
@@ -24,9 +24,10 @@ impl Sources {
     /// that type does not make it a secret; so nothing is shown of a section with a setting that does not exist.
     pub fn shown(&self) -> Vec<ShownSetting> {
         let mut shown = Vec::new();
-        if let ValueKind::Table(sections) = &self.0.cache.kind {
+        if let ValueKind::Table(sections) = &self.config.cache.kind {
             for (name, section) in sections {
                 let masked = masked_section(name, section.clone());
+                let masked = own_section::masked(&self.own, name, section, masked);
                 collect(section, name, "default", masked.as_ref(), &mut shown);
             }
         }

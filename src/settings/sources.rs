@@ -5,7 +5,7 @@ use std::path::Path;
 
 use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::{SettingsError, invalid};
+use super::{OwnSection, SettingsError, invalid};
 
 /// Names that every deployment sets, beside the long form.
 const SHORT_NAMES: [(&str, &str); 4] = [
@@ -22,7 +22,11 @@ const LISTS_OF_TABLES: [&str; 2] = ["identifiers.test", "oauth.clients"];
 
 /// Settings before they are checked, with their origins.
 #[derive(Clone)]
-pub struct Sources(pub(super) Config);
+pub struct Sources {
+    pub(super) config: Config,
+    /// The sections that an embedding program reads.
+    pub(super) own: Vec<OwnSection>,
+}
 
 /// Shows no value, since any may be secret.
 impl fmt::Debug for Sources {
@@ -90,7 +94,13 @@ impl Sources {
             .add_source(Given(environment))
             .add_source(Given(flags.collect()))
             .build()?;
-        Ok(Self(config))
+        Ok(Self { config, own: Vec::new() })
+    }
+
+    /// The same, in which an embedding program reads these sections.
+    #[must_use]
+    pub fn with_sections(self, own: Vec<OwnSection>) -> Self {
+        Self { own, ..self }
     }
 
     /// The same, with these settings in the place of what was set.
@@ -102,7 +112,8 @@ impl Sources {
             .into_iter()
             .map(|(key, value)| (key, Value::new(Some(&"proposal".to_owned()), ValueKind::String(value))));
         let given = Given(given.collect());
-        Ok(Self(Config::builder().add_source(self.0.clone()).add_source(given).build()?))
+        let config = Config::builder().add_source(self.config.clone()).add_source(given).build()?;
+        Ok(Self { config, own: self.own.clone() })
     }
 }
 

@@ -10,6 +10,7 @@ mod commands;
 mod connections;
 mod delivery;
 mod documents;
+mod embedding;
 mod ended_sessions;
 mod ends;
 mod failover;

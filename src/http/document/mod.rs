@@ -61,11 +61,20 @@ name.
 * Any other method is answered by 405 `method_not_allowed` with `Allow`, any other path by 404 `not_found`.
 * `X-Request-Id`, the client's own if it is a UUID or hexadecimal, is in every answer and in the log.";
 
-/// Returns the OpenAPI document of these resources.
-pub fn document(resources: Vec<ApiResource>) -> Value {
+/// The section of what an embedding program adds.
+const OWN_SECTION: (&str, &str) = ("This installation", "What this installation adds to the service.");
+
+/// Returns the OpenAPI document of the resources of the service and of those that an embedding program adds.
+pub fn document(resources: Vec<ApiResource>, own: Vec<ApiResource>) -> Value {
     let (mut paths, mut schemas, mut problems) =
         (PathsBuilder::new(), NamedSchemas::default(), BTreeMap::new());
-    for ApiResource { path, routes } in resources {
+    let mut sections = SECTIONS.to_vec();
+    if !own.is_empty() {
+        sections.push(OWN_SECTION);
+    }
+    let ours = resources.into_iter().map(|resource| (section(&resource.path), resource));
+    let own = own.into_iter().map(|resource| (OWN_SECTION.0, resource));
+    for (section, ApiResource { path, routes }) in ours.chain(own) {
         let mut item = PathItemBuilder::new();
         for route in routes {
             let mut operation = (route.describe)();
@@ -75,14 +84,14 @@ pub fn document(resources: Vec<ApiResource>) -> Value {
             }
             schemas.extend(operation.schemas());
             problems.extend(operation.each_problem());
-            item = item.operation(method(route.methods), operation.build(section(&path)));
+            item = item.operation(method(route.methods), operation.build(section));
         }
         paths = paths.path(path, item.build());
     }
-    let tags = SECTIONS.map(|(name, whom)| TagBuilder::new().name(name).description(Some(whom)).build());
+    let tag = |(name, whom)| TagBuilder::new().name(name).description(Some(whom)).build();
     let document: OpenApi = OpenApiBuilder::new()
         .info(info())
-        .tags(Some(tags))
+        .tags(Some(sections.into_iter().map(tag).collect::<Vec<_>>()))
         .paths(paths)
         .components(Some(components(schemas)))
         .build();

@@ -12,7 +12,7 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Content, ContentBuilder, Ref, RefOr, Required, path};
 use utoipa::{ToSchema, openapi};
 
-use crate::http::extract::{ClientInfo, WantedLanguage};
+use crate::http::extract::{ClientAddress, ClientInfo, WantedLanguage};
 use crate::http::problem::{Problem, ProblemBody};
 
 /// What is said about an operation that its handler's signature does not say.
@@ -285,7 +285,7 @@ macro_rules! nothing_to_describe {
 }
 
 // What stands in a path is described with the path; what every request has, with all of them.
-nothing_to_describe!((), web::Path<String>, HttpRequest, ClientInfo, WantedLanguage);
+nothing_to_describe!((), web::Path<String>, HttpRequest, ClientAddress, ClientInfo, WantedLanguage);
 
 impl<T> DescribeOperation for web::Data<T> {
     fn describe(_: &mut OperationDraft) {}

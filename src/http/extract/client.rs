@@ -42,6 +42,19 @@ pub fn client_ip(request: &HttpRequest) -> IpAddr {
     state.map_or(peer, |state| state.http.proxies.client(peer, request.headers()))
 }
 
+/// The address of the client of a request: of the other end of the connection, or the one that a trusted proxy tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+impl FromRequest for ClientAddress {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(client_ip(request))))
+    }
+}
+
 /// The token that came along with a request which needs none: of a device that is known, if it is one of ours. It may have
 /// expired, and its session ended; whatever else is wrong with it is passed over.
 #[derive(Clone, Copy, Debug)]

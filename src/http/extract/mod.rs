@@ -15,7 +15,7 @@ pub use body::{
     read_either_code, read_identifier,
 };
 pub use caller::{SignedInCaller, access_token, bearer, is_our_page, refresh_cookie};
-pub use client::{ClientInfo, PresentedToken, WantedLanguage, wanted_language};
+pub use client::{ClientAddress, ClientInfo, PresentedToken, WantedLanguage, wanted_language};
 pub use forwarded::{ForwardedHeader, TrustedProxies};
 pub use proved_caller::ProvedCaller;
 pub use query::{

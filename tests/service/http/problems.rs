@@ -13,7 +13,11 @@ const DOCUMENT: &str = include_str!("../../../docs/api.md");
 /// One of every variant, all of which have to be named, or it does not compile.
 macro_rules! every {
     ($($variant:ident $(($value:expr))?),+ $(,)?) => {{
-        let _: fn(&Problem) = |problem| match problem { $(Problem::$variant { .. } => {})+ };
+        let _: fn(&Problem) = |problem| match problem {
+            // Its words are those of an embedding program.
+            Problem::Own(_) => {}
+            $(Problem::$variant { .. } => {})+
+        };
         [$(Problem::$variant $(($value))?),+]
     }};
 }

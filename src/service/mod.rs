@@ -1,0 +1,111 @@
+//! The service as a program builds it: everything that `counterfoil` does, with parts of the program's own.
+
+use std::fmt;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::app::{RunningService, ServiceParts, StartError};
+use crate::delivery::Gateway;
+use crate::http::ApiResource;
+use crate::rules::AccessRule;
+use crate::settings::{SettingsSection, Sources};
+use crate::tokens::claims_source::ClaimsSource;
+use crate::{cli, runtime};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A service that is being put together.
+///
+/// It reads the same settings as the program `counterfoil`, does everything that `counterfoil serve` does or nothing, and has the
+/// same command line. `counterfoil` itself is a `Service` without parts of its own.
+#[derive(Default)]
+pub struct Service {
+    parts: ServiceParts,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("parts", &self.parts).finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Returns a service that reads its settings as `counterfoil` does: from `counterfoil.toml` in the present folder, from the
+    /// environment, and from the flags of the command line.
+    pub fn from_environment() -> Self {
+        Self::default()
+    }
+
+    /// Sets a setting, whatever the file and the environment say: `("server.listen", "127.0.0.1:0")`.
+    #[must_use]
+    pub fn setting(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.settings.push((key, value.into()));
+        self
+    }
+
+    /// Reads a section of the program's own with the other settings.
+    #[must_use]
+    pub fn settings<T>(mut self, section: &SettingsSection<T>) -> Self
+    where
+        T: DeserializeOwned + Serialize + Send + Sync + 'static,
+    {
+        self.parts.sections.push(section.section());
+        self
+    }
+
+    /// Sends messages by a gateway of the program's own. The settings name it: `[gateways.acme]` with `kind = "own"`, and
+    /// `delivery.phone` or `delivery.email` with the routes through it.
+    #[must_use]
+    pub fn gateway(mut self, name: impl Into<String>, gateway: impl Gateway + 'static) -> Self {
+        self.parts.gateways.push((name.into(), Arc::new(gateway)));
+        self
+    }
+
+    /// Puts claims of the program's own into access tokens.
+    #[must_use]
+    pub fn claims(mut self, claims: impl ClaimsSource + 'static) -> Self {
+        self.parts.claims = Some(Arc::new(claims));
+        self
+    }
+
+    /// Asks a rule of the program's own about every code, sign-in and refresh, after the rules that were given before it. A rule
+    /// may refuse what the service would allow, and never allow more.
+    #[must_use]
+    pub fn rule(mut self, rule: impl AccessRule + 'static) -> Self {
+        self.parts.rules.push(Arc::new(rule));
+        self
+    }
+
+    /// Answers requests at paths of the program's own. The function is called for each worker thread.
+    #[must_use]
+    pub fn routes(mut self, resources: impl Fn() -> Vec<ApiResource> + Send + Sync + 'static) -> Self {
+        self.parts.routes.add(resources);
+        self
+    }
+
+    /// Shares a value with the handlers of the program, which take it as `web::Data<T>`.
+    #[must_use]
+    pub fn share<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.parts.routes.share(value);
+        self
+    }
+
+    /// Does what the command line says, as the program `counterfoil` does; the whole of a `main` function. `serve` runs until it is
+    /// told to stop.
+    pub fn command_line(self) -> ExitCode {
+        runtime::use_crypto_provider();
+        cli::run(&self.parts, self.settings)
+    }
+
+    /// Starts the service on the present runtime, for a program that has more to do, and for tests. Logging is left to the program.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is wrong with the settings or the parts, or what could not be reached. Nothing runs then.
+    pub async fn start(self) -> Result<RunningService, StartError> {
+        runtime::use_crypto_provider();
+        let sources = Sources::read(None, Sources::environment()?, self.settings.into_iter())?;
+        let settings = sources.with_sections(self.parts.sections.clone()).check()?;
+        RunningService::start(&settings, &self.parts).await
+    }
+}
