@@ -1,29 +1,17 @@
 //! Followers of the ledger. A follower takes the events in their order; what they come to is written in one transaction with the
 //! position of the follower, so that each event counts once, whichever node applies it.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use counterfoil_domain::user_account::UserAccount;
 use counterfoil_projections::AccountStream;
-use cqrs_es::Aggregate as _;
 use deadpool_postgres::Transaction;
-use uuid::Uuid;
 
-use super::{Journal, JournalError, streams};
+use super::ledger_page::LedgerPage;
+use super::{Journal, JournalError, WantedEvents};
 
 /// How many events a follower takes at a time.
 const PAGE: i64 = 1_000;
-
-/// The events that a follower wants.
-#[derive(Clone, Copy, Debug)]
-pub struct WantedEvents {
-    /// The names of the events; no others are read for the follower.
-    pub names: &'static [&'static str],
-    /// Whether it needs what is personal in them.
-    pub with_personal: bool,
-}
 
 /// What follows the ledger: a read model, or anything else that takes events in their order, each once.
 #[async_trait]
@@ -100,25 +88,16 @@ impl Journal {
         from: i64,
         most: i64,
     ) -> Result<i64, JournalError> {
-        let WantedEvents { names, with_personal } = follower.wanted_events();
-        let statement = transaction.prepare_cached(include_str!("sql/follow.sql")).await?;
-        let mut rows = transaction
-            .query(&statement, &[&UserAccount::TYPE, &from, &most, &names, &with_personal])
-            .await?;
-        let Some(to) = rows.last().map(|row| row.get("seq")) else { return Ok(from) };
-        rows.retain(|row| row.get::<_, Option<&str>>("payload").is_some());
-        let keys = if with_personal {
-            let mut accounts: Vec<Uuid> = rows.iter().map(|row| row.get("account_id")).collect();
-            accounts.sort_unstable();
-            accounts.dedup();
-            streams::keys(transaction, self.personal_data(), &accounts).await?
-        } else {
-            BTreeMap::new()
-        };
-        let histories = streams::read(&rows, &keys)?;
-        let page = histories.iter().map(|(account, events)| AccountStream { account: *account, events });
-        follower.apply(transaction, tables, &page.collect::<Vec<_>>()).await?;
-        Ok(to)
+        let wanted = follower.wanted_events();
+        let page = LedgerPage::read(transaction, self.personal_data(), wanted, from, most).await?;
+        if page.to == from {
+            return Ok(from);
+        }
+        let histories = page.by_account()?;
+        let streams: Vec<AccountStream<'_>> =
+            histories.iter().map(|(account, events)| AccountStream { account: *account, events }).collect();
+        follower.apply(transaction, tables, &streams).await?;
+        Ok(page.to)
     }
 }
 

@@ -28,7 +28,7 @@ impl LedgerFollower for LoginHistory {
     }
 
     fn wanted_events(&self) -> WantedEvents {
-        WantedEvents { names: login_history::READ_MODEL.handled, with_personal: true }
+        WantedEvents { names: login_history::READ_MODEL.handled, with_personal: true, with_request: false }
     }
 
     async fn apply(
@@ -60,7 +60,7 @@ impl LedgerFollower for Statistics {
     }
 
     fn wanted_events(&self) -> WantedEvents {
-        WantedEvents { names: &statistics::HANDLED, with_personal: false }
+        WantedEvents { names: &statistics::HANDLED, with_personal: false, with_request: false }
     }
 
     async fn apply(
