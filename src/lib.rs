@@ -11,6 +11,7 @@ pub mod http;
 pub mod journal;
 pub mod language;
 pub mod limits;
+pub mod listeners;
 pub mod postgres;
 pub mod read_models;
 pub mod rules;

@@ -27,6 +27,7 @@ pub use service_accounts::{ServiceAccounts, ServiceActor};
 use crate::audit::feed::LedgerFeed;
 use crate::crypto::keyring::{self, Keyring, KeyringSource};
 use crate::http::{self, AppState};
+use crate::listeners::ListenerSet;
 use crate::read_models::session_uses::WRITE_EVERY;
 use crate::read_models::{FOLLOWERS, RebuildStarter};
 use crate::runtime::restart::restarted;
@@ -50,6 +51,8 @@ pub struct Application {
     operators: Option<(SocketAddr, Server)>,
     state: Arc<AppState>,
     feed: LedgerFeed,
+    /// What hears of events.
+    listeners: ListenerSet,
     /// The keyring that the node began with, and where its successors come from, if anywhere.
     keyring: Option<(KeyringSource, Keyring)>,
 }
@@ -88,7 +91,15 @@ impl Application {
         .shutdown_timeout(DRAIN_SECONDS)
         .disable_signals();
         let keyring = settings.keyring.clone().map(|source| (source, keyring.clone()));
-        Ok(Self { address, server: server.listen(listener)?.run(), operators, state, feed, keyring })
+        let listeners = ListenerSet::default();
+        let server = server.listen(listener)?.run();
+        Ok(Self { address, server, operators, state, feed, listeners, keyring })
+    }
+
+    /// The same, with these event listeners, to which [`run`](Self::run) hands events over.
+    #[must_use]
+    pub fn with_listeners(self, listeners: ListenerSet) -> Self {
+        Self { listeners, ..self }
     }
 
     /// Where it listens; the real port where the settings said 0.
@@ -117,7 +128,7 @@ impl Application {
     }
 
     /// Runs the service until it is stopped: all that [`serve`](Self::serve) does, and what keeps the log. It gives events their
-    /// numbers, brings read models along, forgets what has expired, and takes a new keyring when there is one where
+    /// numbers, brings read models along, hands events over to listeners, forgets what has expired, and takes a new keyring when there is one where
     /// `settings.keyring` says (and on `SIGHUP`).
     ///
     /// # Errors
@@ -144,7 +155,9 @@ impl Application {
                 keyring::follow(source, keyring, hangup, move |new| state.use_keyring(new)).await;
             }));
         }
+        let listening = self.listeners.start(self.state.accounts.journal());
         let served = self.serve().await;
+        listening.stop().await;
         for task in beside {
             task.abort();
         }

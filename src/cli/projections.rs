@@ -1,12 +1,15 @@
-//! The commands `counterfoil projections …`, which look after read models.
+//! The commands `counterfoil projections …`, which look after read models and event listeners.
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Subcommand;
+use counterfoil_domain::values::Reason;
 use counterfoil_projections::ReadModel;
+use serde::Serialize;
 
 use super::{Failure, output, setup};
+use crate::listeners::{self, ListenerStatus, SkipOutcome};
 use crate::read_models::rebuild;
 use crate::read_models::{FOLLOWERS, Projection, ReadModelStatus, RebuildClaim, overview};
 use crate::runtime::clock::{Clock as _, SystemClock};
@@ -19,7 +22,7 @@ pub enum ProjectionsCommand {
         /// Which; all of them unless one is named.
         name: Option<String>,
     },
-    /// Say how far each read model has come.
+    /// Say how far each read model and each event listener has come.
     Status {
         /// Write JSON instead of a table
         #[arg(long)]
@@ -31,6 +34,17 @@ pub enum ProjectionsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Have an event listener tried again at once, or pass over the event that it stands at.
+    Resume {
+        /// The name of the listener.
+        name: String,
+        /// The number of the event to pass over, which the status shows
+        #[arg(long, value_name = "NUMBER", requires = "reason")]
+        skip_event: Option<i64>,
+        /// Why the event is passed over, which is kept on record. It must name no user
+        #[arg(long, requires = "skip_event", value_parser = Reason::parse)]
+        reason: Option<Reason>,
+    },
 }
 
 impl ProjectionsCommand {
@@ -39,6 +53,10 @@ impl ProjectionsCommand {
             Self::Rebuild { name } => rebuild_models(settings, named(name.as_deref())?),
             Self::Status { json } => status(settings, json),
             Self::Check { json } => check(settings, json),
+            Self::Resume { name, skip_event: Some(seq), reason: Some(reason) } => {
+                skip_event(settings, &name, seq, &reason)
+            }
+            Self::Resume { name, .. } => resume(settings, &name),
         }
     }
 }
@@ -92,16 +110,28 @@ fn check(settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn status(settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
-    let standings = setup::with_journal(settings, async |journal| {
-        Ok(overview(&journal.database().connection().await?).await?)
+    let (standings, listeners) = setup::with_journal(settings, async |journal| {
+        let connection = journal.database().connection().await?;
+        Ok((overview(&connection).await?, listeners::overview(&connection).await?))
     })?;
     if json {
-        output::json(&standings)?;
+        let read_models = standings.into_iter().map(ProjectionStatus::ReadModel);
+        let listeners = listeners.into_iter().map(ProjectionStatus::Listener);
+        output::json(&read_models.chain(listeners).collect::<Vec<_>>())?;
     } else {
         let headings = ["projection", "position", "behind", "seconds", "rows", "format", "state"];
-        output::table(&headings, standings.iter().map(cells))?;
+        let cells = standings.iter().map(cells).chain(listeners.iter().map(cells_of_listener));
+        output::table(&headings, cells)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// An element of the status in JSON.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ProjectionStatus {
+    ReadModel(ReadModelStatus),
+    Listener(ListenerStatus),
 }
 
 fn cells(standing: &ReadModelStatus) -> [String; 7] {
@@ -114,4 +144,59 @@ fn cells(standing: &ReadModelStatus) -> [String; 7] {
         standing.format.to_string(),
         standing.to_string(),
     ]
+}
+
+/// A listener has no rows.
+fn cells_of_listener(listener: &ListenerStatus) -> [String; 7] {
+    [
+        listener.name.clone(),
+        listener.position.to_string(),
+        listener.behind.to_string(),
+        format!("{:.1}", listener.seconds_behind),
+        String::new(),
+        String::new(),
+        listener.to_string(),
+    ]
+}
+
+/// How often an order is repeated while a node hands the event over, which takes no longer than this in all.
+const SKIP_TRIES: u32 = 60;
+const SKIP_EVERY: Duration = Duration::from_millis(250);
+
+fn resume(settings: &Settings, name: &str) -> Result<ExitCode, Failure> {
+    let exists = setup::with_journal(settings, async |journal| {
+        Ok(listeners::resume(&journal.database().connection().await?, name).await?)
+    })?;
+    if !exists {
+        return Err(no_listener(name));
+    }
+    output::text(&format!("{name} is tried again at once\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn skip_event(settings: &Settings, name: &str, seq: i64, reason: &Reason) -> Result<ExitCode, Failure> {
+    let outcome = setup::with_journal(settings, async |journal| {
+        let connection = journal.database().connection().await?;
+        for _ in 0..SKIP_TRIES {
+            match listeners::skip_event(&connection, name, seq, reason.as_str()).await? {
+                SkipOutcome::Busy => tokio::time::sleep(SKIP_EVERY).await,
+                outcome @ (SkipOutcome::Skipped | SkipOutcome::NotThere) => return Ok(outcome),
+            }
+        }
+        Ok(SkipOutcome::Busy)
+    })?;
+    match outcome {
+        SkipOutcome::Skipped => {
+            output::text(&format!("{name} goes on after event {seq}, which it never takes\n"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        SkipOutcome::NotThere => {
+            Err(format!("{name} does not stand at event {seq}; see `counterfoil projections status`").into())
+        }
+        SkipOutcome::Busy => Err(format!("a node is handing event {seq} over to {name}; try again").into()),
+    }
+}
+
+fn no_listener(name: &str) -> Failure {
+    format!("there is no event listener {name:?}; see `counterfoil projections status`").into()
 }

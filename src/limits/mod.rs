@@ -44,7 +44,7 @@ use writes::WriteMeters;
 
 pub use limit::LimitKind;
 pub use meter::{CountOutcome, MeterEntry, MeterRule, MeterStore, StoreUnavailable, StoredMeter};
-pub use near::{ALARM_LASTS, AlarmPosition, MeterPosition, alarms};
+pub use near::{ALARM_LASTS, AlarmPosition, MeterPosition, alarms, raise_alarm};
 pub use overview::{LimitsOverview, RaisedAlarm, UsedMeter};
 pub use policy::{LimitPolicy, Rate, WritePolicy};
 pub use postgres::prune;

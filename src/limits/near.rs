@@ -132,3 +132,16 @@ pub async fn alarms(
     let next = last.map(|last| AlarmPosition(last.at, last.alarm.clone(), last.subject.clone()));
     Ok(SearchPage { items, next })
 }
+
+/// Raises an alarm of another part of the service than the limits, unless it has been raised within the hour.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn raise_alarm(db: &Client, alarm: &'static str, subject: &str) -> Result<(), Error> {
+    let statement = db.prepare_cached(include_str!("sql/raise_alarm_once.sql")).await?;
+    if db.execute(&statement, &[&alarm, &subject]).await? > 0 {
+        tracing::warn!(alarm, subject, "alarm");
+        metrics::counter!("counterfoil_alarms_total", "alarm" => alarm).increment(1);
+    }
+    Ok(())
+}

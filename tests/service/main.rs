@@ -25,6 +25,7 @@ mod journal;
 mod keys;
 mod ledger;
 mod limits;
+mod listeners;
 mod never_logged;
 mod outage;
 mod pooler;

@@ -1,4 +1,4 @@
-//! The alarms that the shared limits raised.
+//! The alarms that the shared limits and parked event listeners raised.
 
 use actix_web::web;
 use chrono::{DateTime, Utc};
@@ -23,10 +23,11 @@ const LIST_NAME: &str = "alarms";
 pub struct RaisedAlarm {
     /// When it was raised.
     at: DateTime<Utc>,
-    /// The limit that was reached, or `conversion`: a prefix was stopped, because too few of its codes were redeemed.
+    /// The limit that was reached; `conversion`: a prefix was stopped, because too few of its codes were redeemed; or
+    /// `listener_parked`: an event listener failed to take an event many times in a row.
     #[schema(example = "wrong_codes")]
     alarm: String,
-    /// A country (ISO 3166-1 alpha-2), or `service`.
+    /// A country (ISO 3166-1 alpha-2), `service`, or the name of an event listener.
     #[schema(example = "service")]
     subject: String,
     /// Whether it is less than an hour old. An alarm whose cause goes on is raised again every hour.

@@ -1,14 +1,18 @@
-//! The read models: how far each has come, and having one made again.
+//! The read models and the event listeners: how far each has come, and having a read model made again.
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 
-use super::{ListResponse, ReasonRequest};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::ReasonRequest;
 use crate::http::AppState;
 use crate::http::Problem;
 use crate::http::document::{DescribeOperation, OperationDoc, OperationDraft};
 use crate::http::extract::{AdminRole, JsonBody, StaffCaller};
 use crate::http::response::{self, ApiResponse, OkJson};
+use crate::listeners::{self, ListenerStatus};
 use crate::read_models::{Projection, ReadModelStatus, RebuildStarter, overview};
 
 /// The path that tells the progress of the read models.
@@ -26,17 +30,31 @@ impl DescribeOperation for RebuildBegun {
 
 pub const LIST_DOC: OperationDoc = OperationDoc {
     id: "projections",
-    summary: "See how the read models stand",
-    details: "How far each has come, its rows, and whether it is being made again.",
+    summary: "See how the read models and the event listeners stand",
+    details: "How far each has come; of a read model its rows, and whether it is being made again; of an event listener whether it \
+        failed to take an event.",
     ..OperationDoc::EMPTY
 };
+
+/// All of them, in one page.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Projections)]
+pub struct ProjectionsResponse {
+    /// The read models, those written with the events first.
+    items: Vec<ReadModelStatus>,
+    /// The event listeners of a program that embeds the service.
+    listeners: Vec<ListenerStatus>,
+    /// Always null: there is one page.
+    next: Option<String>,
+}
 
 pub async fn list(
     state: web::Data<AppState>,
     _: StaffCaller<AdminRole, ()>,
-) -> Result<ApiResponse<OkJson<ListResponse<ReadModelStatus>>>, Problem> {
+) -> Result<ApiResponse<OkJson<ProjectionsResponse>>, Problem> {
     let items = standings(&state).await?;
-    Ok(response::json(ListResponse { items, next: None }))
+    let listeners = state.query(async |db: &_| listeners::overview(db).await).await?;
+    Ok(response::json(ProjectionsResponse { items, listeners, next: None }))
 }
 
 pub const REBUILD_DOC: OperationDoc = OperationDoc {
