@@ -149,19 +149,19 @@ impl ListenerWorker {
                     return Ok(false);
                 }
                 Handover::LeaseLost => {
-                    tracing::warn!(
-                        listener = self.listener.name(),
-                        seq,
-                        "the lease of an event listener was lost"
-                    );
+                    self.log_loss(seq);
                     return Ok(false);
                 }
             }
             self.log_recovery(&lease, seq);
             let is_over = *stopping.borrow() || read_at.elapsed() > PAGE_LASTS;
             let goes_on = !is_over && seq < page.to;
-            if !self.position.keep(&mut lease, seq, goes_on).await? || is_over {
-                return Ok(is_over);
+            if !self.position.keep(&mut lease, seq, goes_on).await? {
+                self.log_loss(seq);
+                return Ok(false);
+            }
+            if is_over {
+                return Ok(true);
             }
         }
         if lease.seq < page.to {
@@ -236,6 +236,11 @@ impl ListenerWorker {
             self.position.raise_alarm().await?;
         }
         Ok(())
+    }
+
+    /// Logs that another node may hand an event over again.
+    fn log_loss(&self, seq: i64) {
+        tracing::warn!(listener = self.listener.name(), seq, "the lease of an event listener was lost");
     }
 
     /// Logs that an event was taken that had failed before.

@@ -164,6 +164,38 @@ async fn an_operator_passes_over_the_event_that_a_listener_stands_at_and_no_othe
     assert_eq!(reason, "ticket 7: no such plan");
 }
 
+#[test]
+fn metrics_say_how_far_a_listener_is_behind_and_whether_it_is_parked() {
+    let recorder = counterfoil::runtime::telemetry::prometheus().build_recorder();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let rendered = || recorder.handle().render();
+    let says = |line: &str| rendered().lines().any(|each| each == line);
+    let test = async {
+        let app = TestApp::start().await;
+        app.keep_log();
+        let listener = TestListener::new("billing");
+        listener.set_mode(ListenerMode::Failing);
+        let _workers = listener.start(&app);
+        listener.wait_until_registered(&app).await;
+        app.api.login(PHONE).await.ok();
+        wait_until("the metrics say so", async || {
+            says("counterfoil_listener_parked{listener=\"billing\"} 1")
+                && says("counterfoil_listener_behind{listener=\"billing\"} 1")
+        })
+        .await;
+        assert!(says("counterfoil_alarms_total{alarm=\"listener_parked\"} 1"), "{}", rendered());
+        listener.set_mode(ListenerMode::Taking);
+        let connection = app.state.database.connection().await.unwrap();
+        assert!(counterfoil::listeners::resume(&connection, "billing").await.unwrap());
+        wait_until("the metrics say that it goes on", async || {
+            says("counterfoil_listener_parked{listener=\"billing\"} 0")
+                && says("counterfoil_listener_behind{listener=\"billing\"} 0")
+        })
+        .await;
+    };
+    metrics::with_local_recorder(&recorder, || runtime.block_on(test));
+}
+
 /// A node whose lease was taken while its listener was busy neither moves the position nor goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_has_lost_its_lease_cannot_move_the_position() {
