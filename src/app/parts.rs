@@ -1,10 +1,11 @@
-//! What an embedding program brings: gateways, claims, rules, routes and sections of the settings.
+//! What an embedding program brings: gateways, claims, rules, event listeners, routes and sections of the settings.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::delivery::Gateway;
 use crate::http::OwnRoutes;
+use crate::listeners::EventListener;
 use crate::rules::AccessRule;
 use crate::settings::OwnSection;
 use crate::tokens::claims_source::ClaimsSource;
@@ -18,7 +19,9 @@ pub struct ServiceParts {
     pub claims: Option<Arc<dyn ClaimsSource>>,
     /// The rules, in the order in which they are asked.
     pub rules: Vec<Arc<dyn AccessRule>>,
-    /// The routes.
+    /// The listeners that hear of events.
+    pub listeners: Vec<Arc<dyn EventListener>>,
+    /// The routes beside those of the service.
     pub routes: OwnRoutes,
     /// The sections of the settings.
     pub sections: Vec<OwnSection>,

@@ -17,6 +17,7 @@ use crate::audit::feed::LedgerFeed;
 use crate::crypto::keyring::KeyringError;
 use crate::delivery::{GatewaySetupError, Gateways};
 use crate::http::{self, AppState, OwnRouteError};
+use crate::listeners::{ListenerSet, ListenerSetError};
 use crate::postgres::embedded::{PrivatePostgres, PrivatePostgresError};
 use crate::postgres::migrations::{self, MigrationError};
 use crate::postgres::{Database, DatabaseError, DatabaseUrl};
@@ -64,6 +65,7 @@ start_errors!(
     GatewaySetupError,
     OwnRouteError,
     ClaimNameError,
+    ListenerSetError,
     RuleSetError,
     std::io::Error,
     tokio::task::JoinError,
@@ -96,11 +98,12 @@ impl RunningService {
     ///
     /// # Errors
     /// [`StartError`]; nothing runs then.
-    pub async fn start(settings: &Settings, parts: &ServiceParts) -> Result<Self, StartError> {
+    pub(crate) async fn start(settings: &Settings, parts: &ServiceParts) -> Result<Self, StartError> {
         http::check_routes(&parts.routes)?;
         parts.check_names()?;
+        let listeners = ListenerSet::new(parts.listeners.iter().cloned())?;
         let (private, url) = database_of(settings).await?;
-        match Self::start_on(settings, parts, &url, private.clone()).await {
+        match Self::start_on(settings, parts, listeners, &url, private.clone()).await {
             Ok(service) => Ok(service),
             Err(error) => {
                 stop_private(private).await?;
@@ -112,6 +115,7 @@ impl RunningService {
     async fn start_on(
         settings: &Settings,
         parts: &ServiceParts,
+        listeners: ListenerSet,
         url: &DatabaseUrl,
         private: Option<SharedPostgres>,
     ) -> Result<Self, StartError> {
@@ -137,7 +141,7 @@ impl RunningService {
             Err(error) => tracing::warn!(%error, "not connected yet"),
             Ok(()) => {}
         }
-        let application = Application::build(settings, &keyring, state)?;
+        let application = Application::build(settings, &keyring, state)?.with_listeners(listeners);
         report_start(settings, &application, &database).await;
         Ok(Self {
             address: application.address(),

@@ -12,9 +12,9 @@ use actix_web::{HttpResponse, ResponseError};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::Refusal;
 use counterfoil_domain::values::{Channel, RuleName};
-use serde::Serialize;
-use utoipa::ToSchema;
 
+use super::OwnProblem;
+use super::problem_body::ProblemBody;
 use crate::accounts::AccountsError;
 use crate::journal::JournalError;
 use crate::language::Language;
@@ -116,39 +116,6 @@ pub enum Problem {
     Internal,
 }
 
-/// A refusal that an embedding program answers with, as its own routes do. Its words are the same in every language.
-///
-/// ```
-/// use counterfoil::http::{OwnProblem, Problem};
-///
-/// const CLOSED: Problem = Problem::Own(OwnProblem {
-///     status: 409,
-///     code: "office_closed",
-///     title: "The office is closed",
-///     detail: "Ask again during office hours.",
-/// });
-/// assert_eq!(CLOSED.code(), "office_closed");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OwnProblem {
-    /// The status, from 400 to 599; 500 is answered in the place of any other number.
-    pub status: u16,
-    /// The stable code in snake case, of which the service has none.
-    pub code: &'static str,
-    /// What the problem is called.
-    pub title: &'static str,
-    /// What the caller can do.
-    pub detail: &'static str,
-}
-
-impl OwnProblem {
-    fn status(self) -> StatusCode {
-        let status = StatusCode::from_u16(self.status).ok();
-        let error = status.filter(|status| status.is_client_error() || status.is_server_error());
-        error.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-    }
-}
-
 impl Problem {
     /// The answer to a body without a field that it needs.
     pub fn missing_field(name: &str) -> Self {
@@ -175,7 +142,7 @@ impl Problem {
     }
 
     /// The answer to an error of the write side.
-    pub fn from_accounts(error: &AccountsError, now: DateTime<Utc>) -> Self {
+    pub(crate) fn from_accounts(error: &AccountsError, now: DateTime<Utc>) -> Self {
         match error {
             AccountsError::Refused(refusal) => Self::from_refusal(*refusal, now),
             AccountsError::InvalidToken => Self::InvalidToken,
@@ -188,7 +155,7 @@ impl Problem {
     }
 
     /// The answer to a refusal of the domain.
-    pub fn from_refusal(refusal: Refusal, now: DateTime<Utc>) -> Self {
+    pub(crate) fn from_refusal(refusal: Refusal, now: DateTime<Utc>) -> Self {
         let wait = |until: DateTime<Utc>| (until - now).to_std().unwrap_or_default();
         match refusal {
             Refusal::CodeTooSoon { until } => Self::CodeTooSoon(wait(until)),
@@ -216,7 +183,7 @@ impl Problem {
     }
 
     /// The answer to a limit that all nodes share. It does not say which limit that is.
-    pub fn from_limits(error: &LimitsError) -> Self {
+    pub(crate) fn from_limits(error: &LimitsError) -> Self {
         match error {
             LimitsError::Refused { wait, .. } => Self::TooManyRequests(*wait),
             LimitsError::CountryNotServed => Self::InvalidFields(FieldErrors::from([(
@@ -231,7 +198,7 @@ impl Problem {
     }
 
     /// The answer to trouble with the journal; the log is told what it was.
-    pub fn from_journal(error: &JournalError) -> Self {
+    pub(crate) fn from_journal(error: &JournalError) -> Self {
         match error {
             JournalError::Database(error) => Self::from_database(error),
             JournalError::Unreadable { .. } => {
@@ -242,7 +209,7 @@ impl Problem {
     }
 
     /// The answer to a rebuild that cannot begin.
-    pub fn from_claim(error: &ClaimError) -> Self {
+    pub(crate) fn from_claim(error: &ClaimError) -> Self {
         match error {
             ClaimError::Running => Self::RebuildRunning,
             ClaimError::NotOwner => Self::RebuildNeedsOwner,
@@ -251,7 +218,7 @@ impl Problem {
     }
 
     /// The answer to trouble with the database; the log is told what it was.
-    pub fn from_database(error: &DatabaseError) -> Self {
+    pub(crate) fn from_database(error: &DatabaseError) -> Self {
         match error {
             DatabaseError::Unavailable(_) => {
                 tracing::warn!(%error, "the database is away");
@@ -468,7 +435,7 @@ impl Problem {
     }
 
     /// The answer in a language (RFC 9457).
-    pub fn render(&self, language: Language) -> HttpResponse {
+    pub(crate) fn render(&self, language: Language) -> HttpResponse {
         let mut response = HttpResponse::build(self.status());
         if let Some(wait) = self.retry_after() {
             // Rounded up: asking at that second must not be too soon again.
@@ -489,36 +456,6 @@ impl Problem {
     }
 }
 
-/// The body of an error (RFC 9457).
-#[derive(Serialize, ToSchema)]
-#[schema(as = Problem)]
-pub(super) struct ProblemBody {
-    /// The problem as a URI.
-    #[schema(example = "urn:counterfoil:problem:not_found")]
-    r#type: String,
-    /// What it is called.
-    title: String,
-    /// The status once more.
-    status: u16,
-    /// What it is, for people.
-    detail: String,
-    /// What it is, for programs; it stays the same.
-    #[schema(value_type = String)]
-    code: &'static str,
-    /// What is wrong with which fields.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(required = false)]
-    errors: BTreeMap<String, Vec<String>>,
-    /// The access rule that it comes from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, nullable = false)]
-    rule: Option<RuleName>,
-    /// The same for OAuth 2.0 clients (RFC 6749, section 5.2).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, nullable = false)]
-    error: Option<&'static str>,
-}
-
 impl From<Infallible> for Problem {
     fn from(never: Infallible) -> Self {
         match never {}
@@ -530,7 +467,7 @@ impl ResponseError for Problem {
         self.status()
     }
 
-    /// In English, with the problem itself attached, from which [`observe`](super::observe) makes the answer in the
+    /// In English, with the problem itself attached, from which the middleware makes the answer in the
     /// language of the request.
     fn error_response(&self) -> HttpResponse {
         let mut response = self.render(Language::default());

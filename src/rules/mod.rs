@@ -22,7 +22,7 @@ pub use rule_set::{RuleSet, RuleSetError, RuleUnavailable};
 /// rule's name, and is an event of the account (`SignInRefused`). A rule that fails, panics or is late is answered 503
 /// `rule_unavailable`, and nothing has changed then: no code is spent, and no token.
 ///
-/// All rules together have [`RuleSet::TIME_LIMIT`] for a request. A rule that blocks its thread cannot be interrupted, so
+/// All rules together have half a second for a request. A rule that blocks its thread cannot be interrupted, so
 /// rules have to wait with `await`. While a rule is asked about a sign-in or a refresh, other commands to the same account wait
 /// on that node.
 ///

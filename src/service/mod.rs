@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::app::{RunningService, ServiceParts, StartError};
 use crate::delivery::Gateway;
 use crate::http::ApiResource;
+use crate::listeners::EventListener;
 use crate::rules::AccessRule;
 use crate::settings::{SettingsSection, Sources};
 use crate::tokens::claims_source::ClaimsSource;
@@ -74,6 +75,14 @@ impl Service {
     #[must_use]
     pub fn rule(mut self, rule: impl AccessRule + 'static) -> Self {
         self.parts.rules.push(Arc::new(rule));
+        self
+    }
+
+    /// Hands events to a listener of the program's own, each at least once and in the order of the ledger. Its position is kept in the
+    /// database under its name, so it goes on where it was when the service starts again.
+    #[must_use]
+    pub fn on_event(mut self, listener: impl EventListener + 'static) -> Self {
+        self.parts.listeners.push(Arc::new(listener));
         self
     }
 

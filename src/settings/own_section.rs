@@ -23,7 +23,7 @@ const GATEWAYS: &str = "gateways";
 /// masked. The name `gateways.acme` reads what the section of the gateway `acme` has beside its `kind`.
 ///
 /// ```
-/// use counterfoil::settings::{SettingsSection, Sources};
+/// use counterfoil::{Service, SettingsSection};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Deserialize, Serialize)]
@@ -34,11 +34,8 @@ const GATEWAYS: &str = "gateways";
 /// fn eight() -> u8 { 8 }
 ///
 /// let hours = SettingsSection::<OfficeHours>::named("office_hours");
-/// let set = [("office_hours.open_from", "9".to_owned())];
-/// let sources = Sources::read(None, std::iter::empty(), set.into_iter())?;
-/// sources.with_sections(vec![hours.section()]).check()?;
-/// assert_eq!(hours.get().open_from, 9);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let service = Service::from_environment().settings(&hours).setting("office_hours.open_from", "9");
+/// // A part that has a clone of `hours` calls `hours.get().open_from` when the service runs.
 /// ```
 pub struct SettingsSection<T> {
     name: &'static str,
@@ -65,7 +62,7 @@ impl<T: DeserializeOwned + Serialize + Send + Sync + 'static> SettingsSection<T>
     }
 
     /// Returns the section as the settings take it.
-    pub fn section(&self) -> OwnSection {
+    pub(crate) fn section(&self) -> OwnSection {
         OwnSection(Arc::new(self.clone()))
     }
 }

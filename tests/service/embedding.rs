@@ -5,17 +5,18 @@ use std::sync::{Arc, Mutex};
 
 use actix_web::web;
 use async_trait::async_trait;
-use counterfoil::delivery::{AcceptedMessage, Gateway, Message, NotAccepted};
-use counterfoil::rules::AccessRule;
-use counterfoil::settings::SettingsSection;
 use counterfoil::values::{AccountId, Identifier, PhoneNumber};
 use counterfoil::web::{
     ApiResource, ApiResponse, ClientAddress, OkJson, OperationDoc, OwnProblem, Problem, SignedInCaller, get,
     json, path,
 };
-use counterfoil::{RunningService, Service, ServiceAccounts, ServiceActor, StartError};
+use counterfoil::{
+    AcceptedMessage, AccessRule, ClaimsFault, ClaimsRequest, ClaimsSource, EventListener, Gateway,
+    ListenedEvent, ListenerFault, Message, NotAccepted, RunningService, Service, ServiceAccounts,
+    ServiceActor, SettingsSection, StartError,
+};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::support::{ApiClient, TestDatabase};
@@ -226,6 +227,56 @@ impl AccessRule for AlwaysOpen {
     }
 }
 
+/// A source of claims that would shadow a standard one.
+#[derive(Debug)]
+struct ShadowingClaims;
+
+#[async_trait]
+impl ClaimsSource for ShadowingClaims {
+    fn claim_names(&self) -> &[&'static str] {
+        &["sub"]
+    }
+
+    async fn claims(&self, _: &ClaimsRequest) -> Result<Map<String, Value>, ClaimsFault> {
+        Ok(Map::new())
+    }
+}
+
+/// A listener that keeps the names of the events that it hears of.
+#[derive(Clone, Debug, Default)]
+struct HeardNames(Arc<Mutex<Vec<&'static str>>>);
+
+#[async_trait]
+impl EventListener for HeardNames {
+    fn name(&self) -> &'static str {
+        "heard_names"
+    }
+
+    fn event_names(&self) -> &'static [&'static str] {
+        &["UserRegistered", "LoggedIn"]
+    }
+
+    async fn on_event(&self, event: &ListenedEvent) -> Result<(), ListenerFault> {
+        self.0.lock().unwrap().push(event.event.name());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_listener_of_the_program_hears_of_a_sign_in_in_order() {
+    let heard = HeardNames::default();
+    let service = EmbeddedService::start(Service::from_environment().on_event(heard.clone())).await;
+    service.api.sign_in(PHONE).await;
+    for _ in 0..200 {
+        if heard.0.lock().unwrap().len() == 2 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(*heard.0.lock().unwrap(), ["UserRegistered", "LoggedIn"]);
+    service.running.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn what_a_program_gets_wrong_is_named_at_the_start() {
     let service = Service::from_environment;
@@ -248,6 +299,8 @@ async fn what_a_program_gets_wrong_is_named_at_the_start() {
         ),
         (service().gateway("acme", KeptMessages::default()), "acme"),
         (service().rule(AlwaysOpen).rule(AlwaysOpen), "always_open"),
+        (service().on_event(HeardNames::default()).on_event(HeardNames::default()), "heard_names"),
+        (service().claims(ShadowingClaims), "\"sub\" is a standard claim"),
         (
             service().routes(greeting_at("/accounts/login/")),
             "/accounts/login/ collides with /accounts/login/",

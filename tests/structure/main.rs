@@ -5,6 +5,7 @@
 
 mod figures;
 mod imports;
+mod interface;
 mod sources;
 
 use figures::Limits;
@@ -40,6 +41,21 @@ fn the_settings_are_imported_by_what_puts_a_node_together_and_by_nothing_else() 
     let mut importers = graph.importers("settings");
     importers.retain(|importer, _| !MAY_IMPORT_SETTINGS.contains(importer));
     assert!(importers.is_empty(), "{importers:?} import the settings; see decision 50");
+}
+
+#[test]
+fn the_public_interface_is_that_of_the_golden_file() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/structure/interface.txt");
+    let mut found = interface::public_interface(&Sources::read()).join("\n");
+    found.push('\n');
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(golden, &found).unwrap();
+    }
+    let expected = std::fs::read_to_string(golden).unwrap();
+    assert_eq!(found, expected, "run it with UPDATE_GOLDEN=1 where the interface is to change");
+    for internal in ["Journal", "Keyring", "AppState", "RequestContext", "StaffAction", "IssuedTokens"] {
+        assert!(!found.contains(internal), "the interface must not reach {internal}");
+    }
 }
 
 #[test]

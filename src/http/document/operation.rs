@@ -13,7 +13,8 @@ use utoipa::openapi::{Content, ContentBuilder, Ref, RefOr, Required, path};
 use utoipa::{ToSchema, openapi};
 
 use crate::http::extract::{ClientAddress, ClientInfo, WantedLanguage};
-use crate::http::problem::{Problem, ProblemBody};
+use crate::http::problem::Problem;
+use crate::http::problem_body::ProblemBody;
 
 /// What is said about an operation that its handler's signature does not say.
 #[derive(Clone, Copy, Debug)]

@@ -46,7 +46,7 @@ pub struct StaffCaller<R, T> {
     /// The access token of the request.
     pub token: Token,
     /// The request that the caller sent, for the events that come of it.
-    pub origin: RequestContext,
+    pub(crate) origin: RequestContext,
     /// What the request asks for.
     pub asked: T,
     action: String,
@@ -64,7 +64,7 @@ impl<R, T: fmt::Debug> fmt::Debug for StaffCaller<R, T> {
 
 impl<R, T> StaffCaller<R, T> {
     /// Divides the request into what is asked for and the action of the staff, with the reason that `read` finds in it.
-    pub fn into_action<U>(self, read: impl FnOnce(T) -> (U, Option<Reason>)) -> (U, StaffAction) {
+    pub(crate) fn into_action<U>(self, read: impl FnOnce(T) -> (U, Option<Reason>)) -> (U, StaffAction) {
         let (asked, reason) = read(self.asked);
         let by = StaffActor::Administrator { token: self.token, action: self.action };
         (asked, StaffAction { by, reason, origin: self.origin })

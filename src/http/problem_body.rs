@@ -1,0 +1,37 @@
+//! The form of an error's body.
+
+use std::collections::BTreeMap;
+
+use counterfoil_domain::values::RuleName;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The body of an error (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody {
+    /// The problem as a URI.
+    #[schema(example = "urn:counterfoil:problem:not_found")]
+    pub(super) r#type: String,
+    /// What it is called.
+    pub(super) title: String,
+    /// The status once more.
+    pub(super) status: u16,
+    /// What it is, for people.
+    pub(super) detail: String,
+    /// What it is, for programs; it stays the same.
+    #[schema(value_type = String)]
+    pub(super) code: &'static str,
+    /// What is wrong with which fields.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    pub(super) errors: BTreeMap<String, Vec<String>>,
+    /// The access rule that it comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    pub(super) rule: Option<RuleName>,
+    /// The same for OAuth 2.0 clients (RFC 6749, section 5.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    pub(super) error: Option<&'static str>,
+}
