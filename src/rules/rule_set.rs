@@ -95,7 +95,7 @@ impl RuleSet {
         for NamedRule { name, rule } in &*self.rules {
             // A rule may panic before its first `await` as well.
             let asked = AssertUnwindSafe(async { question.put_to(&**rule).await }).catch_unwind();
-            let (fault, reason) = match timeout_at(deadline, asked).await {
+            let (outcome, error) = match timeout_at(deadline, asked).await {
                 Ok(Ok(Ok(RuleDecision::Allow))) => continue,
                 Ok(Ok(Ok(RuleDecision::Refuse))) => {
                     let labels =
@@ -105,14 +105,14 @@ impl RuleSet {
                 }
                 Ok(Ok(Err(RuleFault { reason }))) => ("failed", reason),
                 // The payload of a panic may quote a value.
-                Ok(Err(_)) => ("panicked", String::new()),
-                Err(_) => ("late", String::new()),
+                Ok(Err(_)) => ("panicked", "it panicked".to_owned()),
+                Err(_) => ("late", "its time was over".to_owned()),
             };
             let stage = question.stage().as_str();
             let labels =
-                [("rule", name.to_string()), ("stage", stage.to_owned()), ("fault", fault.to_owned())];
+                [("rule", name.to_string()), ("stage", stage.to_owned()), ("outcome", outcome.to_owned())];
             metrics::counter!("counterfoil_rule_faults_total", &labels).increment(1);
-            tracing::error!(rule = %name, stage, fault, reason, "an access rule could not tell");
+            tracing::warn!(rule = %name, stage, outcome, error, "an access rule could not tell");
             return Err(RuleUnavailable { rule: *name });
         }
         Ok(None)

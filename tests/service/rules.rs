@@ -323,7 +323,7 @@ async fn a_rule_that_fails_panics_or_is_late_lets_nothing_happen_and_spends_noth
         [&codes, &sign_ins, &refreshes].map(|rule| node_with(&app, rule));
     let code = for_sign_ins.login(PHONE).await.code();
     let before = events(&app).await;
-    for (behaviour, fault) in FAULTS {
+    for (behaviour, outcome) in FAULTS {
         [&codes, &sign_ins, &refreshes].into_iter().for_each(|rule| rule.set(behaviour));
         for answer in ask_for_codes(&for_codes, &device).await {
             is_unavailable(&answer, "faulty_codes");
@@ -336,7 +336,7 @@ async fn a_rule_that_fails_panics_or_is_late_lets_nothing_happen_and_spends_noth
             ("faulty_sign_ins", "sign_in", 1),
             ("faulty_refreshes", "refresh", 1),
         ] {
-            let labels = [("rule", rule), ("stage", stage), ("fault", fault)];
+            let labels = [("rule", rule), ("stage", stage), ("outcome", outcome)];
             assert_eq!(counted("counterfoil_rule_faults_total", &labels), times, "{labels:?}");
         }
     }
