@@ -1,7 +1,11 @@
 //! Other limits, tried on what is on record.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use counterfoil::accounts::StaffAction;
+use counterfoil::rules::{AccessRule, RefreshRuleRequest, RuleDecision, RuleFault, RuleSet};
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::values::Role;
 use reqwest::Method;
@@ -268,4 +272,36 @@ async fn a_rehearsal_under_the_present_settings_agrees_with_the_log() {
     // Elsewhere a binding would have ended what moved, and fewer codes would have been sent: something is rehearsed at all.
     let other = rehearsed(&app, &["--set", "codes.per_day=1", "--set", "codes.tries=1"]);
     assert!(other["refused"]["codes"]["total"].as_u64().unwrap() > 10, "{other:#}");
+}
+
+/// Lets no session go on.
+#[derive(Debug)]
+struct NoRefreshes;
+
+#[async_trait]
+impl AccessRule for NoRefreshes {
+    fn name(&self) -> &'static str {
+        "no_refreshes"
+    }
+
+    async fn refresh(&self, _: &RefreshRuleRequest) -> Result<RuleDecision, RuleFault> {
+        Ok(RuleDecision::Refuse)
+    }
+}
+
+#[tokio::test]
+async fn what_an_access_rule_refused_is_counted_apart_and_stays_refused() {
+    let app = TestApp::start().await;
+    app.advance_time(-3_600);
+    let rules = RuleSet::new([Arc::new(NoRefreshes) as Arc<dyn AccessRule>]).unwrap();
+    let api = app.embed(&app.database.url, &[], |state| state.accounts.use_rules(rules));
+    let device = api.sign_in(ADA).await;
+    api.refresh(&device.refresh).await.is_problem(403, "refused_by_rule");
+
+    let found = rehearsed(&app, &["--set", "sessions.refreshes_per_minute=1000"]);
+    let one_refresh = json!({"sign_ins": 0, "codes": 0, "refreshes": 1, "others": 0});
+    assert_eq!(found["refused_by_rules"], one_refresh);
+    assert_eq!((&found["on_record"]["refreshes"], &found["accounts_concerned"]), (&json!(0), &json!(0)));
+    let (_, table, _) = audit(&app, &["rehearse", "--set", "codes.tries=3"]);
+    assert!(table.contains("Access rules refused 0 sign-ins, 0 codes and 1 refreshes"), "{table}");
 }
