@@ -1,13 +1,20 @@
 //! Response times tell nothing of an account: not whether there is one, what the node remembers, or how far the database is.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+use counterfoil::rules::{AccessRule, CodeRuleRequest, RuleDecision, RuleFault, RuleSet};
 use serde_json::json;
 
-use crate::support::{ApiAnswer, ApiClient, SignedInDevice, TestApp};
+use crate::support::{ApiAnswer, ApiClient, DatabaseProxy, SignedInDevice, TestApp};
 
 /// Codes as often as the measurement asks for them.
 const SETTINGS: [(&str, &str); 2] = [("codes.resend_after", "0"), ("codes.per_day", "100")];
+
+/// Refusals of one address, on record as often as the measurement asks for them.
+const RECORDED: [(&str, &str); 2] =
+    [("limits.address_writes_burst", "1000000"), ("limits.address_writes_per_minute", "1000000")];
 
 /// How many codes one account asks for to add identifiers.
 const ASKED_BY_ONE_ACCOUNT: usize = 20;
@@ -85,7 +92,7 @@ async fn auc(operation: TimedOperation, api: &ApiClient, population: &mut Measur
         let began = Instant::now();
         let answer = ask(operation, api, &phone, asker).await;
         times[kind].push(began.elapsed());
-        assert!([200, 400, 406].contains(&answer.status.as_u16()), "{operation:?}: {answer:?}");
+        assert!([200, 400, 403, 406].contains(&answer.status.as_u16()), "{operation:?}: {answer:?}");
     }
     let [known, unknown] = &times;
     let score = |known: &Duration, unknown: &Duration| match unknown.cmp(known) {
@@ -129,6 +136,53 @@ async fn known_and_unknown_numbers_are_answered_in_the_same_time() {
                     assert!((auc - 0.5).abs() < tolerance, "{operation:?}, {memory}, {delay} ms: {auc}");
                 }
             }
+        }
+    }
+}
+
+/// A rule that takes 20 to 40 ms, at random, and says the same to all.
+#[derive(Debug)]
+struct SlowRule(RuleDecision);
+
+#[async_trait]
+impl AccessRule for SlowRule {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    async fn code(&self, _: &CodeRuleRequest) -> Result<RuleDecision, RuleFault> {
+        tokio::time::sleep(Duration::from_micros(fastrand::u64(20_000..40_000))).await;
+        Ok(self.0)
+    }
+}
+
+/// The long form is the same with `COUNTERFOIL_RESPONSE_TIME_PAIRS=400`. The database is further away than in the other test, so that
+/// a commit more shows beside the time of the rule.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_rule_tells_nothing_of_an_account_whether_it_refuses_or_allows() {
+    let pairs = usize::try_from(numbers("COUNTERFOIL_RESPONSE_TIME_PAIRS", "40")[0]).unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred pairs")]
+    let tolerance = 4.0 / (6.0 * pairs as f64).sqrt();
+    for delay in numbers("COUNTERFOIL_RESPONSE_TIME_DELAYS", "10") {
+        let here = TestApp::with_settings(&SETTINGS).await;
+        let mut population = MeasuredAccounts::signed_in(&here.api, pairs).await;
+        for decision in [RuleDecision::Refuse, RuleDecision::Allow] {
+            let proxy = DatabaseProxy::start(&here.database.url).await;
+            let rules = RuleSet::new([Arc::new(SlowRule(decision)) as Arc<dyn AccessRule>]).unwrap();
+            let url = proxy.url_of(&here.database.name);
+            let api = here
+                .embed(&url, &[&SETTINGS[..], &RECORDED].concat(), |state| state.accounts.use_rules(rules));
+            proxy.delay(Duration::from_millis(delay));
+            for _ in 0..8 {
+                api.login(&population.unknown()).await;
+            }
+            for memory in ["cold", "warm"] {
+                let auc = auc(TimedOperation::Login, &api, &mut population).await;
+                eprintln!("{delay} ms, {decision:?}, {memory}: {auc:.3}");
+                assert!((auc - 0.5).abs() < tolerance, "{decision:?}, {memory}, {delay} ms: {auc}");
+            }
+            // In the same order for the next node: what is on record stays so for an hour.
+            here.advance_time(3_601);
         }
     }
 }
