@@ -128,8 +128,8 @@ impl Application {
     }
 
     /// Runs the service until it is stopped: all that [`serve`](Self::serve) does, and what keeps the log. It gives events their
-    /// numbers, brings read models along, hands events over to listeners, forgets what has expired, and takes a new keyring when there is one where
-    /// `settings.keyring` says (and on `SIGHUP`).
+    /// numbers, brings read models along, hands events over to listeners, forgets what has expired, and takes a new keyring when
+    /// there is one where `settings.keyring` says (and on `SIGHUP`).
     ///
     /// # Errors
     /// When the server fails.

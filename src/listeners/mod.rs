@@ -27,13 +27,10 @@ pub use worker::ListenerWorkers;
 /// node died comes again: a receiver recognises it by [`ListenedEvent::seq`].
 ///
 /// ```
-/// use std::sync::{Arc, Mutex};
-///
-/// use async_trait::async_trait;
-/// use counterfoil::listeners::{EventListener, ListenedEvent, ListenerFault, ListenerSet};
-/// use counterfoil_domain::values::AccountId;
+/// use counterfoil::values::AccountId;
+/// use counterfoil::{EventListener, ListenedEvent, ListenerFault, Service, async_trait};
 /// # #[derive(Debug, Default)]
-/// # struct BillingService(Mutex<Vec<(i64, AccountId)>>);
+/// # struct BillingService(std::sync::Mutex<Vec<(i64, AccountId)>>);
 /// # impl BillingService {
 /// #     async fn open_account(&self, key: i64, account: AccountId) -> Result<(), std::io::Error> {
 /// #         self.0.lock().expect("it is not poisoned").push((key, account));
@@ -64,9 +61,7 @@ pub use worker::ListenerWorkers;
 ///     }
 /// }
 ///
-/// let listeners = ListenerSet::new([Arc::new(BillingListener::default()) as Arc<dyn EventListener>])?;
-/// // let application = Application::build(…)?.with_listeners(listeners);
-/// # Ok::<(), counterfoil::listeners::ListenerSetError>(())
+/// let service = Service::from_environment().on_event(BillingListener::default());
 /// ```
 #[async_trait]
 pub trait EventListener: fmt::Debug + Send + Sync {

@@ -34,11 +34,7 @@ const STANDARD: [&str; 13] =
 /// service cannot interrupt what does not await.
 ///
 /// ```
-/// use std::sync::Arc;
-///
-/// use async_trait::async_trait;
-/// use counterfoil::accounts::Accounts;
-/// use counterfoil::tokens::claims_source::{ClaimNameError, ClaimsFault, ClaimsRequest, ClaimsSource};
+/// use counterfoil::{ClaimsFault, ClaimsRequest, ClaimsSource, Service, async_trait};
 /// use serde_json::{Map, Value};
 /// # #[derive(Debug, Default)]
 /// # struct StaffDirectory;
@@ -75,9 +71,8 @@ const STANDARD: [&str; 13] =
 ///     }
 /// }
 ///
-/// fn with_departments(accounts: &mut Accounts) -> Result<(), ClaimNameError> {
-///     accounts.use_claims(Arc::new(DepartmentClaims { directory: StaffDirectory::default() }))
-/// }
+/// let claims = DepartmentClaims { directory: StaffDirectory::default() };
+/// let service = Service::from_environment().claims(claims);
 /// ```
 #[async_trait]
 pub trait ClaimsSource: fmt::Debug + Send + Sync {

@@ -17,7 +17,7 @@ use counterfoil::postgres::DatabaseUrl;
 use counterfoil::runtime::clock::SystemClock;
 use counterfoil::settings::Sources;
 use counterfoil_domain::user_account::UserAccountEvent;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getppid, kill_process};
 
 use super::check_order;
 use crate::support::TestApp;
@@ -63,6 +63,7 @@ impl EventListener for FileListener {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_a_test_starts_is_a_node_with_a_listener() {
     let Ok(record) = std::env::var(RECORD) else { return };
+    let parent = getppid();
     let (keyring, url) = (std::env::var(KEYRING).unwrap(), DatabaseUrl(std::env::var(DATABASE).unwrap()));
     let keyring = Keyring::read(Path::new(&keyring)).unwrap();
     let flags = [("server.listen", "127.0.0.1:0"), ("server.workers", "1"), ("limits.shared", "off")];
@@ -74,7 +75,15 @@ async fn a_process_that_a_test_starts_is_a_node_with_a_listener() {
     let state = new_state(&settings, &url, &keyring, gateways, clock, metrics).unwrap();
     let listener: Arc<dyn EventListener> = Arc::new(FileListener(record.into()));
     let application = Application::build(&settings, &keyring, state).unwrap();
-    application.with_listeners(ListenerSet::new([listener]).unwrap()).run().await.unwrap();
+    // Until it is killed, or the test was interrupted.
+    tokio::select! {
+        ended = application.with_listeners(ListenerSet::new([listener]).unwrap()).run() => ended.unwrap(),
+        () = async {
+            while getppid() == parent {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        } => {}
+    }
 }
 
 /// A process of this test's binary that runs a node; killed with this value.
