@@ -21,7 +21,7 @@ pub use assembly::new_state;
 pub use housekeeping::delete_expired;
 pub use node_keyring::{DEVELOPMENT_FOLDER, keyring_source};
 pub use parts::ServiceParts;
-pub use running::{RunningService, StartError};
+pub use running::{RunningService, StartError, process_metrics};
 pub use service_accounts::{ServiceAccounts, ServiceActor};
 
 use crate::audit::feed::LedgerFeed;

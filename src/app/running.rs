@@ -198,7 +198,7 @@ impl RunningService {
 }
 
 /// Returns the handle of the process's metrics. The recorder is the process's, so all services in it share it.
-fn process_metrics() -> PrometheusHandle {
+pub fn process_metrics() -> PrometheusHandle {
     static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
     let install = || {
         let recorder = telemetry::prometheus().build_recorder();

@@ -99,7 +99,8 @@ pub struct ListenedEvent {
     pub version: i64,
     /// The event, with its time and what happened.
     pub event: UserAccountEvent,
-    /// The id of the request that the event comes from, if a request brought it about.
+    /// The id of the request that the event comes from, as `X-Request-Id` answers it, or `command-line` for a command of the
+    /// operator; absent if neither brought it about.
     pub request: Option<String>,
 }
 

@@ -2,19 +2,17 @@
 
 use std::sync::{Arc, LazyLock};
 
-use counterfoil::app::{Application, new_state};
+use counterfoil::app::{Application, new_state, process_metrics};
 use counterfoil::delivery::Gateways;
 use counterfoil::http::AppState;
 use counterfoil::postgres::DatabaseUrl;
-use counterfoil::runtime::telemetry;
 use counterfoil::settings::Sources;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::{ApiClient, TestApp};
 
 /// The metrics of all nodes in the test's process that began after the first use.
-pub static METRICS: LazyLock<PrometheusHandle> =
-    LazyLock::new(|| telemetry::prometheus().install_recorder().unwrap());
+pub static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(process_metrics);
 
 impl TestApp {
     /// Another node of the same service, in which the test has changed parts, with its connections through that URL.
