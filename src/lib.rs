@@ -248,8 +248,8 @@ pub use tokens::claims_source::{ClaimsFault, ClaimsOccasion, ClaimsRequest, Clai
 /// The events of an account, as listeners hear of them. `docs/events.md` describes each.
 pub mod events {
     pub use counterfoil_domain::user_account::{
-        AccountFact, ActingStaff, CodeFact, IdentifierFact, PersonalDetails, ProfileFact, SecondFactorFact,
-        SessionFact, SignOutReason, StaffFact, UserAccountEvent,
+        AccountFact, ActingStaff, CodeFact, IdentifierFact, PersonalDetails, ProfileFact, RuleStage,
+        SecondFactorFact, SessionFact, SignOutReason, StaffFact, UserAccountEvent,
     };
 }
 
@@ -258,8 +258,8 @@ pub mod values {
     pub use counterfoil_domain::user_account::Purpose;
     pub use counterfoil_domain::values::{
         AccountId, Channel, Client, DeviceName, EmailAddress, FullName, Identifier, InvalidEmailAddress,
-        InvalidPhoneNumber, InvalidText, LanguageTag, OtpCode, PhoneNumber, Reason, Region, Role, SessionId,
-        UserAgent,
+        InvalidPhoneNumber, InvalidText, LanguageTag, OtpCode, PhoneNumber, Reason, Region, Role, RuleName,
+        SessionId, UserAgent,
     };
 }
 

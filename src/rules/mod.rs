@@ -27,14 +27,11 @@ pub use rule_set::{RuleSet, RuleSetError, RuleUnavailable};
 /// on that node.
 ///
 /// ```
-/// use std::sync::Arc;
-///
-/// use async_trait::async_trait;
-/// use chrono::Timelike as _;
-/// use counterfoil::rules::{
-///     AccessRule, CodeRuleRequest, RefreshRuleRequest, RuleDecision, RuleFault, RuleSet, SignInRuleRequest,
+/// use counterfoil::chrono::Timelike as _;
+/// use counterfoil::values::{Identifier, Role};
+/// use counterfoil::{
+///     AccessRule, CodeRuleRequest, RefreshRuleRequest, RuleDecision, RuleFault, Service, SignInRuleRequest, async_trait,
 /// };
-/// use counterfoil_domain::values::{Identifier, Role};
 ///
 /// /// Sends codes to addresses of the company alone, so that no other address can sign in.
 /// #[derive(Debug)]
@@ -79,19 +76,17 @@ pub use rule_set::{RuleSet, RuleSetError, RuleUnavailable};
 ///     }
 /// }
 ///
-/// let rules = RuleSet::new([Arc::new(CompanyOnly) as Arc<dyn AccessRule>, Arc::new(ClosedAtNight)])?;
-/// assert!(rules.names().eq(["company_only", "closed_at_night"]));
-/// // let mut state = new_state(…)?;
-/// // state.accounts.use_rules(rules);
-/// # Ok::<(), counterfoil::rules::RuleSetError>(())
+/// assert_eq!(ClosedAtNight::decide(23, false), RuleDecision::Refuse);
+/// let service = || Service::from_environment().rule(CompanyOnly).rule(ClosedAtNight);
 /// ```
 #[async_trait]
 pub trait AccessRule: fmt::Debug + Send + Sync {
     /// The name of the rule, which callers, events and metrics show: 1 to 40 of the characters `a` to `z`, `0` to `9` and `_`.
     fn name(&self) -> &'static str;
 
-    /// Whether a code may be sent. The service asks before it counts the request and before it looks for an account. The answer
-    /// must not depend on whether there is an account, since the caller has proved nothing yet.
+    /// Whether a code may be sent. The service asks before it counts the request and before it looks for an account. So a rule
+    /// has to bear as many requests as callers send, and its answer must not depend on whether there is an account, since the
+    /// caller has proved nothing yet.
     ///
     /// # Errors
     /// [`RuleFault`] where the rule cannot tell.
