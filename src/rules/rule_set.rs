@@ -143,7 +143,8 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use async_trait::async_trait;
-    use counterfoil_domain::values::{AccountId, Client, SessionId};
+    use counterfoil_domain::user_account::Purpose;
+    use counterfoil_domain::values::{AccountId, Client, EmailAddress, Identifier, SessionId};
     use uuid::Uuid;
 
     use super::*;
@@ -177,7 +178,21 @@ mod tests {
             self.name
         }
 
+        async fn code(&self, _: &CodeRuleRequest) -> Result<RuleDecision, RuleFault> {
+            self.decide().await
+        }
+
+        async fn sign_in(&self, _: &SignInRuleRequest) -> Result<RuleDecision, RuleFault> {
+            self.decide().await
+        }
+
         async fn refresh(&self, _: &RefreshRuleRequest) -> Result<RuleDecision, RuleFault> {
+            self.decide().await
+        }
+    }
+
+    impl TestRule {
+        async fn decide(&self) -> Result<RuleDecision, RuleFault> {
             self.asked.fetch_add(1, Ordering::Relaxed);
             match self.behaviour {
                 Behaviour::Allow => Ok(RuleDecision::Allow),
@@ -197,14 +212,29 @@ mod tests {
     }
 
     async fn ask(rules: &[&Arc<TestRule>]) -> Result<Option<RuleName>, RuleUnavailable> {
-        let request = RefreshRuleRequest {
-            account: AccountId(Uuid::nil()),
-            session: SessionId(Uuid::nil()),
-            roles: BTreeSet::new(),
-            client: Client { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), user_agent: None, device_name: None },
-            at: SystemClock.now(),
-        };
-        set(rules).expect("good names").first_refusal(RuleQuestion::Refresh(&request)).await
+        ask_at(RuleStage::Refresh, rules).await
+    }
+
+    async fn ask_at(stage: RuleStage, rules: &[&Arc<TestRule>]) -> Result<Option<RuleName>, RuleUnavailable> {
+        let (account, session) = (AccountId(Uuid::nil()), SessionId(Uuid::nil()));
+        let client = Client { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), user_agent: None, device_name: None };
+        let identifier = Identifier::Email(EmailAddress::parse("ada@example.com").expect("an address"));
+        let (roles, at, is_new_account) = (BTreeSet::new(), SystemClock.now(), true);
+        let rules = set(rules).expect("good names");
+        match stage {
+            RuleStage::Code => {
+                let request = CodeRuleRequest { identifier, purpose: Purpose::SignIn, client, at };
+                rules.first_refusal(RuleQuestion::Code(&request)).await
+            }
+            RuleStage::SignIn => {
+                let request = SignInRuleRequest { account, identifier, is_new_account, roles, client, at };
+                rules.first_refusal(RuleQuestion::SignIn(&request)).await
+            }
+            RuleStage::Refresh => {
+                let request = RefreshRuleRequest { account, session, roles, client, at };
+                rules.first_refusal(RuleQuestion::Refresh(&request)).await
+            }
+        }
     }
 
     fn named(name: &str) -> RuleName {
@@ -254,5 +284,35 @@ mod tests {
         assert_eq!(ask(&[&one, &other]).await, Ok(None));
         let slow = TestRule::new("slow", Behaviour::Wait(half + Duration::from_millis(1)));
         assert_eq!(ask(&[&one, &slow]).await, Err(RuleUnavailable { rule: named("slow") }));
+    }
+
+    #[test]
+    fn metrics_say_which_rule_refused_at_which_stage_and_how_one_failed() {
+        let recorder = crate::runtime::telemetry::prometheus().build_recorder();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.expect("a runtime");
+        let stages = [RuleStage::Code, RuleStage::SignIn, RuleStage::Refresh];
+        let late = || Behaviour::Wait(RuleSet::TIME_LIMIT * 2);
+        metrics::with_local_recorder(&recorder, || {
+            for stage in stages {
+                for behaviour in
+                    [Behaviour::Refuse, Behaviour::Refuse, Behaviour::Fail, Behaviour::Panic, late()]
+                {
+                    let rule = TestRule::new("company_only", behaviour);
+                    let asked = runtime.block_on(ask_at(stage, &[&rule]));
+                    assert!(asked.is_ok_and(|refusal| refusal.is_some()) || asked.is_err());
+                }
+            }
+        });
+        let rendered = recorder.handle().render();
+        let is_there =
+            |line: String| assert!(rendered.lines().any(|each| each == line), "{line}: {rendered}");
+        for stage in stages.map(RuleStage::as_str) {
+            let labels = format!("rule=\"company_only\",stage=\"{stage}\"");
+            is_there(format!("counterfoil_rule_refusals_total{{{labels}}} 2"));
+            for outcome in ["failed", "panicked", "late"] {
+                is_there(format!("counterfoil_rule_faults_total{{{labels},outcome=\"{outcome}\"}} 1"));
+            }
+        }
     }
 }
