@@ -166,6 +166,13 @@ pub enum RuleDecision {
     Refuse,
 }
 
+impl RuleDecision {
+    /// Returns [`Allow`](Self::Allow) where that is true, and [`Refuse`](Self::Refuse) elsewhere.
+    pub fn allow_if(is_allowed: bool) -> Self {
+        if is_allowed { Self::Allow } else { Self::Refuse }
+    }
+}
+
 /// Why a rule cannot tell. The service writes the reason to its log, so it must hold nothing personal: no number, no address, no
 /// answer of another service that quotes one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

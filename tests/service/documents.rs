@@ -10,8 +10,8 @@ use crate::support::default_settings;
 const FOREIGN: [&str; 2] = ["HttpOnly", "NotValidForName"];
 
 /// The folders at the top of the repository that a path can begin with.
-const FOLDERS: [&str; 9] =
-    [".ci", "benches", "docs", "domain", "guard", "migrations", "projections", "script", "tests"];
+const FOLDERS: [&str; 10] =
+    [".ci", "benches", "docs", "domain", "examples", "guard", "migrations", "projections", "script", "tests"];
 
 /// The document in which every name is one of the sources'.
 const GLOSSARY: &str = "docs/glossary.md";

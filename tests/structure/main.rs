@@ -3,10 +3,13 @@
 //! The imports are checked. The figures are printed, by `script/structure`; one that has a limit in [`LIMITS`] is checked as well.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod examples;
 mod figures;
 mod imports;
 mod interface;
 mod sources;
+
+use std::collections::BTreeSet;
 
 use figures::Limits;
 use imports::ImportGraph;
@@ -41,6 +44,48 @@ fn the_settings_are_imported_by_what_puts_a_node_together_and_by_nothing_else() 
     let mut importers = graph.importers("settings");
     importers.retain(|importer, _| !MAY_IMPORT_SETTINGS.contains(importer));
     assert!(importers.is_empty(), "{importers:?} import the settings; see decision 50");
+}
+
+#[test]
+fn the_examples_use_only_the_public_interface_and_stay_short() {
+    let interface = include_str!("interface.txt");
+    let items = interface.lines().filter(|line| !line.starts_with(' '));
+    let exported: BTreeSet<&str> = items.filter_map(|line| Some(line.split_once(": ")?.0)).collect();
+    let examples = Sources::read().rust("examples/");
+    assert!(examples.len() >= 3, "the examples are in examples/");
+    for example in &examples {
+        let lines = example.text.lines().count();
+        assert!(lines < 150, "{}: {lines} lines", example.path);
+        let internal = examples::internal_paths(example, &exported);
+        assert!(internal.is_empty(), "{}: a program cannot name {internal:?}", example.path);
+    }
+}
+
+#[test]
+fn a_path_of_an_example_to_what_is_internal_is_found() {
+    let text = "use counterfoil::{Service, web::{self, Problem}, journal::Journal};
+        #[derive(counterfoil::web::utoipa::ToSchema, counterfoil::crypto::Derived)]
+        struct Example(counterfoil::http::AppState, counterfoil::actix_web::web::Data<u8>);
+        fn main() { counterfoil::cli::run(counterfoil_domain::values::now()); }";
+    let file = sources::RustFile {
+        path: "examples/example.rs".to_owned(),
+        text: text.to_owned(),
+        syntax: syn::parse_file(text).unwrap(),
+    };
+    let exported =
+        ["Service", "actix_web", "web::Problem", "web::utoipa"].map(|name| format!("counterfoil::{name}"));
+    let exported: BTreeSet<&str> = exported.iter().map(String::as_str).collect();
+    assert_eq!(
+        examples::internal_paths(&file, &exported),
+        [
+            "counterfoil::web",
+            "counterfoil::journal::Journal",
+            "counterfoil::crypto::Derived",
+            "counterfoil::http::AppState",
+            "counterfoil::cli::run",
+            "counterfoil_domain::values::now",
+        ]
+    );
 }
 
 #[test]

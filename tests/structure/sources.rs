@@ -3,13 +3,14 @@
 use std::path::Path;
 
 /// The folders and files at the top whose text is measured.
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 12] = [
     "src",
     "domain",
     "projections",
     "guard",
     "tests",
     "benches",
+    "examples",
     "migrations",
     "docs",
     "script",

@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use super::{ApiClient, AuthenticatorApp, SignedInDevice};
 
+const BINARY: &str = env!("CARGO_BIN_EXE_counterfoil");
+
 /// A running server process; killed with this value.
 pub struct NodeProcess {
     pub api: ApiClient,
@@ -23,7 +25,12 @@ pub struct NodeProcess {
 impl NodeProcess {
     /// Starts `counterfoil serve` in a folder, with its environment; waits until it listens.
     pub fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut process = Self::command(folder, environment)
+        Self::start_program(Path::new(BINARY), folder, environment)
+    }
+
+    /// Starts `serve` of a program that embeds the service, as [`start`](Self::start) does.
+    pub fn start_program(program: &Path, folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut process = Self::command_of(program, folder, environment)
             .arg("serve")
             .env("COUNTERFOIL_PROFILE", "development")
             .env("COUNTERFOIL__LOG__FILTER", "info")
@@ -72,8 +79,13 @@ impl NodeProcess {
 
     /// The binary, in a folder and with an environment of the test's own.
     pub fn command(folder: &Path, environment: &[(&str, &str)]) -> Command {
+        Self::command_of(Path::new(BINARY), folder, environment)
+    }
+
+    /// A program that embeds the service, in the same way.
+    pub fn command_of(program: &Path, folder: &Path, environment: &[(&str, &str)]) -> Command {
         std::fs::create_dir_all(folder).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_counterfoil"));
+        let mut command = Command::new(program);
         command
             .current_dir(folder)
             .env_remove("DATABASE_URL")
