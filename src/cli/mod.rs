@@ -91,6 +91,13 @@ pub fn run(parts: &ServiceParts, fixed: Vec<(&'static str, String)>) -> ExitCode
     }
 }
 
+/// Returns the name that the program was started by, which is another where a program embeds the service.
+fn program_name() -> String {
+    let path = std::env::args_os().next().map(PathBuf::from);
+    let name = path.as_deref().and_then(|path| path.file_name()?.to_str());
+    name.unwrap_or("counterfoil").to_owned()
+}
+
 /// Sees to it that no memory of this process is written to a disk, where keys and codes could be found: neither by a core
 /// dump nor by a debugger of the same user. Child processes inherit the limit.
 fn without_core_dumps() -> Result<(), Failure> {
@@ -121,7 +128,7 @@ impl Cli {
             Command::Config(config) => config.run(sources()?),
             Command::Completions { shell } => {
                 let mut text = Vec::new();
-                clap_complete::generate(shell, &mut Cli::command(), "counterfoil", &mut text);
+                clap_complete::generate(shell, &mut Cli::command(), program_name(), &mut text);
                 output::text(&String::from_utf8_lossy(&text))?;
                 Ok(ExitCode::SUCCESS)
             }
