@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use counterfoil_guard::{AccessKeys, Guard};
@@ -284,4 +284,111 @@ async fn the_shop_has_a_part_for_each_function_that_it_used_to_rewrite() {
     node.api.profile(access).await.is_problem(401, "invalid_access_token");
     count("ended = 'ended_by_admin'").await;
     assert!(node.stop());
+}
+
+#[tokio::test]
+async fn the_program_that_the_script_makes_has_its_rule_its_claim_and_its_route() {
+    let settings = include_str!("../../script/new-service.d/counterfoil.toml");
+    let made = ExampleService::new("new_service", settings);
+    let node = made.start(&[]);
+    let throwaway = json!({"email": "ada@mailinator.com"});
+    is_refused_by(&node.api.post("/accounts/login/", throwaway).await, "no_throwaway_mail");
+    let device = node.api.sign_in(PHONE).await;
+    let me = node.api.get("/me/", &device.access).await.ok();
+    assert_eq!(me, json!({"account": device.user["id"], "devices": 1}));
+    let guard = Guard::new(AccessKeys::read(&made.guard_keys()).unwrap());
+    let claims: Value = guard.check(&device.access).await.unwrap().claims.read().unwrap();
+    assert_eq!(claims, json!({"tenant": "example"}));
+}
+
+fn new_service(folder: &Path, name: &str) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("script/new-service");
+    Command::new(script).arg(name).current_dir(folder).output().unwrap()
+}
+
+/// Runs cargo in a folder, without the variables by which the cargo of these tests would tell it where to build.
+fn run_cargo(folder: &Path, arguments: &[&str]) -> Vec<u8> {
+    let cargo = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO"));
+    let mut command = Command::new(env!("CARGO"));
+    cargo.filter(|(name, _)| name != "CARGO_HOME").for_each(|(name, _)| {
+        command.env_remove(name);
+    });
+    let output = command.args(arguments).current_dir(folder).stderr(Stdio::piped()).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// With `COUNTERFOIL_TEST_NEW_SERVICE=1` the crate is built and tested as well, which takes minutes.
+#[test]
+fn the_script_makes_a_crate_that_cargo_accepts_and_refuses_a_name_that_is_none() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-service");
+    drop(std::fs::remove_dir_all(&folder));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, complaint) in [
+        ("My Shop", "is no name of a crate"),
+        ("../shop", "is no name of a crate"),
+        ("test", "another meaning"),
+    ] {
+        let refused = new_service(&folder, name);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(complaint), "{name}: {said}");
+    }
+    let made = new_service(&folder, "my-shop");
+    assert!(made.status.success(), "{made:?}");
+    let again = new_service(&folder, "my-shop");
+    assert!(String::from_utf8_lossy(&again.stderr).contains("my-shop exists already"), "{again:?}");
+
+    let (root, made) = (Path::new(env!("CARGO_MANIFEST_DIR")), folder.join("my-shop"));
+    let read = |path: &str| std::fs::read_to_string(made.join(path)).unwrap();
+    for copied in [".cargo/config.toml", "Cargo.lock"] {
+        assert_eq!(read(copied), std::fs::read_to_string(root.join(copied)).unwrap(), "{copied}");
+    }
+    for path in
+        [".gitignore", "README.md", "counterfoil.toml", "src/lib.rs", "src/main.rs", "tests/sign_in.rs"]
+    {
+        let text = read(path);
+        assert!(!text.is_empty() && !text.contains("new-service") && !text.contains("new_service"), "{path}");
+    }
+    let host = Command::new("rustc").arg("-vV").output().unwrap();
+    let host = String::from_utf8(host.stdout).unwrap();
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let accepted =
+        run_cargo(&made, &["metadata", "--offline", "--format-version", "1", "--filter-platform", host]);
+    let accepted: Value = serde_json::from_slice(&accepted).unwrap();
+    let packages = accepted["packages"].as_array().unwrap();
+    let mine = packages.iter().find(|package| package["name"] == "my-shop").unwrap();
+    let targets = mine["targets"].as_array().unwrap().iter().map(|target| target["name"].as_str().unwrap());
+    assert_eq!(targets.collect::<Vec<_>>(), ["my_shop", "my-shop", "sign_in"]);
+
+    if std::env::var_os("COUNTERFOIL_TEST_NEW_SERVICE").is_some_and(|value| value == "1") {
+        run_cargo(&made, &["build"]);
+        run_cargo(&made, &["test"]);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_crate_that_the_script_makes_has_the_dependencies_and_profiles_of_this_one() {
+    let own = include_str!("../../Cargo.toml");
+    let template = include_str!("../../script/new-service.d/Cargo.toml");
+    // What the library needs to be fast, and what a program would otherwise take in another version.
+    let profile = |manifest: &str| {
+        let lines = manifest.lines().map(|line| line.split('#').next().unwrap().trim_end());
+        let of_profiles = lines.scan(false, |inside, line| {
+            if line.starts_with('[') {
+                *inside = line == "[profile.release]" || line.starts_with("[profile.dev");
+            }
+            Some(inside.then(|| line.to_owned()).filter(|line| !line.is_empty()))
+        });
+        of_profiles.flatten().collect::<Vec<_>>()
+    };
+    assert_eq!(profile(template), profile(own));
+    let version = |manifest: &str, name: &str| {
+        let line =
+            manifest.lines().find_map(|line| line.strip_prefix(&format!("{name} = ")).map(str::to_owned));
+        line.unwrap().split('"').nth(1).unwrap().to_owned()
+    };
+    for name in ["edition", "rust-version", "serde", "serde_json", "reqwest", "tokio"] {
+        assert_eq!(version(template, name), version(own, name), "{name}");
+    }
 }
