@@ -35,6 +35,11 @@ impl LedgerFeed {
     pub fn stop(&self) {
         self.end.send_replace(None);
     }
+
+    /// Whether the service stops, for a stream that follows something else: as a follower it would have the ledger looked at.
+    pub fn has_stopped(&self) -> bool {
+        self.end.borrow().is_none()
+    }
 }
 
 async fn look(database: Database, end: watch::Sender<Option<i64>>) {

@@ -3,7 +3,8 @@
 //!
 //! First come the sessions that have ended and whose tokens have not expired, then each that ends, as `ended` with the
 //! session and when its tokens have expired anyway. Ten times a second `current` says that no other session had ended so many
-//! milliseconds ago; it stays away while this node does not know. A client that is too slow is cut off, and begins again.
+//! milliseconds ago; it stays away while this node does not know. A client that is too slow is cut off, and begins again. When the
+//! node stops, the stream ends, so that its clients go on at another node and the node does not wait for them.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,6 +17,7 @@ use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
+use crate::audit::feed::LedgerFeed;
 use crate::http::AppState;
 use crate::http::document::{DescribeOperation, OperationDoc, OperationDraft};
 use crate::http::extract::{ReadSessions, ServiceClient};
@@ -43,9 +45,10 @@ pub const DOC: OperationDoc = OperationDoc {
 
 pub async fn handler(
     state: web::Data<AppState>,
+    feed: web::Data<LedgerFeed>,
     _: ServiceClient<ReadSessions>,
 ) -> ApiResponse<EndedSessionsResponse> {
-    let events = events(state.ended_sessions());
+    let events = events(state.ended_sessions(), feed);
     ApiResponse::new(HttpResponse::Ok().content_type("text/event-stream").streaming(events))
 }
 
@@ -53,11 +56,15 @@ struct Watch {
     ended: Arc<EndedSessions>,
     before: VecDeque<EndedSession>,
     since: Receiver<EndedSession>,
+    feed: web::Data<LedgerFeed>,
 }
 
-fn events(ended: Arc<EndedSessions>) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn events(
+    ended: Arc<EndedSessions>,
+    feed: web::Data<LedgerFeed>,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let (before, since) = ended.watch();
-    let watch = Watch { ended, before: before.into(), since };
+    let watch = Watch { ended, before: before.into(), since, feed };
     unfold(watch, async |mut watch| {
         let event = watch.next().await?;
         Some((Ok(event), watch))
@@ -65,12 +72,12 @@ fn events(ended: Arc<EndedSessions>) -> impl Stream<Item = Result<Bytes, Infalli
 }
 
 impl Watch {
-    /// The next event; none where one that ended was missed.
+    /// The next event; none where one that ended was missed, or the node stops.
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(ended) = self.before.pop_front() {
             return Some(told(ended));
         }
-        loop {
+        while !self.feed.has_stopped() {
             match tokio::time::timeout(BEAT, self.since.recv()).await {
                 Ok(Ok(ended)) => return Some(told(ended)),
                 Ok(Err(RecvError::Lagged(_) | RecvError::Closed)) => return None,
@@ -81,6 +88,7 @@ impl Watch {
                 return Some(format!("event: current\ndata: {data}\n\n").into());
             }
         }
+        None
     }
 }
 
