@@ -64,7 +64,7 @@ pub struct SessionListArguments {
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<FixedOffset>>,
     /// After which session the list goes on: `next` of the JSON before it.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)] // one cursor in 64 begins with a hyphen
     cursor: Option<String>,
     #[command(flatten)]
     extent: output::ListExtent,
