@@ -58,8 +58,8 @@ fn on_database(service: Service, database: &TestDatabase) -> Service {
         .setting("keyring.file", keyring.to_str().unwrap())
 }
 
-async fn refused(service: Service) -> String {
-    let error: StartError = on_database(service, &TestDatabase::new()).start().await.unwrap_err();
+async fn refused(service: Service, database: &TestDatabase) -> String {
+    let error: StartError = on_database(service, database).start().await.unwrap_err();
     error.to_string()
 }
 
@@ -279,7 +279,7 @@ async fn a_listener_of_the_program_hears_of_a_sign_in_in_order() {
 
 #[tokio::test]
 async fn what_a_program_gets_wrong_is_named_at_the_start() {
-    let service = Service::from_environment;
+    let (service, database) = (Service::from_environment, TestDatabase::new());
     let office = || SettingsSection::<Office>::named("office");
     for (wrong, expected) in [
         (with_greeting().setting("office.opne", "true"), "office.opne: is no setting of this section"),
@@ -313,7 +313,7 @@ async fn what_a_program_gets_wrong_is_named_at_the_start() {
             "two operations have the id \"greeting\"",
         ),
     ] {
-        let error = refused(wrong).await;
+        let error = refused(wrong, &database).await;
         assert!(error.contains(expected), "{expected:?}: {error}");
     }
 }
