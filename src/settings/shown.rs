@@ -66,9 +66,15 @@ fn text_of(value: &Value, masked: Option<&Json>) -> String {
         Some(masked) => match mark_of(masked) {
             Some(text) => text.to_owned(),
             None if has_mark(masked) => MASK.to_owned(),
-            None => value.to_string(),
+            None => plain_text(value),
         },
     }
+}
+
+/// Returns a value as text, and a list as its items with commas between them.
+fn plain_text(value: &Value) -> String {
+    let ValueKind::Array(items) = &value.kind else { return value.to_string() };
+    items.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns what may be shown of a secret.

@@ -193,6 +193,8 @@ fn what_is_no_secret_is_shown_as_it_was_written() {
     let test = "[{ identifier = \"a@b.example\", code = \"577215\", until = \"2100-01-01T00:00:00Z\" }]";
     let shown = from_environment(&[("identifiers.test", test)]).shown();
     assert_eq!(find(&shown, "identifiers.test[0].identifier").value, "a@b.example");
+    let listed = from_environment(&[("browsers.allowed_headers", "[\"x-one\", \"x-two\"]")]).shown();
+    assert_eq!(find(&listed, "browsers.allowed_headers").value, "x-one, x-two");
     let defaults = from_environment(&[]).shown();
     assert!(defaults.iter().all(|shown| shown.value != "…"), "no default is a secret");
     assert_eq!(find(&defaults, "codes.lifetime").value, "300");
