@@ -38,7 +38,8 @@ impl Service {
         Self::default()
     }
 
-    /// Sets a setting, whatever the file and the environment say: `("server.listen", "127.0.0.1:0")`.
+    /// Sets a setting, whatever the file and the environment say: `("server.listen", "127.0.0.1:0")`. A list is written as in TOML:
+    /// `("browsers.allowed_origins", r#"["https://app.example"]"#)`.
     #[must_use]
     pub fn setting(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.settings.push((key, value.into()));

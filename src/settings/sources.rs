@@ -85,14 +85,15 @@ impl Sources {
         });
         let environment = environment.collect::<Result<_, SettingsError>>()?;
         let flags = flags.map(|(key, value)| {
-            (key.to_owned(), Value::new(Some(&"flag".to_owned()), ValueKind::String(value)))
+            Ok((key.to_owned(), Value::new(Some(&"flag".to_owned()), written_value(key, value)?)))
         });
+        let flags = flags.collect::<Result<_, SettingsError>>()?;
         let named = file.unwrap_or(Path::new("counterfoil.toml"));
         let config = Config::builder()
             .add_source(File::from_str(include_str!("default.toml"), FileFormat::Toml))
             .add_source(File::from(named).format(FileFormat::Toml).required(file.is_some()))
             .add_source(Given(environment))
-            .add_source(Given(flags.collect()))
+            .add_source(Given(flags))
             .build()?;
         Ok(Self { config, own: Vec::new() })
     }
@@ -123,7 +124,7 @@ fn setting_of(variable: &str) -> Option<String> {
     short.or_else(|| Some(variable.strip_prefix(PREFIX)?.to_lowercase().replace("__", ".")))
 }
 
-/// The value of an environment variable: a list or a table where it is written as one in TOML, else a text.
+/// The value of an environment variable or a flag: a list or a table where it is written as one in TOML, else a text.
 fn written_value(setting: &str, text: String) -> Result<ValueKind, SettingsError> {
     let written = text.trim_start().starts_with(['[', '{']).then(|| {
         let line = File::from_str(&format!("value = {text}"), FileFormat::Toml);

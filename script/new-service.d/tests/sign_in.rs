@@ -11,8 +11,11 @@ use serde_json::{Value, json};
 async fn a_user_signs_in_and_looks_at_themselves() -> Result<(), Box<dyn Error>> {
     // A service that runs in the folder of the crate keeps its own PostgreSQL and settings.
     std::env::set_current_dir(env!("CARGO_TARGET_TMPDIR"))?;
-    let service = new_service::service().setting("profile", "development");
-    let running = service.setting("server.listen", "127.0.0.1:0").start().await?;
+    let service = new_service::service()
+        .setting("profile", "development")
+        .setting("server.listen", "127.0.0.1:0")
+        .setting("program.refused_domains", r#"["mailinator.com"]"#);
+    let running = service.start().await?;
     let (http, url) = (Client::new(), format!("http://{}", running.address()));
 
     // Each run signs in by another address, because a second code to the same one has to wait for a minute.
@@ -28,6 +31,9 @@ async fn a_user_signs_in_and_looks_at_themselves() -> Result<(), Box<dyn Error>>
     let me = http.get(format!("{url}/me/")).bearer_auth(access).send().await?;
     let me: Value = me.error_for_status()?.json().await?;
     assert_eq!(me, json!({"account": signed_in["user"]["id"], "devices": 1}));
+    let throwaway = json!({"email": "ada@mailinator.com"});
+    let refused = http.post(format!("{url}/accounts/login/")).json(&throwaway).send().await?;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     let stranger = http.get(format!("{url}/me/")).send().await?;
     assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
     running.stop().await?;

@@ -94,6 +94,21 @@ fn a_text_for_a_list_of_tables_is_refused_without_repeating_it() {
 }
 
 #[test]
+fn a_list_is_written_as_in_toml_in_the_environment_and_in_a_flag() {
+    let list = "[\"https://one.example\", \"https://two.example\"]".to_owned();
+    let variable = [(variable("browsers.allowed_origins"), list.clone())].into_iter();
+    let by_environment = Sources::read(None, variable, std::iter::empty()).expect("read");
+    let flag = [("browsers.allowed_origins", list)].into_iter();
+    let by_flag = Sources::read(None, std::iter::empty(), flag).expect("read");
+    for sources in [by_environment, by_flag] {
+        let shown = sources.shown();
+        let shown = shown.iter().find(|shown| shown.key == "browsers.allowed_origins").expect("is shown");
+        assert_eq!(shown.value, "https://one.example, https://two.example");
+        sources.check().expect("the origins fit");
+    }
+}
+
+#[test]
 fn a_list_of_tables_from_the_environment_is_shown_with_its_origin_and_without_its_code() {
     let listed = EVERY_SETTING.iter().filter(|(setting, _)| *setting == "identifiers.test");
     let environment = listed.map(|(setting, value)| (variable(setting), (*value).to_owned()));
