@@ -5,6 +5,18 @@
 //! refused at once as a rule, and within two seconds at most. While the stream is silent for that long, the guard refuses all
 //! tokens with 503. Without the stream ([`Guard::new`]) a token works until it expires.
 //!
+//! The settings of the server name the client, and the program knows its secret (`printf %s SECRET | sha256sum`):
+//!
+//! ```toml
+//! [[oauth.clients]]
+//! id = "orders"
+//! secret_sha256 = "…"
+//! scopes = ["sessions:read"]
+//! ```
+//!
+//! The guard writes with `tracing` why it cannot follow the stream, so install a subscriber: a wrong secret is seen there and nowhere
+//! else.
+//!
 //! ```no_run
 //! use actix_web::{App, HttpServer, Responder, web};
 //! use counterfoil_guard::{AccessKeys, Guard, SignedIn};

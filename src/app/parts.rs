@@ -15,8 +15,8 @@ use crate::tokens::claims_source::ClaimsSource;
 pub struct ServiceParts {
     /// The gateways, each by the name of its section.
     pub gateways: Vec<(String, Arc<dyn Gateway>)>,
-    /// The claims of access tokens.
-    pub claims: Option<Arc<dyn ClaimsSource>>,
+    /// The source of claims in access tokens; one at most.
+    pub claims: Vec<Arc<dyn ClaimsSource>>,
     /// The rules, in the order in which they are asked.
     pub rules: Vec<Arc<dyn AccessRule>>,
     /// The listeners that hear of events.
@@ -28,11 +28,16 @@ pub struct ServiceParts {
 }
 
 impl ServiceParts {
-    /// Checks that no two gateways have one name.
+    /// Checks that no two gateways have one name, and that there is one source of claims at most.
     ///
     /// # Errors
-    /// A text that names the gateway.
+    /// A text that names what is there twice.
     pub(super) fn check_names(&self) -> Result<(), String> {
+        if self.claims.len() > 1 {
+            return Err(
+                "the program gives two sources of claims: let one return the claims of both".to_owned()
+            );
+        }
         for (n, (name, _)) in self.gateways.iter().enumerate() {
             if self.gateways[..n].iter().any(|(former, _)| former == name) {
                 return Err(format!("two gateways of the program have the name {name:?}"));

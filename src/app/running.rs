@@ -129,7 +129,7 @@ impl RunningService {
         let gateways = Gateways::new(&settings.delivery, own, Arc::new(SystemClock))?;
         let metrics = process_metrics();
         let mut state = new_state(settings, url, &keyring, gateways, Arc::new(SystemClock), metrics)?;
-        if let Some(claims) = &parts.claims {
+        if let [claims] = parts.claims.as_slice() {
             state.accounts.use_claims(claims.clone())?;
         }
         state.accounts.use_rules(RuleSet::new(parts.rules.iter().cloned())?);

@@ -147,7 +147,16 @@ fn complete(headers: &mut HeaderMap, id: &str) {
 fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
     let ours = response.response().extensions().get::<Problem>().cloned();
     let refused = || response.response().error()?.as_error::<CorsError>().map(|_| Problem::PreflightRefused);
-    ours.or_else(refused)
+    // A fault of what stands around a handler, such as a value that a program takes and has not shared.
+    let failed = || {
+        let error = response.response().error()?;
+        let is_fault = response.status().is_server_error();
+        is_fault.then(|| {
+            tracing::error!(%error, "an extractor or a handler failed");
+            Problem::Internal
+        })
+    };
+    ours.or_else(refused).or_else(failed)
 }
 
 /// The method, where it is one that there is. Any other word is the client's own, and there is no end of them.

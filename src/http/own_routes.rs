@@ -33,7 +33,7 @@ impl fmt::Debug for OwnRoutes {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OwnRouteError {
     /// Another route answers requests at that path.
-    #[error("the route {path} collides with {other}")]
+    #[error("the route {path} of the program collides with the route {other}")]
     Collides {
         /// The path of the program's route.
         path: String,

@@ -26,6 +26,10 @@ pub use worker::ListenerWorkers;
 /// same event over again, with growing pauses. No later event is handed over before. An event that was handed over shortly before a
 /// node died comes again: a receiver recognises it by [`ListenedEvent::seq`].
 ///
+/// After 20 failures in a row the listener is parked: it stands at that event, `GET /admin/alarms/` has an alarm, and it is tried
+/// again every five minutes. `counterfoil projections status` shows where each listener stands and why; `counterfoil projections resume`
+/// has it tried at once, or pass over the event.
+///
 /// ```
 /// use counterfoil::values::AccountId;
 /// use counterfoil::{EventListener, ListenedEvent, ListenerFault, Service, async_trait};
@@ -68,7 +72,8 @@ pub trait EventListener: fmt::Debug + Send + Sync {
     /// The name under which its position is kept: lowercase letters, digits and `_`. Under another name it is another listener.
     fn name(&self) -> &'static str;
 
-    /// The names of the events that it hears of, as [`UserAccountEvent::NAMES`] has them.
+    /// The names of the events that it hears of: the names of the variants of `CodeFact`, `SessionFact`, `IdentifierFact`,
+    /// `SecondFactorFact`, `ProfileFact` and `StaffFact`. [`UserAccountEvent::NAMES`] is all of them.
     fn event_names(&self) -> &'static [&'static str];
 
     /// Whether the personal part of events is opened for it. Without, `person` and `client` of each event are absent.
@@ -104,7 +109,7 @@ pub struct ListenedEvent {
     pub request: Option<String>,
 }
 
-/// Why a listener did not take an event. The text goes to the log and to the status, so it must hold no secret and nothing personal.
+/// Why a listener did not take an event. The text goes to the log and to `counterfoil projections status`, so it must hold no secret and nothing personal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ListenerFault(Cow<'static, str>);

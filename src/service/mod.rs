@@ -56,18 +56,24 @@ impl Service {
         self
     }
 
-    /// Sends messages by a gateway of the program's own. The settings name it: `[gateways.acme]` with `kind = "own"`, and
-    /// `delivery.phone` or `delivery.email` with the routes through it.
+    /// Sends messages by a gateway of the program's own, by the name that the settings give it:
+    ///
+    /// ```toml
+    /// [delivery]
+    /// phone = "acme"          # codes for e-mail addresses still come in the answer, in development
+    /// [gateways.acme]
+    /// kind = "own"
+    /// ```
     #[must_use]
     pub fn gateway(mut self, name: impl Into<String>, gateway: impl Gateway + 'static) -> Self {
         self.parts.gateways.push((name.into(), Arc::new(gateway)));
         self
     }
 
-    /// Puts claims of the program's own into access tokens.
+    /// Puts claims of the program's own into access tokens. A service takes one source.
     #[must_use]
     pub fn claims(mut self, claims: impl ClaimsSource + 'static) -> Self {
-        self.parts.claims = Some(Arc::new(claims));
+        self.parts.claims.push(Arc::new(claims));
         self
     }
 
@@ -87,14 +93,16 @@ impl Service {
         self
     }
 
-    /// Answers requests at paths of the program's own. The function is called for each worker thread.
+    /// Answers requests at paths of the program's own. The function is called for each worker thread. A path that the service has is
+    /// refused at the start, whatever its methods.
     #[must_use]
     pub fn routes(mut self, resources: impl Fn() -> Vec<ApiResource> + Send + Sync + 'static) -> Self {
         self.parts.routes.add(resources);
         self
     }
 
-    /// Shares a value with the handlers of the program, which take it as `web::Data<T>`.
+    /// Shares a value with the handlers of the program, which take it as `web::Data<T>`. A handler that takes a value that is not
+    /// shared answers 500, and the log names its type.
     #[must_use]
     pub fn share<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.parts.routes.share(value);

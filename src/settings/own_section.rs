@@ -146,7 +146,26 @@ pub(super) fn take(own: &[OwnSection], mut settings: Value) -> Result<Value, Set
         }
         section.read(cut(&mut settings, name).unwrap_or_else(empty_table))?;
     }
+    if let (ValueKind::Table(sections), false) = (&settings.kind, own.is_empty())
+        && let Some(unknown) = sections.keys().find(|name| !SECTION_NAMES.contains(&name.as_str()))
+    {
+        return Err(invalid(unknown.clone(), "is no section of the service or of the program"));
+    }
     Ok(settings)
+}
+
+/// Returns the settings of the program's sections that are not set, each with its default as its type serializes it.
+pub(super) fn defaults(own: &[OwnSection], settings: &Value) -> Vec<(String, Json)> {
+    let mut unset = Vec::new();
+    for OwnSection(section) in own {
+        let written = cut(&mut settings.clone(), section.name()).unwrap_or_else(empty_table);
+        let set = keys(&written);
+        if let Some(Json::Object(shown)) = section.masked(written) {
+            let defaults = shown.into_iter().filter(|(key, value)| !set.contains(key) && !value.is_null());
+            unset.extend(defaults.map(|(key, value)| (format!("{}.{key}", section.name()), value)));
+        }
+    }
+    unset
 }
 
 /// Returns a section as its type serializes, with secrets masked: a section of a program, or `service` for one of the service's,

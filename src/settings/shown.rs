@@ -31,6 +31,14 @@ impl Sources {
                 collect(section, name, "default", masked.as_ref(), &mut shown);
             }
         }
+        for (key, value) in own_section::defaults(&self.own, &self.config.cache) {
+            let value = match (mark_of(&value), value.as_str()) {
+                (Some(masked), _) => masked.to_owned(),
+                (None, Some(text)) => text.to_owned(),
+                (None, None) => value.to_string(),
+            };
+            shown.push(ShownSetting { key, value, origin: "default".to_owned() });
+        }
         shown.sort_by(|a, b| a.key.cmp(&b.key));
         shown
     }

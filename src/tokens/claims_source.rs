@@ -30,7 +30,8 @@ const STANDARD: [&str; 13] =
 /// committed. What it answers is in the access token until the token expires.
 ///
 /// An answer that takes longer than half a second, an error or a panic leaves the caller with 503 `unavailable`. The same
-/// refresh token, or the same code, gives the tokens when the source answers again. A source must not block its thread: the
+/// refresh token, or the same code, gives the tokens when the source answers again. All additional claims of a token, those of the
+/// settings among them, have at most 1,024 bytes of JSON. If there are more, the token has none of them, and the log says so. A source must not block its thread: the
 /// service cannot interrupt what does not await.
 ///
 /// ```
@@ -76,7 +77,9 @@ const STANDARD: [&str; 13] =
 /// ```
 #[async_trait]
 pub trait ClaimsSource: fmt::Debug + Send + Sync {
-    /// The names of the claims that it may set. A claim that it returns under another name is left out.
+    /// The names of the claims that it may set. A claim that it returns under another name is left out. The standard claims are
+    /// taken (`iss`, `aud`, `sub`, `sid`, `jti`, `gen`, `typ`, `iat`, `nbf`, `exp`, `auth_time`, `amr`, `ext`), and so are those that
+    /// the settings give.
     fn claim_names(&self) -> &[&'static str];
 
     /// Whether it needs the profile. The service then reads the profile for each refresh.
@@ -110,7 +113,7 @@ pub struct ClaimsRequest {
     pub roles: BTreeSet<Role>,
     /// The profile, if [`ClaimsSource::needs_profile`] asks for it and the account has one.
     pub profile: Option<Profile>,
-    /// The client: its address, its user agent and, at a sign-in, the name of its device.
+    /// The client of this request: its address, its user agent and, at a sign-in, the name of its device.
     pub client: Client,
     /// The time of the request, by the clock of the service.
     pub at: DateTime<Utc>,

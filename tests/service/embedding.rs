@@ -135,6 +135,16 @@ async fn a_route_of_the_program_has_the_caller_the_address_the_accounts_and_the_
 }
 
 #[tokio::test]
+async fn a_handler_that_takes_a_value_which_is_not_shared_answers_a_problem_and_changes_nothing_else() {
+    let office = SettingsSection::<Office>::named("office");
+    let service = Service::from_environment().settings(&office).routes(greeting_at("/office/greeting/"));
+    let service = EmbeddedService::start(service).await;
+    let (status, problem) = service.get("/office/greeting/", None).await;
+    assert_eq!((status, &problem["code"]), (500, &json!("internal_error")));
+    service.api.sign_in(PHONE).await;
+}
+
+#[tokio::test]
 async fn a_problem_of_the_program_is_answered_with_its_status_code_and_words() {
     let service = EmbeddedService::start(with_greeting()).await;
     let device = service.api.sign_in(PHONE).await;
@@ -300,13 +310,21 @@ async fn what_a_program_gets_wrong_is_named_at_the_start() {
         (service().gateway("acme", KeptMessages::default()), "acme"),
         (service().rule(AlwaysOpen).rule(AlwaysOpen), "always_open"),
         (service().on_event(HeardNames::default()).on_event(HeardNames::default()), "heard_names"),
+        (service().claims(ShadowingClaims).claims(ShadowingClaims), "two sources of claims"),
+        (
+            with_greeting().setting("ofice.open", "true"),
+            "ofice: is no section of the service or of the program",
+        ),
         (service().claims(ShadowingClaims), "\"sub\" is a standard claim"),
         (
             service().routes(greeting_at("/accounts/login/")),
-            "/accounts/login/ collides with /accounts/login/",
+            "/accounts/login/ of the program collides with the route /accounts/login/",
         ),
-        (service().routes(greeting_at("/accounts/devices/mine")), "collides with /accounts/devices/{id}/"),
-        (service().routes(greeting_at("/docs/")), "/docs/ collides with /docs"),
+        (
+            service().routes(greeting_at("/accounts/devices/mine")),
+            "collides with the route /accounts/devices/{id}/",
+        ),
+        (service().routes(greeting_at("/docs/")), "/docs/ of the program collides with the route /docs"),
         (service().routes(greeting_at("office")), "\"office\" is no path"),
         (
             service().routes(greeting_at("/a")).routes(greeting_at("/b")),

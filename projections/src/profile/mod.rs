@@ -163,6 +163,7 @@ impl Profile {
     }
 
     /// Reads a row of `profiles`; `None` where the account was never joined.
+    #[doc(hidden)]
     pub fn from_row(row: &Row) -> Option<Self> {
         let date_joined = row.get::<_, Option<_>>("date_joined")?;
         let text = |column| row.get::<_, Option<String>>(column).filter(|text| !text.is_empty());

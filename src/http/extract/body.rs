@@ -26,7 +26,43 @@ use crate::http::problem::{FieldErrors, Problem};
 const LIMIT: usize = 16 * 1024;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// What an endpoint reads from the fields of a body or a query.
+/// What an endpoint reads from the fields of a body or a query. A field is a text, a flag, a list of texts or a time; its reader
+/// gets the text as it was sent, and `null` counts as absent.
+///
+/// ```
+/// use counterfoil::web::{FieldError, FromFields, RequestFields, utoipa};
+///
+/// /// The body `{"text": "…", "pinned": true}`.
+/// struct NewNote {
+///     text: NoteText,
+///     pinned: bool,
+/// }
+///
+/// #[derive(utoipa::ToSchema)]
+/// struct NoteText(String);
+///
+/// struct EmptyNote;
+///
+/// impl FieldError for EmptyNote {
+///     fn message(&self) -> &'static str {
+///         "Write something."
+///     }
+/// }
+///
+/// impl NoteText {
+///     fn parse(text: &str) -> Result<Self, EmptyNote> {
+///         if text.trim().is_empty() { Err(EmptyNote) } else { Ok(Self(text.to_owned())) }
+///     }
+/// }
+///
+/// impl FromFields for NewNote {
+///     fn from_fields(fields: &mut RequestFields) -> Option<Self> {
+///         // Both are read before either is missed, so that the answer names every wrong field.
+///         let (text, pinned) = (fields.required("text", NoteText::parse), fields.flag("pinned"));
+///         Some(Self { text: text?, pinned: pinned? })
+///     }
+/// }
+/// ```
 pub trait FromFields: Sized {
     /// Reads the fields. Complaints are noted in `fields`; `None` only where there are some.
     fn from_fields(fields: &mut RequestFields) -> Option<Self>;
@@ -415,7 +451,7 @@ impl TokenText {
 
 /// An error of parsing that has words for the person who typed.
 pub trait FieldError {
-    /// The name of the message.
+    /// What is shown beside the field: the name of a message of the service, or a sentence as it is to be shown in every language.
     fn message(&self) -> &'static str;
 }
 

@@ -1,5 +1,6 @@
 mod delivery;
 mod every_setting;
+mod own_section;
 mod secrets;
 
 use self::every_setting::EVERY_SETTING;
