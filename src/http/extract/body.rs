@@ -8,17 +8,14 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
-use counterfoil_domain::values::{
-    EmailAddress, Identifier, InvalidEmailAddress, InvalidOtpCode, InvalidPhoneNumber,
-    InvalidSecondFactorCode, InvalidText, OtpCode, PhoneNumber, Reason, Region, UnknownRole,
-};
+use counterfoil_domain::values::{EmailAddress, Identifier, OtpCode, PhoneNumber, Reason, Region};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 use utoipa::{PartialSchema, ToSchema};
 
-use super::reason;
+use super::{FieldError, reason};
 use crate::http::AppState;
 use crate::http::document::{DescribeOperation, FormField, FormFields, OperationDraft};
 use crate::http::problem::{FieldErrors, Problem};
@@ -446,63 +443,6 @@ impl TokenText {
     /// Takes any text; what it is worth is seen when the token is opened.
     pub fn parse(text: &str) -> Result<Self, Infallible> {
         Ok(Self(text.to_owned()))
-    }
-}
-
-/// An error of parsing that has words for the person who typed.
-pub trait FieldError {
-    /// What is shown beside the field: the name of a message of the service, or a sentence as it is to be shown in every language.
-    fn message(&self) -> &'static str;
-}
-
-impl FieldError for InvalidPhoneNumber {
-    fn message(&self) -> &'static str {
-        match self {
-            Self::Malformed => "phone_malformed",
-            Self::NoCountryCode => "phone_no_country_code",
-            Self::NotMobile => "phone_not_mobile",
-        }
-    }
-}
-
-impl FieldError for InvalidEmailAddress {
-    fn message(&self) -> &'static str {
-        "email_malformed"
-    }
-}
-
-impl FieldError for InvalidOtpCode {
-    fn message(&self) -> &'static str {
-        "code_malformed"
-    }
-}
-
-impl FieldError for InvalidSecondFactorCode {
-    fn message(&self) -> &'static str {
-        "second_factor_code_malformed"
-    }
-}
-
-impl FieldError for InvalidText {
-    fn message(&self) -> &'static str {
-        match self {
-            Self::Empty => "text_empty",
-            Self::TooLong(Reason::MAX_CHARS) => "reason_too_long",
-            Self::TooLong(_) => "text_too_long",
-            Self::Unprintable => "text_unprintable",
-        }
-    }
-}
-
-impl FieldError for UnknownRole {
-    fn message(&self) -> &'static str {
-        "role_unknown"
-    }
-}
-
-impl FieldError for Infallible {
-    fn message(&self) -> &'static str {
-        match *self {}
     }
 }
 

@@ -3,6 +3,7 @@
 mod body;
 mod caller;
 mod client;
+mod field_error;
 mod forwarded;
 mod proved_caller;
 mod query;
@@ -11,11 +12,12 @@ mod service_client;
 mod staff;
 
 pub use body::{
-    FieldError, FromFields, JsonBody, RequestFields, SentOrShownCode, TokenText, read_any_identifier,
-    read_either_code, read_identifier,
+    FromFields, JsonBody, RequestFields, SentOrShownCode, TokenText, read_any_identifier, read_either_code,
+    read_identifier,
 };
 pub use caller::{SignedInCaller, access_token, bearer, is_our_page, refresh_cookie};
 pub use client::{ClientAddress, ClientInfo, PresentedToken, WantedLanguage, wanted_language};
+pub use field_error::FieldError;
 pub use forwarded::{ForwardedHeader, TrustedProxies};
 pub use proved_caller::ProvedCaller;
 pub use query::{

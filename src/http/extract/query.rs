@@ -9,7 +9,8 @@ use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use utoipa::ToSchema;
 
-use super::body::{FieldError, FromFields, RequestFields};
+use super::FieldError;
+use super::body::{FromFields, RequestFields};
 use super::reason;
 use crate::http::AppState;
 use crate::http::Problem;
