@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::ServiceAccounts;
 use crate::delivery::Gateway;
 use crate::http::OwnRoutes;
 use crate::listeners::EventListener;
@@ -19,6 +20,8 @@ pub struct ServiceParts {
     pub claims: Vec<Arc<dyn ClaimsSource>>,
     /// The rules, in the order in which they are asked.
     pub rules: Vec<Arc<dyn AccessRule>>,
+    /// The accounts of the service, as the parts of the program reach them once it has started.
+    pub accounts: ServiceAccounts,
     /// The listeners that hear of events.
     pub listeners: Vec<Arc<dyn EventListener>>,
     /// The routes beside those of the service.

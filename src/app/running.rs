@@ -16,7 +16,7 @@ use super::{Application, ServiceAccounts, ServiceParts, new_state};
 use crate::audit::feed::LedgerFeed;
 use crate::crypto::keyring::KeyringError;
 use crate::delivery::{GatewaySetupError, Gateways};
-use crate::http::{self, AppState, OwnRouteError};
+use crate::http::{self, OwnRouteError};
 use crate::listeners::{ListenerSet, ListenerSetError};
 use crate::postgres::embedded::{PrivatePostgres, PrivatePostgresError};
 use crate::postgres::migrations::{self, MigrationError};
@@ -79,7 +79,7 @@ type SharedPostgres = Arc<Mutex<PrivatePostgres>>;
 pub struct RunningService {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
-    state: Arc<AppState>,
+    accounts: ServiceAccounts,
     handle: ServerHandle,
     feed: LedgerFeed,
     server: JoinHandle<std::io::Result<()>>,
@@ -142,11 +142,12 @@ impl RunningService {
             Ok(()) => {}
         }
         let application = Application::build(settings, &keyring, state)?.with_listeners(listeners);
+        parts.accounts.begin(application.state());
         report_start(settings, &application, &database).await;
         Ok(Self {
             address: application.address(),
             metrics_address: application.metrics_address(),
-            state: application.state(),
+            accounts: parts.accounts.clone(),
             handle: application.handle(),
             feed: application.feed(),
             server: tokio::spawn(application.run()),
@@ -167,7 +168,7 @@ impl RunningService {
 
     /// The accounts of the service.
     pub fn accounts(&self) -> ServiceAccounts {
-        ServiceAccounts::new(self.state.clone())
+        self.accounts.clone()
     }
 
     /// Waits until the service ends by itself, which only a fault makes it do. A private database that has died is started

@@ -1,7 +1,7 @@
 //! Accounts, as a program that the service is part of looks at them and intervenes in them.
 
 use std::future::{Ready, ready};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
@@ -14,8 +14,9 @@ use counterfoil_projections::user_login::{self, Device};
 use crate::accounts::{AccountsError, StaffAction};
 use crate::http::{AppState, DescribeOperation, OperationDraft, Problem};
 
-/// The accounts of the service, for the program that it is part of. A handler takes it as an argument, and
-/// [`RunningService::accounts`](crate::RunningService::accounts) gives it to all other code.
+/// The accounts of the service, for the program that it is part of. A handler takes it as an argument;
+/// [`Service::accounts`](crate::Service::accounts) gives it to listeners and other parts before the service starts, and
+/// [`RunningService::accounts`](crate::RunningService::accounts) to code that runs beside it.
 ///
 /// What it changes goes through the aggregate as an administrator's intervention does: the rules hold, the sessions that it ends
 /// end at once on every node, and the event names the program and its reason.
@@ -34,9 +35,9 @@ use crate::http::{AppState, DescribeOperation, OperationDraft, Problem};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ServiceAccounts {
-    state: Arc<AppState>,
+    state: Arc<OnceLock<Arc<AppState>>>,
 }
 
 /// The program, as events name it, and why it acts.
@@ -59,16 +60,22 @@ impl ServiceActor {
 }
 
 impl ServiceAccounts {
-    pub(crate) fn new(state: Arc<AppState>) -> Self {
-        Self { state }
+    /// Looks at the accounts of a service that has started. What was asked for before was not available.
+    pub(crate) fn begin(&self, state: Arc<AppState>) {
+        // A service starts once.
+        drop(self.state.set(state));
+    }
+
+    fn state(&self) -> Result<&AppState, Problem> {
+        self.state.get().map(Arc::as_ref).ok_or(Problem::Unavailable)
     }
 
     /// Returns the account that has an identifier, if a person has joined by it.
     ///
     /// # Errors
-    /// [`Problem::Unavailable`] when the database does not answer in time.
+    /// [`Problem::Unavailable`] when the database does not answer in time, or the service has not started.
     pub async fn find(&self, identifier: &Identifier) -> Result<Option<AccountId>, Problem> {
-        self.answered(self.state.accounts.owner_of(identifier).await)
+        self.answered(self.state()?.accounts.owner_of(identifier).await)
     }
 
     /// Returns the profile of an account, if a person has joined by that id.
@@ -76,7 +83,7 @@ impl ServiceAccounts {
     /// # Errors
     /// [`Problem::Unavailable`] when the database does not answer in time.
     pub async fn profile(&self, account: AccountId) -> Result<Option<Profile>, Problem> {
-        self.state.profile(account).await
+        self.state()?.profile(account).await
     }
 
     /// Returns the devices that an account is signed in on, the last used first.
@@ -84,8 +91,9 @@ impl ServiceAccounts {
     /// # Errors
     /// [`Problem::Unavailable`] when the database does not answer in time.
     pub async fn devices(&self, account: AccountId) -> Result<Vec<Device>, Problem> {
-        let now = self.state.clock.now();
-        self.state.query(async |db: &_| user_login::active(db, account, now).await).await
+        let state = self.state()?;
+        let now = state.clock.now();
+        state.query(async |db: &_| user_login::active(db, account, now).await).await
     }
 
     /// Returns the last lines of the login history of an account, the newest first, and at most 200. It may be a moment behind.
@@ -94,7 +102,7 @@ impl ServiceAccounts {
     /// [`Problem::Unavailable`] when the database does not answer in time.
     pub async fn history(&self, account: AccountId, most: u8) -> Result<Vec<HistoryLine>, Problem> {
         let most = most.min(200);
-        self.state.query(async |db: &_| login_history::page(db, account, i64::MAX, most).await).await
+        self.state()?.query(async |db: &_| login_history::page(db, account, i64::MAX, most).await).await
     }
 
     /// Ends a session of an account at once. Ending it again changes nothing.
@@ -107,7 +115,7 @@ impl ServiceAccounts {
         session: SessionId,
         actor: ServiceActor,
     ) -> Result<(), Problem> {
-        self.answered(self.state.accounts.end_session(account, session, actor.action()).await)
+        self.answered(self.state()?.accounts.end_session(account, session, actor.action()).await)
     }
 
     /// Ends every session of an account at once.
@@ -115,7 +123,7 @@ impl ServiceAccounts {
     /// # Errors
     /// [`Problem`]: no person has joined by that account, or the database does not answer in time.
     pub async fn sign_out(&self, account: AccountId, actor: ServiceActor) -> Result<(), Problem> {
-        self.answered(self.state.accounts.sign_out(account, actor.action()).await)
+        self.answered(self.state()?.accounts.sign_out(account, actor.action()).await)
     }
 
     /// Lets an account not be used, until a time or until it is reinstated; ends its sessions at once.
@@ -128,7 +136,7 @@ impl ServiceAccounts {
         until: Option<DateTime<Utc>>,
         actor: ServiceActor,
     ) -> Result<(), Problem> {
-        self.answered(self.state.accounts.suspend(account, until, actor.action()).await)
+        self.answered(self.state()?.accounts.suspend(account, until, actor.action()).await)
     }
 
     /// Lets a suspended account be used again.
@@ -136,11 +144,12 @@ impl ServiceAccounts {
     /// # Errors
     /// [`Problem`]: no person has joined by that account, or the database does not answer in time.
     pub async fn reinstate(&self, account: AccountId, actor: ServiceActor) -> Result<(), Problem> {
-        self.answered(self.state.accounts.reinstate(account, actor.action()).await)
+        self.answered(self.state()?.accounts.reinstate(account, actor.action()).await)
     }
 
     fn answered<T>(&self, answer: Result<T, AccountsError>) -> Result<T, Problem> {
-        answer.map_err(|error| self.state.problem(&error))
+        let state = self.state()?;
+        answer.map_err(|error| state.problem(&error))
     }
 }
 
@@ -150,7 +159,12 @@ impl FromRequest for ServiceAccounts {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = request.app_data::<web::Data<AppState>>();
-        ready(state.map(|state| Self::new(state.clone().into_inner())).ok_or(Problem::Internal))
+        let accounts = state.map(|state| {
+            let accounts = Self::default();
+            accounts.begin(state.clone().into_inner());
+            accounts
+        });
+        ready(accounts.ok_or(Problem::Internal))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::app::{RunningService, ServiceParts, StartError};
+use crate::app::{RunningService, ServiceAccounts, ServiceParts, StartError};
 use crate::delivery::Gateway;
 use crate::http::ApiResource;
 use crate::listeners::EventListener;
@@ -107,6 +107,13 @@ impl Service {
     pub fn share<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.parts.routes.share(value);
         self
+    }
+
+    /// Returns the accounts of the service, for a listener or another part of the program. They can be reached once the service has
+    /// started; before, every call is answered by [`Problem::Unavailable`](crate::web::Problem::Unavailable). A rule and a source of
+    /// claims must not change the account that they are asked about: the change would wait for their answer.
+    pub fn accounts(&self) -> ServiceAccounts {
+        self.parts.accounts.clone()
     }
 
     /// Does what the command line says, as the program `counterfoil` does; the whole of a `main` function. `serve` runs until it is

@@ -252,6 +252,44 @@ impl ClaimsSource for ShadowingClaims {
     }
 }
 
+/// A listener that ends every session that begins.
+#[derive(Debug)]
+struct Doorkeeper(ServiceAccounts);
+
+#[async_trait]
+impl EventListener for Doorkeeper {
+    fn name(&self) -> &'static str {
+        "doorkeeper"
+    }
+
+    fn event_names(&self) -> &'static [&'static str] {
+        &["LoggedIn"]
+    }
+
+    async fn on_event(&self, event: &ListenedEvent) -> Result<(), ListenerFault> {
+        let actor = ServiceActor::new("doorkeeper", "no person is let in").unwrap();
+        let ended = self.0.sign_out(event.account, actor).await;
+        ended.map_err(|_| ListenerFault::new("the service does not answer"))
+    }
+}
+
+#[tokio::test]
+async fn a_listener_of_the_program_ends_a_session_by_the_accounts_that_it_was_given_before_the_start() {
+    let service = Service::from_environment();
+    let accounts = service.accounts();
+    let unknown = AccountId(uuid::Uuid::nil());
+    assert_eq!(accounts.profile(unknown).await, Err(Problem::Unavailable), "it has not started");
+    let service = EmbeddedService::start(service.on_event(Doorkeeper(accounts))).await;
+    let device = service.api.sign_in(PHONE).await;
+    for _ in 0..200 {
+        if service.api.profile(&device.access).await.status == 401 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    service.api.profile(&device.access).await.is_problem(401, "invalid_access_token");
+}
+
 /// A listener that keeps the names of the events that it hears of.
 #[derive(Clone, Debug, Default)]
 struct HeardNames(Arc<Mutex<Vec<&'static str>>>);
