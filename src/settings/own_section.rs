@@ -112,7 +112,11 @@ impl<T: DeserializeOwned + Serialize + Send + Sync + 'static> ReadSection for Se
 
     fn read(&self, section: Value) -> Result<(), SettingsError> {
         let written: Vec<String> = keys(&section);
-        let value: T = section.try_deserialize().map_err(|error| invalid(self.name, &error.to_string()))?;
+        // A name that is missing may be one that is misspelled.
+        let set =
+            if written.is_empty() { String::new() } else { format!(" (it sets {})", written.join(", ")) };
+        let value: T =
+            section.try_deserialize().map_err(|error| invalid(self.name, &format!("{error}{set}")))?;
         let known = serde_json::to_value(&value).ok();
         let is_known = |key: &String| known.as_ref().is_none_or(|known| known.get(key).is_some());
         if let Some(unknown) = written.into_iter().find(|key| !is_known(key)) {

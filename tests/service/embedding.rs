@@ -329,9 +329,11 @@ async fn a_listener_of_the_program_hears_of_a_sign_in_in_order() {
 async fn what_a_program_gets_wrong_is_named_at_the_start() {
     let (service, database) = (Service::from_environment, TestDatabase::new());
     let office = || SettingsSection::<Office>::named("office");
+    let acme = || SettingsSection::<AcmeSettings>::named("acme");
     for (wrong, expected) in [
         (with_greeting().setting("office.opne", "true"), "office.opne: is no setting of this section"),
         (with_greeting().setting("office.open", "perhaps"), "office: "),
+        (service().settings(&acme()).setting("acme.sendr", "A"), "(it sets sendr)"),
         (service().setting("office.open", "true"), "office"),
         (
             service().settings(&office()).settings(&office()),
