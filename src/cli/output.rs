@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
-use comfy_table::Table;
+use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -70,7 +70,8 @@ pub fn json_escaped(document: &str) -> String {
     document.chars().map(one).collect()
 }
 
-/// Writes a table with a line of headings.
+/// Writes a table with a line of headings. On a terminal the text of wide columns is broken so that the table fits; in a file or a
+/// pipe each row is one line.
 pub fn table<R: IntoIterator<Item = String>>(
     headings: &[&str],
     rows: impl IntoIterator<Item = R>,
@@ -78,10 +79,19 @@ pub fn table<R: IntoIterator<Item = String>>(
     let mut table = Table::new();
     table.load_style(comfy_table::TableStyle::default());
     table.set_header(headings.to_vec());
+    if let Some(columns) = terminal_columns() {
+        table.set_width(columns).set_content_arrangement(ContentArrangement::Dynamic);
+    }
     for row in rows {
         table.add_row(row.into_iter().map(|cell| escaped(&cell)));
     }
     text(&format!("{table}\n"))
+}
+
+/// Returns how many columns the terminal of the standard output has; none where it is no terminal, or one that does not say.
+fn terminal_columns() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(size.ws_col).filter(|columns| *columns > 0)
 }
 
 /// In which form a list is written: a table, unless another is asked for.

@@ -243,3 +243,24 @@ async fn the_outcome_of_a_code_is_shown_before_the_first_sign_in_of_its_account(
     fails(&app, &["accounts", "find", PHONE], 1, "never signed in to");
     fails(&app, &["accounts", "show", &uuid::Uuid::nil().to_string()], 1, "no messages");
 }
+
+#[tokio::test]
+async fn a_table_fits_the_terminal_and_has_a_line_for_each_row_elsewhere() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("terminal");
+    std::fs::create_dir_all(&folder).unwrap();
+    let show = format!("{} config show", env!("CARGO_BIN_EXE_counterfoil"));
+    let width = |output: &[u8]| {
+        let text = String::from_utf8_lossy(output).into_owned();
+        text.lines().map(|line| line.trim_end().chars().count()).max().unwrap()
+    };
+    for columns in [80, 120] {
+        // The command that makes a terminal (util-linux), as a person would have one of that size.
+        let typed = format!("stty cols {columns}; {show}");
+        let mut script = std::process::Command::new("script");
+        let output = script.args(["-qec", &typed, "/dev/null"]).current_dir(&folder).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!((columns - 20..=columns).contains(&width(&output.stdout)), "{}", width(&output.stdout));
+    }
+    let piped = std::process::Command::new("sh").args(["-c", &show]).current_dir(&folder).output().unwrap();
+    assert!(width(&piped.stdout) > 200, "a row is one line");
+}
