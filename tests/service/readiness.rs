@@ -137,8 +137,13 @@ async fn a_node_whose_clock_is_wrong_by_more_than_ten_seconds_is_not_ready_and_o
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
-        let warned = node.log_lines().iter().any(|line| line.contains("is ahead of that of the database"));
-        assert_eq!(warned, warns, "{time}: {:?}", node.log_lines());
+        let warned = || node.log_lines().iter().any(|line| line.contains("is ahead of that of the database"));
+        // The line is written before the node is ready, and read from its pipe a moment later.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while warns && !warned() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(warned(), warns, "{time}: {:?}", node.log_lines());
         let offset = node.metric("counterfoil_clock_offset_seconds").await.unwrap();
         let expected: f64 = time.trim_end_matches('s').parse().unwrap();
         assert!((offset - expected).abs() < 1.0, "{time}: {offset}");
