@@ -82,9 +82,12 @@ pub struct RunningService {
     accounts: ServiceAccounts,
     handle: ServerHandle,
     feed: LedgerFeed,
-    server: JoinHandle<std::io::Result<()>>,
+    /// The task of the server; none once its end has been told.
+    server: Option<JoinHandle<std::io::Result<()>>>,
     database: Database,
     private: Option<SharedPostgres>,
+    /// What starts a private database again when it has died.
+    reviving: Option<JoinHandle<()>>,
 }
 
 impl fmt::Debug for RunningService {
@@ -150,8 +153,9 @@ impl RunningService {
             accounts: parts.accounts.clone(),
             handle: application.handle(),
             feed: application.feed(),
-            server: tokio::spawn(application.run()),
+            server: Some(tokio::spawn(application.run())),
             database,
+            reviving: private.clone().map(|private| tokio::spawn(look_after(private))),
             private,
         })
     }
@@ -171,16 +175,15 @@ impl RunningService {
         self.accounts.clone()
     }
 
-    /// Waits until the service ends by itself, which only a fault makes it do. A private database that has died is started
-    /// again meanwhile.
+    /// Waits until the service ends by itself, which only a fault makes it do. It has still to be stopped then.
     ///
     /// # Errors
     /// [`StartError`] says why it ended.
     pub async fn wait(&mut self) -> Result<(), StartError> {
-        tokio::select! {
-            ended = &mut self.server => Ok(ended??),
-            () = look_after(self.private.clone()) => Ok(()),
-        }
+        let Some(server) = &mut self.server else { return Ok(()) };
+        let ended = server.await;
+        self.server = None;
+        Ok(ended??)
     }
 
     /// Stops the service: it takes no new connections, answers the requests that have begun, hands over what it has begun to
@@ -188,13 +191,16 @@ impl RunningService {
     ///
     /// # Errors
     /// [`StartError`] when a part did not end well.
-    pub async fn stop(self) -> Result<(), StartError> {
+    pub async fn stop(mut self) -> Result<(), StartError> {
         self.feed.stop();
         self.handle.stop(true).await;
-        let ended = self.server.await;
+        let ended = self.wait().await;
         self.database.close().await;
+        if let Some(reviving) = self.reviving {
+            reviving.abort();
+        }
         stop_private(self.private).await?;
-        Ok(ended??)
+        ended
     }
 }
 
@@ -233,9 +239,8 @@ async fn stop_private(private: Option<SharedPostgres>) -> Result<(), StartError>
     Ok(())
 }
 
-/// Starts a private database again when it has died. Without one, waits for ever.
-async fn look_after(private: Option<SharedPostgres>) {
-    let Some(private) = private else { return std::future::pending().await };
+/// Starts a private database again when it has died.
+async fn look_after(private: SharedPostgres) {
     loop {
         tokio::time::sleep(REVIVE_EVERY).await;
         let private = private.clone();

@@ -41,13 +41,13 @@ async fn serve(settings: &Settings, parts: &ServiceParts) -> Result<(), Failure>
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let _hangup = signal(SignalKind::hangup())?;
     let mut service = RunningService::start(settings, parts).await?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        ended = service.wait() => return Ok(ended?),
-    }
+    let ended = tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        ended = service.wait() => ended,
+    };
     tracing::info!("stopping");
     service.stop().await?;
     tracing::info!("stopped");
-    Ok(())
+    Ok(ended?)
 }
