@@ -4,11 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use counterfoil::app::{Application, new_state};
-use counterfoil::delivery::Gateways;
-use counterfoil::http::AppState;
 use counterfoil::runtime::clock::Clock as _;
-use counterfoil::settings::{Settings, Sources};
 use counterfoil::tokens::claims_source::{ClaimsFault, ClaimsRequest, ClaimsSource};
 use counterfoil::tokens::{AccessKeys, TokenKind, export_access_keys};
 use counterfoil_domain::values::{Role, UserAgent};
@@ -72,30 +68,7 @@ async fn access_tokens_hold_the_claims_of_the_settings_and_of_the_profile_and_no
 
 /// A node of the service in a program of one's own, which adds these claims.
 fn embedded(app: &TestApp, settings: &[(&'static str, &str)], source: Arc<dyn ClaimsSource>) -> ApiClient {
-    let mut state = embedded_state(app, settings);
-    state.accounts.use_claims(source).unwrap();
-    let embedded = Application::build(&checked(settings), &app.keyring, state).unwrap();
-    let api = ApiClient::new(embedded.address());
-    tokio::spawn(embedded.run());
-    api
-}
-
-fn checked(settings: &[(&'static str, &str)]) -> Settings {
-    let flags = [
-        ("server.listen", "127.0.0.1:0"),
-        ("server.workers", "1"),
-        ("identifiers.default_region", "IR"),
-        ("limits.shared", "off"),
-    ];
-    let flags = flags.iter().chain(settings).map(|(key, value)| (*key, (*value).to_owned()));
-    Sources::read(None, std::iter::empty(), flags).unwrap().check().unwrap()
-}
-
-fn embedded_state(app: &TestApp, settings: &[(&'static str, &str)]) -> AppState {
-    let settings = checked(settings);
-    let metrics = counterfoil::runtime::telemetry::prometheus().build_recorder().handle();
-    let gateways = Gateways::new(&settings.delivery, [], app.clock.clone()).unwrap();
-    new_state(&settings, &app.database.url, &app.keyring, gateways, app.clock.clone(), metrics).unwrap()
+    app.embed(&app.database.url, settings, |state| state.accounts.use_claims(source).unwrap())
 }
 
 /// How a source answers.
@@ -272,8 +245,9 @@ async fn a_claim_that_is_taken_is_refused_at_the_start_by_its_name() {
         (&[""], "\"\" is declared twice, or has no name"),
     ] {
         let names: &'static [&'static str] = names;
-        let mut state = embedded_state(&app, &settings);
-        let refused = state.accounts.use_claims(TestClaims::new(names, false)).unwrap_err();
-        assert!(refused.to_string().contains(expected), "{refused}");
+        app.embed(&app.database.url, &settings, |state| {
+            let refused = state.accounts.use_claims(TestClaims::new(names, false)).unwrap_err();
+            assert!(refused.to_string().contains(expected), "{refused}");
+        });
     }
 }
