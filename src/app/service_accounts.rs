@@ -49,7 +49,7 @@ pub struct ServiceActor {
 
 impl ServiceActor {
     /// Returns a program of that name that acts for that reason. The name has 1 to 40 small letters, digits, hyphens and
-    /// underscores; the reason is one line of at most 200 characters. `None` where one of them is not.
+    /// underscores; the reason is one line of at most 300 characters. `None` where one of them is not.
     pub fn new(name: &str, reason: &str) -> Option<Self> {
         Some(Self { name: ServiceName::parse(name)?, reason: Reason::parse(reason).ok()? })
     }
