@@ -68,7 +68,7 @@ impl<T: DeserializeOwned + Serialize + Send + Sync + 'static> SettingsSection<T>
 }
 
 impl<T> SettingsSection<T> {
-    /// Returns the settings.
+    /// Returns the settings of the section, as the service has read them.
     ///
     /// # Panics
     /// Before the service has read them, which it does before it calls any part of the program.
