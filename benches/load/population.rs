@@ -24,7 +24,8 @@ use counterfoil_domain::user_account::{
     ActingStaff, NoOutage, Purpose, Services, UserAccount, UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AccountId, Client, DeviceName, EmailAddress, FullName, Identifier, PhoneNumber, Reason, UserAgent,
+    AccountId, Client, DeviceName, EmailAddress, FullName, Identifier, OperatorName, PhoneNumber, Reason,
+    UserAgent,
 };
 use cqrs_es::Aggregate as _;
 use futures_util::{StreamExt as _, stream};
@@ -243,7 +244,12 @@ impl Visit {
             }
             VisitAct::Suspended => {
                 let reason = Some(Reason::parse("fraud").unwrap());
-                let intervention = Intervention { at, by: ActingStaff::Operator, reason, client: None };
+                let intervention = Intervention {
+                    at,
+                    by: ActingStaff::Operator(OperatorName::parse("ada").unwrap()),
+                    reason,
+                    client: None,
+                };
                 vec![SuspendAccount { account, until: None, intervention }.into()]
             }
         }

@@ -7,6 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::user_account::{
     AccountFact, CodeFact, IdentifierFact, ProfileFact, SecondFactorFact, SessionFact, StaffFact,
+    StaffRecordFact,
 };
 use crate::values::{RuleName, SecondFactorCode};
 
@@ -20,6 +21,7 @@ impl PartialSchema for AccountFact {
             SecondFactorFact::schema(),
             ProfileFact::schema(),
             StaffFact::schema(),
+            StaffRecordFact::schema(),
         ];
         let mut all = OneOf::new();
         for family in families {
@@ -40,6 +42,7 @@ impl ToSchema for AccountFact {
         SecondFactorFact::schemas(schemas);
         ProfileFact::schemas(schemas);
         StaffFact::schemas(schemas);
+        StaffRecordFact::schemas(schemas);
     }
 }
 

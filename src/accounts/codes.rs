@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    AddIdentifier, LiftLimits, LiftLock, RequestOtp, ResendOtp, VerifyIdentifier, VerifyOtp,
+    AddIdentifier, LiftLock, RequestOtp, ResendOtp, VerifyIdentifier, VerifyOtp,
 };
 use counterfoil_domain::user_account::{
-    ActingStaff, CodeSent, Purpose, Refusal, SessionTokens, UserAccountCommand, UserAccountEvent,
+    CodeSent, Purpose, Refusal, SessionTokens, UserAccountCommand, UserAccountEvent,
 };
 use counterfoil_domain::values::{FullName, Identifier, OtpCode};
 use counterfoil_projections::profile::Profile;
 
 use super::access_rules::RequestedCode;
 use super::commit::{late, until_available};
-use super::staff::StaffAction;
 use super::{Accounts, AccountsError, CodeOnItsWay, RequestContext, SignedIn, TIME_LIMIT, accepted, outcome};
 use crate::crypto::entropy;
 use crate::delivery::DeliveryRoute;
@@ -216,19 +215,6 @@ impl Accounts {
             Ok(done.profile)
         };
         self.counting_tries(&identifier, &origin, redeem).await
-    }
-
-    /// Lifts what wrong codes and many codes have set against the account of an identifier; whether there is one. For the person who
-    /// runs the service.
-    ///
-    /// # Errors
-    /// [`AccountsError`].
-    pub async fn lift_limits(&self, identifier: Identifier) -> Result<bool, AccountsError> {
-        let at = self.clock.now();
-        let command = LiftLimits { at, by: ActingStaff::Operator };
-        let StaffAction { origin, .. } = StaffAction::operator(None);
-        let done = self.execute(AccountRef::Identifier(identifier), &origin, at, command.into()).await?;
-        Ok(!done.events.is_empty())
     }
 
     /// Whether the link of a message lifts a lock now; an invalid token where it is spent, void, expired, or none of ours.

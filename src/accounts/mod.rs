@@ -17,7 +17,7 @@ mod staff;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +57,14 @@ pub struct RequestContext {
     pub languages: String,
     /// A token that came along, which may have expired: by it a device is known.
     pub shown: Option<Token>,
+}
+
+impl RequestContext {
+    /// A request that came over no network, of this name.
+    pub(crate) fn nowhere(request: &str) -> Self {
+        let client = Client { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), user_agent: None, device_name: None };
+        Self { client, request: request.to_owned(), languages: String::new(), shown: None }
+    }
 }
 
 /// Why a command did nothing, or may have done nothing.

@@ -7,8 +7,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::commit::until_available;
-use super::staff::StaffAction;
-use super::{Accounts, AccountsError};
+use super::{Accounts, AccountsError, RequestContext};
 use crate::journal::{AccountRef, JournalError};
 
 /// How many accounts are read at a time.
@@ -61,7 +60,7 @@ impl Accounts {
             if events.is_empty() {
                 return Ok(false);
             }
-            let StaffAction { origin, .. } = StaffAction::operator(None);
+            let origin = RequestContext::nowhere("retention");
             self.execute(address, &origin, at, command.into()).await?;
         }
         let db = self.journal.database().connection().await.map_err(JournalError::from)?;

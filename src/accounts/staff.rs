@@ -1,17 +1,18 @@
 //! What staff do to other people's accounts, and what is put on record of themselves.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    ChangeRoles, DenyAccess, EndSession, Intervention, LiftSharedLimits, OrderRebuild, ReadAudit,
-    ReinstateAccount, RemoveSecondFactor, SignOutAccount, SuspendAccount, UnlockAccount,
+    ChangeRoles, DenyAccess, EndSession, Intervention, LiftLimits, RecordStaffAct, ReinstateAccount,
+    RemoveSecondFactor, SignOutAccount, StaffAuthority, SuspendAccount, UnlockAccount,
 };
 use counterfoil_domain::user_account::{
-    ActingStaff, MissingRequirement, Refusal, UserAccount, UserAccountCommand,
+    ActingStaff, MissingRequirement, Refusal, StaffRecordFact, UserAccount, UserAccountCommand,
 };
-use counterfoil_domain::values::{AccountId, Client, Identifier, Reason, Role, ServiceName, SessionId};
+use counterfoil_domain::values::{
+    AccountId, Client, Identifier, OperatorName, Reason, Role, ServiceName, SessionId,
+};
 
 use super::commit::{late, until_available};
 use super::{Accounts, AccountsError, RequestContext, TIME_LIMIT};
@@ -19,13 +20,13 @@ use crate::journal::AccountRef;
 use crate::limits::LimitsError;
 use crate::tokens::Token;
 
-/// Who intervenes in the account of another person.
+/// The member of staff, or the program, that reads or acts.
 #[derive(Clone, Debug)]
 pub enum StaffActor {
     /// The operator, by the command line on the server.
-    Operator,
-    /// An administrator, by an access token.
-    Administrator {
+    Operator(OperatorName),
+    /// An account with a role, by an access token.
+    Account {
         /// The access token that came with the request.
         token: Token,
         /// The method and route of the request, for the record of a denial.
@@ -35,10 +36,28 @@ pub enum StaffActor {
     Service(ServiceName),
 }
 
-/// Who intervenes in the account of another person, why, and in which request.
+impl StaffActor {
+    /// Returns the actor as events name them.
+    pub fn acting(&self) -> ActingStaff {
+        match self {
+            Self::Operator(name) => ActingStaff::Operator(name.clone()),
+            Self::Account { token, .. } => ActingStaff::Account(token.account),
+            Self::Service(name) => ActingStaff::Service(name.clone()),
+        }
+    }
+
+    fn authority(&self) -> StaffAuthority {
+        match self {
+            Self::Account { token, .. } => StaffAuthority::Session(token.session),
+            Self::Operator(_) | Self::Service(_) => StaffAuthority::Server,
+        }
+    }
+}
+
+/// What a member of staff, or a program, reads or does: who, why, and in which request.
 #[derive(Clone, Debug)]
 pub struct StaffAction {
-    /// The member of staff who acts.
+    /// The member of staff, or the program, that acts.
     pub by: StaffActor,
     /// The reason that they gave.
     pub reason: Option<Reason>,
@@ -47,32 +66,24 @@ pub struct StaffAction {
 }
 
 impl StaffAction {
-    /// The person at the server, by the command line.
-    pub fn operator(reason: Option<Reason>) -> Self {
-        Self::from_nowhere(StaffActor::Operator, reason, "command-line")
+    /// An action of the operator at the server, by the command line.
+    pub fn operator(name: OperatorName, reason: Option<Reason>) -> Self {
+        Self { by: StaffActor::Operator(name), reason, origin: RequestContext::nowhere("command-line") }
     }
 
-    /// A program that the service is part of.
+    /// An action of a program that the service is part of.
     pub fn service(name: ServiceName, reason: Reason) -> Self {
-        Self::from_nowhere(StaffActor::Service(name), Some(reason), "program")
+        let origin = RequestContext::nowhere("program");
+        Self { by: StaffActor::Service(name), reason: Some(reason), origin }
     }
 
-    fn from_nowhere(by: StaffActor, reason: Option<Reason>, request: &str) -> Self {
-        let nowhere = Client { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), user_agent: None, device_name: None };
-        let request = request.to_owned();
-        let origin = RequestContext { client: nowhere, request, languages: String::new(), shown: None };
-        Self { by, reason, origin }
+    /// Where it came from; nowhere for an actor at the server.
+    fn client(&self) -> Option<Client> {
+        matches!(self.by, StaffActor::Account { .. }).then(|| self.origin.client.clone())
     }
 
     fn at(&self, at: DateTime<Utc>) -> Intervention {
-        let (by, client) = match &self.by {
-            StaffActor::Operator => (ActingStaff::Operator, None),
-            StaffActor::Service(name) => (ActingStaff::Service(name.clone()), None),
-            StaffActor::Administrator { token, .. } => {
-                (ActingStaff::Account(token.account), Some(self.origin.client.clone()))
-            }
-        };
-        Intervention { at, by, reason: self.reason.clone(), client }
+        Intervention { at, by: self.by.acting(), reason: self.reason.clone(), client: self.client() }
     }
 }
 
@@ -170,61 +181,59 @@ impl Accounts {
         Ok(())
     }
 
-    /// Puts on record what the account of an access token is about to be shown of the log, and why.
+    /// Puts on record what a member of staff is about to be shown, or to do to the service as a whole: in their own stream. `query` is
+    /// what they search for, where it may be personal.
     ///
     /// # Errors
-    /// [`AccountsError`]; refused when it is not an auditor's, or the session has ended meanwhile.
-    pub async fn read_audit(
+    /// [`AccountsError`]; refused when they have not the role, or their session has ended meanwhile.
+    pub async fn put_on_record(
         &self,
-        token: Token,
-        what: String,
-        reason: Reason,
-        origin: RequestContext,
+        who: &StaffAction,
+        query: Option<String>,
+        fact: impl FnOnce(ActingStaff) -> StaffRecordFact,
     ) -> Result<(), AccountsError> {
-        let session = token.session;
-        let command = |at, client| ReadAudit { at, session, what, reason, client }.into();
-        self.carry_out(token.account, &origin, command).await?;
+        let at = self.clock.now();
+        let by = who.by.acting();
+        let stream = AccountRef::Account(by.record_stream());
+        let (authority, client, reason) = (who.by.authority(), who.client(), who.reason.clone());
+        let command = RecordStaffAct { at, authority, fact: fact(by), reason, query, client };
+        self.execute(stream, &who.origin, at, command.into()).await?;
         Ok(())
     }
 
-    /// Puts on record that the account of an access token is about to have a read model made again.
-    ///
-    /// # Errors
-    /// [`AccountsError`]; refused when it is not an administrator's, or the session has ended meanwhile.
-    pub async fn order_rebuild(
-        &self,
-        token: Token,
-        projection: String,
-        reason: Option<Reason>,
-        origin: RequestContext,
-    ) -> Result<(), AccountsError> {
-        let session = token.session;
-        let command = |at, client| OrderRebuild { at, session, projection, reason, client }.into();
-        self.carry_out(token.account, &origin, command).await?;
-        Ok(())
-    }
-
-    /// Lifts what is counted against a subject of the shared limits, in the name of the account of an access token: whether
-    /// anything was counted. It is put on record before it happens.
+    /// Lifts what is counted against a subject of the shared limits: whether anything was counted. It is put on record before it
+    /// happens.
     ///
     /// # Errors
     /// [`AccountsError`]; refused when the account is not an administrator's, or the session has ended meanwhile.
     pub async fn lift_shared_limits(
         &self,
-        token: Token,
         subject: String,
-        reason: Reason,
-        origin: RequestContext,
+        who: &StaffAction,
     ) -> Result<bool, AccountsError> {
         let meters = self.limits.meters_of(&subject).await.map_err(LimitsError::from)?;
         if meters.is_empty() {
             return Ok(false);
         }
-        let session = token.session;
-        let command = |at, client| LiftSharedLimits { at, session, subject, reason, client }.into();
-        self.carry_out(token.account, &origin, command).await?;
+        self.put_on_record(who, None, |by| StaffRecordFact::SharedLimitsLifted { subject, by }).await?;
         self.limits.forget(&meters).await.map_err(LimitsError::from)?;
         Ok(true)
+    }
+
+    /// Lifts what wrong codes and many codes have set against the account of an identifier, whether or not a person has joined by it:
+    /// whether there is one.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub async fn lift_limits(
+        &self,
+        identifier: Identifier,
+        who: &StaffAction,
+    ) -> Result<bool, AccountsError> {
+        let at = self.clock.now();
+        let command = LiftLimits { intervention: who.at(at) };
+        let done = self.execute(AccountRef::Identifier(identifier), &who.origin, at, command.into()).await?;
+        Ok(!done.events.is_empty())
     }
 
     /// An account as it stands, whatever other nodes have just done to it.
@@ -257,7 +266,7 @@ impl Accounts {
     ) -> Result<(), AccountsError> {
         let (at, address) = (self.clock.now(), AccountRef::Account(account));
         let command = command(who.at(at));
-        let StaffActor::Administrator { token, action } = who.by else {
+        let StaffActor::Account { token, action } = who.by else {
             self.execute(address, &who.origin, at, command).await?;
             return Ok(());
         };
@@ -282,6 +291,7 @@ pub fn lack(refusal: Refusal) -> Option<MissingRequirement> {
         | Refusal::InvalidCode
         | Refusal::TooManyTries { .. }
         | Refusal::TooManyRefreshes { .. }
+        | Refusal::TooManyReads { .. }
         | Refusal::DeviceLimitReached
         | Refusal::UnknownDevice
         | Refusal::SpentToken

@@ -115,22 +115,31 @@ impl AccountsCommand {
                     } else {
                         roles.insert(role)
                     };
-                    accounts.change_roles(account, roles, StaffAction::operator(reason)).await
+                    accounts
+                        .change_roles(account, roles, StaffAction::operator(super::operator_name(), reason))
+                        .await
                 })?;
             }
             Self::Suspend { account, reason, until } => {
                 intervene(settings, &account, async |accounts, account| {
-                    accounts.suspend(account, until, StaffAction::operator(Some(reason))).await
+                    accounts
+                        .suspend(account, until, StaffAction::operator(super::operator_name(), Some(reason)))
+                        .await
                 })?;
             }
             Self::RemoveSecondFactor { account, reason } => {
                 intervene(settings, &account, async |accounts, account| {
-                    accounts.remove_second_factor(account, StaffAction::operator(Some(reason))).await
+                    accounts
+                        .remove_second_factor(
+                            account,
+                            StaffAction::operator(super::operator_name(), Some(reason)),
+                        )
+                        .await
                 })?;
             }
             Self::Reinstate { account, reason } => {
                 intervene(settings, &account, async |accounts, account| {
-                    accounts.reinstate(account, StaffAction::operator(reason)).await
+                    accounts.reinstate(account, StaffAction::operator(super::operator_name(), reason)).await
                 })?;
             }
         }

@@ -9,6 +9,7 @@ use clap::{Subcommand, ValueEnum};
 use counterfoil_domain::values::{EmailAddress, Identifier, PhoneNumber, Region};
 
 use super::{Failure, output, setup};
+use crate::accounts::StaffAction;
 use crate::delivery::ledger::{self, LedgerGrouping, LedgerSum};
 use crate::limits::{Limits as SharedLimits, LimitsOverview, UsedMeter};
 use crate::postgres::Database;
@@ -72,7 +73,8 @@ impl LimitsCommand {
                 };
                 let of_account = match subject {
                     LiftedSubject::Identifier(identifier) => setup::with_service(settings, async |state| {
-                        Ok(state.accounts.lift_limits(identifier).await?)
+                        let who = StaffAction::operator(super::operator_name(), None);
+                        Ok(state.accounts.lift_limits(identifier, &who).await?)
                     })?,
                     LiftedSubject::Address(_)
                     | LiftedSubject::Prefix(_)

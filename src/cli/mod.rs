@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use counterfoil_domain::values::OperatorName;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 use crate::app::ServiceParts;
@@ -96,6 +97,15 @@ fn program_name() -> String {
     let path = std::env::args_os().next().map(PathBuf::from);
     let name = path.as_deref().and_then(|path| path.file_name()?.to_str());
     name.unwrap_or("counterfoil").to_owned()
+}
+
+/// Returns who typed the command, as the operating system knows them: `ada`; `ada+root` where they became root by `sudo`.
+fn operator_name() -> OperatorName {
+    let user = whoami::username().unwrap_or_default();
+    let sudo = std::env::var("SUDO_USER").ok().filter(|by| user == "root" && *by != user);
+    let named = sudo.map_or_else(|| user.clone(), |by| format!("{by}+{user}"));
+    let by_number = || OperatorName::parse(&format!("uid-{}", rustix::process::getuid().as_raw()));
+    OperatorName::parse(&named).or_else(by_number).expect("a number is a name")
 }
 
 /// Sees to it that no memory of this process is written to a disk, where keys and codes could be found: neither by a core

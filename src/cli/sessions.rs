@@ -80,7 +80,7 @@ impl SessionsCommand {
                 let session = SessionId(session);
                 let account = search::account_of(&state.database.connection().await?, session).await?;
                 let account = account.ok_or("there is no such session")?;
-                let who = StaffAction::operator(Some(reason));
+                let who = StaffAction::operator(super::operator_name(), Some(reason));
                 Ok(state.accounts.end_session(account, session, who).await?)
             })?,
         }

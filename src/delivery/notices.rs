@@ -131,11 +131,9 @@ impl NoticeWriter {
                 StaffFact::RolesChanged { .. }
                 | StaffFact::AccountSuspended { .. }
                 | StaffFact::AccountReinstated { .. }
-                | StaffFact::AccessDenied { .. }
-                | StaffFact::AuditRead { .. }
-                | StaffFact::SharedLimitsLifted { .. }
-                | StaffFact::RebuildOrdered { .. },
+                | StaffFact::AccessDenied { .. },
             )
+            | AccountFact::StaffRecord(_)
             | AccountFact::Identifier(
                 IdentifierFact::IdentifierRequested { .. }
                 | IdentifierFact::IdentifierRemoved { by_undo: true, .. }

@@ -163,7 +163,9 @@ impl Problem {
             Refusal::NoPendingCode => Self::NoPendingCode,
             Refusal::InvalidCode => Self::InvalidCode,
             Refusal::TooManyTries { until } => Self::TooManyTries(wait(until)),
-            Refusal::TooManyRefreshes { until } => Self::TooManyRequests(wait(until)),
+            Refusal::TooManyRefreshes { until } | Refusal::TooManyReads { until } => {
+                Self::TooManyRequests(wait(until))
+            }
             Refusal::DeviceLimitReached => Self::DeviceLimitReached,
             Refusal::IdentifierTaken => Self::IdentifierTaken,
             Refusal::LastIdentifier => Self::LastIdentifier,

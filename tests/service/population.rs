@@ -21,7 +21,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::audit::{number, read};
-use crate::support::TestApp;
+use crate::support::{TestApp, operator};
 
 const PEOPLE: u32 = 53;
 
@@ -68,7 +68,7 @@ async fn visit_one_by_one(app: &TestApp, visits: impl Iterator<Item = Visit>) {
                 }
                 VisitAct::Suspended => {
                     let account = app.journal().find(&identifier).await.unwrap().unwrap();
-                    let operator = StaffAction::operator(Some(Reason::parse("fraud").unwrap()));
+                    let operator = StaffAction::operator(operator(), Some(Reason::parse("fraud").unwrap()));
                     accounts.suspend(account, None, operator).await.unwrap();
                 }
             }

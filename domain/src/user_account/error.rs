@@ -49,6 +49,12 @@ pub enum Refusal {
         /// When the next refresh is accepted.
         until: DateTime<Utc>,
     },
+    /// The administrator opened as many pages as can be put on record in a window.
+    #[error("more was read than can be put on record for now")]
+    TooManyReads {
+        /// When the next page can be opened.
+        until: DateTime<Utc>,
+    },
     /// The code is right, and another account has the identifier, or this one has it already.
     #[error("an account has that identifier")]
     IdentifierTaken,

@@ -9,6 +9,7 @@ mod identifier_changes;
 mod identifiers;
 mod outcome;
 mod policy;
+mod recorded_reads;
 mod rule_refusals;
 mod second_factor;
 mod state;
@@ -22,12 +23,13 @@ pub use error::Refusal;
 pub use events::{
     AccountFact, ActingStaff, CodeAsked, CodeFact, CodeRefused, CodeRejected, FactorRejected, IdentifierFact,
     MissingRequirement, PersonalDetails, ProfileFact, RuleStage, SecondFactorFact, SecondFactorProof,
-    SessionFact, SignOutReason, StaffFact, UserAccountEvent,
+    SessionFact, SignOutReason, StaffFact, StaffRecordFact, UserAccountEvent,
 };
 pub use identifier_changes::{IdentifierChanges, UNDOABLE_FOR, UndoableChange};
 pub use identifiers::HeldIdentifiers;
 pub use outcome::{CodeSent, SessionProof, SessionTokens};
 pub use policy::{ClientBinding, DeviceLimitPolicy, InvalidPolicy, Policy, TokenRotation};
+pub use recorded_reads::RecordedReads;
 pub use rule_refusals::{RecordedRuleRefusal, RuleSubject};
 pub use second_factor::{AuthenticatorOffer, EnrolledAuthenticator, RequiredProof, SecondFactor};
 pub use state::{

@@ -1,7 +1,7 @@
 //! Staff are given their roles, and have them taken.
 
 use counterfoil_domain::user_account::commands::{ChangeRoles, ReinstateAccount};
-use counterfoil_domain::user_account::{AccountFact, ActingStaff, Refusal, StaffFact, UserAccountEvent};
+use counterfoil_domain::user_account::{AccountFact, Refusal, StaffFact, UserAccountEvent};
 use counterfoil_domain::values::Role;
 use cqrs_es::Aggregate as _;
 
@@ -46,12 +46,9 @@ fn administrators_neither_give_roles_to_themselves_nor_take_their_own() {
 #[test]
 fn whoever_runs_the_service_gives_roles_without_a_place_or_a_reason() {
     let mut command = change_roles(60, [Role::Admin]);
-    (command.intervention.by, command.intervention.reason) = (ActingStaff::Operator, None);
+    (command.intervention.by, command.intervention.reason) = (operator(), None);
     command.intervention.client = None;
-    let fact = AccountFact::Staff(StaffFact::RolesChanged {
-        roles: [Role::Admin].into(),
-        by: ActingStaff::Operator,
-    });
+    let fact = AccountFact::Staff(StaffFact::RolesChanged { roles: [Role::Admin].into(), by: operator() });
     given(signed_in()).when(command.into()).then_expect_events(vec![UserAccountEvent {
         at: at(60),
         fact,

@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use counterfoil_domain::user_account::{
     AccountFact, ActingStaff, CodeAsked, CodeFact, CodeRefused, CodeRejected, FactorRejected, IdentifierFact,
     MissingRequirement, PersonalDetails, ProfileFact, Purpose, Requester, RuleStage, SecondFactorFact,
-    SecondFactorProof, SessionFact, SignOutReason, StaffFact, UserAccountEvent,
+    SecondFactorProof, SessionFact, SignOutReason, StaffFact, StaffRecordFact, UserAccountEvent,
 };
 use counterfoil_domain::values::{
     AddressMark, Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role, ServiceName,
@@ -81,6 +81,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                 fullname: Some(fullname()),
                 device_name: Some(device_name()),
                 reason: Some(reason()),
+                query: Some("fullname=Ada".to_owned()),
             }),
             client: Some(client()),
         };
@@ -280,7 +281,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         add(format!("LoggedOut {reason:?}"), fact);
     }
     let service = ActingStaff::Service(ServiceName::parse("billing").expect("a name"));
-    let actors = every!(ActingStaff: Operator => ("Operator", ActingStaff::Operator), Account => ("Account", admin()),
+    let actors = every!(ActingStaff: Operator => ("Operator", operator()), Account => ("Account", admin()),
         Service => ("Service", service));
     for (who, by) in actors {
         add(format!("LimitsLifted {who}"), AccountFact::Code(CodeFact::LimitsLifted { by: by.clone() }));
@@ -365,15 +366,18 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     });
     add("RecoveryCodesRenewed".to_owned(), fact);
     let what = "events account_id=00000000-0000-0000-0000-000000000001".to_owned();
-    add("AuditRead".to_owned(), AccountFact::Staff(StaffFact::AuditRead { what }));
-    add(
-        "SharedLimitsLifted".to_owned(),
-        AccountFact::Staff(StaffFact::SharedLimitsLifted { subject: "IR".to_owned() }),
-    );
-    add(
-        "RebuildOrdered".to_owned(),
-        AccountFact::Staff(StaffFact::RebuildOrdered { projection: "statistics".to_owned() }),
-    );
+    let mut add_record = |name: &str, fact| add(name.to_owned(), AccountFact::StaffRecord(fact));
+    add_record("AuditRead", StaffRecordFact::AuditRead { what: what.clone(), by: admin() });
+    add_record("AuditRead Operator", StaffRecordFact::AuditRead { what, by: operator() });
+    for searched in [false, true] {
+        let what = "GET /admin/accounts/ state=active".to_owned();
+        let fact = StaffRecordFact::StaffRead { what, searched, by: admin() };
+        add_record(&format!("StaffRead searched={searched}"), fact);
+    }
+    let subject = "IR".to_owned();
+    add_record("SharedLimitsLifted", StaffRecordFact::SharedLimitsLifted { subject, by: admin() });
+    let projection = "statistics".to_owned();
+    add_record("RebuildOrdered", StaffRecordFact::RebuildOrdered { projection, by: admin() });
     add("DeviceRenamed".to_owned(), AccountFact::Session(SessionFact::DeviceRenamed { session: session(1) }));
     add("ProfileUpdated".to_owned(), AccountFact::Profile(ProfileFact::ProfileUpdated {}));
     for channel in every!(Channel: Phone, Email) {
@@ -525,9 +529,10 @@ fn the_names_of_events_are_these_and_all_different() {
     let second_factor = every!(name of SecondFactorFact: SecondFactorOffered, SecondFactorEnrolled,
         SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved);
     let profile = every!(name of ProfileFact: UserRegistered, ProfileUpdated);
-    let staff = every!(name of StaffFact: RolesChanged, AccountSuspended, AccountReinstated, AccessDenied, AuditRead,
-        SharedLimitsLifted, RebuildOrdered);
-    let names: Vec<&str> = [&sessions[..], &codes, &identifiers, &second_factor, &profile, &staff].concat();
+    let staff = every!(name of StaffFact: RolesChanged, AccountSuspended, AccountReinstated, AccessDenied);
+    let records = every!(name of StaffRecordFact: AuditRead, StaffRead, SharedLimitsLifted, RebuildOrdered);
+    let names: Vec<&str> =
+        [&sessions[..], &codes, &identifiers, &second_factor, &profile, &staff, &records].concat();
     assert_eq!(names, UserAccountEvent::NAMES);
     let listed: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(listed.len(), names.len());
@@ -597,7 +602,7 @@ fn what_is_sealed_beside_the_json_keeps_its_form() {
         (None, None, None, Some(device_name()), r#"{"device_name":"Ada’s tablet"}"#),
     ];
     for (identifier, former, fullname, device_name, json) in people {
-        let person = PersonalDetails { identifier, former, fullname, device_name, reason: None };
+        let person = PersonalDetails { identifier, former, fullname, device_name, reason: None, query: None };
         assert_eq!(serde_json::to_string(&person).unwrap(), json);
         assert_eq!(serde_json::from_str::<PersonalDetails>(json).unwrap(), person);
     }

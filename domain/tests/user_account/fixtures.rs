@@ -17,7 +17,7 @@ use counterfoil_domain::user_account::{
 };
 use counterfoil_domain::values::{
     AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Channel, Client, ClientChange, ClientMark,
-    DeviceName, EmailAddress, FullName, Generation, Identifier, OtpCode, PhoneNumber, Reason,
+    DeviceName, EmailAddress, FullName, Generation, Identifier, OperatorName, OtpCode, PhoneNumber, Reason,
     RecoveryBatchId, RecoveryCode, Role, RuleName, SessionId, TimeStep, UserAgent,
 };
 use cqrs_es::test::{AggregateTestExecutor, TestFramework};
@@ -625,6 +625,10 @@ pub(crate) fn logged_out(seconds: i64, s: u8, reason: SignOutReason, expires_at:
 /// The administrator who intervenes.
 pub(crate) fn admin() -> ActingStaff {
     ActingStaff::Account(account(1))
+}
+
+pub fn operator() -> ActingStaff {
+    ActingStaff::Operator(OperatorName::parse("ada").expect("a name"))
 }
 
 pub(crate) fn account(n: u8) -> AccountId {

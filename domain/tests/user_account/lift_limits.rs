@@ -1,26 +1,28 @@
 //! The operator lifts the limits of an account.
 
-use counterfoil_domain::user_account::commands::LiftLimits;
-use counterfoil_domain::user_account::{AccountFact, ActingStaff, CodeFact, UserAccountEvent};
+use counterfoil_domain::user_account::commands::{Intervention, LiftLimits};
+use counterfoil_domain::user_account::{AccountFact, CodeFact, UserAccountEvent};
 
 use crate::fixtures::*;
 
 fn lifted(seconds: i64) -> UserAccountEvent {
     UserAccountEvent {
         at: at(seconds),
-        fact: AccountFact::Code(CodeFact::LimitsLifted { by: ActingStaff::Operator }),
+        fact: AccountFact::Code(CodeFact::LimitsLifted { by: operator() }),
         person: None,
         client: None,
     }
+}
+
+fn lift(seconds: i64) -> LiftLimits {
+    LiftLimits { intervention: Intervention { at: at(seconds), by: operator(), reason: None, client: None } }
 }
 
 #[test]
 fn a_locked_account_gets_codes_again_and_has_them_looked_at() {
     let locked = wrong_in_a_row(100);
     let day = 20 * HOUR;
-    given(locked.clone())
-        .when(LiftLimits { at: at(day), by: ActingStaff::Operator }.into())
-        .then_expect_events(vec![lifted(day)]);
+    given(locked.clone()).when(lift(day).into()).then_expect_events(vec![lifted(day)]);
     let after = [locked, vec![lifted(day)]].concat();
     given(after.clone()).when(request_otp(day, 1).into()).then_expect_events(vec![otp_requested(day, 1)]);
     given([after, vec![otp_requested(day, 1)]].concat())
@@ -39,5 +41,5 @@ fn what_is_pending_goes_on_working_and_the_cooldown_is_over() {
 
 #[test]
 fn nothing_is_lifted_from_an_account_that_there_is_not() {
-    given([]).when(LiftLimits { at: at(0), by: ActingStaff::Operator }.into()).then_expect_events(vec![]);
+    given([]).when(lift(0).into()).then_expect_events(vec![]);
 }

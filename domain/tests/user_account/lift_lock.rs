@@ -2,7 +2,7 @@
 
 use counterfoil_domain::user_account::commands::{LiftLock, RequestOtp, ResendOtp};
 use counterfoil_domain::user_account::{
-    AccountFact, ActingStaff, CodeAsked, CodeFact, CodeRefused, Policy, Purpose, Refusal, UserAccountEvent,
+    AccountFact, CodeAsked, CodeFact, CodeRefused, Policy, Purpose, Refusal, UserAccountEvent,
 };
 use counterfoil_domain::values::Channel;
 use cqrs_es::test::AggregateTestExecutor;
@@ -103,7 +103,7 @@ fn a_link_lifts_nothing_after_a_day_nor_does_another_or_one_before_it() {
     let next = [history.clone(), issued(NOW + DAY, 6)].concat();
     given_links(next).when(open(NOW + DAY + 1, 5).into()).then_expect_error(invalid);
     for fact in [
-        AccountFact::Code(CodeFact::LimitsLifted { by: ActingStaff::Operator }),
+        AccountFact::Code(CodeFact::LimitsLifted { by: operator() }),
         identifier_replaced(0, new_phone()).fact,
     ] {
         let ended = [history.clone(), vec![event(NOW + 1, fact)]].concat();

@@ -283,6 +283,7 @@ impl AccountRehearsal {
             }
             Refusal::DeviceLimitReached => "device_limit",
             Refusal::TooManyRefreshes { .. } => "too_many_refreshes",
+            Refusal::TooManyReads { .. } => "too_many_reads",
             Refusal::RefusedByRule { .. } => REFUSED_BY_RULE,
             Refusal::SpentToken => request::session(last).map_or("session_ended", |session| {
                 let end = self.rehearsed.ends.get(&self.named(session));
@@ -377,11 +378,9 @@ fn request_of(last: &UserAccountEvent) -> RehearsedRequest {
             StaffFact::RolesChanged { .. }
             | StaffFact::AccountSuspended { .. }
             | StaffFact::AccountReinstated { .. }
-            | StaffFact::AccessDenied { .. }
-            | StaffFact::AuditRead { .. }
-            | StaffFact::SharedLimitsLifted { .. }
-            | StaffFact::RebuildOrdered { .. },
+            | StaffFact::AccessDenied { .. },
         )
+        | AccountFact::StaffRecord(_)
         | AccountFact::SecondFactor(
             SecondFactorFact::SecondFactorOffered { .. }
             | SecondFactorFact::SecondFactorEnrolled { .. }

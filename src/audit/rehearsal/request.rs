@@ -122,6 +122,10 @@ pub(super) fn replay(
         AccountFact::Profile(ProfileFact::ProfileUpdated {}) => asked.in_the_name_of_any(),
         AccountFact::Profile(ProfileFact::UserRegistered { .. }) => CommandReplay::AsItWas,
         AccountFact::Staff(fact) => asked.of_staff(fact),
+        AccountFact::StaffRecord(fact) => match fact.by() {
+            ActingStaff::Account(_) => asked.in_the_name_of_any(),
+            ActingStaff::Operator(_) | ActingStaff::Service(_) => CommandReplay::AsItWas,
+        },
     }
 }
 
@@ -294,11 +298,6 @@ impl RecordedCommand<'_> {
                 let account = AccountId(Uuid::nil());
                 again(SuspendAccount { account, until: *until, intervention })
             }
-            StaffFact::AuditRead { .. }
-            | StaffFact::SharedLimitsLifted { .. }
-            | StaffFact::RebuildOrdered { .. } => {
-                self.in_the_name_of(self.some_session(None), |_| CommandReplay::AsItWas)
-            }
             StaffFact::RolesChanged { .. }
             | StaffFact::AccountReinstated { .. }
             | StaffFact::AccessDenied { .. } => CommandReplay::AsItWas,
@@ -417,8 +416,8 @@ impl RecordedCommand<'_> {
         by: Option<ActingStaff>,
     ) -> CommandReplay {
         let (at, client, name) = (self.at, nowhere(), (self.named)(session));
-        let intervention =
-            Intervention { at, by: by.unwrap_or(ActingStaff::Operator), reason: None, client: None };
+        let by = by.unwrap_or(ActingStaff::Account(AccountId(Uuid::nil())));
+        let intervention = Intervention { at, by, reason: None, client: None };
         match reason {
             SignOutReason::SignedOut => again(Logout { at, session: name, client }),
             SignOutReason::Disowned => again(DisownSession { at, session: name, client }),

@@ -90,8 +90,8 @@ pub async fn lift(
     staff: StaffCaller<AdminRole, JsonBody<LiftLimitsRequest>>,
     subject: web::Path<String>,
 ) -> Result<ApiResponse<NoContent>, Problem> {
-    let StaffCaller { token, origin, asked: JsonBody(LiftLimitsRequest { reason }), .. } = staff;
-    let lifted = state.accounts.lift_shared_limits(token, subject.into_inner(), reason, origin).await;
+    let ((), who) = staff.into_action(|JsonBody(LiftLimitsRequest { reason })| ((), Some(reason)));
+    let lifted = state.accounts.lift_shared_limits(subject.into_inner(), &who).await;
     match lifted.map_err(|error| state.problem(&error))? {
         true => Ok(response::no_content()),
         false => Err(Problem::NotFound),

@@ -2,7 +2,7 @@
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
-
+use counterfoil_domain::user_account::StaffRecordFact;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -73,8 +73,9 @@ pub async fn rebuild(
 ) -> Result<ApiResponse<RebuildBegun>, Problem> {
     let projection = Projection::named(&name).ok_or(Problem::NotFound)?;
     let claim = rebuilds.claim(projection).await.map_err(|error| Problem::from_claim(&error))?;
-    let StaffCaller { token, origin, asked: JsonBody(why), .. } = staff;
-    let noted = state.accounts.order_rebuild(token, projection.name().to_owned(), why.reason, origin).await;
+    let ((), who) = staff.into_action(|JsonBody(why)| ((), why.reason));
+    let fact = |by| StaffRecordFact::RebuildOrdered { projection: projection.name().to_owned(), by };
+    let noted = state.accounts.put_on_record(&who, None, fact).await;
     noted.map_err(|error| state.problem(&error))?;
     rebuilds.begin(claim).await.map_err(|error| Problem::from_database(&error))?;
     let standing = standings(&state).await?.into_iter().find(|standing| standing.name == projection.name());

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod events;
 pub mod stream;
 
+use counterfoil_domain::user_account::StaffRecordFact;
 use counterfoil_domain::values::Reason;
 
 use super::Problem;
@@ -19,11 +20,15 @@ async fn on_record<T>(
     named: Option<Reason>,
     what: impl FnOnce(&T) -> String,
 ) -> Result<T, Problem> {
-    let reason = named.ok_or_else(|| Problem::missing_field("reason"))?;
+    // The operator at the server may read without one.
+    if staff.token().is_some() && named.is_none() {
+        return Err(Problem::missing_field("reason"));
+    }
     let what = what(&staff.asked);
-    let noted = state.accounts.read_audit(staff.token, what, reason, staff.origin).await;
+    let (asked, who) = staff.into_action(|asked| (asked, named));
+    let noted = state.accounts.put_on_record(&who, None, |by| StaffRecordFact::AuditRead { what, by }).await;
     noted.map_err(|error| state.problem(&error))?;
-    Ok(staff.asked)
+    Ok(asked)
 }
 
 fn problem(error: &JournalError) -> Problem {

@@ -65,7 +65,7 @@ pub async fn handler(
     request: HttpRequest,
     mut staff: StaffCaller<AuditorRole, QueryParams<AuditEventFilter>>,
 ) -> Result<ApiResponse<EventStreamResponse>, Problem> {
-    let (token, named) = (staff.token, staff.asked.0.reason.take());
+    let (token, named) = (staff.token(), staff.asked.0.reason.take());
     let last = last_event_id(&request)?.or(staff.asked.0.after);
     staff.asked.0.after = last;
     let what = |QueryParams(filter): &QueryParams<AuditEventFilter>| format!("stream{filter}");
@@ -94,7 +94,8 @@ fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, Problem> {
 /// The connection of an auditor who follows the log.
 struct Follower {
     state: web::Data<AppState>,
-    token: Token,
+    /// The access token of the auditor; none for the operator at the server.
+    token: Option<Token>,
     filter: EventFilter,
     after: i64,
     end: watch::Receiver<Option<i64>>,
@@ -117,7 +118,9 @@ impl Follower {
         loop {
             if self.checked.elapsed() > RECHECK {
                 self.checked = Instant::now();
-                check_role(&self.state, self.token, Role::Auditor, RequiredProof::InSession).await.ok()?;
+                if let Some(token) = self.token {
+                    check_role(&self.state, token, Role::Auditor, RequiredProof::InSession).await.ok()?;
+                }
             }
             let end = (*self.end.borrow_and_update())?;
             if self.after < end {

@@ -10,6 +10,7 @@ mod query;
 mod reason;
 mod service_client;
 mod staff;
+mod staff_read;
 
 pub use body::{
     FromFields, JsonBody, RequestFields, SentOrShownCode, TokenText, read_any_identifier, read_either_code,

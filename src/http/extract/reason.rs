@@ -4,6 +4,8 @@ use actix_web::HttpRequest;
 use counterfoil_domain::values::Reason;
 use utoipa::PartialSchema as _;
 
+use super::FieldError as _;
+use crate::http::Problem;
 use crate::http::document::HeaderDoc;
 
 /// In which header the reason stands.
@@ -20,6 +22,15 @@ pub const AUDIT_REASON: HeaderDoc = HeaderDoc {
 pub fn in_header(request: &HttpRequest) -> Option<String> {
     let value = request.headers().get(NAME)?;
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+/// The reason in the header, where there is one.
+///
+/// # Errors
+/// [`Problem`] where it is no reason.
+pub fn given_in_header(request: &HttpRequest) -> Result<Option<Reason>, Problem> {
+    let given = in_header(request).map(|text| Reason::parse(&text)).transpose();
+    given.map_err(|error| Problem::invalid_field("reason", error.message()))
 }
 
 /// The text of the reason in the query, where the body has the other fields; else in the header.

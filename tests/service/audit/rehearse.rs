@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::command::{audit, audit_with};
-use crate::support::{ApiClient, SignedInDevice, TestApp};
+use crate::support::{ApiClient, SignedInDevice, TestApp, operator};
 
 const ADA: &str = "+989121234561";
 const BEN: &str = "+989121234562";
@@ -239,7 +239,8 @@ async fn busy(app: &TestApp) {
         } else {
             api.logout(refreshed["refresh_token"].as_str().unwrap()).await;
         }
-        let (staff, until) = (StaffAction::operator(None), Some(app.clock.now() + TimeDelta::hours(1)));
+        let (staff, until) =
+            (StaffAction::operator(operator(), None), Some(app.clock.now() + TimeDelta::hours(1)));
         match n {
             5 => app.state.accounts.sign_out(second.account(), staff).await.unwrap(),
             6 => app

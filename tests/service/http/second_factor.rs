@@ -196,7 +196,7 @@ async fn the_owner_is_told_of_a_new_authenticator_a_used_recovery_code_and_a_rem
     let device = admin_without_factor(&app).await;
     let (_, recovery) = AuthenticatorApp::enrol_in_app(&app.api, &device, app.clock.now()).await;
     verify(&app.api, &device, &recovery[0]).await.ok();
-    let by = counterfoil::accounts::StaffAction::operator(None);
+    let by = counterfoil::accounts::StaffAction::operator(crate::support::operator(), None);
     app.state.accounts.remove_second_factor(device.account(), by).await.unwrap();
     app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "second_factor_required");
     let told = "SELECT string_agg(kind, ' ' ORDER BY sequence) FROM outbox WHERE kind !~ 'sign_in'";

@@ -16,7 +16,7 @@ use counterfoil::journal::Journal;
 use counterfoil::postgres::DatabaseUrl;
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil::settings::Sources;
-use counterfoil_domain::values::{AccountId, Role};
+use counterfoil_domain::values::{AccountId, OperatorName, Role};
 
 use super::{ApiClient, AuthenticatorApp, DatabaseProxy, ManualClock, SignedInDevice, TestDatabase};
 
@@ -31,6 +31,11 @@ pub struct TestApp {
     pub operators: Option<ApiClient>,
     authenticators: Arc<Mutex<HashMap<AccountId, AuthenticatorApp>>>,
     handle: ServerHandle,
+}
+
+/// The operator at the server, as the operating system knows them.
+pub fn operator() -> OperatorName {
+    OperatorName::parse("ada").unwrap()
 }
 
 impl TestApp {
@@ -171,7 +176,7 @@ impl TestApp {
 
     /// Gives these roles and no other, as the command line does.
     pub async fn give_roles<const N: usize>(&self, device: &SignedInDevice, roles: [Role; N]) {
-        let by = StaffAction::operator(None);
+        let by = StaffAction::operator(operator(), None);
         self.state.accounts.change_roles(device.account(), roles.into(), by).await.unwrap();
     }
 

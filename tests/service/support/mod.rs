@@ -14,7 +14,7 @@ mod redis_server;
 mod settings;
 mod tls_server;
 
-pub use app::TestApp;
+pub use app::{TestApp, operator};
 pub use authenticator::AuthenticatorApp;
 pub use client::{ApiAnswer, ApiClient, SignedInDevice};
 pub use clock::ManualClock;

@@ -1,14 +1,12 @@
 //! Lift what was held against an account.
 
-use chrono::{DateTime, Utc};
+use super::Intervention;
+use crate::user_account::{AccountFact, CodeFact, UserAccount, UserAccountEvent};
 
-use crate::user_account::{AccountFact, ActingStaff, CodeFact, UserAccount, UserAccountEvent};
-
-/// Let codes be sent and tried again, as if none had been: the operator has looked into it.
+/// Let codes be sent and tried again, as if none had been: a member of staff has looked into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiftLimits {
-    pub at: DateTime<Utc>,
-    pub by: ActingStaff,
+    pub intervention: Intervention,
 }
 
 impl LiftLimits {
@@ -17,12 +15,8 @@ impl LiftLimits {
         if matches!(state, UserAccount::Unknown) {
             return Vec::new();
         }
-        let at = state.time_of(self.at);
-        vec![UserAccountEvent {
-            at,
-            fact: AccountFact::Code(CodeFact::LimitsLifted { by: self.by }),
-            person: None,
-            client: None,
-        }]
+        let at = state.time_of(self.intervention.at);
+        let fact = AccountFact::Code(CodeFact::LimitsLifted { by: self.intervention.by.clone() });
+        vec![self.intervention.event(at, fact)]
     }
 }

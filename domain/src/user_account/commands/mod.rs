@@ -13,15 +13,13 @@ mod intervention;
 mod lapse_account;
 mod lift_limits;
 mod lift_lock;
-mod lift_shared_limits;
 mod logout;
 mod logout_all;
 mod offer_second_factor;
-mod order_rebuild;
 mod pass_second_factor;
-mod read_audit;
 mod reauthenticate;
 mod record_rule_refusal;
+mod record_staff_act;
 mod refresh_token;
 mod reinstate_account;
 mod release_identifier;
@@ -51,15 +49,13 @@ pub use intervention::Intervention;
 pub use lapse_account::LapseAccount;
 pub use lift_limits::LiftLimits;
 pub use lift_lock::LiftLock;
-pub use lift_shared_limits::LiftSharedLimits;
 pub use logout::Logout;
 pub use logout_all::LogoutAll;
 pub use offer_second_factor::OfferSecondFactor;
-pub use order_rebuild::OrderRebuild;
 pub use pass_second_factor::PassSecondFactor;
-pub use read_audit::ReadAudit;
 pub use reauthenticate::Reauthenticate;
 pub use record_rule_refusal::RecordRuleRefusal;
+pub use record_staff_act::{RecordStaffAct, StaffAuthority};
 pub use refresh_token::RefreshToken;
 pub use reinstate_account::ReinstateAccount;
 pub use release_identifier::ReleaseIdentifier;
@@ -155,12 +151,8 @@ pub enum UserAccountCommand {
     DenyAccess(DenyAccess),
     /// Put on record that an access rule refused a code.
     RecordRuleRefusal(RecordRuleRefusal),
-    /// Put on record that an auditor reads of the log.
-    ReadAudit(ReadAudit),
-    /// Put on record that an administrator lifts shared limits.
-    LiftSharedLimits(LiftSharedLimits),
-    /// Put on record that an administrator has a read model made again.
-    OrderRebuild(OrderRebuild),
+    /// Put on record what a member of staff reads, or does to the service as a whole.
+    RecordStaffAct(RecordStaffAct),
 }
 
 impl UserAccountCommand {
@@ -203,9 +195,7 @@ impl UserAccountCommand {
             Self::RemoveSecondFactor(command) => command.decide(state),
             Self::DenyAccess(command) => Ok(command.decide(state)),
             Self::RecordRuleRefusal(command) => Ok(command.decide(state)),
-            Self::ReadAudit(command) => command.decide(state),
-            Self::LiftSharedLimits(command) => command.decide(state),
-            Self::OrderRebuild(command) => command.decide(state),
+            Self::RecordStaffAct(command) => command.decide(state),
         }
     }
 }
@@ -253,9 +243,7 @@ into_command!(
     RemoveSecondFactor,
     DenyAccess,
     RecordRuleRefusal,
-    ReadAudit,
-    LiftSharedLimits,
-    OrderRebuild
+    RecordStaffAct
 );
 
 impl Session {

@@ -7,18 +7,22 @@ use serde::de::{DeserializeSeed, EnumAccess, Error, IntoDeserializer, VariantAcc
 use serde::{Deserialize, Deserializer};
 use strum::VariantNames;
 
-use super::{AccountFact, CodeFact, IdentifierFact, ProfileFact, SecondFactorFact, SessionFact, StaffFact};
+use super::{
+    AccountFact, CodeFact, IdentifierFact, ProfileFact, SecondFactorFact, SessionFact, StaffFact,
+    StaffRecordFact,
+};
 
 /// The names of the events of all families.
 pub(super) const NAMES: [&str; COUNT] = all_names();
 
-const FAMILIES: [&[&str]; 6] = [
+const FAMILIES: [&[&str]; 7] = [
     SessionFact::VARIANTS,
     CodeFact::VARIANTS,
     IdentifierFact::VARIANTS,
     SecondFactorFact::VARIANTS,
     ProfileFact::VARIANTS,
     StaffFact::VARIANTS,
+    StaffRecordFact::VARIANTS,
 ];
 
 const COUNT: usize = {
@@ -74,8 +78,10 @@ impl<'de> Visitor<'de> for FactVisitor {
             Deserialize::deserialize(fact).map(AccountFact::SecondFactor)
         } else if is_of(ProfileFact::VARIANTS) {
             Deserialize::deserialize(fact).map(AccountFact::Profile)
-        } else {
+        } else if is_of(StaffFact::VARIANTS) {
             Deserialize::deserialize(fact).map(AccountFact::Staff)
+        } else {
+            Deserialize::deserialize(fact).map(AccountFact::StaffRecord)
         }
     }
 }

@@ -9,10 +9,12 @@ mod profile;
 mod second_factor;
 mod sessions;
 mod staff;
+mod staff_records;
 
 use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 pub use codes::{CodeAsked, CodeFact, CodeRefused, CodeRejected};
 pub use identifiers::IdentifierFact;
@@ -20,9 +22,11 @@ pub use profile::ProfileFact;
 pub use second_factor::{FactorRejected, SecondFactorFact, SecondFactorProof};
 pub use sessions::{RuleStage, SessionFact, SignOutReason};
 pub use staff::{MissingRequirement, StaffFact};
+pub use staff_records::StaffRecordFact;
 
 use crate::values::{
-    AccountId, Channel, Client, DeviceName, FullName, Identifier, Reason, ServiceName, SessionId,
+    AccountId, Channel, Client, DeviceName, FullName, Identifier, OperatorName, Reason, ServiceName,
+    SessionId,
 };
 
 /// One event of an account's stream.
@@ -63,6 +67,9 @@ pub struct PersonalDetails {
     /// Why staff intervened, in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// What a member of staff searched for, where it may be personal: a name, an address, a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
 }
 
 /// The member of staff, or the program, that acted on an account other than their own.
@@ -71,11 +78,27 @@ pub struct PersonalDetails {
 #[serde(rename_all = "snake_case")]
 pub enum ActingStaff {
     /// The operator of the service, by the command line on the server.
-    Operator,
+    Operator(OperatorName),
     /// The administrator who has that account.
     Account(AccountId),
     /// A program that the service is part of.
     Service(ServiceName),
+}
+
+/// By which the streams of operators and programs are named.
+const RECORD_STREAMS: Uuid = Uuid::from_u128(0x636f_756e_7465_8f66_8f69_6c73_7461_6666);
+
+impl ActingStaff {
+    /// Returns the stream that holds what they read and what they did to the service as a whole: that of their own account, or one
+    /// named after the operator or the program (UUID version 5, RFC 9562), which no person can sign in to.
+    pub fn record_stream(&self) -> AccountId {
+        let named = |name: String| AccountId(Uuid::new_v5(&RECORD_STREAMS, name.as_bytes()));
+        match self {
+            Self::Operator(name) => named(format!("operator:{}", name.as_str())),
+            Self::Account(account) => *account,
+            Self::Service(name) => named(format!("service:{}", name.as_str())),
+        }
+    }
 }
 
 /// What happened, without anything personal, by the family of the event. Which family an event belongs to is not stored.
@@ -94,6 +117,8 @@ pub enum AccountFact {
     Profile(ProfileFact),
     /// Staff did something, or were not allowed to.
     Staff(StaffFact),
+    /// A member of staff read something, or did something to the service as a whole.
+    StaffRecord(StaffRecordFact),
 }
 
 impl AccountFact {
@@ -105,6 +130,7 @@ impl AccountFact {
             Self::SecondFactor(fact) => fact.into(),
             Self::Profile(fact) => fact.into(),
             Self::Staff(fact) => fact.into(),
+            Self::StaffRecord(fact) => fact.into(),
         }
     }
 }
@@ -170,6 +196,9 @@ impl UserAccountEvent {
     pub fn by(&self) -> Option<ActingStaff> {
         if let AccountFact::Session(SessionFact::LoggedOut { by, .. }) = &self.fact {
             return by.clone();
+        }
+        if let AccountFact::StaffRecord(record) = &self.fact {
+            return Some(record.by().clone());
         }
         let (AccountFact::Staff(
             StaffFact::RolesChanged { by, .. }

@@ -44,23 +44,6 @@ pub enum StaffFact {
         /// When the next such denial is put on record.
         until: DateTime<Utc>,
     },
-    /// An auditor read of the log; the personal part of the event says why.
-    AuditRead {
-        /// What the auditor asked for, as the service understood it.
-        what: String,
-    },
-    /// An administrator lifted what was counted against a subject of the limits that all nodes share; the personal part
-    /// of the event says why.
-    SharedLimitsLifted {
-        /// The subject, as the limits name it: a country, the whole service, or the keyed hash of anything narrower.
-        subject: String,
-    },
-    /// An administrator had a read model rebuilt from the log; the personal part of the event says why, where a reason was
-    /// given.
-    RebuildOrdered {
-        /// The name of the read model.
-        projection: String,
-    },
 }
 
 /// What was missing where access was denied.

@@ -21,6 +21,7 @@ pub use sessions::{RefreshBurst, Session};
 
 use super::events::{AccountFact, UserAccountEvent};
 use super::identifier_changes::{IdentifierChanges, UndoableChange};
+use super::recorded_reads::RecordedReads;
 use super::rule_refusals::RecordedRuleRefusal;
 use super::second_factor::SecondFactor;
 use crate::user_account::{ClientMarker, Purpose, Requester};
@@ -32,7 +33,7 @@ pub enum UserAccount {
     /// No event has been recorded yet.
     #[default]
     Unknown,
-    /// Codes were asked for, and none has been redeemed yet.
+    /// No identifier has been proved. Codes were asked for and none was redeemed yet, or the stream is the record of an operator.
     Pending(PendingAccount),
     /// The user proved an identifier.
     Active(ActiveAccount),
@@ -120,6 +121,9 @@ pub struct RegisteredAccount {
     /// The refusals by access rules on record, until their windows end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rule_refusals: Vec<RecordedRuleRefusal>,
+    /// The reads on record, once there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<Box<RecordedReads>>,
     /// The second factor, once there is to be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor: Option<Box<SecondFactor>>,
@@ -170,6 +174,10 @@ impl UserAccount {
                 + member.known_devices.capacity() * size_of::<SessionId>()
                 + member.seen.capacity() * size_of::<ClientMark>()
                 + member.denials.capacity() * (size_of::<RecordedDenial>() + 32)
+                + member
+                    .reads
+                    .as_ref()
+                    .map_or(0, |reads| size_of::<RecordedReads>() + reads.pages.capacity() * 96)
         });
         sessions + codes + member + size_of_val(self.rule_refusals())
     }
@@ -339,6 +347,7 @@ impl UserAccount {
             AccountFact::SecondFactor(fact) => self.apply_second_factor_fact(at, fact),
             AccountFact::Profile(fact) => self.apply_profile_fact(at, fact),
             AccountFact::Staff(fact) => self.apply_staff_fact(at, fact),
+            AccountFact::StaffRecord(fact) => self.apply_staff_record(at, fact),
         }
     }
 

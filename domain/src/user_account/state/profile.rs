@@ -28,6 +28,7 @@ impl UserAccount {
                     roles: BTreeSet::new(),
                     denials: Vec::new(),
                     rule_refusals,
+                    reads: None,
                     second_factor: None,
                 };
                 *self = Self::Active(ActiveAccount { member, sessions: Vec::new() });

@@ -3,17 +3,28 @@
 use chrono::{DateTime, Utc};
 
 use super::{ActiveAccount, RecordedDenial, SuspendedAccount, UserAccount};
-use crate::user_account::StaffFact;
+use crate::user_account::{StaffFact, StaffRecordFact};
 
 impl UserAccount {
+    /// Takes in what a member of staff read or did in their own name. The stream of an operator is that of an account without
+    /// identifiers.
+    pub(super) fn apply_staff_record(&mut self, at: DateTime<Utc>, fact: &StaffRecordFact) {
+        self.touch(at);
+        match fact {
+            StaffRecordFact::StaffRead { what, searched, by: _ } => {
+                if let Some(member) = self.member_mut() {
+                    member.reads.get_or_insert_default().add(at, what, *searched);
+                }
+            }
+            StaffRecordFact::AuditRead { .. }
+            | StaffRecordFact::SharedLimitsLifted { .. }
+            | StaffRecordFact::RebuildOrdered { .. } => {}
+        }
+    }
+
     /// Takes in what staff did, or were not allowed to do.
     pub(super) fn apply_staff_fact(&mut self, at: DateTime<Utc>, fact: &StaffFact) {
         match fact {
-            StaffFact::AuditRead { .. }
-            | StaffFact::SharedLimitsLifted { .. }
-            | StaffFact::RebuildOrdered { .. } => {
-                self.touch(at);
-            }
             StaffFact::RolesChanged { roles, by: _ } => {
                 self.touch(at);
                 if let Some(member) = self.member_mut() {

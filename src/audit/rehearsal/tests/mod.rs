@@ -20,8 +20,8 @@ use counterfoil_domain::user_account::{
 };
 use counterfoil_domain::values::{
     AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Client, ClientMark, EmailAddress, FullName,
-    Generation, Identifier, OtpCode, PhoneNumber, RecoveryBatchId, RecoveryCode, Role, RuleName,
-    SecondFactorCode, SessionId, TimeStep, UserAgent,
+    Generation, Identifier, OperatorName, OtpCode, PhoneNumber, RecoveryBatchId, RecoveryCode, Role,
+    RuleName, SecondFactorCode, SessionId, TimeStep, UserAgent,
 };
 use cqrs_es::Aggregate as _;
 use uuid::Uuid;
@@ -287,7 +287,12 @@ impl Service {
     }
 
     fn staff(&self) -> Intervention {
-        Intervention { at: self.now, by: ActingStaff::Operator, reason: None, client: None }
+        Intervention {
+            at: self.now,
+            by: ActingStaff::Operator(OperatorName::parse("ada").unwrap()),
+            reason: None,
+            client: None,
+        }
     }
 
     /// The differences, had another policy held from after so many commits on.

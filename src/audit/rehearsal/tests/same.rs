@@ -209,7 +209,7 @@ fn lived(policy: Policy, history: &[(i64, Index, Deed)]) -> Service {
                 service.ask(RemoveSecondFactor { intervention: staff });
             }
             Deed::Lift => {
-                service.ask(LiftLimits { at, by: ActingStaff::Operator });
+                service.ask(LiftLimits { intervention: staff });
             }
         }
     }

@@ -5,6 +5,7 @@ mod authorisation;
 mod device_sessions;
 mod identifiers;
 mod projections;
+mod staff_reads;
 mod statistics;
 
 use counterfoil::journal::sequencer::Sequencer;

@@ -84,10 +84,11 @@ async fn rebuild_202_rebuilds_the_read_model_in_the_background_and_is_recorded()
     );
     assert_eq!(app.api.profile(&device.access).await.ok()["fullname"], "Ada");
 
-    let (_, event) = app.journal().history(admin.account()).await.unwrap().pop().unwrap();
+    let history = app.journal().history(admin.account()).await.unwrap();
+    let (_, event) = history.into_iter().rfind(|(_, event)| event.name() == "RebuildOrdered").unwrap();
     assert_eq!(
         serde_json::to_value(&event.fact).unwrap(),
-        json!({"RebuildOrdered": {"projection": "profiles"}})
+        json!({"RebuildOrdered": {"projection": "profiles", "by": {"account": admin.account()}}})
     );
     assert_eq!(event.person.unwrap().reason.unwrap().as_str(), "An operator wrote into it");
     assert_eq!(event.client.unwrap().ip.to_string(), "127.0.0.1");
