@@ -17,7 +17,7 @@ use counterfoil_domain::values::{
 use super::commit::{late, until_available};
 use super::{Accounts, AccountsError, RequestContext, TIME_LIMIT};
 use crate::journal::AccountRef;
-use crate::limits::LimitsError;
+use crate::limits::{LimitSubject, LimitsError};
 use crate::tokens::Token;
 
 /// The member of staff, or the program, that reads or acts.
@@ -208,13 +208,14 @@ impl Accounts {
     /// [`AccountsError`]; refused when the account is not an administrator's, or the session has ended meanwhile.
     pub async fn lift_shared_limits(
         &self,
-        subject: String,
+        subject: &LimitSubject,
         who: &StaffAction,
     ) -> Result<bool, AccountsError> {
-        let meters = self.limits.meters_of(&subject).await.map_err(LimitsError::from)?;
+        let meters = self.limits.counted_meters(subject).await.map_err(LimitsError::from)?;
         if meters.is_empty() {
             return Ok(false);
         }
+        let subject = self.limits.name_on_record(subject);
         self.put_on_record(who, None, |by| StaffRecordFact::SharedLimitsLifted { subject, by }).await?;
         self.limits.forget(&meters).await.map_err(LimitsError::from)?;
         Ok(true)

@@ -56,8 +56,21 @@ pub enum LimitKind {
     Alarm,
 }
 
+/// What the subjects of a limit are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SubjectClass {
+    Account,
+    Address,
+    Network,
+    Prefix,
+    Mailbox,
+    MailDomain,
+    Country,
+    Service,
+}
+
 /// No limit: what is only counted.
-pub(super) const UNLIMITED: i64 = i64::MAX;
+pub const UNLIMITED: i64 = i64::MAX;
 
 impl LimitKind {
     /// Every limit that there is.
@@ -124,6 +137,33 @@ impl LimitKind {
     /// Whether its subjects are narrower than a country: addresses, prefixes, mailboxes and mail domains.
     pub(super) fn is_narrow(self) -> bool {
         self.place() < "3"
+    }
+
+    /// What its subjects are; none of alarms.
+    pub(super) fn subject_class(self) -> Option<SubjectClass> {
+        Some(match self {
+            Self::CodesPerAddress
+            | Self::TriesPerAddress
+            | Self::SlowTriesPerAddress
+            | Self::WritesPerAddress => SubjectClass::Address,
+            Self::CodesPerNetwork | Self::TriesPerNetwork => SubjectClass::Network,
+            Self::WritesPerAccount => SubjectClass::Account,
+            Self::CodesPerPrefix | Self::StoppedPrefix | Self::SentPerPrefix | Self::RedeemedPerPrefix => {
+                SubjectClass::Prefix
+            }
+            Self::CodesPerMailbox => SubjectClass::Mailbox,
+            Self::CodesPerMailDomain => SubjectClass::MailDomain,
+            Self::CodesPerCountry | Self::HourlyCodesPerCountry | Self::MessagesPerCountry => {
+                SubjectClass::Country
+            }
+            Self::Codes
+            | Self::HourlyCodes
+            | Self::Messages
+            | Self::Money
+            | Self::Emails
+            | Self::WrongCodes => SubjectClass::Service,
+            Self::Alarm => return None,
+        })
     }
 
     /// Whether it is the budget of a day, of which a share is kept for identifiers that have signed in before.

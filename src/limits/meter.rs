@@ -110,6 +110,12 @@ pub trait MeterStore: Send + Sync {
     /// [`StoreUnavailable`] when the store does not answer.
     async fn stored(&self) -> Result<Vec<StoredMeter>, StoreUnavailable>;
 
+    /// The meters of these names that have been counted on.
+    ///
+    /// # Errors
+    /// [`StoreUnavailable`] when the store does not answer.
+    async fn find(&self, meters: &[String]) -> Result<Vec<StoredMeter>, StoreUnavailable>;
+
     /// Forgets what these meters have counted.
     ///
     /// # Errors

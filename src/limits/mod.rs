@@ -8,7 +8,9 @@
 //! What callers who are signed in write is counted by each node for itself first (`WriteMeters`).
 
 mod conversion;
+mod counted_code;
 mod limit;
+mod limit_subject;
 mod meter;
 mod near;
 mod overview;
@@ -36,13 +38,14 @@ use crate::postgres::Database;
 use crate::runtime::clock::Clock;
 use crate::runtime::response_delay::RoundTripTimes;
 use conversion::Conversion;
-use limit::UNLIMITED;
 use postgres::PostgresStore;
 use redis::RedisStore;
 use subject::{SERVICE, SubjectNames, country};
 use writes::WriteMeters;
 
-pub use limit::LimitKind;
+pub use counted_code::{BudgetShare, CountedCode};
+pub use limit::{LimitKind, UNLIMITED};
+pub use limit_subject::LimitSubject;
 pub use meter::{CountOutcome, MeterEntry, MeterRule, MeterStore, StoreUnavailable, StoredMeter};
 pub use near::{ALARM_LASTS, AlarmPosition, MeterPosition, alarms, raise_alarm};
 pub use overview::{LimitsOverview, RaisedAlarm, UsedMeter};
@@ -310,54 +313,8 @@ impl Limits {
     /// Counts a code that was redeemed, in favour of its prefix.
     pub fn count_redeemed(&self, identifier: &Identifier) {
         let (Some(inner), Identifier::Phone(number)) = (self.shared.clone(), identifier) else { return };
-        let prefix = format!("{}.{}", country(number.region()), inner.subjects.prefix(number.prefix()));
-        inner.gather(prefix, |conversion| conversion.redeemed += 1);
+        inner.gather(subject::prefix(number), |conversion| conversion.redeemed += 1);
     }
-}
-
-/// A code that was counted, of which it is still to be told whether it was sent. Without an answer, it stays counted.
-#[must_use]
-pub struct CountedCode(Option<(Arc<Inner>, Vec<Use>, i64)>);
-
-impl fmt::Debug for CountedCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CountedCode").finish_non_exhaustive()
-    }
-}
-
-impl CountedCode {
-    /// It was sent, which its prefix has to answer for: where too few are redeemed it is stopped. Not before, since who
-    /// asks a hundred times at once for one number gets one code.
-    pub fn sent(self) {
-        let Some((inner, limits, _)) = self.0 else { return };
-        let of_prefix = limits.into_iter().find(|(limit, ..)| *limit == LimitKind::CodesPerPrefix);
-        let Some((_, prefix, _)) = of_prefix else { return };
-        inner.gather(prefix, |conversion| conversion.sent += 1);
-    }
-
-    /// It was not sent: all but the asking, from that address, is given back.
-    pub fn not_sent(self) {
-        let Some((inner, mut limits, asked_at)) = self.0 else { return };
-        let now = inner.now();
-        limits.retain_mut(|of| {
-            of.2 = -of.2;
-            // Out of another slot it would make room for too many.
-            let slot = |time: i64| inner.entry(of).map(|entry| time / entry.rule.every);
-            of.2 < 0 && slot(now) == slot(asked_at)
-        });
-        tokio::spawn(async move { inner.count_behind(&limits).await });
-    }
-}
-
-/// How much of the daily budgets a code may be paid from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BudgetShare {
-    /// All but the reserve: it is not known, or not asked, whether the identifier has signed in before.
-    Strangers,
-    /// All, the reserve included: the identifier has signed in before.
-    Whole,
-    /// Nothing, since no message goes out; but refused where an identifier that has signed in before would be.
-    Nothing,
 }
 
 /// A limit, whose meter, and how much is counted on it.
@@ -379,7 +336,7 @@ impl Inner {
                     return Err(LimitsError::CountryNotServed);
                 }
                 let country = country(region);
-                let prefix = format!("{country}.{}", self.subjects.prefix(number.prefix()));
+                let prefix = subject::prefix(number);
                 let price =
                     i64::try_from(self.prices.of(identifier).millionths()).unwrap_or(DEAREST).min(DEAREST);
                 vec![

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::Error;
 
 use super::limit::LimitKind;
+use super::limit_subject::LimitSubject;
 use super::meter::{DAY, MeterEntry, StoreUnavailable};
 use super::overview::{RaisedAlarm, UsedMeter};
 use super::{BudgetShare, Inner, Limits};
@@ -30,22 +31,28 @@ impl MeterPosition {
 pub struct AlarmPosition(DateTime<Utc>, String, String);
 
 impl Limits {
-    /// The meters that are nine tenths full or more, those that are full among them, by subject.
+    /// The limits of a subject; without one, those that are nine tenths full or more, the full ones among them, by subject.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn near(
+    pub async fn page(
         &self,
+        subject: Option<&LimitSubject>,
         after: Option<MeterPosition>,
         limit: u8,
     ) -> Result<SearchPage<UsedMeter, MeterPosition>, StoreUnavailable> {
         let Some(inner) = &self.shared else { return Ok(SearchPage { items: Vec::new(), next: None }) };
-        let mut near: Vec<(MeterPosition, UsedMeter)> = inner.near().await?;
-        near.retain(|(position, _)| after.as_ref().is_none_or(|after| after < position));
-        near.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let found = match subject {
+            Some(subject) => self.of_subject(subject).await?,
+            None => inner.near().await?,
+        };
+        let mut found: Vec<(MeterPosition, UsedMeter)> =
+            found.into_iter().map(|meter| (MeterPosition::of(&meter), meter)).collect();
+        found.retain(|(position, _)| after.as_ref().is_none_or(|after| after < position));
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
         let place = usize::from(limit);
-        let next = near.get(place).and(near.get(place.saturating_sub(1))).map(|(last, _)| last.clone());
-        Ok(SearchPage { items: near.into_iter().take(place).map(|(_, meter)| meter).collect(), next })
+        let next = found.get(place).and(found.get(place.saturating_sub(1))).map(|(last, _)| last.clone());
+        Ok(SearchPage { items: found.into_iter().take(place).map(|(_, meter)| meter).collect(), next })
     }
 
     /// The limits that keep a code from an identifier whatever the address that asks: those of its prefix, its mailbox, its
@@ -62,7 +69,9 @@ impl Limits {
         let Some(inner) = &self.shared else { return Ok(Vec::new()) };
         let Ok(uses) = inner.code(identifier) else { return Ok(vec![("country_not_served", None)]) };
         let share = if has_signed_in { BudgetShare::Whole } else { BudgetShare::Strangers };
-        let stored = inner.store.stored().await?;
+        let names: Vec<String> =
+            uses.iter().filter_map(|of| Some(inner.entry_within(share, of)?.meter)).collect();
+        let stored = inner.store.find(&names).await?;
         let in_the_way = uses.iter().filter_map(|of| {
             let MeterEntry { meter: name, most, cost, .. } = inner.entry_within(share, of)?;
             let (limit, mut meter) = inner.meter(stored.iter().find(|stored| stored.meter == name)?)?;
@@ -72,16 +81,6 @@ impl Limits {
             (meter.used + cost > most).then_some((limit.name(), Some(meter)))
         });
         Ok(in_the_way.collect())
-    }
-
-    /// The meters of a subject, as [`near`](Self::near) names it, by their names; none where nothing is counted on it.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn meters_of(&self, subject: &str) -> Result<Vec<String>, StoreUnavailable> {
-        let Some(inner) = &self.shared else { return Ok(Vec::new()) };
-        let stored = inner.store.stored().await?.into_iter().map(|stored| stored.meter);
-        Ok(stored.filter(|meter| meter.splitn(3, '/').nth(2) == Some(subject)).collect())
     }
 
     /// Forgets what these meters have counted.
@@ -95,13 +94,13 @@ impl Limits {
 }
 
 impl Inner {
-    async fn near(&self) -> Result<Vec<(MeterPosition, UsedMeter)>, StoreUnavailable> {
+    async fn near(&self) -> Result<Vec<UsedMeter>, StoreUnavailable> {
         let stored = self.store.stored().await?;
         let meters = stored.iter().filter_map(|stored| self.meter(stored));
         let near = meters.filter(|(limit, meter)| {
             *limit != LimitKind::Alarm && meter.used * 10 >= meter.most.saturating_mul(9)
         });
-        Ok(near.map(|(_, meter)| (MeterPosition::of(&meter), meter)).collect())
+        Ok(near.map(|(_, meter)| meter).collect())
     }
 }
 

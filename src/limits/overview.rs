@@ -20,8 +20,8 @@ const ALARMS: i64 = 50;
 pub struct UsedMeter {
     /// The limit of the meter.
     pub limit: &'static str,
-    /// Whose it is: a country, `service`, or the hash of an address, a mailbox, a mail domain, or a prefix, that with its
-    /// country: `IR.…`.
+    /// Whose it is: a country, `service`, a prefix after its country (`IR.+98912123`), or the hash of an address, a network, a
+    /// mailbox or a mail domain.
     pub subject: String,
     /// How much is used.
     pub used: i64,
@@ -97,7 +97,7 @@ impl Limits {
     /// When the store does not answer.
     pub async fn lift_prefix(&self, prefix: &str) -> Result<usize, StoreUnavailable> {
         let Some(inner) = &self.shared else { return Ok(0) };
-        inner.lift(&inner.subjects.prefix(prefix)).await
+        inner.lift(prefix).await
     }
 
     /// Lifts the limits of the mailbox and of the mail domain of an address.

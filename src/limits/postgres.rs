@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Client;
+use tokio_postgres::Row;
 
 use super::meter::{CountOutcome, MeterEntry, MeterRule, MeterStore, StoreUnavailable, StoredMeter};
 use crate::postgres::batcher::{BatchQuery, Batcher};
@@ -51,21 +52,29 @@ impl MeterStore for PostgresStore {
         let connection = self.database.connection().await?;
         let rows =
             connection.query(include_str!("sql/stored.sql"), &[]).await.map_err(DatabaseError::from)?;
-        Ok(rows
-            .iter()
-            .map(|row| StoredMeter {
-                meter: row.get("key"),
-                until: row.get("until"),
-                slot: row.get("slot"),
-                counts: row.get("counts"),
-            })
-            .collect())
+        Ok(rows.iter().map(stored_meter).collect())
+    }
+
+    async fn find(&self, meters: &[String]) -> Result<Vec<StoredMeter>, StoreUnavailable> {
+        let connection = self.database.connection().await?;
+        let rows =
+            connection.query(include_str!("sql/find.sql"), &[&meters]).await.map_err(DatabaseError::from)?;
+        Ok(rows.iter().map(stored_meter).collect())
     }
 
     async fn forget(&self, meters: &[String]) -> Result<(), StoreUnavailable> {
         let connection = self.database.connection().await?;
         connection.execute(include_str!("sql/forget.sql"), &[&meters]).await.map_err(DatabaseError::from)?;
         Ok(())
+    }
+}
+
+fn stored_meter(row: &Row) -> StoredMeter {
+    StoredMeter {
+        meter: row.get("key"),
+        until: row.get("until"),
+        slot: row.get("slot"),
+        counts: row.get("counts"),
     }
 }
 

@@ -64,15 +64,7 @@ impl MeterStore for RedisStore {
             let mut scan = cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(format!("{PREFIX}*")).arg("COUNT").arg(1000);
             let (next, keys): (u64, Vec<String>) = scan.query_async(&mut connection).await?;
-            for key in keys {
-                let value: Option<String> = cmd("GET").arg(&key).query_async(&mut connection).await?;
-                let value = value.unwrap_or_default();
-                let mut numbers = value.split(' ').map_while(|number| number.parse().ok());
-                if let (Some(until), Some(slot)) = (numbers.next(), numbers.next()) {
-                    let meter = key.trim_start_matches(PREFIX).to_owned();
-                    stored.push(StoredMeter { meter, until, slot, counts: numbers.collect() });
-                }
-            }
+            stored.extend(read(&mut connection, keys).await?);
             cursor = next;
             if cursor == 0 {
                 break;
@@ -80,6 +72,13 @@ impl MeterStore for RedisStore {
         }
         stored.sort_by(|a, b| a.meter.cmp(&b.meter));
         stored.dedup();
+        Ok(stored)
+    }
+
+    async fn find(&self, meters: &[String]) -> Result<Vec<StoredMeter>, StoreUnavailable> {
+        let keys = meters.iter().map(|meter| format!("{PREFIX}{meter}")).collect();
+        let mut stored = read(&mut self.connection.clone(), keys).await?;
+        stored.sort_by(|a, b| a.meter.cmp(&b.meter));
         Ok(stored)
     }
 
@@ -91,4 +90,23 @@ impl MeterStore for RedisStore {
         }
         Ok(())
     }
+}
+
+/// The meters of these keys, where there are any.
+async fn read(
+    connection: &mut ConnectionManager,
+    keys: Vec<String>,
+) -> Result<Vec<StoredMeter>, StoreUnavailable> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values: Vec<Option<String>> = cmd("MGET").arg(&keys).query_async(connection).await?;
+    let stored = keys.iter().zip(values).filter_map(|(key, value)| {
+        let value = value?;
+        let mut numbers = value.split(' ').map_while(|number| number.parse().ok());
+        let (until, slot) = (numbers.next()?, numbers.next()?);
+        let meter = key.strip_prefix(PREFIX)?.to_owned();
+        Some(StoredMeter { meter, until, slot, counts: numbers.collect() })
+    });
+    Ok(stored.collect())
 }

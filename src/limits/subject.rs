@@ -1,12 +1,12 @@
-//! Whose meters are counted on. Accounts, addresses, prefixes, mailboxes and mail domains stand in the store as keyed hashes, never
-//! in the clear.
+//! Whose meters are counted on. Accounts, addresses, mailboxes and mail domains stand in the store as keyed hashes, never in the
+//! clear. The prefix of a number stands there as it is: ten thousand numbers share it.
 
 use std::net::IpAddr;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use counterfoil_domain::values::{AccountId, EmailAddress, Region};
+use counterfoil_domain::values::{AccountId, EmailAddress, PhoneNumber, Region};
 
 use crate::crypto::keyring::{KeyPurpose, Keyring, MacKeys};
 
@@ -18,7 +18,7 @@ pub(super) const SERVICE: &str = "service";
 pub(super) struct SubjectNames(MacKeys);
 
 impl SubjectNames {
-    /// Under the active limit key. Where another becomes active, addresses and prefixes are counted anew.
+    /// Under the active limit key. Where another becomes active, addresses and mailboxes are counted anew.
     pub(super) fn new(keyring: &Keyring) -> Self {
         Self(MacKeys::new(keyring, KeyPurpose::Limit, b"limits"))
     }
@@ -50,11 +50,6 @@ impl SubjectNames {
         }
     }
 
-    /// The hash of a prefix, such as `+98912123`.
-    pub(super) fn prefix(&self, prefix: &str) -> String {
-        self.hash(b"prefix ", prefix.as_bytes())
-    }
-
     /// The hash of the mailbox that messages to an address arrive in.
     pub(super) fn mailbox(&self, address: &EmailAddress) -> String {
         self.hash(b"mailbox ", address.mailbox().as_bytes())
@@ -69,6 +64,11 @@ impl SubjectNames {
         let hash = hmac::sign(self.0.load().active().key(), &[kind, value].concat());
         URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
     }
+}
+
+/// The prefix of a number, after its country: `IR.+98912123`.
+pub(super) fn prefix(number: &PhoneNumber) -> String {
+    format!("{}.{}", country(number.region()), number.prefix())
 }
 
 /// A country, as an ISO 3166-1 alpha-2 code; `001`, as in the numbering plan, where a number is no country's.

@@ -92,7 +92,7 @@ impl PhoneNumber {
     ///
     /// libphonenumber alone would read letters as keypad digits and cut extensions off: two spellings of a number
     /// that is not the person's.
-    fn strip(input: &str) -> Option<String> {
+    pub(super) fn strip(input: &str) -> Option<String> {
         if input.len() > 128 {
             return None;
         }

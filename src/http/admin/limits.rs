@@ -1,30 +1,33 @@
-//! The limits that all nodes share: which are nearly or wholly used up, and lifting them.
+//! The limits that all nodes share: which are nearly or wholly used up, those of one subject, and lifting them.
+
+use std::convert::Infallible;
 
 use actix_web::web;
 use chrono::{DateTime, Utc};
-use counterfoil_domain::values::Reason;
+use counterfoil_domain::values::{Identifier, PhonePrefix, Reason, Region};
 use counterfoil_projections::SearchPage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ListResponse;
+use super::{ListResponse, find_account};
 use crate::http::AppState;
 use crate::http::Problem;
 use crate::http::document::OperationDoc;
 use crate::http::extract::{
-    AdminRole, FromFields, JsonBody, PageRequest, QueryParams, RequestFields, StaffCaller,
+    AdminRole, CountryCode, FromFields, JsonBody, OneAddress, PageRequest, QueryParams, RequestFields,
+    StaffCaller, read_any_identifier,
 };
 use crate::http::response::{self, ApiResponse, NoContent, OkJson};
-use crate::limits::{LimitsError, UsedMeter};
+use crate::limits::{LimitSubject, LimitsError, UNLIMITED, UsedMeter};
 
 /// The name of this list in its cursors.
 const LIST_NAME: &str = "limits";
 
-/// A shared limit that a subject has nearly or wholly used up.
+/// A shared limit of a subject, and how much of it is used.
 #[derive(Serialize, ToSchema)]
 pub struct LimitUse {
-    /// A country (ISO 3166-1 alpha-2), `service`, or the keyed hash of an address, a network, a mailbox, a mail domain or a
-    /// prefix, that of a prefix with its country: `IR.…`.
+    /// A country (ISO 3166-1 alpha-2), `service`, the prefix of numbers after its country (`IR.+98912123`), or the keyed hash of
+    /// an address, a network, a mailbox or a mail domain.
     #[schema(example = "IR")]
     subject: String,
     /// The name of the limit.
@@ -32,8 +35,8 @@ pub struct LimitUse {
     kind: &'static str,
     /// How much is used.
     count: i64,
-    /// How much may be used.
-    limit: i64,
+    /// How much may be used. `null` for what is only counted.
+    limit: Option<i64>,
     /// When there is room again, where there is none now.
     until: Option<DateTime<Utc>>,
 }
@@ -41,26 +44,74 @@ pub struct LimitUse {
 impl From<UsedMeter> for LimitUse {
     fn from(meter: UsedMeter) -> Self {
         let UsedMeter { limit: kind, subject, used, most, until } = meter;
-        Self { subject, kind, count: used, limit: most, until }
+        let limit = (most != UNLIMITED).then_some(most);
+        Self { subject, kind, count: used, limit, until }
+    }
+}
+
+/// Whose limits are asked for: at most one subject.
+#[derive(Debug)]
+pub struct LimitFilter {
+    page: PageRequest,
+    subject: Option<LimitSubject>,
+}
+
+impl FromFields for LimitFilter {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
+        let page = PageRequest::from_fields(fields);
+        let region = fields.default_region();
+        let names = ["phone_number", "email", "ip_address", "prefix", "country", "subject"];
+        let named: Vec<&str> = names.into_iter().filter(|name| fields.has(name)).collect();
+        let identifier = read_any_identifier(fields);
+        let address = fields.optional("ip_address", OneAddress::parse);
+        let prefix = fields.optional("prefix", PhonePrefix::parse);
+        let country = fields.optional("country", CountryCode::parse);
+        let subject = fields.optional("subject", |text| SubjectText::parse(text, region));
+        if let [_, second, ..] = named[..] {
+            fields.complain(second, "field_one_subject");
+            return None;
+        }
+        let subject = identifier?
+            .map(LimitSubject::Identifier)
+            .or(address?.map(|OneAddress(ip)| LimitSubject::Address(ip)))
+            .or(prefix?.map(LimitSubject::Prefix))
+            .or(country?.map(|CountryCode(region)| LimitSubject::Country(region)))
+            .or(subject?.map(|SubjectText(subject)| subject));
+        Some(Self { page: page?, subject })
+    }
+}
+
+/// A subject in any form in which a person or the list names it.
+#[derive(ToSchema)]
+#[schema(value_type = String, example = "IR.+98912123")]
+struct SubjectText(LimitSubject);
+
+impl SubjectText {
+    fn parse(text: &str, region: Option<Region>) -> Result<Self, Infallible> {
+        Ok(Self(LimitSubject::parse(text, region)))
     }
 }
 
 pub const LIST_DOC: OperationDoc = OperationDoc {
     id: "limits",
-    summary: "See which shared limits are nearly or wholly used up",
-    details: "Those of which nine tenths or more are used, by subject. Addresses and prefixes are told as keyed hashes.",
+    summary: "See the shared limits of a subject, or which are nearly or wholly used up",
+    details: "With one of the filters `phone_number`, `email`, `ip_address`, `prefix`, `country` and `subject`: every limit of that \
+        subject, whatever is used of it. A number has the limits of its prefix, an e-mail address those of its mailbox and of its \
+        mail domain, an IPv6 address also those of its /48. A prefix stands for all prefixes that begin with it. `subject` takes \
+        whatever the list shows, and `service`. Without a filter: the limits of which nine tenths or more are used, by subject.",
     problems: &[Problem::Unavailable],
     ..OperationDoc::EMPTY
 };
 
 pub async fn list(
     state: web::Data<AppState>,
-    staff: StaffCaller<AdminRole, QueryParams<PageRequest>>,
+    staff: StaffCaller<AdminRole, QueryParams<LimitFilter>>,
 ) -> Result<ApiResponse<OkJson<ListResponse<LimitUse>>>, Problem> {
-    let QueryParams(PageRequest { limit, cursor }) = staff.asked;
+    let QueryParams(LimitFilter { page: PageRequest { limit, cursor }, subject }) = staff.asked;
     let after = cursor.map(|cursor| state.cursors.read(LIST_NAME, &cursor)).transpose()?;
-    let near = state.accounts.limits().near(after, limit.0).await;
-    let SearchPage { items, next } = near.map_err(|error| Problem::from_limits(&LimitsError::from(error)))?;
+    let found = state.accounts.limits().page(subject.as_ref(), after, limit.0).await;
+    let SearchPage { items, next } =
+        found.map_err(|error| Problem::from_limits(&LimitsError::from(error)))?;
     let items = items.into_iter().map(LimitUse::from).collect();
     Ok(response::json(ListResponse::from_page(SearchPage { items, next }, &state.cursors, LIST_NAME)))
 }
@@ -80,8 +131,11 @@ impl FromFields for LiftLimitsRequest {
 pub const LIFT_DOC: OperationDoc = OperationDoc {
     id: "liftLimits",
     summary: "Lift the shared limits of a subject",
-    details: "What was counted against the subject is forgotten. Where nothing was, there is no such subject.",
-    problems: &[Problem::Unavailable],
+    details: "What was counted against the subject is forgotten. The subject is an IP address, a phone number in any spelling (its \
+        prefix is meant), an e-mail address (its mailbox and its mail domain), a prefix with its country code, a country, `service`, \
+        or a subject as the list shows it. Where nothing is counted, the answer says so, and whether limits of the account itself \
+        hold.",
+    problems: &[Problem::NothingCounted(false), Problem::Unavailable],
     ..OperationDoc::EMPTY
 };
 
@@ -91,9 +145,27 @@ pub async fn lift(
     subject: web::Path<String>,
 ) -> Result<ApiResponse<NoContent>, Problem> {
     let ((), who) = staff.into_action(|JsonBody(LiftLimitsRequest { reason })| ((), Some(reason)));
-    let lifted = state.accounts.lift_shared_limits(subject.into_inner(), &who).await;
-    match lifted.map_err(|error| state.problem(&error))? {
-        true => Ok(response::no_content()),
-        false => Err(Problem::NotFound),
+    let subject = LimitSubject::parse(&subject, state.http.default_region);
+    let lifted = state.accounts.lift_shared_limits(&subject, &who).await;
+    if lifted.map_err(|error| state.problem(&error))? {
+        return Ok(response::no_content());
     }
+    let account_held = match &subject {
+        LimitSubject::Identifier(identifier) => is_held_by_account(&state, identifier).await?,
+        LimitSubject::Address(_)
+        | LimitSubject::Prefix(_)
+        | LimitSubject::Country(_)
+        | LimitSubject::Service
+        | LimitSubject::Shown(_) => false,
+    };
+    Err(Problem::NothingCounted(account_held))
+}
+
+/// Whether the account of an identifier keeps a code from it.
+async fn is_held_by_account(state: &AppState, identifier: &Identifier) -> Result<bool, Problem> {
+    let Some(account) = find_account(state, identifier).await? else { return Ok(false) };
+    let standing = state.accounts.standing(account).await.map_err(|error| state.problem(&error))?;
+    let (now, policy) = (state.clock.now(), state.accounts.policy());
+    let obstacles = standing.code_obstacles(identifier.channel(), now, policy);
+    Ok(!obstacles.is_empty())
 }

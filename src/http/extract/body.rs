@@ -349,6 +349,11 @@ impl RequestFields {
         self.optional(if self.has(older) && !self.has(name) { older } else { name }, parse)
     }
 
+    /// The region that a national number is read in.
+    pub(crate) fn default_region(&self) -> Option<Region> {
+        self.default_region
+    }
+
     /// Whether a field is there and not null.
     pub fn has(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(|value| !value.is_null())

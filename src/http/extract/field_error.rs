@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 
 use counterfoil_domain::values::{
-    InvalidEmailAddress, InvalidOtpCode, InvalidPhoneNumber, InvalidSecondFactorCode, InvalidText, Reason,
-    UnknownRole,
+    InvalidEmailAddress, InvalidOtpCode, InvalidPhoneNumber, InvalidPhonePrefix, InvalidSecondFactorCode,
+    InvalidText, Reason, UnknownRole,
 };
 
 /// An error of parsing that has words for the person who typed.
@@ -20,6 +20,12 @@ impl FieldError for InvalidPhoneNumber {
             Self::NoCountryCode => "phone_no_country_code",
             Self::NotMobile => "phone_not_mobile",
         }
+    }
+}
+
+impl FieldError for InvalidPhonePrefix {
+    fn message(&self) -> &'static str {
+        "prefix_malformed"
     }
 }
 

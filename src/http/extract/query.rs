@@ -1,11 +1,13 @@
 //! The query of a request: filters, each named once and read into its domain type.
 
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 use std::str::ParseBoolError;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use chrono::{DateTime, Utc};
+use counterfoil_domain::values::Region;
 use ipnet::IpNet;
 use utoipa::ToSchema;
 
@@ -140,5 +142,29 @@ impl AddressRange {
     /// Parses a network, or one address.
     pub fn parse(text: &str) -> Result<Self, InvalidParameter> {
         network::parse(text).map(Self).map_err(|_| InvalidParameter("address_malformed"))
+    }
+}
+
+/// One IP address, and no network.
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(value_type = String, format = "ip", example = "192.0.2.44")]
+pub struct OneAddress(pub IpAddr);
+
+impl OneAddress {
+    /// Parses an IPv4 or IPv6 address.
+    pub fn parse(text: &str) -> Result<Self, InvalidParameter> {
+        text.trim().parse().map(Self).map_err(|_| InvalidParameter("one_address_malformed"))
+    }
+}
+
+/// A country (ISO 3166-1 alpha-2).
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(value_type = String, pattern = "^[A-Za-z]{2}$", example = "IR")]
+pub struct CountryCode(pub Region);
+
+impl CountryCode {
+    /// Parses the code of a country in either case.
+    pub fn parse(text: &str) -> Result<Self, InvalidParameter> {
+        Region::parse(text.trim()).map(Self).ok_or(InvalidParameter("country_unknown"))
     }
 }

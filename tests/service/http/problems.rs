@@ -34,6 +34,7 @@ fn every() -> impl Iterator<Item = Problem> {
         BodyTooLarge,
         BodyTooSlow,
         NotFound,
+        NothingCounted(false),
         MethodNotAllowed(Vec::new()),
         Unauthenticated,
         InvalidAccessToken,

@@ -28,7 +28,8 @@ pub enum StaffRecordFact {
     },
     /// An administrator lifted what was counted against a subject of the limits that all nodes share.
     SharedLimitsLifted {
-        /// The subject, as the limits name it: a country, the whole service, or the keyed hash of anything narrower.
+        /// The subject, as the limits name it: a country, the whole service, a prefix of numbers, or the keyed hash of anything
+        /// narrower.
         subject: String,
         /// The administrator, or the operator.
         by: ActingStaff,
