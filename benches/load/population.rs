@@ -248,6 +248,7 @@ impl Visit {
                     at,
                     by: ActingStaff::Operator(OperatorName::parse("ada").unwrap()),
                     reason,
+                    case: None,
                     client: None,
                 };
                 vec![SuspendAccount { account, until: None, intervention }.into()]

@@ -41,7 +41,7 @@ use crate::tokens::{IssuedTokens, Token, Tokens};
 use counterfoil_guard::ended_sessions::EndedSessions;
 
 pub(crate) use staff::lack;
-pub use staff::{StaffAction, StaffActor};
+pub use staff::{ActionGrounds, StaffAction, StaffActor};
 
 /// How long a command may take, however often it is tried: the caller of an outage hears of it within the second.
 const TIME_LIMIT: Duration = Duration::from_millis(900);

@@ -11,7 +11,7 @@ use counterfoil_domain::user_account::{
     ActingStaff, MissingRequirement, Refusal, StaffRecordFact, UserAccount, UserAccountCommand,
 };
 use counterfoil_domain::values::{
-    AccountId, Client, Identifier, OperatorName, Reason, Role, ServiceName, SessionId,
+    AccountId, CaseNumber, Client, Identifier, OperatorName, Reason, Role, ServiceName, SessionId,
 };
 
 use super::commit::{late, until_available};
@@ -54,6 +54,21 @@ impl StaffActor {
     }
 }
 
+/// Why a member of staff acts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActionGrounds {
+    /// The reason that they gave.
+    pub reason: Option<Reason>,
+    /// The number of the case that they work on.
+    pub case: Option<CaseNumber>,
+}
+
+impl From<Option<Reason>> for ActionGrounds {
+    fn from(reason: Option<Reason>) -> Self {
+        Self { reason, case: None }
+    }
+}
+
 /// What a member of staff, or a program, reads or does: who, why, and in which request.
 #[derive(Clone, Debug)]
 pub struct StaffAction {
@@ -61,6 +76,8 @@ pub struct StaffAction {
     pub by: StaffActor,
     /// The reason that they gave.
     pub reason: Option<Reason>,
+    /// The number of the case that they work on.
+    pub case: Option<CaseNumber>,
     /// The request in which they act.
     pub origin: RequestContext,
 }
@@ -68,13 +85,14 @@ pub struct StaffAction {
 impl StaffAction {
     /// An action of the operator at the server, by the command line.
     pub fn operator(name: OperatorName, reason: Option<Reason>) -> Self {
-        Self { by: StaffActor::Operator(name), reason, origin: RequestContext::nowhere("command-line") }
+        let origin = RequestContext::nowhere("command-line");
+        Self { by: StaffActor::Operator(name), reason, case: None, origin }
     }
 
     /// An action of a program that the service is part of.
     pub fn service(name: ServiceName, reason: Reason) -> Self {
         let origin = RequestContext::nowhere("program");
-        Self { by: StaffActor::Service(name), reason: Some(reason), origin }
+        Self { by: StaffActor::Service(name), reason: Some(reason), case: None, origin }
     }
 
     /// Where it came from; nowhere for an actor at the server.
@@ -83,7 +101,13 @@ impl StaffAction {
     }
 
     fn at(&self, at: DateTime<Utc>) -> Intervention {
-        Intervention { at, by: self.by.acting(), reason: self.reason.clone(), client: self.client() }
+        Intervention {
+            at,
+            by: self.by.acting(),
+            reason: self.reason.clone(),
+            case: self.case.clone(),
+            client: self.client(),
+        }
     }
 }
 
@@ -155,13 +179,13 @@ impl Accounts {
     /// Lets an account have no second factor, so that its person can enrol another.
     ///
     /// # Errors
-    /// [`AccountsError`]; refused when it has none.
+    /// [`AccountsError`]; refused when it has none, or is the administrator's own.
     pub async fn remove_second_factor(
         &self,
         account: AccountId,
         who: StaffAction,
     ) -> Result<(), AccountsError> {
-        self.intervene(account, who, |intervention| RemoveSecondFactor { intervention }.into()).await
+        self.intervene(account, who, |intervention| RemoveSecondFactor { account, intervention }.into()).await
     }
 
     /// Puts on record that the account of an access token asked for what it may not do.

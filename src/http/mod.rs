@@ -124,6 +124,10 @@ fn route_table() -> Vec<ApiResource> {
             "/admin/accounts/{id}/roles/",
             [post(all_accounts::change_roles, all_accounts::CHANGE_ROLES_DOC)],
         ),
+        path(
+            "/admin/accounts/{id}/second-factor/",
+            [delete(all_accounts::remove_second_factor, all_accounts::REMOVE_SECOND_FACTOR_DOC)],
+        ),
         path("/admin/identifiers/", [get(looked_up::handler, looked_up::DOC)]),
         path("/admin/limits/", [get(limits::list, limits::LIST_DOC)]),
         path("/admin/limits/{subject}/", [delete(limits::lift, limits::LIFT_DOC)]),

@@ -166,7 +166,10 @@ fn saying(request: RequestBuilder, method: &Method, route: &str, of: &AccountObj
         ("POST", "/accounts/token/verify") => json!({"token": of.device.access}),
         ("PATCH", "/accounts/profile" | "/accounts/profile/update") => json!({"fullname": "Another"}),
         ("PATCH", "/accounts/devices/{id}") => json!({"device_name": "Another"}),
-        ("DELETE", "/admin/device-sessions/{id}" | "/admin/limits/{subject}")
+        (
+            "DELETE",
+            "/admin/device-sessions/{id}" | "/admin/limits/{subject}" | "/admin/accounts/{id}/second-factor",
+        )
         | ("POST", "/admin/accounts/{id}/suspend") => {
             json!({"reason": "to see whether I may"})
         }
@@ -321,6 +324,10 @@ impl TestedService {
             let objects: Vec<&AccountObjects> = match (line.object, caller) {
                 ("own", 1..=3) => vec![&callers[caller - 1]],
                 ("unknown", _) => vec![&unknown],
+                // Only staff have a second factor that can be removed.
+                ("another's", _) if line.route == "/admin/accounts/{id}/second-factor" => {
+                    victims[1..].iter().collect()
+                }
                 ("own" | "another's" | "presented" | "none", _) => victims.iter().collect(),
                 (object, _) => panic!("{object}: no such object"),
             };

@@ -1,6 +1,7 @@
 //! Values that are right once they exist: parsed at the edge, never validated again.
 
 mod authentication_methods;
+mod case_number;
 mod client;
 mod device_name;
 mod email_address;
@@ -21,6 +22,7 @@ mod service_name;
 mod text;
 
 pub use authentication_methods::AuthenticationMethods;
+pub use case_number::CaseNumber;
 pub use client::{AddressMark, Client, ClientChange, ClientMark, UserAgent};
 pub use device_name::DeviceName;
 pub use email_address::{EmailAddress, InvalidEmailAddress};

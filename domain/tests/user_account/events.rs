@@ -14,7 +14,8 @@ use counterfoil_domain::user_account::{
     SecondFactorProof, SessionFact, SignOutReason, StaffFact, StaffRecordFact, UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AddressMark, Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role, ServiceName,
+    AddressMark, CaseNumber, Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role,
+    ServiceName,
 };
 use cqrs_es::DomainEvent as _;
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
                 fullname: Some(fullname()),
                 device_name: Some(device_name()),
                 reason: Some(reason()),
+                case: CaseNumber::parse("HD-2041").ok(),
                 query: Some("fullname=Ada".to_owned()),
             }),
             client: Some(client()),
@@ -602,7 +604,8 @@ fn what_is_sealed_beside_the_json_keeps_its_form() {
         (None, None, None, Some(device_name()), r#"{"device_name":"Ada’s tablet"}"#),
     ];
     for (identifier, former, fullname, device_name, json) in people {
-        let person = PersonalDetails { identifier, former, fullname, device_name, reason: None, query: None };
+        let person =
+            PersonalDetails { identifier, former, fullname, device_name, ..PersonalDetails::default() };
         assert_eq!(serde_json::to_string(&person).unwrap(), json);
         assert_eq!(serde_json::from_str::<PersonalDetails>(json).unwrap(), person);
     }
@@ -610,6 +613,13 @@ fn what_is_sealed_beside_the_json_keeps_its_form() {
     let (json, person) = (
         r#"{"reason":"Ada says her tablet was stolen"}"#,
         PersonalDetails { reason: Some(reason()), ..PersonalDetails::default() },
+    );
+    assert_eq!(serde_json::to_string(&person).unwrap(), json);
+    assert_eq!(serde_json::from_str::<PersonalDetails>(json).unwrap(), person);
+
+    let (json, person) = (
+        r#"{"reason":"Ada says her tablet was stolen","case":"HD-2041"}"#,
+        PersonalDetails { case: CaseNumber::parse(" HD-2041 ").ok(), ..person },
     );
     assert_eq!(serde_json::to_string(&person).unwrap(), json);
     assert_eq!(serde_json::from_str::<PersonalDetails>(json).unwrap(), person);

@@ -641,7 +641,13 @@ pub(crate) fn reason() -> Reason {
 
 /// By the administrator, from the office.
 pub(crate) fn intervention(seconds: i64) -> Intervention {
-    Intervention { at: at(seconds), by: admin(), reason: Some(reason()), client: Some(elsewhere()) }
+    Intervention {
+        at: at(seconds),
+        by: admin(),
+        reason: Some(reason()),
+        case: None,
+        client: Some(elsewhere()),
+    }
 }
 
 /// The event, when the administrator brought it about.

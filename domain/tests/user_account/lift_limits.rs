@@ -15,7 +15,15 @@ fn lifted(seconds: i64) -> UserAccountEvent {
 }
 
 fn lift(seconds: i64) -> LiftLimits {
-    LiftLimits { intervention: Intervention { at: at(seconds), by: operator(), reason: None, client: None } }
+    LiftLimits {
+        intervention: Intervention {
+            at: at(seconds),
+            by: operator(),
+            reason: None,
+            case: None,
+            client: None,
+        },
+    }
 }
 
 #[test]

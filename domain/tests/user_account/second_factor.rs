@@ -326,7 +326,8 @@ fn wrong_codes_to_confirm_count_as_well() {
 
 #[test]
 fn who_lost_it_can_enrol_another_once_it_is_removed() {
-    let remove = || RemoveSecondFactor { intervention: intervention(300) };
+    let remove =
+        || RemoveSecondFactor { account: crate::fixtures::account(2), intervention: intervention(300) };
     let removed = by_admin(event(
         300,
         AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { by: admin() }),
@@ -334,6 +335,8 @@ fn who_lost_it_can_enrol_another_once_it_is_removed() {
     given(staff_with_factor()).when(remove().into()).then_expect_events(vec![removed.clone()]);
     given(admin_without_factor()).when(remove().into()).then_expect_error(Refusal::NoSecondFactor);
     given([]).when(remove().into()).then_expect_error(Refusal::UnknownAccount);
+    let own = RemoveSecondFactor { account: crate::fixtures::account(1), ..remove() };
+    given(staff_with_factor()).when(own.into()).then_expect_error(Refusal::OwnAccount);
 
     let history = with(staff_with_factor(), [removed]);
     let may = account(&history).may(session(1), Role::Admin, RequiredProof::InSession, at(310));

@@ -293,7 +293,8 @@ impl RecordedCommand<'_> {
     fn of_staff(&self, fact: &StaffFact) -> CommandReplay {
         match fact {
             StaffFact::AccountSuspended { until, by } => {
-                let intervention = Intervention { at: self.at, by: by.clone(), reason: None, client: None };
+                let (at, by) = (self.at, by.clone());
+                let intervention = Intervention { at, by, reason: None, case: None, client: None };
                 // Not that of the administrator who suspends it, which is all that is self.
                 let account = AccountId(Uuid::nil());
                 again(SuspendAccount { account, until: *until, intervention })
@@ -417,7 +418,7 @@ impl RecordedCommand<'_> {
     ) -> CommandReplay {
         let (at, client, name) = (self.at, nowhere(), (self.named)(session));
         let by = by.unwrap_or(ActingStaff::Account(AccountId(Uuid::nil())));
-        let intervention = Intervention { at, by, reason: None, client: None };
+        let intervention = Intervention { at, by, reason: None, case: None, client: None };
         match reason {
             SignOutReason::SignedOut => again(Logout { at, session: name, client }),
             SignOutReason::Disowned => again(DisownSession { at, session: name, client }),

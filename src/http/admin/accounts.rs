@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use actix_web::web;
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::UserAccount;
-use counterfoil_domain::values::{AccountId, FullName, Identifier, Reason, Role};
+use counterfoil_domain::values::{AccountId, FullName, Identifier, Role};
 use counterfoil_projections::profile::Profile;
 use counterfoil_projections::profile::search::{self, AccountFilter, AccountSummary};
 use counterfoil_projections::user_login::{self, Device};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ListResponse, ReasonRequest, find_account, parse_id};
+use super::{InterventionRequest, ListResponse, ReasonedInterventionRequest, find_account, parse_id};
+use crate::accounts::ActionGrounds;
 use crate::delivery::outbox::{self, MessageDelivery};
 use crate::http::AppState;
 use crate::http::Problem;
@@ -140,15 +141,15 @@ pub async fn show(
 
 #[derive(Debug)]
 pub struct SuspendAccountRequest {
-    reason: Reason,
+    grounds: ActionGrounds,
     until: Option<DateTime<Utc>>,
 }
 
 impl FromFields for SuspendAccountRequest {
     fn from_fields(fields: &mut RequestFields) -> Option<Self> {
-        let reason = fields.required_reason();
+        let grounds = fields.required_grounds();
         let until = fields.time("until");
-        Some(Self { reason: reason?, until: until? })
+        Some(Self { grounds: grounds?, until: until? })
     }
 }
 
@@ -165,7 +166,7 @@ pub async fn suspend(
     staff: StaffCaller<AdminRole, JsonBody<SuspendAccountRequest>>,
     account: web::Path<String>,
 ) -> Result<ApiResponse<NoContent>, Problem> {
-    let (until, who) = staff.into_action(|JsonBody(asked)| (asked.until, Some(asked.reason)));
+    let (until, who) = staff.into_action(|JsonBody(asked)| (asked.until, asked.grounds));
     if until.is_some_and(|until| until <= state.clock.now()) {
         return Err(Problem::invalid_field("until", "time_past"));
     }
@@ -183,10 +184,10 @@ pub const REINSTATE_DOC: OperationDoc = OperationDoc {
 
 pub async fn reinstate(
     state: web::Data<AppState>,
-    staff: StaffCaller<AdminRole, JsonBody<ReasonRequest>>,
+    staff: StaffCaller<AdminRole, JsonBody<InterventionRequest>>,
     account: web::Path<String>,
 ) -> Result<ApiResponse<NoContent>, Problem> {
-    let ((), who) = staff.into_action(|JsonBody(why)| ((), why.reason));
+    let ((), who) = staff.into_action(|JsonBody(InterventionRequest(grounds))| ((), grounds));
     let reinstated = state.accounts.reinstate(AccountId(parse_id(&account)?), who).await;
     reinstated.map_err(|error| state.problem(&error))?;
     Ok(response::no_content())
@@ -197,10 +198,10 @@ pub const SIGN_OUT_DOC: OperationDoc =
 
 pub async fn sign_out(
     state: web::Data<AppState>,
-    staff: StaffCaller<AdminRole, JsonBody<ReasonRequest>>,
+    staff: StaffCaller<AdminRole, JsonBody<InterventionRequest>>,
     account: web::Path<String>,
 ) -> Result<ApiResponse<NoContent>, Problem> {
-    let ((), who) = staff.into_action(|JsonBody(why)| ((), why.reason));
+    let ((), who) = staff.into_action(|JsonBody(InterventionRequest(grounds))| ((), grounds));
     let signed_out = state.accounts.sign_out(AccountId(parse_id(&account)?), who).await;
     signed_out.map_err(|error| state.problem(&error))?;
     Ok(response::no_content())
@@ -216,10 +217,10 @@ pub const UNLOCK_DOC: OperationDoc = OperationDoc {
 
 pub async fn unlock(
     state: web::Data<AppState>,
-    staff: StaffCaller<AdminRole, JsonBody<ReasonRequest>>,
+    staff: StaffCaller<AdminRole, JsonBody<InterventionRequest>>,
     account: web::Path<String>,
 ) -> Result<ApiResponse<NoContent>, Problem> {
-    let ((), who) = staff.into_action(|JsonBody(why)| ((), why.reason));
+    let ((), who) = staff.into_action(|JsonBody(InterventionRequest(grounds))| ((), grounds));
     let unlocked = state.accounts.unlock(AccountId(parse_id(&account)?), who).await;
     unlocked.map_err(|error| state.problem(&error))?;
     Ok(response::no_content())
@@ -228,14 +229,14 @@ pub async fn unlock(
 #[derive(Debug)]
 pub struct ChangeRolesRequest {
     roles: BTreeSet<Role>,
-    reason: Option<Reason>,
+    grounds: ActionGrounds,
 }
 
 impl FromFields for ChangeRolesRequest {
     fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         let roles = fields.list("roles", Role::parse);
-        let reason = fields.reason();
-        Some(Self { roles: roles?.into_iter().collect(), reason: reason? })
+        let grounds = fields.grounds();
+        Some(Self { roles: roles?.into_iter().collect(), grounds: grounds? })
     }
 }
 
@@ -251,8 +252,27 @@ pub async fn change_roles(
     staff: StaffCaller<AdminRole, JsonBody<ChangeRolesRequest>>,
     account: web::Path<String>,
 ) -> Result<ApiResponse<NoContent>, Problem> {
-    let (roles, who) = staff.into_action(|JsonBody(asked)| (asked.roles, asked.reason));
+    let (roles, who) = staff.into_action(|JsonBody(asked)| (asked.roles, asked.grounds));
     let changed = state.accounts.change_roles(AccountId(parse_id(&account)?), roles, who).await;
     changed.map_err(|error| state.problem(&error))?;
+    Ok(response::no_content())
+}
+
+pub const REMOVE_SECOND_FACTOR_DOC: OperationDoc = OperationDoc {
+    id: "removeSecondFactor",
+    summary: "Remove the second factor of a user who lost it",
+    details: "The account can enrol another one. Its owner is told. An administrator does not remove their own second factor.",
+    problems: &[Problem::OwnAccount, Problem::NoSecondFactor],
+    ..OperationDoc::EMPTY
+};
+
+pub async fn remove_second_factor(
+    state: web::Data<AppState>,
+    staff: StaffCaller<AdminRole, JsonBody<ReasonedInterventionRequest>>,
+    account: web::Path<String>,
+) -> Result<ApiResponse<NoContent>, Problem> {
+    let ((), who) = staff.into_action(|JsonBody(ReasonedInterventionRequest(grounds))| ((), grounds));
+    let removed = state.accounts.remove_second_factor(AccountId(parse_id(&account)?), who).await;
+    removed.map_err(|error| state.problem(&error))?;
     Ok(response::no_content())
 }

@@ -2,13 +2,13 @@
 
 use actix_web::web;
 use chrono::{DateTime, Utc};
-use counterfoil_domain::values::{AccountId, DeviceName, Identifier, Reason, SessionId};
+use counterfoil_domain::values::{AccountId, DeviceName, Identifier, SessionId};
 use counterfoil_projections::user_login::search::{
     self, DeviceSession, DeviceSessionFilter, DeviceSessionPosition,
 };
 use uuid::Uuid;
 
-use super::{ListResponse, find_account, parse_id};
+use super::{ListResponse, ReasonedInterventionRequest, find_account, parse_id};
 use crate::http::AppState;
 use crate::http::Problem;
 use crate::http::document::OperationDoc;
@@ -54,17 +54,6 @@ impl FromFields for DeviceSessionSearchFilter {
             since: since?,
             until: until?,
         })
-    }
-}
-
-#[derive(Debug)]
-pub struct EndSessionRequest {
-    reason: Reason,
-}
-
-impl FromFields for EndSessionRequest {
-    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
-        Some(Self { reason: fields.required_reason()? })
     }
 }
 
@@ -117,13 +106,13 @@ pub const END_DOC: OperationDoc =
 
 pub async fn end(
     state: web::Data<AppState>,
-    staff: StaffCaller<AdminRole, JsonBody<EndSessionRequest>>,
+    staff: StaffCaller<AdminRole, JsonBody<ReasonedInterventionRequest>>,
     session: web::Path<String>,
 ) -> Result<ApiResponse<NoContent>, Problem> {
     let session = SessionId(parse_id(&session)?);
     let account = state.query(async |db: &_| search::account_of(db, session).await).await?;
     let account = account.ok_or(Problem::NotFound)?;
-    let ((), who) = staff.into_action(|JsonBody(EndSessionRequest { reason })| ((), Some(reason)));
+    let ((), who) = staff.into_action(|JsonBody(ReasonedInterventionRequest(grounds))| ((), grounds));
     let ended = state.accounts.end_session(account, session, who).await;
     ended.map_err(|error| state.problem(&error))?;
     Ok(response::no_content())

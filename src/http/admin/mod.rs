@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use super::Problem;
 use super::extract::{FromFields, RequestFields};
+use crate::accounts::ActionGrounds;
 use crate::http::AppState;
 
 /// A page of a list.
@@ -66,7 +67,7 @@ impl<T: ToSchema> ToSchema for ListResponse<T> {
     }
 }
 
-/// The reason for an intervention, where one is given.
+/// The reason for what is done to the service, where one is given.
 #[derive(Debug)]
 pub struct ReasonRequest {
     reason: Option<Reason>,
@@ -75,6 +76,26 @@ pub struct ReasonRequest {
 impl FromFields for ReasonRequest {
     fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { reason: fields.reason()? })
+    }
+}
+
+/// The reason and the case of an intervention in an account, where they are given.
+#[derive(Debug)]
+pub struct InterventionRequest(ActionGrounds);
+
+impl FromFields for InterventionRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
+        fields.grounds().map(Self)
+    }
+}
+
+/// The reason of an intervention, which has to be given, and the case.
+#[derive(Debug)]
+pub struct ReasonedInterventionRequest(ActionGrounds);
+
+impl FromFields for ReasonedInterventionRequest {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
+        fields.required_grounds().map(Self)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The fields that a body or a query has, as the document describes them: those that its own `from_fields` asks for.
 
-use counterfoil_domain::values::Reason;
+use counterfoil_domain::values::{CaseNumber, Reason};
 use utoipa::PartialSchema;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{
@@ -18,6 +18,8 @@ pub struct FormFields {
     choices: Vec<Vec<FormField>>,
     /// Whether the reason of staff is read, which may stand in other places.
     reason: bool,
+    /// Whether the number of their case is read.
+    case: bool,
 }
 
 /// A field that a form asks for.
@@ -83,6 +85,12 @@ impl FormFields {
         self.field(FormField::optional::<Reason>("reason"));
     }
 
+    /// Asks by which case staff do it.
+    pub fn case(&mut self) {
+        self.case = true;
+        self.field(FormField::optional::<CaseNumber>("case"));
+    }
+
     /// Whether a body without any field is refused.
     pub fn needs_a_field(&self) -> bool {
         let any_required = |fields: &Vec<FormField>| fields.iter().any(|field| field.required);
@@ -94,11 +102,12 @@ impl FormFields {
         self.reason.then(|| AUDIT_REASON.parameter())
     }
 
-    /// Where the reason may stand besides a body.
-    pub fn reason_beside_body(&self) -> impl Iterator<Item = Parameter> + use<> {
-        let reason = Self { fields: vec![FormField::optional::<Reason>("reason")], ..Self::default() };
-        let in_query = self.reason.then(|| reason.query()).into_iter().flatten();
-        in_query.chain(self.reason_in_header())
+    /// Where the reason and the case may stand besides a body.
+    pub fn grounds_beside_body(&self) -> impl Iterator<Item = Parameter> + use<> {
+        let reason = self.reason.then(|| FormField::optional::<Reason>("reason"));
+        let case = self.case.then(|| FormField::optional::<CaseNumber>("case"));
+        let in_query = Self { fields: reason.into_iter().chain(case).collect(), ..Self::default() };
+        in_query.query().chain(self.reason_in_header())
     }
 
     /// As the schema of a JSON body.

@@ -8,14 +8,15 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
-use counterfoil_domain::values::{EmailAddress, Identifier, OtpCode, PhoneNumber, Reason, Region};
+use counterfoil_domain::values::{EmailAddress, Identifier, OtpCode, PhoneNumber, Region};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{FieldError, reason};
+use super::FieldError;
+use super::reason::GroundsBeside;
 use crate::http::AppState;
 use crate::http::document::{DescribeOperation, FormField, FormFields, OperationDraft};
 use crate::http::problem::{FieldErrors, Problem};
@@ -75,10 +76,10 @@ impl<T: FromFields> FromRequest for JsonBody<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let region = request.app_data::<web::Data<AppState>>().and_then(|state| state.http.default_region);
-        let reason_beside = reason::beside_body(request);
+        let beside = GroundsBeside::body(request);
         let whole = whole(request, payload, "application/json");
         async move {
-            let mut fields = RequestFields::parse(&whole.await?, region)?.with_reason(reason_beside);
+            let mut fields = RequestFields::parse(&whole.await?, region)?.with_grounds(beside);
             let form = T::from_fields(&mut fields);
             fields.finish(form).map(Self)
         }
@@ -90,7 +91,7 @@ impl<T: FromFields> DescribeOperation for JsonBody<T> {
     fn describe(operation: &mut OperationDraft) {
         let asked = RequestFields::asked_by::<T>();
         operation.body("application/json", asked.body(), asked.needs_a_field());
-        for parameter in asked.reason_beside_body() {
+        for parameter in asked.grounds_beside_body() {
             operation.parameter(parameter);
         }
         operation.problems([Problem::MalformedBody, Problem::an_invalid_field()]);
@@ -152,13 +153,13 @@ async fn read(mut payload: Payload) -> Result<Vec<u8>, Problem> {
 
 /// The fields of a body, taken one by one; what is left at the end is unknown.
 pub struct RequestFields {
-    values: BTreeMap<String, Value>,
+    pub(super) values: BTreeMap<String, Value>,
     default_region: Option<Region>,
     errors: FieldErrors,
-    /// The reason that the request gives in another place.
-    reason_beside: Option<String>,
+    /// The reason and the case that the request gives in another place.
+    pub(super) beside: GroundsBeside,
     /// Which fields are read, where nothing else is wanted.
-    asked: Option<FormFields>,
+    pub(super) asked: Option<FormFields>,
 }
 
 impl RequestFields {
@@ -175,7 +176,7 @@ impl RequestFields {
             values: BTreeMap::new(),
             default_region,
             errors: FieldErrors::new(),
-            reason_beside: None,
+            beside: GroundsBeside::default(),
             asked: None,
         }
     }
@@ -204,9 +205,9 @@ impl RequestFields {
         fields
     }
 
-    /// The same, with the reason that the request gives in another place.
-    pub(super) fn with_reason(self, reason_beside: Option<String>) -> Self {
-        Self { reason_beside, ..self }
+    /// The same, with the reason and the case that the request gives in another place.
+    pub(super) fn with_grounds(self, beside: GroundsBeside) -> Self {
+        Self { beside, ..self }
     }
 
     pub(super) fn finish<T>(mut self, form: Option<T>) -> Result<T, Problem> {
@@ -265,29 +266,6 @@ impl RequestFields {
         };
         self.complain(name, message);
         None
-    }
-
-    /// Why staff do it: the field `reason`, or what the request says in another place. The outer `None` is a complaint.
-    pub fn reason(&mut self) -> Option<Option<Reason>> {
-        if let Some(asked) = &mut self.asked {
-            asked.reason();
-            return None;
-        }
-        if !self.has("reason")
-            && let Some(text) = self.reason_beside.take()
-        {
-            self.values.insert("reason".to_owned(), Value::String(text));
-        }
-        self.optional("reason", Reason::parse)
-    }
-
-    /// The same, which has to be said.
-    pub fn required_reason(&mut self) -> Option<Reason> {
-        let reason = self.reason()?;
-        if reason.is_none() {
-            self.complain("reason", "field_required");
-        }
-        reason
     }
 
     /// A field that is true or false, and false where it is absent or null.

@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 
 use counterfoil_domain::values::{
-    InvalidEmailAddress, InvalidOtpCode, InvalidPhoneNumber, InvalidPhonePrefix, InvalidSecondFactorCode,
-    InvalidText, Reason, UnknownRole,
+    CaseNumber, InvalidEmailAddress, InvalidOtpCode, InvalidPhoneNumber, InvalidPhonePrefix,
+    InvalidSecondFactorCode, InvalidText, Reason, UnknownRole,
 };
 
 /// An error of parsing that has words for the person who typed.
@@ -52,6 +52,7 @@ impl FieldError for InvalidText {
         match self {
             Self::Empty => "text_empty",
             Self::TooLong(Reason::MAX_CHARS) => "reason_too_long",
+            Self::TooLong(CaseNumber::MAX_CHARS) => "case_too_long",
             Self::TooLong(_) => "text_too_long",
             Self::Unprintable => "text_unprintable",
         }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::FieldError;
 use super::body::{FromFields, RequestFields};
-use super::reason;
+use super::reason::GroundsBeside;
 use crate::http::AppState;
 use crate::http::Problem;
 use crate::http::document::{DescribeOperation, OperationDraft};
@@ -38,7 +38,7 @@ impl<T: FromFields> FromRequest for QueryParams<T> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let region = request.app_data::<web::Data<AppState>>().and_then(|state| state.http.default_region);
         let fields = RequestFields::of_query(request.query_string(), region);
-        let mut fields = fields.with_reason(reason::in_header(request));
+        let mut fields = fields.with_grounds(GroundsBeside::query(request));
         let form = T::from_fields(&mut fields);
         ready(fields.finish(form).map(Self))
     }

@@ -6,12 +6,12 @@ use std::marker::PhantomData;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use counterfoil_domain::user_account::{ActingStaff, RequiredProof};
-use counterfoil_domain::values::{OperatorName, Reason, Role};
+use counterfoil_domain::values::{OperatorName, Role};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
 use super::{AUDIT_REASON, ClientInfo, SignedInCaller, caller, reason, staff_read};
-use crate::accounts::{AccountsError, RequestContext, StaffAction, StaffActor, lack};
+use crate::accounts::{AccountsError, ActionGrounds, RequestContext, StaffAction, StaffActor, lack};
 use crate::http::AppState;
 use crate::http::Problem;
 use crate::http::document::{DescribeOperation, OperationDraft};
@@ -76,10 +76,15 @@ impl<R, T> StaffCaller<R, T> {
         }
     }
 
-    /// Divides the request into what is asked for and the action of the staff, with the reason that `read` finds in it.
-    pub(crate) fn into_action<U>(self, read: impl FnOnce(T) -> (U, Option<Reason>)) -> (U, StaffAction) {
-        let (asked, reason) = read(self.asked);
-        (asked, StaffAction { by: self.by, reason, origin: self.origin })
+    /// Divides the request into what is asked for and the action of the staff, with the reason, or the reason and the case, that
+    /// `read` finds in it.
+    pub(crate) fn into_action<U, G: Into<ActionGrounds>>(
+        self,
+        read: impl FnOnce(T) -> (U, G),
+    ) -> (U, StaffAction) {
+        let (asked, grounds) = read(self.asked);
+        let ActionGrounds { reason, case } = grounds.into();
+        (asked, StaffAction { by: self.by, reason, case, origin: self.origin })
     }
 }
 
@@ -112,7 +117,8 @@ impl<R: NeededRole, T: FromRequest<Error: Into<Problem>> + 'static> FromRequest 
             let caller = Self { asked: asked.await.map_err(Into::into)?, by, origin, role: PhantomData };
             if R::ROLE == Role::Admin && request.method().is_safe() {
                 let reason = reason::given_in_header(&request)?;
-                let who = StaffAction { by: caller.by.clone(), reason, origin: caller.origin.clone() };
+                let who =
+                    StaffAction { by: caller.by.clone(), reason, case: None, origin: caller.origin.clone() };
                 staff_read::put_on_record(&state, &request, &who).await?;
             }
             Ok(caller)

@@ -25,8 +25,8 @@ pub use staff::{MissingRequirement, StaffFact};
 pub use staff_records::StaffRecordFact;
 
 use crate::values::{
-    AccountId, Channel, Client, DeviceName, FullName, Identifier, OperatorName, Reason, ServiceName,
-    SessionId,
+    AccountId, CaseNumber, Channel, Client, DeviceName, FullName, Identifier, OperatorName, Reason,
+    ServiceName, SessionId,
 };
 
 /// One event of an account's stream.
@@ -67,6 +67,9 @@ pub struct PersonalDetails {
     /// Why staff intervened, in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// The number of the case that staff worked on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<CaseNumber>,
     /// What a member of staff searched for, where it may be personal: a name, an address, a device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,

@@ -291,6 +291,7 @@ impl Service {
             at: self.now,
             by: ActingStaff::Operator(OperatorName::parse("ada").unwrap()),
             reason: None,
+            case: None,
             client: None,
         }
     }

@@ -206,7 +206,8 @@ fn lived(policy: Policy, history: &[(i64, Index, Deed)]) -> Service {
                 service.ask(RenewRecoveryCodes { at, session, recovery, client });
             }
             Deed::RemoveSecondFactor => {
-                service.ask(RemoveSecondFactor { intervention: staff });
+                let account = AccountId(Uuid::nil());
+                service.ask(RemoveSecondFactor { account, intervention: staff });
             }
             Deed::Lift => {
                 service.ask(LiftLimits { intervention: staff });

@@ -4,6 +4,7 @@ mod accounts;
 mod authorisation;
 mod device_sessions;
 mod identifiers;
+mod interventions;
 mod projections;
 mod staff_reads;
 mod statistics;
