@@ -7,6 +7,7 @@
 mod read_model;
 mod search;
 
+pub mod event_subject;
 pub mod login_history;
 pub mod profile;
 pub mod revoked_token;

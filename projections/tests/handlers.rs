@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use counterfoil_domain::user_account::UserAccountEvent;
 use counterfoil_domain::values::AccountId;
-use counterfoil_projections::{ALL, AccountStream, ReadModel, RecordedEvent, login_history, statistics};
+use counterfoil_projections::{
+    ALL, AccountStream, ReadModel, RecordedEvent, event_subject, login_history, statistics,
+};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -52,7 +54,9 @@ fn the_table_shows_for_every_event_which_read_models_handle_it() {
         handlers.entry(event.name()).or_default();
     }
     let declared = models().map(|model| (model.table.name, model.handled));
-    for (name, handled) in declared.chain([(statistics::NAME, statistics::HANDLED.as_slice())]) {
+    let others =
+        [(statistics::NAME, statistics::HANDLED.as_slice()), (event_subject::NAME, event_subject::HANDLED)];
+    for (name, handled) in declared.chain(others) {
         for event in handled {
             handlers.get_mut(event).unwrap_or_else(|| panic!("{event} is no event")).push(name);
         }

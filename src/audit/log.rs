@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::UserAccount;
+use counterfoil_domain::user_account::ActingStaff;
 use counterfoil_domain::values::AccountId;
-use cqrs_es::Aggregate as _;
+use counterfoil_projections::event_subject;
 use deadpool_postgres::Client;
+use ipnet::IpNet;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::EventRecord;
+use super::page_query::{PageBounds, PageQuery};
 use crate::crypto::personal_data::AccountKeys;
 use crate::journal::{Journal, JournalError, streams};
 
@@ -33,6 +34,19 @@ pub struct EventFilter {
     pub since: Option<DateTime<Utc>>,
     /// The records before this time.
     pub until: Option<DateTime<Utc>>,
+    /// What this member of staff, or this program, brought about.
+    pub actor: Option<ActingStaff>,
+    /// What came from these addresses. Refreshes are not among it, whose addresses the stays of sessions tell.
+    pub addresses: Option<IpNet>,
+    /// None at all: what was asked for belongs to no account.
+    pub of_no_account: bool,
+}
+
+impl EventFilter {
+    /// Whether it takes the subjects of events, which follow the log.
+    pub fn needs_subjects(&self) -> bool {
+        self.actor.is_some() || self.addresses.is_some()
+    }
 }
 
 /// In which order records are read.
@@ -117,6 +131,19 @@ pub async fn end(journal: &Journal) -> Result<i64, JournalError> {
     Ok(connection.query_one("SELECT seq FROM sequencer", &[]).await?.get(0))
 }
 
+/// Up to which position it is known which records match; the filters of actors and addresses are a moment behind the log.
+///
+/// # Errors
+/// [`JournalError`] when the database does not answer.
+pub async fn known_end(journal: &Journal, filter: &EventFilter) -> Result<i64, JournalError> {
+    if !filter.needs_subjects() {
+        return end(journal).await;
+    }
+    let connection = journal.database().connection().await?;
+    let statement = connection.prepare_cached("SELECT seq FROM followers WHERE name = $1").await?;
+    Ok(connection.query_one(&statement, &[&event_subject::NAME]).await?.get(0))
+}
+
 /// The first `limit` records after a position, up to another, that match.
 ///
 /// # Errors
@@ -138,32 +165,18 @@ async fn sealed_page(
     positions: Range<i64>,
     limit: i64,
 ) -> Result<SealedPage, JournalError> {
+    if filter.of_no_account {
+        return Ok(SealedPage::default());
+    }
     let mut connection = journal.database().connection().await?;
     let Some((after, up_to)) = within(&connection, filter, positions.start, positions.end).await? else {
         return Ok(SealedPage::default());
     };
-    let EventFilter { account, types, since, until } = filter;
-    let account = account.map(|account| account.0);
-    let types_or_null = (!types.is_empty()).then_some(types);
-    let mut parameters: Vec<&(dyn ToSql + Sync)> =
-        vec![&UserAccount::TYPE, &after, &up_to, since, until, &limit];
-    let sql = match (&account, types_or_null.is_some()) {
-        (Some(account), _) => {
-            parameters.extend([account as &(dyn ToSql + Sync), &types_or_null]);
-            include_str!("sql/page_of_account.sql")
-        }
-        (None, true) => {
-            parameters.push(types);
-            include_str!("sql/page_of_types.sql")
-        }
-        (None, false) => include_str!("sql/page_of_all.sql"),
-    };
+    let query = PageQuery::new(filter, order, PageBounds { after, up_to, limit });
+    let (sql, parameters) = query.statement();
     // Events and keys as of one moment.
     let page = connection.transaction().await?;
-    let statement = match order {
-        PageOrder::OldestFirst => page.prepare_cached(sql).await?,
-        PageOrder::NewestFirst => page.prepare_cached(&descending(sql)).await?,
-    };
+    let statement = page.prepare_cached(&sql).await?;
     let rows = page.query(&statement, &parameters).await?;
     let mut accounts: Vec<Uuid> = rows.iter().map(|row| row.get("account_id")).collect();
     accounts.sort_unstable();
@@ -171,15 +184,6 @@ async fn sealed_page(
     let keys = streams::keys(&page, journal.personal_data(), &accounts).await?;
     page.commit().await?;
     Ok(SealedPage { rows, keys })
-}
-
-/// A statement of a page, the other way round: each of its orders stands in a line of its own.
-fn descending(sql: &str) -> String {
-    let turned = |line: &str| {
-        let order = if line.trim_start().starts_with("ORDER BY") { " DESC" } else { "" };
-        format!("{line}{order}\n")
-    };
-    sql.lines().map(turned).collect()
 }
 
 /// The bounds, brought together around the times that are asked for; none where there is nothing of these.

@@ -8,6 +8,7 @@ mod changes;
 pub mod csv;
 pub mod feed;
 mod log;
+mod page_query;
 mod record;
 pub mod rehearsal;
 mod standing;
@@ -18,7 +19,7 @@ use tokio_postgres::{Error, IsolationLevel};
 
 pub use changes::StateChange;
 use log::PAGE;
-pub use log::{EventFilter, EventPages, PageOrder, SealedPage, end, page};
+pub use log::{EventFilter, EventPages, PageOrder, SealedPage, end, known_end, page};
 pub use record::EventRecord;
 pub use standing::{
     AccountEvent, AccountStanding, FactorStanding, HistoryStep, PendingCode, SignedIn, WindowCounts,

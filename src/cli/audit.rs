@@ -119,7 +119,13 @@ impl EventsArguments {
             Some(account) => Some(accounts::named(journal, settings, account).await?),
             None => None,
         };
-        let filter = EventFilter { account, types: self.types.clone(), since: self.since, until: self.until };
+        let filter = EventFilter {
+            account,
+            types: self.types.clone(),
+            since: self.since,
+            until: self.until,
+            ..EventFilter::default()
+        };
         let end = audit::end(journal).await?;
         let long = self.form.csv || self.form.ndjson;
         let most = self.extent.most(USUAL, long);

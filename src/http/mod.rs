@@ -57,7 +57,7 @@ fn route_table() -> Vec<ApiResource> {
         accounts as all_accounts, alarms, device_sessions, identifiers as looked_up, limits, projections,
         statistics,
     };
-    use audit::{accounts as audited_accounts, events, stream};
+    use audit::{accounts as audited_accounts, device_sessions as audited_sessions, events, stream};
     use oauth::{ended_sessions, introspect, revoke};
 
     vec![
@@ -137,6 +137,7 @@ fn route_table() -> Vec<ApiResource> {
         path("/admin/stats/", [get(statistics::handler, statistics::DOC)]),
         path("/audit/events/", [get(events::handler, events::DOC)]),
         path("/audit/events/stream/", [get_stream(stream::handler, stream::DOC)]),
+        path("/audit/device-sessions/", [get(audited_sessions::handler, audited_sessions::DOC)]),
         path("/audit/accounts/{id}/", [get(audited_accounts::handler, audited_accounts::DOC)]),
         path("/oauth/introspect", [post(introspect::handler, introspect::DOC)]),
         path("/oauth/ended-sessions/", [get_stream(ended_sessions::handler, ended_sessions::DOC)]),

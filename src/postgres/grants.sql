@@ -1,7 +1,7 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role};
 REVOKE CREATE ON SCHEMA public FROM {role};
 GRANT USAGE ON SCHEMA public TO {role};
-GRANT SELECT, INSERT ON events, ledger, account_keys, listener_skips TO {role};
+GRANT SELECT, INSERT ON events, ledger, account_keys, listener_skips, event_subjects TO {role};
 GRANT SELECT, INSERT, DELETE ON identifiers TO {role};
 GRANT SELECT, INSERT, UPDATE ON heads, message_ledger, ledger_spans, listeners TO {role};
 GRANT SELECT, INSERT, UPDATE ON statistics, statistics_devices, message_outcomes, session_uses TO {role};

@@ -1,13 +1,13 @@
 //! The read models that follow the ledger.
 
 use async_trait::async_trait;
-use counterfoil_projections::{AccountStream, login_history, statistics};
+use counterfoil_projections::{AccountStream, event_subject, login_history, statistics};
 use deadpool_postgres::Transaction;
 
 use crate::journal::{JournalError, LedgerFollower, WantedEvents, streams};
 
 /// Every read model that follows the ledger.
-pub static FOLLOWERS: [&dyn LedgerFollower; 2] = [&LoginHistory, &Statistics];
+pub static FOLLOWERS: [&dyn LedgerFollower; 3] = [&LoginHistory, &Statistics, &EventSubjects];
 
 /// The login history: a row for each event that the user of an account may read about.
 #[derive(Debug)]
@@ -70,5 +70,37 @@ impl LedgerFollower for Statistics {
         page: &[AccountStream<'_>],
     ) -> Result<(), JournalError> {
         Ok(statistics::add(transaction, [tables[0], tables[1]], page).await?)
+    }
+}
+
+/// The subjects of events: who of the staff brought them about, and from which address they came.
+#[derive(Debug)]
+struct EventSubjects;
+
+#[async_trait]
+impl LedgerFollower for EventSubjects {
+    fn name(&self) -> &'static str {
+        event_subject::NAME
+    }
+
+    fn format(&self) -> i32 {
+        event_subject::FORMAT
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &[event_subject::NAME]
+    }
+
+    fn wanted_events(&self) -> WantedEvents {
+        WantedEvents { names: event_subject::HANDLED, with_personal: true, with_request: false }
+    }
+
+    async fn apply(
+        &self,
+        transaction: &Transaction<'_>,
+        tables: &[&str],
+        page: &[AccountStream<'_>],
+    ) -> Result<(), JournalError> {
+        Ok(event_subject::add(transaction, tables[0], page).await?)
     }
 }

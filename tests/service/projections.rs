@@ -67,7 +67,7 @@ async fn live_and_rebuilt_rows_are_equal() {
     assert!(equal, "{checked}");
     let rows: Vec<i64> =
         checked.as_array().unwrap().iter().map(|model| model["rows"].as_i64().unwrap()).collect();
-    assert_eq!(rows, [31, 30, 10, 30, 0, 0]);
+    assert_eq!(rows, [31, 30, 10, 30, 0, 0, 0]);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use counterfoil::runtime::clock::Clock as _;
+use counterfoil_domain::values::Role;
 use fastrand::Rng;
 use ipnet::IpNet;
 use reqwest::Method;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use crate::support::{ApiAnswer, ApiClient, NodeProcess, SignedInDevice, TestApp};
 
 const ADMIN: &str = "+989121111111";
+const AUDITOR: &str = "+989121111112";
 
 /// How long a session lives that is not refreshed.
 const IDLE: TimeDelta = TimeDelta::hours(6);
@@ -167,12 +169,30 @@ fn found(items: &[Value]) -> SessionAddresses {
 }
 
 async fn by_api(app: &TestApp, admin: &SignedInDevice, query: &str, limit: u8) -> SessionAddresses {
+    found(&items(app, admin, &format!("/admin/device-sessions/?limit={limit}&{query}")).await)
+}
+
+/// As auditors are answered, with the number of each account beside.
+async fn by_audit(app: &TestApp, auditor: &SignedInDevice, query: &str, limit: u8) -> SessionAddresses {
+    let path = format!("/audit/device-sessions/?limit={limit}&reason=a+question&{query}");
+    let items = items(app, auditor, &path).await;
+    for item in &items {
+        let profile = "SELECT phone_number FROM profiles WHERE account_id::text = $1";
+        let db = app.database.connect().await;
+        let row = db.query_one(profile, &[&item["account_id"].as_str().unwrap()]).await.unwrap();
+        assert_eq!(item["phone_number"], row.get::<_, String>(0), "{item}");
+        assert_eq!((&item["fullname"], &item["email"]), (&Value::Null, &Value::Null), "{item}");
+    }
+    found(&items)
+}
+
+async fn items(app: &TestApp, who: &SignedInDevice, path: &str) -> Vec<Value> {
     let (mut items, mut cursor) = (Vec::new(), String::new());
     loop {
-        let path = format!("/admin/device-sessions/?limit={limit}&{query}{cursor}");
-        let page = app.api.get(&path, &admin.access).await.ok();
+        let path = format!("{path}{cursor}");
+        let page = app.api.get(&path, &who.access).await.ok();
         items.extend(page["items"].as_array().unwrap().iter().cloned());
-        let Some(next) = page["next"].as_str() else { return found(&items) };
+        let Some(next) = page["next"].as_str() else { return items };
         cursor = format!("&cursor={next}");
     }
 }
@@ -212,6 +232,7 @@ async fn a_session_is_found_at_the_address_that_it_had_at_a_time_and_at_no_other
     let began = app.clock.now();
     let lives = lives(&app, count, rng).await;
     let admin = app.sign_in_admin(ADMIN).await;
+    let auditor = app.sign_in_staff(AUDITOR, Role::Auditor).await;
     let span = (app.clock.now() - began).num_milliseconds();
 
     let mut moved = 0;
@@ -242,6 +263,8 @@ async fn a_session_is_found_at_the_address_that_it_had_at_a_time_and_at_no_other
         moved += usize::from(is_one(&expected));
         let answer = by_api(&app, &admin, &query, rng.u8(1..=200)).await;
         assert_eq!(answer, expected, "{query}, SEED={seed}");
+        let answer = by_audit(&app, &auditor, &query, rng.u8(1..=200)).await;
+        assert_eq!(answer, expected, "{query} of an auditor, SEED={seed}");
         if count > 40 || n % 8 == 0 {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let answer = tokio::task::block_in_place(|| by_command(&app, &arguments));

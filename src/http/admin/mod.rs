@@ -8,6 +8,7 @@ pub mod device_sessions;
 pub mod identifiers;
 pub mod limits;
 pub mod projections;
+pub(super) mod session_search;
 pub mod statistics;
 
 pub use cursors::ListCursors;
@@ -37,12 +38,12 @@ pub struct ListResponse<T> {
 
 impl<T> ListResponse<T> {
     /// Returns a list without items and without a next page.
-    fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self { items: Vec::new(), next: None }
     }
 
     /// Returns the items of a page, with a cursor of that list to the next page.
-    fn from_page<P: Serialize>(page: SearchPage<T, P>, cursors: &ListCursors, list: &str) -> Self {
+    pub(super) fn from_page<P: Serialize>(page: SearchPage<T, P>, cursors: &ListCursors, list: &str) -> Self {
         Self { next: page.next.map(|position| cursors.write(list, &position)), items: page.items }
     }
 }
@@ -105,7 +106,10 @@ fn parse_id(text: &str) -> Result<Uuid, Problem> {
 }
 
 /// Finds the account that has an identifier.
-async fn find_account(state: &AppState, identifier: &Identifier) -> Result<Option<AccountId>, Problem> {
+pub(super) async fn find_account(
+    state: &AppState,
+    identifier: &Identifier,
+) -> Result<Option<AccountId>, Problem> {
     let found = state.accounts.journal().find(identifier).await;
     found.map_err(|error| Problem::from_journal(&error))
 }

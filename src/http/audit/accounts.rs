@@ -1,13 +1,13 @@
 //! An account as it stood at a time, or after one of its events.
 
 use actix_web::web;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use counterfoil_domain::values::{AccountId, Reason};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{on_record, problem};
+use super::{on_record, problem, with_reason};
 use crate::audit;
 use crate::http::AppState;
 use crate::http::Problem;
@@ -68,28 +68,25 @@ pub const DOC: OperationDoc = OperationDoc {
 
 pub async fn handler(
     state: web::Data<AppState>,
-    mut staff: StaffCaller<AuditorRole, QueryParams<AccountAtFilter>>,
+    staff: StaffCaller<AuditorRole, QueryParams<AccountAtFilter>>,
     account: web::Path<String>,
 ) -> Result<ApiResponse<OkJson<AccountAtResponse>>, Problem> {
     let account = AccountId(Uuid::try_parse(&account).map_err(|_| Problem::NotFound)?);
-    let named = staff.asked.0.reason.take();
-    let now = state.clock.now();
-    let what =
-        |QueryParams(AccountAtFilter { at, step, reason: _ }): &QueryParams<AccountAtFilter>| match step {
-            Some(StepNumber(step)) => format!("account {account} step={step}"),
-            None => {
-                let at = at.unwrap_or(now).to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
-                format!("account {account} at={at}")
-            }
-        };
-    let QueryParams(AccountAtFilter { at, step, reason: _ }) = on_record(&state, staff, named, what).await?;
+    let (asked, who) = with_reason(staff, |QueryParams(asked)| asked.reason.take())?;
+    let QueryParams(AccountAtFilter { at, step, reason: _ }) = asked;
+    let at = at.unwrap_or(state.clock.now());
+    let what = match step {
+        Some(StepNumber(step)) => format!("account {account} step={step}"),
+        None => format!("account {account} at={}", at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+    };
+    on_record(&state, &who, what, None).await?;
     let journal = state.accounts.journal();
     if let Some(StepNumber(step)) = step {
         let mut steps = audit::steps(journal, account).await.map_err(|error| problem(&error))?;
         let found = steps.find(|each| each.step == step).ok_or(Problem::NotFound)?;
         return Ok(response::json(AccountAtResponse::Step(Box::new(found))));
     }
-    let standing = audit::standing_at(journal, account, at.unwrap_or(now)).await;
+    let standing = audit::standing_at(journal, account, at).await;
     let standing = standing.map_err(|error| problem(&error))?.ok_or(Problem::NotFound)?;
     Ok(response::json(AccountAtResponse::Standing(Box::new(standing))))
 }

@@ -1,28 +1,25 @@
 //! The log: a page of it, or all of it as it comes.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
-use counterfoil_domain::user_account::UserAccountEvent;
-use counterfoil_domain::values::{AccountId, Reason};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
-use uuid::Uuid;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::{on_record, problem};
-use crate::audit::{self, EventFilter, EventPages, EventRecord, csv};
+use super::event_filter::{AuditEventFilter, ResolvedFilter};
+use super::{on_record, problem, reachable_end, with_reason};
+use crate::audit::{EventPages, EventRecord, PageOrder, csv};
 use crate::http::AppState;
 use crate::http::Problem;
 use crate::http::document::{DescribeOperation, OperationDoc, OperationDraft};
 use crate::http::extract::{
-    AuditorRole, DEFAULT_LIMIT, FromFields, InvalidParameter, LogPosition, QueryParams, RequestFields,
-    StaffCaller, read_limit,
+    AuditorRole, DEFAULT_LIMIT, FromFields, InvalidParameter, QueryParams, RequestFields, StaffCaller,
+    read_limit,
 };
 use crate::http::response::ApiResponse;
 
@@ -67,54 +64,11 @@ impl LogFormat {
     }
 }
 
-/// Which events are asked for, and after which position.
-#[derive(Debug)]
-pub struct AuditEventFilter {
-    pub(super) filter: EventFilter,
-    pub(super) after: Option<i64>,
-    pub(super) reason: Option<Reason>,
-}
-
-impl FromFields for AuditEventFilter {
-    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
-        let account = fields.optional("account_id", |text| Uuid::try_parse(text).map(AccountId));
-        let types = fields.optional("type", EventTypes::parse);
-        let (since, until) = (fields.time("since"), fields.time("until"));
-        let after = fields.optional("after", LogPosition::parse);
-        let reason = fields.reason();
-        let filter = EventFilter {
-            account: account?,
-            types: types?.map(|EventTypes(names)| names).unwrap_or_default(),
-            since: since?,
-            until: until?,
-        };
-        Some(Self { filter, after: after?.map(|after| after.0), reason: reason? })
-    }
-}
-
-/// Writes the filter as it is put on record.
-impl fmt::Display for AuditEventFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let EventFilter { account, types, since, until } = &self.filter;
-        if let Some(account) = account {
-            write!(f, " account_id={account}")?;
-        }
-        if !types.is_empty() {
-            write!(f, " type={}", types.join(","))?;
-        }
-        for (name, time) in [("since", since), ("until", until)] {
-            if let Some(time) = time {
-                write!(f, " {name}={}", time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))?;
-            }
-        }
-        self.after.map_or(Ok(()), |after| write!(f, " after={after}"))
-    }
-}
-
 /// Which events are asked for, how many of them and in which format.
 #[derive(Debug)]
 pub struct EventExportFilter {
     filter: AuditEventFilter,
+    order: Option<LogOrder>,
     limit: Option<u64>,
     format: Option<LogFormat>,
     bom: Option<ByteOrderMark>,
@@ -123,10 +77,32 @@ pub struct EventExportFilter {
 impl FromFields for EventExportFilter {
     fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         let filter = AuditEventFilter::from_fields(fields);
+        let order = fields.optional("order", LogOrder::parse);
         let limit = read_limit(fields);
         let format = fields.optional("format", LogFormat::parse);
         let bom = fields.optional("bom", ByteOrderMark::parse);
-        Some(Self { filter: filter?, limit: limit?.map(|limit| limit.0.into()), format: format?, bom: bom? })
+        let limit = limit?.map(|limit| limit.0.into());
+        Some(Self { filter: filter?, order: order?, limit, format: format?, bom: bom? })
+    }
+}
+
+/// In which order events are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum LogOrder {
+    /// The order of the log; `after` goes upwards.
+    Asc,
+    /// The last event first; `after` goes downwards.
+    Desc,
+}
+
+impl LogOrder {
+    fn parse(name: &str) -> Result<Self, InvalidParameter> {
+        match name {
+            "asc" => Ok(Self::Asc),
+            "desc" => Ok(Self::Desc),
+            _ => Err(InvalidParameter("order_unknown")),
+        }
     }
 }
 
@@ -144,31 +120,6 @@ impl ByteOrderMark {
         }
     }
 }
-
-/// Names of events, with commas between them.
-struct EventTypes(Vec<String>);
-
-impl EventTypes {
-    fn parse(text: &str) -> Result<Self, InvalidParameter> {
-        let names = text.split(',').map(str::trim).map(|name| {
-            UserAccountEvent::NAMES
-                .contains(&name)
-                .then(|| name.to_owned())
-                .ok_or(InvalidParameter("type_unknown"))
-        });
-        names.collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl PartialSchema for EventTypes {
-    fn schema() -> RefOr<Schema> {
-        let names = UserAccountEvent::NAMES.iter().copied();
-        let name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
-        ArrayBuilder::new().items(name).min_items(Some(1)).into()
-    }
-}
-
-impl ToSchema for EventTypes {}
 
 /// A page of the log.
 #[derive(Serialize, ToSchema)]
@@ -202,30 +153,35 @@ impl DescribeOperation for LogResponse {
 pub const DOC: OperationDoc = OperationDoc {
     id: "events",
     summary: "Read the log",
-    details: "In its order. Give `next` back as `after`. Which form is answered, `format` says, or else \
-        `Accept`.",
+    details: "In its order or, with `order=desc`, the last event first. Give `next` back as `after`. Which form is answered, \
+        `format` says, or else `Accept`. `phone_number` or `email` stands for the account that has it. `actor` finds what a \
+        member of staff or a program brought about: the id of an account, `operator:NAME` or `service:NAME`. `ip_address`, an \
+        address or a network, finds what came from there, but no refreshes: ask for device sessions `at` a time for these.",
     ..OperationDoc::EMPTY
 };
 
 pub async fn handler(
     state: web::Data<AppState>,
     request: HttpRequest,
-    mut staff: StaffCaller<AuditorRole, QueryParams<EventExportFilter>>,
+    staff: StaffCaller<AuditorRole, QueryParams<EventExportFilter>>,
 ) -> Result<ApiResponse<LogResponse>, Problem> {
-    let format = staff.asked.0.format.unwrap_or_else(|| LogFormat::accepted(&request));
-    let named = staff.asked.0.filter.reason.take();
-    let what = |QueryParams(EventExportFilter { filter, limit, format: _, bom: _ }): &QueryParams<
-        EventExportFilter,
-    >| {
-        let limit = limit.map(|limit| format!(" limit={limit}")).unwrap_or_default();
-        format!("events format={}{filter}{limit}", format.name())
-    };
-    let QueryParams(EventExportFilter { filter, limit, format: _, bom }) =
-        on_record(&state, staff, named, what).await?;
-    let after = filter.after.unwrap_or(0);
+    let (asked, who) = with_reason(staff, |QueryParams(asked)| asked.filter.reason.take())?;
+    let QueryParams(EventExportFilter { filter, order, limit, format, bom }) = asked;
+    let format = format.unwrap_or_else(|| LogFormat::accepted(&request));
+    let ResolvedFilter { filter, after, what, query } = filter.resolve(&state).await?;
+    let in_order = if order == Some(LogOrder::Desc) { " order=desc" } else { "" };
+    let limited = limit.map(|limit| format!(" limit={limit}")).unwrap_or_default();
+    let what = format!("events format={}{what}{in_order}{limited}", format.name());
+    let end = reachable_end(&state, &filter, after).await?;
+    on_record(&state, &who, what, query).await?;
     let journal = state.accounts.journal().clone();
-    let end = audit::end(&journal).await.map_err(|error| problem(&error))?;
-    let pages = |most| EventPages::new(journal, filter.filter, after..end, most);
+    let pages = |most| match order.unwrap_or(LogOrder::Asc) {
+        LogOrder::Asc => EventPages::new(journal, filter, after.unwrap_or(0)..end, most),
+        LogOrder::Desc => {
+            let end = after.map_or(end, |after| end.min(after - 1));
+            EventPages::new(journal, filter, 0..end, most).ordered(PageOrder::NewestFirst)
+        }
+    };
     match format {
         LogFormat::Json => page(pages, limit.unwrap_or(DEFAULT_LIMIT.0.into())).await,
         LogFormat::Ndjson => {

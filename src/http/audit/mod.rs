@@ -2,6 +2,8 @@
 //! but the auditor's own stream, which says what they read and why.
 
 pub mod accounts;
+pub mod device_sessions;
+mod event_filter;
 pub mod events;
 pub mod stream;
 
@@ -10,25 +12,49 @@ use counterfoil_domain::values::Reason;
 
 use super::Problem;
 use super::extract::{AuditorRole, StaffCaller};
+use crate::accounts::StaffAction;
+use crate::audit::{self, EventFilter};
 use crate::http::AppState;
 use crate::journal::JournalError;
 
-/// Puts on record what an auditor is about to be shown, and why: what comes back is who may be shown it.
-async fn on_record<T>(
-    state: &AppState,
+/// Divides the request of an auditor into what they ask for and who asks it, with the reason that `read` finds in it. The operator at
+/// the server may read without one.
+fn with_reason<T>(
     staff: StaffCaller<AuditorRole, T>,
-    named: Option<Reason>,
-    what: impl FnOnce(&T) -> String,
-) -> Result<T, Problem> {
-    // The operator at the server may read without one.
-    if staff.token().is_some() && named.is_none() {
+    read: impl FnOnce(&mut T) -> Option<Reason>,
+) -> Result<(T, StaffAction), Problem> {
+    let is_operator = staff.token().is_none();
+    let (asked, who) = staff.into_action(|mut asked| {
+        let reason = read(&mut asked);
+        (asked, reason)
+    });
+    if who.reason.is_none() && !is_operator {
         return Err(Problem::missing_field("reason"));
     }
-    let what = what(&staff.asked);
-    let (asked, who) = staff.into_action(|asked| (asked, named));
-    let noted = state.accounts.put_on_record(&who, None, |by| StaffRecordFact::AuditRead { what, by }).await;
-    noted.map_err(|error| state.problem(&error))?;
-    Ok(asked)
+    Ok((asked, who))
+}
+
+/// Puts on record what an auditor is about to be shown. `query` is what of it may be personal, and is sealed.
+async fn on_record(
+    state: &AppState,
+    who: &StaffAction,
+    what: String,
+    query: Option<String>,
+) -> Result<(), Problem> {
+    let noted = state.accounts.put_on_record(who, query, |by| StaffRecordFact::AuditRead { what, by }).await;
+    noted.map_err(|error| state.problem(&error))
+}
+
+/// The position up to which it is known which events match. `after` may not be beyond the end of the log.
+async fn reachable_end(state: &AppState, filter: &EventFilter, after: Option<i64>) -> Result<i64, Problem> {
+    let journal = state.accounts.journal();
+    let end = audit::known_end(journal, filter).await.map_err(|error| problem(&error))?;
+    if let Some(after) = after.filter(|after| *after > end)
+        && after > audit::end(journal).await.map_err(|error| problem(&error))?
+    {
+        return Err(Problem::invalid_field("after", "position_beyond_end"));
+    }
+    Ok(end)
 }
 
 fn problem(error: &JournalError) -> Problem {

@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use utoipa::PartialSchema as _;
 
-use super::events::AuditEventFilter;
-use super::{on_record, problem};
+use super::event_filter::{AuditEventFilter, ResolvedFilter};
+use super::{on_record, problem, reachable_end, with_reason};
 use crate::audit::feed::LedgerFeed;
 use crate::audit::{self, EventFilter, EventRecord};
 use crate::http::AppState;
@@ -31,6 +31,9 @@ const MOST: i64 = 200;
 
 /// How often a comment is sent when nothing happens, so that no proxy on the way takes the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the subjects of events have come to the end of the log.
+const SUBJECTS_WITHIN: Duration = Duration::from_millis(100);
 
 /// How often it is looked whether the reader still may read.
 const RECHECK: Duration = Duration::from_secs(5);
@@ -63,20 +66,21 @@ pub async fn handler(
     state: web::Data<AppState>,
     feed: web::Data<LedgerFeed>,
     request: HttpRequest,
-    mut staff: StaffCaller<AuditorRole, QueryParams<AuditEventFilter>>,
+    staff: StaffCaller<AuditorRole, QueryParams<AuditEventFilter>>,
 ) -> Result<ApiResponse<EventStreamResponse>, Problem> {
-    let (token, named) = (staff.token(), staff.asked.0.reason.take());
-    let last = last_event_id(&request)?.or(staff.asked.0.after);
-    staff.asked.0.after = last;
-    let what = |QueryParams(filter): &QueryParams<AuditEventFilter>| format!("stream{filter}");
-    let QueryParams(filter) = on_record(&state, staff, named, what).await?;
+    let token = staff.token();
+    let (QueryParams(mut asked), who) = with_reason(staff, |QueryParams(asked)| asked.reason.take())?;
+    asked.after = last_event_id(&request)?.or(asked.after);
+    let ResolvedFilter { filter, after, what, query } = asked.resolve(&state).await?;
+    reachable_end(&state, &filter, after).await?;
+    on_record(&state, &who, format!("stream{what}"), query).await?;
     // Before the end is looked up, so that nothing comes between.
     let end = feed.follow();
-    let after = match last {
+    let after = match after {
         Some(after) => after,
         None => audit::end(state.accounts.journal()).await.map_err(|error| problem(&error))?,
     };
-    let follower = Follower { state, token, filter: filter.filter, after, end, checked: Instant::now() };
+    let follower = Follower { state, token, filter, after, end, checked: Instant::now() };
     let (sender, mut sent) = mpsc::channel(1);
     actix_web::rt::spawn(follower.send(sender));
     let body = stream::poll_fn(move |context| sent.poll_recv(context)).map(Ok::<_, Infallible>);
@@ -115,6 +119,7 @@ impl Follower {
     }
 
     async fn next(&mut self) -> Option<Bytes> {
+        let heartbeat = Instant::now() + HEARTBEAT;
         loop {
             if self.checked.elapsed() > RECHECK {
                 self.checked = Instant::now();
@@ -125,17 +130,23 @@ impl Follower {
             let end = (*self.end.borrow_and_update())?;
             if self.after < end {
                 let journal = self.state.accounts.journal();
+                let end = match self.filter.needs_subjects() {
+                    true => audit::known_end(journal, &self.filter).await.ok()?.min(end),
+                    false => end,
+                };
                 let page = audit::page(journal, &self.filter, self.after, end, MOST).await.ok()?;
                 match page.last() {
                     Some(last) => {
                         self.after = last.position;
                         return Some(Bytes::from(page.iter().map(event).collect::<String>()));
                     }
-                    None => self.after = end,
+                    None => self.after = self.after.max(end),
                 }
             }
-            match timeout(HEARTBEAT, self.end.changed()).await {
+            let wait = if self.after < end { SUBJECTS_WITHIN } else { HEARTBEAT };
+            match timeout(wait.min(heartbeat.duration_since(Instant::now())), self.end.changed()).await {
                 Ok(changed) => changed.ok()?,
+                Err(_) if Instant::now() < heartbeat => {}
                 Err(_) => return Some(Bytes::from_static(b":\n\n")),
             }
         }

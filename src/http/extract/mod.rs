@@ -22,8 +22,8 @@ pub use field_error::FieldError;
 pub use forwarded::{ForwardedHeader, TrustedProxies};
 pub use proved_caller::ProvedCaller;
 pub use query::{
-    AddressRange, CountryCode, DEFAULT_LIMIT, InvalidParameter, LogPosition, OneAddress, PageLimit,
-    PageRequest, QueryParams, read_limit,
+    AddressRange, AskedSpan, CountryCode, DEFAULT_LIMIT, InvalidParameter, LogPosition, OneAddress,
+    PageLimit, PageRequest, QueryParams, read_limit,
 };
 pub use reason::AUDIT_REASON;
 pub use service_client::{IntrospectTokens, ReadSessions, RevokeTokens, ServiceClient, TokenForm};

@@ -126,10 +126,30 @@ impl RfcTime {
     }
 }
 
+/// From when on and until when, as far as it is said.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedSpan {
+    /// The time at which it begins.
+    pub since: Option<DateTime<Utc>>,
+    /// The time before which it ends.
+    pub until: Option<DateTime<Utc>>,
+}
+
 impl RequestFields {
     /// A time, where it is said. The outer `None` is a complaint.
     pub fn time(&mut self, name: &'static str) -> Option<Option<DateTime<Utc>>> {
         Some(self.optional(name, RfcTime::parse)?.map(|RfcTime(time)| time))
+    }
+
+    /// The times `since` and `until`, where they are said; `until` may not come before `since`. The outer `None` is a complaint.
+    pub fn time_span(&mut self) -> Option<AskedSpan> {
+        let (since, until) = (self.time("since"), self.time("until"));
+        let (since, until) = (since?, until?);
+        if since.zip(until).is_some_and(|(since, until)| until < since) {
+            self.complain("until", "until_before_since");
+            return None;
+        }
+        Some(AskedSpan { since, until })
     }
 }
 

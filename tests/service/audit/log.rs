@@ -2,7 +2,8 @@
 
 use counterfoil::audit::{EventFilter, csv};
 use counterfoil::runtime::clock::Clock as _;
-use counterfoil_domain::values::AccountId;
+use counterfoil_domain::user_account::ActingStaff;
+use counterfoil_domain::values::{AccountId, OperatorName};
 use uuid::Uuid;
 
 use super::{number, read};
@@ -104,9 +105,53 @@ const BULK: &str = "
     SELECT n + 1, account::uuid, sequence, type, '\\x00',
            '2026-01-01T00:00:00Z'::timestamptz + interval '10 ms' * n + interval '1 ms' * (n::bigint * 7919 % 1000)
       FROM made;
+    INSERT INTO event_subjects (account_id, seq, event_type, at, actor, ip_address, small_network, large_network)
+    SELECT *, network(set_masklen(address, CASE family(address) WHEN 4 THEN 24 ELSE 64 END)),
+           network(set_masklen(address, CASE family(address) WHEN 4 THEN 16 ELSE 32 END))
+      FROM (SELECT account_id, seq, event_type, at, CASE WHEN seq % 100 = 0 THEN 'operator:op' || seq / 100 % 7 END,
+                   CASE WHEN seq % 10 = 0 THEN '2001:db8::'::inet + (seq * 7919 % 1000) * 65536
+                        ELSE '10.0.0.0'::inet + (seq * 7919 % 200000) END AS address
+              FROM ledger) AS subjects;
+    UPDATE followers SET seq = EVENTS WHERE name = 'event_subjects';
     INSERT INTO ledger_spans SELECT seq / 1000, min(at), max(at) FROM ledger GROUP BY 1;
     UPDATE sequencer SET seq = EVENTS;
     ANALYZE";
+
+/// The statements that find a page by the subjects of events: the index of each, and its parameters after the usual ones.
+fn statements_of_subjects() -> [(&'static str, String, &'static [&'static str]); 5] {
+    let page = include_str!("../../../src/audit/sql/page_of_subjects.sql");
+    let by_address = |network: &str, length: u8| {
+        let of = |address: &str| format!("network(set_masklen({address}::inet, {length}))");
+        let found = include_str!("../../../src/audit/sql/subjects_by_address.sql");
+        let found = found.replace("{first}", &of("$8")).replace("{last}", &of("$9"));
+        found.replace("{network}", network) + page
+    };
+    let by_account = include_str!("../../../src/audit/sql/subjects_by_account.sql").to_owned() + page;
+    let by_actor = include_str!("../../../src/audit/sql/subjects_by_actor.sql").to_owned() + page;
+    [
+        (
+            "event_subjects_pkey",
+            by_account,
+            &["NULL", "NULL", "'10.0.0.0'", "'10.0.255.255'", "'00000000-0000-0000-0000-000000000050'::uuid"],
+        ),
+        ("event_subjects_actor_seq", by_actor, &["NULL", "'operator:op1'", "NULL", "NULL"]),
+        (
+            "event_subjects_ip_address_seq",
+            by_address("ip_address", 32),
+            &["NULL", "'10.0.0.0'", "'10.0.255.255'"],
+        ),
+        (
+            "event_subjects_small_network_seq",
+            by_address("small_network", 24),
+            &["'{LoggedIn}'", "'10.0.0.0'", "'10.0.255.255'"],
+        ),
+        (
+            "event_subjects_large_network_seq",
+            by_address("large_network", 16),
+            &["NULL", "'10.0.0.0'", "'10.0.255.255'"],
+        ),
+    ]
+}
 
 /// With `COUNTERFOIL_AUDIT_EVENTS=1000000` of a million, and each page has to be there within 50 ms at the median.
 #[tokio::test]
@@ -118,6 +163,8 @@ async fn every_query_for_a_page_of_the_log_uses_an_index() {
     client.batch_execute("SET synchronous_commit = off; SET work_mem = '64MB'").await.unwrap();
     let bulk = BULK.replace("EVENTS", &events.to_string()).replace("ACCOUNTS", &(events / 1_000).to_string());
     client.batch_execute(&bulk).await.unwrap();
+    client.batch_execute("CHECKPOINT; SET synchronous_commit = on").await.unwrap();
+    client.batch_execute("VACUUM (ANALYZE) event_subjects").await.unwrap();
     let journal = app.journal();
     // In thousandths of all the time there is.
     let time = |part: i64| {
@@ -128,6 +175,8 @@ async fn every_query_for_a_page_of_the_log_uses_an_index() {
     };
     let account = Some(AccountId(Uuid::from_u128(0x50)));
     let types = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let network = |text: &str| text.parse::<ipnet::IpNet>().ok();
+    let acting = |n: u8| OperatorName::parse(&format!("op{n}")).map(ActingStaff::Operator);
     let every = EventFilter::default();
     let filters = [
         ("all", every.clone()),
@@ -147,7 +196,27 @@ async fn every_query_for_a_page_of_the_log_uses_an_index() {
             EventFilter { types: types(&["LoggedIn"]), since: time(500), until: time(506), ..every.clone() },
         ),
         ("account in a minute", EventFilter { account, since: time(500), until: time(506), ..every.clone() }),
-        ("nothing", EventFilter { since: time(2_000), ..every }),
+        ("nothing", EventFilter { since: time(2_000), ..every.clone() }),
+        ("actor", EventFilter { actor: acting(1), ..every.clone() }),
+        (
+            "actor and rare type",
+            EventFilter { actor: acting(1), types: types(&["LimitsLifted"]), ..every.clone() },
+        ),
+        (
+            "actor in a network",
+            EventFilter { actor: acting(1), addresses: network("10.0.0.0/16"), ..every.clone() },
+        ),
+        ("nothing done", EventFilter { actor: acting(9), ..every.clone() }),
+        ("address", EventFilter { addresses: network("10.0.1.7/32"), ..every.clone() }),
+        ("small network", EventFilter { addresses: network("10.0.1.0/24"), ..every.clone() }),
+        ("odd network", EventFilter { addresses: network("10.0.0.0/17"), ..every.clone() }),
+        ("large network", EventFilter { addresses: network("10.0.0.0/8"), ..every.clone() }),
+        (
+            "network and type",
+            EventFilter { addresses: network("10.0.0.0/8"), types: types(&["LoggedIn"]), ..every.clone() },
+        ),
+        ("site", EventFilter { addresses: network("2001:db8::/48"), ..every.clone() }),
+        ("address of an account", EventFilter { account, addresses: network("10.0.0.0/8"), ..every }),
     ];
     for (name, filter) in filters {
         for after in [0, events / 2, events - 100] {
@@ -165,7 +234,9 @@ async fn every_query_for_a_page_of_the_log_uses_an_index() {
 
     // Plans are made once and for all parameters, as on the service's own connections.
     client.batch_execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
-    for (index, sql, more) in [
+    let subjects = statements_of_subjects();
+    let subjects = subjects.iter().map(|(index, sql, more)| (*index, &**sql, *more));
+    for (index, sql, more) in subjects.chain([
         ("ledger_pkey", include_str!("../../../src/audit/sql/page_of_all.sql"), &[] as &[&str]),
         (
             "ledger_by_account",
@@ -178,7 +249,7 @@ async fn every_query_for_a_page_of_the_log_uses_an_index() {
             include_str!("../../../src/audit/sql/page_of_types.sql"),
             &["'{LoggedIn,LimitsLifted}'"],
         ),
-    ] {
+    ]) {
         let end = events.to_string();
         let usual = ["'UserAccount'", "0", &end, "NULL", "NULL", "200"];
         let parameters: Vec<&str> = usual.iter().chain(more).copied().collect();

@@ -1,10 +1,12 @@
 //! What an auditor reads: the log in its order, accounts as they stood, and whether any of it was altered.
 
 mod command;
+mod device_sessions;
 mod http;
 mod live;
 mod log;
 mod rehearse;
+mod search;
 mod standing;
 mod verify;
 
