@@ -18,6 +18,7 @@ use super::{Accounts, AccountsError, CodeOnItsWay, RequestContext, SignedIn, TIM
 use crate::crypto::entropy;
 use crate::delivery::DeliveryRoute;
 use crate::journal::AccountRef;
+use crate::limits::blocks::BlockedAct;
 use crate::limits::{BudgetShare, CountedCode};
 use crate::runtime::response_delay::{period, with_response_delay};
 use crate::tokens::Token;
@@ -254,11 +255,13 @@ impl Accounts {
         if let DeliveryRoute::None = self.outbox_worker.gateways().route(identifier) {
             return Err(AccountsError::NotTaken(identifier.channel()));
         }
+        let blocked = self.require_not_blocked(BlockedAct::AskForCode, identifier, origin.client.ip).await;
         // Before the period that the response waits for begins: the time of a rule is the same whether or not there is an account.
-        if !self.rules.is_empty() {
+        if blocked.is_ok() && !self.rules.is_empty() {
             Box::pin(self.require_code_allowed(&code)).await?;
         }
         let work = async {
+            blocked?;
             let (counted, withheld) = Box::pin(self.count_code(identifier, origin, decisions)).await?;
             let sent = send(withheld).await;
             match &sent {
@@ -308,6 +311,7 @@ impl Accounts {
         redeem: impl Future<Output = Result<T, AccountsError>>,
     ) -> Result<T, AccountsError> {
         let work = async {
+            self.require_not_blocked(BlockedAct::TryCode, identifier, origin.client.ip).await?;
             self.limits.count_try(origin.client.ip).await?;
             let redeemed = redeem.await;
             match &redeemed {

@@ -5,6 +5,7 @@
 //! commit again, which can happen only once. Both are bounded, and the caller hears within the time limit.
 
 mod access_rules;
+mod blocks;
 mod codes;
 mod commit;
 mod identifiers;
@@ -30,6 +31,7 @@ use crate::crypto::keyring::Keyring;
 use crate::delivery::OutboxWorker;
 use crate::delivery::notices::NoticeWriter;
 use crate::journal::{AccountHead, Journal, JournalError};
+use crate::limits::blocks::ActiveBlocks;
 use crate::limits::{Limits, LimitsError};
 use crate::postgres::Database;
 use crate::rules::{RuleSet, RuleUnavailable};
@@ -40,6 +42,7 @@ use crate::tokens::configured_claims::ConfiguredClaims;
 use crate::tokens::{IssuedTokens, Token, Tokens};
 use counterfoil_guard::ended_sessions::EndedSessions;
 
+pub use blocks::{BlockOutcome, WantedBlock};
 pub(crate) use staff::lack;
 pub use staff::{ActionGrounds, StaffAction, StaffActor};
 
@@ -143,6 +146,7 @@ pub struct Accounts {
     rules: RuleSet,
     lanes: Arc<KeyedMutex<Vec<u8>>>,
     limits: Limits,
+    blocks: Arc<ActiveBlocks>,
     never_signed_in: TimeDelta,
 }
 
@@ -188,6 +192,7 @@ impl Accounts {
             rules: RuleSet::default(),
             lanes: Arc::default(),
             limits: Limits::off(),
+            blocks: ActiveBlocks::none(),
             never_signed_in: TimeDelta::MAX,
         }
     }
@@ -195,6 +200,12 @@ impl Accounts {
     /// The same, within the limits that all nodes share.
     pub fn within(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same, which keeps codes from what staff have blocked.
+    #[must_use]
+    pub fn with_blocks(self, blocks: Arc<ActiveBlocks>) -> Self {
+        Self { blocks, ..self }
     }
 
     /// The same, which forgets accounts that were never signed in to so long after their last code.

@@ -17,6 +17,7 @@ use crate::delivery::{Gateways, OutboxWorker};
 use crate::http::{AppState, KeyedParts, ListCursors};
 use crate::journal::Journal;
 use crate::limits::Limits;
+use crate::limits::blocks::ActiveBlocks;
 use crate::postgres::{Database, DatabaseError, DatabaseUrl};
 use crate::read_models::ended_sessions;
 use crate::runtime::clock::Clock;
@@ -42,6 +43,7 @@ pub fn new_state(
     let journal = Journal::remembering(memory.accounts, database.clone(), personal_data, clock.clone());
     let ended =
         ended_sessions::follow(database.clone(), clock.clone(), ended_sessions::kept_for(&settings.tokens));
+    let blocks = ActiveBlocks::follow(database.clone(), journal.personal_data().clone());
     let codes = OtpCodes::new(keyring, settings.test_identifiers.clone(), clock.clone());
     let notices = NoticeWriter {
         new_device: settings.new_device_notice,
@@ -74,6 +76,7 @@ pub fn new_state(
     let accounts =
         Accounts::new(journal, services, outbox_worker, notices, tokens, clock.clone(), ended.clone())
             .within(limits)
+            .with_blocks(blocks)
             .forgetting_after(settings.never_signed_in)
             .with_configured_claims(settings.claims.clone());
     let http = Arc::new(settings.http.clone());

@@ -7,7 +7,7 @@ use deadpool_postgres::Client;
 
 use crate::delivery::{outbox, outcomes};
 use crate::http::{AppState, in_time};
-use crate::limits;
+use crate::limits::{self, blocks};
 use crate::tokens::LEEWAY;
 
 /// For how long it can be told what became of a message.
@@ -22,6 +22,7 @@ pub async fn delete_expired(state: &AppState) {
     let now = state.clock.now() - LEEWAY * 2;
     let counted = state.query(async |db| {
         let counters = limits::prune(db, now).await?;
+        blocks::prune(db, now).await?;
         outbox::expire(db, now).await?;
         outcomes::count(db).await?;
         Ok(counters)

@@ -54,8 +54,8 @@ fn route_table() -> Vec<ApiResource> {
         resend, second_factor, token_verify, undo, unlock, verify,
     };
     use admin::{
-        accounts as all_accounts, alarms, device_sessions, identifiers as looked_up, limits, projections,
-        statistics,
+        accounts as all_accounts, alarms, blocks, device_sessions, identifiers as looked_up, limits,
+        projections, statistics,
     };
     use audit::{accounts as audited_accounts, device_sessions as audited_sessions, events, stream};
     use oauth::{ended_sessions, introspect, revoke};
@@ -131,6 +131,8 @@ fn route_table() -> Vec<ApiResource> {
         path("/admin/identifiers/", [get(looked_up::handler, looked_up::DOC)]),
         path("/admin/limits/", [get(limits::list, limits::LIST_DOC)]),
         path("/admin/limits/{subject}/", [delete(limits::lift, limits::LIFT_DOC)]),
+        path("/admin/blocks/", [get(blocks::list, blocks::LIST_DOC), post(blocks::set, blocks::SET_DOC)]),
+        path("/admin/blocks/{block}/", [delete(blocks::lift, blocks::LIFT_DOC)]),
         path("/admin/alarms/", [get(alarms::handler, alarms::DOC)]),
         path("/admin/projections/", [get(projections::list, projections::LIST_DOC)]),
         path("/admin/projections/{name}/rebuild/", [post(projections::rebuild, projections::REBUILD_DOC)]),

@@ -96,6 +96,8 @@ pub enum Problem {
     NoSecondFactor,
     /// Staff may not do that to their own account.
     OwnAccount,
+    /// A block would keep its own administrator out.
+    BlocksOneself,
     /// A read model is being made again already.
     RebuildRunning,
     /// The server's database role may make no read model again.
@@ -189,7 +191,9 @@ impl Problem {
     /// The answer to a limit that all nodes share. It does not say which limit that is.
     pub(crate) fn from_limits(error: &LimitsError) -> Self {
         match error {
-            LimitsError::Refused { wait, .. } => Self::TooManyRequests(*wait),
+            LimitsError::Refused { wait, .. } | LimitsError::Blocked { wait, .. } => {
+                Self::TooManyRequests(*wait)
+            }
             LimitsError::CountryNotServed => Self::InvalidFields(FieldErrors::from([(
                 "phone_number".to_owned(),
                 vec!["phone_not_mobile"],
@@ -270,6 +274,7 @@ impl Problem {
             Self::FreshProofRequired => "fresh_proof_required",
             Self::NoSecondFactor => "no_second_factor",
             Self::OwnAccount => "own_account",
+            Self::BlocksOneself => "blocks_oneself",
             Self::RebuildRunning => "rebuild_running",
             Self::RebuildNeedsOwner => "rebuild_needs_owner",
             Self::InvalidToken => "invalid_token",
@@ -313,6 +318,7 @@ impl Problem {
             | Self::LastIdentifier
             | Self::NoSecondFactor
             | Self::OwnAccount
+            | Self::BlocksOneself
             | Self::RebuildRunning
             | Self::RebuildNeedsOwner => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -385,6 +391,7 @@ impl Problem {
             | Self::FreshProofRequired
             | Self::NoSecondFactor
             | Self::OwnAccount
+            | Self::BlocksOneself
             | Self::RebuildRunning
             | Self::RebuildNeedsOwner
             | Self::InvalidToken

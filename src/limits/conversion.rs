@@ -73,7 +73,9 @@ impl Inner {
         match self.count(&limits).await {
             Ok(_) => self.raise("conversion", &country).await,
             // Another request has stopped it.
-            Err(LimitsError::Refused { .. } | LimitsError::CountryNotServed) => {}
+            Err(
+                LimitsError::Refused { .. } | LimitsError::CountryNotServed | LimitsError::Blocked { .. },
+            ) => {}
             Err(LimitsError::Unanswered(error)) => tracing::warn!(%error, "a prefix was not stopped"),
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! What callers who are signed in write is counted by each node for itself first (`WriteMeters`).
 
+pub mod blocks;
 mod conversion;
 mod counted_code;
 mod limit;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use ::redis::Client as RedisServer;
 use backon::{ExponentialBuilder, Retryable as _};
 use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_domain::user_account::BlockKind;
 use counterfoil_domain::values::{AccountId, Identifier};
 
 use crate::crypto::keyring::Keyring;
@@ -104,6 +106,14 @@ pub enum LimitsError {
     /// No messages are sent to that country.
     #[error("no messages are sent to that country")]
     CountryNotServed,
+    /// Staff have blocked the identifier or the address.
+    #[error("blocked by staff: {kind:?}")]
+    Blocked {
+        /// The kind of subject that is blocked.
+        kind: BlockKind,
+        /// When the caller may try again at the soonest.
+        wait: Duration,
+    },
     /// The store does not answer.
     #[error(transparent)]
     Unanswered(#[from] StoreUnavailable),

@@ -131,7 +131,7 @@ fn path(route: &str, of: &AccountObjects) -> String {
     let id = if route.contains("/accounts/{id}") { of.device.account().0 } else { of.session };
     let name = if of.link == UNKNOWN { UNKNOWN } else { "statistics" };
     let path = route.replace("{id}", &id.to_string()).replace("{link}", &of.link).replace("{name}", name);
-    let path = path.replace("{identifier}", &of.number);
+    let path = path.replace("{identifier}", &of.number).replace("{block}", &of.session.to_string());
     let path = path.replace("{subject}", if name == UNKNOWN { UNKNOWN } else { "service" });
     if route == "/admin/identifiers" {
         return format!("{path}/?phone_number=%2B{}", &of.number[1..]);
@@ -168,10 +168,16 @@ fn saying(request: RequestBuilder, method: &Method, route: &str, of: &AccountObj
         ("PATCH", "/accounts/devices/{id}") => json!({"device_name": "Another"}),
         (
             "DELETE",
-            "/admin/device-sessions/{id}" | "/admin/limits/{subject}" | "/admin/accounts/{id}/second-factor",
+            "/admin/device-sessions/{id}"
+            | "/admin/limits/{subject}"
+            | "/admin/blocks/{block}"
+            | "/admin/accounts/{id}/second-factor",
         )
         | ("POST", "/admin/accounts/{id}/suspend") => {
             json!({"reason": "to see whether I may"})
+        }
+        ("POST", "/admin/blocks") => {
+            json!({"prefix": format!("+44{}", fastrand::u32(1_000_000..)), "reason": "to see whether I may"})
         }
         ("POST", "/admin/accounts/{id}/roles") => json!({"roles": ["auditor"]}),
         ("POST", _) => json!({}),

@@ -21,9 +21,9 @@ pub use aggregate::{
 pub use commands::UserAccountCommand;
 pub use error::Refusal;
 pub use events::{
-    AccountFact, ActingStaff, CodeAsked, CodeFact, CodeRefused, CodeRejected, FactorRejected, IdentifierFact,
-    MissingRequirement, PersonalDetails, ProfileFact, RuleStage, SecondFactorFact, SecondFactorProof,
-    SessionFact, SignOutReason, StaffFact, StaffRecordFact, UserAccountEvent,
+    AccountFact, ActingStaff, BlockKind, CodeAsked, CodeFact, CodeRefused, CodeRejected, FactorRejected,
+    IdentifierFact, MissingRequirement, PersonalDetails, ProfileFact, RuleStage, SecondFactorFact,
+    SecondFactorProof, SessionFact, SignOutReason, StaffFact, StaffRecordFact, UserAccountEvent,
 };
 pub use identifier_changes::{IdentifierChanges, UNDOABLE_FOR, UndoableChange};
 pub use identifiers::HeldIdentifiers;

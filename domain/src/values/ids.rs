@@ -44,6 +44,11 @@ uuid_id! {
     RecoveryBatchId
 }
 
+uuid_id! {
+    /// A block that staff have set. A version 7 UUID.
+    BlockId
+}
+
 impl RecoveryBatchId {
     /// How many codes there are in it.
     pub const CODES: u8 = 10;

@@ -9,17 +9,19 @@ use std::sync::LazyLock;
 
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::{
-    AccountFact, ActingStaff, CodeAsked, CodeFact, CodeRefused, CodeRejected, FactorRejected, IdentifierFact,
-    MissingRequirement, PersonalDetails, ProfileFact, Purpose, Requester, RuleStage, SecondFactorFact,
-    SecondFactorProof, SessionFact, SignOutReason, StaffFact, StaffRecordFact, UserAccountEvent,
+    AccountFact, ActingStaff, BlockKind, CodeAsked, CodeFact, CodeRefused, CodeRejected, FactorRejected,
+    IdentifierFact, MissingRequirement, PersonalDetails, ProfileFact, Purpose, Requester, RuleStage,
+    SecondFactorFact, SecondFactorProof, SessionFact, SignOutReason, StaffFact, StaffRecordFact,
+    UserAccountEvent,
 };
 use counterfoil_domain::values::{
-    AddressMark, CaseNumber, Channel, Client, ClientChange, ClientMark, Generation, LanguageTag, Role,
-    ServiceName,
+    AddressMark, BlockId, CaseNumber, Channel, Client, ClientChange, ClientMark, Generation, LanguageTag,
+    Role, ServiceName,
 };
 use cqrs_es::DomainEvent as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use crate::fixtures::*;
 
@@ -378,6 +380,16 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     }
     let subject = "IR".to_owned();
     add_record("SharedLimitsLifted", StaffRecordFact::SharedLimitsLifted { subject, by: admin() });
+    let block = BlockId(Uuid::from_u128(1));
+    for kind in every!(BlockKind: Prefix, PhoneNumber, Email, IpAddress, MailDomain, Country) {
+        let subject = (kind == BlockKind::Country).then(|| "IR".to_owned());
+        let fact = StaffRecordFact::BlockSet { block, kind, subject, until: None, by: admin() };
+        add_record(&format!("BlockSet {kind:?}"), fact);
+    }
+    let (kind, until) = (BlockKind::Prefix, Some(at(HOUR)));
+    let subject = Some("+98912123".to_owned());
+    add_record("BlockSet until", StaffRecordFact::BlockSet { block, kind, subject, until, by: operator() });
+    add_record("BlockLifted", StaffRecordFact::BlockLifted { block, by: admin() });
     let projection = "statistics".to_owned();
     add_record("RebuildOrdered", StaffRecordFact::RebuildOrdered { projection, by: admin() });
     add("DeviceRenamed".to_owned(), AccountFact::Session(SessionFact::DeviceRenamed { session: session(1) }));
@@ -532,7 +544,8 @@ fn the_names_of_events_are_these_and_all_different() {
         SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved);
     let profile = every!(name of ProfileFact: UserRegistered, ProfileUpdated);
     let staff = every!(name of StaffFact: RolesChanged, AccountSuspended, AccountReinstated, AccessDenied);
-    let records = every!(name of StaffRecordFact: AuditRead, StaffRead, SharedLimitsLifted, RebuildOrdered);
+    let records = every!(name of StaffRecordFact: AuditRead, StaffRead, SharedLimitsLifted, BlockSet,
+        BlockLifted, RebuildOrdered);
     let names: Vec<&str> =
         [&sessions[..], &codes, &identifiers, &second_factor, &profile, &staff, &records].concat();
     assert_eq!(names, UserAccountEvent::NAMES);

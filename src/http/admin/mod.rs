@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod alarms;
+pub mod blocks;
 mod cursors;
 pub mod device_sessions;
 pub mod identifiers;

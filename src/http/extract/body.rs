@@ -332,6 +332,11 @@ impl RequestFields {
         self.default_region
     }
 
+    /// Whether it is only asked which fields there are, and none is there to be read.
+    pub(crate) fn is_only_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Whether a field is there and not null.
     pub fn has(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(|value| !value.is_null())

@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 
 use counterfoil_domain::values::{
-    CaseNumber, InvalidEmailAddress, InvalidOtpCode, InvalidPhoneNumber, InvalidPhonePrefix,
-    InvalidSecondFactorCode, InvalidText, Reason, UnknownRole,
+    CaseNumber, InvalidEmailAddress, InvalidMailDomain, InvalidOtpCode, InvalidPhoneNumber,
+    InvalidPhonePrefix, InvalidSecondFactorCode, InvalidText, Reason, UnknownRole,
 };
 
 /// An error of parsing that has words for the person who typed.
@@ -26,6 +26,12 @@ impl FieldError for InvalidPhoneNumber {
 impl FieldError for InvalidPhonePrefix {
     fn message(&self) -> &'static str {
         "prefix_malformed"
+    }
+}
+
+impl FieldError for InvalidMailDomain {
+    fn message(&self) -> &'static str {
+        "mail_domain_malformed"
     }
 }
 

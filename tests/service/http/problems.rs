@@ -56,6 +56,7 @@ fn every() -> impl Iterator<Item = Problem> {
         FreshProofRequired,
         NoSecondFactor,
         OwnAccount,
+        BlocksOneself,
         RebuildRunning,
         RebuildNeedsOwner,
         InvalidToken,

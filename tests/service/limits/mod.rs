@@ -2,6 +2,7 @@
 
 mod addresses;
 mod alarms;
+mod blocks;
 mod budgets;
 mod cli;
 mod outage;

@@ -55,8 +55,9 @@ fn requirement(fact: &StaffRecordFact) -> (Role, RequiredProof) {
     match fact {
         StaffRecordFact::AuditRead { .. } => (Role::Auditor, RequiredProof::InSession),
         StaffRecordFact::StaffRead { .. } => (Role::Admin, RequiredProof::InSession),
-        StaffRecordFact::SharedLimitsLifted { .. } | StaffRecordFact::RebuildOrdered { .. } => {
-            (Role::Admin, RequiredProof::Lately)
-        }
+        StaffRecordFact::SharedLimitsLifted { .. }
+        | StaffRecordFact::BlockSet { .. }
+        | StaffRecordFact::BlockLifted { .. }
+        | StaffRecordFact::RebuildOrdered { .. } => (Role::Admin, RequiredProof::Lately),
     }
 }

@@ -22,7 +22,7 @@ pub use profile::ProfileFact;
 pub use second_factor::{FactorRejected, SecondFactorFact, SecondFactorProof};
 pub use sessions::{RuleStage, SessionFact, SignOutReason};
 pub use staff::{MissingRequirement, StaffFact};
-pub use staff_records::StaffRecordFact;
+pub use staff_records::{BlockKind, StaffRecordFact};
 
 use crate::values::{
     AccountId, CaseNumber, Channel, Client, DeviceName, FullName, Identifier, OperatorName, Reason,

@@ -1,9 +1,11 @@
 //! What members of staff read, and what they do to the service as a whole: in their own stream, or in the operator's.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::user_account::ActingStaff;
+use crate::values::BlockId;
 
 /// What a member of staff read, or did to no account in particular. The personal part of the event says why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
@@ -34,6 +36,27 @@ pub enum StaffRecordFact {
         /// The administrator, or the operator.
         by: ActingStaff,
     },
+    /// An administrator blocked a subject from getting and trying codes, or gave a block another end.
+    BlockSet {
+        /// The id of the block.
+        block: BlockId,
+        /// The kind of subject that is blocked.
+        kind: BlockKind,
+        /// The subject, where it is a prefix or a country. The personal part of the event has the others.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
+        /// When the block ends; it lasts until it is lifted where there is no time.
+        until: Option<DateTime<Utc>>,
+        /// The administrator, or the operator.
+        by: ActingStaff,
+    },
+    /// An administrator lifted a block before its end.
+    BlockLifted {
+        /// The id of the block.
+        block: BlockId,
+        /// The administrator, or the operator.
+        by: ActingStaff,
+    },
     /// An administrator had a read model rebuilt from the log.
     RebuildOrdered {
         /// The name of the read model.
@@ -43,6 +66,43 @@ pub enum StaffRecordFact {
     },
 }
 
+/// What a block is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum BlockKind {
+    /// The numbers that begin with a prefix.
+    Prefix,
+    /// A single phone number.
+    PhoneNumber,
+    /// One mailbox, at whichever of its sub-addresses.
+    Email,
+    /// An IP address or a network.
+    IpAddress,
+    /// The addresses of a mail domain and of the domains below it.
+    MailDomain,
+    /// The numbers of a country.
+    Country,
+}
+
+impl BlockKind {
+    /// Every kind that there is.
+    pub const ALL: [Self; 6] =
+        [Self::Prefix, Self::PhoneNumber, Self::Email, Self::IpAddress, Self::MailDomain, Self::Country];
+
+    /// The name of the kind, as it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prefix => "prefix",
+            Self::PhoneNumber => "phone_number",
+            Self::Email => "email",
+            Self::IpAddress => "ip_address",
+            Self::MailDomain => "mail_domain",
+            Self::Country => "country",
+        }
+    }
+}
+
 impl StaffRecordFact {
     /// Returns the member of staff who read or acted.
     pub fn by(&self) -> &ActingStaff {
@@ -50,6 +110,8 @@ impl StaffRecordFact {
             Self::AuditRead { by, .. }
             | Self::StaffRead { by, .. }
             | Self::SharedLimitsLifted { by, .. }
+            | Self::BlockSet { by, .. }
+            | Self::BlockLifted { by, .. }
             | Self::RebuildOrdered { by, .. } => by,
         }
     }

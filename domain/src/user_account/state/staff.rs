@@ -18,6 +18,8 @@ impl UserAccount {
             }
             StaffRecordFact::AuditRead { .. }
             | StaffRecordFact::SharedLimitsLifted { .. }
+            | StaffRecordFact::BlockSet { .. }
+            | StaffRecordFact::BlockLifted { .. }
             | StaffRecordFact::RebuildOrdered { .. } => {}
         }
     }

@@ -1,0 +1,2 @@
+-- $1 holder of the key
+SELECT scope, wrapping_id, wrapped FROM account_keys WHERE account_id = $1
