@@ -53,14 +53,10 @@ fn route_table() -> Vec<ApiResource> {
         devices, disown, history, identifiers, login, logout, logout_all, profile, reauthenticate, refresh,
         resend, second_factor, token_verify, undo, unlock, verify,
     };
-    use admin::{
-        accounts as all_accounts, alarms, blocks, device_sessions, identifiers as looked_up, limits,
-        projections, statistics,
-    };
     use audit::{accounts as audited_accounts, device_sessions as audited_sessions, events, stream};
     use oauth::{ended_sessions, introspect, revoke};
 
-    vec![
+    let mut table = vec![
         path("/accounts/login/", [post(login::handler, login::DOC)]),
         path("/accounts/verify/", [post(verify::handler, verify::DOC)]),
         path("/accounts/verify/resend/", [post(resend::handler, resend::DOC)]),
@@ -112,6 +108,31 @@ fn route_table() -> Vec<ApiResource> {
             "/accounts/second-factor/recovery-codes/",
             [post(second_factor::renew_recovery_codes, second_factor::RENEW_DOC)],
         ),
+        path("/audit/events/", [get(events::handler, events::DOC)]),
+        path("/audit/events/stream/", [get_stream(stream::handler, stream::DOC)]),
+        path("/audit/device-sessions/", [get(audited_sessions::handler, audited_sessions::DOC)]),
+        path("/audit/accounts/{id}/", [get(audited_accounts::handler, audited_accounts::DOC)]),
+        path("/oauth/introspect", [post(introspect::handler, introspect::DOC)]),
+        path("/oauth/ended-sessions/", [get_stream(ended_sessions::handler, ended_sessions::DOC)]),
+        path("/oauth/revoke", [post(revoke::handler, revoke::DOC)]),
+        path("/.well-known/jwks.json", [get(key_set::handler, key_set::DOC)]),
+        path(operations::HEALTHZ_PATH, [get(operations::healthz, operations::HEALTHZ_DOC)]),
+        path(operations::READYZ_PATH, [get(operations::readyz, operations::READYZ_DOC)]),
+        path(operations::METRICS_PATH, [get(operations::metrics, operations::METRICS_DOC)]),
+        path("/openapi.json", [get(docs::handler, docs::DOC)]),
+    ];
+    table.extend(admin_routes());
+    table
+}
+
+/// The operations of administrators.
+fn admin_routes() -> Vec<ApiResource> {
+    use admin::{
+        accounts as all_accounts, alarms, blocks, device_sessions, identifiers as looked_up, limits,
+        projections, statistics,
+    };
+
+    vec![
         path("/admin/device-sessions/", [get(device_sessions::list, device_sessions::LIST_DOC)]),
         path("/admin/device-sessions/{id}/", [delete(device_sessions::end, device_sessions::END_DOC)]),
         path("/admin/accounts/", [get(all_accounts::list, all_accounts::LIST_DOC)]),
@@ -137,18 +158,6 @@ fn route_table() -> Vec<ApiResource> {
         path("/admin/projections/", [get(projections::list, projections::LIST_DOC)]),
         path("/admin/projections/{name}/rebuild/", [post(projections::rebuild, projections::REBUILD_DOC)]),
         path("/admin/stats/", [get(statistics::handler, statistics::DOC)]),
-        path("/audit/events/", [get(events::handler, events::DOC)]),
-        path("/audit/events/stream/", [get_stream(stream::handler, stream::DOC)]),
-        path("/audit/device-sessions/", [get(audited_sessions::handler, audited_sessions::DOC)]),
-        path("/audit/accounts/{id}/", [get(audited_accounts::handler, audited_accounts::DOC)]),
-        path("/oauth/introspect", [post(introspect::handler, introspect::DOC)]),
-        path("/oauth/ended-sessions/", [get_stream(ended_sessions::handler, ended_sessions::DOC)]),
-        path("/oauth/revoke", [post(revoke::handler, revoke::DOC)]),
-        path("/.well-known/jwks.json", [get(key_set::handler, key_set::DOC)]),
-        path(operations::HEALTHZ_PATH, [get(operations::healthz, operations::HEALTHZ_DOC)]),
-        path(operations::READYZ_PATH, [get(operations::readyz, operations::READYZ_DOC)]),
-        path(operations::METRICS_PATH, [get(operations::metrics, operations::METRICS_DOC)]),
-        path("/openapi.json", [get(docs::handler, docs::DOC)]),
     ]
 }
 
