@@ -180,7 +180,7 @@ async fn the_status_says_how_far_each_read_model_has_come() {
     assert_eq!(
         status()[0],
         json!({"name": "profiles", "state": "current", "position": null, "behind": 0, "seconds_behind": 0.0, "rows": 31,
-            "format": 1, "rebuild": null})
+            "format": 2, "rebuild": null})
     );
     assert_eq!(
         (&status()[4]["position"], &status()[4]["behind"]),

@@ -11,10 +11,11 @@ use crate::support::TestApp;
 async fn filled(app: &TestApp) -> Client {
     let db = app.database.connect().await;
     db.batch_execute(
-        "INSERT INTO profiles (account_id, phone_number, fullname, is_active, suspended_until, date_joined)
+        "INSERT INTO profiles (account_id, phone_number, fullname, is_active, suspended_until, date_joined, roles)
          SELECT ('0199d1de-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, '+98912' || n, 'Person ' || n,
                 n % 100 <> 0, CASE WHEN n % 100 = 0 THEN timestamptz '9999-12-31T23:59:59Z' END,
-                timestamptz '2026-01-01T00:00:00Z' + n * interval '1 minute'
+                timestamptz '2026-01-01T00:00:00Z' + n * interval '1 minute',
+                CASE WHEN n % 500 = 0 THEN 'admin,auditor' WHEN n % 1000 = 1 THEN '' END
            FROM generate_series(1, 20000) AS n;
          INSERT INTO user_logins (account_id, session_id, channel, device_name, user_agent, ip_address, generation,
                                   signed_in_at, last_seen_at, expires_at, ends_at, ended_at, end_reason)
@@ -89,17 +90,22 @@ async fn each_filter_uses_its_index() {
         (
             accounts::BY_JOIN,
             "profiles_date_joined_account_id_idx",
-            vec!["51", "NULL", now, "'9'", "5000", future, last_id],
+            vec!["51", "NULL", now, "'9'", "5000", future, last_id, "NULL"],
         ),
         (
             accounts::SUSPENDED,
             "profiles_date_joined_account_id_idx1",
-            vec!["51", "true", now, "NULL", "5000", future, last_id],
+            vec!["51", "true", now, "NULL", "5000", future, last_id, "NULL"],
+        ),
+        (
+            accounts::STAFF,
+            "profiles_date_joined_account_id_idx2",
+            vec!["51", "NULL", now, "NULL", "5000", future, last_id, "'auditor'"],
         ),
         (
             accounts::BY_ACCOUNT,
             "profiles_pkey",
-            vec!["51", "NULL", now, "NULL", "51", future, last_id, account],
+            vec!["51", "NULL", now, "NULL", "51", future, last_id, "NULL", account],
         ),
     ] {
         let plan = plan(&db, sql, &parameters).await;

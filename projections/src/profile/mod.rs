@@ -22,7 +22,7 @@ use crate::search::END_OF_TIME;
 /// The read model `profiles`.
 pub const READ_MODEL: ReadModel = ReadModel {
     table: ProfileChange::TABLE,
-    format: 1,
+    format: 2,
     changes: changes::<ProfileChange>,
     announced_on: None,
     handled: &[
@@ -31,6 +31,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
         "LoggedIn",
         "AccountSuspended",
         "AccountReinstated",
+        "RolesChanged",
         "IdentifierAdded",
         "IdentifierReplaced",
         "IdentifierRestored",
@@ -53,6 +54,7 @@ table! {
         suspended_until: DateTime<Utc> = "timestamptz",
         date_joined: DateTime<Utc> = "timestamptz",
         last_login: DateTime<Utc> = "timestamptz",
+        roles: String = "text",
     }
 }
 
@@ -89,6 +91,10 @@ impl Projector for ProfileChange {
             }),
             AccountFact::Staff(StaffFact::AccountReinstated { .. }) => {
                 Some(Self { is_active: Some(true), ..profile })
+            }
+            AccountFact::Staff(StaffFact::RolesChanged { ref roles, .. }) => {
+                let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+                Some(Self { roles: Some(names.join(",")), ..profile })
             }
             AccountFact::Identifier(
                 IdentifierFact::IdentifierAdded { .. }

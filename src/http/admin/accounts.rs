@@ -33,6 +33,7 @@ pub struct AccountSearchFilter {
     identifier: Option<Identifier>,
     name: Option<FullName>,
     state: Option<AccountState>,
+    role: Option<Role>,
 }
 
 impl FromFields for AccountSearchFilter {
@@ -41,7 +42,8 @@ impl FromFields for AccountSearchFilter {
         let identifier = read_any_identifier(fields);
         let name = fields.optional("fullname", FullName::parse);
         let state = fields.optional("state", AccountState::parse);
-        Some(Self { page: page?, identifier: identifier?, name: name?, state: state? })
+        let role = fields.optional("role", Role::parse);
+        Some(Self { page: page?, identifier: identifier?, name: name?, state: state?, role: role? })
     }
 }
 
@@ -69,7 +71,6 @@ impl AccountState {
 pub struct AccountDetailResponse {
     #[serde(flatten)]
     account: AccountSummary,
-    roles: BTreeSet<Role>,
     /// Whether there is an authenticator.
     second_factor: bool,
     devices: Vec<Device>,
@@ -92,6 +93,7 @@ pub async fn list(
         identifier,
         name,
         state: account_state,
+        role,
     }) = staff.asked;
     let after = cursor.map(|cursor| state.cursors.read(LIST_NAME, &cursor)).transpose()?;
     let account = match identifier {
@@ -102,7 +104,7 @@ pub async fn list(
         },
     };
     let suspended = account_state.map(|account_state| account_state == AccountState::Suspended);
-    let (filter, now) = (AccountFilter { account, name, suspended }, state.clock.now());
+    let (filter, now) = (AccountFilter { account, name, suspended, role }, state.clock.now());
     let found = state.query(async |db: &_| search::search(db, &filter, after, limit.0, now).await).await?;
     Ok(response::json(ListResponse::from_page(found, &state.cursors, LIST_NAME)))
 }
@@ -129,10 +131,13 @@ pub async fn show(
         | UserAccount::Pending(_)
         | UserAccount::Active(_) => None,
     };
-    let account = AccountSummary { profile: Profile { is_active, ..profile }, suspended_until };
+    let account = AccountSummary {
+        profile: Profile { is_active, ..profile },
+        suspended_until,
+        roles: member.roles.clone(),
+    };
     Ok(response::json(AccountDetailResponse {
         account,
-        roles: member.roles.clone(),
         second_factor: standing.authenticator().is_some(),
         devices,
         messages,

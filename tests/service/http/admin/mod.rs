@@ -1,5 +1,6 @@
 //! The paths that only administrators may use.
 
+mod account_roles;
 mod accounts;
 mod authorisation;
 mod device_sessions;
