@@ -8,6 +8,7 @@ mod access_rules;
 mod blocks;
 mod codes;
 mod commit;
+mod ended_by_staff;
 mod identifiers;
 mod messages;
 mod reauthentication;
@@ -43,6 +44,7 @@ use crate::tokens::{IssuedTokens, Token, Tokens};
 use counterfoil_guard::ended_sessions::EndedSessions;
 
 pub use blocks::{BlockOutcome, WantedBlock};
+pub use ended_by_staff::EndedSessionsCount;
 pub(crate) use staff::lack;
 pub use staff::{ActionGrounds, StaffAction, StaffActor};
 

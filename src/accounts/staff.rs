@@ -122,7 +122,9 @@ impl Accounts {
         roles: BTreeSet<Role>,
         who: StaffAction,
     ) -> Result<(), AccountsError> {
-        self.intervene(account, who, |intervention| ChangeRoles { account, roles, intervention }.into()).await
+        self.intervene(account, who, |intervention| ChangeRoles { account, roles, intervention }.into())
+            .await
+            .map(drop)
     }
 
     /// Lets an account not be used, until a time or until it is reinstated.
@@ -137,6 +139,7 @@ impl Accounts {
     ) -> Result<(), AccountsError> {
         self.intervene(account, who, |intervention| SuspendAccount { account, until, intervention }.into())
             .await
+            .map(drop)
     }
 
     /// Lets a suspended account be used again.
@@ -144,7 +147,7 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError`]; refused when the account was never joined.
     pub async fn reinstate(&self, account: AccountId, who: StaffAction) -> Result<(), AccountsError> {
-        self.intervene(account, who, |intervention| ReinstateAccount { intervention }.into()).await
+        self.intervene(account, who, |intervention| ReinstateAccount { intervention }.into()).await.map(drop)
     }
 
     /// Ends every session of an account.
@@ -152,7 +155,7 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError`]; refused when the account was never joined.
     pub async fn sign_out(&self, account: AccountId, who: StaffAction) -> Result<(), AccountsError> {
-        self.intervene(account, who, |intervention| SignOutAccount { intervention }.into()).await
+        self.intervene(account, who, |intervention| SignOutAccount { intervention }.into()).await.map(drop)
     }
 
     /// Lifts what wrong codes and many codes have set against an account.
@@ -160,7 +163,9 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError`]; refused when no person has joined by that account, or it is the administrator's own.
     pub async fn unlock(&self, account: AccountId, who: StaffAction) -> Result<(), AccountsError> {
-        self.intervene(account, who, |intervention| UnlockAccount { account, intervention }.into()).await
+        self.intervene(account, who, |intervention| UnlockAccount { account, intervention }.into())
+            .await
+            .map(drop)
     }
 
     /// Ends a session of an account. Ending it again changes nothing.
@@ -173,7 +178,9 @@ impl Accounts {
         session: SessionId,
         who: StaffAction,
     ) -> Result<(), AccountsError> {
-        self.intervene(account, who, |intervention| EndSession { session, intervention }.into()).await
+        self.intervene(account, who, |intervention| EndSession { session, intervention }.into())
+            .await
+            .map(drop)
     }
 
     /// Lets an account have no second factor, so that its person can enrol another.
@@ -185,7 +192,9 @@ impl Accounts {
         account: AccountId,
         who: StaffAction,
     ) -> Result<(), AccountsError> {
-        self.intervene(account, who, |intervention| RemoveSecondFactor { account, intervention }.into()).await
+        self.intervene(account, who, |intervention| RemoveSecondFactor { account, intervention }.into())
+            .await
+            .map(drop)
     }
 
     /// Puts on record that the account of an access token asked for what it may not do.
@@ -283,17 +292,18 @@ impl Accounts {
         Ok(head.state.member().map(|_| head.account))
     }
 
-    async fn intervene(
+    /// Does what a member of staff decided, as long as they may: whether anything happened.
+    pub(super) async fn intervene(
         &self,
         account: AccountId,
         who: StaffAction,
         command: impl FnOnce(Intervention) -> UserAccountCommand,
-    ) -> Result<(), AccountsError> {
+    ) -> Result<bool, AccountsError> {
         let (at, address) = (self.clock.now(), AccountRef::Account(account));
         let command = command(who.at(at));
         let StaffActor::Account { token, action } = who.by else {
-            self.execute(address, &who.origin, at, command).await?;
-            return Ok(());
+            let done = self.execute(address, &who.origin, at, command).await?;
+            return Ok(!done.events.is_empty());
         };
         let done = self.execute_as(Some(token), address, &who.origin, at, command).await;
         if let Err(AccountsError::Refused(refusal)) = done
@@ -301,7 +311,7 @@ impl Accounts {
         {
             self.deny_access(token, action, (Role::Admin, lacks), who.origin).await?;
         }
-        done.map(drop)
+        Ok(!done?.events.is_empty())
     }
 }
 

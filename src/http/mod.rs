@@ -22,6 +22,7 @@ mod problem;
 mod problem_body;
 mod response;
 mod route;
+mod staff_conflict;
 mod state;
 
 use actix_web::web::{self, ServiceConfig};
@@ -34,6 +35,7 @@ pub use own_problem::OwnProblem;
 pub use own_routes::{OwnRouteError, OwnRoutes};
 pub use policy::{CookieMode, HttpPolicy};
 pub use problem::Problem;
+pub use staff_conflict::StaffConflict;
 pub use state::AppState;
 pub(crate) use state::{KeyedParts, in_time};
 
@@ -128,12 +130,18 @@ fn route_table() -> Vec<ApiResource> {
 /// The operations of administrators.
 fn admin_routes() -> Vec<ApiResource> {
     use admin::{
-        accounts as all_accounts, alarms, blocks, device_sessions, identifiers as looked_up, limits,
-        projections, statistics,
+        accounts as all_accounts, alarms, blocks, device_sessions, ended_sessions as sessions_at_once,
+        identifiers as looked_up, limits, projections, statistics,
     };
 
     vec![
-        path("/admin/device-sessions/", [get(device_sessions::list, device_sessions::LIST_DOC)]),
+        path(
+            "/admin/device-sessions/",
+            [
+                get(device_sessions::list, device_sessions::LIST_DOC),
+                delete(sessions_at_once::end, sessions_at_once::DOC),
+            ],
+        ),
         path("/admin/device-sessions/{id}/", [delete(device_sessions::end, device_sessions::END_DOC)]),
         path("/admin/accounts/", [get(all_accounts::list, all_accounts::LIST_DOC)]),
         path("/admin/accounts/{id}/", [get(all_accounts::show, all_accounts::SHOW_DOC)]),

@@ -14,6 +14,7 @@ use counterfoil_domain::user_account::Refusal;
 use counterfoil_domain::values::{Channel, RuleName};
 
 use super::OwnProblem;
+use super::StaffConflict;
 use super::problem_body::ProblemBody;
 use crate::accounts::AccountsError;
 use crate::journal::JournalError;
@@ -98,6 +99,8 @@ pub enum Problem {
     OwnAccount,
     /// A block would keep its own administrator out.
     BlocksOneself,
+    /// What staff want conflicts with what is so now.
+    StaffConflict(StaffConflict),
     /// A read model is being made again already.
     RebuildRunning,
     /// The server's database role may make no read model again.
@@ -275,6 +278,7 @@ impl Problem {
             Self::NoSecondFactor => "no_second_factor",
             Self::OwnAccount => "own_account",
             Self::BlocksOneself => "blocks_oneself",
+            Self::StaffConflict(conflict) => conflict.code(),
             Self::RebuildRunning => "rebuild_running",
             Self::RebuildNeedsOwner => "rebuild_needs_owner",
             Self::InvalidToken => "invalid_token",
@@ -319,6 +323,7 @@ impl Problem {
             | Self::NoSecondFactor
             | Self::OwnAccount
             | Self::BlocksOneself
+            | Self::StaffConflict(_)
             | Self::RebuildRunning
             | Self::RebuildNeedsOwner => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -328,16 +333,6 @@ impl Problem {
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::RuleUnavailable(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
-    }
-
-    /// The `error` that OAuth 2.0 clients look for (RFC 6749, section 5.2), where they are the ones who ask.
-    fn oauth_error(&self) -> Option<&'static str> {
-        let of = [
-            (Self::InvalidClient, "invalid_client"),
-            (Self::UnauthorizedClient, "unauthorized_client"),
-            (Self::MalformedForm, "invalid_request"),
-        ];
-        of.into_iter().find(|(problem, _)| problem == self).map(|(_, error)| error)
     }
 
     /// How to prove more, where that helps (RFC 9110, section 11.6.1; the errors are those of RFC 6750, section 3.1, and
@@ -392,6 +387,7 @@ impl Problem {
             | Self::NoSecondFactor
             | Self::OwnAccount
             | Self::BlocksOneself
+            | Self::StaffConflict(_)
             | Self::RebuildRunning
             | Self::RebuildNeedsOwner
             | Self::InvalidToken
@@ -449,6 +445,7 @@ impl Problem {
             code,
             errors,
             rule: self.rule(),
+            matched: if let Self::StaffConflict(conflict) = self { conflict.matched() } else { None },
             error: self.oauth_error(),
         }
     }

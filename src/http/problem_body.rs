@@ -6,6 +6,8 @@ use counterfoil_domain::values::RuleName;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Problem;
+
 /// The body of an error (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
@@ -30,8 +32,24 @@ pub(super) struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     pub(super) rule: Option<RuleName>,
+    /// How many sessions match now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, nullable = false)]
+    pub(super) matched: Option<u32>,
     /// The same for OAuth 2.0 clients (RFC 6749, section 5.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     pub(super) error: Option<&'static str>,
+}
+
+impl Problem {
+    /// The `error` that OAuth 2.0 clients look for (RFC 6749, section 5.2), where they are the ones who ask.
+    pub(super) fn oauth_error(&self) -> Option<&'static str> {
+        let of = [
+            (Self::InvalidClient, "invalid_client"),
+            (Self::UnauthorizedClient, "unauthorized_client"),
+            (Self::MalformedForm, "invalid_request"),
+        ];
+        of.into_iter().find(|(problem, _)| problem == self).map(|(_, error)| error)
+    }
 }

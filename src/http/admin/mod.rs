@@ -6,6 +6,7 @@ pub mod alarms;
 pub mod blocks;
 mod cursors;
 pub mod device_sessions;
+pub mod ended_sessions;
 pub mod identifiers;
 pub mod limits;
 pub mod projections;

@@ -17,15 +17,21 @@ use crate::http::{AppState, Problem};
 /// The name of this list in its cursors.
 pub const LIST_NAME: &str = "device-sessions";
 
-/// Which device sessions are looked for.
+/// Which device sessions are looked for, and which page of them.
 #[derive(Debug)]
 pub struct DeviceSessionSearchFilter {
     page: PageRequest,
+    selection: SessionSelection,
+    active: Option<bool>,
+}
+
+/// Which device sessions are meant; all of it has to hold.
+#[derive(Debug)]
+pub struct SessionSelection {
     identifier: Option<Identifier>,
     account: Option<AccountId>,
     addresses: Option<AddressRange>,
     device_name: Option<DeviceName>,
-    active: Option<bool>,
     at: Option<DateTime<Utc>>,
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
@@ -34,24 +40,64 @@ pub struct DeviceSessionSearchFilter {
 impl FromFields for DeviceSessionSearchFilter {
     fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         let page = PageRequest::from_fields(fields);
+        let selection = SessionSelection::from_fields(fields);
+        let active = fields.optional("active", str::parse);
+        Some(Self { page: page?, selection: selection?, active: active? })
+    }
+}
+
+impl FromFields for SessionSelection {
+    fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         let identifier = read_any_identifier(fields);
         let account = fields.optional("account_id", |text| Uuid::try_parse(text).map(AccountId));
         let addresses = fields.optional("ip_address", AddressRange::parse);
         let device_name = fields.optional("device_name", DeviceName::parse);
-        let active = fields.optional("active", str::parse);
         let (at, span) = (fields.time("at"), fields.time_span());
         let AskedSpan { since, until } = span?;
         Some(Self {
-            page: page?,
             identifier: identifier?,
             account: account?,
             addresses: addresses?,
             device_name: device_name?,
-            active: active?,
             at: at?,
             since,
             until,
         })
+    }
+}
+
+impl SessionSelection {
+    /// Whether nothing is selected by, so that every session is meant.
+    pub fn is_empty(&self) -> bool {
+        let Self { identifier, account, addresses, device_name, at, since, until } = self;
+        let names_none = identifier.is_none() && account.is_none() && addresses.is_none();
+        names_none && device_name.is_none() && [at, since, until].into_iter().all(Option::is_none)
+    }
+
+    /// Returns the filter of the search, with the account of the identifier. `None` where no session can match, since the identifier
+    /// belongs to no account or to another one.
+    pub async fn into_filter(
+        self,
+        state: &AppState,
+        active: Option<bool>,
+    ) -> Result<Option<DeviceSessionFilter>, Problem> {
+        let mut filter = DeviceSessionFilter {
+            account: self.account,
+            addresses: self.addresses.map(|AddressRange(network)| (network.network(), network.broadcast())),
+            device_name: self.device_name.map(|name| name.as_str().to_owned()),
+            active,
+            at: self.at,
+            since: self.since,
+            until: self.until,
+        };
+        if let Some(identifier) = self.identifier {
+            let account = find_account(state, &identifier).await?;
+            if account.is_none() || filter.account.is_some_and(|named| Some(named) != account) {
+                return Ok(None);
+            }
+            filter.account = account;
+        }
+        Ok(Some(filter))
     }
 }
 
@@ -66,22 +112,7 @@ pub struct ResolvedSearch {
 impl DeviceSessionSearchFilter {
     /// Finds the account of the identifier, and where the page begins. `None` where what is asked for belongs to no account.
     pub async fn resolve(self, state: &AppState) -> Result<Option<ResolvedSearch>, Problem> {
-        let mut filter = DeviceSessionFilter {
-            account: self.account,
-            addresses: self.addresses.map(|AddressRange(network)| (network.network(), network.broadcast())),
-            device_name: self.device_name.map(|name| name.as_str().to_owned()),
-            active: self.active,
-            at: self.at,
-            since: self.since,
-            until: self.until,
-        };
-        if let Some(identifier) = self.identifier {
-            let account = find_account(state, &identifier).await?;
-            if account.is_none() || filter.account.is_some_and(|named| Some(named) != account) {
-                return Ok(None);
-            }
-            filter.account = account;
-        }
+        let Some(filter) = self.selection.into_filter(state, self.active).await? else { return Ok(None) };
         let PageRequest { limit, cursor } = self.page;
         let after = cursor.map(|cursor| state.cursors.read(LIST_NAME, &cursor)).transpose()?;
         if after.is_some_and(|after: DeviceSessionPosition| !after.is_of(&filter)) {
@@ -127,19 +158,20 @@ impl DescribedSearch {
 impl DeviceSessionSearchFilter {
     /// Describes the search for the record.
     pub fn on_record(&self) -> DescribedSearch {
+        let asked = &self.selection;
         let mut clear = Vec::new();
         clear.extend(self.active.map(|active| format!("active={active}")));
-        for (name, time) in [("at", self.at), ("since", self.since), ("until", self.until)] {
+        for (name, time) in [("at", asked.at), ("since", asked.since), ("until", asked.until)] {
             let written = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
             clear.extend(time.map(|time| format!("{name}={}", written(time))));
         }
         let mut sealed = Vec::new();
-        sealed.extend(self.addresses.map(|AddressRange(network)| format!("ip_address={network}")));
-        sealed.extend(self.device_name.as_ref().map(|name| format!("device_name={}", name.as_str())));
+        sealed.extend(asked.addresses.map(|AddressRange(network)| format!("ip_address={network}")));
+        sealed.extend(asked.device_name.as_ref().map(|name| format!("device_name={}", name.as_str())));
         let named = |identifier: &Identifier| match identifier {
             Identifier::Phone(number) => format!("phone_number={}", number.as_str()),
             Identifier::Email(address) => format!("email={}", address.as_str()),
         };
-        DescribedSearch { clear, sealed, identifier: self.identifier.as_ref().map(named) }
+        DescribedSearch { clear, sealed, identifier: asked.identifier.as_ref().map(named) }
     }
 }

@@ -28,3 +28,4 @@ pub use query::{
 pub use reason::AUDIT_REASON;
 pub use service_client::{IntrospectTokens, ReadSessions, RevokeTokens, ServiceClient, TokenForm};
 pub use staff::{AdminRole, AuditorRole, StaffCaller, check_role};
+pub use staff_read::put_on_record as record_staff_read;

@@ -11,7 +11,7 @@ use crate::accounts::StaffAction;
 use crate::http::{AppState, Problem};
 
 /// The parameters that say nothing about what is looked for.
-const OF_THE_FORM: [&str; 6] = ["reason", "cursor", "limit", "after", "format", "bom"];
+const OF_THE_FORM: [&str; 7] = ["reason", "case", "cursor", "limit", "after", "format", "bom"];
 
 /// The parameters that may name a person, their network or their device. Those that name an account are told apart.
 const PERSONAL: [&str; 6] = ["fullname", "ip_address", "device_name", "subject", "prefix", "mail_domain"];
@@ -23,7 +23,7 @@ const IDENTIFIERS: [&str; 2] = ["phone_number", "email"];
 ///
 /// # Errors
 /// [`Problem`] when it is not on record, so that it may not be shown.
-pub(super) async fn put_on_record(
+pub async fn put_on_record(
     state: &AppState,
     request: &HttpRequest,
     who: &StaffAction,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use actix_web::ResponseError as _;
-use counterfoil::http::Problem;
+use counterfoil::http::{Problem, StaffConflict};
 use counterfoil::language::Language;
 use counterfoil_domain::values::RuleName;
 
@@ -57,6 +57,7 @@ fn every() -> impl Iterator<Item = Problem> {
         NoSecondFactor,
         OwnAccount,
         BlocksOneself,
+        StaffConflict(StaffConflict::MoreMatched(1)),
         RebuildRunning,
         RebuildNeedsOwner,
         InvalidToken,

@@ -4,6 +4,7 @@ mod account_roles;
 mod accounts;
 mod authorisation;
 mod device_sessions;
+mod ended_sessions;
 mod identifiers;
 mod interventions;
 mod projections;

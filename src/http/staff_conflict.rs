@@ -1,0 +1,24 @@
+//! What keeps an intervention of staff from being done, although the caller may do it. Only staff get these answers.
+
+/// Why an intervention conflicts with what is so now. Each answers 409.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaffConflict {
+    /// More sessions match than the caller expected: so many.
+    MoreMatched(u32),
+}
+
+impl StaffConflict {
+    /// The stable code, which is also the name of its message.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::MoreMatched(_) => "more_matched",
+        }
+    }
+
+    /// How many sessions match now, where that is what conflicts.
+    pub const fn matched(self) -> Option<u32> {
+        match self {
+            Self::MoreMatched(matched) => Some(matched),
+        }
+    }
+}
