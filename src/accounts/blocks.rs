@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::StaffRecordFact;
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_domain::user_account::{Refusal, StaffRecordFact};
 use counterfoil_domain::values::{BlockId, Identifier, Reason};
 use deadpool_postgres::Client;
 
@@ -14,7 +14,8 @@ use super::{Accounts, AccountsError, TIME_LIMIT};
 use crate::crypto::entropy;
 use crate::journal::JournalError;
 use crate::limits::LimitsError;
-use crate::limits::blocks::{self, BlockedAct, BlockedSubject, StoredBlock};
+use crate::limits::blocks::{self, ActiveBlock, BlockedAct, BlockedSubject, StoredBlock};
+use crate::limits::code_stops::CodeStop;
 use crate::postgres::DatabaseError;
 
 /// The longest wait that a blocked caller is told. It does not say how long the block lasts.
@@ -53,7 +54,51 @@ impl Accounts {
         metrics::counter!("counterfoil_limits_refused_total", "limit" => "block").increment(1);
         let until = block.until.and_then(|until| (until - now).to_std().ok());
         let wait = until.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-        Err(LimitsError::Blocked { kind: block.subject.kind(), wait })
+        Err(LimitsError::Blocked { kind: block.subject.kind(), until: block.until, wait })
+    }
+
+    /// Notes why a code was not sent, where neither the account nor a fault is the reason.
+    pub(super) fn note_stop(&self, identifier: &Identifier, error: &AccountsError) {
+        let now = self.clock.now();
+        let (kind, until) = match error {
+            AccountsError::Limits(LimitsError::Refused { limit, wait }) => {
+                (limit.name().to_owned(), TimeDelta::from_std(*wait).ok().map(|wait| now + wait))
+            }
+            AccountsError::Limits(LimitsError::CountryNotServed) => ("country_not_served".to_owned(), None),
+            AccountsError::Limits(LimitsError::Blocked { kind, until, .. }) => {
+                (format!("block_{}", kind.as_str()), *until)
+            }
+            AccountsError::Refused(Refusal::RefusedByRule { rule }) => (format!("rule_{rule}"), None),
+            AccountsError::Refused(_)
+            | AccountsError::Limits(LimitsError::Unanswered(_))
+            | AccountsError::InvalidToken
+            | AccountsError::Busy
+            | AccountsError::NotTaken(_)
+            | AccountsError::RuleUnavailable(_)
+            | AccountsError::Claims(_)
+            | AccountsError::Journal(_) => return,
+        };
+        if let Some(stops) = &self.stops {
+            stops.note(identifier, kind, now, until);
+        }
+    }
+
+    /// The blocks that keep codes from an identifier now.
+    ///
+    /// # Errors
+    /// When this node has not read the blocks yet.
+    pub async fn blocks_of(&self, identifier: &Identifier) -> Result<Vec<ActiveBlock>, LimitsError> {
+        Ok(self.blocks.of_identifier(identifier, self.clock.now()).await?)
+    }
+
+    /// What stopped codes to an identifier within the last day.
+    ///
+    /// # Errors
+    /// [`AccountsError`] when it cannot be read.
+    pub async fn stops_of(&self, identifier: &Identifier) -> Result<Vec<CodeStop>, AccountsError> {
+        let now = self.clock.now();
+        let Some(stops) = &self.stops else { return Ok(Vec::new()) };
+        self.ask_database(async |db| stops.of_identifier(db, identifier, now).await).await
     }
 
     /// Blocks a subject. Where it is blocked already, the block gets the end and the reason that are wanted; with the same end,
@@ -68,7 +113,7 @@ impl Accounts {
     ) -> Result<BlockOutcome, AccountsError> {
         let now = self.clock.now();
         let personal_data = self.journal.personal_data().clone();
-        let active = self.ask_for_blocks(async |db| blocks::not_ended(db, &personal_data).await).await?;
+        let active = self.ask_database(async |db| blocks::not_ended(db, &personal_data).await).await?;
         let is_same =
             |block: &StoredBlock| block.subject.as_ref() == Some(&wanted.subject) && block.is_active(now);
         let same = active.into_iter().find(is_same);
@@ -95,7 +140,7 @@ impl Accounts {
             by: Some(who.by.acting()),
         };
         let change = async |db: &mut Client| blocks::change(db, &personal_data, wanted, now).await;
-        let stands = self.ask_for_blocks(change).await?;
+        let stands = self.ask_database(change).await?;
         self.blocks.look_now();
         Ok(if same.is_some() { BlockOutcome::Kept(stands) } else { BlockOutcome::Set(stands) })
     }
@@ -107,17 +152,17 @@ impl Accounts {
     pub async fn lift_block(&self, block: BlockId, who: &StaffAction) -> Result<bool, AccountsError> {
         let now = self.clock.now();
         let personal_data = self.journal.personal_data().clone();
-        let stored = self.ask_for_blocks(async |db| blocks::stored(db, &personal_data, block).await).await?;
+        let stored = self.ask_database(async |db| blocks::stored(db, &personal_data, block).await).await?;
         if !stored.is_some_and(|stored| stored.is_active(now)) {
             return Ok(false);
         }
         self.put_on_record(who, None, |by| StaffRecordFact::BlockLifted { block, by }).await?;
-        self.ask_for_blocks(async |db| blocks::end(db, block, now).await).await?;
+        self.ask_database(async |db| blocks::end(db, block, now).await).await?;
         self.blocks.look_now();
         Ok(true)
     }
 
-    async fn ask_for_blocks<T>(
+    async fn ask_database<T>(
         &self,
         ask: impl AsyncFnOnce(&mut Client) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, AccountsError> {

@@ -258,7 +258,8 @@ impl Accounts {
         let blocked = self.require_not_blocked(BlockedAct::AskForCode, identifier, origin.client.ip).await;
         // Before the period that the response waits for begins: the time of a rule is the same whether or not there is an account.
         if blocked.is_ok() && !self.rules.is_empty() {
-            Box::pin(self.require_code_allowed(&code)).await?;
+            let allowed = Box::pin(self.require_code_allowed(&code)).await;
+            allowed.inspect_err(|error| self.note_stop(identifier, error))?;
         }
         let work = async {
             blocked?;
@@ -273,7 +274,8 @@ impl Accounts {
             }
             sent
         };
-        with_response_delay(self.period_of(decisions), work, |_| true).await
+        let sent = with_response_delay(self.period_of(decisions), work, |_| true).await;
+        sent.inspect_err(|error| self.note_stop(identifier, error))
     }
 
     /// Counts a code; with whether its message is to be withheld. Where strangers have spent their share of the day's budget,
@@ -300,7 +302,12 @@ impl Accounts {
         let loaded = tokio::time::timeout(TIME_LIMIT, loaded).await.unwrap_or_else(|_| Err(late()))?;
         let has_signed_in = loaded.head.state.member().is_some();
         let share = if has_signed_in { BudgetShare::Whole } else { BudgetShare::Nothing };
-        Ok((count(share).await?, !has_signed_in))
+        let counted = count(share).await?;
+        if !has_signed_in {
+            // The caller is told nothing of it, so support has to be.
+            self.note_stop(identifier, &AccountsError::from(refused));
+        }
+        Ok((counted, !has_signed_in))
     }
 
     /// Redeems a code within the shared limits, which are asked before anything else happens.

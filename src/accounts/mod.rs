@@ -33,6 +33,7 @@ use crate::delivery::OutboxWorker;
 use crate::delivery::notices::NoticeWriter;
 use crate::journal::{AccountHead, Journal, JournalError};
 use crate::limits::blocks::ActiveBlocks;
+use crate::limits::code_stops::CodeStops;
 use crate::limits::{Limits, LimitsError};
 use crate::postgres::Database;
 use crate::rules::{RuleSet, RuleUnavailable};
@@ -149,6 +150,7 @@ pub struct Accounts {
     lanes: Arc<KeyedMutex<Vec<u8>>>,
     limits: Limits,
     blocks: Arc<ActiveBlocks>,
+    stops: Option<Arc<CodeStops>>,
     never_signed_in: TimeDelta,
 }
 
@@ -195,6 +197,7 @@ impl Accounts {
             lanes: Arc::default(),
             limits: Limits::off(),
             blocks: ActiveBlocks::none(),
+            stops: None,
             never_signed_in: TimeDelta::MAX,
         }
     }
@@ -204,10 +207,10 @@ impl Accounts {
         Self { limits, ..self }
     }
 
-    /// The same, which keeps codes from what staff have blocked.
+    /// The same, which keeps codes from what staff have blocked, and notes there what stops codes.
     #[must_use]
-    pub fn with_blocks(self, blocks: Arc<ActiveBlocks>) -> Self {
-        Self { blocks, ..self }
+    pub fn with_blocks(self, blocks: Arc<ActiveBlocks>, stops: Arc<CodeStops>) -> Self {
+        Self { blocks, stops: Some(stops), ..self }
     }
 
     /// The same, which forgets accounts that were never signed in to so long after their last code.
@@ -234,6 +237,9 @@ impl Accounts {
         self.notices.unlock_links.use_keyring(keyring);
         self.notices.undo_links.use_keyring(keyring);
         self.limits.use_keyring(keyring);
+        if let Some(stops) = &self.stops {
+            stops.use_keyring(keyring);
+        }
     }
 
     /// The same, whose access tokens have these claims of the settings.

@@ -18,6 +18,7 @@ use crate::http::{AppState, KeyedParts, ListCursors};
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::limits::blocks::ActiveBlocks;
+use crate::limits::code_stops::CodeStops;
 use crate::postgres::{Database, DatabaseError, DatabaseUrl};
 use crate::read_models::ended_sessions;
 use crate::runtime::clock::Clock;
@@ -76,7 +77,7 @@ pub fn new_state(
     let accounts =
         Accounts::new(journal, services, outbox_worker, notices, tokens, clock.clone(), ended.clone())
             .within(limits)
-            .with_blocks(blocks)
+            .with_blocks(blocks, CodeStops::writing_to(database.clone(), keyring))
             .forgetting_after(settings.never_signed_in)
             .with_configured_claims(settings.claims.clone());
     let http = Arc::new(settings.http.clone());

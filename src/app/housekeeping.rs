@@ -7,7 +7,7 @@ use deadpool_postgres::Client;
 
 use crate::delivery::{outbox, outcomes};
 use crate::http::{AppState, in_time};
-use crate::limits::{self, blocks};
+use crate::limits::{self, blocks, code_stops};
 use crate::tokens::LEEWAY;
 
 /// For how long it can be told what became of a message.
@@ -34,11 +34,13 @@ pub async fn delete_expired(state: &AppState) {
     let expired_by = now - MESSAGES_KEPT;
     let page = |db: Client| async move { outbox::prune(&db, expired_by, PRUNED_AT_ONCE).await };
     let messages = delete_in_pages(state, page).await;
+    let page = |db: Client| async move { code_stops::prune(&db, now, PRUNED_AT_ONCE).await };
+    let stops = delete_in_pages(state, page).await;
     let lapsed = state.accounts.forget_never_signed_in().await.unwrap_or_else(|error| {
         tracing::warn!(%error, "accounts that were never signed in to are still there");
         0
     });
-    tracing::debug!(sessions, messages, counters, lapsed, "forgot what has expired");
+    tracing::debug!(sessions, messages, counters, stops, lapsed, "forgot what has expired");
 }
 
 /// Deletes page after page until one is not full, so that no backlog is too long for one statement; returns how many rows.

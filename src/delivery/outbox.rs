@@ -271,6 +271,8 @@ pub struct MessageDelivery {
     pub reason: Option<String>,
     /// How often it was tried.
     pub attempts: i32,
+    /// When it was settled.
+    pub settled_at: Option<DateTime<Utc>>,
     /// How many seconds it took until it was settled.
     pub took: Option<f64>,
 }
@@ -291,6 +293,7 @@ pub async fn of_account(db: &Client, account: AccountId) -> Result<Vec<MessageDe
         reference: row.get("reference"),
         reason: row.get("reason"),
         attempts: row.get("attempts"),
+        settled_at: row.get("settled_at"),
         took: row.get("took"),
     };
     Ok(rows.iter().map(delivery).collect())

@@ -8,6 +8,7 @@
 //! What callers who are signed in write is counted by each node for itself first (`WriteMeters`).
 
 pub mod blocks;
+pub mod code_stops;
 mod conversion;
 mod counted_code;
 mod limit;
@@ -49,7 +50,7 @@ pub use counted_code::{BudgetShare, CountedCode};
 pub use limit::{LimitKind, UNLIMITED};
 pub use limit_subject::LimitSubject;
 pub use meter::{CountOutcome, MeterEntry, MeterRule, MeterStore, StoreUnavailable, StoredMeter};
-pub use near::{ALARM_LASTS, AlarmPosition, MeterPosition, alarms, raise_alarm};
+pub use near::{ALARM_LASTS, AlarmPosition, MeterPosition, PrefixConversion, alarms, raise_alarm};
 pub use overview::{LimitsOverview, RaisedAlarm, UsedMeter};
 pub use policy::{LimitPolicy, Rate, WritePolicy};
 pub use postgres::prune;
@@ -111,7 +112,9 @@ pub enum LimitsError {
     Blocked {
         /// The kind of subject that is blocked.
         kind: BlockKind,
-        /// When the caller may try again at the soonest.
+        /// When the block ends, where a time is set.
+        until: Option<DateTime<Utc>>,
+        /// When the caller may try again at the soonest, as they are told.
         wait: Duration,
     },
     /// The store does not answer.

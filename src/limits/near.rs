@@ -1,11 +1,12 @@
 //! What staff see of the shared limits page by page, and lift by subject.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil_domain::values::Identifier;
+use counterfoil_domain::values::{Identifier, PhoneNumber};
 use counterfoil_projections::SearchPage;
 use deadpool_postgres::Client;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Error;
+use utoipa::ToSchema;
 
 use super::limit::LimitKind;
 use super::limit_subject::LimitSubject;
@@ -29,6 +30,23 @@ impl MeterPosition {
 /// A place in the list of alarms: the last one before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlarmPosition(DateTime<Utc>, String, String);
+
+/// What became of the codes to a prefix.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PrefixConversion {
+    /// The numbers of the prefix begin so.
+    #[schema(example = "+98912123")]
+    prefix: String,
+    /// How many codes were sent there within the window.
+    sent: i64,
+    /// How many of these codes were redeemed.
+    redeemed: i64,
+    /// The length of the window in seconds.
+    #[schema(example = 86_400)]
+    window: i64,
+    /// Until when the prefix is stopped, because too few codes were redeemed.
+    stopped_until: Option<DateTime<Utc>>,
+}
 
 impl Limits {
     /// The limits of a subject; without one, those that are nine tenths full or more, the full ones among them, by subject.
@@ -81,6 +99,30 @@ impl Limits {
             (meter.used + cost > most).then_some((limit.name(), Some(meter)))
         });
         Ok(in_the_way.collect())
+    }
+
+    /// What became of the codes to the prefix of a number; `None` without shared limits.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn prefix_conversion(
+        &self,
+        number: &PhoneNumber,
+    ) -> Result<Option<PrefixConversion>, StoreUnavailable> {
+        if self.shared.is_none() {
+            return Ok(None);
+        }
+        let subject = LimitSubject::Identifier(Identifier::Phone(number.clone()));
+        let meters = self.of_subject(&subject).await?;
+        let of = |limit: LimitKind| meters.iter().find(|meter| meter.limit == limit.name());
+        let used = |limit| of(limit).map_or(0, |meter| meter.used);
+        Ok(Some(PrefixConversion {
+            prefix: number.prefix().to_owned(),
+            sent: used(LimitKind::SentPerPrefix),
+            redeemed: used(LimitKind::RedeemedPerPrefix),
+            window: DAY / 1_000_000,
+            stopped_until: of(LimitKind::StoppedPrefix).and_then(|meter| meter.until),
+        }))
     }
 
     /// Forgets what these meters have counted.

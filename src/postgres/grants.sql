@@ -6,7 +6,7 @@ GRANT SELECT, INSERT, DELETE ON identifiers TO {role};
 GRANT SELECT, INSERT, UPDATE ON heads, message_ledger, ledger_spans, listeners TO {role};
 GRANT SELECT, INSERT, UPDATE ON statistics, statistics_devices, message_outcomes, session_uses TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox, profiles, user_logins, stays, revoked_tokens, login_history TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON limits, alarms, blocks TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON limits, alarms, blocks, code_stops TO {role};
 GRANT SELECT, UPDATE ON sequencer, followers, read_models TO {role};
 GRANT SELECT ON _sqlx_migrations TO {role};
 GRANT EXECUTE ON FUNCTION forget_lapsed_account(uuid) TO {role};

@@ -210,7 +210,6 @@ impl ActiveBlocks {
 }
 
 async fn keep_following(blocks: Weak<ActiveBlocks>, database: Database, personal_data: PersonalData) {
-    let database = database.with_connections(1);
     let (mut seen, mut looks, mut is_trouble) = (None, 0_u32, false);
     while let Some(following) = blocks.upgrade() {
         if looks.is_multiple_of(READ_AFTER) {

@@ -249,3 +249,66 @@ async fn blocks_that_are_known_hold_while_they_cannot_be_read() {
     login_from(&app.api, &address(101), &number(2, 101)).await.ok();
     database.batch_execute("COMMIT").await.unwrap();
 }
+
+/// Asks for the page of an identifier until something stopped is on it, which is written behind the answer.
+async fn stops_of(app: &TestApp, admin: &SignedInDevice, filter: &str) -> (Vec<(String, i64)>, Value) {
+    let began = Instant::now();
+    loop {
+        let page = app.api.get(&format!("/admin/identifiers/?{filter}"), &admin.access).await.ok();
+        let stops = page["stops"].as_array().unwrap().iter();
+        let stops: Vec<_> = stops
+            .map(|stop| (stop["kind"].as_str().unwrap().to_owned(), stop["times"].as_i64().unwrap()))
+            .collect();
+        if !stops.is_empty() || began.elapsed() > WITHIN {
+            return (stops, page);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_an_identifier_tells_what_stopped_its_codes_also_where_no_account_has_it() {
+    let settings = [&PROXIED[..], &[("limits.codes_burst", "1"), ("limits.countries", "IR")]].concat();
+    let app = TestApp::with_settings(&settings).await;
+    let (beside, _proxy) = app.second_node(&settings).await;
+    let admin = app.sign_in_admin(ADMIN).await;
+    // The limit of an address stopped an identifier that never got a code.
+    let stopped = number(1, 2);
+    login_from(&app.api, &address(1), &number(1, 1)).await.ok();
+    for node in [&app, &beside, &app] {
+        is_refused(&login_from(&node.api, &address(1), &stopped).await);
+    }
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let (stops, page) = stops_of(&beside, &admin, "phone_number=09100010002").await;
+    assert_eq!(stops, [("codes_per_address".to_owned(), 3)], "{page}");
+    assert_eq!((&page["account_id"], &page["stops"][0]["present"]), (&Value::Null, &json!(true)), "{page}");
+    assert_eq!(page["prefix"]["prefix"], "+98910001");
+    assert!(page["summary"].as_str().unwrap().contains("by the limit codes_per_address"), "{page}");
+
+    let foreign =
+        from(&app.api, &address(2), "/accounts/login/", json!({"phone_number": "+33612345678"})).await;
+    foreign.refuses_fields(&["phone_number"]);
+    let (stops, page) = stops_of(&app, &admin, "phone_number=%2B33612345678").await;
+    assert_eq!(stops, [("country_not_served".to_owned(), 1)], "{page}");
+
+    assert_eq!(
+        block(&app, &admin, json!({"mail_domain": "example.com", "reason": "fraud"})).await.status,
+        201
+    );
+    comes_to(429, async |n| mail_from(&app, 100 + n, "ada@example.com").await).await;
+    let (stops, page) = stops_of(&app, &admin, "email=ada@example.com").await;
+    assert_eq!(stops[0].0, "block_mail_domain", "{page}");
+    let kinds: Vec<_> = page["obstacles"].as_array().unwrap().iter().map(|it| &it["kind"]).collect();
+    assert!(kinds.contains(&&json!("block_mail_domain")), "{page}");
+    assert!(page["obstacles"].to_string().contains("\"block\":\""), "{page}");
+
+    // What is served leaves nothing, and no number can be read in the table.
+    let (stops, _) = stops_of(&app, &admin, "phone_number=09100010001").await;
+    assert_eq!(stops, []);
+    let clear = "SELECT count(*) FROM code_stops s WHERE s::text ~ '98910001|example'";
+    assert_eq!(app.database.value::<i64>(clear).await, 0);
+    app.advance_time(25 * 3_600);
+    let admin = app.sign_in_staff("+989130000002", counterfoil_domain::values::Role::Admin).await;
+    let page = app.api.get("/admin/identifiers/?phone_number=09100010002", &admin.access).await.ok();
+    assert_eq!(page["stops"], json!([]), "{page}");
+}

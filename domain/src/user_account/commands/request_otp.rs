@@ -174,6 +174,12 @@ pub(super) fn may_send(
 }
 
 impl UserAccount {
+    /// How many codes were sent to the identifier of that kind within 24 hours, for callers without a known device.
+    pub fn codes_sent(&self, channel: Channel, now: DateTime<Utc>) -> usize {
+        let sent = self.codes_of(Requester::default()).map_or(&[][..], |codes| &codes.counters(channel).sent);
+        sent.iter().filter(|sent| now - **sent < TimeDelta::hours(24)).count()
+    }
+
     /// All that keeps a code to sign in from an identifier of that kind, for callers without a known device, each with the time
     /// when it ends. Time alone does not end a lock.
     pub fn code_obstacles(

@@ -23,7 +23,8 @@ async fn identifiers_200_tells_what_became_of_a_newcomers_codes_and_what_is_in_t
     let admin = app.sign_in_admin(ADMIN).await;
     let never = look(&app, &admin, "phone_number=09121234567").await;
     let expected = json!({"phone_number": PHONE, "email": null, "account_id": null, "joined": false,
-        "obstacles": [], "messages": []});
+        "summary": "No code was sent in the last 30 days; nothing is in the way of a code; 0 of 2 codes today.",
+        "obstacles": [], "stops": [], "codes": {"sent": 0, "limit": 2}, "prefix": null, "messages": []});
     assert_eq!(never, expected);
 
     app.api.login(PHONE).await.ok();
@@ -31,7 +32,14 @@ async fn identifiers_200_tells_what_became_of_a_newcomers_codes_and_what_is_in_t
     assert_eq!((&found["joined"], found["account_id"].is_string()), (&json!(false), true));
     assert_eq!(obstacles(&found)[0].0, "too_soon");
     assert!(found["obstacles"][0]["until"].is_string(), "{found}");
+    let summary = found["summary"].as_str().unwrap();
+    assert!(summary.starts_with("Last code sent at "), "{summary}");
+    assert!(
+        summary.contains("asked again too soon until ") && summary.ends_with("1 of 2 codes today."),
+        "{summary}"
+    );
     let message = &found["messages"][0];
+    assert!(message["settled_at"].is_string(), "{found}");
     assert_eq!((&message["kind"], &message["state"]), (&json!("sign_in"), &json!("sent")), "{found}");
     assert!(!found.to_string().contains("code\":"), "{found}");
 
