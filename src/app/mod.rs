@@ -25,6 +25,8 @@ pub use running::{RunningService, StartError, process_metrics};
 pub use service_accounts::{ServiceAccounts, ServiceActor};
 
 use crate::audit::feed::LedgerFeed;
+use crate::audit::long_reading::LongReadings;
+use crate::audit::rehearsal::RehearsalPolicy;
 use crate::crypto::keyring::{self, Keyring, KeyringSource};
 use crate::http::{self, AppState};
 use crate::listeners::ListenerSet;
@@ -72,6 +74,8 @@ impl Application {
         let (address, listener) = bind(settings.listen)?;
         let feed = LedgerFeed::start(state.database.clone());
         let rebuilds = RebuildStarter::new(state.accounts.journal().clone());
+        let readings = LongReadings::new(state.accounts.journal().clone());
+        let rehearsals = RehearsalPolicy::new(settings.proposals.clone(), &settings.delivery.prices);
         let state = Arc::new(state);
         let operators =
             settings.metrics_listen.map(|listen| for_operators(listen, state.clone())).transpose()?;
@@ -81,6 +85,8 @@ impl Application {
                 .app_data(web::Data::new(shared.on_this_thread()))
                 .app_data(web::Data::new(followed.clone()))
                 .app_data(web::Data::new(rebuilds.clone()))
+                .app_data(web::Data::new(readings.clone()))
+                .app_data(web::Data::new(rehearsals.clone()))
                 .wrap(http::cors(&shared.http))
                 .wrap(from_fn(http::observe))
                 .wrap(NormalizePath::trim())

@@ -8,6 +8,7 @@ mod changes;
 pub mod csv;
 pub mod feed;
 mod log;
+pub mod long_reading;
 mod page_query;
 mod record;
 pub mod rehearsal;

@@ -8,28 +8,12 @@ use serde::Serialize;
 
 use super::{Failure, output};
 use crate::audit::VerificationProgress;
-use crate::audit::rehearsal::{self, PerRequest, Proposal, RefusalTally, RehearsalReport};
+use crate::audit::rehearsal::{
+    self, PerRequest, Proposal, REHEARSED_SETTINGS, RefusalTally, RehearsalReport,
+};
 use crate::journal::Journal;
 use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::settings::{Settings, Sources};
-
-/// The settings that the log says enough about: those that accounts decide by.
-const SETTINGS: [&str; 14] = [
-    "codes.lifetime",
-    "codes.tries",
-    "codes.resend_after",
-    "codes.per_day",
-    "codes.wrong_per_hour",
-    "codes.wrong_in_a_row",
-    "sessions.idle",
-    "sessions.absolute",
-    "sessions.refresh_grace",
-    "sessions.refreshes_per_minute",
-    "sessions.device_limit",
-    "sessions.device_limit_policy",
-    "sessions.binding",
-    "sessions.rotation",
-];
 
 /// What the figures cannot say.
 const LIMITS_OF_IT: &str = "\
@@ -94,7 +78,7 @@ impl RehearseCommand {
         let mut progress = output::ProgressReport::new("rehearse");
         let mut show_progress =
             |rehearsed: VerificationProgress| progress.count(rehearsed.done, rehearsed.of, "");
-        let report = rehearsal::rehearse(journal, &proposal, &mut show_progress).await?;
+        let report = rehearsal::rehearse(journal, &proposal, &mut show_progress, &mut |_| {}).await?;
         progress.finish();
 
         let present = sources.shown();
@@ -174,10 +158,10 @@ fn why(tally: &RefusalTally) -> String {
 /// A setting that can be rehearsed, with a value.
 fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("it takes SETTING=VALUE")?;
-    if SETTINGS.contains(&name) {
+    if REHEARSED_SETTINGS.contains(&name) {
         return Ok((name.to_owned(), value.to_owned()));
     }
-    let can = SETTINGS.join(", ");
+    let can = REHEARSED_SETTINGS.join(", ");
     let counted = if name.starts_with("limits.") { ", whose counts are not in the log" } else { "" };
     Err(format!("{name:?} cannot be rehearsed{counted}; these can: {can}"))
 }
@@ -204,7 +188,7 @@ fn moment(text: &str) -> Result<DateTime<Utc>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{SETTINGS, moment, setting};
+    use super::{REHEARSED_SETTINGS, moment, setting};
     use crate::settings::Sources;
 
     #[test]
@@ -213,7 +197,7 @@ mod tests {
         let of_accounts = sources.shown().into_iter().map(|shown| shown.key).filter(|key| {
             key.starts_with("codes.") || key.starts_with("sessions.") && key != "sessions.new_device_notice"
         });
-        let mut can = SETTINGS;
+        let mut can = REHEARSED_SETTINGS;
         can.sort_unstable();
         assert_eq!(of_accounts.collect::<Vec<_>>(), can);
         for wrong in ["codes.resend_after", "codes.resend=1", "limits.codes_burst=1", "=", ""] {

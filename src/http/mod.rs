@@ -55,7 +55,10 @@ fn route_table() -> Vec<ApiResource> {
         devices, disown, history, identifiers, login, logout, logout_all, profile, reauthenticate, refresh,
         resend, second_factor, token_verify, undo, unlock, verify,
     };
-    use audit::{accounts as audited_accounts, device_sessions as audited_sessions, events, stream};
+    use audit::{
+        accounts as audited_accounts, device_sessions as audited_sessions, events, rehearsals, stream,
+        verifications,
+    };
     use oauth::{ended_sessions, introspect, revoke};
 
     let mut table = vec![
@@ -112,6 +115,8 @@ fn route_table() -> Vec<ApiResource> {
         ),
         path("/audit/events/", [get(events::handler, events::DOC)]),
         path("/audit/events/stream/", [get_stream(stream::handler, stream::DOC)]),
+        path("/audit/verifications/", [post(verifications::handler, verifications::DOC)]),
+        path("/audit/rehearsals/", [post(rehearsals::handler, rehearsals::DOC)]),
         path("/audit/device-sessions/", [get(audited_sessions::handler, audited_sessions::DOC)]),
         path("/audit/accounts/{id}/", [get(audited_accounts::handler, audited_accounts::DOC)]),
         path("/oauth/introspect", [post(introspect::handler, introspect::DOC)]),

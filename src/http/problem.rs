@@ -103,6 +103,8 @@ pub enum Problem {
     StaffConflict(StaffConflict),
     /// A read model is being made again already.
     RebuildRunning,
+    /// Another verification or rehearsal reads the whole log.
+    LogReadingRunning,
     /// The server's database role may make no read model again.
     RebuildNeedsOwner,
     /// The token in the body is not valid.
@@ -280,6 +282,7 @@ impl Problem {
             Self::BlocksOneself => "blocks_oneself",
             Self::StaffConflict(conflict) => conflict.code(),
             Self::RebuildRunning => "rebuild_running",
+            Self::LogReadingRunning => "log_reading_running",
             Self::RebuildNeedsOwner => "rebuild_needs_owner",
             Self::InvalidToken => "invalid_token",
             Self::InvalidClient => "invalid_client",
@@ -325,6 +328,7 @@ impl Problem {
             | Self::BlocksOneself
             | Self::StaffConflict(_)
             | Self::RebuildRunning
+            | Self::LogReadingRunning
             | Self::RebuildNeedsOwner => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -389,6 +393,7 @@ impl Problem {
             | Self::BlocksOneself
             | Self::StaffConflict(_)
             | Self::RebuildRunning
+            | Self::LogReadingRunning
             | Self::RebuildNeedsOwner
             | Self::InvalidToken
             | Self::InvalidClient
@@ -483,8 +488,7 @@ impl ResponseError for Problem {
         self.status()
     }
 
-    /// In English, with the problem itself attached, from which the middleware makes the answer in the
-    /// language of the request.
+    /// In English, with the problem itself attached: the middleware makes the answer in the language of the request.
     fn error_response(&self) -> HttpResponse {
         let mut response = self.render(Language::default());
         response.extensions_mut().insert(self.clone());

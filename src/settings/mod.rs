@@ -13,6 +13,7 @@ mod log;
 mod memory;
 mod oauth;
 mod own_section;
+mod proposals;
 mod raw;
 mod retention;
 mod server;
@@ -32,6 +33,7 @@ use config::{ConfigError, ValueKind};
 use counterfoil_domain::user_account::{InvalidPolicy, Policy};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::rehearsal::PolicyProposals;
 use crate::crypto::keyring::KeyringSource;
 use crate::crypto::test_identifiers::TestIdentifiers;
 use crate::delivery::DeliverySettings;
@@ -113,6 +115,8 @@ pub struct Settings {
     pub http: HttpPolicy,
     /// The numbers that the rules go by.
     pub policy: Policy,
+    /// How other values are put in the place of the present ones, to rehearse them.
+    pub proposals: PolicyProposals,
     /// The limits that all nodes share, and where they are counted; none for no such limits.
     pub limits: Option<(LimitPolicy, LimitStore)>,
     /// How often an account and an address may ask for something that is put on record.
@@ -169,6 +173,7 @@ impl Sources {
     /// The first setting that is unknown, out of range, or missing in this environment.
     pub fn check(self) -> Result<Settings, SettingsError> {
         self.require_sections()?;
+        let proposals = proposals::proposals(self.clone());
         let raw: Raw = own_section::take(&self.own, self.config.cache)?.try_deserialize()?;
         let configured = raw.database.url.is_some() || raw.keyring.is_set();
         let environment = raw.profile.unwrap_or_else(|| Environment::of(configured));
@@ -209,6 +214,7 @@ impl Sources {
                 metrics: server.public_metrics,
             },
             policy,
+            proposals,
             limits: limits.shared,
             writes: limits.writes,
             never_signed_in: retention.never_signed_in,

@@ -11,6 +11,7 @@ use counterfoil_domain::user_account::{
 };
 use counterfoil_domain::values::{ClientChange, SessionId};
 use cqrs_es::Aggregate as _;
+use serde::Serialize;
 
 use super::request::{self, CommandReplay};
 
@@ -46,7 +47,7 @@ pub enum RehearsedOutcome {
 }
 
 /// A difference between the record and the rehearsal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RehearsalDifference {
     /// When the command was decided.
     pub at: DateTime<Utc>,

@@ -8,6 +8,7 @@ mod account;
 mod on_record;
 mod report;
 mod request;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +27,10 @@ use crate::delivery::PriceList;
 use crate::journal::{Journal, JournalError, streams};
 
 pub use account::{AccountRehearsal, RehearsalDifference, RehearsedOutcome, RehearsedRequest};
-pub use report::{CodeCost, PerRequest, RefusalTally, RehearsalReport};
+pub use report::{AccountConcerned, CodeCost, DayDifferences, PerRequest, RefusalTally, RehearsalReport};
+pub use settings::{
+    PolicyProposals, ProposedPolicy, REHEARSED_SETTINGS, RehearsalPolicy, SettingValue, UnfitSetting,
+};
 
 /// How many events are read at a time.
 const ROWS: i32 = 2_000;
@@ -44,7 +48,8 @@ pub struct Proposal {
     pub prices: Option<PriceList>,
 }
 
-/// Rehearses the proposal on the whole log, as of one moment, in flat memory.
+/// Rehearses the proposal on the whole log, as of one moment, in flat memory. `concerned` hears of each account for which something
+/// would have been different.
 ///
 /// # Errors
 /// [`JournalError`] when the database does not answer, or an event cannot be read.
@@ -52,6 +57,7 @@ pub async fn rehearse(
     journal: &Journal,
     proposal: &Proposal,
     progress: &mut impl FnMut(VerificationProgress),
+    concerned: &mut (impl FnMut(AccountConcerned) + Send),
 ) -> Result<RehearsalReport, JournalError> {
     let mut connection = journal.database().connection().await?;
     let snapshot = snapshot(&mut connection).await?;
@@ -60,7 +66,7 @@ pub async fn rehearse(
     let statement = snapshot.prepare_cached(include_str!("../sql/courses.sql")).await?;
     let courses = snapshot.bind(&statement, &[&UserAccount::TYPE, &proposal.since]).await?;
 
-    let mut rehearsals = Rehearsals::new(proposal);
+    let mut rehearsals = Rehearsals::new(proposal, concerned);
     let mut rows = snapshot.query_portal(&courses, ROWS).await?;
     while let Some(last) = rows.last() {
         progress(VerificationProgress {
@@ -88,7 +94,8 @@ struct Rehearsals<'a> {
     account: Option<AccountId>,
     rehearsal: AccountRehearsal,
     commit: Commit,
-    concerned: bool,
+    concerned: Option<AccountConcerned>,
+    tell: &'a mut (dyn FnMut(AccountConcerned) + Send),
     report: RehearsalReport,
     /// The codes that have to be priced, each with whether it would have been sent.
     unpriced: Vec<(AccountId, i64, bool)>,
@@ -103,7 +110,7 @@ struct Commit {
 }
 
 impl<'a> Rehearsals<'a> {
-    fn new(proposal: &'a Proposal) -> Self {
+    fn new(proposal: &'a Proposal, tell: &'a mut (dyn FnMut(AccountConcerned) + Send)) -> Self {
         let policy = Arc::new(proposal.policy.clone());
         let cost = proposal.prices.as_ref().map(|_| CodeCost::default());
         Self {
@@ -112,7 +119,8 @@ impl<'a> Rehearsals<'a> {
             policy,
             account: None,
             commit: Commit::default(),
-            concerned: false,
+            concerned: None,
+            tell,
             report: RehearsalReport { cost, ..RehearsalReport::default() },
             unpriced: Vec::new(),
         }
@@ -155,8 +163,7 @@ impl<'a> Rehearsals<'a> {
             *self.report.refused_by_rules.of(request) += 1;
         }
         let Some(difference) = self.rehearsal.take(&events) else { return };
-        self.report.count(&difference);
-        self.concerned = true;
+        self.count(difference);
         let is_sent = matches!(difference.what, RehearsedOutcome::LetThrough(_));
         if let (
             RehearsedOutcome::Refused(RehearsedRequest::Code)
@@ -173,10 +180,19 @@ impl<'a> Rehearsals<'a> {
         self.finish_commit();
         let rehearsal = std::mem::replace(&mut self.rehearsal, AccountRehearsal::new(self.policy.clone()));
         for difference in rehearsal.finish(self.proposal.until) {
-            self.report.count(&difference);
-            self.concerned = true;
+            self.count(difference);
         }
-        self.report.accounts_concerned += u64::from(std::mem::take(&mut self.concerned));
+        if let Some(concerned) = self.concerned.take() {
+            self.report.accounts_concerned += 1;
+            (self.tell)(concerned);
+        }
+    }
+
+    fn count(&mut self, difference: RehearsalDifference) {
+        self.report.count(&difference);
+        if let Some(account) = self.account {
+            self.concerned.get_or_insert_with(|| AccountConcerned::new(account)).add(difference);
+        }
     }
 
     /// Adds what the codes cost, by where they went.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
+use counterfoil_domain::values::AccountId;
 use serde::{Serialize, Serializer};
 
 use super::account::{RehearsalDifference, RehearsedOutcome, RehearsedRequest};
@@ -32,6 +34,51 @@ pub struct RehearsalReport {
     pub sessions_ended_later: RefusalTally,
     /// What the codes cost, where prices are set.
     pub cost: Option<CodeCost>,
+    /// What would have been different on each day, in UTC.
+    pub by_day: BTreeMap<NaiveDate, DayDifferences>,
+}
+
+/// How often something would have been different on a day.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DayDifferences {
+    /// What was granted on record, and would have been refused.
+    pub refused: PerRequest<u64>,
+    /// What was refused on record, and would have been granted.
+    pub let_through: PerRequest<u64>,
+    /// Codes that were not looked at and would have been.
+    pub codes_looked_at: u64,
+    /// Sessions that would have ended earlier.
+    pub sessions_ended_earlier: u64,
+    /// Sessions that would have gone on for longer.
+    pub sessions_ended_later: u64,
+}
+
+/// How many differences of an account are told. All of them are counted.
+const MOST_DIFFERENCES: usize = 20;
+
+/// An account for which something would have been different.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AccountConcerned {
+    /// The id of the account.
+    pub account_id: AccountId,
+    /// How often something would have been different.
+    pub total: u64,
+    /// What would have been different, in the order of the events: the first 20 times, those at the end of sessions last.
+    pub differences: Vec<RehearsalDifference>,
+}
+
+impl AccountConcerned {
+    /// An account of which nothing is known to be different yet.
+    pub(super) fn new(account_id: AccountId) -> Self {
+        Self { account_id, total: 0, differences: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, difference: RehearsalDifference) {
+        self.total += 1;
+        if self.differences.len() < MOST_DIFFERENCES {
+            self.differences.push(difference);
+        }
+    }
 }
 
 /// Something of each kind of request.
@@ -81,6 +128,32 @@ pub struct CodeCost {
     pub unknown: u64,
 }
 
+impl RehearsedOutcome {
+    /// The name by which it is told.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused(RehearsedRequest::SignIn) => "sign_in_refused",
+            Self::Refused(RehearsedRequest::Code) => "code_refused",
+            Self::Refused(RehearsedRequest::Refresh) => "refresh_refused",
+            Self::Refused(RehearsedRequest::Other) => "other_refused",
+            Self::LetThrough(RehearsedRequest::SignIn) => "sign_in_let_through",
+            Self::LetThrough(RehearsedRequest::Code) => "code_let_through",
+            Self::LetThrough(RehearsedRequest::Refresh) => "refresh_let_through",
+            Self::LetThrough(RehearsedRequest::Other) => "other_let_through",
+            Self::LookedAt => "code_looked_at",
+            Self::EndedEarlier => "session_ended_earlier",
+            Self::EndedLater => "session_ended_later",
+        }
+    }
+}
+
+/// Writes the name by which the outcome is told.
+impl Serialize for RehearsedOutcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 fn as_text<S: Serializer>(price: &Price, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(price)
 }
@@ -97,5 +170,13 @@ impl RehearsalReport {
         };
         tally.total += 1;
         *tally.why.entry(difference.why).or_default() += 1;
+        let day = self.by_day.entry(difference.at.date_naive()).or_default();
+        *match difference.what {
+            RehearsedOutcome::Refused(request) => day.refused.of(request),
+            RehearsedOutcome::LetThrough(request) => day.let_through.of(request),
+            RehearsedOutcome::LookedAt => &mut day.codes_looked_at,
+            RehearsedOutcome::EndedEarlier => &mut day.sessions_ended_earlier,
+            RehearsedOutcome::EndedLater => &mut day.sessions_ended_later,
+        } += 1;
     }
 }

@@ -1,11 +1,14 @@
-//! What auditors read: the log, the log as it grows, accounts as they stood. A file a subject. Nothing here changes anything
+//! What auditors read: the log, the log as it grows, accounts as they stood, who was signed in. A file a subject. Nothing here changes anything
 //! but the auditor's own stream, which says what they read and why.
 
 pub mod accounts;
 pub mod device_sessions;
 mod event_filter;
 pub mod events;
+mod reading_stream;
+pub mod rehearsals;
 pub mod stream;
+pub mod verifications;
 
 use counterfoil_domain::user_account::StaffRecordFact;
 use counterfoil_domain::values::Reason;

@@ -9,6 +9,7 @@ mod proved_caller;
 mod query;
 mod reason;
 mod service_client;
+mod settings_field;
 mod staff;
 mod staff_read;
 
@@ -27,5 +28,6 @@ pub use query::{
 };
 pub use reason::AUDIT_REASON;
 pub use service_client::{IntrospectTokens, ReadSessions, RevokeTokens, ServiceClient, TokenForm};
+pub use settings_field::NamedSettings;
 pub use staff::{AdminRole, AuditorRole, StaffCaller, check_role};
 pub use staff_read::put_on_record as record_staff_read;

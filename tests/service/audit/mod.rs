@@ -5,6 +5,7 @@ mod device_sessions;
 mod http;
 mod live;
 mod log;
+mod long_readings;
 mod rehearse;
 mod search;
 mod standing;

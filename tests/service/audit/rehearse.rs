@@ -26,7 +26,7 @@ fn rehearsed(app: &TestApp, arguments: &[&str]) -> Value {
 
 /// An hour ago: Ada signs in on three devices, 70 seconds after each other, and the first is refreshed. Ben asks for a code,
 /// again too soon after it, and again, and signs in. Eve asks for a code and for another.
-async fn an_hour_ago() -> TestApp {
+pub async fn an_hour_ago() -> TestApp {
     let app = TestApp::start().await;
     app.advance_time(-3_600);
     let mut devices: Vec<SignedInDevice> = Vec::new();

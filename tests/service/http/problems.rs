@@ -59,6 +59,7 @@ fn every() -> impl Iterator<Item = Problem> {
         BlocksOneself,
         StaffConflict(StaffConflict::MoreMatched(1)),
         RebuildRunning,
+        LogReadingRunning,
         RebuildNeedsOwner,
         InvalidToken,
         InvalidClient,
