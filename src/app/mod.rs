@@ -2,6 +2,7 @@
 
 mod assembly;
 mod housekeeping;
+mod local_service;
 mod node_keyring;
 mod parts;
 mod running;
@@ -19,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use assembly::new_state;
 pub use housekeeping::delete_expired;
+pub use local_service::LocalService;
 pub use node_keyring::{DEVELOPMENT_FOLDER, keyring_source};
 pub use parts::ServiceParts;
 pub use running::{RunningService, StartError, process_metrics};

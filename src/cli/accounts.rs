@@ -3,366 +3,402 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use chrono::{DateTime, Utc};
-use clap::Subcommand;
-use counterfoil_domain::user_account::UserAccountEvent;
-use counterfoil_domain::values::{AccountId, EmailAddress, Identifier, PhoneNumber, Reason, Role};
-use counterfoil_projections::profile::search::{self, AccountSummary};
-use counterfoil_projections::user_login::{self, Device};
-use serde::Serialize;
+use actix_web::http::Method;
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::{Args, Subcommand, ValueEnum};
+use counterfoil_domain::values::Role;
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Failure, output, setup};
-use crate::accounts::{Accounts as Service, AccountsError, StaffAction};
-use crate::delivery::outbox::{self, MessageDelivery};
-use crate::journal::Journal;
-use crate::runtime::clock::{Clock as _, SystemClock};
-use crate::settings::Settings;
+use super::client::{StaffClient, StaffDoor, StaffRequest};
+use super::intervention::{OptionalGrounds, ReadReason, RequiredGrounds};
+use super::output::{cell, time_cell};
+use super::{Failure, messages, output, times};
+
+/// How many accounts are printed where nothing is said.
+const USUAL: usize = 50;
+
+/// The most accounts that a name may stand for in a message about it.
+const CANDIDATES: usize = 10;
 
 #[derive(Debug, Subcommand)]
 pub enum AccountsCommand {
-    /// Replay an account from its events and print its login history.
-    History {
-        /// A phone number, an e-mail address, or the account's id.
-        account: String,
-        /// Write JSON instead of a table
-        #[arg(long)]
-        json: bool,
-    },
-    /// Find the account that has a phone number or an e-mail address. Exit status 1 when there is none.
-    Find {
-        /// The phone number, e-mail address, or id.
-        account: String,
-        #[command(flatten)]
-        form: output::ListFormat,
-    },
-    /// Print an account as it stands, with its roles, the devices that are signed in, and what became of its messages. Of an
-    /// account that was never signed in to, what became of its messages.
+    /// Print accounts, the last that joined first; by their name, state or role.
+    List(AccountListArguments),
+    /// Print an account as it stands, with its roles, the devices that are signed in, and what became of its messages. Of a phone
+    /// number or an e-mail address, also what is in the way of a code, whether or not a person has joined by it.
     Show {
-        /// A phone number, an e-mail address, or the account's id.
-        account: String,
-        /// Write JSON instead of a table
+        #[command(flatten)]
+        account: NamedAccount,
+        #[command(flatten)]
+        why: ReadReason,
+        /// Write JSON instead of tables
         #[arg(long)]
         json: bool,
     },
     /// Give an account a role.
     Grant {
-        /// A phone number, an e-mail address, or the account's id.
-        account: String,
+        #[command(flatten)]
+        account: NamedAccount,
         /// The role: `admin` or `auditor`
         #[arg(value_parser = Role::parse)]
         role: Role,
         /// Take the role instead.
         #[arg(long)]
         revoke: bool,
-        /// Why, for the record.
-        #[arg(long, value_parser = Reason::parse)]
-        reason: Option<Reason>,
+        #[command(flatten)]
+        why: OptionalGrounds,
     },
     /// Let an account not be used, and end all its sessions.
     Suspend {
-        /// A phone number, an e-mail address, or the account's id.
-        account: String,
-        /// Why, for the record.
-        #[arg(long, value_parser = Reason::parse)]
-        reason: Reason,
-        /// Until when (RFC 3339); until it is reinstated where nothing is said.
-        #[arg(long, value_parser = future)]
+        #[command(flatten)]
+        account: NamedAccount,
+        #[command(flatten)]
+        why: RequiredGrounds,
+        /// Until when, such as `7d`, `friday` or `2026-12-31`; until it is reinstated where nothing is said.
+        #[arg(long, value_parser = times::future)]
         until: Option<DateTime<Utc>>,
-    },
-    /// Remove the second factor of a member of staff who lost it, so that they can enrol another.
-    RemoveSecondFactor {
-        /// A phone number, an e-mail address, or the account's id.
-        account: String,
-        /// Why, for the record.
-        #[arg(long, value_parser = Reason::parse)]
-        reason: Reason,
     },
     /// Let a suspended account be used again.
     Reinstate {
-        /// A phone number, an e-mail address, or the account's id.
-        account: String,
-        /// Why, for the record.
-        #[arg(long, value_parser = Reason::parse)]
-        reason: Option<Reason>,
+        #[command(flatten)]
+        account: NamedAccount,
+        #[command(flatten)]
+        why: OptionalGrounds,
+    },
+    /// End all sessions of an account.
+    SignOut {
+        #[command(flatten)]
+        account: NamedAccount,
+        #[command(flatten)]
+        why: OptionalGrounds,
+    },
+    /// Lift the lock that wrong codes set, and what else keeps codes from the account.
+    Unlock {
+        #[command(flatten)]
+        account: NamedAccount,
+        #[command(flatten)]
+        why: OptionalGrounds,
+    },
+    /// Remove the second factor of an account whose person lost it, so that they can enrol another.
+    RemoveSecondFactor {
+        #[command(flatten)]
+        account: NamedAccount,
+        #[command(flatten)]
+        why: RequiredGrounds,
     },
 }
 
-/// An event, for a person to read.
-#[derive(Serialize)]
-struct EventLine {
-    sequence: i64,
-    at: String,
-    event: &'static str,
-    details: serde_json::Value,
-    ip_address: Option<String>,
-    device_name: Option<String>,
-    user_agent: Option<String>,
+/// The account that a command is about.
+#[derive(Debug, Args)]
+pub struct NamedAccount {
+    /// A phone number, an e-mail address, the account's id, or a name that one account has.
+    account: String,
+}
+
+/// Which accounts; all that is said has to hold.
+#[derive(Debug, Args)]
+pub struct AccountListArguments {
+    /// With these words in the name, in any order and spelling.
+    #[arg(long)]
+    name: Option<String>,
+    /// Accounts that are in this state.
+    #[arg(long, value_enum)]
+    state: Option<StateArgument>,
+    /// With this role: `admin` or `auditor`.
+    #[arg(long, value_parser = Role::parse)]
+    role: Option<Role>,
+    /// After which account the list goes on: `next` of the JSON before it.
+    #[arg(long, allow_hyphen_values = true)]
+    cursor: Option<String>,
+    #[command(flatten)]
+    why: ReadReason,
+    #[command(flatten)]
+    extent: output::ListExtent,
+    #[command(flatten)]
+    form: output::ListFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StateArgument {
+    Active,
+    Suspended,
 }
 
 impl AccountsCommand {
-    pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
-        match self {
-            Self::History { account, json } => history(settings, &account, json)?,
-            Self::Find { account, form } => find(settings, &account, form)?,
-            Self::Show { account, json } => show(settings, &account, json)?,
-            Self::Grant { account, role, revoke, reason } => {
-                intervene(settings, &account, async |accounts, account| {
-                    let standing = accounts.standing(account).await?;
-                    let mut roles = standing.member().map(|member| member.roles.clone()).unwrap_or_default();
-                    if revoke {
-                        roles.remove(&role)
-                    } else {
-                        roles.insert(role)
-                    };
-                    accounts
-                        .change_roles(account, roles, StaffAction::operator(super::operator_name(), reason))
-                        .await
-                })?;
+    pub fn run(self, door: &StaffDoor<'_>) -> Result<ExitCode, Failure> {
+        door.open(async |client| match self {
+            Self::List(list) => list.run(client).await,
+            Self::Show { account, why, json } => show(client, &account.account, &why, json).await,
+            Self::Grant { account, role, revoke, why } => grant(client, &account, role, revoke, &why).await,
+            Self::Suspend { account, why, until } => {
+                let until = until.map(|until| until.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+                let body = why.body([("until", json!(until))]);
+                intervene(client, &account, (Method::POST, "suspend/"), body).await
             }
-            Self::Suspend { account, reason, until } => {
-                intervene(settings, &account, async |accounts, account| {
-                    accounts
-                        .suspend(account, until, StaffAction::operator(super::operator_name(), Some(reason)))
-                        .await
-                })?;
+            Self::Reinstate { account, why } => {
+                intervene(client, &account, (Method::POST, "reinstate/"), why.body([])).await
             }
-            Self::RemoveSecondFactor { account, reason } => {
-                intervene(settings, &account, async |accounts, account| {
-                    accounts
-                        .remove_second_factor(
-                            account,
-                            StaffAction::operator(super::operator_name(), Some(reason)),
-                        )
-                        .await
-                })?;
+            Self::SignOut { account, why } => {
+                intervene(client, &account, (Method::POST, "sign-out/"), why.body([])).await
             }
-            Self::Reinstate { account, reason } => {
-                intervene(settings, &account, async |accounts, account| {
-                    accounts.reinstate(account, StaffAction::operator(super::operator_name(), reason)).await
-                })?;
+            Self::Unlock { account, why } => {
+                intervene(client, &account, (Method::POST, "unlock/"), why.body([])).await
             }
-        }
+            Self::RemoveSecondFactor { account, why } => {
+                intervene(client, &account, (Method::DELETE, "second-factor/"), why.body([])).await
+            }
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// A time (RFC 3339) that is not over.
-fn future(text: &str) -> Result<DateTime<Utc>, String> {
-    let time = DateTime::parse_from_rfc3339(text).map_err(|error| error.to_string())?.to_utc();
-    if time > SystemClock.now() { Ok(time) } else { Err("this time is over".to_owned()) }
-}
-
-fn intervene(
-    settings: &Settings,
-    account: &str,
-    act: impl AsyncFnOnce(&Service, AccountId) -> Result<(), AccountsError>,
-) -> Result<(), Failure> {
-    setup::with_service(settings, async |state| {
-        let account = named(state.accounts.journal(), settings, account).await?;
-        Ok(act(&state.accounts, account).await?)
-    })
-}
-
-fn history(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
-    let history = setup::with_journal(settings, async |journal| {
-        let account = named(journal, settings, account).await?;
-        Ok(journal.history(account).await?)
-    })?;
-    if history.is_empty() {
-        return Err("no account has that id".into());
+impl AccountListArguments {
+    async fn run(self, client: &StaffClient) -> Result<(), Failure> {
+        let state = self.state.map(|state| match state {
+            StateArgument::Active => "active",
+            StateArgument::Suspended => "suspended",
+        });
+        let request = StaffRequest::get("/admin/accounts/")
+            .with("fullname", self.name)
+            .with("state", state)
+            .with("role", self.role.map(Role::as_str))
+            .because(self.why.reason());
+        let most = self.extent.most(USUAL, self.form.is_whole());
+        let (items, next) = client.list(&request, most, self.cursor).await?;
+        let part = output::ListPart { items, next: next.as_str().map(str::to_owned) };
+        let headings =
+            ["id", "phone number", "e-mail address", "name", "joined", "last sign-in", "state", "roles"];
+        self.form.part(headings, &part, |account| {
+            [
+                cell(&account["id"]),
+                cell(&account["phone_number"]),
+                cell(&account["email"]),
+                cell(&account["fullname"]),
+                time_cell(&account["date_joined"]),
+                time_cell(&account["last_login"]),
+                state_of(account),
+                roles_of(account).into_iter().collect::<Vec<_>>().join(", "),
+            ]
+        })?;
+        Ok(())
     }
-    let lines: Vec<EventLine> = history.iter().map(|(sequence, event)| line(*sequence, event)).collect();
-    if json {
-        output::json(&lines)?;
+}
+
+/// Returns the filter that an identifier is, by which the API finds what belongs to it; none for another text.
+pub(super) fn identifier_filter(text: &str) -> Option<&'static str> {
+    let is_number = |c: char| c.is_numeric() || " +-()./".contains(c);
+    if text.contains('@') {
+        Some("email")
+    } else if text.chars().any(char::is_numeric) && text.chars().all(is_number) {
+        Some("phone_number")
     } else {
-        let headings = ["#", "time", "event", "details", "address", "device"];
-        output::table(&headings, lines.into_iter().map(cells))?;
-    }
-    Ok(())
-}
-
-async fn found(journal: &Journal, account: AccountId) -> Result<Option<AccountSummary>, Failure> {
-    let db = journal.database().connection().await?;
-    let filter = search::AccountFilter { account: Some(account), ..search::AccountFilter::default() };
-    let mut page = search::search(&db, &filter, None, 1, SystemClock.now()).await?;
-    Ok(page.items.pop())
-}
-
-fn find(settings: &Settings, account: &str, form: output::ListFormat) -> Result<(), Failure> {
-    let found = setup::with_journal(settings, async |journal| {
-        let account = found(journal, named(journal, settings, account).await?).await?;
-        account.ok_or_else(|| NOT_JOINED.into())
-    })?;
-    let headings = ["id", "phone number", "e-mail address", "name", "joined", "last sign-in", "state"];
-    form.list(headings, &[found], |account| {
-        let profile = &account.profile;
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        [
-            profile.id.to_string(),
-            text(&profile.phone_number),
-            text(&profile.email),
-            text(&profile.fullname),
-            output::time(Some(profile.date_joined)),
-            output::time(profile.last_login),
-            state(account),
-        ]
-    })?;
-    Ok(())
-}
-
-fn state(account: &AccountSummary) -> String {
-    match (account.profile.is_active, account.suspended_until) {
-        (true, _) => "active".to_owned(),
-        (false, None) => "suspended".to_owned(),
-        (false, until) => format!("suspended until {}", output::time(until)),
+        None
     }
 }
 
-/// Why an account is not found that has asked for codes only.
-const NOT_JOINED: &str =
-    "the account was never signed in to; `accounts show` prints what became of its codes";
-
-/// An account that has asked for codes and was never signed in to.
-#[derive(Serialize)]
-struct Newcomer {
-    id: AccountId,
-    messages: Vec<MessageDelivery>,
-}
-
-/// An account as it stands.
-#[derive(Serialize)]
-struct AccountDetail {
-    #[serde(flatten)]
-    account: AccountSummary,
-    roles: BTreeSet<Role>,
-    second_factor: bool,
-    devices: Vec<Device>,
-    messages: Vec<MessageDelivery>,
-}
-
-fn show(settings: &Settings, account: &str, json: bool) -> Result<(), Failure> {
-    let detail = setup::with_service(settings, async |service| {
-        let journal = service.accounts.journal();
-        let id = named(journal, settings, account).await?;
-        let Some(account) = found(journal, id).await? else {
-            let messages = outbox::of_account(&service.database.connection().await?, id).await?;
-            return Ok(Err(Newcomer { id, messages }));
-        };
-        let standing = service.accounts.standing(id).await?;
-        let roles = standing.member().map(|member| member.roles.clone()).unwrap_or_default();
-        let second_factor = standing.authenticator().is_some();
-        let db = service.database.connection().await?;
-        let devices = user_login::active(&db, id, SystemClock.now()).await?;
-        let messages = outbox::of_account(&db, id).await?;
-        Ok(Ok(AccountDetail { account, roles, second_factor, devices, messages }))
-    })?;
-    let detail = match detail {
-        Ok(detail) => detail,
-        Err(newcomer) if newcomer.messages.is_empty() => {
-            return Err("no messages went to that account".into());
+/// Returns the id of the account that a text names.
+///
+/// # Errors
+/// When it names none, or more than one.
+pub(super) async fn account_id(client: &StaffClient, text: &str) -> Result<String, Failure> {
+    if let Ok(id) = Uuid::try_parse(text) {
+        return Ok(id.to_string());
+    }
+    let filter = identifier_filter(text);
+    let request = StaffRequest::get("/admin/accounts/").with(filter.unwrap_or("fullname"), Some(text));
+    let (found, _) = client.list(&request, CANDIDATES + 1, None).await?;
+    match found.as_slice() {
+        [account] => Ok(cell(&account["id"])),
+        [] if filter.is_some() => Err(format!(
+            "no account is known by {text}; `counterfoil accounts show {text}` prints what became of its codes"
+        )
+        .into()),
+        [] => Err(format!("no account has the name {text:?}").into()),
+        several => {
+            let lines = several.iter().take(CANDIDATES).map(|account| {
+                let known_as = ["phone_number", "email"].map(|name| cell(&account[name])).join(" ");
+                format!("\n  {} {} {known_as}", cell(&account["id"]), cell(&account["fullname"]))
+            });
+            let and_more = if several.len() > CANDIDATES { "\n  and more" } else { "" };
+            let listed: String = lines.collect();
+            Err(format!("more than one account has the name {text:?}; give the id of one:{listed}{and_more}").into())
         }
-        Err(newcomer) if json => return Ok(output::json(&newcomer)?),
-        Err(Newcomer { id, messages }) => {
-            let facts = [("id", id.to_string()), ("state", "never signed in to".to_owned())];
-            output::table(&["account", ""], facts.map(|(name, value)| [name.to_owned(), value]))?;
-            return message_table(messages);
+    }
+}
+
+async fn detail(client: &StaffClient, id: &str) -> Result<Value, Failure> {
+    client.ask(&StaffRequest::get(format!("/admin/accounts/{id}/"))).await
+}
+
+/// Changes an account, and says what is true of it now and what was before.
+async fn intervene(
+    client: &StaffClient,
+    account: &NamedAccount,
+    (method, what): (Method, &str),
+    body: Value,
+) -> Result<(), Failure> {
+    let id = account_id(client, &account.account).await?;
+    let before = detail(client, &id).await?;
+    client.ask(&StaffRequest::change(method, format!("/admin/accounts/{id}/{what}"), body)).await?;
+    say_what_changed(client, &id, &before).await
+}
+
+async fn say_what_changed(client: &StaffClient, id: &str, before: &Value) -> Result<(), Failure> {
+    let after = detail(client, id).await?;
+    let known_as = ["fullname", "phone_number", "email"].map(|name| cell(&after[name]));
+    let known_as: Vec<String> = known_as.into_iter().filter(|text| !text.is_empty()).collect();
+    let (before, after) = (summary(before), summary(&after));
+    let before = if before == after { "as before".to_owned() } else { format!("before: {before}") };
+    Ok(output::text(&format!("{} ({id}): {after}; {before}\n", known_as.join(" ")))?)
+}
+
+/// Returns what an intervention can change, in a line.
+fn summary(account: &Value) -> String {
+    let devices = account["devices"].as_array().map_or(0, Vec::len);
+    let devices = if devices == 1 { "1 device".to_owned() } else { format!("{devices} devices") };
+    let roles = roles_of(account);
+    let roles = roles.into_iter().map(|role| format!(", {role}")).collect::<String>();
+    let factor = if account["second_factor"] == true { ", second factor" } else { "" };
+    format!("{}, {devices}{roles}{factor}", state_of(account))
+}
+
+async fn grant(
+    client: &StaffClient,
+    account: &NamedAccount,
+    role: Role,
+    revoke: bool,
+    why: &OptionalGrounds,
+) -> Result<(), Failure> {
+    let id = account_id(client, &account.account).await?;
+    let before = detail(client, &id).await?;
+    let mut roles = roles_of(&before);
+    if revoke {
+        roles.remove(role.as_str())
+    } else {
+        roles.insert(role.as_str().to_owned())
+    };
+    let body = why.body([("roles", json!(roles))]);
+    client.ask(&StaffRequest::change(Method::POST, format!("/admin/accounts/{id}/roles/"), body)).await?;
+    say_what_changed(client, &id, &before).await
+}
+
+fn roles_of(account: &Value) -> BTreeSet<String> {
+    account["roles"].as_array().into_iter().flatten().map(cell).collect()
+}
+
+fn state_of(account: &Value) -> String {
+    match (account["is_active"].as_bool(), &account["suspended_until"]) {
+        (Some(false), Value::Null) => "suspended".to_owned(),
+        (Some(false), until) => format!("suspended until {}", time_cell(until)),
+        (Some(true) | None, _) => "active".to_owned(),
+    }
+}
+
+async fn show(client: &StaffClient, text: &str, why: &ReadReason, json: bool) -> Result<(), Failure> {
+    let read = async |path: String| client.ask(&StaffRequest::get(path).because(why.reason())).await;
+    let identifier = match identifier_filter(text).filter(|_| Uuid::try_parse(text).is_err()) {
+        None => None,
+        Some(filter) => {
+            let request = StaffRequest::get("/admin/identifiers/").with(filter, Some(text));
+            Some(client.ask(&request.because(why.reason())).await?)
         }
     };
+    let account = match &identifier {
+        None => {
+            let id = account_id(client, text).await?;
+            Some(read(format!("/admin/accounts/{id}/")).await?)
+        }
+        Some(page) if page["joined"] == true => {
+            Some(read(format!("/admin/accounts/{}/", cell(&page["account_id"]))).await?)
+        }
+        Some(_) => None,
+    };
     if json {
-        output::json(&detail)?;
-        return Ok(());
+        let mut document = match account {
+            Some(Value::Object(account)) => account,
+            _ => Map::new(),
+        };
+        if let Some(page) = identifier {
+            document.entry("messages").or_insert_with(|| page["messages"].clone());
+            document.insert("identifier".to_owned(), page);
+        }
+        return Ok(output::json(&document)?);
     }
-    let AccountDetail { account, roles, second_factor, devices, messages } = detail;
-    let profile = &account.profile;
-    let roles: Vec<&str> = roles.into_iter().map(Role::as_str).collect();
+    if let Some(page) = &identifier {
+        show_identifier(page)?;
+    }
+    match (&account, &identifier) {
+        (Some(account), _) => show_account(account),
+        (None, Some(page)) => messages::table(&page["messages"]),
+        (None, None) => Ok(()),
+    }
+}
+
+/// Prints the page of a phone number or an e-mail address: a sentence first, then what is in the way.
+fn show_identifier(page: &Value) -> Result<(), Failure> {
+    if let Some(summary) = page["summary"].as_str() {
+        output::text(&format!("{}\n", output::escaped(summary)))?;
+    }
+    if page["joined"] == false {
+        output::text("No person has joined by it: the account was never signed in to.\n")?;
+    }
+    let obstacles = page["obstacles"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !obstacles.is_empty() {
+        let rows = obstacles.iter().map(|obstacle| {
+            [cell(&obstacle["kind"]), cell(&obstacle["subject"]), time_cell(&obstacle["until"])]
+        });
+        output::table(&["in the way", "subject", "until"], rows)?;
+    }
+    Ok(())
+}
+
+fn show_account(account: &Value) -> Result<(), Failure> {
     let facts = [
-        ("id", profile.id.to_string()),
-        ("phone number", profile.phone_number.clone().unwrap_or_default()),
-        ("e-mail address", profile.email.clone().unwrap_or_default()),
-        ("name", profile.fullname.clone().unwrap_or_default()),
-        ("joined", output::time(Some(profile.date_joined))),
-        ("last sign-in", output::time(profile.last_login)),
-        ("state", state(&account)),
-        ("roles", roles.join(", ")),
-        ("second factor", if second_factor { "enrolled" } else { "none" }.to_owned()),
+        ("id", cell(&account["id"])),
+        ("phone number", cell(&account["phone_number"])),
+        ("e-mail address", cell(&account["email"])),
+        ("name", cell(&account["fullname"])),
+        ("joined", time_cell(&account["date_joined"])),
+        ("last sign-in", time_cell(&account["last_login"])),
+        ("state", state_of(account)),
+        ("roles", roles_of(account).into_iter().collect::<Vec<_>>().join(", ")),
+        ("second factor", if account["second_factor"] == true { "enrolled" } else { "none" }.to_owned()),
     ];
     output::table(&["account", ""], facts.map(|(name, value)| [name.to_owned(), value]))?;
     let headings = ["session", "device", "address", "signed in", "last seen", "expires"];
-    let rows = devices.into_iter().map(|device| {
+    let rows = account["devices"].as_array().into_iter().flatten().map(|device| {
         [
-            device.id.to_string(),
-            device.device_name.or(device.user_agent).unwrap_or_default(),
-            device.ip_address.map(|ip| ip.to_string()).unwrap_or_default(),
-            output::time(Some(device.signed_in_at)),
-            output::time(Some(device.last_seen_at)),
-            output::time(Some(device.expires_at)),
+            cell(&device["id"]),
+            output::device_cell(device),
+            cell(&device["ip_address"]),
+            time_cell(&device["signed_in_at"]),
+            time_cell(&device["last_seen_at"]),
+            time_cell(&device["expires_at"]),
         ]
     });
     output::table(&headings, rows)?;
-    message_table(messages)
+    messages::table(&account["messages"])
 }
 
-/// Prints what became of messages, the newest first.
-fn message_table(messages: Vec<MessageDelivery>) -> Result<(), Failure> {
-    let headings = ["message", "channel", "asked for", "state", "gateway", "tries", "reason"];
-    let rows = messages.into_iter().map(|message| {
-        [
-            message.kind,
-            message.channel,
-            output::time(Some(message.asked_at)),
-            message.state,
-            message.gateway.unwrap_or_default(),
-            message.attempts.to_string(),
-            message.reason.unwrap_or_default(),
-        ]
-    });
-    output::table(&headings, rows)?;
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::identifier_filter;
 
-/// The account that a text names: by its id, or by an identifier of it.
-pub(super) async fn named(journal: &Journal, settings: &Settings, text: &str) -> Result<AccountId, Failure> {
-    if let Ok(id) = Uuid::try_parse(text) {
-        return Ok(AccountId(id));
+    #[test]
+    fn a_text_is_told_to_be_a_number_an_address_or_a_name() {
+        for (text, filter) in [
+            ("+989121234567", Some("phone_number")),
+            ("0912 123-4567", Some("phone_number")),
+            ("۰۹۱۲۱۲۳۴۵۶۷", Some("phone_number")),
+            ("(0912) 123 4567", Some("phone_number")),
+            ("ada@example.com", Some("email")),
+            ("Ada Lovelace", None),
+            ("Ada 2", None),
+            ("", None),
+            ("-", None),
+        ] {
+            assert_eq!(identifier_filter(text), filter, "{text}");
+        }
     }
-    let identifier = if text.contains('@') {
-        Identifier::Email(EmailAddress::parse(text)?)
-    } else {
-        Identifier::Phone(PhoneNumber::parse(text, settings.http.default_region)?)
-    };
-    Ok(journal.find(&identifier).await?.ok_or("no account is known by that identifier")?)
-}
-
-fn line(sequence: i64, event: &UserAccountEvent) -> EventLine {
-    // The fact stands in the event's JSON under its name.
-    let fact = serde_json::to_value(&event.fact).unwrap_or_default();
-    let client = event.client.as_ref();
-    EventLine {
-        sequence,
-        at: event.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-        event: event.name(),
-        details: fact.get(event.name()).cloned().unwrap_or_default(),
-        ip_address: client.map(|client| client.ip.to_string()),
-        device_name: client
-            .and_then(|client| client.device_name.as_ref())
-            .map(|name| name.as_str().to_owned()),
-        user_agent: client
-            .and_then(|client| client.user_agent.as_ref())
-            .map(|agent| agent.as_str().to_owned()),
-    }
-}
-
-fn cells(line: EventLine) -> [String; 6] {
-    let fields = line.details.as_object().into_iter().flatten();
-    let details = fields.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n");
-    let device = line.device_name.or(line.user_agent).unwrap_or_default();
-    [
-        line.sequence.to_string(),
-        line.at,
-        line.event.to_owned(),
-        details,
-        line.ip_address.unwrap_or_default(),
-        device,
-    ]
 }

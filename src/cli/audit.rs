@@ -2,28 +2,38 @@
 
 use std::process::ExitCode;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use counterfoil_domain::user_account::UserAccountEvent;
-use counterfoil_domain::values::Client;
-use serde::Serialize;
+use ipnet::IpNet;
+use serde_json::Value;
+use uuid::Uuid;
 
+use super::client::{StaffClient, StaffDoor, StaffRequest};
+use super::intervention::ReadReason;
+use super::output::{cell, time_cell};
 use super::rehearse::RehearseCommand;
-use super::{Failure, accounts, output, setup};
-use crate::audit::{
-    self, AccountStanding, EventFilter, EventPages, EventRecord, HistoryStep, PageOrder, StateChange, csv,
-};
-use crate::journal::Journal;
-use crate::settings::{Settings, Sources};
+use super::sessions::SessionListArguments;
+use super::verify::VerifyCommand;
+use super::{Failure, accounts, event_lines, output, times};
+use crate::runtime::network;
 
 /// How many events a table or a JSON document has where nothing is said.
 const USUAL: usize = 100;
+
+/// The path of the log.
+const EVENTS: &str = "/audit/events/";
+
+/// The path of the device sessions, as auditors read them.
+const SESSIONS: &str = "/audit/device-sessions/";
 
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// Print events: as a table the newest first, in the other forms in the order of the log.
     Events(EventsArguments),
+    /// Print device sessions across all accounts: who was signed in at a time, and from where.
+    Sessions(SessionListArguments),
     /// Replay an account event by event: each with what it changed.
     Replay {
         /// A phone number, an e-mail address, or the account's id.
@@ -31,6 +41,11 @@ pub enum AuditCommand {
         /// Only the event of that number, with the account as it was after it.
         #[arg(long, value_name = "N")]
         step: Option<i64>,
+        #[command(flatten)]
+        why: ReadReason,
+        /// Print everything that is stored, a line each
+        #[arg(long, short)]
+        verbose: bool,
         /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
@@ -39,8 +54,11 @@ pub enum AuditCommand {
     At {
         /// A phone number, an e-mail address, or the account's id.
         account: String,
-        /// The time (RFC 3339).
+        /// The time, such as `2026-11-27T18:00`, `2026-11-27`, `friday` or `7d` (ago).
+        #[arg(value_parser = times::past)]
         time: DateTime<Utc>,
+        #[command(flatten)]
+        why: ReadReason,
         /// Write JSON instead of a table
         #[arg(long)]
         json: bool,
@@ -48,11 +66,7 @@ pub enum AuditCommand {
     /// Say how many codes, sign-ins and sessions on record would have come out otherwise under other limits.
     Rehearse(RehearseCommand),
     /// Say whether the log is unaltered and complete. Exit status 1 when it is not.
-    Verify {
-        /// Write JSON instead of a table
-        #[arg(long)]
-        json: bool,
-    },
+    Verify(VerifyCommand),
 }
 
 #[derive(Debug, Args)]
@@ -60,18 +74,32 @@ pub struct EventsArguments {
     /// Of that account: a phone number, an e-mail address, or an id.
     #[arg(long)]
     account: Option<String>,
+    /// What this member of staff did: the id of their account, `operator:NAME` or `service:NAME`.
+    #[arg(long)]
+    actor: Option<String>,
+    /// What came from this IP address or network. Refreshes from it are found by `audit sessions`.
+    #[arg(long, value_parser = network::parse)]
+    address: Option<IpNet>,
     /// Of that kind, such as `LoggedIn`; of any of those named.
     #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = PossibleValuesParser::new(UserAccountEvent::NAMES))]
     types: Vec<String>,
-    /// Not before that time (RFC 3339), by the event's own.
-    #[arg(long, value_name = "TIME")]
+    /// Not before that time, by the event's own; such as `2026-11-27`, `friday` or `7d` (ago).
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
     since: Option<DateTime<Utc>>,
-    /// Before that time (RFC 3339).
-    #[arg(long, value_name = "TIME")]
+    /// Only events before that time.
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
     until: Option<DateTime<Utc>>,
-    /// After that position in the log.
-    #[arg(long, value_name = "POSITION", default_value_t = 0)]
-    after: i64,
+    /// After that position in the log; a table is then in the order of the log as well.
+    #[arg(long, value_name = "POSITION", conflicts_with = "follow")]
+    after: Option<i64>,
+    /// The last so many, in the order of the log.
+    #[arg(long, value_name = "N", conflicts_with_all = ["limit", "all", "after"], value_parser = clap::value_parser!(u16).range(1..=200))]
+    last: Option<u16>,
+    /// Print events as they come, until the command is stopped.
+    #[arg(long, conflicts_with_all = ["limit", "all", "csv", "json"])]
+    follow: bool,
+    #[command(flatten)]
+    why: ReadReason,
     /// Without `--limit` or `--all`, 100 events as a table or as JSON, and all as CSV or NDJSON.
     #[command(flatten)]
     extent: output::ListExtent,
@@ -80,6 +108,9 @@ pub struct EventsArguments {
     /// With a byte order mark before the CSV, by which spreadsheets know that it is UTF-8.
     #[arg(long, requires = "csv")]
     bom: bool,
+    /// Print everything that is stored, a line each
+    #[arg(long, short)]
+    verbose: bool,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -97,238 +128,292 @@ pub struct RecordFormat {
 }
 
 impl AuditCommand {
-    pub fn run(self, sources: &Sources) -> Result<ExitCode, Failure> {
-        let settings = &sources.clone().check()?;
-        setup::with_journal(settings, async |journal| match self {
-            Self::Events(events) => events.print(journal, settings).await,
-            Self::Replay { account, step, json } => replay(journal, settings, &account, step, json).await,
-            Self::At { account, time, json } => {
-                let account = accounts::named(journal, settings, &account).await?;
-                let standing = audit::standing_at(journal, account, time).await?;
-                show(&standing.ok_or("no account has that id")?, json)
-            }
-            Self::Rehearse(rehearse) => rehearse.run(journal, sources, settings).await,
-            Self::Verify { json } => verify(journal, json).await,
-        })
+    /// Whether it can be given to a server over HTTP.
+    pub fn runs_at_a_server(&self) -> bool {
+        match self {
+            Self::Events(_) | Self::Sessions(_) | Self::Replay { .. } | Self::At { .. } => true,
+            Self::Rehearse(_) | Self::Verify(_) => false,
+        }
+    }
+
+    pub fn run(self, door: &StaffDoor<'_>) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Rehearse(rehearse) => return rehearse.run(door),
+            Self::Verify(verify) => return verify.run(door),
+            Self::Events(events) => door.open(async |client| events.print(client).await),
+            Self::Sessions(sessions) => door.open(async |client| sessions.run(client, SESSIONS).await),
+            Self::Replay { account, step, why, verbose, json } => door.open(async |client| {
+                let account = account_id(client, &account, &why).await?;
+                match step {
+                    Some(step) => show_step(client, &account, step, &why, (verbose, json)).await,
+                    None => replay(client, &account, &why, (verbose, json)).await,
+                }
+            }),
+            Self::At { account, time, why, json } => door.open(async |client| {
+                let account = account_id(client, &account, &why).await?;
+                let request = StaffRequest::get(format!("/audit/accounts/{account}/"))
+                    .with("at", Some(instant(time)))
+                    .because(why.reason());
+                show_standing(&client.ask(&request).await?, json)
+            }),
+        }?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn instant(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// Returns the filter of an account that a text names, as auditors may: by its id, or by an identifier of it.
+fn account_filter(text: &str) -> Result<&'static str, Failure> {
+    if Uuid::try_parse(text).is_ok() {
+        return Ok("account_id");
+    }
+    let filter = accounts::identifier_filter(text);
+    Ok(filter.ok_or_else(|| format!("{text:?} is no phone number, e-mail address or id of an account"))?)
+}
+
+/// Returns the id of the account that a text names.
+async fn account_id(client: &StaffClient, text: &str, why: &ReadReason) -> Result<String, Failure> {
+    let filter = account_filter(text)?;
+    if filter == "account_id" {
+        return Ok(text.to_owned());
+    }
+    // At the server, who may read all may ask for the identifier itself; an auditor elsewhere may not.
+    let path = if client.is_local() { "/admin/identifiers/" } else { EVENTS };
+    let request =
+        StaffRequest::get(path).with(filter, Some(text)).with("limit", (!client.is_local()).then_some(1));
+    let found = client.ask(&request.because(why.reason())).await?;
+    match found["account_id"].as_str().or_else(|| found["items"][0]["account_id"].as_str()) {
+        Some(account) => Ok(account.to_owned()),
+        None => Err(format!("no account is known by {text}").into()),
     }
 }
 
 impl EventsArguments {
-    async fn print(self, journal: &Journal, settings: &Settings) -> Result<ExitCode, Failure> {
-        let account = match &self.account {
-            Some(account) => Some(accounts::named(journal, settings, account).await?),
-            None => None,
-        };
-        let filter = EventFilter {
-            account,
-            types: self.types.clone(),
-            since: self.since,
-            until: self.until,
-            ..EventFilter::default()
-        };
-        let end = audit::end(journal).await?;
-        let long = self.form.csv || self.form.ndjson;
-        let most = self.extent.most(USUAL, long);
-        if long {
-            let most = u64::try_from(most).unwrap_or(u64::MAX);
-            return self.export(EventPages::new(journal.clone(), filter, self.after..end, most)).await;
+    fn request(&self, path: &str) -> Result<StaffRequest, Failure> {
+        let account = self.account.as_deref();
+        let filter = account.map(account_filter).transpose()?;
+        let types = (!self.types.is_empty()).then(|| self.types.join(","));
+        Ok(StaffRequest::get(path)
+            .with(filter.unwrap_or_default(), account)
+            .with("actor", self.actor.as_deref())
+            .with("ip_address", self.address)
+            .with("type", types)
+            .with("since", self.since.map(instant))
+            .with("until", self.until.map(instant))
+            .because(self.why.reason()))
+    }
+
+    async fn print(self, client: &StaffClient) -> Result<(), Failure> {
+        if self.follow {
+            return self.follow(client).await;
         }
-        // One more tells whether there are more.
-        let one_more = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-        let order = if self.form.json { PageOrder::OldestFirst } else { PageOrder::NewestFirst };
-        let mut pages = EventPages::new(journal.clone(), filter, self.after..end, one_more).ordered(order);
-        let mut items = Vec::new();
-        while let Some(page) = pages.next().await? {
-            items.extend(page);
+        if self.form.csv || self.form.ndjson {
+            return self.export(client).await;
         }
-        let is_cut = items.len() > most;
-        items.truncate(most);
-        let next = items.last().filter(|_| is_cut).map(|last| last.position);
+        let most = self.last.map_or_else(|| self.extent.most(USUAL, false), usize::from);
+        let oldest_first = (self.form.json || self.after.is_some()) && self.last.is_none();
+        let request = self.request(EVENTS)?.with("order", (!oldest_first).then_some("desc"));
+        let (mut items, next) = self.pages(client, &request, most).await?;
+        if self.last.is_some() {
+            items.reverse();
+        }
+        let next = next.filter(|_| self.last.is_none());
         let part = output::ListPart { items, next };
         if self.form.json {
             output::json(&part)?;
         } else {
-            let headings = ["#", "time", "account", "event", "details", "address", "device"];
-            output::table(&headings, part.items.iter().map(cells))?;
+            let lines = part.items.iter().map(|record| event_lines::cells(record, self.verbose));
+            output::lines(&event_lines::HEADINGS, lines, self.verbose)?;
         }
         output::say_where_it_ends(&part);
-        Ok(ExitCode::SUCCESS)
+        if part.items.is_empty() {
+            output::note("no event matches");
+        }
+        Ok(())
     }
 
-    /// Writes records as they are read, in the order of the log.
-    async fn export(&self, mut pages: EventPages) -> Result<ExitCode, Failure> {
-        let end = pages.positions.end;
-        let mut report = output::ProgressReport::counting("positions", "events");
-        if self.form.csv {
-            let mark = if self.bom { csv::BYTE_ORDER_MARK } else { "" };
-            output::csv(&[mark.as_bytes(), &csv::headings()].concat())?;
-        }
-        while let Some(page) = pages.next().await? {
-            if self.form.csv {
-                output::csv(&csv::lines(&page))?;
-            } else {
-                output::text(&output::json_escaped(&lines(&page)?))?;
+    /// Reads pages of the log until there are so many events, and one more request tells whether there are more.
+    async fn pages(
+        &self,
+        client: &StaffClient,
+        request: &StaffRequest,
+        most: usize,
+    ) -> Result<(Vec<Value>, Option<i64>), Failure> {
+        let (mut items, mut after) = (Vec::new(), self.after);
+        loop {
+            let missing = (most - items.len()).min(200);
+            let page = request.clone().with("limit", Some(missing)).with("after", after);
+            let mut page = client.ask(&page).await?;
+            if let Value::Array(found) = page["items"].take() {
+                items.extend(found);
             }
-            report.count(pages.positions.start.try_into()?, end.try_into()?, "");
+            after = page["next"].as_i64();
+            let Some(next) = after else { return Ok((items, None)) };
+            if items.len() < most {
+                continue;
+            }
+            let more = request.clone().with("limit", Some(1)).with("after", Some(next));
+            let more = client.ask(&more).await?;
+            let is_cut = more["items"].as_array().is_some_and(|items| !items.is_empty());
+            return Ok((items, is_cut.then_some(next)));
+        }
+    }
+
+    /// Writes records as they come, in the order of the log.
+    async fn export(&self, client: &StaffClient) -> Result<(), Failure> {
+        let format = if self.form.csv { "csv" } else { "ndjson" };
+        let limit = (self.last.is_none()).then(|| self.extent.limit()).flatten();
+        let request = self
+            .request(EVENTS)?
+            .with("format", Some(format))
+            .with("bom", self.bom.then_some(1))
+            .with("after", self.after)
+            .with("limit", limit);
+        let mut answer = client.stream(&request).await?;
+        let (mut partial, mut report) = (Vec::new(), output::LineCount::new("events"));
+        while let Some(chunk) = answer.chunk().await? {
+            partial.extend_from_slice(&chunk);
+            let Some(end) = partial.iter().rposition(|byte| *byte == b'\n') else { continue };
+            let whole: Vec<u8> = partial.drain(..=end).collect();
+            if self.form.csv {
+                output::csv(&whole)?;
+            } else {
+                report.add(whole.iter().filter(|byte| **byte == b'\n').count());
+                output::text(&output::json_escaped(&String::from_utf8_lossy(&whole)))?;
+            }
         }
         report.finish();
-        Ok(ExitCode::SUCCESS)
+        Ok(())
+    }
+
+    /// Prints events as they come, as server-sent events bring them.
+    async fn follow(&self, client: &StaffClient) -> Result<(), Failure> {
+        let mut answer = client.stream(&self.request("/audit/events/stream/")?).await?;
+        let mut partial = String::new();
+        while let Some(chunk) = answer.chunk().await? {
+            partial += &String::from_utf8_lossy(&chunk);
+            while let Some((line, rest)) = partial.split_once('\n') {
+                if let Some(record) = line.strip_prefix("data: ") {
+                    self.print_one(record)?;
+                }
+                partial = rest.to_owned();
+            }
+        }
+        Ok(())
+    }
+
+    fn print_one(&self, record: &str) -> Result<(), Failure> {
+        if self.form.ndjson {
+            return Ok(output::text(&format!("{}\n", output::json_escaped(record)))?);
+        }
+        let record: Value = serde_json::from_str(record)?;
+        let cells = event_lines::cells(&record, self.verbose).map(|cell| output::escaped(&cell));
+        Ok(output::text(&format!("{}\n", cells.join("  ")))?)
     }
 }
 
-fn lines(records: &[EventRecord]) -> Result<String, Failure> {
-    let mut lines = String::new();
-    for record in records {
-        lines += &serde_json::to_string(record)?;
-        lines.push('\n');
-    }
-    Ok(lines)
+/// Returns what an event changed, a line a change.
+fn changes(step: &Value, verbose: bool) -> String {
+    let changes = step["changes"].as_array().into_iter().flatten();
+    let told = changes.filter(|change| !matches!(change["path"].as_str(), Some("/at" | "/version")));
+    let told: Vec<String> = told.map(|change| changed(change, verbose)).collect();
+    told.join(if verbose { "\n" } else { "; " })
 }
 
-fn cells(record: &EventRecord) -> [String; 7] {
-    let client = record.client.as_ref();
-    let details = record.fact.as_ref().map(|fact| details(fact.get())).unwrap_or_default();
-    let device = client.map(device).unwrap_or_default();
-    [
-        record.position.to_string(),
-        record.at.map(time).unwrap_or_default(),
-        format!("{} {}", record.account_id, record.sequence),
-        record.event_type.clone(),
-        details,
-        client.map(|client| client.ip.to_string()).unwrap_or_default(),
-        device,
-    ]
-}
-
-fn device(client: &Client) -> String {
-    let name = client.device_name.as_ref().map(|name| name.as_str());
-    name.or(client.user_agent.as_ref().map(|agent| agent.as_str())).unwrap_or_default().to_owned()
-}
-
-/// What an event says, a member a line.
-fn details(fact: &str) -> String {
-    let fact: serde_json::Value = serde_json::from_str(fact).unwrap_or_default();
-    let members =
-        fact.as_object().into_iter().flatten().filter_map(|(_, members)| members.as_object()).flatten();
-    members.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n")
-}
-
-fn time(at: DateTime<Utc>) -> String {
-    output::time(Some(at))
-}
-
-async fn replay(
-    journal: &Journal,
-    settings: &Settings,
-    account: &str,
-    step: Option<i64>,
-    json: bool,
-) -> Result<ExitCode, Failure> {
-    let account = accounts::named(journal, settings, account).await?;
-    let steps = audit::steps(journal, account).await?;
-    let steps: Vec<HistoryStep> = steps.filter(|each| step.is_none_or(|step| step == each.step)).collect();
-    if steps.is_empty() {
-        return Err("there is no such event of such an account".into());
-    }
-    if json {
-        output::json(&steps)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let rows = steps.iter().map(|step| {
-        let client = step.event.client.as_ref();
-        let from = client.map(|client| format!("{}\n{}", client.ip, device(client))).unwrap_or_default();
-        let changes =
-            step.changes.iter().filter(|change| !matches!(change.path.as_str(), "/at" | "/version"));
-        let changes: Vec<String> = changes.map(changed).collect();
-        let fact = serde_json::to_string(&step.event.fact).unwrap_or_default();
-        [
-            step.step.to_string(),
-            time(step.event.at),
-            step.event.event_type.to_owned(),
-            details(&fact),
-            from,
-            changes.join("\n"),
-        ]
-    });
-    output::table(&["#", "time", "event", "details", "from", "changed"], rows)?;
-    match (step, steps.last()) {
-        (Some(_), Some(last)) => show(&last.state, false),
-        _ => Ok(ExitCode::SUCCESS),
-    }
-}
-
-/// What is different; of what is new or gone, a member a line.
-fn changed(StateChange { path, before, after }: &StateChange) -> String {
-    let listed = |what: &str, members: &serde_json::Map<String, serde_json::Value>| {
-        let lines = members.iter().map(|(name, value)| format!("\n  {name}: {value}"));
-        format!("{path}: {what}{}", lines.collect::<String>())
+/// What is different; of what is new or gone, a member a line in the long form.
+fn changed(change: &Value, verbose: bool) -> String {
+    let (path, before, after) = (cell(&change["path"]), &change["before"], &change["after"]);
+    let listed = |what: &str, members: &Value| {
+        let members = members.as_object().into_iter().flatten();
+        let lines = members.map(|(name, value)| format!("\n  {name}: {value}"));
+        format!("{path}: {what}{}", if verbose { lines.collect::<String>() } else { String::new() })
     };
     match (before, after) {
-        (serde_json::Value::Null, serde_json::Value::Object(members)) => listed("new", members),
-        (serde_json::Value::Object(members), serde_json::Value::Null) => listed("gone", members),
+        (Value::Null, Value::Object(_)) => listed("new", after),
+        (Value::Object(_), Value::Null) => listed("gone", before),
         (before, after) => format!("{path}: {before} → {after}"),
     }
 }
 
-fn show(standing: &AccountStanding, json: bool) -> Result<ExitCode, Failure> {
-    if json {
-        output::json(standing)?;
-        return Ok(ExitCode::SUCCESS);
+const STEP_HEADINGS: [&str; 7] = ["#", "time", "event", "what", "address", "device", "changed"];
+
+fn step_cells(step: &Value, verbose: bool) -> [String; 7] {
+    let event = &step["event"];
+    [
+        cell(&step["step"]),
+        time_cell(&event["at"]),
+        cell(&event["type"]),
+        event_lines::what(event, verbose),
+        cell(&event["client"]["ip"]),
+        event_lines::device(&event["client"], verbose),
+        changes(step, verbose),
+    ]
+}
+
+async fn replay(
+    client: &StaffClient,
+    account: &str,
+    why: &ReadReason,
+    (verbose, json): (bool, bool),
+) -> Result<(), Failure> {
+    let request = StaffRequest::get(format!("/audit/accounts/{account}/steps/")).because(why.reason());
+    let (mut steps, mut after) = (Vec::new(), None);
+    loop {
+        let mut page = client.ask(&request.clone().with("limit", Some(200)).with("after", after)).await?;
+        if let Value::Array(found) = page["items"].take() {
+            steps.extend(found);
+        }
+        after = page["next"].as_i64();
+        if after.is_none() {
+            break;
+        }
     }
-    let document = serde_json::to_value(standing)?;
-    let members = document.as_object().into_iter().flatten().filter(|(name, _)| *name != "sessions");
-    output::table(&["account", ""], members.map(|(name, value)| [name.clone(), plain(value)]))?;
-    let sessions = standing.sessions.iter().map(|(id, session)| {
-        let client = session.client.as_ref();
+    if json {
+        return Ok(output::json(&steps)?);
+    }
+    output::lines(&STEP_HEADINGS, steps.iter().map(|step| step_cells(step, verbose)), verbose)?;
+    Ok(())
+}
+
+async fn show_step(
+    client: &StaffClient,
+    account: &str,
+    step: i64,
+    why: &ReadReason,
+    (verbose, json): (bool, bool),
+) -> Result<(), Failure> {
+    let request = StaffRequest::get(format!("/audit/accounts/{account}/"))
+        .with("step", Some(step))
+        .because(why.reason());
+    let step = client.ask(&request).await?;
+    if json {
+        return Ok(output::json(&step)?);
+    }
+    output::lines(&STEP_HEADINGS, [step_cells(&step, verbose)], verbose)?;
+    show_standing(&step["state"], false)
+}
+
+fn show_standing(standing: &Value, json: bool) -> Result<(), Failure> {
+    if json {
+        return Ok(output::json(standing)?);
+    }
+    let members = standing.as_object().into_iter().flatten().filter(|(name, _)| *name != "sessions");
+    output::table(&["account", ""], members.map(|(name, value)| [name.clone(), event_lines::plain(value)]))?;
+    let sessions = standing["sessions"].as_object().into_iter().flatten().map(|(id, session)| {
         [
             id.clone(),
-            session.signed_in_at.map(time).unwrap_or_default(),
-            time(session.last_used_at),
-            time(session.expires_at),
-            session.generation.0.to_string(),
-            client.map(|client| client.ip.to_string()).unwrap_or_default(),
-            client.map(device).unwrap_or_default(),
+            time_cell(&session["signed_in_at"]),
+            time_cell(&session["last_used_at"]),
+            time_cell(&session["expires_at"]),
+            cell(&session["generation"]),
+            cell(&session["client"]["ip"]),
+            event_lines::device(&session["client"], false),
         ]
     });
     let headings = ["session", "signed in", "last used", "expires", "generation", "address", "device"];
     output::table(&headings, sessions)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn plain(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| serde_json::to_string_pretty(value).unwrap_or_default(), str::to_owned)
-}
-
-/// A verification, for a program to read.
-#[derive(Serialize)]
-struct VerificationResult {
-    unaltered: bool,
-    complete: bool,
-    #[serde(flatten)]
-    verified: audit::VerificationReport,
-}
-
-async fn verify(journal: &Journal, json: bool) -> Result<ExitCode, Failure> {
-    let mut report = output::ProgressReport::counting("events and numbers", "verify");
-    let verified =
-        audit::verify(journal, &mut |progress| report.count(progress.done, progress.of, "")).await?;
-    report.finish();
-    let (unaltered, complete) = (verified.is_unaltered(), verified.is_complete());
-    if json {
-        output::json(&VerificationResult { unaltered, complete, verified })?;
-    } else {
-        let answer = |holds, place: &Option<audit::LogPlace>| {
-            let place = place.as_ref().map(|place| format!(": {place}")).unwrap_or_default();
-            format!("{}{place}", if holds { "yes" } else { "NO" })
-        };
-        output::text(&format!(
-            "unaltered: {}\ncomplete:  {}\n{} events of {} accounts; {} wait for their number\n",
-            answer(unaltered, &verified.altered),
-            answer(complete, &verified.missing),
-            verified.events,
-            verified.accounts,
-            verified.waiting
-        ))?;
-    }
-    Ok(if unaltered && complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(())
 }

@@ -1,31 +1,65 @@
-//! The commands `counterfoil limits …`, which show and lift limits.
+//! The commands `counterfoil limits …`, which show, lift and block.
 
-use std::net::IpAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use chrono::{NaiveDate, TimeDelta};
-use clap::{Subcommand, ValueEnum};
-use counterfoil_domain::values::{EmailAddress, Identifier, PhoneNumber, Region};
+use actix_web::http::Method;
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
+use clap::{Args, Subcommand, ValueEnum};
+use counterfoil_domain::values::{PhoneNumber, Region};
+use serde_json::{Value, json};
 
-use super::{Failure, output, setup};
-use crate::accounts::StaffAction;
+use super::client::{Refused, StaffClient, StaffDoor, StaffRequest};
+use super::intervention::{ReadReason, ServiceActReason};
+use super::output::{cell, time_cell};
+use super::{Failure, accounts, alarms, output, setup, times};
 use crate::delivery::ledger::{self, LedgerGrouping, LedgerSum};
-use crate::limits::{Limits as SharedLimits, LimitsOverview, UsedMeter};
-use crate::postgres::Database;
 use crate::runtime::clock::{Clock as _, SystemClock};
+use crate::runtime::network;
 use crate::settings::Settings;
+
+/// How many limits and blocks are printed.
+const USUAL: usize = 200;
 
 #[derive(Debug, Subcommand)]
 pub enum LimitsCommand {
-    /// Print what the service and the countries have used, which addresses and prefixes are near their limits or
-    /// stopped (as hashes), and the latest alarms.
+    /// Print the limits of a subject; without one, those that are full or nearly, those of the service, and the latest alarms.
     Show {
-        /// Write JSON instead of a table
+        /// An IP address, a phone number, an e-mail address, the prefix of a number (+98912123), a country (IR), `service`, or a
+        /// subject as the list shows it.
+        subject: Option<String>,
+        #[command(flatten)]
+        why: ReadReason,
+        /// Write JSON instead of tables
         #[arg(long)]
         json: bool,
     },
-    /// Print how many messages were sent and what they cost, by day (UTC).
+    /// Let a caller through again, as if nothing had been counted.
+    Lift {
+        /// As `limits show` takes it. Of a number or an e-mail address, what wrong codes have set is lifted as well.
+        subject: String,
+        #[command(flatten)]
+        why: ServiceActReason,
+    },
+    /// Send no code to a subject and look at none that comes from it, until a time.
+    Block(BlockArguments),
+    /// Print the blocks, the newest first.
+    Blocks {
+        /// Those that are over as well
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        why: ReadReason,
+        #[command(flatten)]
+        form: output::ListFormat,
+    },
+    /// End a block before its time.
+    Unblock {
+        /// The id of the block, as `limits blocks` shows it
+        block: String,
+        #[command(flatten)]
+        why: ServiceActReason,
+    },
+    /// Print how many messages were sent and what they cost, by day (UTC). It reads the database.
     Messages {
         /// Since which day; by default of the last seven.
         #[arg(long, value_name = "YYYY-MM-DD")]
@@ -37,56 +71,201 @@ pub enum LimitsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Let a caller through again, as if nothing had been counted.
-    Lift {
-        /// An IP address, a phone number or an e-mail address, the prefix of a number (+98912123), a country (IR), or
-        /// `service`. Of a number or an e-mail address, what wrong codes have set is lifted as well.
-        subject: String,
-    },
+}
+
+#[derive(Debug, Args)]
+pub struct BlockArguments {
+    /// A prefix of numbers (+98912123), a phone number, an e-mail address, a mail domain (example.com), an IP address or network
+    /// (192.0.2.0/24), or a country (IR).
+    subject: String,
+    #[command(flatten)]
+    why: ServiceActReason,
+    /// Until when, such as `2h`, `friday` or `2026-12-31`; until it is ended where nothing is said.
+    #[arg(long, value_parser = times::future)]
+    until: Option<DateTime<Utc>>,
 }
 
 impl LimitsCommand {
-    pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
+    /// Whether it can be given to a server over HTTP.
+    pub fn runs_at_a_server(&self) -> bool {
+        !matches!(self, Self::Messages { .. })
+    }
+
+    pub fn run(self, door: &StaffDoor<'_>) -> Result<ExitCode, Failure> {
         match self {
-            Self::Show { json } => {
-                let overview = with_limits(settings, async |limits| Ok(limits.overview().await?))?;
-                if json { output::json(&overview)? } else { show(overview)? }
+            Self::Messages { since, by, json } => messages(&(door.sources)()?.check()?, since, by, json),
+            Self::Show { subject: Some(subject), why, json } => {
+                door.open(async |client| show_subject(client, &subject, &why, json).await)
             }
-            Self::Messages { since, by, json } => {
-                let since = since.unwrap_or_else(|| SystemClock.now().date_naive() - TimeDelta::days(6));
-                let sums = setup::with_journal(settings, async |journal| {
-                    let db = journal.database().connection().await?;
-                    Ok(ledger::sums(&db, since, by.into()).await?)
-                })?;
-                if json {
-                    output::json(&sums)?;
-                } else {
-                    let headings = ["day", "gateway", "country", "prefix", "messages", "cost"];
-                    output::table(&headings, sums.into_iter().map(of_sum))?;
-                }
+            Self::Show { subject: None, why, json } => {
+                door.open(async |client| overview(client, &why, json).await)
             }
-            Self::Lift { subject } => {
-                let subject = LiftedSubject::parse(&subject, settings)?;
-                let shared = match (&subject, &settings.limits) {
-                    (LiftedSubject::Identifier(_), None) => 0,
-                    _ => with_limits(settings, async |limits| subject.lift(limits).await)?,
-                };
-                let of_account = match subject {
-                    LiftedSubject::Identifier(identifier) => setup::with_service(settings, async |state| {
-                        let who = StaffAction::operator(super::operator_name(), None);
-                        Ok(state.accounts.lift_limits(identifier, &who).await?)
-                    })?,
-                    LiftedSubject::Address(_)
-                    | LiftedSubject::Prefix(_)
-                    | LiftedSubject::Country(_)
-                    | LiftedSubject::Service => false,
-                };
-                let account = if of_account { ", and the account's own" } else { "" };
-                output::text(&format!("{shared} shared limits lifted{account}\n"))?;
+            Self::Lift { subject, why } => door.open(async |client| lift(client, &subject, &why).await),
+            Self::Block(block) => door.open(async |client| block.run(client).await),
+            Self::Blocks { all, why, form } => {
+                door.open(async |client| blocks(client, all, &why, form).await)
             }
-        }
+            Self::Unblock { block, why } => door.open(async |client| {
+                let path = format!("/admin/blocks/{block}/");
+                client.ask(&StaffRequest::change(Method::DELETE, path, why.body([]))).await?;
+                Ok(output::text(&format!("The block {block} has ended.\n"))?)
+            }),
+        }?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn limits_of(
+    client: &StaffClient,
+    subject: Option<&str>,
+    why: &ReadReason,
+) -> Result<Vec<Value>, Failure> {
+    let request = StaffRequest::get("/admin/limits/").with("subject", subject).because(why.reason());
+    Ok(client.list(&request, USUAL, None).await?.0)
+}
+
+async fn show_subject(
+    client: &StaffClient,
+    subject: &str,
+    why: &ReadReason,
+    json: bool,
+) -> Result<(), Failure> {
+    let limits = limits_of(client, Some(subject), why).await?;
+    if json { Ok(output::json(&limits)?) } else { table(&limits) }
+}
+
+async fn overview(client: &StaffClient, why: &ReadReason, json: bool) -> Result<(), Failure> {
+    let near = limits_of(client, None, why).await?;
+    let service = limits_of(client, Some("service"), why).await?;
+    let alarms = alarms::latest(client, why).await?;
+    if json {
+        return Ok(output::json(&json!({ "near": near, "service": service, "alarms": alarms }))?);
+    }
+    output::text("Full or nearly\n")?;
+    table(&near)?;
+    output::text("The service\n")?;
+    table(&service)?;
+    output::text("Alarms\n")?;
+    alarms::table(&alarms)
+}
+
+fn table(limits: &[Value]) -> Result<(), Failure> {
+    let rows = limits.iter().map(|limit| {
+        let names = ["kind", "subject", "count", "limit"].map(|name| cell(&limit[name]));
+        names.into_iter().chain([time_cell(&limit["until"])])
+    });
+    output::table(&["limit", "of", "used", "most", "room again"], rows)?;
+    Ok(())
+}
+
+async fn lift(client: &StaffClient, subject: &str, why: &ServiceActReason) -> Result<(), Failure> {
+    let path = format!("/admin/limits/{}/", encoded(subject));
+    let lifted = client.ask(&StaffRequest::change(Method::DELETE, path, why.body([]))).await;
+    let shared = match lifted {
+        Ok(_) => true,
+        Err(error)
+            if error.downcast_ref().is_some_and(|refused: &Refused| refused.code() == "nothing_counted") =>
+        {
+            if accounts::identifier_filter(subject).is_none() {
+                return Err(error);
+            }
+            false
+        }
+        Err(error) => return Err(error),
+    };
+    let of_account = lift_of_account(client, subject, why).await?;
+    let said = match (shared, of_account) {
+        (true, true) => "The shared limits are lifted, and those of the account.",
+        (true, false) => "The shared limits are lifted.",
+        (false, true) => "The limits of the account are lifted; nothing was counted against the shared ones.",
+        (false, false) => return Err(format!("nothing is counted against {subject}").into()),
+    };
+    Ok(output::text(&format!("{said}\n"))?)
+}
+
+/// Lifts what wrong codes and many codes have set against the account of an identifier; whether a person has joined by it.
+async fn lift_of_account(
+    client: &StaffClient,
+    subject: &str,
+    why: &ServiceActReason,
+) -> Result<bool, Failure> {
+    let Some(filter) = accounts::identifier_filter(subject) else { return Ok(false) };
+    if subject.parse::<std::net::IpAddr>().is_ok()
+        || PhoneNumber::parse(subject, None).is_err() && filter != "email" && subject.starts_with('+')
+    {
+        return Ok(false);
+    }
+    let request = StaffRequest::get("/admin/accounts/").with(filter, Some(subject));
+    let (found, _) = client.list(&request, 1, None).await?;
+    let Some(account) = found.first() else { return Ok(false) };
+    let path = format!("/admin/accounts/{}/unlock/", cell(&account["id"]));
+    client.ask(&StaffRequest::change(Method::POST, path, why.body([]))).await?;
+    Ok(true)
+}
+
+/// Returns a text as a segment of a path.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
+}
+
+impl BlockArguments {
+    async fn run(self, client: &StaffClient) -> Result<(), Failure> {
+        let until = self.until.map(|until| until.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+        let body =
+            self.why.body([(block_field(&self.subject), json!(self.subject)), ("until", json!(until))]);
+        let block = client.ask(&StaffRequest::change(Method::POST, "/admin/blocks/", body)).await?;
+        let until =
+            if block["until"].is_null() { "it is ended".to_owned() } else { time_cell(&block["until"]) };
+        let (id, kind, subject) = (cell(&block["id"]), cell(&block["kind"]), cell(&block["subject"]));
+        Ok(output::text(&format!(
+            "{kind} {} is blocked until {until}; the block is {id}.\n",
+            output::escaped(&subject)
+        ))?)
+    }
+}
+
+/// Returns the field of a block that a subject is.
+fn block_field(subject: &str) -> &'static str {
+    if network::parse(subject).is_ok() {
+        "ip_address"
+    } else if subject.contains('@') {
+        "email"
+    } else if Region::parse(subject).is_some() {
+        "country"
+    } else if accounts::identifier_filter(subject).is_none() {
+        "mail_domain"
+    } else if subject.trim().starts_with('+') && PhoneNumber::parse(subject, None).is_err() {
+        "prefix"
+    } else {
+        "phone_number"
+    }
+}
+
+async fn blocks(
+    client: &StaffClient,
+    all: bool,
+    why: &ReadReason,
+    form: output::ListFormat,
+) -> Result<(), Failure> {
+    let active = (!all).then_some(true);
+    let request = StaffRequest::get("/admin/blocks/").with("active", active).because(why.reason());
+    let (items, next) = client.list(&request, USUAL, None).await?;
+    let part = output::ListPart { items, next: next.as_str().map(str::to_owned) };
+    let headings = ["block", "kind", "subject", "since", "until", "reason", "by"];
+    form.part(headings, &part, |block| {
+        [
+            cell(&block["id"]),
+            cell(&block["kind"]),
+            cell(&block["subject"]),
+            time_cell(&block["since"]),
+            time_cell(&block["until"]),
+            cell(&block["reason"]),
+            super::event_lines::plain(&block["by"]),
+        ]
+    })?;
+    Ok(())
 }
 
 /// What the days of the message ledger are told apart by.
@@ -113,96 +292,48 @@ impl From<GroupingArgument> for LedgerGrouping {
     }
 }
 
+fn messages(
+    settings: &Settings,
+    since: Option<NaiveDate>,
+    by: GroupingArgument,
+    json: bool,
+) -> Result<(), Failure> {
+    let since = since.unwrap_or_else(|| SystemClock.now().date_naive() - TimeDelta::days(6));
+    let sums = setup::with_journal(settings, async |journal| {
+        let db = journal.database().connection().await?;
+        Ok(ledger::sums(&db, since, by.into()).await?)
+    })?;
+    if json {
+        return Ok(output::json(&sums)?);
+    }
+    let headings = ["day", "gateway", "country", "prefix", "messages", "cost"];
+    output::table(&headings, sums.into_iter().map(of_sum))?;
+    Ok(())
+}
+
 fn of_sum(sum: LedgerSum) -> [String; 6] {
     let LedgerSum { day, gateway, country, prefix, messages, cost } = sum;
     [day.to_string(), gateway, country, prefix, messages.to_string(), cost.to_string()]
 }
 
-/// Whose limits are lifted.
-enum LiftedSubject {
-    Address(IpAddr),
-    Identifier(Identifier),
-    Prefix(String),
-    Country(Region),
-    Service,
-}
+#[cfg(test)]
+mod tests {
+    use super::{block_field, encoded};
 
-impl LiftedSubject {
-    fn parse(text: &str, settings: &Settings) -> Result<Self, Failure> {
-        if text == "service" {
-            return Ok(Self::Service);
+    #[test]
+    fn what_a_person_types_is_told_to_be_a_prefix_a_number_an_address_a_domain_or_a_country() {
+        for (subject, field) in [
+            ("+98912123", "prefix"),
+            ("+989121234567", "phone_number"),
+            ("0912 123 4567", "phone_number"),
+            ("192.0.2.1", "ip_address"),
+            ("2001:db8::/48", "ip_address"),
+            ("ada@example.com", "email"),
+            ("mail.example.com", "mail_domain"),
+            ("IR", "country"),
+        ] {
+            assert_eq!(block_field(subject), field, "{subject}");
         }
-        if let Ok(ip) = text.parse() {
-            return Ok(Self::Address(ip));
-        }
-        if let Some(region) = Region::parse(text) {
-            return Ok(Self::Country(region));
-        }
-        if let Ok(number) = PhoneNumber::parse(text, settings.http.default_region) {
-            return Ok(Self::Identifier(Identifier::Phone(number)));
-        }
-        if let Ok(address) = EmailAddress::parse(text) {
-            return Ok(Self::Identifier(Identifier::Email(address)));
-        }
-        match text.strip_prefix('+') {
-            Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
-                Ok(Self::Prefix(text.to_owned()))
-            }
-            Some(_) | None => {
-                Err("that is no IP address, number, e-mail address, prefix, country or `service`".into())
-            }
-        }
+        assert_eq!(encoded("+98 912/۱"), "%2B98%20912%2F%DB%B1");
     }
-
-    async fn lift(&self, limits: &SharedLimits) -> Result<usize, Failure> {
-        Ok(match self {
-            Self::Address(ip) => limits.lift_address(*ip).await?,
-            Self::Identifier(Identifier::Phone(number)) => limits.lift_prefix(number.prefix()).await?,
-            Self::Identifier(Identifier::Email(address)) => limits.lift_mail(address).await?,
-            Self::Prefix(prefix) => limits.lift_prefix(prefix).await?,
-            Self::Country(region) => limits.lift_country(&region.to_string()).await?,
-            Self::Service => limits.lift_service().await?,
-        })
-    }
-}
-
-/// Runs a command's work on the limits of the settings, where they are counted.
-fn with_limits<T>(
-    settings: &Settings,
-    work: impl AsyncFnOnce(&SharedLimits) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let (policy, place) = settings.limits.clone().ok_or("limits.shared is `off`")?;
-    let (private, url) = setup::database(settings)?;
-    let result = setup::runtime()?.block_on(async {
-        let keyring = setup::keyring(settings).await?;
-        let database = Database::new(&url.0, 2)?;
-        let prices = settings.delivery.prices.clone();
-        let limits =
-            SharedLimits::new(policy, place, database.clone(), &keyring, prices, Arc::new(SystemClock));
-        let result = work(&limits).await;
-        database.close().await;
-        result
-    });
-    if let Some(mut private) = private {
-        private.stop()?;
-    }
-    result
-}
-
-fn show(overview: LimitsOverview) -> Result<(), Failure> {
-    let LimitsOverview { used, near, alarms } = overview;
-    for (title, meters) in [("Used by countries and the service", used), ("Full or nearly", near)] {
-        output::text(&format!("{title}\n"))?;
-        output::table(&["limit", "of", "used", "most"], meters.into_iter().map(cells))?;
-    }
-    output::text("Alarms\n")?;
-    let alarms = alarms.into_iter().map(|alarm| {
-        [alarm.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), alarm.alarm, alarm.subject]
-    });
-    output::table(&["time", "alarm", "of"], alarms)?;
-    Ok(())
-}
-
-fn cells(meter: UsedMeter) -> [String; 4] {
-    [meter.limit.to_owned(), meter.subject, meter.used.to_string(), meter.most.to_string()]
 }

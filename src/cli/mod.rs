@@ -1,16 +1,23 @@
 //! The commands of the binary. Exit status 0 done, 1 failed, 2 wrong usage.
 
 mod accounts;
+mod alarms;
 mod audit;
+mod client;
 mod config;
+mod event_lines;
+mod intervention;
 mod keys;
 mod limits;
+mod messages;
 mod output;
 mod projections;
 mod rehearse;
 mod serve;
 mod sessions;
 mod setup;
+mod times;
+mod verify;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -22,6 +29,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 
 use crate::app::ServiceParts;
 use crate::settings::{SettingsError, Sources};
+use client::StaffDoor;
 
 /// Event-sourced authentication with one-time codes, sealed tokens and a provable login history.
 #[derive(Debug, Parser)]
@@ -30,6 +38,10 @@ struct Cli {
     /// The settings file, instead of `counterfoil.toml` in this folder.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Do it at a server, in the name of the account that signed in by `login`, instead of on the database of the settings.
+    #[arg(long, global = true, value_name = "URL", env = "COUNTERFOIL_SERVER")]
+    server: Option<String>,
 
     #[command(subcommand)]
     command: Command,
@@ -56,9 +68,21 @@ enum Command {
     /// Check and rebuild what is read from.
     #[command(subcommand)]
     Projections(projections::ProjectionsCommand),
-    /// Look at the limits that all nodes share, and lift them.
+    /// Look at the limits that all nodes share, lift them, and block.
     #[command(subcommand)]
     Limits(limits::LimitsCommand),
+    /// Look at what became of messages.
+    #[command(subcommand)]
+    Messages(messages::MessagesCommand),
+    /// Look at alarms, and acknowledge them.
+    #[command(subcommand)]
+    Alarms(alarms::AlarmsCommand),
+    /// Sign in to a server, so that the commands of staff can be given without access to its database.
+    Login(client::LoginCommand),
+    /// Pass the second factor again, which changes need after ten minutes.
+    SecondFactor(client::SecondFactorCommand),
+    /// Sign out of a server.
+    Logout(client::LogoutCommand),
     /// Look at the settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -116,6 +140,29 @@ fn without_core_dumps() -> Result<(), Failure> {
     Ok(())
 }
 
+impl Command {
+    /// Whether the command can be given to a server over HTTP.
+    fn runs_at_a_server(&self) -> bool {
+        match self {
+            Self::Audit(audit) => audit.runs_at_a_server(),
+            Self::Limits(limits) => limits.runs_at_a_server(),
+            Self::Messages(_)
+            | Self::Alarms(_)
+            | Self::Accounts(_)
+            | Self::Sessions(_)
+            | Self::Login(_)
+            | Self::SecondFactor(_)
+            | Self::Logout(_) => true,
+            Self::Serve(_)
+            | Self::Migrate
+            | Self::Keys(_)
+            | Self::Projections(_)
+            | Self::Config(_)
+            | Self::Completions { .. } => false,
+        }
+    }
+}
+
 impl Cli {
     fn run(self, parts: &ServiceParts, fixed: Vec<(&'static str, String)>) -> Result<ExitCode, Failure> {
         let mut flags = fixed;
@@ -123,18 +170,28 @@ impl Cli {
             flags.extend(serve.settings());
         }
         let sources = || -> Result<Sources, SettingsError> {
-            let read = Sources::read(self.config.as_deref(), Sources::environment()?, flags.into_iter())?;
+            let read =
+                Sources::read(self.config.as_deref(), Sources::environment()?, flags.clone().into_iter())?;
             Ok(read.with_sections(parts.sections.clone()))
         };
+        let door = StaffDoor { server: self.server.clone(), sources: &sources };
+        if self.server.is_some() && !self.command.runs_at_a_server() {
+            return Err("this command needs the database: run it at the server, without --server".into());
+        }
         match self.command {
             Command::Serve(_) => serve::run(&sources()?.check()?, parts),
             Command::Migrate => setup::migrate(&sources()?.check()?),
             Command::Keys(keys) => keys.run(sources),
-            Command::Accounts(accounts) => accounts.run(&sources()?.check()?),
-            Command::Sessions(sessions) => sessions.run(&sources()?.check()?),
-            Command::Audit(audit) => audit.run(&sources()?),
+            Command::Accounts(accounts) => accounts.run(&door),
+            Command::Sessions(sessions) => sessions.run(&door),
+            Command::Login(login) => login.run(self.server.as_deref()),
+            Command::SecondFactor(factor) => factor.run(self.server.as_deref()),
+            Command::Logout(logout) => logout.run(self.server.as_deref()),
+            Command::Audit(audit) => audit.run(&door),
             Command::Projections(projections) => projections.run(&sources()?.check()?),
-            Command::Limits(limits) => limits.run(&sources()?.check()?),
+            Command::Limits(limits) => limits.run(&door),
+            Command::Messages(messages) => messages.run(&door),
+            Command::Alarms(alarms) => alarms.run(&door),
             Command::Config(config) => config.run(sources()?),
             Command::Completions { shell } => {
                 let mut text = Vec::new();

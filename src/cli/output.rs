@@ -54,7 +54,7 @@ fn controls_terminal(c: char) -> bool {
 }
 
 /// A text with every character that a terminal would obey as its code point: `\u{202e}`.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let one = |c: char| if controls_terminal(c) { c.escape_unicode().to_string() } else { c.to_string() };
     text.chars().map(one).collect()
 }
@@ -84,6 +84,29 @@ pub fn table<R: IntoIterator<Item = String>>(
     }
     for row in rows {
         table.add_row(row.into_iter().map(|cell| escaped(&cell)));
+    }
+    text(&format!("{table}\n"))
+}
+
+/// Writes a table in which each row is one line: on a terminal, what does not fit is cut off and marked by an ellipsis. In the long form
+/// rows are as high as they need.
+pub fn lines<R: IntoIterator<Item = String>>(
+    headings: &[&str],
+    rows: impl IntoIterator<Item = R>,
+    verbose: bool,
+) -> io::Result<()> {
+    let Some(columns) = terminal_columns().filter(|_| !verbose) else { return table(headings, rows) };
+    let mut table = Table::new();
+    table.load_style(comfy_table::TableStyle::default());
+    table.set_header(headings.to_vec());
+    table
+        .set_width(columns)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_truncation_indicator("…");
+    for row in rows {
+        let mut row = comfy_table::Row::from(row.into_iter().map(|cell| escaped(&cell)).collect::<Vec<_>>());
+        row.max_height(1);
+        table.add_row(row);
     }
     text(&format!("{table}\n"))
 }
@@ -120,6 +143,11 @@ pub struct ListExtent {
 }
 
 impl ListExtent {
+    /// Returns how many items are asked for, where it is said.
+    pub fn limit(self) -> Option<u32> {
+        self.limit
+    }
+
     /// How many items are written, where nothing is said: so many, or all of them in a form that is read as a whole.
     pub fn most(self, usual: usize, is_whole: bool) -> usize {
         match self.limit {
@@ -197,10 +225,87 @@ pub fn time(time: Option<DateTime<Utc>>) -> String {
     time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)).unwrap_or_default()
 }
 
+/// Returns a member of an answer as a cell of a table; empty where there is none.
+pub fn cell(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Null => String::new(),
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::Array(_)
+        | serde_json::Value::Object(_) => value.to_string(),
+    }
+}
+
+/// Returns a time of an answer as a cell: to the second, in UTC. A time of another form stays as it is.
+pub fn time_cell(value: &serde_json::Value) -> String {
+    let text = cell(value);
+    DateTime::parse_from_rfc3339(&text)
+        .map_or(text, |time| time.to_utc().to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+/// Returns what a device is called: by its name, or else by what it says of itself.
+pub fn device_cell(device: &serde_json::Value) -> String {
+    ["device_name", "device", "user_agent"]
+        .into_iter()
+        .map(|name| cell(&device[name]))
+        .find(|text| !text.is_empty())
+        .unwrap_or_default()
+}
+
+/// Asks for a line on standard error, and reads it from standard input.
+pub fn prompt(question: &str) -> io::Result<String> {
+    let mut err = io::stderr().lock();
+    err.write_all(question.as_bytes())?;
+    err.flush()?;
+    let mut line = String::new();
+    if io::stdin().read_line(&mut line)? == 0 {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nothing was typed"));
+    }
+    Ok(line.trim().to_owned())
+}
+
+/// Says something beside what is written, on standard error.
+pub fn note(text: &str) {
+    drop(writeln!(io::stderr(), "{}", escaped(text)));
+}
+
 /// Writes what went wrong.
 pub fn error(message: &str) {
     // Where even this cannot be written there is no one to tell.
     drop(writeln!(io::stderr(), "counterfoil: {}", escaped(message)));
+}
+
+/// Counts lines that are written, of which it is not known how many there will be.
+pub struct LineCount {
+    unit: &'static str,
+    count: usize,
+    said: usize,
+}
+
+impl LineCount {
+    /// How many lines are written between two reports.
+    const EVERY: usize = 100_000;
+
+    pub fn new(unit: &'static str) -> Self {
+        Self { unit, count: 0, said: 0 }
+    }
+
+    /// Adds lines, and says now and then on standard error how many there are.
+    pub fn add(&mut self, lines: usize) {
+        self.count += lines;
+        if self.count / Self::EVERY > self.said {
+            self.said = self.count / Self::EVERY;
+            drop(writeln!(io::stderr(), "{} {} so far", self.count, self.unit));
+        }
+    }
+
+    /// Says how many there were.
+    pub fn finish(self) {
+        if self.count > 0 {
+            drop(writeln!(io::stderr(), "{} {}", self.count, self.unit));
+        }
+    }
 }
 
 /// Shows how far long work has come: a bar on a terminal, a line now and then elsewhere.

@@ -2,24 +2,22 @@
 
 use std::process::ExitCode;
 
-use chrono::{DateTime, FixedOffset};
+use actix_web::http::Method;
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
-use counterfoil_domain::values::{DeviceName, Reason, SessionId};
-use counterfoil_projections::user_login::search::{
-    self, DeviceSession, DeviceSessionFilter, DeviceSessionPosition,
-};
+use counterfoil_domain::values::DeviceName;
 use ipnet::IpNet;
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Failure, accounts, output, setup};
-use crate::accounts::StaffAction;
-use crate::http::AppState;
-use crate::runtime::clock::{Clock as _, SystemClock};
+use super::client::{StaffClient, StaffDoor, StaffRequest};
+use super::intervention::{ReadReason, RequiredGrounds};
+use super::output::{cell, time_cell};
+use super::{Failure, accounts, output, times};
 use crate::runtime::network;
-use crate::settings::Settings;
 
-/// As which list cursors name it, over HTTP as well.
-const LIST: &str = "device-sessions";
+/// The path of the device sessions.
+const PATH: &str = "/admin/device-sessions/";
 
 /// How many sessions are printed where nothing is said.
 const USUAL: usize = 50;
@@ -29,20 +27,15 @@ pub enum SessionsCommand {
     /// Print device sessions, the last that signed in first; with an address, by the address. Without `--limit` or `--all`,
     /// 50 of them, and all as CSV.
     List(SessionListArguments),
-    /// End one device session
-    End {
-        /// The id of the session
-        session: Uuid,
-        /// Why, for the record.
-        #[arg(long, value_parser = Reason::parse)]
-        reason: Reason,
-    },
+    /// End one device session, or all active ones that match a filter. Of several, `--dry-run` says first how many there are, and
+    /// `--expected` repeats that number: if more match by then, none is ended.
+    End(SessionEndArguments),
 }
 
-/// Which sessions; all that is said has to hold. Times are as in 2026-01-31T12:00:00Z (RFC 3339).
+/// Which sessions; all that is said has to hold. Times are as in 2026-01-31T12:00:00Z, 2026-01-31, `friday` or `7d` (ago).
 #[derive(Debug, Args)]
-pub struct SessionListArguments {
-    /// Of an account: a phone number, an e-mail address, or its id.
+pub struct SessionFilterArguments {
+    /// Of an account: a phone number, an e-mail address, its id, or a name that one account has.
     #[arg(long)]
     account: Option<String>,
     /// At an IP address, or in a network (192.0.2.0/24): at the time of --at; without it, when they were last used.
@@ -51,109 +44,138 @@ pub struct SessionListArguments {
     /// With this in the device's name.
     #[arg(long, value_parser = DeviceName::parse)]
     device: Option<DeviceName>,
+    /// Active at that time, with the address that they had then.
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
+    at: Option<DateTime<Utc>>,
+    /// Signed in then or later.
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
+    since: Option<DateTime<Utc>>,
+    /// Only sessions that were signed in before this time
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
+    until: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
+pub struct SessionListArguments {
+    #[command(flatten)]
+    filter: SessionFilterArguments,
     /// Active now, or not.
     #[arg(long)]
     active: Option<bool>,
-    /// Active at that time, with the address that they had then.
-    #[arg(long, value_name = "TIME")]
-    at: Option<DateTime<FixedOffset>>,
-    /// Signed in then or later.
-    #[arg(long, value_name = "TIME")]
-    since: Option<DateTime<FixedOffset>>,
-    /// Only sessions that were signed in before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<DateTime<FixedOffset>>,
     /// After which session the list goes on: `next` of the JSON before it.
     #[arg(long, allow_hyphen_values = true)] // one cursor in 64 begins with a hyphen
     cursor: Option<String>,
+    #[command(flatten)]
+    why: ReadReason,
     #[command(flatten)]
     extent: output::ListExtent,
     #[command(flatten)]
     form: output::ListFormat,
 }
 
+#[derive(Debug, Args)]
+pub struct SessionEndArguments {
+    /// The id of the one session
+    #[arg(conflicts_with_all = ["account", "address", "device", "at", "since", "until", "dry_run", "expected"])]
+    session: Option<Uuid>,
+    #[command(flatten)]
+    filter: SessionFilterArguments,
+    /// Say which sessions match, and end none.
+    #[arg(long, conflicts_with = "expected")]
+    dry_run: bool,
+    /// How many sessions the dry run said.
+    #[arg(long, value_name = "N", required_unless_present_any = ["session", "dry_run"])]
+    expected: Option<u64>,
+    #[command(flatten)]
+    why: RequiredGrounds,
+    /// Write JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
 impl SessionsCommand {
-    pub fn run(self, settings: &Settings) -> Result<ExitCode, Failure> {
-        match self {
-            Self::List(list) => list.run(settings)?,
-            Self::End { session, reason } => setup::with_service(settings, async |state| {
-                let session = SessionId(session);
-                let account = search::account_of(&state.database.connection().await?, session).await?;
-                let account = account.ok_or("there is no such session")?;
-                let who = StaffAction::operator(super::operator_name(), Some(reason));
-                Ok(state.accounts.end_session(account, session, who).await?)
-            })?,
-        }
+    pub fn run(self, door: &StaffDoor<'_>) -> Result<ExitCode, Failure> {
+        door.open(async |client| match self {
+            Self::List(list) => list.run(client, PATH).await,
+            Self::End(end) => end.run(client).await,
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-impl SessionListArguments {
-    fn run(self, settings: &Settings) -> Result<(), Failure> {
-        let form = self.form;
-        let sessions = setup::with_service(settings, async |state| self.find(settings, state).await)?;
-        let headings = [
-            "session",
-            "account",
-            "device",
-            "address",
-            "signed in",
-            "last seen",
-            "expires",
-            "ended",
-            "reason",
-        ];
-        form.part(headings, &sessions, |session| {
-            [
-                session.id.to_string(),
-                session.account_id.to_string(),
-                session.device_name.clone().or_else(|| session.user_agent.clone()).unwrap_or_default(),
-                session.ip_address.map(|ip| ip.to_string()).unwrap_or_default(),
-                output::time(Some(session.signed_in_at)),
-                output::time(Some(session.last_seen_at)),
-                output::time(Some(session.expires_at)),
-                output::time(session.ended_at),
-                session.end_reason.clone().unwrap_or_default(),
-            ]
-        })?;
-        Ok(())
-    }
-
-    async fn find(
-        self,
-        settings: &Settings,
-        state: &AppState,
-    ) -> Result<output::ListPart<DeviceSession, String>, Failure> {
+impl SessionFilterArguments {
+    /// Adds the filters to a request.
+    async fn add_to(&self, client: &StaffClient, request: StaffRequest) -> Result<StaffRequest, Failure> {
         let account = match &self.account {
-            Some(text) => Some(accounts::named(state.accounts.journal(), settings, text).await?),
+            Some(account) => Some(accounts::account_id(client, account).await?),
             None => None,
         };
-        let filter = DeviceSessionFilter {
-            account,
-            addresses: self.address.map(|network| (network.network(), network.broadcast())),
-            device_name: self.device.map(|name| name.as_str().to_owned()),
-            active: self.active,
-            at: self.at.map(|time| time.to_utc()),
-            since: self.since.map(|time| time.to_utc()),
-            until: self.until.map(|time| time.to_utc()),
-        };
-        let (db, now) = (state.database.connection().await?, SystemClock.now());
-        let cursor = self.cursor.map(|cursor| state.cursors.read(LIST, &cursor)).transpose();
-        let cursor = cursor
-            .ok()
-            .filter(|cursor| cursor.is_none_or(|after: DeviceSessionPosition| after.is_of(&filter)));
-        let mut next = cursor.ok_or("--cursor is not of this list")?;
-        let most = self.extent.most(USUAL, self.form.is_whole());
-        let mut items = Vec::new();
-        while items.len() < most {
-            let missing = u8::try_from(most - items.len()).unwrap_or(u8::MAX);
-            let page = search::search(&db, &filter, next, missing, now).await?;
-            items.extend(page.items);
-            next = page.next;
-            if next.is_none() {
-                break;
-            }
-        }
-        Ok(output::ListPart { items, next: next.map(|next| state.cursors.write(LIST, &next)) })
+        let time =
+            |time: Option<DateTime<Utc>>| time.map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+        Ok(request
+            .with("account_id", account)
+            .with("ip_address", self.address)
+            .with("device_name", self.device.as_ref().map(DeviceName::as_str))
+            .with("at", time(self.at))
+            .with("since", time(self.since))
+            .with("until", time(self.until)))
     }
+}
+
+impl SessionListArguments {
+    /// Prints the sessions of the list at a path, for administrators or for auditors.
+    pub async fn run(self, client: &StaffClient, path: &str) -> Result<(), Failure> {
+        let request = self.filter.add_to(client, StaffRequest::get(path)).await?;
+        let request = request.with("active", self.active).because(self.why.reason());
+        let most = self.extent.most(USUAL, self.form.is_whole());
+        let (items, next) = client.list(&request, most, self.cursor).await?;
+        let part = output::ListPart { items, next: next.as_str().map(str::to_owned) };
+        Ok(self.form.part(HEADINGS, &part, session_cells)?)
+    }
+}
+
+const HEADINGS: [&str; 9] =
+    ["session", "account", "device", "address", "signed in", "last seen", "expires", "ended", "reason"];
+
+impl SessionEndArguments {
+    async fn run(self, client: &StaffClient) -> Result<(), Failure> {
+        if let Some(session) = self.session {
+            let path = format!("{PATH}{session}/");
+            client.ask(&StaffRequest::change(Method::DELETE, path, self.why.body([]))).await?;
+            return Ok(output::text(&format!("The session {session} has ended.\n"))?);
+        }
+        let request = StaffRequest { method: Method::DELETE, ..StaffRequest::get(PATH) };
+        let request = self.why.add_to_query(self.filter.add_to(client, request).await?);
+        let dry_run = self.dry_run.then_some(true);
+        let request = request.with("dry_run", dry_run).with("expected", self.expected);
+        let answer = client.ask(&request).await?;
+        if self.json {
+            return Ok(output::json(&answer)?);
+        }
+        if self.dry_run {
+            let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+            output::table(&HEADINGS, items.iter().map(session_cells))?;
+            let matched = cell(&answer["matched"]);
+            return Ok(output::text(&format!(
+                "{matched} sessions match, of which the first are shown; --expected {matched} ends them.\n"
+            ))?);
+        }
+        let told = ["ended", "already_ended", "failed", "skipped"]
+            .map(|what| format!("{}: {}", what.replace('_', " "), cell(&answer[what])));
+        Ok(output::text(&format!("{}\n", told.join(", ")))?)
+    }
+}
+
+fn session_cells(session: &Value) -> [String; 9] {
+    [
+        cell(&session["id"]),
+        cell(&session["account_id"]),
+        output::device_cell(session),
+        cell(&session["ip_address"]),
+        time_cell(&session["signed_in_at"]),
+        time_cell(&session["last_seen_at"]),
+        time_cell(&session["expires_at"]),
+        time_cell(&session["ended_at"]),
+        cell(&session["end_reason"]),
+    ]
 }

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::Failure;
-use crate::app::{DEVELOPMENT_FOLDER, keyring_source, new_state};
+use crate::app::{DEVELOPMENT_FOLDER, LocalService, keyring_source, new_state};
 use crate::crypto::keyring::{Keyring, KeyringSource};
 use crate::crypto::personal_data::PersonalData;
 use crate::delivery::Gateways;
-use crate::http::AppState;
 use crate::journal::Journal;
 use crate::postgres::Database;
 use crate::postgres::DatabaseUrl;
@@ -78,21 +77,20 @@ pub fn with_journal<T>(
     result
 }
 
-/// Runs a command's work on the service, in the database of the settings. Nothing is served, and the messages that it asks
-/// for wait in the outbox for a node that does.
-pub fn with_service<T>(
+/// Runs a command's work on the routes of the service, for the operator who typed it, in the database of the settings. Nothing is
+/// served, and the messages that the work asks for wait in the outbox for a node that does.
+pub fn with_local_service<T>(
     settings: &Settings,
-    work: impl AsyncFnOnce(&AppState) -> Result<T, Failure>,
+    work: impl AsyncFnOnce(LocalService) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let (private, url) = database(settings)?;
-    let result = runtime()?.block_on(async {
+    let result = actix_web::rt::System::new().block_on(async {
         let keyring = keyring(settings).await?;
         let metrics = crate::runtime::telemetry::prometheus().build_recorder().handle();
         let state = new_state(settings, &url, &keyring, Gateways::none(), Arc::new(SystemClock), metrics)?;
         let database = state.database.clone();
-        let result = work(&state).await;
-        // What follows the database for it lets go of its connections first.
-        drop(state);
+        let service = LocalService::new(&state, super::operator_name()).await;
+        let result = work(service).await;
         database.close().await;
         result
     });

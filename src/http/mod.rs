@@ -42,8 +42,8 @@ pub(crate) use state::{KeyedParts, in_time};
 use crate::crypto::message_links::{SessionLinks, UndoLinks, UnlockLinks};
 pub use document::{DescribeOperation, HeaderDoc, OperationDoc, OperationDraft};
 pub use extract::{
-    AdminRole, AuditorRole, ClientAddress, FieldError, FromFields, JsonBody, RequestFields, SignedInCaller,
-    StaffCaller,
+    AdminRole, AuditorRole, ClientAddress, FieldError, FromFields, JsonBody, LocalOperator, RequestFields,
+    SignedInCaller, StaffCaller,
 };
 pub use response::{ApiResponse, NoContent, OkJson, json, no_content};
 use route::get_stream;
@@ -56,7 +56,7 @@ fn route_table() -> Vec<ApiResource> {
         resend, second_factor, token_verify, undo, unlock, verify,
     };
     use audit::{
-        accounts as audited_accounts, device_sessions as audited_sessions, events, rehearsals, stream,
+        accounts as audited_accounts, device_sessions as audited_sessions, events, rehearsals, steps, stream,
         verifications,
     };
     use oauth::{ended_sessions, introspect, revoke};
@@ -119,6 +119,7 @@ fn route_table() -> Vec<ApiResource> {
         path("/audit/rehearsals/", [post(rehearsals::handler, rehearsals::DOC)]),
         path("/audit/device-sessions/", [get(audited_sessions::handler, audited_sessions::DOC)]),
         path("/audit/accounts/{id}/", [get(audited_accounts::handler, audited_accounts::DOC)]),
+        path("/audit/accounts/{id}/steps/", [get(steps::handler, steps::DOC)]),
         path("/oauth/introspect", [post(introspect::handler, introspect::DOC)]),
         path("/oauth/ended-sessions/", [get_stream(ended_sessions::handler, ended_sessions::DOC)]),
         path("/oauth/revoke", [post(revoke::handler, revoke::DOC)]),

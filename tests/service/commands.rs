@@ -11,7 +11,7 @@ use crate::support::{ApiClient, NodeProcess, SignedInDevice, TestApp};
 
 const PHONE: &str = "+989121234567";
 
-fn counterfoil(app: &TestApp, arguments: &[&str]) -> Output {
+pub fn counterfoil(app: &TestApp, arguments: &[&str]) -> Output {
     let keyring = app.keyring_file();
     let environment =
         [("DATABASE_URL", app.database.url.0.as_str()), ("COUNTERFOIL_KEYRING", keyring.to_str().unwrap())];
@@ -62,6 +62,8 @@ async fn is_signed_out(app: &TestApp, device: &SignedInDevice) {
 async fn the_first_administrator_is_appointed_by_a_command_on_the_server() {
     let app = TestApp::start().await;
     let device = app.api.sign_in(PHONE).await;
+    // What commands write has the time of this machine, which the node is not to be behind.
+    app.advance_time(300);
     app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "forbidden");
     done(&app, &["accounts", "grant", "0912 123 4567", "admin"]);
     done(&app, &["accounts", "grant", PHONE, "auditor", "--reason", "covers for Grace"]);
@@ -80,12 +82,12 @@ async fn the_first_administrator_is_appointed_by_a_command_on_the_server() {
     done(&app, &["accounts", "remove-second-factor", PHONE, "--reason", "lost her phone"]);
     app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "second_factor_required");
     assert!(done(&app, &["accounts", "show", PHONE]).contains("none"));
-    fails(&app, &["accounts", "remove-second-factor", PHONE, "--reason", "again"], 1, "no second factor");
+    fails(&app, &["accounts", "remove-second-factor", PHONE, "--reason", "again"], 1, "no_second_factor");
     done(&app, &["accounts", "grant", PHONE, "admin", "--revoke"]);
     app.api.get("/admin/accounts/", &device.access).await.is_problem(403, "forbidden");
     fails(&app, &["accounts", "grant", PHONE, "root"], 2, "there are admin and auditor");
     fails(&app, &["accounts", "grant", "+989120000000", "admin"], 1, "no account is known");
-    fails(&app, &["accounts", "grant", &uuid::Uuid::nil().to_string(), "admin"], 1, "no such account");
+    fails(&app, &["accounts", "grant", &uuid::Uuid::nil().to_string(), "admin"], 1, "not_found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,13 +104,17 @@ async fn the_commands_suspend_and_reinstate_an_account() {
     done(&app, &["accounts", "suspend", PHONE, "--reason", "fraud", "--until", "2100-01-01T00:00:00Z"]);
     is_signed_out(&app, &device).await;
     let shown = done(&app, &["accounts", "show", PHONE]);
-    assert!(shown.contains("suspended until 2100-01-01T00:00:00.000Z"), "{shown}");
-    let found = &json_of(&app, &["accounts", "find", PHONE, "--json"])[0];
-    assert_eq!((&found["id"], &found["is_active"]), (&device.user["id"], &json!(false)));
-    done(&app, &["accounts", "reinstate", PHONE]);
+    assert!(shown.contains("suspended until 2100-01-01T00:00:00Z"), "{shown}");
+    let found = json_of(&app, &["accounts", "list", "--state", "suspended", "--json"])["items"].take();
+    assert_eq!((&found[0]["id"], &found[0]["is_active"]), (&device.user["id"], &json!(false)));
+    let said = done(&app, &["accounts", "reinstate", PHONE]);
+    assert!(said.contains(": active, 0 devices; before: suspended until 2100-01-01T00:00:00Z"), "{said}");
     app.advance_time(60);
     app.api.sign_in(PHONE).await;
-    assert!(done(&app, &["accounts", "find", PHONE]).contains("active"));
+    assert!(done(&app, &["accounts", "list", "--state", "active"]).contains(PHONE));
+    let said = done(&app, &["accounts", "sign-out", PHONE, "--reason", "asked by phone"]);
+    assert!(said.contains("0 devices; before: active, 1 device"), "{said}");
+    assert!(done(&app, &["accounts", "unlock", PHONE]).contains("as before"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,8 +137,8 @@ async fn the_commands_list_sessions_as_a_table_json_and_csv_and_end_them() {
     assert!(lines[1].contains(r#","'=1+1, ""quoted""",127.0.0.1,"#), "{csv}");
 
     fails(&app, &["sessions", "end", id], 2, "--reason");
-    fails(&app, &["sessions", "end", &uuid::Uuid::nil().to_string(), "--reason", "x"], 1, "no such session");
-    fails(&app, &["sessions", "list", "--at", "noon"], 2, "--at");
+    fails(&app, &["sessions", "end", &uuid::Uuid::nil().to_string(), "--reason", "x"], 1, "not_found");
+    fails(&app, &["sessions", "list", "--at", "noon"], 2, "give it as in 2026-11-27T18:00");
     done(&app, &["sessions", "end", id, "--reason", "stolen"]);
     is_signed_out(&app, &device).await;
     let ended = json_of(&app, &["sessions", "list", "--active", "false", "--json"])["items"].take();
@@ -189,10 +195,10 @@ async fn a_list_that_is_cut_says_so_and_continues_where_it_ended() {
         }
     }
     assert_eq!(found, accounts);
-    fails(&app, &["sessions", "list", "--cursor", "x"], 1, "--cursor");
+    fails(&app, &["sessions", "list", "--cursor", "x"], 1, "cursor");
     fails(&app, &["sessions", "list", "--limit", "0"], 2, "--limit");
     fails(&app, &["sessions", "list", "--limit", "1", "--all"], 2, "--all");
-    fails(&app, &["sessions", "list", "--cursor", "-xQs9jkq"], 1, "--cursor is not of this list");
+    fails(&app, &["sessions", "list", "--cursor", "-xQs9jkq"], 1, "cursor");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,7 +215,6 @@ async fn control_characters_are_escaped_in_every_output_of_the_commands() {
         &["sessions", "list", "--json"],
         &["accounts", "show", PHONE],
         &["accounts", "show", PHONE, "--json"],
-        &["accounts", "history", PHONE],
         &["audit", "replay", PHONE],
         &["audit", "replay", PHONE, "--json"],
         &["audit", "at", PHONE, "2100-01-01T00:00:00Z"],
@@ -240,8 +245,8 @@ async fn the_outcome_of_a_code_is_shown_before_the_first_sign_in_of_its_account(
     let shown = json_of(&app, &["accounts", "show", PHONE, "--json"]);
     let message = &shown["messages"][0];
     assert_eq!((&message["kind"], &message["state"]), (&json!("sign_in"), &json!("sent")));
-    fails(&app, &["accounts", "find", PHONE], 1, "never signed in to");
-    fails(&app, &["accounts", "show", &uuid::Uuid::nil().to_string()], 1, "no messages");
+    fails(&app, &["accounts", "suspend", PHONE, "--reason", "x"], 1, "accounts show");
+    fails(&app, &["accounts", "show", &uuid::Uuid::nil().to_string()], 1, "not_found");
 }
 
 #[tokio::test]

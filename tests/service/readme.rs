@@ -196,7 +196,7 @@ async fn the_commands_in_the_walkthroughs_print_what_the_documents_show() {
 pub fn documents() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut documents = Vec::new();
-    for folder in ["", "docs/", "docs/decisions/", "migrations/"] {
+    for folder in ["", "docs/", "docs/decisions/", "docs/guide/", "migrations/"] {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if Path::new(&name).extension().is_some_and(|extension| extension == "md") {

@@ -373,10 +373,12 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     let mut add_record = |name: &str, fact| add(name.to_owned(), AccountFact::StaffRecord(fact));
     add_record("AuditRead", StaffRecordFact::AuditRead { what: what.clone(), by: admin() });
     add_record("AuditRead Operator", StaffRecordFact::AuditRead { what, by: operator() });
-    for searched in [false, true] {
+    for search in [None, Some(123_456_789)] {
         let what = "GET /admin/accounts/ state=active".to_owned();
-        let fact = StaffRecordFact::StaffRead { what, searched, by: admin() };
-        add_record(&format!("StaffRead searched={searched}"), fact);
+        add_record(
+            &format!("StaffRead {search:?}"),
+            StaffRecordFact::StaffRead { what, search, by: admin() },
+        );
     }
     let subject = "IR".to_owned();
     add_record("SharedLimitsLifted", StaffRecordFact::SharedLimitsLifted { subject, by: admin() });

@@ -47,6 +47,12 @@ impl ListCursors {
         self.open(list, cursor).ok_or_else(|| Problem::invalid_field("cursor", "cursor_invalid"))
     }
 
+    /// Returns a mark by which the same search is known again, without telling what was searched for.
+    pub(in crate::http) fn search_mark(&self, query: &str) -> u32 {
+        let mac = mac_of(self.keys.load().active(), "search", query.as_bytes());
+        u32::from_be_bytes(std::array::from_fn(|byte| mac[byte]))
+    }
+
     fn open<P: DeserializeOwned>(&self, list: &str, cursor: &str) -> Option<P> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (given, position) = bytes.split_at_checked(MAC)?;

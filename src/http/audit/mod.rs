@@ -7,6 +7,7 @@ mod event_filter;
 pub mod events;
 mod reading_stream;
 pub mod rehearsals;
+pub mod steps;
 pub mod stream;
 pub mod verifications;
 

@@ -29,5 +29,5 @@ pub use query::{
 pub use reason::AUDIT_REASON;
 pub use service_client::{IntrospectTokens, ReadSessions, RevokeTokens, ServiceClient, TokenForm};
 pub use settings_field::NamedSettings;
-pub use staff::{AdminRole, AuditorRole, StaffCaller, check_role};
+pub use staff::{AdminRole, AuditorRole, LocalOperator, StaffCaller, check_role};
 pub use staff_read::put_on_record as record_staff_read;

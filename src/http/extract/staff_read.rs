@@ -46,8 +46,8 @@ pub async fn put_on_record(
         }
     }
     let query = (!query.is_empty()).then(|| query.join(" "));
-    let searched = query.is_some();
-    let fact = |by| StaffRecordFact::StaffRead { what, searched, by };
+    let search = query.as_ref().map(|query| state.cursors.search_mark(query));
+    let fact = |by| StaffRecordFact::StaffRead { what, search, by };
     state.accounts.put_on_record(who, query, fact).await.map_err(|error| state.problem(&error))
 }
 

@@ -174,6 +174,12 @@ impl TestApp {
         authenticator.pass_second_factor(&self.api, device, self.clock.now()).await.ok();
     }
 
+    /// Returns what the authenticator of an account shows half a minute later, so that its code is not the one before.
+    pub fn second_factor_code(&self, device: &SignedInDevice) -> String {
+        self.advance_time(30);
+        self.authenticators.lock().unwrap()[&device.account()].code(self.clock.now())
+    }
+
     /// Gives these roles and no other, as the command line does.
     pub async fn give_roles<const N: usize>(&self, device: &SignedInDevice, roles: [Role; N]) {
         let by = StaffAction::operator(operator(), None);

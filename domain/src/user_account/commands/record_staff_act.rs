@@ -37,9 +37,8 @@ impl RecordStaffAct {
             let (role, proof) = requirement(&self.fact);
             state.may(session, role, proof, at)?;
         }
-        if let (StaffRecordFact::StaffRead { what, searched, .. }, Some(member)) =
-            (&self.fact, state.member())
-            && !member.records_read(what, *searched, at)?
+        if let (StaffRecordFact::StaffRead { what, search, .. }, Some(member)) = (&self.fact, state.member())
+            && !member.records_read(what, *search, at)?
         {
             return Ok(Vec::new());
         }

@@ -18,13 +18,13 @@ pub enum StaffRecordFact {
         /// The auditor, or the operator.
         by: ActingStaff,
     },
-    /// An administrator searched or opened a page. Recorded once a window for each page that is not a search of personal data.
+    /// An administrator searched or opened a page. Recorded once a window for each page and each search.
     StaffRead {
         /// The operation and the filters that are not personal. The personal part of the event has the others.
         what: String,
-        /// Whether it was a search of personal data, which is recorded each time.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        searched: bool,
+        /// Of a search of personal data, a mark by which the same search is known again: 32 bits of a hash under a key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        search: Option<u32>,
         /// The administrator, or the operator.
         by: ActingStaff,
     },

@@ -11,9 +11,9 @@ impl UserAccount {
     pub(super) fn apply_staff_record(&mut self, at: DateTime<Utc>, fact: &StaffRecordFact) {
         self.touch(at);
         match fact {
-            StaffRecordFact::StaffRead { what, searched, by: _ } => {
+            StaffRecordFact::StaffRead { what, search, by: _ } => {
                 if let Some(member) = self.member_mut() {
-                    member.reads.get_or_insert_default().add(at, what, *searched);
+                    member.reads.get_or_insert_default().add(at, what, *search);
                 }
             }
             StaffRecordFact::AuditRead { .. }
