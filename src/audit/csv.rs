@@ -2,29 +2,30 @@
 
 use csv::{Terminator, Writer, WriterBuilder};
 
-use super::EventRecord;
+use super::{EventRecord, RecordActor};
 
 /// The columns of the CSV form, in their order.
-pub const HEADINGS: [&str; 19] = [
+pub const HEADINGS: [&str; 20] = [
     "position",
+    "time",
     "account_id",
     "sequence",
-    "type",
-    "version",
-    "at",
-    "recorded_at",
-    "commit",
-    "request",
-    "fact",
+    "event",
+    "session_id",
+    "actor",
+    "reason",
+    "reason_text",
+    "channel",
+    "outcome",
+    "ip_address",
+    "device_name",
+    "user_agent",
+    "fullname",
+    "phone_number",
+    "email",
     "identifier",
     "former_identifier",
-    "fullname",
-    "device_name",
-    "reason",
-    "ip_address",
-    "user_agent",
-    "client_device_name",
-    "leaf",
+    "details",
 ];
 
 /// What a file of CSV begins with for spreadsheets to know that it is UTF-8.
@@ -54,50 +55,36 @@ fn finish(writer: Writer<Vec<u8>>, written: csv::Result<()>) -> Vec<u8> {
 }
 
 /// The cells of a record, in the order of [`HEADINGS`].
-pub fn cells(record: &EventRecord) -> [String; 19] {
+pub fn cells(record: &EventRecord) -> [String; 20] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let time = |time: Option<chrono::DateTime<chrono::Utc>>| {
-        time.map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)).unwrap_or_default()
-    };
-    let (person, client) = (record.person.as_ref(), record.client.as_ref());
+    let (person, client, plain) = (record.person.as_ref(), record.client.as_ref(), &record.plain);
     let identifier = |identifier: Option<&counterfoil_domain::values::Identifier>| {
         identifier.map(|identifier| identifier.as_str().to_owned()).unwrap_or_default()
     };
+    let time =
+        |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
+    let agent = client.and_then(|client| client.user_agent.as_ref());
     [
         record.position.to_string(),
+        record.at.map(time).unwrap_or_default(),
         record.account_id.to_string(),
         record.sequence.to_string(),
         record.event_type.clone(),
-        text(&record.version),
-        time(record.at),
-        time(record.recorded_at),
-        text(&record.commit),
-        text(&record.request),
-        record.fact.as_ref().map(|fact| fact.get().to_owned()).unwrap_or_default(),
+        plain.session_id.map(|session| session.to_string()).unwrap_or_default(),
+        plain.actor.as_ref().map(RecordActor::as_text).unwrap_or_default(),
+        text(&plain.reason),
+        text(&plain.reason_text),
+        text(&plain.channel),
+        plain.outcome.as_str().to_owned(),
+        plain.ip_address.map(|address| address.to_string()).unwrap_or_default(),
+        text(&plain.device),
+        agent.map(|agent| agent.as_str().to_owned()).unwrap_or_default(),
+        text(&plain.fullname),
+        text(&plain.phone_number),
+        text(&plain.email),
         identifier(person.and_then(|person| person.identifier.as_ref())),
         identifier(person.and_then(|person| person.former.as_ref())),
-        person
-            .and_then(|person| person.fullname.as_ref())
-            .map(|name| name.as_str().to_owned())
-            .unwrap_or_default(),
-        person
-            .and_then(|person| person.device_name.as_ref())
-            .map(|name| name.as_str().to_owned())
-            .unwrap_or_default(),
-        person
-            .and_then(|person| person.reason.as_ref())
-            .map(|reason| reason.as_str().to_owned())
-            .unwrap_or_default(),
-        client.map(|client| client.ip.to_string()).unwrap_or_default(),
-        client
-            .and_then(|client| client.user_agent.as_ref())
-            .map(|agent| agent.as_str().to_owned())
-            .unwrap_or_default(),
-        client
-            .and_then(|client| client.device_name.as_ref())
-            .map(|name| name.as_str().to_owned())
-            .unwrap_or_default(),
-        record.leaf.clone(),
+        record.fact.as_ref().map(|fact| fact.get().to_owned()).unwrap_or_default(),
     ]
     .map(safe)
 }

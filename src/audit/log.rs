@@ -3,13 +3,13 @@
 //! A page begins after a position and is found by an index, whatever the filter. Times do not run in the order of the
 //! log; between which positions a span of time lies is looked up first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::ActingStaff;
 use counterfoil_domain::values::AccountId;
-use counterfoil_projections::event_subject;
+use counterfoil_projections::{event_subject, profile};
 use deadpool_postgres::Client;
 use ipnet::IpNet;
 use tokio_postgres::Row;
@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::EventRecord;
 use super::page_query::{PageBounds, PageQuery};
+use super::plain_members::{Profiles, acting_account};
 use crate::crypto::personal_data::AccountKeys;
 use crate::journal::{Journal, JournalError, streams};
 
@@ -113,12 +114,14 @@ impl EventPages {
 pub struct SealedPage {
     rows: Vec<Row>,
     keys: BTreeMap<AccountId, AccountKeys>,
+    /// Of the accounts, and of the staff that the events name.
+    profiles: Profiles,
 }
 
 impl SealedPage {
     /// Its records, with what can still be opened of them.
     pub fn open(&self) -> Vec<EventRecord> {
-        self.rows.iter().map(|row| EventRecord::of(row, &self.keys)).collect()
+        self.rows.iter().map(|row| EventRecord::of(row, &self.keys, &self.profiles)).collect()
     }
 }
 
@@ -182,8 +185,13 @@ async fn sealed_page(
     accounts.sort_unstable();
     accounts.dedup();
     let keys = streams::keys(&page, journal.personal_data(), &accounts).await?;
+    let payloads = rows.iter().filter_map(|row| row.get::<_, Option<&str>>("payload"));
+    let named = accounts.iter().copied().chain(payloads.filter_map(acting_account));
+    let named: BTreeSet<AccountId> = named.map(AccountId).collect();
+    let found = profile::find(&page, &named.into_iter().collect::<Vec<_>>()).await?;
+    let profiles = found.into_iter().flatten().map(|profile| (profile.id.0, profile)).collect();
     page.commit().await?;
-    Ok(SealedPage { rows, keys })
+    Ok(SealedPage { rows, keys, profiles })
 }
 
 /// The bounds, brought together around the times that are asked for; none where there is nothing of these.

@@ -10,6 +10,7 @@ pub mod feed;
 mod log;
 pub mod long_reading;
 mod page_query;
+mod plain_members;
 mod record;
 pub mod rehearsal;
 mod standing;
@@ -21,6 +22,7 @@ use tokio_postgres::{Error, IsolationLevel};
 pub use changes::StateChange;
 use log::PAGE;
 pub use log::{EventFilter, EventPages, PageOrder, SealedPage, end, known_end, page};
+pub use plain_members::{PlainMembers, RecordActor, RecordOutcome};
 pub use record::EventRecord;
 pub use standing::{
     AccountEvent, AccountStanding, FactorStanding, HistoryStep, PendingCode, SignedIn, WindowCounts,

@@ -11,6 +11,7 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::plain_members::{PlainMembers, Profiles};
 use crate::crypto::personal_data::AccountKeys;
 
 /// An event with its place in the log.
@@ -44,6 +45,9 @@ pub struct EventRecord {
     pub client: Option<Client>,
     /// The leaf, as hexadecimal digits.
     pub leaf: String,
+    /// What most people look for, under the same names in each record.
+    #[serde(flatten)]
+    pub plain: PlainMembers,
 }
 
 /// What is looked at of an event's JSON.
@@ -63,7 +67,7 @@ struct RecordMetadata {
 impl EventRecord {
     /// Reads a row. What has been altered until it cannot be read is shown as it is, or not at all: an auditor who looks for
     /// the traces of that must not be stopped by it.
-    pub(super) fn of(row: &Row, keys: &BTreeMap<AccountId, AccountKeys>) -> Self {
+    pub(super) fn of(row: &Row, keys: &BTreeMap<AccountId, AccountKeys>, profiles: &Profiles) -> Self {
         let (account_id, sequence): (Uuid, i64) = (row.get("account_id"), row.get("sequence"));
         let (event_type, at): (&str, Option<DateTime<Utc>>) = (row.get("event_type"), row.get("at"));
         let metadata: RecordMetadata = row
@@ -75,6 +79,9 @@ impl EventRecord {
             (Some(personal), Some(keys), Some(at)) => keys.open_event(sequence, event_type, at, personal),
             _ => (None, None),
         };
+        let fact = row.get::<_, Option<&str>>("payload").and_then(fact);
+        let personal = (person.as_ref(), client.as_ref());
+        let plain = PlainMembers::new(account_id, event_type, fact.as_deref(), personal, profiles);
         Self {
             position: row.get("seq"),
             account_id,
@@ -85,10 +92,11 @@ impl EventRecord {
             recorded_at: row.get("recorded_at"),
             commit: metadata.commit,
             request: metadata.request,
-            fact: row.get::<_, Option<&str>>("payload").and_then(fact),
+            fact,
             person,
             client,
             leaf: hex(row.get("leaf")),
+            plain,
         }
     }
 }

@@ -6,6 +6,7 @@ mod http;
 mod live;
 mod log;
 mod long_readings;
+mod plain_members;
 mod rehearse;
 mod search;
 mod standing;
