@@ -252,7 +252,14 @@ impl Accounts {
 
 /// Whether the command is to be told which identifiers the account has.
 fn asks_for_identifiers(command: &UserAccountCommand) -> bool {
-    matches!(command, UserAccountCommand::RemoveIdentifier(_) | UserAccountCommand::UndoIdentifierChange(_))
+    matches!(
+        command,
+        UserAccountCommand::RemoveIdentifier(_)
+            | UserAccountCommand::UndoIdentifierChange(_)
+            | UserAccountCommand::ProposeIdentifierChange(_)
+            | UserAccountCommand::ConfirmIdentifierChange(_)
+            | UserAccountCommand::ApplyDueProposal(_)
+    )
 }
 
 /// The proof of the session that tokens are issued to by these events.

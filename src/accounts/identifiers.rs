@@ -1,9 +1,13 @@
 //! Identifiers of an account: removed, and restored where a change of them is undone.
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::commands::{RemoveIdentifier, UndoIdentifierChange};
+use counterfoil_domain::user_account::commands::{
+    ApplyDueProposal, ConfirmIdentifierChange, ProposeIdentifierChange, RemoveIdentifier,
+    UndoIdentifierChange,
+};
 use counterfoil_domain::user_account::{
     AccountFact, HeldIdentifiers, IdentifierFact, Refusal, UNDOABLE_FOR, UserAccountCommand,
+    proposed_identifier,
 };
 use counterfoil_domain::values::{AccountId, Channel, Identifier};
 
@@ -107,6 +111,30 @@ impl Accounts {
             *held = HeldIdentifiers::after(&events);
             *former = HeldIdentifiers::before_change(&events, *change);
             *taken = Box::pin(self.taken_elsewhere(head.account, former, at)).await?;
+        }
+        if let UserAccountCommand::ProposeIdentifierChange(ProposeIdentifierChange {
+            identifier,
+            held,
+            taken,
+            ..
+        }) = &mut command
+        {
+            *held = HeldIdentifiers::after(&Box::pin(until_available(read)).await?);
+            let wanted = HeldIdentifiers::from_iter([identifier.clone()]);
+            *taken = !Box::pin(self.taken_elsewhere(head.account, &wanted, at)).await?.is_empty();
+        }
+        if let UserAccountCommand::ConfirmIdentifierChange(ConfirmIdentifierChange {
+            proposal,
+            held,
+            proposed,
+            ..
+        })
+        | UserAccountCommand::ApplyDueProposal(ApplyDueProposal { proposal, held, proposed, .. }) =
+            &mut command
+        {
+            let events = Box::pin(until_available(read)).await?;
+            *held = HeldIdentifiers::after(&events);
+            *proposed = proposed_identifier(&events, *proposal);
         }
         Ok(command)
     }

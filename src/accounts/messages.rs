@@ -55,7 +55,9 @@ impl Accounts {
             let restored = events.iter().filter_map(restored_identifier);
             let restored =
                 restored.map(|to| OutboundMessage { to, about: MessageSubject::Notice(notice.clone()) });
-            let told = NoticeWriter::messages(&notice, &before, state).into_iter().chain(restored);
+            let by_staff = self.notices.to_proposed(events, event);
+            let told =
+                NoticeWriter::messages(&notice, &before, state).into_iter().chain(restored).chain(by_staff);
             messages.extend(told.map(|message| QueuedMessage {
                 handed_to: self.outbox_worker.gateways().echoes(&message.to).then_some("echo"),
                 message,

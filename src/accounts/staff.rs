@@ -334,6 +334,11 @@ pub fn lack(refusal: Refusal) -> Option<MissingRequirement> {
         | Refusal::UnknownIdentifier
         | Refusal::LastIdentifier
         | Refusal::ChangeNotUndoable
+        | Refusal::IdentifierHeld
+        | Refusal::IdentifierNotHeld
+        | Refusal::ProposalOpen
+        | Refusal::UnknownProposal
+        | Refusal::OwnProposal
         | Refusal::UnknownAccount
         | Refusal::OwnAccount
         | Refusal::ProofNotFresh

@@ -40,7 +40,11 @@ pub async fn delete_expired(state: &AppState) {
         tracing::warn!(%error, "accounts that were never signed in to are still there");
         0
     });
-    tracing::debug!(sessions, messages, counters, stops, lapsed, "forgot what has expired");
+    let proposals = state.accounts.apply_due_proposals().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "changes of identifiers that are due have not taken effect");
+        0
+    });
+    tracing::debug!(proposals, sessions, messages, counters, stops, lapsed, "forgot what has expired");
 }
 
 /// Deletes page after page until one is not full, so that no backlog is too long for one statement; returns how many rows.

@@ -90,6 +90,9 @@ impl NoticeWriter {
             AccountFact::Identifier(IdentifierFact::IdentifierChangeUndone { .. }) => {
                 Some(Notice::IdentifierChangeUndone { at })
             }
+            AccountFact::Identifier(IdentifierFact::IdentifierChangeProposed { .. }) => {
+                Some(Notice::IdentifierChangeProposed { at })
+            }
             AccountFact::SecondFactor(SecondFactorFact::SecondFactorEnrolled { .. }) => {
                 Some(Notice::SecondFactorEnrolled { at })
             }
@@ -138,7 +141,9 @@ impl NoticeWriter {
                 IdentifierFact::IdentifierRequested { .. }
                 | IdentifierFact::IdentifierRemoved { by_undo: true, .. }
                 | IdentifierFact::IdentifierRestored { .. }
-                | IdentifierFact::IdentifierReleased { .. },
+                | IdentifierFact::IdentifierReleased { .. }
+                | IdentifierFact::IdentifierChangeConfirmed { .. }
+                | IdentifierFact::IdentifierChangeWithdrawn { .. },
             ) => None,
         }
     }
@@ -155,6 +160,28 @@ impl NoticeWriter {
         let to = event.person.as_ref()?.identifier.clone()?;
         let link = self.unlock_links.link(account, nonce)?;
         Some((OutboundMessage { to, about: MessageSubject::Notice(Notice::UnlockLink { link }) }, expires_at))
+    }
+
+    /// The message to the identifier that staff propose, or that the account has by their proposal from that event on.
+    pub fn to_proposed(
+        &self,
+        commit: &[UserAccountEvent],
+        event: &UserAccountEvent,
+    ) -> Option<OutboundMessage> {
+        let by_proposal = commit.iter().any(|event| {
+            matches!(event.fact, AccountFact::Identifier(IdentifierFact::IdentifierChangeConfirmed { .. }))
+        });
+        let is_proposal =
+            matches!(event.fact, AccountFact::Identifier(IdentifierFact::IdentifierChangeProposed { .. }));
+        let notice = if is_proposal {
+            Notice::IdentifierChangeProposed { at: event.at }
+        } else if by_proposal && event.acquired().is_some() {
+            Notice::IdentifierSetByStaff { at: event.at }
+        } else {
+            return None;
+        };
+        let to = event.person.as_ref()?.identifier.clone()?;
+        Some(OutboundMessage { to, about: MessageSubject::Notice(notice) })
     }
 
     /// The messages with a notice, to every identifier of a profile: the one before the event, so that an identifier that is

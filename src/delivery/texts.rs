@@ -81,6 +81,16 @@ pub enum Notice {
         #[serde(default)]
         link: Option<String>,
     },
+    /// Staff were asked to change an identifier of the account, which is not done yet.
+    IdentifierChangeProposed {
+        /// When it was proposed.
+        at: DateTime<Utc>,
+    },
+    /// The recipient signs in to an account from now on, since staff said so.
+    IdentifierSetByStaff {
+        /// When the change happened.
+        at: DateTime<Utc>,
+    },
     /// A change of the account's identifiers was undone, and all its devices are signed out.
     IdentifierChangeUndone {
         /// The time at which it happened.
@@ -133,6 +143,8 @@ impl Notice {
             Self::IdentifierAdded { .. } => "identifier_added",
             Self::IdentifierReplaced { .. } => "identifier_replaced",
             Self::IdentifierRemoved { .. } => "identifier_removed",
+            Self::IdentifierChangeProposed { .. } => "identifier_change_proposed",
+            Self::IdentifierSetByStaff { .. } => "identifier_set_by_staff",
             Self::IdentifierChangeUndone { .. } => "identifier_change_undone",
             Self::SecondFactorEnrolled { .. } => "second_factor_enrolled",
             Self::SecondFactorRemoved { .. } => "second_factor_removed",
@@ -180,6 +192,8 @@ impl MessageContent {
             Notice::IdentifierReplaced { at, link: None },
             Notice::IdentifierRemoved { at, link },
             Notice::IdentifierRemoved { at, link: None },
+            Notice::IdentifierChangeProposed { at },
+            Notice::IdentifierSetByStaff { at },
             Notice::IdentifierChangeUndone { at },
             Notice::SecondFactorEnrolled { at },
             Notice::SecondFactorRemoved { at },
@@ -317,7 +331,9 @@ impl MessageTexts {
                 values.set("link", known(link.clone()));
             }
             MessageContent::Notice(
-                Notice::IdentifierChangeUndone { at }
+                Notice::IdentifierChangeProposed { at }
+                | Notice::IdentifierSetByStaff { at }
+                | Notice::IdentifierChangeUndone { at }
                 | Notice::SecondFactorEnrolled { at }
                 | Notice::SecondFactorRemoved { at }
                 | Notice::RecoveryCodeUsed { at }

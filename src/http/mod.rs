@@ -137,7 +137,7 @@ fn route_table() -> Vec<ApiResource> {
 fn admin_routes() -> Vec<ApiResource> {
     use admin::{
         accounts as all_accounts, alarms, blocks, device_sessions, ended_sessions as sessions_at_once,
-        identifiers as looked_up, limits, projections, statistics,
+        identifier_proposals, identifiers as looked_up, limits, projections, statistics,
     };
 
     vec![
@@ -158,6 +158,18 @@ fn admin_routes() -> Vec<ApiResource> {
         path(
             "/admin/accounts/{id}/roles/",
             [post(all_accounts::change_roles, all_accounts::CHANGE_ROLES_DOC)],
+        ),
+        path(
+            "/admin/accounts/{id}/identifiers/",
+            [post(identifier_proposals::propose, identifier_proposals::PROPOSE_DOC)],
+        ),
+        path(
+            "/admin/accounts/{id}/identifiers/confirm/",
+            [post(identifier_proposals::confirm, identifier_proposals::CONFIRM_DOC)],
+        ),
+        path(
+            "/admin/accounts/{id}/identifiers/{proposal}/",
+            [delete(identifier_proposals::withdraw, identifier_proposals::WITHDRAW_DOC)],
         ),
         path(
             "/admin/accounts/{id}/second-factor/",

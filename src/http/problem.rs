@@ -181,8 +181,13 @@ impl Problem {
             Refusal::UnknownDevice
             | Refusal::UnknownIdentifier
             | Refusal::ChangeNotUndoable
+            | Refusal::UnknownProposal
             | Refusal::UnknownAccount => Self::NotFound,
             Refusal::OwnAccount => Self::OwnAccount,
+            Refusal::IdentifierHeld => Self::StaffConflict(StaffConflict::IdentifierHeld),
+            Refusal::IdentifierNotHeld => Self::StaffConflict(StaffConflict::IdentifierNotHeld),
+            Refusal::ProposalOpen => Self::StaffConflict(StaffConflict::ProposalOpen),
+            Refusal::OwnProposal => Self::StaffConflict(StaffConflict::OwnProposal),
             Refusal::RoleMissing => Self::Forbidden,
             Refusal::RefusedByRule { rule } => Self::RefusedByRule(rule),
             Refusal::SecondFactorMissing => Self::SecondFactorRequired,
@@ -402,11 +407,6 @@ impl Problem {
             | Self::Own(_)
             | Self::Internal => None,
         }
-    }
-
-    /// The access rule that it comes from.
-    fn rule(&self) -> Option<RuleName> {
-        if let Self::RefusedByRule(rule) | Self::RuleUnavailable(rule) = self { Some(*rule) } else { None }
     }
 
     /// What it is called in English.

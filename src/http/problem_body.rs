@@ -52,4 +52,9 @@ impl Problem {
         ];
         of.into_iter().find(|(problem, _)| problem == self).map(|(_, error)| error)
     }
+
+    /// The access rule that it comes from.
+    pub(super) fn rule(&self) -> Option<RuleName> {
+        if let Self::RefusedByRule(rule) | Self::RuleUnavailable(rule) = self { Some(*rule) } else { None }
+    }
 }

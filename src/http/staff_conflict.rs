@@ -5,6 +5,14 @@
 pub enum StaffConflict {
     /// More sessions match than the caller expected: so many.
     MoreMatched(u32),
+    /// The account has an identifier of the kind that is to be added.
+    IdentifierHeld,
+    /// The account does not have what is to be replaced or released.
+    IdentifierNotHeld,
+    /// A proposed change of the account's identifiers is open.
+    ProposalOpen,
+    /// The caller proposed what another member of staff has to confirm.
+    OwnProposal,
 }
 
 impl StaffConflict {
@@ -12,6 +20,10 @@ impl StaffConflict {
     pub const fn code(self) -> &'static str {
         match self {
             Self::MoreMatched(_) => "more_matched",
+            Self::IdentifierHeld => "identifier_held",
+            Self::IdentifierNotHeld => "identifier_not_held",
+            Self::ProposalOpen => "proposal_open",
+            Self::OwnProposal => "own_proposal",
         }
     }
 
@@ -19,6 +31,7 @@ impl StaffConflict {
     pub const fn matched(self) -> Option<u32> {
         match self {
             Self::MoreMatched(matched) => Some(matched),
+            Self::IdentifierHeld | Self::IdentifierNotHeld | Self::ProposalOpen | Self::OwnProposal => None,
         }
     }
 }

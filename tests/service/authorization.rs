@@ -132,6 +132,7 @@ fn path(route: &str, of: &AccountObjects) -> String {
     let name = if of.link == UNKNOWN { UNKNOWN } else { "statistics" };
     let path = route.replace("{id}", &id.to_string()).replace("{link}", &of.link).replace("{name}", name);
     let path = path.replace("{identifier}", &of.number).replace("{block}", &of.session.to_string());
+    let path = path.replace("{proposal}", &of.session.to_string());
     let path = path.replace("{subject}", if name == UNKNOWN { UNKNOWN } else { "service" });
     if route == "/admin/identifiers" {
         return format!("{path}/?phone_number=%2B{}", &of.number[1..]);
@@ -180,6 +181,12 @@ fn saying(request: RequestBuilder, method: &Method, route: &str, of: &AccountObj
         }
         ("POST", "/admin/blocks") => {
             json!({"prefix": format!("+44{}", fastrand::u32(1_000_000..)), "reason": "to see whether I may"})
+        }
+        ("POST", "/admin/accounts/{id}/identifiers") => {
+            json!({"action": "release", "phone_number": of.number, "reason": "to see whether I may"})
+        }
+        ("POST", "/admin/accounts/{id}/identifiers/confirm") => {
+            json!({"proposal": of.session, "reason": "to see whether I may"})
         }
         ("POST", "/admin/accounts/{id}/roles") => json!({"roles": ["auditor"]}),
         ("POST", _) => json!({}),

@@ -67,6 +67,21 @@ pub enum Refusal {
     /// The account has no other identifier.
     #[error("the account has no other identifier")]
     LastIdentifier,
+    /// The account has an identifier of that kind, which can be replaced.
+    #[error("the account has an identifier of that kind")]
+    IdentifierHeld,
+    /// The account does not have what staff want to replace or to release.
+    #[error("the account has not that identifier to lose")]
+    IdentifierNotHeld,
+    /// A proposal of staff for that account is open.
+    #[error("a proposed change of identifiers is open")]
+    ProposalOpen,
+    /// There is no such proposal, or it is not open any more.
+    #[error("there is no such proposal")]
+    UnknownProposal,
+    /// Another member of staff has to confirm what one proposed.
+    #[error("another member of staff has to confirm it")]
+    OwnProposal,
     /// No identifier of that account has been proved.
     #[error("there is no such account")]
     UnknownAccount,

@@ -14,13 +14,14 @@ pub struct HeldIdentifiers {
 }
 
 impl HeldIdentifiers {
-    /// The names of the events that say which identifiers an account has.
-    pub const EVENTS: [&'static str; 5] = [
+    /// The names of the events that say which identifiers an account has, or is to have.
+    pub const EVENTS: [&'static str; 6] = [
         "UserRegistered",
         "IdentifierAdded",
         "IdentifierReplaced",
         "IdentifierRemoved",
         "IdentifierRestored",
+        "IdentifierChangeProposed",
     ];
 
     /// The identifiers of an account after these events of it, in their order. Only events named in [`Self::EVENTS`]

@@ -6,6 +6,7 @@ mod error;
 mod events;
 mod fresh_proof;
 mod identifier_changes;
+mod identifier_proposal;
 mod identifiers;
 mod outcome;
 mod policy;
@@ -26,6 +27,9 @@ pub use events::{
     SecondFactorProof, SessionFact, SignOutReason, StaffFact, StaffRecordFact, UserAccountEvent,
 };
 pub use identifier_changes::{IdentifierChanges, UNDOABLE_FOR, UndoableChange};
+pub use identifier_proposal::{
+    IdentifierProposal, PROPOSAL_LIFETIME, PROPOSAL_WAIT, ProposedChange, proposed_identifier,
+};
 pub use identifiers::HeldIdentifiers;
 pub use outcome::{CodeSent, SessionProof, SessionTokens};
 pub use policy::{ClientBinding, DeviceLimitPolicy, InvalidPolicy, Policy, TokenRotation};

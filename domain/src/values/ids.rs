@@ -27,6 +27,11 @@ uuid_id! {
 }
 
 uuid_id! {
+    /// A change of an account's identifiers that staff proposed. A version 7 UUID.
+    ProposalId
+}
+
+uuid_id! {
     /// A device session: one sign-in on one device. A version 7 UUID whose random part is 74 bits; it names a
     /// session, and never gives access to it.
     SessionId

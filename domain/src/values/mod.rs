@@ -30,7 +30,7 @@ pub use email_address::{EmailAddress, InvalidEmailAddress};
 pub use full_name::FullName;
 pub use generation::Generation;
 pub use identifier::{Channel, Identifier};
-pub use ids::{AccountId, AuthenticatorId, BlockId, ChallengeNonce, RecoveryBatchId, SessionId};
+pub use ids::{AccountId, AuthenticatorId, BlockId, ChallengeNonce, ProposalId, RecoveryBatchId, SessionId};
 pub use language_tag::LanguageTag;
 pub use mail_domain::{InvalidMailDomain, MailDomain};
 pub use operator_name::OperatorName;

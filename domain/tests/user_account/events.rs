@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 use chrono::TimeDelta;
 use counterfoil_domain::user_account::{
     AccountFact, ActingStaff, BlockKind, CodeAsked, CodeFact, CodeRefused, CodeRejected, FactorRejected,
-    IdentifierFact, MissingRequirement, PersonalDetails, ProfileFact, Purpose, Requester, RuleStage,
-    SecondFactorFact, SecondFactorProof, SessionFact, SignOutReason, StaffFact, StaffRecordFact,
+    IdentifierFact, MissingRequirement, PersonalDetails, ProfileFact, ProposedChange, Purpose, Requester,
+    RuleStage, SecondFactorFact, SecondFactorProof, SessionFact, SignOutReason, StaffFact, StaffRecordFact,
     UserAccountEvent,
 };
 use counterfoil_domain::values::{
@@ -445,7 +445,29 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         not_restored: Vec::new(),
     });
     add("IdentifierChangeUndone".to_owned(), undone);
+    for (name, fact) in proposals() {
+        add(name, AccountFact::Identifier(fact));
+    }
     examples
+}
+
+/// What happens to a change of identifiers that staff propose.
+fn proposals() -> Vec<(String, IdentifierFact)> {
+    let changes = every!(ProposedChange: Add, Replace, Release).into_iter().map(|change| {
+        let (channel, by) = (Channel::Phone, admin());
+        let (proposal, due_at, expires_at) = (proposal(1), at(DAY), at(7 * DAY));
+        let fact =
+            IdentifierFact::IdentifierChangeProposed { proposal, change, channel, due_at, expires_at, by };
+        (format!("IdentifierChangeProposed {change:?}"), fact)
+    });
+    let confirmed = |by| IdentifierFact::IdentifierChangeConfirmed { proposal: proposal(1), by };
+    let withdrawn = IdentifierFact::IdentifierChangeWithdrawn { proposal: proposal(1), by: admin() };
+    let others = [
+        ("IdentifierChangeConfirmed".to_owned(), confirmed(Some(admin()))),
+        ("IdentifierChangeConfirmed by time".to_owned(), confirmed(None)),
+        ("IdentifierChangeWithdrawn".to_owned(), withdrawn),
+    ];
+    changes.chain(others).collect()
 }
 
 /// Everybody who asks, and an identifier that is listed for tests, each with what it adds to an example's name.
@@ -541,7 +563,8 @@ fn the_names_of_events_are_these_and_all_different() {
     let codes = every!(name of CodeFact: OtpRequested, OtpResent, OtpRequestRefused, OtpRejected, LimitsLifted,
         UnlockLinkIssued, LockLifted);
     let identifiers = every!(name of IdentifierFact: IdentifierRequested, IdentifierAdded, IdentifierReplaced,
-        IdentifierRemoved, IdentifierChangeUndone, IdentifierRestored, IdentifierReleased);
+        IdentifierRemoved, IdentifierChangeUndone, IdentifierRestored, IdentifierChangeProposed,
+        IdentifierChangeConfirmed, IdentifierChangeWithdrawn, IdentifierReleased);
     let second_factor = every!(name of SecondFactorFact: SecondFactorOffered, SecondFactorEnrolled,
         SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved);
     let profile = every!(name of ProfileFact: UserRegistered, ProfileUpdated);

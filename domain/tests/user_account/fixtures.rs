@@ -17,8 +17,8 @@ use counterfoil_domain::user_account::{
 };
 use counterfoil_domain::values::{
     AccountId, AddressMark, AuthenticatorId, ChallengeNonce, Channel, Client, ClientChange, ClientMark,
-    DeviceName, EmailAddress, FullName, Generation, Identifier, OperatorName, OtpCode, PhoneNumber, Reason,
-    RecoveryBatchId, RecoveryCode, Role, RuleName, SessionId, TimeStep, UserAgent,
+    DeviceName, EmailAddress, FullName, Generation, Identifier, OperatorName, OtpCode, PhoneNumber,
+    ProposalId, Reason, RecoveryBatchId, RecoveryCode, Role, RuleName, SessionId, TimeStep, UserAgent,
 };
 use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 use uuid::Uuid;
@@ -633,6 +633,10 @@ pub fn operator() -> ActingStaff {
 
 pub(crate) fn account(n: u8) -> AccountId {
     AccountId(Uuid::from_u128(u128::from(n)))
+}
+
+pub(crate) fn proposal(n: u8) -> ProposalId {
+    ProposalId(Uuid::from_u128(u128::from(n)))
 }
 
 pub(crate) fn reason() -> Reason {

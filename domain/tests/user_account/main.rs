@@ -16,6 +16,7 @@ mod lift_limits;
 mod lift_lock;
 mod logout;
 mod logout_all;
+mod propose_identifier_change;
 mod reauthenticate;
 mod record_rule_refusal;
 mod record_staff_act;

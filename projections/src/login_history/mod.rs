@@ -35,6 +35,9 @@ pub const READ_MODEL: ReadModel = ReadModel {
         "IdentifierChangeUndone",
         "IdentifierRestored",
         "IdentifierReleased",
+        "IdentifierChangeProposed",
+        "IdentifierChangeConfirmed",
+        "IdentifierChangeWithdrawn",
         "LimitsLifted",
         "UnlockLinkIssued",
         "LockLifted",
@@ -94,7 +97,10 @@ impl Projector for LoginHistoryChange {
                 | IdentifierFact::IdentifierRemoved { .. }
                 | IdentifierFact::IdentifierChangeUndone { .. }
                 | IdentifierFact::IdentifierRestored { .. }
-                | IdentifierFact::IdentifierReleased { .. },
+                | IdentifierFact::IdentifierReleased { .. }
+                | IdentifierFact::IdentifierChangeProposed { .. }
+                | IdentifierFact::IdentifierChangeConfirmed { .. }
+                | IdentifierFact::IdentifierChangeWithdrawn { .. },
             )
             | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { .. })
             | AccountFact::Staff(StaffFact::AccountSuspended { .. } | StaffFact::AccountReinstated { .. }) => {

@@ -38,6 +38,10 @@ pub const READ_MODEL: ReadModel = ReadModel {
         "IdentifierRemoved",
         "IdentifierReleased",
         "ProfileUpdated",
+        "IdentifierChangeProposed",
+        "IdentifierChangeConfirmed",
+        "IdentifierChangeWithdrawn",
+        "IdentifierChangeUndone",
     ],
 };
 
@@ -55,6 +59,7 @@ table! {
         date_joined: DateTime<Utc> = "timestamptz",
         last_login: DateTime<Utc> = "timestamptz",
         roles: String = "text",
+        proposal_due_at: DateTime<Utc> = "timestamptz",
     }
 }
 
@@ -100,16 +105,24 @@ impl Projector for ProfileChange {
                 IdentifierFact::IdentifierAdded { .. }
                 | IdentifierFact::IdentifierReplaced { .. }
                 | IdentifierFact::IdentifierRestored { .. },
-            ) => Some(profile.known_by(event)),
+            ) => Some(profile.known_by(event).without_proposal()),
+            AccountFact::Identifier(IdentifierFact::IdentifierChangeProposed { due_at, .. }) => {
+                Some(Self { proposal_due_at: Some(due_at), ..profile })
+            }
+            AccountFact::Identifier(
+                IdentifierFact::IdentifierChangeConfirmed { .. }
+                | IdentifierFact::IdentifierChangeWithdrawn { .. }
+                | IdentifierFact::IdentifierChangeUndone { .. },
+            ) => Some(profile.without_proposal()),
             // A change sets a column, and cannot empty it.
             AccountFact::Identifier(
                 IdentifierFact::IdentifierRemoved { channel: Channel::Phone, .. }
                 | IdentifierFact::IdentifierReleased { channel: Channel::Phone, .. },
-            ) => Some(Self { phone_number: Some(String::new()), ..profile }),
+            ) => Some(Self { phone_number: Some(String::new()), ..profile.without_proposal() }),
             AccountFact::Identifier(
                 IdentifierFact::IdentifierRemoved { channel: Channel::Email, .. }
                 | IdentifierFact::IdentifierReleased { channel: Channel::Email, .. },
-            ) => Some(Self { email: Some(String::new()), ..profile }),
+            ) => Some(Self { email: Some(String::new()), ..profile.without_proposal() }),
             AccountFact::Profile(ProfileFact::ProfileUpdated {}) => {
                 Some(Self { fullname: fullname(), ..profile })
             }
@@ -119,6 +132,12 @@ impl Projector for ProfileChange {
 }
 
 impl ProfileChange {
+    /// Without an open proposal of staff, which a change of the identifiers makes void.
+    fn without_proposal(self) -> Self {
+        // A change sets a column, and cannot empty it.
+        Self { proposal_due_at: Some(END_OF_TIME), ..self }
+    }
+
     /// With the number or address that the event tells.
     fn known_by(self, event: &UserAccountEvent) -> Self {
         match event.person.as_ref().and_then(|person| person.identifier.as_ref()) {

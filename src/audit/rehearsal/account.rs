@@ -297,6 +297,11 @@ impl AccountRehearsal {
             | Refusal::UnknownIdentifier
             | Refusal::LastIdentifier
             | Refusal::ChangeNotUndoable
+            | Refusal::IdentifierHeld
+            | Refusal::IdentifierNotHeld
+            | Refusal::ProposalOpen
+            | Refusal::UnknownProposal
+            | Refusal::OwnProposal
             | Refusal::UnknownAccount
             | Refusal::OwnAccount
             | Refusal::RoleMissing => "not_signed_in",
@@ -373,7 +378,10 @@ fn request_of(last: &UserAccountEvent) -> RehearsedRequest {
             | IdentifierFact::IdentifierRemoved { .. }
             | IdentifierFact::IdentifierChangeUndone { .. }
             | IdentifierFact::IdentifierRestored { .. }
-            | IdentifierFact::IdentifierReleased { .. },
+            | IdentifierFact::IdentifierReleased { .. }
+            | IdentifierFact::IdentifierChangeProposed { .. }
+            | IdentifierFact::IdentifierChangeConfirmed { .. }
+            | IdentifierFact::IdentifierChangeWithdrawn { .. },
         )
         | AccountFact::Staff(
             StaffFact::RolesChanged { .. }

@@ -258,7 +258,10 @@ impl RecordedCommand<'_> {
             IdentifierFact::IdentifierReleased { .. }
             | IdentifierFact::IdentifierRemoved { by_undo: true, .. }
             | IdentifierFact::IdentifierChangeUndone { .. }
-            | IdentifierFact::IdentifierRestored { .. } => CommandReplay::AsItWas,
+            | IdentifierFact::IdentifierRestored { .. }
+            | IdentifierFact::IdentifierChangeProposed { .. }
+            | IdentifierFact::IdentifierChangeConfirmed { .. }
+            | IdentifierFact::IdentifierChangeWithdrawn { .. } => CommandReplay::AsItWas,
         }
     }
 

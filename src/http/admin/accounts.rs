@@ -12,6 +12,7 @@ use counterfoil_projections::user_login::{self, Device};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::identifier_proposals::{self, IdentifierProposalResponse};
 use super::{InterventionRequest, ListResponse, ReasonedInterventionRequest, find_account, parse_id};
 use crate::accounts::ActionGrounds;
 use crate::delivery::outbox::{self, MessageDelivery};
@@ -73,6 +74,8 @@ pub struct AccountDetailResponse {
     account: AccountSummary,
     /// Whether there is an authenticator.
     second_factor: bool,
+    /// The change of its identifiers that staff proposed, while it is open.
+    identifier_proposal: Option<IdentifierProposalResponse>,
     devices: Vec<Device>,
     messages: Vec<MessageDelivery>,
 }
@@ -123,6 +126,10 @@ pub async fn show(
     let profile = state.profile(account).await?.ok_or(Problem::NotFound)?;
     let devices = state.query(async |db: &_| user_login::active(db, account, now).await).await?;
     let messages = state.query(async |db: &_| outbox::of_account(db, account).await).await?;
+    let identifier_proposal = match standing.open_proposal(now) {
+        Some(_) => identifier_proposals::open(&state, account).await?,
+        None => None,
+    };
     let is_active = !standing.is_suspended(now);
     let suspended_until = match &standing {
         UserAccount::Suspended(suspended) if !is_active => suspended.until,
@@ -139,6 +146,7 @@ pub async fn show(
     Ok(response::json(AccountDetailResponse {
         account,
         second_factor: standing.authenticator().is_some(),
+        identifier_proposal,
         devices,
         messages,
     }))

@@ -286,7 +286,15 @@ macro_rules! nothing_to_describe {
 }
 
 // What stands in a path is described with the path; what every request has, with all of them.
-nothing_to_describe!((), web::Path<String>, HttpRequest, ClientAddress, ClientInfo, WantedLanguage);
+nothing_to_describe!(
+    (),
+    web::Path<String>,
+    web::Path<(String, String)>,
+    HttpRequest,
+    ClientAddress,
+    ClientInfo,
+    WantedLanguage
+);
 
 impl<T> DescribeOperation for web::Data<T> {
     fn describe(_: &mut OperationDraft) {}

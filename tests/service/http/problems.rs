@@ -69,7 +69,13 @@ fn every() -> impl Iterator<Item = Problem> {
         Unavailable,
         Internal,
     );
-    all.into_iter()
+    let of_staff = [
+        StaffConflict::IdentifierHeld,
+        StaffConflict::IdentifierNotHeld,
+        StaffConflict::ProposalOpen,
+        StaffConflict::OwnProposal,
+    ];
+    all.into_iter().chain(of_staff.map(Problem::StaffConflict))
 }
 
 #[test]

@@ -4,7 +4,9 @@
 //! its own refusal; the one success comes last.
 
 mod add_identifier;
+mod apply_due_proposal;
 mod change_roles;
+mod confirm_identifier_change;
 mod deny_access;
 mod disown_session;
 mod end_session;
@@ -17,6 +19,7 @@ mod logout;
 mod logout_all;
 mod offer_second_factor;
 mod pass_second_factor;
+mod propose_identifier_change;
 mod reauthenticate;
 mod record_rule_refusal;
 mod record_staff_act;
@@ -38,9 +41,12 @@ mod unlock_account;
 mod update_profile;
 mod verify_identifier;
 mod verify_otp;
+mod withdraw_identifier_change;
 
 pub use add_identifier::AddIdentifier;
+pub use apply_due_proposal::ApplyDueProposal;
 pub use change_roles::ChangeRoles;
+pub use confirm_identifier_change::ConfirmIdentifierChange;
 pub use deny_access::DenyAccess;
 pub use disown_session::DisownSession;
 pub use end_session::EndSession;
@@ -53,6 +59,7 @@ pub use logout::Logout;
 pub use logout_all::LogoutAll;
 pub use offer_second_factor::OfferSecondFactor;
 pub use pass_second_factor::PassSecondFactor;
+pub use propose_identifier_change::ProposeIdentifierChange;
 pub use reauthenticate::Reauthenticate;
 pub use record_rule_refusal::RecordRuleRefusal;
 pub use record_staff_act::{RecordStaffAct, StaffAuthority};
@@ -74,6 +81,7 @@ pub use unlock_account::UnlockAccount;
 pub use update_profile::UpdateProfile;
 pub use verify_identifier::VerifyIdentifier;
 pub use verify_otp::VerifyOtp;
+pub use withdraw_identifier_change::WithdrawIdentifierChange;
 
 use chrono::{DateTime, Utc};
 
@@ -147,6 +155,14 @@ pub enum UserAccountCommand {
     RenewRecoveryCodes(RenewRecoveryCodes),
     /// Let an account have no second factor.
     RemoveSecondFactor(RemoveSecondFactor),
+    /// Let a proposed change of identifiers take effect when its time has come.
+    ApplyDueProposal(ApplyDueProposal),
+    /// Confirm a change of identifiers that another administrator proposed.
+    ConfirmIdentifierChange(ConfirmIdentifierChange),
+    /// Propose another identifier for an account.
+    ProposeIdentifierChange(ProposeIdentifierChange),
+    /// Withdraw a proposed change of identifiers.
+    WithdrawIdentifierChange(WithdrawIdentifierChange),
     /// Put on record that staff rights were asked for and not there.
     DenyAccess(DenyAccess),
     /// Put on record that an access rule refused a code.
@@ -193,6 +209,10 @@ impl UserAccountCommand {
             Self::PassSecondFactor(command) => command.decide(state, services),
             Self::RenewRecoveryCodes(command) => command.decide(state, &services.policy),
             Self::RemoveSecondFactor(command) => command.decide(state),
+            Self::ApplyDueProposal(command) => command.decide(state),
+            Self::ConfirmIdentifierChange(command) => command.decide(state),
+            Self::ProposeIdentifierChange(command) => command.decide(state),
+            Self::WithdrawIdentifierChange(command) => command.decide(state),
             Self::DenyAccess(command) => Ok(command.decide(state)),
             Self::RecordRuleRefusal(command) => Ok(command.decide(state)),
             Self::RecordStaffAct(command) => command.decide(state),
@@ -241,6 +261,10 @@ into_command!(
     PassSecondFactor,
     RenewRecoveryCodes,
     RemoveSecondFactor,
+    ApplyDueProposal,
+    ConfirmIdentifierChange,
+    ProposeIdentifierChange,
+    WithdrawIdentifierChange,
     DenyAccess,
     RecordRuleRefusal,
     RecordStaffAct

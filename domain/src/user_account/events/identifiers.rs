@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
-use crate::values::{ChallengeNonce, Channel};
+use crate::user_account::{ActingStaff, ProposedChange};
+use crate::values::{ChallengeNonce, Channel, ProposalId};
 
 /// What happened to the identifiers of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
@@ -54,6 +55,36 @@ pub enum IdentifierFact {
     IdentifierRestored {
         /// The kind of the identifier.
         channel: Channel,
+    },
+    /// A member of staff proposed another identifier for the account, since its user cannot change it. Nothing changes yet.
+    IdentifierChangeProposed {
+        /// The id of the proposal.
+        proposal: ProposalId,
+        /// What is to happen to the identifier.
+        change: ProposedChange,
+        /// The kind of the identifier.
+        channel: Channel,
+        /// When it takes effect where no other administrator can confirm it.
+        due_at: DateTime<Utc>,
+        /// When the proposal is void.
+        expires_at: DateTime<Utc>,
+        /// The member of staff who proposed it.
+        by: ActingStaff,
+    },
+    /// A proposed change takes effect, as the events of the same commit say.
+    IdentifierChangeConfirmed {
+        /// The id of the proposal.
+        proposal: ProposalId,
+        /// The second member of staff; absent where its wait was over and no other administrator was there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<ActingStaff>,
+    },
+    /// A proposed change was withdrawn.
+    IdentifierChangeWithdrawn {
+        /// The id of the proposal.
+        proposal: ProposalId,
+        /// The member of staff who withdrew it.
+        by: ActingStaff,
     },
     /// The identifier that was not proved here finds this account no more: another account proved it, or it lapsed.
     IdentifierReleased {

@@ -203,12 +203,19 @@ impl UserAccountEvent {
         if let AccountFact::StaffRecord(record) = &self.fact {
             return Some(record.by().clone());
         }
+        if let AccountFact::Identifier(IdentifierFact::IdentifierChangeConfirmed { by, .. }) = &self.fact {
+            return by.clone();
+        }
         let (AccountFact::Staff(
             StaffFact::RolesChanged { by, .. }
             | StaffFact::AccountSuspended { by, .. }
             | StaffFact::AccountReinstated { by },
         )
         | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { by })
+        | AccountFact::Identifier(
+            IdentifierFact::IdentifierChangeProposed { by, .. }
+            | IdentifierFact::IdentifierChangeWithdrawn { by, .. },
+        )
         | AccountFact::Code(CodeFact::LimitsLifted { by })) = &self.fact
         else {
             return None;

@@ -5,12 +5,18 @@ use chrono::{DateTime, Utc};
 use super::codes::record;
 use super::{ActiveAccount, Challenge, PendingAccount, RegisteredAccount, SuspendedAccount, UserAccount};
 use crate::user_account::wrong_codes::WrongCodes;
-use crate::user_account::{IdentifierFact, Purpose};
+use crate::user_account::{IdentifierFact, IdentifierProposal, Purpose};
 
 impl UserAccount {
     /// Takes in what happened to the identifiers.
     pub(super) fn apply_identifier_fact(&mut self, at: DateTime<Utc>, fact: &IdentifierFact) {
+        self.apply_to_proposal(fact);
         match fact {
+            IdentifierFact::IdentifierChangeProposed { .. }
+            | IdentifierFact::IdentifierChangeConfirmed { .. }
+            | IdentifierFact::IdentifierChangeWithdrawn { .. } => {
+                self.touch(at);
+            }
             IdentifierFact::IdentifierRequested { channel, nonce, expires_at } => {
                 let codes = self.touch(at);
                 codes.adding = Some(Challenge::new(*channel, *nonce, *expires_at));
@@ -78,6 +84,36 @@ impl UserAccount {
                     Self::Unknown => {}
                 }
             }
+        }
+    }
+
+    /// Keeps the proposal of staff that is open. A change of the identifiers makes it void: it was proposed for what the account had.
+    fn apply_to_proposal(&mut self, fact: &IdentifierFact) {
+        let open = match fact {
+            IdentifierFact::IdentifierRequested { .. } | IdentifierFact::IdentifierReleased { .. } => return,
+            IdentifierFact::IdentifierChangeProposed {
+                proposal,
+                change,
+                channel,
+                due_at,
+                expires_at,
+                by,
+            } => {
+                let by = by.clone();
+                let (id, change, channel) = (*proposal, *change, *channel);
+                let (due_at, expires_at) = (*due_at, *expires_at);
+                Some(Box::new(IdentifierProposal { id, change, channel, by, due_at, expires_at }))
+            }
+            IdentifierFact::IdentifierAdded { .. }
+            | IdentifierFact::IdentifierReplaced { .. }
+            | IdentifierFact::IdentifierRemoved { .. }
+            | IdentifierFact::IdentifierRestored { .. }
+            | IdentifierFact::IdentifierChangeUndone { .. }
+            | IdentifierFact::IdentifierChangeConfirmed { .. }
+            | IdentifierFact::IdentifierChangeWithdrawn { .. } => None,
+        };
+        if let Some(member) = self.member_mut() {
+            member.identifier_proposal = open;
         }
     }
 }

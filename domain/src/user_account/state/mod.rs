@@ -21,6 +21,7 @@ pub use sessions::{RefreshBurst, Session};
 
 use super::events::{AccountFact, UserAccountEvent};
 use super::identifier_changes::{IdentifierChanges, UndoableChange};
+use super::identifier_proposal::IdentifierProposal;
 use super::recorded_reads::RecordedReads;
 use super::rule_refusals::RecordedRuleRefusal;
 use super::second_factor::SecondFactor;
@@ -124,6 +125,9 @@ pub struct RegisteredAccount {
     /// The reads on record, once there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reads: Option<Box<RecordedReads>>,
+    /// The change of identifiers that staff proposed last, while it is neither done nor withdrawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier_proposal: Option<Box<IdentifierProposal>>,
     /// The second factor, once there is to be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor: Option<Box<SecondFactor>>,
@@ -171,6 +175,7 @@ impl UserAccount {
                 + member.second_factor.as_ref().map_or(0, |_| size_of::<SecondFactor>())
                 + member.identifiers.capacity() * size_of::<Channel>()
                 + member.identifier_changes.as_ref().map_or(0, |changes| changes.heap_bytes())
+                + member.identifier_proposal.as_ref().map_or(0, |_| size_of::<IdentifierProposal>() + 64)
                 + member.known_devices.capacity() * size_of::<SessionId>()
                 + member.seen.capacity() * size_of::<ClientMark>()
                 + member.denials.capacity() * (size_of::<RecordedDenial>() + 32)

@@ -29,6 +29,7 @@ impl UserAccount {
                     denials: Vec::new(),
                     rule_refusals,
                     reads: None,
+                    identifier_proposal: None,
                     second_factor: None,
                 };
                 *self = Self::Active(ActiveAccount { member, sessions: Vec::new() });

@@ -5,6 +5,7 @@ mod accounts;
 mod authorisation;
 mod device_sessions;
 mod ended_sessions;
+mod identifier_proposals;
 mod identifiers;
 mod interventions;
 mod projections;
