@@ -7,6 +7,7 @@ mod gateway;
 mod gateway_health;
 mod gateways;
 pub mod ledger;
+pub mod messages;
 pub(crate) mod notices;
 pub mod outbox;
 mod outbox_worker;

@@ -137,7 +137,7 @@ fn route_table() -> Vec<ApiResource> {
 fn admin_routes() -> Vec<ApiResource> {
     use admin::{
         accounts as all_accounts, alarms, blocks, device_sessions, ended_sessions as sessions_at_once,
-        identifier_proposals, identifiers as looked_up, limits, projections, statistics,
+        identifier_proposals, identifiers as looked_up, limits, messages, projections, statistics,
     };
 
     vec![
@@ -176,6 +176,7 @@ fn admin_routes() -> Vec<ApiResource> {
             [delete(all_accounts::remove_second_factor, all_accounts::REMOVE_SECOND_FACTOR_DOC)],
         ),
         path("/admin/identifiers/", [get(looked_up::handler, looked_up::DOC)]),
+        path("/admin/messages/", [get(messages::list, messages::LIST_DOC)]),
         path("/admin/limits/", [get(limits::list, limits::LIST_DOC)]),
         path("/admin/limits/{subject}/", [delete(limits::lift, limits::LIFT_DOC)]),
         path("/admin/blocks/", [get(blocks::list, blocks::LIST_DOC), post(blocks::set, blocks::SET_DOC)]),

@@ -222,6 +222,7 @@ struct OutboxColumns<'a> {
     contents: Vec<Option<&'a [u8]>>,
     expiries: Vec<DateTime<Utc>>,
     gateways: Vec<Option<&'a str>>,
+    countries: Vec<Option<&'a str>>,
 }
 
 impl<'a> CommitColumns<'a> {
@@ -281,6 +282,7 @@ impl<'a> CommitColumns<'a> {
             self.outbox.contents.push(row.content.as_deref());
             self.outbox.expiries.push(row.expires_at);
             self.outbox.gateways.push(row.handed_to);
+            self.outbox.countries.push(row.country.as_deref());
         }
     }
 
@@ -330,7 +332,7 @@ impl<'a> CommitColumns<'a> {
         }
         if parts.outbox {
             let rows = &self.outbox;
-            let outbox: [&(dyn ToSql + Sync); 9] = [
+            let outbox: [&(dyn ToSql + Sync); 10] = [
                 &rows.accounts,
                 &rows.sequences,
                 &rows.numbers,
@@ -340,6 +342,7 @@ impl<'a> CommitColumns<'a> {
                 &rows.contents,
                 &rows.expiries,
                 &rows.gateways,
+                &rows.countries,
             ];
             parameters.extend(outbox);
         }

@@ -81,6 +81,7 @@ const OUTBOX: &[RowColumn] = &[
     ("content", "bytea"),
     ("expires_at", "timestamptz"),
     ("gateway", "text"),
+    ("country", "text"),
 ];
 
 /// Puts a statement together, whose parameters are counted in the order of the parts.
@@ -184,7 +185,7 @@ mod tests {
                 + if parts.reserving { 5 } else { 0 }
                 + if parts.releasing { 2 } else { 0 }
                 + if parts.keys { 4 } else { 0 }
-                + if parts.outbox { 9 } else { 0 }
+                + if parts.outbox { 10 } else { 0 }
                 + models.map(|(model, _)| model.table.width()).sum::<usize>();
             for n in 1..=parameters {
                 assert_eq!(sql.matches(&format!("${n}::")).count(), 1, "{parts:?}: ${n}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{UserAccount, UserAccountEvent};
-use counterfoil_domain::values::{AccountId, Channel};
+use counterfoil_domain::values::{AccountId, Channel, Identifier};
 use counterfoil_projections::RecordedEvent;
 use cqrs_es::Aggregate as _;
 use serde::Serialize;
@@ -69,6 +69,13 @@ pub(super) struct OutboxRow {
     pub(super) content: Option<Vec<u8>>,
     pub(super) expires_at: DateTime<Utc>,
     pub(super) handed_to: Option<&'static str>,
+    pub(super) country: Option<String>,
+}
+
+/// The country of a number (ISO 3166-1 alpha-2); none of an e-mail address.
+fn country(to: &Identifier) -> Option<String> {
+    let Identifier::Phone(number) = to else { return None };
+    number.region().map(|region| region.to_string())
 }
 
 /// The `metadata` of an event: which commit wrote it, on whose request.
@@ -111,6 +118,7 @@ impl Commit {
                 .then(|| keys.seal(KeyScope::Person, &outbox::place(new_version, number), &queued.message)),
             expires_at: queued.expires_at,
             handed_to: queued.handed_to,
+            country: country(&queued.message.to),
         };
         let outbox = messages.into_iter().zip(0..).map(row).collect();
         Some(Self {

@@ -11,6 +11,7 @@ pub mod identifier_proposals;
 mod identifier_summary;
 pub mod identifiers;
 pub mod limits;
+pub mod messages;
 pub mod projections;
 pub(super) mod session_search;
 pub mod statistics;

@@ -8,6 +8,7 @@ mod ended_sessions;
 mod identifier_proposals;
 mod identifiers;
 mod interventions;
+mod messages;
 mod projections;
 mod staff_reads;
 mod statistics;
