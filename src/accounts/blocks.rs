@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::{Refusal, StaffRecordFact};
 use counterfoil_domain::values::{BlockId, Identifier, Reason};
 use deadpool_postgres::Client;
+use uuid::Uuid;
 
 use super::commit::late;
 use super::staff::StaffAction;
@@ -14,6 +15,7 @@ use super::{Accounts, AccountsError, TIME_LIMIT};
 use crate::crypto::entropy;
 use crate::journal::JournalError;
 use crate::limits::LimitsError;
+use crate::limits::alarms::{self, AlarmAcknowledgement};
 use crate::limits::blocks::{self, ActiveBlock, BlockedAct, BlockedSubject, StoredBlock};
 use crate::limits::code_stops::CodeStop;
 use crate::postgres::DatabaseError;
@@ -159,6 +161,29 @@ impl Accounts {
         self.put_on_record(who, None, |by| StaffRecordFact::BlockLifted { block, by }).await?;
         self.ask_database(async |db| blocks::end(db, block, now).await).await?;
         self.blocks.look_now();
+        Ok(true)
+    }
+
+    /// Takes note of an alarm: whether there is one. It is put on record before it happens; a second time, nothing happens.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the caller is no administrator, or the session has ended meanwhile.
+    pub async fn acknowledge_alarm(&self, alarm: Uuid, who: &StaffAction) -> Result<bool, AccountsError> {
+        let personal_data = self.journal.personal_data().clone();
+        let find = async |db: &mut Client| alarms::find_alarm(db, &personal_data, alarm).await;
+        let Some(found) = self.ask_database(find).await? else { return Ok(false) };
+        if found.acknowledgement.is_some() {
+            return Ok(true);
+        }
+        let (name, subject) = (found.alarm, found.subject);
+        let fact = |by| StaffRecordFact::AlarmAcknowledged { alarm, name, subject, by };
+        self.put_on_record(who, None, fact).await?;
+        let reason = who.reason.as_ref().map(|reason| reason.as_str().to_owned());
+        let acknowledgement =
+            AlarmAcknowledgement { at: self.clock.now(), by: Some(who.by.acting()), reason };
+        let note =
+            async |db: &mut Client| alarms::acknowledge(db, &personal_data, alarm, &acknowledgement).await;
+        self.ask_database(note).await?;
         Ok(true)
     }
 

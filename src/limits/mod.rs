@@ -7,6 +7,7 @@
 //!
 //! What callers who are signed in write is counted by each node for itself first (`WriteMeters`).
 
+pub mod alarms;
 pub mod blocks;
 pub mod code_stops;
 mod conversion;
@@ -50,7 +51,7 @@ pub use counted_code::{BudgetShare, CountedCode};
 pub use limit::{LimitKind, UNLIMITED};
 pub use limit_subject::LimitSubject;
 pub use meter::{CountOutcome, MeterEntry, MeterRule, MeterStore, StoreUnavailable, StoredMeter};
-pub use near::{ALARM_LASTS, AlarmPosition, MeterPosition, PrefixConversion, alarms, raise_alarm};
+pub use near::{ALARM_LASTS, MeterPosition, PrefixConversion, raise_alarm};
 pub use overview::{LimitsOverview, RaisedAlarm, UsedMeter};
 pub use policy::{LimitPolicy, Rate, WritePolicy};
 pub use postgres::prune;

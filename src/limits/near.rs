@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::limit::LimitKind;
 use super::limit_subject::LimitSubject;
 use super::meter::{DAY, MeterEntry, StoreUnavailable};
-use super::overview::{RaisedAlarm, UsedMeter};
+use super::overview::UsedMeter;
 use super::{BudgetShare, Inner, Limits};
 
 /// How long an alarm is current: while what raised it goes on, it is raised again after that time.
@@ -26,10 +26,6 @@ impl MeterPosition {
         Self(meter.subject.clone(), meter.limit.to_owned())
     }
 }
-
-/// A place in the list of alarms: the last one before it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AlarmPosition(DateTime<Utc>, String, String);
 
 /// What became of the codes to a prefix.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -144,34 +140,6 @@ impl Inner {
         });
         Ok(near.map(|(_, meter)| meter).collect())
     }
-}
-
-/// The alarms, the newest first.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn alarms(
-    db: &Client,
-    after: Option<AlarmPosition>,
-    limit: u8,
-) -> Result<SearchPage<RaisedAlarm, AlarmPosition>, Error> {
-    let (at, alarm, subject) = match after {
-        Some(AlarmPosition(at, alarm, subject)) => (Some(at), Some(alarm), Some(subject)),
-        None => (None, None, None),
-    };
-    let statement = db.prepare_cached(include_str!("sql/page_of_alarms.sql")).await?;
-    let rows = db.query(&statement, &[&(i64::from(limit) + 1), &at, &alarm, &subject]).await?;
-    let alarms = rows.iter().map(|row| RaisedAlarm {
-        at: row.get("at"),
-        alarm: row.get("alarm"),
-        subject: row.get("subject"),
-    });
-    let (place, mut items) = (usize::from(limit), alarms.collect::<Vec<_>>());
-    let is_more = items.len() > place;
-    items.truncate(place);
-    let last = items.last().filter(|_| is_more);
-    let next = last.map(|last| AlarmPosition(last.at, last.alarm.clone(), last.subject.clone()));
-    Ok(SearchPage { items, next })
 }
 
 /// Raises an alarm of another part of the service than the limits, unless it has been raised within the hour.

@@ -392,6 +392,8 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     let subject = Some("+98912123".to_owned());
     add_record("BlockSet until", StaffRecordFact::BlockSet { block, kind, subject, until, by: operator() });
     add_record("BlockLifted", StaffRecordFact::BlockLifted { block, by: admin() });
+    let (alarm, name, subject) = (Uuid::from_u128(1), "conversion".to_owned(), "IR".to_owned());
+    add_record("AlarmAcknowledged", StaffRecordFact::AlarmAcknowledged { alarm, name, subject, by: admin() });
     let projection = "statistics".to_owned();
     add_record("RebuildOrdered", StaffRecordFact::RebuildOrdered { projection, by: admin() });
     add("DeviceRenamed".to_owned(), AccountFact::Session(SessionFact::DeviceRenamed { session: session(1) }));
@@ -570,7 +572,7 @@ fn the_names_of_events_are_these_and_all_different() {
     let profile = every!(name of ProfileFact: UserRegistered, ProfileUpdated);
     let staff = every!(name of StaffFact: RolesChanged, AccountSuspended, AccountReinstated, AccessDenied);
     let records = every!(name of StaffRecordFact: AuditRead, StaffRead, SharedLimitsLifted, BlockSet,
-        BlockLifted, RebuildOrdered);
+        BlockLifted, AlarmAcknowledged, RebuildOrdered);
     let names: Vec<&str> =
         [&sessions[..], &codes, &identifiers, &second_factor, &profile, &staff, &records].concat();
     assert_eq!(names, UserAccountEvent::NAMES);

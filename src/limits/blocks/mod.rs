@@ -5,7 +5,7 @@
 
 mod active;
 mod blocked_subject;
-mod store;
+pub(super) mod store;
 
 pub use active::{ActiveBlock, ActiveBlocks, BlockedAct};
 pub use blocked_subject::BlockedSubject;

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::BlockedSubject;
 use crate::crypto::personal_data::{AccountKeys, KeyScope, PersonalData, WrappedKey};
 
-/// The id under which `account_keys` has the key of the blocks. No account has it (UUID version 8, RFC 9562).
+/// The id under which `account_keys` has the key of the blocks and of the notes on alarms. No account has it (UUID version 8,
+/// RFC 9562).
 const KEY_HOLDER: AccountId = AccountId(Uuid::from_u128(0x636f_756e_7465_8f66_8f69_6c62_6c6f_636b));
 
 /// How long a block is kept after its end.
@@ -190,13 +191,20 @@ pub async fn prune(db: &Client, now: DateTime<Utc>) -> Result<(), Error> {
     db.execute(&statement, &[&now, &(now - KEPT_FOR)]).await.map(drop)
 }
 
-async fn keys(db: &impl GenericClient, personal_data: &PersonalData) -> Result<AccountKeys, Error> {
+/// The key of the texts of staff; none where there is no text yet.
+pub(in crate::limits) async fn keys(
+    db: &impl GenericClient,
+    personal_data: &PersonalData,
+) -> Result<AccountKeys, Error> {
     let rows = db.query(include_str!("sql/keys.sql"), &[&KEY_HOLDER.0]).await?;
     Ok(personal_data.unwrap(KEY_HOLDER, rows.iter().map(WrappedKey::of)))
 }
 
-/// The key of the blocks, made where there is none yet.
-async fn keys_or_new(db: &impl GenericClient, personal_data: &PersonalData) -> Result<AccountKeys, Error> {
+/// The key of the texts of staff, made where there is none yet.
+pub(in crate::limits) async fn keys_or_new(
+    db: &impl GenericClient,
+    personal_data: &PersonalData,
+) -> Result<AccountKeys, Error> {
     let mut present = keys(db, personal_data).await?;
     for WrappedKey { scope, wrapping_id, wrapped } in
         personal_data.add_missing(&mut present, [KeyScope::Person])

@@ -1,6 +1,7 @@
--- $1 how many at most; $2 time, $3 alarm and $4 subject of the last one before, null for the first page
-SELECT at, alarm, subject
+-- $1 how many at most; $2 time and $3 id of the last one before, null for the first page; $4 whether acknowledged, null for all
+SELECT id, at, alarm, subject, acknowledged_at, acknowledged_by, note
   FROM alarms
- WHERE $2::timestamptz IS NULL OR (at, alarm, subject) < ($2, $3::text, $4::text)
- ORDER BY at DESC, alarm DESC, subject DESC
+ WHERE ($2::timestamptz IS NULL OR (at, id) < ($2, $3::uuid))
+   AND ($4::bool IS NULL OR $4 = (acknowledged_at IS NOT NULL))
+ ORDER BY at DESC, id DESC
  LIMIT $1

@@ -225,6 +225,27 @@ async fn alarms_200_tells_the_newest_first_and_which_are_current() {
         let expected: Vec<_> =
             expected.map(|(alarm, subject, current)| (alarm, subject, json!(current))).into();
         assert_eq!(told, expected.iter().map(|(a, s, c)| (a, s, c)).collect::<Vec<_>>());
+
+        let acknowledge = async |id: &str, body: Value| {
+            let path = format!("/admin/alarms/{id}/acknowledge/");
+            app.api.send_json(Method::POST, &path, &admin.access, body).await
+        };
+        let id = alarms[0]["id"].as_str().unwrap();
+        assert_eq!(acknowledge(id, json!({"reason": "a campaign of our own"})).await.status, 204);
+        assert_eq!(acknowledge(id, json!({"reason": "again"})).await.status, 204);
+        let of = |filter: &str| format!("/admin/alarms/?acknowledged={filter}");
+        let noted = app.api.get(&of("true"), &admin.access).await.ok()["items"].clone();
+        assert_eq!((noted.as_array().unwrap().len(), &noted[0]["id"]), (1, &json!(id)));
+        assert_eq!(noted[0]["acknowledged_reason"], "a campaign of our own");
+        assert_eq!(noted[0]["acknowledged_by"], json!({"account": admin.account()}));
+        assert!(noted[0]["acknowledged_at"].is_string(), "{noted}");
+        let others = app.api.get(&of("false"), &admin.access).await.ok()["items"].clone();
+        assert_eq!((others.as_array().unwrap().len(), &others[0]["id"]), (1, &alarms[1]["id"]));
+        acknowledge("00000000-0000-7000-8000-000000000000", json!({})).await.is_problem(404, "not_found");
+        acknowledge("none", json!({})).await.is_problem(404, "not_found");
+        let history = app.journal().history(admin.account()).await.unwrap();
+        let events = history.iter().filter(|(_, event)| event.name() == "AlarmAcknowledged");
+        assert_eq!(events.count(), 1);
     })
     .await;
 }

@@ -57,6 +57,7 @@ fn requirement(fact: &StaffRecordFact) -> (Role, RequiredProof) {
         StaffRecordFact::SharedLimitsLifted { .. }
         | StaffRecordFact::BlockSet { .. }
         | StaffRecordFact::BlockLifted { .. }
+        | StaffRecordFact::AlarmAcknowledged { .. }
         | StaffRecordFact::RebuildOrdered { .. } => (Role::Admin, RequiredProof::Lately),
     }
 }

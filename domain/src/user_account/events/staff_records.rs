@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
+use uuid::Uuid;
 
 use crate::user_account::ActingStaff;
 use crate::values::BlockId;
@@ -54,6 +55,17 @@ pub enum StaffRecordFact {
     BlockLifted {
         /// The id of the block.
         block: BlockId,
+        /// The administrator, or the operator.
+        by: ActingStaff,
+    },
+    /// An administrator took note of an alarm.
+    AlarmAcknowledged {
+        /// The id of the alarm.
+        alarm: Uuid,
+        /// The name of the alarm: a limit, or what else went wrong.
+        name: String,
+        /// The country, the service or the event listener that the alarm is about.
+        subject: String,
         /// The administrator, or the operator.
         by: ActingStaff,
     },
@@ -112,6 +124,7 @@ impl StaffRecordFact {
             | Self::SharedLimitsLifted { by, .. }
             | Self::BlockSet { by, .. }
             | Self::BlockLifted { by, .. }
+            | Self::AlarmAcknowledged { by, .. }
             | Self::RebuildOrdered { by, .. } => by,
         }
     }

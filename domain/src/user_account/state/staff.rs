@@ -20,6 +20,7 @@ impl UserAccount {
             | StaffRecordFact::SharedLimitsLifted { .. }
             | StaffRecordFact::BlockSet { .. }
             | StaffRecordFact::BlockLifted { .. }
+            | StaffRecordFact::AlarmAcknowledged { .. }
             | StaffRecordFact::RebuildOrdered { .. } => {}
         }
     }
