@@ -17,8 +17,11 @@ use counterfoil_domain::values::OperatorName;
 use futures_util::stream;
 
 use crate::audit::feed::LedgerFeed;
+use crate::audit::long_reading::LongReadings;
+use crate::audit::rehearsal::RehearsalPolicy;
 use crate::http::{self, AppState, LocalOperator};
 use crate::read_models::RebuildStarter;
+use crate::settings::Settings;
 
 /// The answer to a request, which is still to come.
 type ServiceCall = Pin<Box<dyn Future<Output = Result<ServiceResponse<BoxBody>, actix_web::Error>>>>;
@@ -35,17 +38,21 @@ impl fmt::Debug for LocalService {
 }
 
 impl LocalService {
-    /// Returns the routes over this state, for that operator. It has to run on a thread of actix.
-    pub async fn new(state: &AppState, operator: OperatorName) -> Self {
+    /// Returns the routes over this state, which was made from these settings, for that operator. It has to run on a thread of actix.
+    pub async fn new(state: &AppState, settings: &Settings, operator: OperatorName) -> Self {
         let state = state.on_this_thread();
         let feed = LedgerFeed::start(state.database.clone());
         let rebuilds = RebuildStarter::new(state.accounts.journal().clone());
+        let readings = LongReadings::new(state.accounts.journal().clone());
+        let rehearsals = RehearsalPolicy::new(settings.proposals.clone(), &settings.delivery.prices);
         let policy = state.http.clone();
         let own = state.own_routes.clone();
         let app = App::new()
             .app_data(web::Data::new(state))
             .app_data(web::Data::new(feed))
             .app_data(web::Data::new(rebuilds))
+            .app_data(web::Data::new(readings))
+            .app_data(web::Data::new(rehearsals))
             .app_data(web::Data::new(LocalOperator(operator)))
             .wrap(from_fn(http::observe))
             .wrap(NormalizePath::trim())

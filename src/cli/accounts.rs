@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::client::{StaffClient, StaffDoor, StaffRequest};
 use super::intervention::{OptionalGrounds, ReadReason, RequiredGrounds};
 use super::output::{cell, time_cell};
+use super::recovery::{self, RecoveryCommand};
 use super::{Failure, messages, output, times};
 
 /// How many accounts are printed where nothing is said.
@@ -80,6 +81,9 @@ pub enum AccountsCommand {
         #[command(flatten)]
         why: OptionalGrounds,
     },
+    /// Give an account another phone number or e-mail address, or release one, by two administrators.
+    #[command(subcommand)]
+    Identifiers(RecoveryCommand),
     /// Remove the second factor of an account whose person lost it, so that they can enrol another.
     RemoveSecondFactor {
         #[command(flatten)]
@@ -93,7 +97,7 @@ pub enum AccountsCommand {
 #[derive(Debug, Args)]
 pub struct NamedAccount {
     /// A phone number, an e-mail address, the account's id, or a name that one account has.
-    account: String,
+    pub(super) account: String,
 }
 
 /// Which accounts; all that is said has to hold.
@@ -131,6 +135,7 @@ impl AccountsCommand {
             Self::List(list) => list.run(client).await,
             Self::Show { account, why, json } => show(client, &account.account, &why, json).await,
             Self::Grant { account, role, revoke, why } => grant(client, &account, role, revoke, &why).await,
+            Self::Identifiers(recovery) => recovery.run(client).await,
             Self::Suspend { account, why, until } => {
                 let until = until.map(|until| until.to_rfc3339_opts(SecondsFormat::AutoSi, true));
                 let body = why.body([("until", json!(until))]);
@@ -366,6 +371,9 @@ fn show_account(account: &Value) -> Result<(), Failure> {
         ("second factor", if account["second_factor"] == true { "enrolled" } else { "none" }.to_owned()),
     ];
     output::table(&["account", ""], facts.map(|(name, value)| [name.to_owned(), value]))?;
+    if !account["identifier_proposal"].is_null() {
+        output::text(&format!("{}\n", output::escaped(&recovery::told(&account["identifier_proposal"]))))?;
+    }
     let headings = ["session", "device", "address", "signed in", "last seen", "expires"];
     let rows = account["devices"].as_array().into_iter().flatten().map(|device| {
         [

@@ -128,14 +128,6 @@ pub struct RecordFormat {
 }
 
 impl AuditCommand {
-    /// Whether it can be given to a server over HTTP.
-    pub fn runs_at_a_server(&self) -> bool {
-        match self {
-            Self::Events(_) | Self::Sessions(_) | Self::Replay { .. } | Self::At { .. } => true,
-            Self::Rehearse(_) | Self::Verify(_) => false,
-        }
-    }
-
     pub fn run(self, door: &StaffDoor<'_>) -> Result<ExitCode, Failure> {
         match self {
             Self::Rehearse(rehearse) => return rehearse.run(door),

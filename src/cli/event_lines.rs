@@ -24,7 +24,7 @@ pub const HEADINGS: [&str; 7] = ["#", "time", "account", "event", "what", "addre
 
 /// Returns an event of the log as cells of a line.
 pub fn cells(record: &Value, verbose: bool) -> [String; 7] {
-    let known_as = ["fullname", "phone_number", "email"].map(|name| cell(&record["account"][name]));
+    let known_as = ["fullname", "phone_number", "email"].map(|name| cell(&record[name]));
     let known_as = known_as.into_iter().find(|text| !text.is_empty());
     let id = cell(&record["account_id"]);
     let account = match known_as {
@@ -85,7 +85,7 @@ pub fn plain(value: &Value) -> String {
 
 /// Returns who acted, by their name where it is known.
 fn actor(event: &Value) -> Option<String> {
-    let named = event["actor"]["fullname"].as_str().or_else(|| event["actor"]["name"].as_str());
+    let named = event["actor"]["fullname"].as_str();
     let by = event["fact"].as_object()?.values().find_map(|fields| fields.get("by"))?;
     match (named, by) {
         (_, Value::Null) => None,

@@ -19,6 +19,11 @@ impl ReadReason {
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_ref().map(Reason::as_str)
     }
+
+    /// Returns the body of a request with these fields and the reason. A field that is null is left out.
+    pub fn body<const N: usize>(&self, fields: [(&str, Value); N]) -> Value {
+        body(fields, [("reason", json!(self.reason()))])
+    }
 }
 
 /// The reason for an act on the service as a whole.

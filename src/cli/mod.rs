@@ -12,6 +12,8 @@ mod limits;
 mod messages;
 mod output;
 mod projections;
+mod reading;
+mod recovery;
 mod rehearse;
 mod serve;
 mod sessions;
@@ -29,7 +31,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 
 use crate::app::ServiceParts;
 use crate::settings::{SettingsError, Sources};
-use client::StaffDoor;
+use client::{Refused, StaffDoor};
 
 /// Event-sourced authentication with one-time codes, sealed tokens and a provable login history.
 #[derive(Debug, Parser)]
@@ -111,7 +113,8 @@ pub fn run(parts: &ServiceParts, fixed: Vec<(&'static str, String)>) -> ExitCode
         Ok(code) => code,
         Err(failure) => {
             output::error(&failure.to_string());
-            ExitCode::FAILURE
+            let is_usage = failure.downcast_ref().is_some_and(Refused::is_wrong_usage);
+            if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -144,9 +147,9 @@ impl Command {
     /// Whether the command can be given to a server over HTTP.
     fn runs_at_a_server(&self) -> bool {
         match self {
-            Self::Audit(audit) => audit.runs_at_a_server(),
             Self::Limits(limits) => limits.runs_at_a_server(),
-            Self::Messages(_)
+            Self::Audit(_)
+            | Self::Messages(_)
             | Self::Alarms(_)
             | Self::Accounts(_)
             | Self::Sessions(_)
@@ -174,7 +177,8 @@ impl Cli {
                 Sources::read(self.config.as_deref(), Sources::environment()?, flags.clone().into_iter())?;
             Ok(read.with_sections(parts.sections.clone()))
         };
-        let door = StaffDoor { server: self.server.clone(), sources: &sources };
+        let door =
+            StaffDoor { server: self.server.clone(), sources: &sources, own_gateways: &parts.gateways };
         if self.server.is_some() && !self.command.runs_at_a_server() {
             return Err("this command needs the database: run it at the server, without --server".into());
         }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -218,11 +218,6 @@ impl ListFormat {
         let bytes = writer.into_inner().map_err(::csv::IntoInnerError::into_error)?;
         csv(&bytes)
     }
-}
-
-/// A time as people and programs read it (RFC 3339); empty where there is none.
-pub fn time(time: Option<DateTime<Utc>>) -> String {
-    time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)).unwrap_or_default()
 }
 
 /// Returns a member of an answer as a cell of a table; empty where there is none.

@@ -2,19 +2,19 @@
 
 use std::process::ExitCode;
 
-use chrono::{DateTime, Utc};
+use actix_web::http::Method;
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
-use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::client::StaffDoor;
-use super::{Failure, output, setup, times};
+use super::client::{StaffDoor, StaffRequest};
+use super::intervention::ReadReason;
+use super::output::{cell, time_cell};
+use super::{Failure, event_lines, output, reading, setup, times};
 use crate::audit::VerificationProgress;
-use crate::audit::rehearsal::{
-    self, PerRequest, Proposal, REHEARSED_SETTINGS, RefusalTally, RehearsalReport,
-};
-use crate::journal::Journal;
+use crate::audit::rehearsal::{self, Proposal, REHEARSED_SETTINGS};
 use crate::runtime::clock::{Clock as _, SystemClock};
-use crate::settings::{Settings, Sources};
+use crate::settings::Sources;
 
 /// What the figures cannot say.
 const LIMITS_OF_IT: &str = "\
@@ -34,132 +34,185 @@ pub struct RehearseCommand {
     /// Until then; until now where nothing is said.
     #[arg(long, value_name = "TIME", value_parser = times::past)]
     until: Option<DateTime<Utc>>,
+    /// Print the accounts concerned as well
+    #[arg(long)]
+    accounts: bool,
+    #[command(flatten)]
+    why: ReadReason,
     /// Write JSON instead of a table
     #[arg(long)]
     json: bool,
 }
 
-/// A setting, as it is and as it would have been.
-#[derive(Serialize)]
-struct Set {
-    setting: String,
-    present: String,
-    proposed: String,
-}
-
-/// A rehearsal, for a program to read.
-#[derive(Serialize)]
-struct RehearsalDocument {
-    since: Option<DateTime<Utc>>,
-    until: DateTime<Utc>,
-    settings: Vec<Set>,
-    #[serde(flatten)]
-    report: RehearsalReport,
-}
-
 impl RehearseCommand {
     pub fn run(self, door: &StaffDoor<'_>) -> Result<ExitCode, Failure> {
-        let sources = (door.sources)()?;
-        let settings = sources.clone().check()?;
-        setup::with_journal(&settings, async |journal| self.rehearse(journal, &sources, &settings).await)
-    }
-
-    async fn rehearse(
-        self,
-        journal: &Journal,
-        sources: &Sources,
-        settings: &Settings,
-    ) -> Result<ExitCode, Failure> {
-        let Self { set, since, until, json } = self;
-        let proposed = match sources.with(set.clone()).and_then(Sources::check) {
-            Ok(proposed) => proposed,
-            Err(error) => return Ok(wrong_usage(&error.to_string())),
+        let mut accounts = Vec::new();
+        let mut result = match &door.server {
+            Some(_) => self.rehearse_at_a_server(door, &mut accounts)?,
+            None => match self.rehearse_here(door, &mut accounts)? {
+                Ok(result) => result,
+                Err(wrong_usage) => {
+                    output::error(&wrong_usage);
+                    return Ok(ExitCode::from(2));
+                }
+            },
         };
-        let now = SystemClock.now();
-        let until = until.unwrap_or(now).min(now);
-        if since.is_some_and(|since| since >= until) {
-            return Ok(wrong_usage("--since: nothing lies between this time and --until"));
-        }
-        let prices = Some(settings.delivery.prices.clone()).filter(|prices| prices.are_known());
-        let proposal = Proposal { policy: proposed.policy, since, until, prices };
-        let mut progress = output::ProgressReport::new("rehearse");
-        let mut show_progress =
-            |rehearsed: VerificationProgress| progress.count(rehearsed.done, rehearsed.of, "");
-        let report = rehearsal::rehearse(journal, &proposal, &mut show_progress, &mut |_| {}).await?;
-        progress.finish();
-
-        let present = sources.shown();
-        let set = set.into_iter().map(|(setting, proposed)| {
-            let present = present.iter().find(|shown| shown.key == setting);
-            Set { present: present.map(|shown| shown.value.clone()).unwrap_or_default(), setting, proposed }
-        });
-        let document = RehearsalDocument { since, until, settings: set.collect(), report };
-        if json {
-            output::json(&document)?;
+        if self.json {
+            result["accounts_told"] = Value::Array(accounts);
+            output::json(&result)?;
         } else {
-            show(document)?;
+            show(&result)?;
+            if self.accounts {
+                show_accounts(&accounts)?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
+
+    /// Rehearses on the database of the settings, and writes nothing to it. The inner error is one of the arguments.
+    fn rehearse_here(
+        &self,
+        door: &StaffDoor<'_>,
+        accounts: &mut Vec<Value>,
+    ) -> Result<Result<Value, String>, Failure> {
+        let sources = (door.sources)()?;
+        let settings = sources.clone().check()?;
+        let proposed = match sources.with(self.set.clone()).and_then(Sources::check) {
+            Ok(proposed) => proposed,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let now = SystemClock.now();
+        let (since, until) = (self.since, self.until.unwrap_or(now).min(now));
+        if since.is_some_and(|since| since >= until) {
+            return Ok(Err("--since: nothing lies between this time and --until".to_owned()));
+        }
+        let prices = Some(settings.delivery.prices.clone()).filter(|prices| prices.are_known());
+        let proposal = Proposal { policy: proposed.policy, since, until, prices };
+        let report = setup::with_journal(&settings, async |journal| {
+            let mut progress = output::ProgressReport::new("rehearse");
+            let show =
+                &mut |rehearsed: VerificationProgress| progress.count(rehearsed.done, rehearsed.of, "");
+            let take = &mut |account| accounts.push(serde_json::to_value(account).unwrap_or_default());
+            let report = rehearsal::rehearse(journal, &proposal, show, take).await?;
+            progress.finish();
+            Ok(report)
+        })?;
+        let present = sources.shown();
+        let settings = self.set.iter().map(|(setting, proposed)| {
+            let present =
+                present.iter().find(|shown| shown.key == *setting).map(|shown| shown.value.as_str());
+            json!({ "setting": setting, "present": present.unwrap_or_default(), "proposed": proposed })
+        });
+        let mut result = serde_json::to_value(report)?;
+        result["settings"] = settings.collect();
+        (result["since"], result["until"]) = (json!(since), json!(until));
+        Ok(Ok(result))
+    }
+
+    fn rehearse_at_a_server(
+        &self,
+        door: &StaffDoor<'_>,
+        accounts: &mut Vec<Value>,
+    ) -> Result<Value, Failure> {
+        door.open(async |client| {
+            let settings = self.set.iter().map(|(name, value)| (name.clone(), json!(value)));
+            let time = |time: Option<DateTime<Utc>>| {
+                json!(time.map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true)))
+            };
+            let body = self.why.body([
+                ("settings", Value::Object(settings.collect())),
+                ("since", time(self.since)),
+                ("until", time(self.until)),
+            ]);
+            let request = StaffRequest::change(Method::POST, "/audit/rehearsals/", body);
+            let report = output::ProgressReport::new("rehearse");
+            reading::follow(client, &request, report, |line| accounts.push(line["account"].clone())).await
+        })
+    }
 }
 
-fn wrong_usage(problem: &str) -> ExitCode {
-    output::error(problem);
-    ExitCode::from(2)
-}
-
-fn show(document: RehearsalDocument) -> Result<(), Failure> {
-    let RehearsalDocument { since, until, settings, report } = document;
-    let set = settings.into_iter().map(|set| [set.setting, set.present, set.proposed]);
-    output::table(&["setting", "now", "proposed"], set)?;
-    let RehearsalReport { on_record, refused, let_through, .. } = &report;
-    let (signs_in, codes, refreshes) = (on_record.sign_ins, on_record.codes, on_record.refreshes);
+fn show(result: &Value) -> Result<(), Failure> {
+    let settings = result["settings"].as_array().into_iter().flatten();
+    let settings = settings.map(|set| ["setting", "present", "proposed"].map(|name| cell(&set[name])));
+    output::table(&["setting", "now", "proposed"], settings)?;
     let rows = [
-        ("sign-ins refused", &refused.sign_ins, Some(signs_in)),
-        ("codes not sent", &refused.codes, Some(codes)),
-        ("refreshes refused", &refused.refreshes, Some(refreshes)),
-        ("other requests refused", &refused.others, None),
-        ("sessions ended earlier", &report.sessions_ended_earlier, None),
-        ("sign-ins let through", &let_through.sign_ins, None),
-        ("codes sent besides", &let_through.codes, None),
-        ("refreshes let through", &let_through.refreshes, None),
-        ("other requests let through", &let_through.others, None),
-        ("codes looked at, right or wrong", &report.codes_looked_at, None),
-        ("sessions ended later", &report.sessions_ended_later, None),
+        ("sign-ins refused", "/refused/sign_ins", Some("/on_record/sign_ins")),
+        ("codes not sent", "/refused/codes", Some("/on_record/codes")),
+        ("refreshes refused", "/refused/refreshes", Some("/on_record/refreshes")),
+        ("other requests refused", "/refused/others", None),
+        ("sessions ended earlier", "/sessions_ended_earlier", None),
+        ("sign-ins let through", "/let_through/sign_ins", None),
+        ("codes sent besides", "/let_through/codes", None),
+        ("refreshes let through", "/let_through/refreshes", None),
+        ("other requests let through", "/let_through/others", None),
+        ("codes looked at, right or wrong", "/codes_looked_at", None),
+        ("sessions ended later", "/sessions_ended_later", None),
     ];
+    let at = |path: &str| result.pointer(path).map(cell).unwrap_or_default();
     let rows = rows.map(|(what, tally, of)| {
-        [
-            what.to_owned(),
-            tally.total.to_string(),
-            of.map(|of| of.to_string()).unwrap_or_default(),
-            why(tally),
-        ]
+        let why = result.pointer(&format!("{tally}/why"));
+        [what.to_owned(), at(&format!("{tally}/total")), of.map(at).unwrap_or_default(), counts(why, "\n")]
     });
     output::table(&["would have been", "times", "of", "why"], rows)?;
-    let PerRequest { sign_ins, codes, refreshes, others: _ } = report.refused_by_rules;
-    if sign_ins + codes + refreshes > 0 {
+    let days = result["by_day"].as_object().into_iter().flatten().map(|(day, figures)| {
+        let count = |path: &str| figures.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+        let refused: u64 = ["sign_ins", "codes", "refreshes", "others"]
+            .map(|of| count(&format!("/refused/{of}")))
+            .iter()
+            .sum();
+        let let_through: u64 = ["sign_ins", "codes", "refreshes", "others"]
+            .map(|of| count(&format!("/let_through/{of}")))
+            .iter()
+            .sum();
+        [
+            day.clone(),
+            refused.to_string(),
+            let_through.to_string(),
+            count("/sessions_ended_earlier").to_string(),
+            count("/sessions_ended_later").to_string(),
+        ]
+    });
+    output::table(&["day", "refused", "let through", "sessions ended earlier", "later"], days)?;
+    let by_rules = ["sign_ins", "codes", "refreshes"].map(|of| at(&format!("/refused_by_rules/{of}")));
+    if by_rules.iter().any(|count| count != "0") {
+        let [sign_ins, codes, refreshes] = by_rules;
         output::text(&format!(
             "Access rules refused {sign_ins} sign-ins, {codes} codes and {refreshes} refreshes on record, and would under any limits.\n"
         ))?;
     }
-    if let Some(cost) = report.cost {
-        let unknown = cost.unknown;
+    if !result["cost"].is_null() {
         output::text(&format!(
-            "Codes: {} saved, {} spent besides; of {unknown} it is not known where they went.\n",
-            cost.saved, cost.spent
+            "Codes: {} saved, {} spent besides; of {} it is not known where they went.\n",
+            at("/cost/saved"),
+            at("/cost/spent"),
+            at("/cost/unknown")
         ))?;
     }
-    let since = since.map_or_else(|| "the beginning".to_owned(), |since| output::time(Some(since)));
-    let RehearsalReport { events, accounts, accounts_concerned, .. } = report;
-    output::text(&format!(
-        "From {since} until {}: {events} events of {accounts} accounts read, {accounts_concerned} accounts concerned.\n{LIMITS_OF_IT}",
-        output::time(Some(until))
-    ))?;
-    Ok(())
+    let since =
+        if result["since"].is_null() { "the beginning".to_owned() } else { time_cell(&result["since"]) };
+    Ok(output::text(&format!(
+        "From {since} until {}: {} events of {} accounts read, {} accounts concerned.\n{LIMITS_OF_IT}",
+        time_cell(&result["until"]),
+        at("/events"),
+        at("/accounts"),
+        at("/accounts_concerned")
+    ))?)
 }
 
-fn why(tally: &RefusalTally) -> String {
-    tally.why.iter().map(|(why, times)| format!("{why}: {times}")).collect::<Vec<_>>().join("\n")
+/// Prints the accounts concerned, with how often something would have been different and what, a line an account.
+fn show_accounts(accounts: &[Value]) -> Result<(), Failure> {
+    let rows = accounts.iter().map(|account| {
+        let differences = account["differences"].as_array().into_iter().flatten();
+        let what: Vec<String> = differences.map(event_lines::plain).collect();
+        [cell(&account["account_id"]), cell(&account["total"]), what.join("; ")]
+    });
+    Ok(output::lines(&["account", "times", "what"], rows, false)?)
+}
+
+/// Returns counts by their names.
+fn counts(tally: Option<&Value>, between: &str) -> String {
+    let counts = tally.and_then(Value::as_object).into_iter().flatten();
+    counts.map(|(why, times)| format!("{why}: {times}")).collect::<Vec<_>>().join(between)
 }
 
 /// A setting that can be rehearsed, with a value.

@@ -8,7 +8,7 @@ use super::Failure;
 use crate::app::{DEVELOPMENT_FOLDER, LocalService, keyring_source, new_state};
 use crate::crypto::keyring::{Keyring, KeyringSource};
 use crate::crypto::personal_data::PersonalData;
-use crate::delivery::Gateways;
+use crate::delivery::{Gateway, Gateways};
 use crate::journal::Journal;
 use crate::postgres::Database;
 use crate::postgres::DatabaseUrl;
@@ -81,15 +81,19 @@ pub fn with_journal<T>(
 /// served, and the messages that the work asks for wait in the outbox for a node that does.
 pub fn with_local_service<T>(
     settings: &Settings,
+    own_gateways: &[(String, Arc<dyn Gateway>)],
     work: impl AsyncFnOnce(LocalService) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let (private, url) = database(settings)?;
     let result = actix_web::rt::System::new().block_on(async {
         let keyring = keyring(settings).await?;
         let metrics = crate::runtime::telemetry::prometheus().build_recorder().handle();
-        let state = new_state(settings, &url, &keyring, Gateways::none(), Arc::new(SystemClock), metrics)?;
+        // They say which identifiers can get messages, and send none here.
+        let own = own_gateways.iter().map(|(name, gateway)| (name.as_str(), gateway.clone()));
+        let gateways = Gateways::new(&settings.delivery, own, Arc::new(SystemClock))?;
+        let state = new_state(settings, &url, &keyring, gateways, Arc::new(SystemClock), metrics)?;
         let database = state.database.clone();
-        let service = LocalService::new(&state, super::operator_name()).await;
+        let service = LocalService::new(&state, settings, super::operator_name()).await;
         let result = work(service).await;
         database.close().await;
         result

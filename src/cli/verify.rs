@@ -2,58 +2,87 @@
 
 use std::process::ExitCode;
 
+use actix_web::http::Method;
 use clap::Args;
 use serde::Serialize;
+use serde_json::Value;
 
-use super::client::StaffDoor;
-use super::{Failure, output, setup};
-use crate::audit;
-use crate::journal::Journal;
+use super::client::{StaffDoor, StaffRequest};
+use super::intervention::ReadReason;
+use super::output::cell;
+use super::{Failure, output, reading, setup};
+use crate::audit::{self, VerificationProgress, VerificationReport};
 
 #[derive(Debug, Args)]
 pub struct VerifyCommand {
+    #[command(flatten)]
+    why: ReadReason,
     /// Write JSON instead of a table
     #[arg(long)]
     json: bool,
 }
 
-/// A verification, for a program to read.
+/// A verification, as the API answers it.
 #[derive(Serialize)]
 struct VerificationResult {
     unaltered: bool,
     complete: bool,
     #[serde(flatten)]
-    verified: audit::VerificationReport,
+    verified: VerificationReport,
 }
 
 impl VerifyCommand {
     pub fn run(self, door: &StaffDoor<'_>) -> Result<ExitCode, Failure> {
-        let settings = (door.sources)()?.check()?;
-        setup::with_journal(&settings, async |journal| verify(journal, self.json).await)
+        let mut report = output::ProgressReport::counting("events and numbers", "verify");
+        let result = if door.server.is_some() {
+            door.open(async |client| {
+                let body = self.why.body([]);
+                let request = StaffRequest::change(Method::POST, "/audit/verifications/", body);
+                reading::follow(client, &request, report, |_| {}).await
+            })?
+        } else {
+            // At the server it writes nothing, so that a copy of the database can be verified as well.
+            let settings = (door.sources)()?.check()?;
+            setup::with_journal(&settings, async |journal| {
+                let told = &mut |progress: VerificationProgress| report.count(progress.done, progress.of, "");
+                let verified = audit::verify(journal, told).await?;
+                report.finish();
+                let (unaltered, complete) = (verified.is_unaltered(), verified.is_complete());
+                Ok(serde_json::to_value(VerificationResult { unaltered, complete, verified })?)
+            })?
+        };
+        if self.json {
+            output::json(&result)?
+        } else {
+            show(&result)?
+        }
+        let holds = result["unaltered"] == true && result["complete"] == true;
+        Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-async fn verify(journal: &Journal, json: bool) -> Result<ExitCode, Failure> {
-    let mut report = output::ProgressReport::counting("events and numbers", "verify");
-    let verified =
-        audit::verify(journal, &mut |progress| report.count(progress.done, progress.of, "")).await?;
-    report.finish();
-    let (unaltered, complete) = (verified.is_unaltered(), verified.is_complete());
-    if json {
-        output::json(&VerificationResult { unaltered, complete, verified })?;
-    } else {
-        let answer = |holds, place: &Option<audit::LogPlace>| {
-            let place = place.as_ref().map(|place| format!(": {place}")).unwrap_or_default();
-            format!("{}{place}", if holds { "yes" } else { "NO" })
-        };
-        output::text(&format!(
-            "unaltered: {}\ncomplete:  {}\n{} events of {} accounts; {} wait for their number\n",
-            answer(unaltered, &verified.altered),
-            answer(complete, &verified.missing),
-            verified.events,
-            verified.accounts,
-            verified.waiting
-        ))?;
-    }
-    Ok(if unaltered && complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+fn show(result: &Value) -> Result<(), Failure> {
+    let answer = |holds: &Value, place: &Value| match (holds == true, place.is_null()) {
+        (true, _) => "yes".to_owned(),
+        (false, true) => "NO".to_owned(),
+        (false, false) => format!("NO: {}", named(place)),
+    };
+    let count = |name: &str| cell(&result[name]);
+    Ok(output::text(&format!(
+        "unaltered: {}\ncomplete:  {}\n{} events of {} accounts; {} wait for their number\n",
+        answer(&result["unaltered"], &result["altered"]),
+        answer(&result["complete"], &result["missing"]),
+        count("events"),
+        count("accounts"),
+        count("waiting"),
+    ))?)
+}
+
+/// Returns a place in the log: the position, the account and its event, as far as they are known.
+fn named(place: &Value) -> String {
+    let position = place["position"].as_i64().map(|position| format!("number {position}, "));
+    let event = (place["account_id"].as_str().zip(place["sequence"].as_i64()))
+        .map(|(account, sequence)| format!("account {account}, event {sequence}, "));
+    let parts = [position, event, Some(output::escaped(&cell(&place["what"])))];
+    parts.into_iter().flatten().collect()
 }

@@ -195,10 +195,10 @@ async fn a_list_that_is_cut_says_so_and_continues_where_it_ended() {
         }
     }
     assert_eq!(found, accounts);
-    fails(&app, &["sessions", "list", "--cursor", "x"], 1, "cursor");
+    fails(&app, &["sessions", "list", "--cursor", "x"], 2, "cursor");
     fails(&app, &["sessions", "list", "--limit", "0"], 2, "--limit");
     fails(&app, &["sessions", "list", "--limit", "1", "--all"], 2, "--all");
-    fails(&app, &["sessions", "list", "--cursor", "-xQs9jkq"], 1, "cursor");
+    fails(&app, &["sessions", "list", "--cursor", "-xQs9jkq"], 2, "cursor");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use actix_web::rt::System;
 use actix_web::web::Bytes;
 use counterfoil::app::LocalService;
 use counterfoil::runtime::clock::Clock as _;
+use counterfoil::settings::Sources;
 use counterfoil_domain::user_account::{AccountFact, ActingStaff, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Role};
 use fastrand::Rng;
@@ -118,7 +119,9 @@ fn whatever_staff_read_and_do_is_in_the_log_with_actor_and_reason() {
         for n in 0..12 {
             accounts.push(app.api.sign_in(&format!("+9891212345{n:02}")).await.account());
         }
-        let service = LocalService::new(&app.state, operator()).await;
+        let settings = Sources::read(None, std::iter::empty(), std::iter::empty()).unwrap();
+        let settings = settings.check().unwrap();
+        let service = LocalService::new(&app.state, &settings, operator()).await;
 
         let (mut expected, mut suspended) = (Vec::new(), HashSet::new());
         let (mut read, mut window_ends) = (HashSet::new(), app.clock.now().timestamp());

@@ -8,6 +8,7 @@ mod sign_in;
 mod token_store;
 
 use std::fmt;
+use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody as _};
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use super::{Failure, setup};
 use crate::app::LocalService;
+use crate::delivery::Gateway;
 use crate::settings::{SettingsError, Sources};
 use remote::RemoteServer;
 
@@ -31,6 +33,8 @@ pub struct StaffDoor<'a> {
     pub server: Option<String>,
     /// Reads the settings, which the handlers here need.
     pub sources: &'a dyn Fn() -> Result<Sources, SettingsError>,
+    /// The gateways of a program that embeds the service, each by the name of its section.
+    pub own_gateways: &'a [(String, Arc<dyn Gateway>)],
 }
 
 impl StaffDoor<'_> {
@@ -44,7 +48,9 @@ impl StaffDoor<'_> {
             return actix_web::rt::System::new().block_on(work(&StaffClient::Remote(Box::new(server))));
         }
         let settings = (self.sources)()?.check()?;
-        setup::with_local_service(&settings, async |service| work(&StaffClient::Local(service)).await)
+        setup::with_local_service(&settings, self.own_gateways, async |service| {
+            work(&StaffClient::Local(service)).await
+        })
     }
 }
 
@@ -135,6 +141,11 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// Whether what was asked for is not valid, which another time or state would not change.
+    pub fn is_wrong_usage(&self) -> bool {
+        self.code() == "invalid_fields"
+    }
+
     /// Returns the stable code of the problem.
     pub fn code(&self) -> &str {
         self.problem["code"].as_str().unwrap_or_default()
