@@ -310,7 +310,12 @@ impl EventsArguments {
 /// Returns what an event changed, a line a change.
 fn changes(step: &Value, verbose: bool) -> String {
     let changes = step["changes"].as_array().into_iter().flatten();
-    let told = changes.filter(|change| !matches!(change["path"].as_str(), Some("/at" | "/version")));
+    // Each event moves these on; people look for what else is different.
+    let moves_on = |path: &str| {
+        matches!(path, "/at" | "/version")
+            || !verbose && (path.ends_with("/last_used_at") || path.ends_with("/expires_at"))
+    };
+    let told = changes.filter(|change| !change["path"].as_str().is_some_and(moves_on));
     let told: Vec<String> = told.map(|change| changed(change, verbose)).collect();
     told.join(if verbose { "\n" } else { "; " })
 }

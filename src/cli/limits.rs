@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use counterfoil_domain::values::{PhoneNumber, Region};
 use serde_json::{Value, json};
 
-use super::client::{Refused, StaffClient, StaffDoor, StaffRequest};
+use super::client::{StaffClient, StaffDoor, StaffRequest};
 use super::intervention::{ReadReason, ServiceActReason};
 use super::output::{cell, time_cell};
 use super::{Failure, accounts, alarms, output, setup, times};
@@ -136,7 +136,8 @@ async fn show_subject(
 
 async fn overview(client: &StaffClient, why: &ReadReason, json: bool) -> Result<(), Failure> {
     let near = limits_of(client, None, why).await?;
-    let service = limits_of(client, Some("service"), why).await?;
+    let mut service = limits_of(client, Some("service"), why).await?;
+    service.retain(|limit| limit["count"] != 0);
     let alarms = alarms::latest(client, why).await?;
     if json {
         return Ok(output::json(&json!({ "near": near, "service": service, "alarms": alarms }))?);
@@ -160,47 +161,8 @@ fn table(limits: &[Value]) -> Result<(), Failure> {
 
 async fn lift(client: &StaffClient, subject: &str, why: &ServiceActReason) -> Result<(), Failure> {
     let path = format!("/admin/limits/{}/", encoded(subject));
-    let lifted = client.ask(&StaffRequest::change(Method::DELETE, path, why.body([]))).await;
-    let shared = match lifted {
-        Ok(_) => true,
-        Err(error)
-            if error.downcast_ref().is_some_and(|refused: &Refused| refused.code() == "nothing_counted") =>
-        {
-            if accounts::identifier_filter(subject).is_none() {
-                return Err(error);
-            }
-            false
-        }
-        Err(error) => return Err(error),
-    };
-    let of_account = lift_of_account(client, subject, why).await?;
-    let said = match (shared, of_account) {
-        (true, true) => "The shared limits are lifted, and those of the account.",
-        (true, false) => "The shared limits are lifted.",
-        (false, true) => "The limits of the account are lifted; nothing was counted against the shared ones.",
-        (false, false) => return Err(format!("nothing is counted against {subject}").into()),
-    };
-    Ok(output::text(&format!("{said}\n"))?)
-}
-
-/// Lifts what wrong codes and many codes have set against the account of an identifier; whether a person has joined by it.
-async fn lift_of_account(
-    client: &StaffClient,
-    subject: &str,
-    why: &ServiceActReason,
-) -> Result<bool, Failure> {
-    let Some(filter) = accounts::identifier_filter(subject) else { return Ok(false) };
-    if subject.parse::<std::net::IpAddr>().is_ok()
-        || PhoneNumber::parse(subject, None).is_err() && filter != "email" && subject.starts_with('+')
-    {
-        return Ok(false);
-    }
-    let request = StaffRequest::get("/admin/accounts/").with(filter, Some(subject));
-    let (found, _) = client.list(&request, 1, None).await?;
-    let Some(account) = found.first() else { return Ok(false) };
-    let path = format!("/admin/accounts/{}/unlock/", cell(&account["id"]));
-    client.ask(&StaffRequest::change(Method::POST, path, why.body([]))).await?;
-    Ok(true)
+    client.ask(&StaffRequest::change(Method::DELETE, path, why.body([]))).await?;
+    Ok(output::text(&format!("What was counted against {} is lifted.\n", output::escaped(subject)))?)
 }
 
 /// Returns a text as a segment of a path.

@@ -52,9 +52,9 @@ impl VerifyCommand {
             })?
         };
         if self.json {
-            output::json(&result)?
+            output::json(&result)?;
         } else {
-            show(&result)?
+            show(&result)?;
         }
         let holds = result["unaltered"] == true && result["complete"] == true;
         Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -54,7 +54,7 @@ pub enum Problem {
     /// The path or the resource does not exist.
     NotFound,
     /// Nothing is counted against the subject of the shared limits; whether limits of the account itself hold.
-    NothingCounted(bool),
+    NothingCounted,
     /// The path has other methods.
     MethodNotAllowed(Vec<Method>),
     /// No credentials were sent.
@@ -262,7 +262,7 @@ impl Problem {
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTooSlow => "body_too_slow",
             Self::NotFound => "not_found",
-            Self::NothingCounted(_) => "nothing_counted",
+            Self::NothingCounted => "nothing_counted",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::Unauthenticated => "not_authenticated",
             Self::InvalidAccessToken => "invalid_access_token",
@@ -319,7 +319,7 @@ impl Problem {
             | Self::Forbidden
             | Self::RefusedByRule(_)
             | Self::SecondFactorRequired => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::NothingCounted(_) => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NothingCounted => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::CodeTooSoon(_) | Self::CodeQuotaSpent(_) | Self::NoPendingCode => {
                 StatusCode::NOT_ACCEPTABLE
@@ -377,7 +377,7 @@ impl Problem {
             | Self::BodyTooLarge
             | Self::BodyTooSlow
             | Self::NotFound
-            | Self::NothingCounted(_)
+            | Self::NothingCounted
             | Self::MethodNotAllowed(_)
             | Self::Unauthenticated
             | Self::InvalidAccessToken
@@ -418,12 +418,6 @@ impl Problem {
         if let Self::Own(own) = self { own.title.to_owned() } else { language.title(self.code()) }
     }
 
-    /// The name of the message that says what the caller can do; the code, where it says the same each time.
-    fn detail_name(&self) -> &'static str {
-        let account_held = *self == Self::NothingCounted(true);
-        if account_held { "nothing_counted_account_held" } else { self.code() }
-    }
-
     /// Its body in English.
     pub(super) fn example(&self) -> serde_json::Value {
         serde_json::to_value(self.body(Language::default())).expect("texts and numbers are JSON")
@@ -440,7 +434,7 @@ impl Problem {
         let (kind, detail) = if let Self::Own(own) = self {
             ("own-problem", own.detail.to_owned())
         } else {
-            ("problem", language.message(self.detail_name()))
+            ("problem", language.message(self.code()))
         };
         ProblemBody {
             r#type: format!("urn:counterfoil:{kind}:{code}"),

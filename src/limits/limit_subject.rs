@@ -7,8 +7,8 @@ use counterfoil_domain::values::{EmailAddress, Identifier, PhoneNumber, PhonePre
 
 use super::limit::{LimitKind, SubjectClass};
 use super::meter::{StoreUnavailable, StoredMeter};
-use super::overview::UsedMeter;
 use super::subject::{self, SERVICE};
+use super::used_meter::UsedMeter;
 use super::{Inner, Limits};
 
 /// A subject of the limits that all nodes share.

@@ -16,11 +16,11 @@ mod limit;
 mod limit_subject;
 mod meter;
 mod near;
-mod overview;
 mod policy;
 mod postgres;
 mod redis;
 mod subject;
+mod used_meter;
 mod writes;
 
 use std::collections::HashMap;
@@ -52,9 +52,9 @@ pub use limit::{LimitKind, UNLIMITED};
 pub use limit_subject::LimitSubject;
 pub use meter::{CountOutcome, MeterEntry, MeterRule, MeterStore, StoreUnavailable, StoredMeter};
 pub use near::{ALARM_LASTS, MeterPosition, PrefixConversion, raise_alarm};
-pub use overview::{LimitsOverview, RaisedAlarm, UsedMeter};
 pub use policy::{LimitPolicy, Rate, WritePolicy};
 pub use postgres::prune;
+pub use used_meter::UsedMeter;
 
 /// How long a caller waits for the store, however often it is asked.
 const ANSWER_WITHIN: Duration = Duration::from_millis(600);

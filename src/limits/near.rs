@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::limit::LimitKind;
 use super::limit_subject::LimitSubject;
 use super::meter::{DAY, MeterEntry, StoreUnavailable};
-use super::overview::UsedMeter;
+use super::used_meter::UsedMeter;
 use super::{BudgetShare, Inner, Limits};
 
 /// How long an alarm is current: while what raised it goes on, it is raised again after that time.

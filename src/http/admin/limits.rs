@@ -4,12 +4,14 @@ use std::convert::Infallible;
 
 use actix_web::web;
 use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::ActingStaff;
 use counterfoil_domain::values::{Identifier, PhonePrefix, Reason, Region};
 use counterfoil_projections::SearchPage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{ListResponse, find_account};
+use crate::accounts::StaffAction;
 use crate::http::AppState;
 use crate::http::Problem;
 use crate::http::document::OperationDoc;
@@ -133,9 +135,9 @@ pub const LIFT_DOC: OperationDoc = OperationDoc {
     summary: "Lift the shared limits of a subject",
     details: "What was counted against the subject is forgotten. The subject is an IP address, a phone number in any spelling (its \
         prefix is meant), an e-mail address (its mailbox and its mail domain), a prefix with its country code, a country, `service`, \
-        or a subject as the list shows it. Where nothing is counted, the answer says so, and whether limits of the account itself \
-        hold.",
-    problems: &[Problem::NothingCounted(false), Problem::Unavailable],
+        or a subject as the list shows it. Of a number or an e-mail address, what wrong codes and many codes have set against its \
+        account is lifted as well.",
+    problems: &[Problem::NothingCounted, Problem::Unavailable],
     ..OperationDoc::EMPTY
 };
 
@@ -147,25 +149,31 @@ pub async fn lift(
     let ((), who) = staff.into_action(|JsonBody(LiftLimitsRequest { reason })| ((), Some(reason)));
     let subject = LimitSubject::parse(&subject, state.http.default_region);
     let lifted = state.accounts.lift_shared_limits(&subject, &who).await;
-    if lifted.map_err(|error| state.problem(&error))? {
-        return Ok(response::no_content());
-    }
-    let account_held = match &subject {
-        LimitSubject::Identifier(identifier) => is_held_by_account(&state, identifier).await?,
+    let shared = lifted.map_err(|error| state.problem(&error))?;
+    let of_account = match subject {
+        LimitSubject::Identifier(identifier) => lift_of_account(&state, identifier, &who).await?,
         LimitSubject::Address(_)
         | LimitSubject::Prefix(_)
         | LimitSubject::Country(_)
         | LimitSubject::Service
         | LimitSubject::Shown(_) => false,
     };
-    Err(Problem::NothingCounted(account_held))
+    if shared || of_account { Ok(response::no_content()) } else { Err(Problem::NothingCounted) }
 }
 
-/// Whether the account of an identifier keeps a code from it.
-async fn is_held_by_account(state: &AppState, identifier: &Identifier) -> Result<bool, Problem> {
-    let Some(account) = find_account(state, identifier).await? else { return Ok(false) };
+/// Lifts what the account of an identifier keeps codes back for, whether or not a person has joined by it; whether there was something.
+/// Administrators do not lift the limits of their own accounts.
+async fn lift_of_account(
+    state: &AppState,
+    identifier: Identifier,
+    who: &StaffAction,
+) -> Result<bool, Problem> {
+    let Some(account) = find_account(state, &identifier).await? else { return Ok(false) };
     let standing = state.accounts.standing(account).await.map_err(|error| state.problem(&error))?;
     let (now, policy) = (state.clock.now(), state.accounts.policy());
-    let obstacles = standing.code_obstacles(identifier.channel(), now, policy);
-    Ok(!obstacles.is_empty())
+    let holds = !standing.code_obstacles(identifier.channel(), now, policy).is_empty();
+    if !holds || who.by.acting() == ActingStaff::Account(account) {
+        return Ok(false);
+    }
+    state.accounts.lift_limits(identifier, who).await.map_err(|error| state.problem(&error))
 }

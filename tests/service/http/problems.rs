@@ -34,7 +34,7 @@ fn every() -> impl Iterator<Item = Problem> {
         BodyTooLarge,
         BodyTooSlow,
         NotFound,
-        NothingCounted(false),
+        NothingCounted,
         MethodNotAllowed(Vec::new()),
         Unauthenticated,
         InvalidAccessToken,

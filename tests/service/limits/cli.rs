@@ -60,7 +60,7 @@ async fn limits_are_shown_without_personal_data_and_lifted() {
     super::comes_to(&app, "SELECT count(*) FROM limits WHERE key LIKE '2/sent_per_prefix/%'", 2).await;
     assert_eq!(
         run(&app, &keyring, &["lift", &number(1, 3), "--reason", "ticket 7"]),
-        "2 shared limits lifted, and the account's own\n"
+        format!("What was counted against {} is lifted.\n", number(1, 3))
     );
 
     run(&app, &keyring, &["lift", "service", "--reason", "ticket 7"]);
@@ -80,10 +80,8 @@ async fn an_account_that_wrong_codes_have_paused_is_let_through_again() {
         app.advance_time(60);
     }
     app.api.login(&phone).await.is_problem(406, "code_quota_spent");
-    let lifted = run(&app, &keyring, &["lift", &phone, "--reason", "ticket 7"]);
-    assert!(lifted.ends_with("and the account's own\n"), "{lifted}");
+    run(&app, &keyring, &["lift", &phone, "--reason", "ticket 7"]);
     app.api.sign_in(&phone).await;
-    assert!(!run(&app, &keyring, &["lift", "absent@example.com", "--reason", "ticket 7"]).contains("account"));
     let by = "SELECT payload->'fact'->'LimitsLifted'->'by'->>'operator' FROM events WHERE event_type = 'LimitsLifted'";
     assert!(!app.database.value::<String>(by).await.is_empty());
 }

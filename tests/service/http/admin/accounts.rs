@@ -270,7 +270,7 @@ async fn accounts_200_shows_an_account_with_its_devices_and_messages() {
     let mut shown = app.api.get(&path(&device, ""), &admin.access).await.ok();
     let mut messages = shown.as_object_mut().unwrap().remove("messages").unwrap();
     let message = messages[0].as_object_mut().unwrap();
-    for time in ["asked_at", "took"] {
+    for time in ["asked_at", "settled_at", "took"] {
         assert!(!message.remove(time).unwrap().is_null(), "{time}");
     }
     let sent = json!([{"kind": "sign_in", "channel": "phone", "state": "sent", "gateway": "echo", "reference": null,
@@ -280,6 +280,7 @@ async fn accounts_200_shows_an_account_with_its_devices_and_messages() {
     profile["roles"] = json!([]);
     profile["second_factor"] = json!(false);
     profile["suspended_until"] = Value::Null;
+    profile["identifier_proposal"] = Value::Null;
     let mut devices = app.api.get("/accounts/devices/", &device.access).await.ok();
     devices[0].as_object_mut().unwrap().remove("current");
     profile["devices"] = devices;

@@ -1,1 +1,0 @@
-SELECT at, alarm, subject FROM alarms ORDER BY at DESC LIMIT $1;
