@@ -153,7 +153,7 @@ impl<R: NeededRole, T: DescribeOperation> DescribeOperation for StaffCaller<R, T
         operation.problems([Problem::Forbidden, Problem::SecondFactorRequired]);
         if R::ROLE == Role::Admin && !operation.changes_something() {
             operation.parameter(AUDIT_REASON.parameter());
-            operation.problems([Problem::TooManyRequests(A_MINUTE)]);
+            operation.problems([Problem::an_invalid_field(), Problem::TooManyRequests(A_MINUTE)]);
         }
         T::describe(operation);
     }
