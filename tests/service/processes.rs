@@ -425,7 +425,7 @@ fn a_command_in_a_folder_without_a_service_says_so_and_makes_nothing() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     for arguments in [
-        &["accounts", "find", "+989121234567"][..],
+        &["accounts", "show", "+989121234567"][..],
         &["sessions", "list"],
         &["audit", "events"],
         &["projections", "check"],
