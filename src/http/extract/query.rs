@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::str::ParseBoolError;
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use chrono::{DateTime, Utc};
 use counterfoil_domain::values::Region;
 use ipnet::IpNet;
@@ -31,6 +31,10 @@ pub const DEFAULT_LIMIT: PageLimit = PageLimit(50);
 #[derive(Debug)]
 pub struct QueryParams<T>(pub T);
 
+/// Stands at a request whose query an operation reads, and has found to be valid.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ValidQuery;
+
 impl<T: FromFields> FromRequest for QueryParams<T> {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
@@ -40,7 +44,11 @@ impl<T: FromFields> FromRequest for QueryParams<T> {
         let fields = RequestFields::of_query(request.query_string(), region);
         let mut fields = fields.with_grounds(GroundsBeside::query(request));
         let form = T::from_fields(&mut fields);
-        ready(fields.finish(form).map(Self))
+        let read = fields.finish(form).map(Self);
+        if read.is_ok() {
+            request.extensions_mut().insert(ValidQuery);
+        }
+        ready(read)
     }
 }
 

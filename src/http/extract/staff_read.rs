@@ -1,12 +1,12 @@
 //! What administrators read is put on record before it is shown: the page, and the filters of the search.
 
-use actix_web::HttpRequest;
+use actix_web::{HttpMessage as _, HttpRequest};
 use counterfoil_domain::user_account::StaffRecordFact;
-use counterfoil_domain::values::Identifier;
 use uuid::Uuid;
 
 use super::body::RequestFields;
-use super::read_any_identifier;
+use super::query::ValidQuery;
+use super::{named_identifier, read_any_identifier};
 use crate::accounts::StaffAction;
 use crate::http::{AppState, Problem};
 
@@ -29,20 +29,23 @@ pub async fn put_on_record(
     who: &StaffAction,
 ) -> Result<(), Problem> {
     let (mut what, mut query) = (page(request), Vec::new());
-    for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
+    // Of a query that the operation does not read, nothing is known: it may be any words of the caller's own.
+    let is_read = request.extensions().get::<ValidQuery>().is_some();
+    let text = if is_read { request.query_string() } else { "" };
+    for (name, value) in form_urlencoded::parse(text.as_bytes()) {
         if PERSONAL.contains(&name.as_ref()) {
             query.push(format!("{name}={value}"));
         } else if !OF_THE_FORM.contains(&name.as_ref()) && !IDENTIFIERS.contains(&name.as_ref()) {
             what += &format!(" {name}={value}");
         }
     }
-    let mut fields = RequestFields::of_query(request.query_string(), state.http.default_region);
+    let mut fields = RequestFields::of_query(text, state.http.default_region);
     if let Some(Some(identifier)) = read_any_identifier(&mut fields) {
         let found = state.accounts.journal().find(&identifier).await;
         match found.map_err(|error| Problem::from_journal(&error))? {
             // The id stands for the person, and means nothing once they are forgotten.
             Some(account) => what += &format!(" account_id={account}"),
-            None => query.push(named(&identifier)),
+            None => query.push(named_identifier(&identifier)),
         }
     }
     let query = (!query.is_empty()).then(|| query.join(" "));
@@ -60,11 +63,4 @@ fn page(request: &HttpRequest) -> String {
         }
     }
     page
-}
-
-fn named(identifier: &Identifier) -> String {
-    match identifier {
-        Identifier::Phone(number) => format!("phone_number={}", number.as_str()),
-        Identifier::Email(address) => format!("email={}", address.as_str()),
-    }
 }

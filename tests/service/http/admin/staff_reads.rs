@@ -57,6 +57,22 @@ async fn a_page_and_a_search_are_recorded_once_and_what_was_searched_for_is_seal
 }
 
 #[tokio::test]
+async fn a_query_that_the_operation_does_not_read_leaves_nothing_of_it_in_the_log() {
+    let app = TestApp::start().await;
+    let (admin, device) = (app.sign_in_admin(ADMIN).await, app.api.sign_in(PHONE).await);
+    let account = device.account();
+    for path in [format!("/admin/accounts/{account}/"), "/admin/projections/".to_owned()] {
+        app.api.get(&format!("{path}?note=Ada&phone_number=%2B989121234567"), &admin.access).await.ok();
+    }
+    let page = |path: String| (format!("GET {path}"), None, None);
+    assert_eq!(reads(&app, &admin).await[0], page(format!("/admin/accounts/{account}")));
+    let stored: String = app.database.value("SELECT string_agg(payload::text, '') FROM events").await;
+    for text in ["Ada", "9121234567"] {
+        assert!(!stored.contains(text), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_refused_is_not_read_and_not_recorded() {
     let app = TestApp::start().await;
     let admin = app.sign_in_admin(ADMIN).await;
