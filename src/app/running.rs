@@ -72,8 +72,8 @@ start_errors!(
     String,
 );
 
-/// A private database that the service has started.
-type SharedPostgres = Arc<Mutex<PrivatePostgres>>;
+/// A private database that the service has started; none once it has been stopped, so that it is not started again.
+type SharedPostgres = Arc<Mutex<Option<PrivatePostgres>>>;
 
 /// A service that runs: the HTTP server and all that works beside it.
 pub struct RunningService {
@@ -228,12 +228,15 @@ async fn database_of(settings: &Settings) -> Result<(Option<SharedPostgres>, Dat
     let data = private.folder().display();
     tracing::info!(folder = %folder.display(), %data, "started a private PostgreSQL");
     let url = private.url();
-    Ok((Some(Arc::new(Mutex::new(private))), url))
+    Ok((Some(Arc::new(Mutex::new(Some(private)))), url))
 }
 
 async fn stop_private(private: Option<SharedPostgres>) -> Result<(), StartError> {
     let Some(private) = private else { return Ok(()) };
-    let stop = move || private.lock().unwrap_or_else(PoisonError::into_inner).stop();
+    let stop = move || {
+        let mut private = private.lock().unwrap_or_else(PoisonError::into_inner);
+        private.take().map_or(Ok(()), |mut private| private.stop())
+    };
     tokio::task::spawn_blocking(stop).await??;
     tracing::info!("stopped the private PostgreSQL");
     Ok(())
@@ -244,7 +247,10 @@ async fn look_after(private: SharedPostgres) {
     loop {
         tokio::time::sleep(REVIVE_EVERY).await;
         let private = private.clone();
-        let revive = move || private.lock().unwrap_or_else(PoisonError::into_inner).revive();
+        let revive = move || {
+            let mut private = private.lock().unwrap_or_else(PoisonError::into_inner);
+            private.as_mut().map_or(Ok(()), PrivatePostgres::revive)
+        };
         if let Ok(Err(error)) = tokio::task::spawn_blocking(revive).await {
             tracing::error!(%error, "the private PostgreSQL does not come back");
         }

@@ -269,7 +269,7 @@ impl ServerLayout {
             .arg(&self.socket)
             .arg(setting("listen_addresses", ""))
             .arg(setting("unix_socket_permissions", "0700"))
-            .arg(setting("max_connections", "100"))
+            .arg(setting("max_connections", "400"))
             // PostgreSQL's own defaults are for the smallest machines: backends that write out pages to make room, and
             // a checkpoint, after which every page is logged whole, each half minute of load.
             .arg(setting("shared_buffers", "512MB"))

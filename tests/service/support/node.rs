@@ -153,7 +153,7 @@ impl NodeProcess {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("the server did not stop within 30 seconds");
+        panic!("the server did not stop within 30 seconds: {:#?}", self.log_lines());
     }
 }
 
