@@ -1,4 +1,5 @@
-//! What a refresh costs two builds of the service, measured in turns: a shared machine is not the same from minute to minute.
+//! What a refresh and a sign-in cost two builds of the service, measured in turns: a shared machine is not the same from minute
+//! to minute.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,13 +16,16 @@ const CLIENTS: usize = 64;
 /// How often each build has its turn. An odd number: the median is told.
 const TURNS: usize = 5;
 
+/// What is measured, in the order of the costs.
+const OPERATIONS: [&str; 2] = ["refresh", "sign_in"];
+
 /// A build, with a database of its own.
 struct MeasuredBuild {
     binary: PathBuf,
     url: String,
     tokens: Vec<DeviceTokens>,
-    /// Seconds of processor time per 1,000 refreshes of service and database, a turn each.
-    costs: Vec<[f64; 2]>,
+    /// Of each operation, seconds of processor time per 1,000 of service and database, a turn each.
+    costs: [Vec<[f64; 2]>; OPERATIONS.len()],
 }
 
 impl MeasuredBuild {
@@ -33,22 +37,30 @@ impl MeasuredBuild {
         let sign_ins = (0..CLIENTS).map(|_| SignInCaller::default()).collect();
         let (_, callers) = complete(service.port, sign_ins, ACCOUNTS / CLIENTS);
         let tokens = callers.into_iter().flat_map(|caller| caller.tokens).collect();
-        Self { binary: binary.to_owned(), url, tokens, costs: Vec::new() }
+        Self { binary: binary.to_owned(), url, tokens, costs: Default::default() }
     }
 
     fn take_turn(&mut self, bench: &mut BenchRun, name: &str) {
         let service = ServiceProcess::of(&self.binary, &bench.folder, &self.url, &[]);
         let callers = deal(std::mem::take(&mut self.tokens), CLIENTS);
         let time = bench.time;
-        let callers =
-            bench.with_cpu(name, &service, || drive(service.port, callers, Duration::from_secs(1), time));
-        self.tokens = callers.1.into_iter().flat_map(|caller| caller.devices).collect();
-        let cost = |of: &str| bench.report.value(&format!("{name}_{of}_cpu_per_1000"));
-        self.costs.push([cost("server"), cost("postgres")]);
+        let warm_up = Duration::from_secs(1);
+        let (_, callers) = bench.with_cpu(&format!("{name}_{}", OPERATIONS[0]), &service, || {
+            drive(service.port, callers, warm_up, time)
+        });
+        self.tokens = callers.into_iter().flat_map(|caller| caller.devices).collect();
+        let sign_ins: Vec<SignInCaller> = (0..CLIENTS).map(|_| SignInCaller::default()).collect();
+        bench.with_cpu(&format!("{name}_{}", OPERATIONS[1]), &service, || {
+            drive(service.port, sign_ins, warm_up, time)
+        });
+        for (operation, costs) in OPERATIONS.iter().zip(&mut self.costs) {
+            let cost = |of: &str| bench.report.value(&format!("{name}_{operation}_{of}_cpu_per_1000"));
+            costs.push([cost("server"), cost("postgres")]);
+        }
     }
 
-    fn median(&self, of: usize) -> f64 {
-        let mut costs: Vec<f64> = self.costs.iter().map(|cost| cost[of]).collect();
+    fn median(&self, operation: usize, of: usize) -> f64 {
+        let mut costs: Vec<f64> = self.costs[operation].iter().map(|cost| cost[of]).collect();
         costs.sort_by(f64::total_cmp);
         costs[TURNS / 2]
     }
@@ -62,14 +74,15 @@ pub fn measure(bench: &mut BenchRun, others: &[PathBuf]) {
         binaries.map(|(n, binary)| MeasuredBuild::begin(bench, n, binary)).collect();
     for _ in 0..TURNS {
         for (n, build) in builds.iter_mut().enumerate() {
-            build.take_turn(bench, &format!("build_{n}_refresh"));
+            build.take_turn(bench, &format!("build_{n}"));
         }
     }
-    for (of, name) in ["server", "postgres"].iter().enumerate() {
+    for (operation, of) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let former = builds[1].median(operation, of);
         for (n, build) in builds.iter().enumerate() {
-            let key = format!("build_{n}_refresh_{name}_cpu");
-            bench.report.figure(&format!("{key}_per_1000"), build.median(of));
-            bench.report.figure(&format!("{key}_vs_build_1"), build.median(of) / builds[1].median(of));
+            let key = format!("build_{n}_{}_{}_cpu", OPERATIONS[operation], ["server", "postgres"][of]);
+            bench.report.figure(&format!("{key}_per_1000"), build.median(operation, of));
+            bench.report.figure(&format!("{key}_vs_build_1"), build.median(operation, of) / former);
         }
     }
 }
