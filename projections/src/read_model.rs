@@ -10,9 +10,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::UserAccountEvent;
+use counterfoil_domain::user_account::{ActingStaff, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Generation, SessionId};
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
 /// Events of one account, in their order.
@@ -173,6 +173,7 @@ macro_rules! column_values {
 
 column_values! {
     AccountId as Uuid: |id: Self| id.0,
+    ActingStaff as Json<ActingStaff>: Json,
     SessionId as Uuid: |id: Self| id.0,
     Generation as i64: |generation: Self| i64::from(generation.0),
     i64 as i64: |number| number,

@@ -62,7 +62,7 @@ impl LocalService {
         Self { call: Box::new(move |request| Box::pin(service.call(request))) }
     }
 
-    /// Answers a request.
+    /// Has the handlers answer a request, as they would over the network.
     ///
     /// # Errors
     /// When a handler panics.

@@ -28,7 +28,7 @@ pub use standing::{
     AccountEvent, AccountStanding, FactorStanding, HistoryStep, PendingCode, SignedIn, WindowCounts,
     standing_at, steps,
 };
-pub use verify::{LogPlace, VerificationProgress, VerificationReport, verify};
+pub use verify::{LogPlace, VerificationProgress, VerificationReport, VerificationResult, verify};
 
 /// The database as it is at this moment, to be read for as long as that takes.
 async fn snapshot(connection: &mut Client) -> Result<Transaction<'_>, Error> {

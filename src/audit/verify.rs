@@ -65,6 +65,24 @@ impl VerificationReport {
     }
 }
 
+/// A report of a verification with its two verdicts.
+#[derive(Clone, Debug, Serialize)]
+pub struct VerificationResult {
+    /// Whether no event was altered.
+    pub unaltered: bool,
+    /// Whether no event is missing.
+    pub complete: bool,
+    /// What was read, and the first place that is altered or missing.
+    #[serde(flatten)]
+    pub report: VerificationReport,
+}
+
+impl From<VerificationReport> for VerificationResult {
+    fn from(report: VerificationReport) -> Self {
+        Self { unaltered: report.is_unaltered(), complete: report.is_complete(), report }
+    }
+}
+
 /// A place in the log, and what is wrong there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LogPlace {

@@ -12,12 +12,10 @@ use uuid::Uuid;
 
 use super::client::{StaffClient, StaffDoor, StaffRequest};
 use super::intervention::{OptionalGrounds, ReadReason, RequiredGrounds};
+use super::listing::ListArguments;
 use super::output::{cell, time_cell};
 use super::recovery::{self, RecoveryCommand};
 use super::{Failure, messages, output, times};
-
-/// How many accounts are printed where nothing is said.
-const USUAL: usize = 50;
 
 /// The most accounts that a name may stand for in a message about it.
 const CANDIDATES: usize = 10;
@@ -112,15 +110,8 @@ pub struct AccountListArguments {
     /// With this role: `admin` or `auditor`.
     #[arg(long, value_parser = Role::parse)]
     role: Option<Role>,
-    /// After which account the list goes on: `next` of the JSON before it.
-    #[arg(long, allow_hyphen_values = true)]
-    cursor: Option<String>,
     #[command(flatten)]
-    why: ReadReason,
-    #[command(flatten)]
-    extent: output::ListExtent,
-    #[command(flatten)]
-    form: output::ListFormat,
+    list: ListArguments,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -167,14 +158,10 @@ impl AccountListArguments {
         let request = StaffRequest::get("/admin/accounts/")
             .with("fullname", self.name)
             .with("state", state)
-            .with("role", self.role.map(Role::as_str))
-            .because(self.why.reason());
-        let most = self.extent.most(USUAL, self.form.is_whole());
-        let (items, next) = client.list(&request, most, self.cursor).await?;
-        let part = output::ListPart { items, next: next.as_str().map(str::to_owned) };
+            .with("role", self.role.map(Role::as_str));
         let headings =
             ["id", "phone number", "e-mail address", "name", "joined", "last sign-in", "state", "roles"];
-        self.form.part(headings, &part, |account| {
+        let cells = |account: &Value| {
             [
                 cell(&account["id"]),
                 cell(&account["phone_number"]),
@@ -185,8 +172,8 @@ impl AccountListArguments {
                 state_of(account),
                 roles_of(account).into_iter().collect::<Vec<_>>().join(", "),
             ]
-        })?;
-        Ok(())
+        };
+        self.list.print(client, request, headings, cells).await
     }
 }
 

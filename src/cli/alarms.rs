@@ -8,14 +8,12 @@ use serde_json::Value;
 
 use super::client::{StaffClient, StaffDoor, StaffRequest};
 use super::intervention::{ReadReason, ServiceActReason};
+use super::listing::ListArguments;
 use super::output::{cell, time_cell};
 use super::{Failure, event_lines, output};
 
 /// The path of the alarms.
 const PATH: &str = "/admin/alarms/";
-
-/// How many alarms are printed where nothing is said.
-const USUAL: usize = 50;
 
 /// How many of the latest alarms stand beside the limits.
 const LATEST: usize = 20;
@@ -28,11 +26,7 @@ pub enum AlarmsCommand {
         #[arg(long)]
         acknowledged: Option<bool>,
         #[command(flatten)]
-        why: ReadReason,
-        #[command(flatten)]
-        extent: output::ListExtent,
-        #[command(flatten)]
-        form: output::ListFormat,
+        list: ListArguments,
     },
     /// Say that an alarm is being looked after.
     Acknowledge {
@@ -46,12 +40,9 @@ pub enum AlarmsCommand {
 impl AlarmsCommand {
     pub fn run(self, door: &StaffDoor<'_>) -> Result<ExitCode, Failure> {
         door.open(async |client| match self {
-            Self::List { acknowledged, why, extent, form } => {
-                let request =
-                    StaffRequest::get(PATH).with("acknowledged", acknowledged).because(why.reason());
-                let (items, next) = client.list(&request, extent.most(USUAL, form.is_whole()), None).await?;
-                let part = output::ListPart { items, next: next.as_str().map(str::to_owned) };
-                Ok(form.part(HEADINGS, &part, cells)?)
+            Self::List { acknowledged, list } => {
+                let request = StaffRequest::get(PATH).with("acknowledged", acknowledged);
+                list.print(client, request, HEADINGS, cells).await
             }
             Self::Acknowledge { alarm, why } => {
                 let path = format!("{PATH}{alarm}/acknowledge/");
@@ -84,7 +75,7 @@ pub async fn latest(client: &StaffClient, why: &ReadReason) -> Result<Vec<Value>
     Ok(client.list(&StaffRequest::get(PATH).because(why.reason()), LATEST, None).await?.0)
 }
 
-/// Prints alarms.
+/// Prints alarms as a table, in their order.
 ///
 /// # Errors
 /// When the standard output cannot be written to.

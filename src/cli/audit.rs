@@ -185,11 +185,11 @@ async fn account_id(client: &StaffClient, text: &str, why: &ReadReason) -> Resul
 
 impl EventsArguments {
     fn request(&self, path: &str) -> Result<StaffRequest, Failure> {
-        let account = self.account.as_deref();
-        let filter = account.map(account_filter).transpose()?;
+        let account =
+            self.account.as_deref().map(|account| Ok::<_, Failure>((account_filter(account)?, account)));
         let types = (!self.types.is_empty()).then(|| self.types.join(","));
         Ok(StaffRequest::get(path)
-            .with(filter.unwrap_or_default(), account)
+            .with_named(account.transpose()?)
             .with("actor", self.actor.as_deref())
             .with("ip_address", self.address)
             .with("type", types)

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::client::{StaffClient, StaffDoor, StaffRequest};
 use super::intervention::{ReadReason, ServiceActReason};
+use super::listing::ListArguments;
 use super::output::{cell, time_cell};
 use super::{Failure, accounts, alarms, output, setup, times};
 use crate::delivery::ledger::{self, LedgerGrouping, LedgerSum};
@@ -17,7 +18,7 @@ use crate::runtime::clock::{Clock as _, SystemClock};
 use crate::runtime::network;
 use crate::settings::Settings;
 
-/// How many limits and blocks are printed.
+/// How many limits of a subject are printed.
 const USUAL: usize = 200;
 
 #[derive(Debug, Subcommand)]
@@ -44,13 +45,11 @@ pub enum LimitsCommand {
     Block(BlockArguments),
     /// Print the blocks, the newest first.
     Blocks {
-        /// Those that are over as well
+        /// Print the blocks that are over as well
         #[arg(long)]
-        all: bool,
+        ended: bool,
         #[command(flatten)]
-        why: ReadReason,
-        #[command(flatten)]
-        form: output::ListFormat,
+        list: ListArguments,
     },
     /// End a block before its time.
     Unblock {
@@ -102,9 +101,7 @@ impl LimitsCommand {
             }
             Self::Lift { subject, why } => door.open(async |client| lift(client, &subject, &why).await),
             Self::Block(block) => door.open(async |client| block.run(client).await),
-            Self::Blocks { all, why, form } => {
-                door.open(async |client| blocks(client, all, &why, form).await)
-            }
+            Self::Blocks { ended, list } => door.open(async |client| blocks(client, ended, list).await),
             Self::Unblock { block, why } => door.open(async |client| {
                 let path = format!("/admin/blocks/{block}/");
                 client.ask(&StaffRequest::change(Method::DELETE, path, why.body([]))).await?;
@@ -205,18 +202,10 @@ fn block_field(subject: &str) -> &'static str {
     }
 }
 
-async fn blocks(
-    client: &StaffClient,
-    all: bool,
-    why: &ReadReason,
-    form: output::ListFormat,
-) -> Result<(), Failure> {
-    let active = (!all).then_some(true);
-    let request = StaffRequest::get("/admin/blocks/").with("active", active).because(why.reason());
-    let (items, next) = client.list(&request, USUAL, None).await?;
-    let part = output::ListPart { items, next: next.as_str().map(str::to_owned) };
+async fn blocks(client: &StaffClient, ended: bool, list: ListArguments) -> Result<(), Failure> {
+    let request = StaffRequest::get("/admin/blocks/").with("active", (!ended).then_some(true));
     let headings = ["block", "kind", "subject", "since", "until", "reason", "by"];
-    form.part(headings, &part, |block| {
+    let cells = |block: &Value| {
         [
             cell(&block["id"]),
             cell(&block["kind"]),
@@ -226,8 +215,8 @@ async fn blocks(
             cell(&block["reason"]),
             super::event_lines::plain(&block["by"]),
         ]
-    })?;
-    Ok(())
+    };
+    list.print(client, request, headings, cells).await
 }
 
 /// What the days of the message ledger are told apart by.

@@ -7,12 +7,9 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::client::{StaffClient, StaffDoor, StaffRequest};
-use super::intervention::ReadReason;
+use super::listing::ListArguments;
 use super::output::{self, cell, time_cell};
 use super::{Failure, accounts, times};
-
-/// How many messages are printed where nothing is said.
-const USUAL: usize = 50;
 
 #[derive(Debug, Subcommand)]
 pub enum MessagesCommand {
@@ -44,15 +41,8 @@ pub struct MessageListArguments {
     /// Asked for before this time.
     #[arg(long, value_name = "TIME", value_parser = times::past)]
     until: Option<DateTime<Utc>>,
-    /// After which message the list goes on: `next` of the JSON before it.
-    #[arg(long, allow_hyphen_values = true)]
-    cursor: Option<String>,
     #[command(flatten)]
-    why: ReadReason,
-    #[command(flatten)]
-    extent: output::ListExtent,
-    #[command(flatten)]
-    form: output::ListFormat,
+    list: ListArguments,
 }
 
 impl MessagesCommand {
@@ -65,28 +55,25 @@ impl MessagesCommand {
 
 impl MessageListArguments {
     async fn run(self, client: &StaffClient) -> Result<(), Failure> {
-        let to = self.to.as_deref();
-        let filter = match to.map(|to| (to, accounts::identifier_filter(to))) {
-            None => "",
-            Some((_, Some(filter))) => filter,
-            Some((to, None)) => return Err(format!("{to:?} is no phone number and no e-mail address").into()),
-        };
+        let to = self.to.as_deref().map(|to| {
+            let filter = accounts::identifier_filter(to);
+            filter
+                .map(|filter| (filter, to))
+                .ok_or_else(|| format!("{to:?} is no phone number and no e-mail address"))
+        });
+        let to = to.transpose()?;
         let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
         let request = StaffRequest::get("/admin/messages/")
-            .with(filter, to)
+            .with_named(to)
             .with("state", self.state)
             .with("gateway", self.gateway)
             .with("country", self.country)
             .with("channel", self.channel)
             .with("since", self.since.map(time))
-            .with("until", self.until.map(time))
-            .because(self.why.reason());
-        let most = self.extent.most(USUAL, self.form.is_whole());
-        let (items, next) = client.list(&request, most, self.cursor).await?;
-        let part = output::ListPart { items, next: next.as_str().map(str::to_owned) };
+            .with("until", self.until.map(time));
         let headings =
             ["asked for", "account", "message", "channel", "country", "state", "gateway", "tries", "reason"];
-        self.form.part(headings, &part, |message| {
+        let cells = |message: &Value| {
             [
                 time_cell(&message["asked_at"]),
                 cell(&message["account_id"]),
@@ -98,8 +85,8 @@ impl MessageListArguments {
                 cell(&message["attempts"]),
                 cell(&message["reason"]),
             ]
-        })?;
-        Ok(())
+        };
+        self.list.print(client, request, headings, cells).await
     }
 }
 

@@ -9,6 +9,7 @@ mod event_lines;
 mod intervention;
 mod keys;
 mod limits;
+mod listing;
 mod messages;
 mod output;
 mod projections;

@@ -12,9 +12,8 @@ use super::intervention::ReadReason;
 use super::output::{cell, time_cell};
 use super::{Failure, event_lines, output, reading, setup, times};
 use crate::audit::VerificationProgress;
-use crate::audit::rehearsal::{self, Proposal, REHEARSED_SETTINGS};
+use crate::audit::rehearsal::{self, Proposal, ProposedPolicy, REHEARSED_SETTINGS};
 use crate::runtime::clock::{Clock as _, SystemClock};
-use crate::settings::Sources;
 
 /// What the figures cannot say.
 const LIMITS_OF_IT: &str = "\
@@ -75,11 +74,10 @@ impl RehearseCommand {
         door: &StaffDoor<'_>,
         accounts: &mut Vec<Value>,
     ) -> Result<Result<Value, String>, Failure> {
-        let sources = (door.sources)()?;
-        let settings = sources.clone().check()?;
-        let proposed = match sources.with(self.set.clone()).and_then(Sources::check) {
+        let settings = (door.sources)()?.check()?;
+        let ProposedPolicy { policy, present } = match settings.proposals.propose(&self.set) {
             Ok(proposed) => proposed,
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(unfit) => return Ok(Err(unfit.problem)),
         };
         let now = SystemClock.now();
         let (since, until) = (self.since, self.until.unwrap_or(now).min(now));
@@ -87,7 +85,7 @@ impl RehearseCommand {
             return Ok(Err("--since: nothing lies between this time and --until".to_owned()));
         }
         let prices = Some(settings.delivery.prices.clone()).filter(|prices| prices.are_known());
-        let proposal = Proposal { policy: proposed.policy, since, until, prices };
+        let proposal = Proposal { policy, since, until, prices };
         let report = setup::with_journal(&settings, async |journal| {
             let mut progress = output::ProgressReport::new("rehearse");
             let show =
@@ -97,11 +95,8 @@ impl RehearseCommand {
             progress.finish();
             Ok(report)
         })?;
-        let present = sources.shown();
-        let settings = self.set.iter().map(|(setting, proposed)| {
-            let present =
-                present.iter().find(|shown| shown.key == *setting).map(|shown| shown.value.as_str());
-            json!({ "setting": setting, "present": present.unwrap_or_default(), "proposed": proposed })
+        let settings = self.set.iter().zip(present).map(|((setting, proposed), present)| {
+            json!({ "setting": setting, "present": present, "proposed": proposed })
         });
         let mut result = serde_json::to_value(report)?;
         result["settings"] = settings.collect();

@@ -11,16 +11,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::client::{StaffClient, StaffDoor, StaffRequest};
-use super::intervention::{ReadReason, RequiredGrounds};
+use super::intervention::RequiredGrounds;
+use super::listing::ListArguments;
 use super::output::{cell, time_cell};
-use super::{Failure, accounts, output, times};
+use super::{Failure, accounts, event_lines, output, times};
 use crate::runtime::network;
 
 /// The path of the device sessions.
 const PATH: &str = "/admin/device-sessions/";
-
-/// How many sessions are printed where nothing is said.
-const USUAL: usize = 50;
 
 #[derive(Debug, Subcommand)]
 pub enum SessionsCommand {
@@ -62,15 +60,8 @@ pub struct SessionListArguments {
     /// Active now, or not.
     #[arg(long)]
     active: Option<bool>,
-    /// After which session the list goes on: `next` of the JSON before it.
-    #[arg(long, allow_hyphen_values = true)] // one cursor in 64 begins with a hyphen
-    cursor: Option<String>,
     #[command(flatten)]
-    why: ReadReason,
-    #[command(flatten)]
-    extent: output::ListExtent,
-    #[command(flatten)]
-    form: output::ListFormat,
+    list: ListArguments,
 }
 
 #[derive(Debug, Args)]
@@ -126,16 +117,22 @@ impl SessionListArguments {
     /// Prints the sessions of the list at a path, for administrators or for auditors.
     pub async fn run(self, client: &StaffClient, path: &str) -> Result<(), Failure> {
         let request = self.filter.add_to(client, StaffRequest::get(path)).await?;
-        let request = request.with("active", self.active).because(self.why.reason());
-        let most = self.extent.most(USUAL, self.form.is_whole());
-        let (items, next) = client.list(&request, most, self.cursor).await?;
-        let part = output::ListPart { items, next: next.as_str().map(str::to_owned) };
-        Ok(self.form.part(HEADINGS, &part, session_cells)?)
+        self.list.print(client, request.with("active", self.active), HEADINGS, session_cells).await
     }
 }
 
-const HEADINGS: [&str; 9] =
-    ["session", "account", "device", "address", "signed in", "last seen", "expires", "ended", "reason"];
+const HEADINGS: [&str; 10] = [
+    "session",
+    "account",
+    "device",
+    "address",
+    "signed in",
+    "last seen",
+    "expires",
+    "ended",
+    "reason",
+    "ended by",
+];
 
 impl SessionEndArguments {
     async fn run(self, client: &StaffClient) -> Result<(), Failure> {
@@ -156,9 +153,13 @@ impl SessionEndArguments {
             let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
             output::table(&HEADINGS, items.iter().map(session_cells))?;
             let matched = cell(&answer["matched"]);
-            return Ok(output::text(&format!(
-                "{matched} sessions match, of which the first are shown; --expected {matched} ends them.\n"
-            ))?);
+            return Ok(output::text(&match items.len() {
+                0 => "No session matches.\n".to_owned(),
+                1 => "1 session matches; --expected 1 ends it.\n".to_owned(),
+                shown => {
+                    format!("{matched} sessions match, {shown} are shown; --expected {matched} ends them.\n")
+                }
+            })?);
         }
         let told = ["ended", "already_ended", "failed", "skipped"]
             .map(|what| format!("{}: {}", what.replace('_', " "), cell(&answer[what])));
@@ -166,7 +167,7 @@ impl SessionEndArguments {
     }
 }
 
-fn session_cells(session: &Value) -> [String; 9] {
+fn session_cells(session: &Value) -> [String; 10] {
     [
         cell(&session["id"]),
         cell(&session["account_id"]),
@@ -177,5 +178,6 @@ fn session_cells(session: &Value) -> [String; 9] {
         time_cell(&session["expires_at"]),
         time_cell(&session["ended_at"]),
         cell(&session["end_reason"]),
+        session["ended_by"].as_object().map(|_| event_lines::plain(&session["ended_by"])).unwrap_or_default(),
     ]
 }

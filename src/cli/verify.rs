@@ -4,14 +4,13 @@ use std::process::ExitCode;
 
 use actix_web::http::Method;
 use clap::Args;
-use serde::Serialize;
 use serde_json::Value;
 
 use super::client::{StaffDoor, StaffRequest};
 use super::intervention::ReadReason;
 use super::output::cell;
 use super::{Failure, output, reading, setup};
-use crate::audit::{self, VerificationProgress, VerificationReport};
+use crate::audit::{self, VerificationProgress, VerificationResult};
 
 #[derive(Debug, Args)]
 pub struct VerifyCommand {
@@ -20,15 +19,6 @@ pub struct VerifyCommand {
     /// Write JSON instead of a table
     #[arg(long)]
     json: bool,
-}
-
-/// A verification, as the API answers it.
-#[derive(Serialize)]
-struct VerificationResult {
-    unaltered: bool,
-    complete: bool,
-    #[serde(flatten)]
-    verified: VerificationReport,
 }
 
 impl VerifyCommand {
@@ -47,8 +37,7 @@ impl VerifyCommand {
                 let told = &mut |progress: VerificationProgress| report.count(progress.done, progress.of, "");
                 let verified = audit::verify(journal, told).await?;
                 report.finish();
-                let (unaltered, complete) = (verified.is_unaltered(), verified.is_complete());
-                Ok(serde_json::to_value(VerificationResult { unaltered, complete, verified })?)
+                Ok(serde_json::to_value(VerificationResult::from(verified))?)
             })?
         };
         if self.json {

@@ -9,6 +9,8 @@ use tokio_postgres::{Error, Row};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::outbox::MessageDelivery;
+
 /// How many messages are looked at for a page. A page of a filter that few of them match may be short, and not be the last.
 const LOOKED_AT: i64 = 5_000;
 
@@ -66,33 +68,14 @@ pub struct MessageFilter {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessagePosition(DateTime<Utc>, Uuid, i64, i16);
 
-/// A message and what became of it.
+/// A message of any account.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Message)]
 pub struct FoundMessage {
     /// The account that it belongs to.
     account_id: AccountId,
-    /// What it is about.
-    #[schema(example = "sign_in")]
-    kind: String,
-    /// To which kind of identifier it goes.
-    #[schema(example = "phone")]
-    channel: String,
-    /// `waiting`, `sent`, `failed`, `expired` or `replaced`.
-    #[schema(example = "sent")]
-    state: String,
-    /// The gateway that has it, or that refused it.
-    gateway: Option<String>,
-    /// Under which name the gateway knows it.
-    reference: Option<String>,
-    /// What a gateway last answered when it did not take it.
-    reason: Option<String>,
-    /// How often it was tried.
-    attempts: i32,
-    /// When it was asked for.
-    asked_at: DateTime<Utc>,
-    /// When it was settled; `null` while it waits.
-    settled_at: Option<DateTime<Utc>>,
+    #[serde(flatten)]
+    delivery: MessageDelivery,
     /// The country of the number (ISO 3166-1 alpha-2); `null` for e-mail.
     #[schema(example = "IR")]
     country: Option<String>,
@@ -102,15 +85,7 @@ impl FoundMessage {
     fn from_row(row: &Row) -> Self {
         Self {
             account_id: AccountId(row.get("account_id")),
-            kind: row.get("kind"),
-            channel: row.get("channel"),
-            state: row.get("state"),
-            gateway: row.get("gateway"),
-            reference: row.get("reference"),
-            reason: row.get("reason"),
-            attempts: row.get("attempts"),
-            asked_at: row.get("asked_at"),
-            settled_at: row.get("settled_at"),
+            delivery: MessageDelivery::from_row(row),
             country: row.get("country"),
         }
     }

@@ -277,6 +277,23 @@ pub struct MessageDelivery {
     pub took: Option<f64>,
 }
 
+impl MessageDelivery {
+    pub(super) fn from_row(row: &Row) -> Self {
+        Self {
+            asked_at: row.get("asked_at"),
+            kind: row.get("kind"),
+            channel: row.get("channel"),
+            state: row.get("state"),
+            gateway: row.get("gateway"),
+            reference: row.get("reference"),
+            reason: row.get("reason"),
+            attempts: row.get("attempts"),
+            settled_at: row.get("settled_at"),
+            took: row.get("took"),
+        }
+    }
+}
+
 /// The newest messages of an account, a hundred at most, the newest first. Those that were settled are known for a while only.
 ///
 /// # Errors
@@ -284,17 +301,5 @@ pub struct MessageDelivery {
 pub async fn of_account(db: &Client, account: AccountId) -> Result<Vec<MessageDelivery>, Error> {
     let statement = db.prepare_cached(include_str!("sql/of_account.sql")).await?;
     let rows = db.query(&statement, &[&account.0]).await?;
-    let delivery = |row: &Row| MessageDelivery {
-        asked_at: row.get("asked_at"),
-        kind: row.get("kind"),
-        channel: row.get("channel"),
-        state: row.get("state"),
-        gateway: row.get("gateway"),
-        reference: row.get("reference"),
-        reason: row.get("reason"),
-        attempts: row.get("attempts"),
-        settled_at: row.get("settled_at"),
-        took: row.get("took"),
-    };
-    Ok(rows.iter().map(delivery).collect())
+    Ok(rows.iter().map(MessageDelivery::from_row).collect())
 }

@@ -133,7 +133,7 @@ async fn the_commands_list_sessions_as_a_table_json_and_csv_and_end_them() {
     assert!(done(&app, &["sessions", "list", "--device", "quoted"]).contains(id));
     let csv = done(&app, &["sessions", "list", "--address", "127.0.0.1", "--device", "quoted", "--csv"]);
     let lines: Vec<&str> = csv.lines().collect();
-    assert_eq!(lines[0], "session,account,device,address,signed in,last seen,expires,ended,reason");
+    assert_eq!(lines[0], "session,account,device,address,signed in,last seen,expires,ended,reason,ended by");
     assert!(lines[1].contains(r#","'=1+1, ""quoted""",127.0.0.1,"#), "{csv}");
 
     fails(&app, &["sessions", "end", id], 2, "--reason");
@@ -143,6 +143,9 @@ async fn the_commands_list_sessions_as_a_table_json_and_csv_and_end_them() {
     is_signed_out(&app, &device).await;
     let ended = json_of(&app, &["sessions", "list", "--active", "false", "--json"])["items"].take();
     assert_eq!((&ended[0]["id"], &ended[0]["end_reason"]), (&json!(id), &json!("ended_by_admin")));
+    let table = done(&app, &["sessions", "list", "--active", "false"]);
+    let line = table.lines().nth(1).unwrap().trim_end();
+    assert!(line.contains(" ended_by_admin  operator "), "{table}");
     let list = app.api.request(Method::GET, "/accounts/devices/").bearer_auth(&device.access);
     ApiClient::send(list).await.is_problem(401, "invalid_access_token");
 }

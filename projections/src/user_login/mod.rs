@@ -6,7 +6,7 @@ pub mod search;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::{AccountFact, SessionFact, UserAccountEvent};
+use counterfoil_domain::user_account::{AccountFact, ActingStaff, SessionFact, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Generation, SessionId};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
@@ -19,7 +19,7 @@ use crate::read_model::{Projector, RecordedEvent, changes, table};
 /// The read model `user_logins`.
 pub const READ_MODEL: ReadModel = ReadModel {
     table: UserLoginChange::TABLE,
-    format: 1,
+    format: 2,
     changes: changes::<UserLoginChange>,
     announced_on: None,
     handled: &["LoggedIn", "TokenRefreshed", "LoggedOut", "DeviceRenamed"],
@@ -41,6 +41,7 @@ table! {
         ends_at: DateTime<Utc> = "timestamptz",
         ended_at: DateTime<Utc> = "timestamptz",
         end_reason: String = "text",
+        ended_by: ActingStaff = "jsonb",
     }
 }
 
@@ -77,6 +78,7 @@ impl Projector for UserLoginChange {
                 ends_at: Some(*ends_at),
                 ended_at: None,
                 end_reason: None,
+                ended_by: None,
             }),
             AccountFact::Session(SessionFact::TokenRefreshed {
                 session,
@@ -91,10 +93,11 @@ impl Projector for UserLoginChange {
                 user_agent: user_agent(),
                 ..Self::new(account, *session)
             }),
-            AccountFact::Session(SessionFact::LoggedOut { session, reason, expires_at: _, by: _ }) => {
+            AccountFact::Session(SessionFact::LoggedOut { session, reason, expires_at: _, by }) => {
                 Some(Self {
                     ended_at: Some(event.at),
                     end_reason: Some(reason.as_str().to_owned()),
+                    ended_by: by.clone(),
                     ..Self::new(account, *session)
                 })
             }

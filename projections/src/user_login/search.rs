@@ -8,11 +8,12 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_domain::user_account::ActingStaff;
 use counterfoil_domain::values::{AccountId, SessionId};
 use deadpool_postgres::GenericClient;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{Json, ToSql};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -101,6 +102,8 @@ pub struct DeviceSession {
     /// Why it was ended.
     #[schema(example = "signed_out")]
     pub end_reason: Option<String>,
+    /// The member of staff or the program that ended it; `null` where its owner did, or where it ended by itself.
+    pub ended_by: Option<ActingStaff>,
     /// Whether it is active now.
     pub active: bool,
 }
@@ -235,6 +238,7 @@ fn device_session(row: &Row) -> DeviceSession {
         expires_at: row.get("expires_at"),
         ended_at: row.get("ended_at"),
         end_reason: row.get("end_reason"),
+        ended_by: row.get::<_, Option<Json<ActingStaff>>>("ended_by").map(|Json(by)| by),
         active: row.get("is_active"),
     }
 }

@@ -83,6 +83,13 @@ impl StaffRequest {
         self
     }
 
+    /// Adds a filter that has its name with it, where there is one.
+    #[must_use]
+    pub fn with_named(self, filter: Option<(&'static str, &str)>) -> Self {
+        let (name, value) = filter.unzip();
+        self.with(name.unwrap_or_default(), value)
+    }
+
     /// Gives the reason, where there is one.
     #[must_use]
     pub fn because(self, reason: Option<&str>) -> Self {
@@ -218,7 +225,7 @@ impl StaffClient {
     /// Asks for a JSON document; null where the answer has no body.
     ///
     /// # Errors
-    /// As [`stream`](Self::stream).
+    /// [`Refused`], or when there is no answer.
     pub async fn ask(&self, request: &StaffRequest) -> Result<Value, Failure> {
         self.stream(request).await?.json().await
     }
@@ -227,7 +234,7 @@ impl StaffClient {
     /// to what follows them.
     ///
     /// # Errors
-    /// As [`stream`](Self::stream).
+    /// [`Refused`], or when there is no answer.
     pub async fn list(
         &self,
         request: &StaffRequest,

@@ -16,4 +16,4 @@ placed AS (
            row_number() OVER (ORDER BY asked_at DESC, account_id DESC, sequence DESC, number DESC) AS place
       FROM looked
 )
-SELECT * FROM placed WHERE shown OR place = $1 ORDER BY place LIMIT $2
+SELECT *, extract(epoch FROM settled_at - asked_at)::double precision AS took FROM placed WHERE shown OR place = $1 ORDER BY place LIMIT $2

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::find_account;
 use crate::http::extract::{
-    AddressRange, AskedSpan, FromFields, PageLimit, PageRequest, RequestFields, read_any_identifier,
+    AddressRange, AskedSpan, FromFields, PageLimit, PageRequest, RequestFields, named_identifier,
+    read_any_identifier,
 };
 use crate::http::{AppState, Problem};
 
@@ -168,10 +169,6 @@ impl DeviceSessionSearchFilter {
         let mut sealed = Vec::new();
         sealed.extend(asked.addresses.map(|AddressRange(network)| format!("ip_address={network}")));
         sealed.extend(asked.device_name.as_ref().map(|name| format!("device_name={}", name.as_str())));
-        let named = |identifier: &Identifier| match identifier {
-            Identifier::Phone(number) => format!("phone_number={}", number.as_str()),
-            Identifier::Email(address) => format!("email={}", address.as_str()),
-        };
-        DescribedSearch { clear, sealed, identifier: asked.identifier.as_ref().map(named) }
+        DescribedSearch { clear, sealed, identifier: asked.identifier.as_ref().map(named_identifier) }
     }
 }

@@ -14,7 +14,8 @@ use uuid::Uuid;
 use crate::audit::EventFilter;
 use crate::http::admin::find_account;
 use crate::http::extract::{
-    AddressRange, AskedSpan, FromFields, InvalidParameter, LogPosition, RequestFields, read_any_identifier,
+    AddressRange, AskedSpan, FromFields, InvalidParameter, LogPosition, RequestFields, named_identifier,
+    read_any_identifier,
 };
 use crate::http::{AppState, Problem};
 
@@ -74,7 +75,7 @@ impl AuditEventFilter {
                 (Some(account), Some(named)) if account == named => {}
                 (Some(_), Some(_)) | (None, _) => {
                     filter.of_no_account = true;
-                    query.push(format!("{}={}", field_name(&identifier), identifier.as_str()));
+                    query.push(named_identifier(&identifier));
                 }
             }
         }
@@ -82,13 +83,6 @@ impl AuditEventFilter {
         let what = on_record(&filter, after).unwrap_or_default();
         let query = (!query.is_empty()).then(|| query.join(" "));
         Ok(ResolvedFilter { filter, after, what, query })
-    }
-}
-
-fn field_name(identifier: &Identifier) -> &'static str {
-    match identifier {
-        Identifier::Phone(_) => "phone_number",
-        Identifier::Email(_) => "email",
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::Bytes;
+use chrono::{DateTime, Utc};
+use counterfoil_domain::user_account::ActingStaff;
 use futures_util::stream;
 use serde::Serialize;
 use serde_json::json;
@@ -12,9 +14,9 @@ use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::audit::feed::LedgerFeed;
 use crate::audit::long_reading::{LongReading, LongReadingError};
-use crate::http::Problem;
 use crate::http::document::{DescribeOperation, OperationDraft};
 use crate::http::response::ApiResponse;
+use crate::http::{AppState, Problem};
 
 /// How often it is told how far the reading has come.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -46,6 +48,16 @@ impl DescribeOperation for ReadingResponse {
     }
 }
 
+/// What a reading found, who asked for it, and when.
+#[derive(Serialize)]
+struct ReadingResult<S> {
+    #[serde(flatten)]
+    found: S,
+    by: ActingStaff,
+    started_at: DateTime<Utc>,
+    finished_at: DateTime<Utc>,
+}
+
 /// A reading that is followed, until its result has been told.
 struct FollowedReading<T, R> {
     reading: LongReading<T>,
@@ -55,16 +67,20 @@ struct FollowedReading<T, R> {
 }
 
 /// Streams the reading. A fault, or the end of the service, ends the connection without a result.
-pub(super) fn follow<T, R, S>(
+pub(super) fn follow<T, S>(
+    state: &AppState,
+    feed: &LedgerFeed,
+    by: ActingStaff,
     reading: LongReading<T>,
-    feed: LedgerFeed,
-    result: R,
+    found: impl FnOnce(T) -> S + 'static,
 ) -> ApiResponse<ReadingResponse>
 where
     T: Send + 'static,
-    R: FnOnce(T) -> S + 'static,
-    S: Serialize,
+    S: Serialize + 'static,
 {
+    let (clock, started_at) = (state.clock.clone(), state.clock.now());
+    let result = move |read| ReadingResult { found: found(read), by, started_at, finished_at: clock.now() };
+    let feed = feed.clone();
     let followed = FollowedReading { reading, feed, result: Some(result) };
     let body = stream::try_unfold(followed, |mut followed| async move {
         Ok::<_, Box<dyn std::error::Error>>(

@@ -2,7 +2,6 @@
 
 use actix_web::web;
 use chrono::{DateTime, SecondsFormat, Utc};
-use counterfoil_domain::user_account::ActingStaff;
 use counterfoil_domain::values::Reason;
 use serde::Serialize;
 
@@ -37,7 +36,7 @@ impl FromFields for RehearsalRequest {
     }
 }
 
-/// What a rehearsal came to, who asked for it, and when.
+/// What a rehearsal came to.
 #[derive(Serialize)]
 struct RehearsalResult {
     since: Option<DateTime<Utc>>,
@@ -45,9 +44,6 @@ struct RehearsalResult {
     settings: Vec<RehearsedSetting>,
     #[serde(flatten)]
     report: RehearsalReport,
-    by: ActingStaff,
-    started_at: DateTime<Utc>,
-    finished_at: DateTime<Utc>,
 }
 
 /// A setting as it is, and as it would have been.
@@ -95,17 +91,8 @@ pub async fn handler(
     let settings: Vec<RehearsedSetting> = settings
         .map(|((setting, proposed), present)| RehearsedSetting { setting, present, proposed })
         .collect();
-    let (started_at, clock) = (now, state.clock.clone());
-    let result = move |report: RehearsalReport| RehearsalResult {
-        since: span.since,
-        until,
-        settings,
-        report,
-        by,
-        started_at,
-        finished_at: clock.now(),
-    };
-    Ok(follow(claim.rehearse(proposal), (**feed).clone(), result))
+    let result = move |report| RehearsalResult { since: span.since, until, settings, report };
+    Ok(follow(&state, &feed, by, claim.rehearse(proposal), result))
 }
 
 fn refused(unfit: &UnfitSetting) -> Problem {

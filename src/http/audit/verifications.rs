@@ -1,14 +1,11 @@
 //! The verification of the whole log.
 
 use actix_web::web;
-use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::ActingStaff;
 use counterfoil_domain::values::Reason;
-use serde::Serialize;
 
 use super::reading_stream::{self, ReadingResponse, follow};
 use super::{on_record, with_reason};
-use crate::audit::VerificationReport;
+use crate::audit::VerificationResult;
 use crate::audit::feed::LedgerFeed;
 use crate::audit::long_reading::LongReadings;
 use crate::http::document::OperationDoc;
@@ -26,18 +23,6 @@ impl FromFields for VerificationRequest {
     fn from_fields(fields: &mut RequestFields) -> Option<Self> {
         Some(Self { reason: fields.reason()? })
     }
-}
-
-/// What a verification found, who asked for it, and when.
-#[derive(Serialize)]
-struct VerificationResult {
-    unaltered: bool,
-    complete: bool,
-    #[serde(flatten)]
-    report: VerificationReport,
-    by: ActingStaff,
-    started_at: DateTime<Utc>,
-    finished_at: DateTime<Utc>,
 }
 
 pub const DOC: OperationDoc = OperationDoc {
@@ -61,15 +46,5 @@ pub async fn handler(
     let (JsonBody(_), who) = with_reason(staff, |JsonBody(asked)| asked.reason.take())?;
     let claim = readings.claim().await.map_err(|error| reading_stream::refused(&error))?;
     on_record(&state, &who, "verification".to_owned(), None).await?;
-    let started_at = state.clock.now();
-    let clock = state.clock.clone();
-    let result = move |report: VerificationReport| VerificationResult {
-        unaltered: report.is_unaltered(),
-        complete: report.is_complete(),
-        report,
-        by,
-        started_at,
-        finished_at: clock.now(),
-    };
-    Ok(follow(claim.verify(), (**feed).clone(), result))
+    Ok(follow(&state, &feed, by, claim.verify(), VerificationResult::from))
 }

@@ -343,6 +343,19 @@ impl RequestFields {
     }
 }
 
+/// Returns the field or the parameter that an identifier stands in.
+fn identifier_field(identifier: &Identifier) -> &'static str {
+    match identifier {
+        Identifier::Phone(_) => "phone_number",
+        Identifier::Email(_) => "email",
+    }
+}
+
+/// Returns an identifier as a parameter of a query has it, for the sealed part of a record.
+pub fn named_identifier(identifier: &Identifier) -> String {
+    format!("{}={}", identifier_field(identifier), identifier.as_str())
+}
+
 /// The phone number or the e-mail address, or neither. The outer `None` is a complaint.
 pub fn read_any_identifier(fields: &mut RequestFields) -> Option<Option<Identifier>> {
     if let Some(asked) = &mut fields.asked {

@@ -14,8 +14,8 @@ mod staff;
 mod staff_read;
 
 pub use body::{
-    FromFields, JsonBody, RequestFields, SentOrShownCode, TokenText, read_any_identifier, read_either_code,
-    read_identifier,
+    FromFields, JsonBody, RequestFields, SentOrShownCode, TokenText, named_identifier, read_any_identifier,
+    read_either_code, read_identifier,
 };
 pub use caller::{SignedInCaller, access_token, bearer, is_our_page, refresh_cookie};
 pub use client::{ClientAddress, ClientInfo, PresentedToken, WantedLanguage, wanted_language};

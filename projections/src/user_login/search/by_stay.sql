@@ -7,7 +7,7 @@ WITH examined AS (
                             WHERE later.account_id = s.account_id AND later.session_id = s.session_id
                               AND later.since > s.since AND later.since <= $2) AS is_held,
            s.account_id, s.session_id, s.ip_address, l.channel, l.device_name, l.user_agent, l.signed_in_at, l.last_seen_at,
-           l.expires_at, l.ended_at, l.end_reason
+           l.expires_at, l.ended_at, l.end_reason, l.ended_by
       FROM (SELECT *
               FROM stays
              WHERE (ip_address, since, session_id) < ($13::inet, $11::timestamptz, $12::uuid)

@@ -12,7 +12,7 @@ SELECT edge.nth AS examined, edge.place AS edge_place, edge.session_id AS edge_s
                                 FROM session_uses
                                WHERE account_id = sessions.account_id AND session_id = sessions.session_id))
                         AS last_seen_at,
-                    expires_at, ended_at, end_reason,
+                    expires_at, ended_at, end_reason, ended_by,
                     $4::timestamptz < least(expires_at, ended_at) AS is_active
                FROM (SELECT examined.*,
                             CASE WHEN $2::timestamptz IS NULL THEN ip_address

@@ -55,14 +55,15 @@ async fn device_sessions_200_has_every_documented_fact_of_each_session() {
             "expires_at": signed_in + TimeDelta::days(30),
             "ended_at": null,
             "end_reason": null,
+            "ended_by": null,
             "active": true,
         })
     );
     app.api.logout(&device.refresh).await;
     let item = &app.api.get(LIST, &admin.access).await.ok()["items"][0];
     assert_eq!(
-        (&item["active"], &item["ended_at"], &item["end_reason"]),
-        (&json!(false), &json!(now), &json!("signed_out"))
+        (&item["active"], &item["ended_at"], &item["end_reason"], &item["ended_by"]),
+        (&json!(false), &json!(now), &json!("signed_out"), &Value::Null)
     );
 }
 
@@ -262,6 +263,7 @@ async fn device_sessions_204_ends_that_session_and_no_other_and_again_204() {
     let ended = all(&app, &admin, &format!("{LIST}active=false")).await;
     assert_eq!(each(&ended, "id"), [id]);
     assert_eq!(ended[0]["end_reason"], "ended_by_admin");
+    assert_eq!(ended[0]["ended_by"], json!({"account": admin.account()}));
     let events = events_of(&app, &device).await;
     assert_eq!(events.iter().filter(|name| *name == "LoggedOut").count(), 1);
 }
