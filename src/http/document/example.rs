@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// Gives an example to every body in the document that has none.
+/// Gives an example to every body and every parameter in the document that has none.
 pub fn add(document: &mut Value) {
     let whole = document.clone();
     for operation in document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut) {
@@ -20,6 +20,10 @@ fn add_within(part: &mut Value, document: &Value) {
                     let example = example(schema, document);
                     content["examples"] = json!({ media_type: { "value": example } });
                 }
+            }
+            let parameters = members.get_mut("parameters").and_then(Value::as_array_mut);
+            for parameter in parameters.into_iter().flatten() {
+                parameter["example"] = example(&parameter["schema"], document);
             }
             members.values_mut().for_each(|member| add_within(member, document));
         }

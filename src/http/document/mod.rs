@@ -7,6 +7,7 @@
 mod example;
 mod form_fields;
 mod operation;
+mod parameter_text;
 
 use std::collections::BTreeMap;
 

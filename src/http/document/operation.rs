@@ -12,6 +12,7 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Content, ContentBuilder, Ref, RefOr, Required, path};
 use utoipa::{ToSchema, openapi};
 
+use super::parameter_text::parameter_text;
 use crate::http::extract::{ClientAddress, ClientInfo, WantedLanguage};
 use crate::http::problem::Problem;
 use crate::http::problem_body::ProblemBody;
@@ -203,7 +204,9 @@ impl OperationDraft {
             .summary(Some(self.doc.summary))
             .description(details)
             .request_body(self.body);
-        for parameter in self.parameters {
+        for mut parameter in self.parameters {
+            let text = || parameter_text(self.doc.id, &parameter.name).map(str::to_owned);
+            parameter.description = parameter.description.take().or_else(text);
             operation = operation.parameter(parameter);
         }
         for security in self.securities {

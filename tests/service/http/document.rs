@@ -104,6 +104,27 @@ fn every_body_has_an_example_that_its_schema_allows() {
     assert!(checked > 100, "{checked}");
 }
 
+#[test]
+fn every_parameter_says_what_it_is_for_with_an_example_that_its_schema_allows() {
+    let document = document();
+    let mut checked = 0;
+    for (path, operation) in operations(&document) {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let (id, name) = (&operation["operationId"], &parameter["name"]);
+            let description = parameter["description"].as_str().unwrap_or_default();
+            assert!(description.ends_with('.'), "{id}: {name} says {description:?}");
+            let mut schema = parameter["schema"].clone();
+            schema["components"] = document["components"].clone();
+            let validator = jsonschema::validator_for(&schema).unwrap();
+            if let Err(error) = validator.validate(&parameter["example"]) {
+                panic!("{path}: {name}: {error}");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 150, "{checked}");
+}
+
 #[tokio::test]
 async fn the_openapi_document_and_its_page_can_be_switched_off() {
     let hidden = TestApp::with_settings(&[("server.docs", "false")]).await;
