@@ -85,6 +85,16 @@ def before_call(ctx, case, kwargs):
         query = case.query or {}
         named = {"email": query["email"]} if "@" in query.get("email", "") else {"phone_number": service.phone_number()}
         case.query = named | {name: value for name, value in query.items() if name == "reason"}
+    if path == "/admin/accounts/{id}/identifiers/" and body.get("action") == "replace":
+        body.pop("email", None)
+        body["phone_number"] = service.phone_number()  # a number that no account has
+    if role == "admin" and path in ("/admin/accounts/{id}/identifiers/confirm/", "/admin/accounts/{id}/identifiers/{proposal}/"):
+        if case.path_parameters.get("id") == ID:
+            account, proposal = service.proposal()
+            case.path_parameters["id"] = account
+            for names in (case.path_parameters, body):
+                if "proposal" in names:
+                    names["proposal"] = proposal
     if role != "anonymous" and case.path_parameters and case.path_parameters.get("id") == ID:
         case.path_parameters["id"] = service.id_for(path)
     if path.startswith("/accounts/reauthenticate/") and isinstance(body, dict):

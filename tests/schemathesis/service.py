@@ -53,16 +53,22 @@ class Service:
         return answer.json()
 
     def caller(self, role):
-        """An access token of a new user with that role."""
+        """An access token of a new user with that role, whose requests the next ones are."""
+        phone_number, signed_in = self.sign_in_as(role)
+        self.own = (phone_number, signed_in["token"]["access_token"])
+        return self.own[1]
+
+    def sign_in_as(self, role):
+        """A new user with that role: the number, and the answer to the sign-in."""
         phone_number = self.phone_number()
-        access = self.sign_in(phone_number)["token"]["access_token"]
+        signed_in = self.sign_in(phone_number)
+        access = signed_in["token"]["access_token"]
         if role in ("admin", "auditor"):
             grant = [os.environ["COUNTERFOIL_BINARY"], "accounts", "grant", phone_number, role]
             subprocess.run(grant, check=True, stdout=subprocess.DEVNULL, cwd=os.environ["COUNTERFOIL_FOLDER"])
             code = self.second_factor_code("/accounts/second-factor/confirm/", access)
             self.post("/accounts/second-factor/confirm/", {"code": code}, access).raise_for_status()
-        self.own = (phone_number, access)
-        return access
+        return phone_number, signed_in
 
     def id_for(self, path):
         """The id of what the path wants: an account, a session, or a device of the caller's own."""
@@ -72,10 +78,31 @@ class Service:
                 self.url + "/accounts/devices/", headers={"Authorization": f"Bearer {self.own[1]}"}, timeout=10
             )
             return next(device["id"] for device in devices.json() if not device["current"])
+        if path == "/admin/alarms/{id}/acknowledge/":
+            return self.alarm()
+        if path == "/admin/accounts/{id}/second-factor/":
+            return self.sign_in_as("auditor")[1]["user"]["id"]
         signed_in = self.sign_in()
         if path.startswith("/admin/device-sessions/"):
             return self.session(signed_in["token"]["access_token"])
         return signed_in["user"]["id"]
+
+    def alarm(self):
+        """The alarm of a country that has had its messages of the day."""
+        alarms = {"X-Audit-Reason": "a test", "Authorization": f"Bearer {self.own[1]}"}
+        for number in ("+4520123456", "+4520123457"):
+            self.post("/accounts/login/", {"phone_number": number})
+        listed = self.http.get(self.url + "/admin/alarms/", headers=alarms, timeout=10)
+        return listed.json()["items"][0]["id"]
+
+    def proposal(self):
+        """An account, and a change of its number that another administrator has proposed."""
+        account = self.sign_in()["user"]["id"]
+        proposer = self.sign_in_as("admin")[1]["token"]["access_token"]
+        change = {"action": "replace", "phone_number": self.phone_number(), "reason": "a test"}
+        proposed = self.post(f"/admin/accounts/{account}/identifiers/", change, proposer)
+        proposed.raise_for_status()
+        return account, proposed.json()["id"]
 
     def session(self, access):
         devices = self.http.get(
