@@ -17,4 +17,6 @@ WITH examined AS (
       LEFT JOIN LATERAL (SELECT *
                            FROM user_logins
                           WHERE account_id = s.account_id AND session_id = s.session_id
+                            -- A session that came later is not looked up.
+                            AND s.since <= $2
                          OFFSET 0) AS l ON true)
