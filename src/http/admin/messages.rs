@@ -44,7 +44,7 @@ impl ChannelName {
 
 /// The name of a gateway of the settings.
 #[derive(ToSchema)]
-#[schema(value_type = String, example = "twilio")]
+#[schema(value_type = String, format = "line-of-text", min_length = 1, example = "twilio")]
 struct GatewayName(String);
 
 impl GatewayName {

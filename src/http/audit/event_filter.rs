@@ -118,6 +118,10 @@ fn written(time: DateTime<Utc>) -> String {
 /// of (`service:NAME`).
 struct ActorName(ActingStaff);
 
+/// What an actor looks like in a filter, as a regular expression.
+const ACTOR_PATTERN: &str = "^(operator:[A-Za-z0-9._@+$-]{1,64}|service:[a-z0-9_-]{1,40}|\
+                             [0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$";
+
 impl ActorName {
     fn parse(text: &str) -> Result<Self, InvalidParameter> {
         let actor = match text.split_once(':') {
@@ -132,7 +136,7 @@ impl ActorName {
 
 impl PartialSchema for ActorName {
     fn schema() -> RefOr<Schema> {
-        let text = ObjectBuilder::new().schema_type(Type::String);
+        let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(ACTOR_PATTERN));
         text.examples(["operator:ada", "service:billing"]).into()
     }
 }
