@@ -45,6 +45,8 @@ pub struct ReadModel {
     /// On which channel a commit that changes rows says so, where others must know at once. PostgreSQL lets such commits
     /// wait for each other, so they have to be few.
     pub announced_on: Option<&'static str>,
+    /// Whether it has no rows of an account that was erased. The rows are deleted with the erasure, and no rebuild makes them again.
+    pub forgets_erased: bool,
     /// The names of the events that make rows or change them. All others are passed over.
     pub handled: &'static [&'static str],
 }

@@ -9,6 +9,7 @@ mod blocks;
 mod codes;
 mod commit;
 mod ended_by_staff;
+mod erasure;
 mod identifier_proposals;
 mod identifiers;
 mod messages;
@@ -47,6 +48,7 @@ use counterfoil_guard::ended_sessions::EndedSessions;
 
 pub use blocks::{BlockOutcome, WantedBlock};
 pub use ended_by_staff::EndedSessionsCount;
+pub use erasure::Erasure;
 pub use identifier_proposals::OpenProposal;
 pub(crate) use staff::lack;
 pub use staff::{ActionGrounds, StaffAction, StaffActor};

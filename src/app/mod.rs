@@ -183,6 +183,11 @@ impl Application {
             let journal = journal.clone();
             async move { journal.outages().exchange(journal.database()).await }
         }));
+        let journal = self.state.accounts.journal().clone();
+        let forgetting = tokio::spawn(restarted("the memory of erased accounts", move || {
+            let journal = journal.clone();
+            async move { journal.forget_erased().await }
+        }));
         let state = self.state.clone();
         let watching = tokio::spawn(restarted("the watch over readiness", move || {
             let state = state.clone();
@@ -216,7 +221,7 @@ impl Application {
         writing.abort();
         self.state.write_uses().await;
         outbox_worker.stop().await;
-        for task in [carrying, watching, exchanging, upkeep] {
+        for task in [carrying, watching, exchanging, forgetting, upkeep] {
             task.abort();
         }
         served

@@ -27,7 +27,7 @@ pub struct AccountStanding {
     pub at: DateTime<Utc>,
     /// How many events it had.
     pub version: i64,
-    /// `unknown`, `pending` (no identifier has been proved), `active` or `suspended`.
+    /// `unknown`, `pending` (no identifier has been proved), `active`, `suspended` or `erased`.
     #[schema(value_type = String, example = "active")]
     pub state: &'static str,
     /// Until when it was suspended; none where it was not, or until it would be reinstated.
@@ -230,6 +230,7 @@ impl AccountReplay {
         let (account, member) = (&self.account, self.account.member());
         let state = match account {
             UserAccount::Unknown => "unknown",
+            UserAccount::Pending(pending) if pending.erased_at.is_some() => "erased",
             UserAccount::Pending(_) => "pending",
             // Its time is over, which no event marks.
             UserAccount::Suspended(_) if !account.is_suspended(at) => "active",

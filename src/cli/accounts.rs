@@ -82,6 +82,17 @@ pub enum AccountsCommand {
     /// Give an account another phone number or e-mail address, or release one, by two administrators.
     #[command(subcommand)]
     Identifiers(RecoveryCommand),
+    /// Erase an account: destroy the keys of what is personal in its events, and delete what is known of its user. Nothing brings it
+    /// back.
+    Erase {
+        #[command(flatten)]
+        account: NamedAccount,
+        #[command(flatten)]
+        why: RequiredGrounds,
+        /// Write JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove the second factor of an account whose person lost it, so that they can enrol another.
     RemoveSecondFactor {
         #[command(flatten)]
@@ -141,6 +152,7 @@ impl AccountsCommand {
             Self::Unlock { account, why } => {
                 intervene(client, &account, (Method::POST, "unlock/"), why.body([])).await
             }
+            Self::Erase { account, why, json } => erase(client, &account.account, &why, json).await,
             Self::RemoveSecondFactor { account, why } => {
                 intervene(client, &account, (Method::DELETE, "second-factor/"), why.body([])).await
             }
@@ -175,6 +187,29 @@ impl AccountListArguments {
         };
         self.list.print(client, request, headings, cells).await
     }
+}
+
+async fn erase(
+    client: &StaffClient,
+    account: &str,
+    why: &RequiredGrounds,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let id = account_id(client, account).await?;
+    let path = format!("/admin/accounts/{id}/erase/");
+    let erasure = client.ask(&StaffRequest::change(Method::POST, path, why.body([]))).await?;
+    if as_json {
+        return Ok(output::json(&erasure)?);
+    }
+    let count = |what: &Value| what.as_array().map_or(0, Vec::len);
+    let rows: i64 =
+        erasure["rows"].as_object().into_iter().flatten().filter_map(|(_, rows)| rows.as_i64()).sum();
+    Ok(output::text(&format!(
+        "{id} was erased at {}: {} keys destroyed, {rows} rows deleted. Its last event has the leaf {}.\n",
+        time_cell(&erasure["erased_at"]),
+        count(&erasure["keys"]),
+        cell(&erasure["leaf"]),
+    ))?)
 }
 
 /// Returns the filter that an identifier is, by which the API finds what belongs to it; none for another text.

@@ -129,7 +129,11 @@ impl NoticeWriter {
                 | CodeFact::UnlockLinkIssued { .. }
                 | CodeFact::LockLifted { .. },
             )
-            | AccountFact::Profile(ProfileFact::UserRegistered { .. } | ProfileFact::ProfileUpdated {})
+            | AccountFact::Profile(
+                ProfileFact::UserRegistered { .. }
+                | ProfileFact::ProfileUpdated {}
+                | ProfileFact::AccountErased { .. },
+            )
             | AccountFact::Staff(
                 StaffFact::RolesChanged { .. }
                 | StaffFact::AccountSuspended { .. }

@@ -74,7 +74,11 @@ fn route_table() -> Vec<ApiResource> {
         path("/accounts/token/verify/", [post(token_verify::handler, token_verify::DOC)]),
         path(
             "/accounts/profile/",
-            [get(profile::show, profile::SHOW_DOC), patch(profile::update, profile::UPDATE_DOC)],
+            [
+                get(profile::show, profile::SHOW_DOC),
+                patch(profile::update, profile::UPDATE_DOC),
+                delete(profile::erase, profile::ERASE_DOC),
+            ],
         ),
         path("/accounts/profile/update/", [patch(profile::update, profile::LEGACY_UPDATE_DOC)]),
         path("/accounts/logout/", [post(logout::handler, logout::DOC)]),
@@ -137,7 +141,7 @@ fn route_table() -> Vec<ApiResource> {
 fn admin_routes() -> Vec<ApiResource> {
     use admin::{
         accounts as all_accounts, alarms, blocks, device_sessions, ended_sessions as sessions_at_once,
-        identifier_proposals, identifiers as looked_up, limits, messages, projections, statistics,
+        erasure, identifier_proposals, identifiers as looked_up, limits, messages, projections, statistics,
     };
 
     vec![
@@ -175,6 +179,7 @@ fn admin_routes() -> Vec<ApiResource> {
             "/admin/accounts/{id}/second-factor/",
             [delete(all_accounts::remove_second_factor, all_accounts::REMOVE_SECOND_FACTOR_DOC)],
         ),
+        path("/admin/accounts/{id}/erase/", [post(erasure::handler, erasure::DOC)]),
         path("/admin/identifiers/", [get(looked_up::handler, looked_up::DOC)]),
         path("/admin/messages/", [get(messages::list, messages::LIST_DOC)]),
         path("/admin/limits/", [get(limits::list, limits::LIST_DOC)]),

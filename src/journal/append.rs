@@ -72,16 +72,16 @@ impl BatchQuery for AppendCommits {
 }
 
 impl AppendCommits {
-    /// Appends a commit that happens by another account's authority, in a transaction of its own. Within one statement two
-    /// commits do not see each other, so two that take each other's authority would both happen.
-    pub(super) async fn by_authority(
+    /// Appends a commit in a transaction of its own: one that happens by another account's authority, since within one statement two
+    /// commits do not see each other, and two that take each other's authority would both happen; and one that erases, which takes
+    /// another statement.
+    pub(super) async fn by_itself(
         &self,
         database: &Database,
         commit: &Arc<Commit>,
-        authority: CommitAuthority,
     ) -> Result<AppendOutcome, DatabaseError> {
         let mut connection = database.connection().await.inspect_err(|_| self.not_connected())?;
-        self.noting_outages(settle_by_authority(&mut connection, commit, authority)).await
+        self.noting_outages(settle_by_itself(&mut connection, commit)).await
     }
 
     async fn noting_outages<T>(
@@ -112,22 +112,26 @@ async fn settle(connection: &Client, commits: &[Arc<Commit>]) -> Result<Vec<Appe
     Ok(outcomes)
 }
 
-/// Locks both heads, in the order in which every statement locks heads, and sends the commit if both are as it expects.
-async fn settle_by_authority(
+/// Locks the heads that the commit builds on, in the order in which every statement locks heads, and sends it if they are as it
+/// expects.
+async fn settle_by_itself(
     connection: &mut Client,
     commit: &Arc<Commit>,
-    authority: CommitAuthority,
 ) -> Result<AppendOutcome, DatabaseError> {
     let transaction = connection.transaction().await?;
-    let (accounts, versions) =
-        ([commit.account.0, authority.account.0], [commit.expected_version, authority.version]);
+    let own = CommitAuthority { account: commit.account, version: commit.expected_version };
+    let built_on: Vec<CommitAuthority> = [own].into_iter().chain(commit.authority).collect();
+    let accounts: Vec<Uuid> = built_on.iter().map(|head| head.account.0).collect();
+    let versions: Vec<i64> = built_on.iter().map(|head| head.version).collect();
     let lock = transaction.prepare_cached(include_str!("sql/lock_heads.sql")).await?;
-    let all_locked: bool =
-        transaction.query_one(&lock, &[&accounts.as_slice(), &versions.as_slice()]).await?.get(0);
+    let all_locked: bool = transaction.query_one(&lock, &[&accounts, &versions]).await?.get(0);
     if all_locked
         && let Some(profile) =
             send(&transaction, std::slice::from_ref(commit)).await?.remove(&commit.account.0)
     {
+        if commit.erases {
+            transaction.execute("SELECT erase_account($1)", &[&commit.account.0]).await?;
+        }
         transaction.commit().await?;
         return Ok(AppendOutcome::Committed(profile));
     }

@@ -34,6 +34,8 @@ pub struct Commit {
     pub(super) releases: Vec<&'static str>,
     pub(super) keys: Vec<WrappedKey>,
     pub(super) outbox: Vec<OutboxRow>,
+    /// Whether it erases the account: the keys and what is known of the user go in the same transaction.
+    pub(super) erases: bool,
     /// The same events, for the projectors.
     pub(super) events: Vec<RecordedEvent<UserAccountEvent>>,
     /// The account once it has happened.
@@ -133,6 +135,7 @@ impl Commit {
             releases,
             keys: keys_added,
             outbox,
+            erases: last.erases(),
             events: (version + 1..)
                 .zip(events)
                 .map(|(sequence, event)| RecordedEvent { sequence, event })

@@ -39,6 +39,19 @@ pub trait LedgerFollower: Debug + Send + Sync {
         tables: &[&str],
         page: &[AccountStream<'_>],
     ) -> Result<(), JournalError>;
+
+    /// Takes out of new tables what tells of the users of erased accounts: their events may have been opened before the erasure. A
+    /// follower that writes nothing personal has nothing to do.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    async fn leave_out_erased(
+        &self,
+        _transaction: &Transaction<'_>,
+        _tables: &[&str],
+    ) -> Result<(), JournalError> {
+        Ok(())
+    }
 }
 
 impl Journal {

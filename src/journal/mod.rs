@@ -12,6 +12,7 @@
 mod append;
 mod append_sql;
 mod commit;
+mod erasures;
 pub(crate) mod follower;
 mod keeper;
 pub(crate) mod leaf;
@@ -52,7 +53,7 @@ pub use rehash::RehashReport;
 pub use rewrap::RewrapReport;
 
 /// The form in which this version writes states. A head in another form is folded again from its events.
-const STATE_FORMAT: i32 = 16;
+const STATE_FORMAT: i32 = 17;
 
 /// How many connections of a thread append. A second one halves the batches, which costs more than the first one's waiting
 /// for the disk.
@@ -373,14 +374,14 @@ impl Journal {
     pub async fn append(&self, commit: &Arc<Commit>) -> Result<AppendOutcome, JournalError> {
         // Nothing is remembered while it is in doubt.
         self.shared.heads.remove(&commit.account);
-        let outcome = match commit.authority {
-            None => self.shared.append_times.measure(self.appends.ask(commit.clone())).await?,
-            Some(authority) => {
-                let append = AppendCommits { outages: self.shared.outages.clone() };
-                Box::pin(append.by_authority(&self.database, commit, authority)).await?
-            }
+        let outcome = if commit.erases || commit.authority.is_some() {
+            let append = AppendCommits { outages: self.shared.outages.clone() };
+            Box::pin(append.by_itself(&self.database, commit)).await?
+        } else {
+            self.shared.append_times.measure(self.appends.ask(commit.clone())).await?
         };
-        if outcome.is_committed() {
+        // What is left of an erased account needs no memory, and its keys are gone.
+        if outcome.is_committed() && !commit.erases {
             self.shared.heads.insert(commit.account, commit.after.clone());
             if let Some((hashes, _)) = &commit.reservation {
                 self.remember_owner(hashes.active.clone(), &commit.after);

@@ -8,5 +8,5 @@ GRANT SELECT, INSERT, UPDATE ON statistics, statistics_devices, message_outcomes
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox, profiles, user_logins, stays, revoked_tokens, login_history TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON limits, alarms, blocks, code_stops TO {role};
 GRANT SELECT, UPDATE ON sequencer, followers, read_models TO {role};
-GRANT SELECT ON _sqlx_migrations TO {role};
-GRANT EXECUTE ON FUNCTION forget_lapsed_account(uuid) TO {role};
+GRANT SELECT ON _sqlx_migrations, erasures TO {role};
+GRANT EXECUTE ON FUNCTION forget_lapsed_account(uuid), erase_account(uuid) TO {role};

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use counterfoil_projections::{AccountStream, event_subject, login_history, statistics};
 use deadpool_postgres::Transaction;
 
+use super::rebuild::OF_ERASED;
 use crate::journal::{JournalError, LedgerFollower, WantedEvents, streams};
 
 /// Every read model that follows the ledger.
@@ -37,7 +38,17 @@ impl LedgerFollower for LoginHistory {
         tables: &[&str],
         page: &[AccountStream<'_>],
     ) -> Result<(), JournalError> {
-        streams::write(transaction, &login_history::READ_MODEL, tables[0], page).await
+        streams::write(transaction, &login_history::READ_MODEL, tables[0], page).await?;
+        Ok(login_history::delete_erased(transaction, tables[0], page).await?)
+    }
+
+    async fn leave_out_erased(
+        &self,
+        transaction: &Transaction<'_>,
+        tables: &[&str],
+    ) -> Result<(), JournalError> {
+        let delete = format!("DELETE FROM {} WHERE {OF_ERASED}", tables[0]);
+        Ok(transaction.batch_execute(&delete).await?)
     }
 }
 
@@ -102,5 +113,19 @@ impl LedgerFollower for EventSubjects {
         page: &[AccountStream<'_>],
     ) -> Result<(), JournalError> {
         Ok(event_subject::add(transaction, tables[0], page).await?)
+    }
+
+    async fn leave_out_erased(
+        &self,
+        transaction: &Transaction<'_>,
+        tables: &[&str],
+    ) -> Result<(), JournalError> {
+        let table = tables[0];
+        let clear = format!(
+            "DELETE FROM {table} WHERE actor IS NULL AND {OF_ERASED};
+             UPDATE {table} SET ip_address = NULL, small_network = NULL, large_network = NULL
+              WHERE ip_address IS NOT NULL AND {OF_ERASED}"
+        );
+        Ok(transaction.batch_execute(&clear).await?)
     }
 }

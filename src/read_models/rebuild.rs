@@ -75,6 +75,9 @@ pub struct CheckReport {
     pub differing: i64,
 }
 
+/// The condition of rows of accounts that were erased.
+pub(super) const OF_ERASED: &str = "account_id IN (SELECT e.account_id FROM erasures AS e)";
+
 /// Fills new tables beside the old ones, in one reading of the log, catches up with what happened meanwhile, and puts
 /// them in the old ones' place.
 ///
@@ -112,6 +115,9 @@ pub async fn rebuild(
     filler.fill(&last, &changed).await?;
     let done = filler.state.into_inner().done;
     for (model, new) in &tables {
+        if model.forgets_erased {
+            last.batch_execute(&format!("DELETE FROM {new} WHERE {OF_ERASED}")).await?;
+        }
         put_in_place(&last, model.table.name, new).await?;
     }
     last.commit().await?;
@@ -146,9 +152,11 @@ pub async fn check(
     let mut checked = Vec::new();
     for (model, copy) in &tables {
         let (name, names) = (model.table.name, model.table.names());
+        let forgotten = if model.forgets_erased { OF_ERASED } else { "false" };
         let kept = |table: &str| {
             format!(
-                "SELECT {names} FROM {table} candidate WHERE $1::timestamptz IS NOT NULL AND {}",
+                "SELECT {names} FROM {table} candidate
+                  WHERE $1::timestamptz IS NOT NULL AND ({}) AND NOT {forgotten}",
                 model.table.kept
             )
         };

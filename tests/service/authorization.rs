@@ -176,7 +176,7 @@ fn saying(request: RequestBuilder, method: &Method, route: &str, of: &AccountObj
             | "/admin/blocks/{block}"
             | "/admin/accounts/{id}/second-factor",
         )
-        | ("POST", "/admin/accounts/{id}/suspend") => {
+        | ("POST", "/admin/accounts/{id}/suspend" | "/admin/accounts/{id}/erase") => {
             json!({"reason": "to see whether I may"})
         }
         ("POST", "/admin/blocks") => {

@@ -13,6 +13,7 @@ mod documents;
 mod embedding;
 mod ended_sessions;
 mod ends;
+mod erasure;
 mod examples;
 mod failover;
 mod faults;

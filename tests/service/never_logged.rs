@@ -232,9 +232,11 @@ async fn staff_look_into_it(at: &TraceLogServer, person: &SignedInDevice) {
         assert_eq!(at.ask(Method::GET, &path, &who.access, Value::Null).await.status, 200, "{path}");
         at.ask(Method::GET, &path, &person.access, Value::Null).await.is_problem(403, "forbidden");
     }
-    let suspend = format!("/admin/accounts/{account}/suspend/");
-    let suspended = at.ask(Method::POST, &suspend, &admin.access, json!({"reason": REASON})).await;
-    assert_eq!(suspended.status, 204);
+    for (act, status) in [("suspend", 204), ("erase", 200)] {
+        let path = format!("/admin/accounts/{account}/{act}/");
+        let done = at.ask(Method::POST, &path, &admin.access, json!({"reason": REASON})).await;
+        assert_eq!(done.status, status, "{act}");
+    }
 }
 
 /// Requests that put things where they do not belong.
@@ -244,7 +246,7 @@ async fn a_caller_errs(at: &mut TraceLogServer, person: &SignedInDevice) {
         format!("/accounts/devices/{NUMBER}/"),
         format!("/admin/accounts/{EMAIL}/"),
         format!("/{NATIONAL}"),
-        format!("/accounts/profile/?token={access}"),
+        format!("/accounts/devices/?token={access}"),
         format!("/accounts/history/?after={NATIONAL}"),
         format!("/accounts/devices/disown/{access}"),
         format!("/accounts/identifiers/undo/{access}"),

@@ -274,7 +274,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         );
     }
     for reason in every!(SignOutReason: SignedOut, DeviceLimit, SignedInAgain, TokenReuse, DeviceRevoked, SignedOutEverywhere,
-        ClientChanged, IdentifierReplaced, IdentifierRemoved, IdentifierChangeUndone, Disowned, EndedByAdmin, Suspended)
+        ClientChanged, IdentifierReplaced, IdentifierRemoved, IdentifierChangeUndone, Disowned, EndedByAdmin, Suspended, Erased)
     {
         let fact = AccountFact::Session(SessionFact::LoggedOut {
             session: session(1),
@@ -289,7 +289,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
         Service => ("Service", service));
     for (who, by) in actors {
         add(format!("LimitsLifted {who}"), AccountFact::Code(CodeFact::LimitsLifted { by: by.clone() }));
-        for reason in [SignOutReason::EndedByAdmin, SignOutReason::Suspended] {
+        for reason in [SignOutReason::EndedByAdmin, SignOutReason::Suspended, SignOutReason::Erased] {
             let by = Some(by.clone());
             let fact = AccountFact::Session(SessionFact::LoggedOut {
                 session: session(1),
@@ -394,10 +394,16 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     add_record("BlockLifted", StaffRecordFact::BlockLifted { block, by: admin() });
     let (alarm, name, subject) = (Uuid::from_u128(1), "conversion".to_owned(), "IR".to_owned());
     add_record("AlarmAcknowledged", StaffRecordFact::AlarmAcknowledged { alarm, name, subject, by: admin() });
+    add_record("ErasureOrdered", StaffRecordFact::ErasureOrdered { account: account(1), by: admin() });
     let projection = "statistics".to_owned();
     add_record("RebuildOrdered", StaffRecordFact::RebuildOrdered { projection, by: admin() });
     add("DeviceRenamed".to_owned(), AccountFact::Session(SessionFact::DeviceRenamed { session: session(1) }));
     add("ProfileUpdated".to_owned(), AccountFact::Profile(ProfileFact::ProfileUpdated {}));
+    for (who, by) in
+        [("the user", None), ("an administrator", Some(admin())), ("the operator", Some(operator()))]
+    {
+        add(format!("AccountErased by {who}"), AccountFact::Profile(ProfileFact::AccountErased { by }));
+    }
     for channel in every!(Channel: Phone, Email) {
         let fact = AccountFact::Identifier(IdentifierFact::IdentifierRequested {
             channel,
@@ -569,10 +575,10 @@ fn the_names_of_events_are_these_and_all_different() {
         IdentifierChangeConfirmed, IdentifierChangeWithdrawn, IdentifierReleased);
     let second_factor = every!(name of SecondFactorFact: SecondFactorOffered, SecondFactorEnrolled,
         SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved);
-    let profile = every!(name of ProfileFact: UserRegistered, ProfileUpdated);
+    let profile = every!(name of ProfileFact: UserRegistered, ProfileUpdated, AccountErased);
     let staff = every!(name of StaffFact: RolesChanged, AccountSuspended, AccountReinstated, AccessDenied);
     let records = every!(name of StaffRecordFact: AuditRead, StaffRead, SharedLimitsLifted, BlockSet,
-        BlockLifted, AlarmAcknowledged, RebuildOrdered);
+        BlockLifted, AlarmAcknowledged, ErasureOrdered, RebuildOrdered);
     let names: Vec<&str> =
         [&sessions[..], &codes, &identifiers, &second_factor, &profile, &staff, &records].concat();
     assert_eq!(names, UserAccountEvent::NAMES);

@@ -8,6 +8,7 @@ mod change_roles;
 mod deny_access;
 mod disown_session;
 mod end_session;
+mod erase_account;
 mod events;
 mod fixtures;
 mod known_device;

@@ -15,8 +15,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::ReadModel;
 use crate::read_model::{Projector, RecordedEvent, changes, table};
+use crate::{AccountStream, ReadModel};
 
 /// The read model `login_history`.
 pub const READ_MODEL: ReadModel = ReadModel {
@@ -24,6 +24,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
     format: 1,
     changes: changes::<LoginHistoryChange>,
     announced_on: None,
+    forgets_erased: true,
     handled: &[
         "OtpRequested",
         "OtpResent",
@@ -56,6 +57,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
         "RecoveryCodesRenewed",
         "SecondFactorPassed",
         "SecondFactorRejected",
+        "AccountErased",
     ],
 };
 
@@ -89,7 +91,7 @@ impl Projector for LoginHistoryChange {
                 | CodeFact::UnlockLinkIssued { .. }
                 | CodeFact::LockLifted { .. },
             )
-            | AccountFact::Profile(ProfileFact::UserRegistered { .. })
+            | AccountFact::Profile(ProfileFact::UserRegistered { .. } | ProfileFact::AccountErased { .. })
             | AccountFact::Identifier(
                 IdentifierFact::IdentifierRequested { .. }
                 | IdentifierFact::IdentifierAdded { .. }
@@ -147,6 +149,23 @@ impl Projector for LoginHistoryChange {
             ..Self::new(account, *sequence)
         })
     }
+}
+
+/// Deletes the lines of accounts whose erasure is in a page that was written to a table of this form.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn delete_erased(
+    client: &impl GenericClient,
+    table: &str,
+    page: &[AccountStream<'_>],
+) -> Result<(), tokio_postgres::Error> {
+    let erased = page.iter().filter(|stream| stream.events.iter().any(|recorded| recorded.event.erases()));
+    let erased: Vec<Uuid> = erased.map(|stream| stream.account.0).collect();
+    if !erased.is_empty() {
+        client.execute(&format!("DELETE FROM {table} WHERE account_id = ANY($1)"), &[&erased]).await?;
+    }
+    Ok(())
 }
 
 /// A line of a user's history, in the form that clients of the API know.

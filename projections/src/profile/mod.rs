@@ -25,6 +25,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
     format: 2,
     changes: changes::<ProfileChange>,
     announced_on: None,
+    forgets_erased: true,
     handled: &[
         "OtpRequested",
         "UserRegistered",

@@ -18,6 +18,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
     format: 1,
     changes: changes::<RevokedTokenChange>,
     announced_on: Some(CHANNEL),
+    forgets_erased: false,
     handled: &["LoggedOut"],
 };
 

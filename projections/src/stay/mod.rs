@@ -17,6 +17,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
     format: 1,
     changes: changes::<StayChange>,
     announced_on: None,
+    forgets_erased: true,
     handled: &["LoggedIn", "TokenRefreshed"],
 };
 

@@ -22,6 +22,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
     format: 2,
     changes: changes::<UserLoginChange>,
     announced_on: None,
+    forgets_erased: true,
     handled: &["LoggedIn", "TokenRefreshed", "LoggedOut", "DeviceRenamed"],
 };
 

@@ -370,7 +370,11 @@ fn request_of(last: &UserAccountEvent) -> RehearsedRequest {
             | SessionFact::LoggedOut { .. }
             | SessionFact::DeviceRenamed { .. },
         )
-        | AccountFact::Profile(ProfileFact::UserRegistered { .. } | ProfileFact::ProfileUpdated {})
+        | AccountFact::Profile(
+            ProfileFact::UserRegistered { .. }
+            | ProfileFact::ProfileUpdated {}
+            | ProfileFact::AccountErased { .. },
+        )
         | AccountFact::Identifier(
             IdentifierFact::IdentifierRequested { .. }
             | IdentifierFact::IdentifierAdded { .. }

@@ -4,6 +4,7 @@ use actix_web::web;
 use counterfoil_domain::values::{AccountId, FullName};
 use counterfoil_projections::profile::Profile;
 
+use crate::accounts::Erasure;
 use crate::http::AppState;
 use crate::http::Problem;
 use crate::http::document::OperationDoc;
@@ -50,6 +51,25 @@ pub async fn update(
         Some(profile) => Ok(response::json(profile)),
         None => profile_response(&state, caller.token.account).await,
     }
+}
+
+pub const ERASE_DOC: OperationDoc = OperationDoc {
+    id: "eraseProfile",
+    summary: "Erase one’s account",
+    details: "It takes a sign-in, or the second factor, within ten minutes in this session. All sessions end, the keys of what is \
+        personal in the account’s events are destroyed, and what was known of the user is deleted. The number and the address are \
+        free again. The answer says what was destroyed.",
+    problems: &[Problem::FreshProofRequired],
+    ..OperationDoc::EMPTY
+};
+
+pub async fn erase(
+    state: web::Data<AppState>,
+    caller: SignedInCaller,
+    client: ClientInfo,
+) -> Result<ApiResponse<OkJson<Erasure>>, Problem> {
+    let erased = state.accounts.erase_own(caller.token, client.into()).await;
+    Ok(response::json(erased.map_err(|error| state.problem(&error))?))
 }
 
 async fn profile_response(

@@ -7,6 +7,7 @@ pub mod blocks;
 mod cursors;
 pub mod device_sessions;
 pub mod ended_sessions;
+pub mod erasure;
 pub mod identifier_proposals;
 mod identifier_summary;
 pub mod identifiers;

@@ -52,6 +52,8 @@ pub async fn rebuild(
         }
         reached = to;
     }
+    // An erasure waits for the position as well, and finds the new tables in their place.
+    follower.leave_out_erased(&last, &beside).await?;
     for (name, new) in follower.tables().iter().zip(&beside) {
         put_in_place(&last, name, new).await?;
     }

@@ -28,7 +28,7 @@ const PATHS: [(&str, &[&str]); 17] = [
     ("/accounts/identifiers/verify", &["POST"]),
     ("/accounts/devices", &["GET"]),
     ("/accounts/devices/00000000-0000-7000-8000-000000000000", &["PATCH", "DELETE"]),
-    ("/accounts/profile", &["GET", "PATCH"]),
+    ("/accounts/profile", &["GET", "PATCH", "DELETE"]),
     ("/accounts/profile/update", &["PATCH"]),
     ("/.well-known/jwks.json", &["GET"]),
     ("/healthz", &["GET"]),

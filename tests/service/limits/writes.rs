@@ -21,12 +21,13 @@ const RATES: [SettingValue<'static>; 4] = [
 ];
 
 /// Operations that change something by their method and are not counted here, each with what bounds it.
-const OTHERWISE: [(&str, &str, &str); 6] = [
+const OTHERWISE: [(&str, &str, &str); 7] = [
     ("POST", "/accounts/login/", "codes of an address and of an identifier"),
     ("POST", "/accounts/verify/", "tries of an address and of an identifier"),
     ("POST", "/accounts/verify/resend/", "codes of an address and of an identifier"),
     ("POST", "/accounts/refresh/", "refreshes of a session"),
     ("POST", "/accounts/token/verify/", "it writes nothing"),
+    ("DELETE", "/accounts/profile/", "an account is erased once"),
     ("POST", "/oauth/introspect", "it writes nothing"),
 ];
 

@@ -11,6 +11,7 @@ mod deny_access;
 mod disown_session;
 mod end_session;
 mod enrol_second_factor;
+mod erase_account;
 mod intervention;
 mod lapse_account;
 mod lift_limits;
@@ -51,6 +52,7 @@ pub use deny_access::DenyAccess;
 pub use disown_session::DisownSession;
 pub use end_session::EndSession;
 pub use enrol_second_factor::EnrolSecondFactor;
+pub use erase_account::{EraseAccount, ErasureOrder};
 pub use intervention::Intervention;
 pub use lapse_account::LapseAccount;
 pub use lift_limits::LiftLimits;
@@ -145,6 +147,8 @@ pub enum UserAccountCommand {
     UnlockAccount(UnlockAccount),
     /// End one session of an account, by staff.
     EndSession(EndSession),
+    /// Forget who the user of an account is.
+    EraseAccount(EraseAccount),
     /// Show an authenticator, which may become the second factor.
     OfferSecondFactor(OfferSecondFactor),
     /// Make the authenticator that was shown the second factor.
@@ -204,6 +208,7 @@ impl UserAccountCommand {
             Self::SignOutAccount(command) => command.decide(state),
             Self::UnlockAccount(command) => command.decide(state),
             Self::EndSession(command) => Ok(command.decide(state)),
+            Self::EraseAccount(command) => command.decide(state, &services.policy),
             Self::OfferSecondFactor(command) => command.decide(state, &services.policy),
             Self::EnrolSecondFactor(command) => command.decide(state, services),
             Self::PassSecondFactor(command) => command.decide(state, services),
@@ -256,6 +261,7 @@ into_command!(
     SignOutAccount,
     UnlockAccount,
     EndSession,
+    EraseAccount,
     OfferSecondFactor,
     EnrolSecondFactor,
     PassSecondFactor,

@@ -58,6 +58,7 @@ fn requirement(fact: &StaffRecordFact) -> (Role, RequiredProof) {
         | StaffRecordFact::BlockSet { .. }
         | StaffRecordFact::BlockLifted { .. }
         | StaffRecordFact::AlarmAcknowledged { .. }
+        | StaffRecordFact::ErasureOrdered { .. }
         | StaffRecordFact::RebuildOrdered { .. } => (Role::Admin, RequiredProof::Lately),
     }
 }

@@ -168,6 +168,11 @@ impl UserAccountEvent {
         )
     }
 
+    /// Whether the event says that the account was erased.
+    pub fn erases(&self) -> bool {
+        matches!(self.fact, AccountFact::Profile(ProfileFact::AccountErased { .. }))
+    }
+
     /// The kind of identifier that the event makes the account's; the personal part of the event says which one.
     pub fn acquired(&self) -> Option<Channel> {
         let AccountFact::Identifier(
@@ -203,7 +208,9 @@ impl UserAccountEvent {
         if let AccountFact::StaffRecord(record) = &self.fact {
             return Some(record.by().clone());
         }
-        if let AccountFact::Identifier(IdentifierFact::IdentifierChangeConfirmed { by, .. }) = &self.fact {
+        if let AccountFact::Identifier(IdentifierFact::IdentifierChangeConfirmed { by, .. })
+        | AccountFact::Profile(ProfileFact::AccountErased { by }) = &self.fact
+        {
             return by.clone();
         }
         let (AccountFact::Staff(

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
+use crate::user_account::ActingStaff;
 use crate::values::Channel;
 
 /// What happened to the account itself and its profile.
@@ -16,4 +17,11 @@ pub enum ProfileFact {
     },
     /// The user changed their full name.
     ProfileUpdated {},
+    /// The account was erased, and all its sessions ended. The commit destroyed the keys of what is personal in its events, and deleted
+    /// what was known of its user. No event follows.
+    AccountErased {
+        /// The member of staff who had it erased; none where its user did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<ActingStaff>,
+    },
 }

@@ -217,6 +217,8 @@ pub enum SignOutReason {
     EndedByAdmin,
     /// The account was suspended.
     Suspended,
+    /// The account was erased.
+    Erased,
 }
 
 impl SignOutReason {
@@ -236,6 +238,7 @@ impl SignOutReason {
             Self::Disowned => "disowned",
             Self::EndedByAdmin => "ended_by_admin",
             Self::Suspended => "suspended",
+            Self::Erased => "erased",
         }
     }
 
@@ -252,7 +255,8 @@ impl SignOutReason {
             | Self::IdentifierChangeUndone
             | Self::Disowned
             | Self::EndedByAdmin
-            | Self::Suspended => false,
+            | Self::Suspended
+            | Self::Erased => false,
         }
     }
 }

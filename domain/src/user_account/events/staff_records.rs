@@ -6,7 +6,7 @@ use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use crate::user_account::ActingStaff;
-use crate::values::BlockId;
+use crate::values::{AccountId, BlockId};
 
 /// What a member of staff read, or did to no account in particular. The personal part of the event says why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
@@ -69,6 +69,13 @@ pub enum StaffRecordFact {
         /// The administrator, or the operator.
         by: ActingStaff,
     },
+    /// An administrator is having an account erased. The account's own event is the erasure; this one keeps the reason.
+    ErasureOrdered {
+        /// The account that is erased.
+        account: AccountId,
+        /// The administrator, or the operator.
+        by: ActingStaff,
+    },
     /// An administrator had a read model rebuilt from the log.
     RebuildOrdered {
         /// The name of the read model.
@@ -125,6 +132,7 @@ impl StaffRecordFact {
             | Self::BlockSet { by, .. }
             | Self::BlockLifted { by, .. }
             | Self::AlarmAcknowledged { by, .. }
+            | Self::ErasureOrdered { by, .. }
             | Self::RebuildOrdered { by, .. } => by,
         }
     }

@@ -34,7 +34,8 @@ pub enum UserAccount {
     /// No event has been recorded yet.
     #[default]
     Unknown,
-    /// No identifier has been proved. Codes were asked for and none was redeemed yet, or the stream is the record of an operator.
+    /// No identifier has been proved. Codes were asked for and none was redeemed yet, or the stream is the record of an operator; or the
+    /// account was erased, and has no identifier any more.
     Pending(PendingAccount),
     /// The user proved an identifier.
     Active(ActiveAccount),
@@ -55,6 +56,13 @@ pub struct PendingAccount {
     /// The refusals by access rules on record, until their windows end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rule_refusals: Vec<RecordedRuleRefusal>,
+    /// When it was erased, if it was. Nothing happens to it from then on.
+    #[serde(
+        with = "chrono::serde::ts_microseconds_option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub erased_at: Option<DateTime<Utc>>,
 }
 
 /// An account in use.
@@ -374,6 +382,7 @@ impl UserAccount {
                 codes: CodeState::default(),
                 identifiers_released: 0,
                 rule_refusals: Vec::new(),
+                erased_at: None,
             });
         }
         match self {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::{ActiveAccount, RegisteredAccount, UserAccount};
+use super::{ActiveAccount, CodeState, PendingAccount, RegisteredAccount, UserAccount};
 use crate::user_account::ProfileFact;
 
 impl UserAccount {
@@ -36,6 +36,17 @@ impl UserAccount {
             }
             ProfileFact::ProfileUpdated {} => {
                 self.touch(at);
+            }
+            ProfileFact::AccountErased { by: _ } => {
+                let held = self.member().map_or(0, |member| member.identifiers.len());
+                let held = u32::try_from(held).unwrap_or(u32::MAX);
+                *self = Self::Pending(PendingAccount {
+                    last_event_at: at,
+                    codes: CodeState::default(),
+                    identifiers_released: self.identifiers_released().saturating_add(held.max(1)),
+                    rule_refusals: Vec::new(),
+                    erased_at: Some(at),
+                });
             }
         }
     }

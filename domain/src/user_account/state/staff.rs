@@ -21,6 +21,7 @@ impl UserAccount {
             | StaffRecordFact::BlockSet { .. }
             | StaffRecordFact::BlockLifted { .. }
             | StaffRecordFact::AlarmAcknowledged { .. }
+            | StaffRecordFact::ErasureOrdered { .. }
             | StaffRecordFact::RebuildOrdered { .. } => {}
         }
     }
