@@ -213,7 +213,8 @@ impl Database {
     /// Closes every connection, the ones in use when they come back.
     pub async fn close(&self) {
         self.pool.close();
-        self.reader.close().await;
+        // It waits for connections that are still in use, and a stop has to end.
+        drop(tokio::time::timeout(CONNECT_WITHIN, self.reader.close()).await);
     }
 }
 

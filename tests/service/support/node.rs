@@ -147,13 +147,14 @@ impl NodeProcess {
     pub fn stop(mut self) -> bool {
         let pid = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        for _ in 0..600 {
+        // Requests, messages and listeners that are under way have up to 47 seconds altogether, and PostgreSQL writes a checkpoint.
+        for _ in 0..1_800 {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status.success();
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("the server did not stop within 30 seconds: {:#?}", self.log_lines());
+        panic!("the server did not stop within 90 seconds: {:#?}", self.log_lines());
     }
 }
 
