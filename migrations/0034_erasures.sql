@@ -33,7 +33,6 @@ BEGIN
     END IF;
     PERFORM FROM public.followers FOR SHARE;
 
-    DELETE FROM public.code_stops WHERE identifier IN (SELECT lookup FROM public.identifiers WHERE account_id = erased);
     FOREACH name IN ARRAY ARRAY['identifiers', 'outbox', 'profiles', 'user_logins', 'stays', 'session_uses', 'login_history']
     LOOP
         EXECUTE format('DELETE FROM public.%I WHERE account_id = $1', name) USING erased;

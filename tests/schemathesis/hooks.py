@@ -108,7 +108,7 @@ def before_call(ctx, case, kwargs):
             account, proposal = service.proposal()
             case.path_parameters["id"] = account
             for names in (case.path_parameters, body):
-                if "proposal" in names:
+                if isinstance(names, dict) and "proposal" in names:
                     names["proposal"] = proposal
     if role != "anonymous" and case.path_parameters and case.path_parameters.get("id") == ID:
         case.path_parameters["id"] = service.id_for(path, role)

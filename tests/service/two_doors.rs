@@ -94,6 +94,10 @@ async fn a_command_says_the_same_at_a_server_and_on_its_database() {
     ] {
         assert_eq!(staff.said(arguments), said(counterfoil(&app, arguments)), "{arguments:?}");
     }
+    let erased = app.api.sign_in("+989121230009").await.account().to_string();
+    let erase = &["accounts", "erase", &erased, "--reason", "asked by letter"][..];
+    let answer = staff.said(erase);
+    assert!(answer.1.contains(" was erased at ") && answer == said(counterfoil(&app, erase)), "{answer:?}");
     let (_, said, error) = staff.said(&["accounts", "suspend", "Ada", "--reason", "fraud"]);
     assert!(said.contains(": suspended, 0 devices; before: active, 1 device"), "{said} {error}");
     let (_, event) = app.journal().history(device.account()).await.unwrap().pop().unwrap();
