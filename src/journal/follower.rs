@@ -44,7 +44,7 @@ pub trait LedgerFollower: Debug + Send + Sync {
     /// follower that writes nothing personal has nothing to do.
     ///
     /// # Errors
-    /// [`JournalError`].
+    /// [`JournalError`] when the database does not answer; the new tables are then not put in place.
     async fn leave_out_erased(
         &self,
         _transaction: &Transaction<'_>,

@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use utoipa::PartialSchema as _;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{HttpMethod, Parameter, ParameterBuilder, ParameterIn, PathItemBuilder};
-use utoipa::openapi::schema::{Components, ComponentsBuilder, ObjectBuilder, Type};
+use utoipa::openapi::schema::{
+    Components, ComponentsBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type,
+};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Info, InfoBuilder, License, OpenApi, OpenApiBuilder, PathsBuilder, Required};
@@ -140,6 +142,11 @@ fn parameters(path: &str) -> Vec<Parameter> {
     let parameter = |name| {
         let schema = match name {
             "id" if path.contains("/accounts/{id}") => AccountId::schema(),
+            "id" if path.contains("/alarms/{id}") => {
+                let id = ObjectBuilder::new().schema_type(Type::String);
+                let id = id.format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+                id.examples(["01a2102b-9989-7532-acd2-ac1c6690aa6d"]).into()
+            }
             "id" => SessionId::schema(),
             "name" => {
                 let names = Projection::all().map(|projection| projection.name());

@@ -1,6 +1,7 @@
-//! What the parameters of paths and queries say, by their names: a name means the same wherever it stands.
+//! What the parameters of paths and queries are for, by their names. Where a name means something else in one operation, that operation
+//! has a line of its own.
 
-/// Returns what a parameter says, where the service has one of that name in that operation.
+/// Returns what a parameter of an operation is for; `None` for a name that only routes of an embedding program have.
 pub fn parameter_text(operation: &str, name: &str) -> Option<&'static str> {
     Some(match (name, operation) {
         ("account_id", _) => "Only of this account, by its id.",

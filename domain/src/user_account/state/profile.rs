@@ -40,6 +40,7 @@ impl UserAccount {
             ProfileFact::AccountErased { by: _ } => {
                 let held = self.member().map_or(0, |member| member.identifiers.len());
                 let held = u32::try_from(held).unwrap_or(u32::MAX);
+                // At least one more than before, so that whatever remembers the account by an identifier looks it up anew.
                 *self = Self::Pending(PendingAccount {
                     last_event_at: at,
                     codes: CodeState::default(),
