@@ -100,9 +100,14 @@ def before_call(ctx, case, kwargs):
         for name, unused in UNUSED.items():
             if body.get(name):
                 body[name] = unused
-    if path == "/admin/accounts/{id}/identifiers/" and body.get("action") == "replace":
-        body.pop("email", None)
-        body["phone_number"] = service.phone_number()  # a number that no account has
+    if path == "/admin/accounts/{id}/identifiers/" and role == "admin":
+        # An account has a number: it releases that one, replaces it by one that no account has, and can add an address.
+        number = service.phone_number()
+        if body.get("action") == "release" and case.path_parameters.get("id") == ID:
+            case.path_parameters["id"] = service.sign_in(number)["user"]["id"]
+        for name in ("phone_number", "email"):
+            body.pop(name, None)
+        body |= {"email": f"{number[1:]}@example.com"} if body.get("action") == "add" else {"phone_number": number}
     if role == "admin" and path in ("/admin/accounts/{id}/identifiers/confirm/", "/admin/accounts/{id}/identifiers/{proposal}/"):
         if case.path_parameters.get("id") == ID:
             account, proposal = service.proposal()
