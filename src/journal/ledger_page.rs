@@ -1,6 +1,6 @@
 //! The ledger, read a page at a time: for followers by account, for others in its order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use counterfoil_domain::user_account::{UserAccount, UserAccountEvent};
 use counterfoil_domain::values::AccountId;
@@ -13,10 +13,10 @@ use uuid::Uuid;
 use super::{Journal, JournalError, streams};
 use crate::crypto::personal_data::{AccountKeys, PersonalData};
 
-/// The events that a follower wants.
+/// The events that a reader of the ledger wants.
 #[derive(Clone, Copy, Debug)]
 pub struct WantedEvents {
-    /// The names of the events; no others are read for the follower.
+    /// The names of the events; no others are read for it.
     pub names: &'static [&'static str],
     /// Whether it needs what is personal in them.
     pub with_personal: bool,
@@ -46,28 +46,35 @@ pub(crate) struct LedgerEvent {
 }
 
 impl LedgerPage {
-    /// Reads the events after a number, up to so many numbers and not beyond the end of the ledger.
+    /// Reads the events after a number that any reader wants, up to so many numbers and not beyond the end of the ledger.
     pub(crate) async fn read(
         client: &impl GenericClient,
         personal_data: &PersonalData,
-        wanted: WantedEvents,
+        readers: &[WantedEvents],
         from: i64,
         most: i64,
     ) -> Result<Self, JournalError> {
-        let WantedEvents { names, with_personal, with_request } = wanted;
+        let names_of = |readers: &mut dyn Iterator<Item = &WantedEvents>| -> Vec<&str> {
+            let names: BTreeSet<&str> = readers.flat_map(|wanted| wanted.names).copied().collect();
+            names.into_iter().collect()
+        };
+        let names = names_of(&mut readers.iter());
+        let personal = names_of(&mut readers.iter().filter(|wanted| wanted.with_personal));
+        let with_request = readers.iter().any(|wanted| wanted.with_request);
         let statement = client.prepare_cached(include_str!("sql/follow.sql")).await?;
         let mut rows = client
-            .query(&statement, &[&UserAccount::TYPE, &from, &most, &names, &with_personal, &with_request])
+            .query(&statement, &[&UserAccount::TYPE, &from, &most, &names, &personal, &with_request])
             .await?;
         let to = rows.last().map_or(from, |row| row.get("seq"));
         rows.retain(|row| row.get::<_, Option<&str>>("payload").is_some());
-        let keys = if with_personal && !rows.is_empty() {
-            let mut accounts: Vec<Uuid> = rows.iter().map(|row| row.get("account_id")).collect();
-            accounts.sort_unstable();
-            accounts.dedup();
-            streams::keys(client, personal_data, &accounts).await?
-        } else {
+        let sealed = rows.iter().filter(|row| row.get::<_, Option<&[u8]>>("personal").is_some());
+        let mut accounts: Vec<Uuid> = sealed.map(|row| row.get("account_id")).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        let keys = if accounts.is_empty() {
             BTreeMap::new()
+        } else {
+            streams::keys(client, personal_data, &accounts).await?
         };
         Ok(Self { to, rows, keys })
     }
@@ -99,6 +106,6 @@ impl Journal {
         most: i64,
     ) -> Result<LedgerPage, JournalError> {
         let connection = self.database.connection().await?;
-        LedgerPage::read(&connection, self.personal_data(), wanted, from, most).await
+        LedgerPage::read(&connection, self.personal_data(), &[wanted], from, most).await
     }
 }

@@ -80,13 +80,14 @@ pub fn actor_text(actor: &ActingStaff) -> String {
 /// A row to be.
 type Subject = (Uuid, i64, DateTime<Utc>, Option<String>, Option<IpAddr>);
 
-/// Adds what events of a page tell to a table of this form. The ledger has their numbers.
+/// Adds what events of a page tell to a table of this form; those of [`LEFT_OUT`] may be among them. The ledger has their numbers.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn add(client: &impl GenericClient, table: &str, page: &[AccountStream<'_>]) -> Result<(), Error> {
     let subjects = page.iter().flat_map(|stream| {
-        stream.events.iter().filter_map(|recorded| {
+        let wanted = stream.events.iter().filter(|recorded| !LEFT_OUT.contains(&recorded.event.name()));
+        wanted.filter_map(|recorded| {
             let event = &recorded.event;
             let actor = actor(stream.account, event).as_ref().map(actor_text);
             let address = event.client.as_ref().map(|client| client.ip);

@@ -256,7 +256,8 @@ impl Tally {
     fn from_streams(streams: &[AccountStream<'_>]) -> Self {
         let mut tally = Self::default();
         for stream in streams {
-            for event in stream.events.iter().map(|recorded| &recorded.event) {
+            let events = stream.events.iter().map(|recorded| &recorded.event);
+            for event in events.filter(|event| HANDLED.contains(&event.name())) {
                 for span in [StatisticsSpan::Hour, StatisticsSpan::Day] {
                     if let Some(count) = tally.counts_at(span, event.at).of_event(event) {
                         *count += 1;
@@ -300,7 +301,7 @@ impl Tally {
     }
 }
 
-/// Adds events to tables of these names, in the form of [`TABLES`]. Called twice with an event, it counts twice; the events
+/// Adds events to tables of these names, in the form of [`TABLES`]. Others than those of [`HANDLED`] may be among them. Called twice with an event, it counts twice; the events
 /// of an account have to come in their order.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 use tokio_postgres::IsolationLevel;
 
 use super::{CheckReport, ProgressUnit, RebuildProgress, differing, make_beside, put_in_place};
-use crate::journal::follower::{lock_position, set_position};
+use crate::journal::follower::{lock_positions, set_positions};
 use crate::journal::{Journal, JournalError, LedgerFollower};
 
 /// How many events are applied at a time.
@@ -33,7 +33,7 @@ pub async fn rebuild(
     let mut reached = 0;
     loop {
         let page = connection.transaction().await?;
-        let to = journal.apply_page(&page, follower, &beside, reached, PAGE).await?;
+        let to = journal.apply_page(&page, &[(follower, &beside)], reached, PAGE).await?;
         page.commit().await?;
         if to == reached {
             break;
@@ -44,9 +44,9 @@ pub async fn rebuild(
 
     let last = connection.transaction().await?;
     // A node that applies events to the old tables waits here from now on, and goes on from the position that is written below.
-    lock_position(&last, follower.name()).await?;
+    lock_positions(&last, &[follower]).await?;
     loop {
-        let to = journal.apply_page(&last, follower, &beside, reached, PAGE).await?;
+        let to = journal.apply_page(&last, &[(follower, &beside)], reached, PAGE).await?;
         if to == reached {
             break;
         }
@@ -57,7 +57,7 @@ pub async fn rebuild(
     for (name, new) in follower.tables().iter().zip(&beside) {
         put_in_place(&last, name, new).await?;
     }
-    set_position(&last, follower.name(), reached).await?;
+    set_positions(&last, &[follower], reached).await?;
     last.commit().await?;
     Ok(so_far(reached, end))
 }
@@ -84,7 +84,8 @@ pub async fn check(
     let end: i64 = snapshot.query_one(sql, &[&follower.name()]).await?.get(0);
     let mut reached = 0;
     loop {
-        let to = journal.apply_page(&snapshot, follower, &beside, reached, PAGE.min(end - reached)).await?;
+        let to =
+            journal.apply_page(&snapshot, &[(follower, &beside)], reached, PAGE.min(end - reached)).await?;
         if to == reached {
             break;
         }
