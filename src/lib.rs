@@ -239,6 +239,11 @@ mod tokens;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod tokens;
+#[cfg(not(feature = "internals"))]
+mod transparency;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod transparency;
 
 pub use actix_web;
 pub use async_trait::async_trait;

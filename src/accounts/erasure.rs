@@ -17,7 +17,7 @@ use crate::tokens::Token;
 
 /// What an erasure destroyed. It holds nothing personal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Erasure {
+pub struct DestroyedData {
     /// The account that was erased.
     pub account_id: AccountId,
     /// When its keys were destroyed, by the database's clock.
@@ -33,6 +33,29 @@ pub struct Erasure {
     /// How many rows were deleted, by the names of the tables.
     #[schema(example = json!({"identifiers": 1, "profiles": 1}))]
     pub rows: BTreeMap<String, i64>,
+}
+
+/// An erasure, with what this installation signs of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Erasure {
+    /// What the erasure destroyed.
+    #[serde(flatten)]
+    pub destroyed: DestroyedData,
+    /// The same as a signed note (C2SP signed-note), by which others can verify it: the line [`CERTIFICATE_HEADER`], and a line of JSON with
+    /// the name of the log (`origin`) and how many events it was signed with (`log_size`).
+    pub certificate: String,
+}
+
+/// The first line of a certificate.
+pub const CERTIFICATE_HEADER: &str = "counterfoil-erasure/v1";
+
+/// The second line of a certificate.
+#[derive(Serialize)]
+struct CertifiedData<'a> {
+    origin: &'a str,
+    log_size: i64,
+    #[serde(flatten)]
+    destroyed: &'a DestroyedData,
 }
 
 impl Accounts {
@@ -76,22 +99,40 @@ impl Accounts {
         }
     }
 
-    /// What the erasure of an account destroyed, if it was erased.
+    /// What the erasure of an account destroyed, if it was erased. Its certificate is signed when it is first asked for, and is the same
+    /// from then on.
     ///
     /// # Errors
     /// [`AccountsError`] when the database does not answer.
     pub async fn erasure_of(&self, account: AccountId) -> Result<Option<Erasure>, AccountsError> {
-        let db = self.journal.database().connection().await.map_err(JournalError::from)?;
-        let statement =
-            db.prepare_cached(include_str!("sql/erasure.sql")).await.map_err(JournalError::from)?;
-        let row = db.query_opt(&statement, &[&account.0]).await.map_err(JournalError::from)?;
-        Ok(row.map(|row| Erasure {
+        Ok(self.read_erasure(account).await?)
+    }
+
+    async fn read_erasure(&self, account: AccountId) -> Result<Option<Erasure>, JournalError> {
+        let db = self.journal.database().connection().await?;
+        let statement = db.prepare_cached(include_str!("sql/erasure.sql")).await?;
+        let Some(row) = db.query_opt(&statement, &[&account.0]).await? else { return Ok(None) };
+        let destroyed = DestroyedData {
             account_id: account,
             erased_at: row.get("erased_at"),
             sequence: row.get("sequence"),
             leaf: row.get("leaf"),
             keys: row.get("keys"),
             rows: row.get::<_, Json<_>>("rows").0,
-        }))
+        };
+        if let Some(certificate) = row.get("certificate") {
+            return Ok(Some(Erasure { destroyed, certificate }));
+        }
+        let signed = self.certificate(&destroyed, row.get("log_size"));
+        let keep = db.prepare_cached("SELECT keep_certificate($1, $2)").await?;
+        let certificate = db.query_one(&keep, &[&account.0, &signed]).await?.get(0);
+        Ok(Some(Erasure { destroyed, certificate }))
+    }
+
+    fn certificate(&self, destroyed: &DestroyedData, log_size: i64) -> String {
+        let origin = self.checkpoint_keys.origin().as_str();
+        let certified = CertifiedData { origin, log_size, destroyed };
+        let json = serde_json::to_string(&certified).expect("texts, numbers and times are JSON");
+        self.checkpoint_keys.sign(format!("{CERTIFICATE_HEADER}\n{json}\n")).to_string()
     }
 }

@@ -44,6 +44,7 @@ use crate::runtime::keyed_mutex::KeyedMutex;
 use crate::tokens::claims_source::{AccessTokenClaims, ClaimNameError, ClaimsSource, ClaimsUnavailable};
 use crate::tokens::configured_claims::ConfiguredClaims;
 use crate::tokens::{IssuedTokens, Token, Tokens};
+use crate::transparency::CheckpointKeys;
 use counterfoil_guard::ended_sessions::EndedSessions;
 
 pub use blocks::{BlockOutcome, WantedBlock};
@@ -147,6 +148,7 @@ pub struct Accounts {
     outbox_worker: OutboxWorker,
     notices: NoticeWriter,
     tokens: Tokens,
+    checkpoint_keys: CheckpointKeys,
     clock: Arc<dyn Clock>,
     ended: Arc<EndedSessions>,
     claims: AccessTokenClaims,
@@ -156,6 +158,15 @@ pub struct Accounts {
     blocks: Arc<ActiveBlocks>,
     stops: Option<Arc<CodeStops>>,
     never_signed_in: TimeDelta,
+}
+
+/// What signs: tokens for clients, and for others what is said of the log.
+#[derive(Clone, Debug)]
+pub struct Signing {
+    /// How tokens are made.
+    pub tokens: Tokens,
+    /// What signs checkpoints of the log, and certificates of erasures.
+    pub checkpoint_keys: CheckpointKeys,
 }
 
 impl fmt::Debug for Accounts {
@@ -184,7 +195,7 @@ impl Accounts {
         services: Services,
         outbox_worker: OutboxWorker,
         notices: NoticeWriter,
-        tokens: Tokens,
+        Signing { tokens, checkpoint_keys }: Signing,
         clock: Arc<dyn Clock>,
         ended: Arc<EndedSessions>,
     ) -> Self {
@@ -194,6 +205,7 @@ impl Accounts {
             outbox_worker,
             notices,
             tokens,
+            checkpoint_keys,
             clock,
             ended,
             claims: AccessTokenClaims::default(),
@@ -235,6 +247,7 @@ impl Accounts {
     /// Goes on with another keyring's keys, on every thread.
     pub fn use_keyring(&self, keyring: &Keyring) {
         self.tokens.use_keyring(keyring);
+        self.checkpoint_keys.use_keyring(keyring);
         self.outbox_worker.codes().use_keyring(keyring);
         self.journal.personal_data().use_keyring(keyring);
         self.notices.links.use_keyring(keyring);
@@ -273,6 +286,11 @@ impl Accounts {
     /// What makes its tokens.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
+    }
+
+    /// What signs checkpoints of the log, and certificates of erasures.
+    pub fn checkpoint_keys(&self) -> &CheckpointKeys {
+        &self.checkpoint_keys
     }
 
     /// What sends its messages.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use counterfoil_domain::user_account::Services;
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Signing};
 use crate::crypto::client_fingerprints::ClientMarks;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::message_links::{SessionLinks, UndoLinks, UnlockLinks};
@@ -24,6 +24,7 @@ use crate::read_models::ended_sessions;
 use crate::runtime::clock::Clock;
 use crate::settings::Settings;
 use crate::tokens::Tokens;
+use crate::transparency::CheckpointKeys;
 
 /// Returns the state of a node with these settings on that database.
 ///
@@ -74,8 +75,10 @@ pub fn new_state(
         &settings.delivery,
         clock.clone(),
     );
+    let checkpoint_keys = CheckpointKeys::new(keyring, settings.transparency.origin.clone());
+    let signing = Signing { tokens, checkpoint_keys };
     let accounts =
-        Accounts::new(journal, services, outbox_worker, notices, tokens, clock.clone(), ended.clone())
+        Accounts::new(journal, services, outbox_worker, notices, signing, clock.clone(), ended.clone())
             .within(limits)
             .with_blocks(blocks, CodeStops::writing_to(database.clone(), keyring))
             .forgetting_after(settings.never_signed_in)

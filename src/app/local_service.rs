@@ -17,7 +17,6 @@ use counterfoil_domain::values::OperatorName;
 use futures_util::stream;
 
 use crate::audit::feed::LedgerFeed;
-use crate::audit::long_reading::LongReadings;
 use crate::audit::rehearsal::RehearsalPolicy;
 use crate::http::{self, AppState, LocalOperator};
 use crate::read_models::RebuildStarter;
@@ -43,7 +42,7 @@ impl LocalService {
         let state = state.on_this_thread();
         let feed = LedgerFeed::start(state.database.clone());
         let rebuilds = RebuildStarter::new(state.accounts.journal().clone());
-        let readings = LongReadings::new(state.accounts.journal().clone());
+        let readings = super::long_readings(&state, settings);
         let rehearsals = RehearsalPolicy::new(settings.proposals.clone(), &settings.delivery.prices);
         let policy = state.http.clone();
         let own = state.own_routes.clone();

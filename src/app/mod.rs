@@ -17,6 +17,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 pub use assembly::new_state;
 pub use housekeeping::delete_expired;
@@ -37,6 +38,8 @@ use crate::read_models::{FOLLOWERS, RebuildStarter};
 use crate::runtime::restart::restarted;
 use crate::runtime::telemetry;
 use crate::settings::Settings;
+use crate::transparency::cosigning::WitnessClient;
+use crate::transparency::{CheckpointWriter, VerificationKeys};
 
 /// How long requests that have begun may go on after a stop was asked for, in seconds.
 const DRAIN_SECONDS: u64 = 20;
@@ -55,6 +58,8 @@ pub struct Application {
     operators: Option<(SocketAddr, Server)>,
     state: Arc<AppState>,
     feed: LedgerFeed,
+    /// Who is asked to cosign checkpoints of the log.
+    witnesses: WitnessClient,
     /// What hears of events.
     listeners: ListenerSet,
     /// The keyring that the node began with, and where its successors come from, if anywhere.
@@ -76,7 +81,7 @@ impl Application {
         let (address, listener) = bind(settings.listen)?;
         let feed = LedgerFeed::start(state.database.clone());
         let rebuilds = RebuildStarter::new(state.accounts.journal().clone());
-        let readings = LongReadings::new(state.accounts.journal().clone());
+        let readings = long_readings(&state, settings);
         let rehearsals = RehearsalPolicy::new(settings.proposals.clone(), &settings.delivery.prices);
         let state = Arc::new(state);
         let operators =
@@ -100,8 +105,9 @@ impl Application {
         .disable_signals();
         let keyring = settings.keyring.clone().map(|source| (source, keyring.clone()));
         let listeners = ListenerSet::default();
+        let witnesses = WitnessClient::new(state.database.clone(), settings.transparency.witnesses.clone());
         let server = server.listen(listener)?.run();
-        Ok(Self { address, server, operators, state, feed, listeners, keyring })
+        Ok(Self { address, server, operators, state, feed, witnesses, listeners, keyring })
     }
 
     /// The same, with these event listeners, to which [`run`](Self::run) hands events over.
@@ -143,10 +149,20 @@ impl Application {
     /// When the server fails.
     pub async fn run(self) -> std::io::Result<()> {
         let journal = self.state.accounts.journal().clone();
+        let checkpoints =
+            CheckpointWriter::new(self.state.database.clone(), self.state.accounts.checkpoint_keys().clone());
         let mut beside = vec![tokio::spawn(restarted("the log", move || {
-            let journal = journal.clone();
-            async move { journal.keep_log(&FOLLOWERS).await }
+            let (journal, checkpoints) = (journal.clone(), checkpoints.clone());
+            async move {
+                let numbered = Notify::new();
+                tokio::join!(journal.keep_log(&FOLLOWERS, &numbered), checkpoints.keep(&numbered));
+            }
         }))];
+        let witnesses = self.witnesses.clone();
+        beside.push(tokio::spawn(restarted("the cosignatures", move || {
+            let witnesses = witnesses.clone();
+            async move { witnesses.keep().await }
+        })));
         let state = self.state.clone();
         beside.push(tokio::spawn(restarted("housekeeping", move || {
             let state = state.clone();
@@ -226,6 +242,13 @@ impl Application {
         }
         served
     }
+}
+
+/// What reads the whole log on a request, and believes the keys of this installation and of its witnesses.
+fn long_readings(state: &AppState, settings: &Settings) -> LongReadings {
+    let checkpoint_keys = state.accounts.checkpoint_keys().clone();
+    let keys = VerificationKeys::new(checkpoint_keys, &settings.transparency.witnesses);
+    LongReadings::new(state.accounts.journal().clone(), keys)
 }
 
 fn bind(listen: SocketAddr) -> std::io::Result<(SocketAddr, TcpListener)> {

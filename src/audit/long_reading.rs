@@ -14,6 +14,7 @@ use super::rehearsal::{self, AccountConcerned, Proposal, RehearsalReport};
 use super::{VerificationProgress, VerificationReport, verify};
 use crate::journal::{Journal, JournalError};
 use crate::postgres::DatabaseError;
+use crate::transparency::VerificationKeys;
 
 /// "audit": the process that reads the whole log holds it.
 const LOCK: i64 = 0x61_7564_6974;
@@ -49,6 +50,7 @@ impl From<tokio_postgres::Error> for LongReadingError {
 #[derive(Clone, Debug)]
 pub struct LongReadings {
     journal: Journal,
+    keys: VerificationKeys,
     runtime: Handle,
 }
 
@@ -57,6 +59,7 @@ pub struct LongReadingClaim {
     /// It holds the lock, so it goes back to no pool: when it is closed, the lock is free.
     held: ClientWrapper,
     journal: Journal,
+    keys: VerificationKeys,
     runtime: Handle,
 }
 
@@ -91,8 +94,8 @@ impl<T> Drop for LongReading<T> {
 
 impl LongReadings {
     /// Of that journal, on the present runtime.
-    pub fn new(journal: Journal) -> Self {
-        Self { journal, runtime: Handle::current() }
+    pub fn new(journal: Journal, keys: VerificationKeys) -> Self {
+        Self { journal, keys, runtime: Handle::current() }
     }
 
     /// Claims the right to read the whole log.
@@ -100,7 +103,7 @@ impl LongReadings {
     /// # Errors
     /// [`LongReadingError`].
     pub async fn claim(&self) -> Result<LongReadingClaim, LongReadingError> {
-        let Self { journal, runtime } = self.clone();
+        let Self { journal, keys, runtime } = self.clone();
         let stopped = |_| DatabaseError::Unavailable("the service is stopping".to_owned());
         let claim = async move {
             let database = journal.database().with_connections(CONNECTIONS);
@@ -108,7 +111,7 @@ impl LongReadings {
             for _ in 0..TRIES {
                 if held.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]).await?.get(0) {
                     let (journal, runtime) = (journal.on_this_thread(database), Handle::current());
-                    return Ok(LongReadingClaim { held, journal, runtime });
+                    return Ok(LongReadingClaim { held, journal, keys, runtime });
                 }
                 tokio::time::sleep(TRY_EVERY).await;
             }
@@ -121,11 +124,11 @@ impl LongReadings {
 impl LongReadingClaim {
     /// Verifies the whole log.
     pub fn verify(self) -> LongReading<VerificationReport> {
-        let Self { held, journal, runtime } = self;
+        let Self { held, journal, keys, runtime } = self;
         let (noted, progress) = watch::channel(VerificationProgress::default());
         let (_, accounts) = unbounded_channel();
         let work = runtime.spawn(async move {
-            let found = verify(&journal, &mut noting(noted)).await;
+            let found = verify(&journal, &keys.trusted(), &mut noting(noted)).await;
             release(held).await;
             found
         });
@@ -134,7 +137,7 @@ impl LongReadingClaim {
 
     /// Rehearses a proposal on the whole log.
     pub fn rehearse(self, proposal: Proposal) -> LongReading<RehearsalReport> {
-        let Self { held, journal, runtime } = self;
+        let Self { held, journal, keys: _, runtime } = self;
         let (noted, progress) = watch::channel(VerificationProgress::default());
         let (tell, accounts) = unbounded_channel();
         let work = runtime.spawn(async move {

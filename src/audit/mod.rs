@@ -8,13 +8,16 @@ mod changes;
 pub mod csv;
 pub mod feed;
 mod log;
+mod logged_event;
 pub mod long_reading;
 mod page_query;
 mod plain_members;
+pub mod proof_folder;
 mod record;
 pub mod rehearsal;
 mod standing;
 mod verify;
+mod verify_tree;
 
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::{Error, IsolationLevel};
@@ -22,6 +25,7 @@ use tokio_postgres::{Error, IsolationLevel};
 pub use changes::StateChange;
 use log::PAGE;
 pub use log::{EventFilter, EventPages, PageOrder, SealedPage, end, known_end, page};
+pub use logged_event::LoggedEvent;
 pub use plain_members::{PlainMembers, RecordActor, RecordOutcome};
 pub use record::EventRecord;
 pub use standing::{

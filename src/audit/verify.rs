@@ -4,8 +4,10 @@
 //! of it is the same. *Complete*: no event is missing in a stream or after its end, each has its number, no number is
 //! missing, and each stands for an event.
 //!
-//! An attacker who may change every table can make a shorter log that verifies, or another one. Against that it takes a leaf or
-//! the number of the last event that was kept elsewhere.
+//! *Witnessed*: the log is the one that witnesses have cosigned, up to a number.
+//!
+//! An attacker who may change every table and has the keys can make a shorter log that verifies, or another one. It is not the one that
+//! witnesses have cosigned.
 
 use std::fmt;
 
@@ -17,9 +19,11 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::verify_tree::TreeReading;
 use super::{PAGE, snapshot};
 use crate::journal::leaf::LeafColumns;
 use crate::journal::{Journal, JournalError, Leaf};
+use crate::transparency::{TrustedKeys, WitnessVerdict};
 
 /// How far a verification has come: events and numbers looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +47,12 @@ pub struct VerificationReport {
     pub altered: Option<LogPlace>,
     /// The first place where something is missing.
     pub missing: Option<LogPlace>,
+    /// How many checkpoints were compared with the log.
+    pub checkpoints: u64,
+    /// Up to which number the log is signed by a key that is trusted.
+    pub signed: i64,
+    /// What each witness confirms.
+    pub witnesses: Vec<WitnessVerdict>,
 }
 
 impl VerificationReport {
@@ -56,22 +66,29 @@ impl VerificationReport {
         self.missing.is_none()
     }
 
-    fn altered(&mut self, place: impl FnOnce() -> LogPlace) {
+    /// How many witnesses have cosigned this log.
+    pub fn witnessed_by(&self) -> usize {
+        self.witnesses.iter().filter(|witness| witness.size.is_some()).count()
+    }
+
+    pub(super) fn altered(&mut self, place: impl FnOnce() -> LogPlace) {
         self.altered.get_or_insert_with(place);
     }
 
-    fn missing(&mut self, place: impl FnOnce() -> LogPlace) {
+    pub(super) fn missing(&mut self, place: impl FnOnce() -> LogPlace) {
         self.missing.get_or_insert_with(place);
     }
 }
 
-/// A report of a verification with its two verdicts.
+/// A report of a verification with its three verdicts.
 #[derive(Clone, Debug, Serialize)]
 pub struct VerificationResult {
     /// Whether no event was altered.
     pub unaltered: bool,
     /// Whether no event is missing.
     pub complete: bool,
+    /// How many witnesses have cosigned this log, each up to a number.
+    pub witnessed: usize,
     /// What was read, and the first place that is altered or missing.
     #[serde(flatten)]
     pub report: VerificationReport,
@@ -79,7 +96,12 @@ pub struct VerificationResult {
 
 impl From<VerificationReport> for VerificationResult {
     fn from(report: VerificationReport) -> Self {
-        Self { unaltered: report.is_unaltered(), complete: report.is_complete(), report }
+        Self {
+            unaltered: report.is_unaltered(),
+            complete: report.is_complete(),
+            witnessed: report.witnessed_by(),
+            report,
+        }
     }
 }
 
@@ -115,6 +137,7 @@ impl fmt::Display for LogPlace {
 /// [`JournalError`] when the database does not answer.
 pub async fn verify(
     journal: &Journal,
+    keys: &TrustedKeys,
     progress: &mut impl FnMut(VerificationProgress),
 ) -> Result<VerificationReport, JournalError> {
     let mut connection = journal.database().connection().await?;
@@ -130,7 +153,8 @@ pub async fn verify(
     };
     streams(&snapshot, &mut found, &mut step).await?;
     headless(&snapshot, &mut found).await?;
-    numbers(&snapshot, last, &mut found, &mut step).await?;
+    let tree = TreeReading::new(&snapshot, keys).await?;
+    numbers(&snapshot, last, tree, &mut found, &mut step).await?;
     Ok(found)
 }
 
@@ -298,6 +322,7 @@ async fn headless(snapshot: &Transaction<'_>, found: &mut VerificationReport) ->
 async fn numbers(
     snapshot: &Transaction<'_>,
     last: i64,
+    mut tree: TreeReading<'_, '_>,
     found: &mut VerificationReport,
     step: &mut impl FnMut(usize),
 ) -> Result<(), JournalError> {
@@ -315,6 +340,7 @@ async fn numbers(
                 found.altered(|| nameless(position, "this number has not been given yet"));
             }
             before = position;
+            tree.follow(position, row.get("leaf"), found).await?;
             let place = |what| LogPlace {
                 position: Some(position),
                 account_id: Some(row.get::<_, Uuid>("account_id").to_string()),
@@ -343,10 +369,10 @@ async fn numbers(
     if before < last {
         found.missing(|| nameless(before + 1, "this number is not there"));
     }
-    Ok(())
+    tree.end(found).await
 }
 
-fn nameless(position: i64, what: &'static str) -> LogPlace {
+pub(super) fn nameless(position: i64, what: &'static str) -> LogPlace {
     LogPlace { position: Some(position), account_id: None, sequence: None, what }
 }
 

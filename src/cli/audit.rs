@@ -13,6 +13,9 @@ use uuid::Uuid;
 use super::client::{StaffClient, StaffDoor, StaffRequest};
 use super::intervention::ReadReason;
 use super::output::{cell, time_cell};
+use super::proofs::{
+    self, CheckpointCommand, CheckpointsCommand, ConsistencyCommand, ExportCommand, InclusionCommand,
+};
 use super::rehearse::RehearseCommand;
 use super::sessions::SessionListArguments;
 use super::verify::VerifyCommand;
@@ -65,8 +68,20 @@ pub enum AuditCommand {
     },
     /// Say how many codes, sign-ins and sessions on record would have come out otherwise under other limits.
     Rehearse(RehearseCommand),
-    /// Say whether the log is unaltered and complete. Exit status 1 when it is not.
+    /// Say whether the log is unaltered and complete, and by whom it was witnessed. Exit status 1 when it is altered or something is missing.
     Verify(VerifyCommand),
+    /// List checkpoints of the log, the last one first, with the witnesses that cosigned them.
+    Checkpoints(CheckpointsCommand),
+    /// Print the last checkpoint as a signed note, to be kept where nothing of the service can change it.
+    Checkpoint(CheckpointCommand),
+    /// Prove that an event is in the log (RFC 6962).
+    Inclusion(InclusionCommand),
+    /// Prove that the log goes on from what it was (RFC 6962).
+    Consistency(ConsistencyCommand),
+    /// Print the keys by which others verify this log and its witnesses.
+    Keys,
+    /// Write the log into a folder that proves by itself that it is whole.
+    Export(ExportCommand),
 }
 
 #[derive(Debug, Args)]
@@ -132,6 +147,12 @@ impl AuditCommand {
         match self {
             Self::Rehearse(rehearse) => return rehearse.run(door),
             Self::Verify(verify) => return verify.run(door),
+            Self::Checkpoints(list) => door.open(async |client| list.print(client).await),
+            Self::Checkpoint(last) => door.open(async |client| last.print(client).await),
+            Self::Inclusion(proof) => door.open(async |client| proof.print(client).await),
+            Self::Consistency(proof) => door.open(async |client| proof.print(client).await),
+            Self::Keys => proofs::print_keys(door),
+            Self::Export(export) => export.run(door),
             Self::Events(events) => door.open(async |client| events.print(client).await),
             Self::Sessions(sessions) => door.open(async |client| sessions.run(client, SESSIONS).await),
             Self::Replay { account, step, why, verbose, json } => door.open(async |client| {

@@ -221,6 +221,9 @@ fn when_to_retire(purpose: KeyPurpose) -> &'static str {
         KeyPurpose::Link => "when the sessions that links made with it can end are over (sessions.absolute)",
         KeyPurpose::Cursor => "when no list that was begun before is read any more",
         KeyPurpose::Limit => "at once",
+        KeyPurpose::Checkpoint => {
+            "when auditors and witnesses verify with the key that is active now (`counterfoil audit keys`); keep its line for them"
+        }
         KeyPurpose::Client => "when the sessions that were begun before have ended (sessions.absolute)",
     }
 }

@@ -13,6 +13,7 @@ mod listing;
 mod messages;
 mod output;
 mod projections;
+mod proofs;
 mod reading;
 mod recovery;
 mod rehearse;
@@ -21,6 +22,7 @@ mod sessions;
 mod setup;
 mod times;
 mod verify;
+mod witness;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -68,6 +70,9 @@ enum Command {
     /// Read the log, replay accounts, and verify that nothing was altered.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Cosign the checkpoints of other logs, so that none can show two histories.
+    #[command(subcommand)]
+    Witness(witness::WitnessCommand),
     /// Check and rebuild what is read from.
     #[command(subcommand)]
     Projections(projections::ProjectionsCommand),
@@ -160,6 +165,7 @@ impl Command {
             Self::Serve(_)
             | Self::Migrate
             | Self::Keys(_)
+            | Self::Witness(_)
             | Self::Projections(_)
             | Self::Config(_)
             | Self::Completions { .. } => false,
@@ -193,6 +199,7 @@ impl Cli {
             Command::SecondFactor(factor) => factor.run(self.server.as_deref()),
             Command::Logout(logout) => logout.run(self.server.as_deref()),
             Command::Audit(audit) => audit.run(&door),
+            Command::Witness(witness) => witness.run(),
             Command::Projections(projections) => projections.run(&sources()?.check()?),
             Command::Limits(limits) => limits.run(&door),
             Command::Messages(messages) => messages.run(&door),

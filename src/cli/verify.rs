@@ -1,5 +1,6 @@
 //! The command `counterfoil audit verify`, which checks the whole log.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use actix_web::http::Method;
@@ -10,10 +11,25 @@ use super::client::{StaffDoor, StaffRequest};
 use super::intervention::ReadReason;
 use super::output::cell;
 use super::{Failure, output, reading, setup};
+use crate::audit::proof_folder::verify_folder;
 use crate::audit::{self, VerificationProgress, VerificationResult};
+use crate::transparency::note::{SignedNote, VerifierKey};
+use crate::transparency::{CheckpointKeys, TrustedKeys, VerificationKeys};
 
 #[derive(Debug, Args)]
 pub struct VerifyCommand {
+    /// A folder of `audit export --proofs`, which is verified without any database, by the keys that are named here.
+    #[arg(value_name = "FOLDER", requires = "keys")]
+    folder: Option<PathBuf>,
+    /// A key of the log, as `audit keys` printed it; besides those of the keyring, where there is one. Once for each.
+    #[arg(long = "key", value_name = "KEY")]
+    keys: Vec<VerifierKey>,
+    /// The key of a witness, besides those of the settings. Once for each.
+    #[arg(long = "witness", value_name = "KEY")]
+    witnesses: Vec<VerifierKey>,
+    /// A checkpoint that was kept elsewhere, as `audit checkpoint` printed it: the log has to go on from it. Once for each.
+    #[arg(long = "checkpoint", value_name = "FILE")]
+    checkpoints: Vec<PathBuf>,
     #[command(flatten)]
     why: ReadReason,
     /// Write JSON instead of a table
@@ -24,7 +40,21 @@ pub struct VerifyCommand {
 impl VerifyCommand {
     pub fn run(self, door: &StaffDoor<'_>) -> Result<ExitCode, Failure> {
         let mut report = output::ProgressReport::counting("events and numbers", "verify");
-        let result = if door.server.is_some() {
+        let kept = self.checkpoints.iter().map(|path| {
+            let note: Result<SignedNote, _> = std::fs::read_to_string(path)?.parse();
+            note.map_err(|error| Failure::from(format!("{}: {error}", path.display())))
+        });
+        let mut trusted =
+            TrustedKeys { log: self.keys, witnesses: self.witnesses, kept: kept.collect::<Result<_, _>>()? };
+        let result = if let Some(folder) = &self.folder {
+            let told = &mut |progress: VerificationProgress| report.count(progress.done, progress.of, "");
+            let verified = verify_folder(folder, &trusted, told)?;
+            report.finish();
+            serde_json::to_value(VerificationResult::from(verified))?
+        } else if door.server.is_some() {
+            if trusted.is_named() {
+                return Err("--key, --witness and --checkpoint are for verifications without --server".into());
+            }
             door.open(async |client| {
                 let body = self.why.body([]);
                 let request = StaffRequest::change(Method::POST, "/audit/verifications/", body);
@@ -33,9 +63,15 @@ impl VerifyCommand {
         } else {
             // At the server it writes nothing, so that a copy of the database can be verified as well.
             let settings = (door.sources)()?.check()?;
+            let transparency = &settings.transparency;
             setup::with_journal(&settings, async |journal| {
                 let told = &mut |progress: VerificationProgress| report.count(progress.done, progress.of, "");
-                let verified = audit::verify(journal, told).await?;
+                let keys =
+                    CheckpointKeys::new(&setup::keyring(&settings).await?, transparency.origin.clone());
+                let own = VerificationKeys::new(keys, &transparency.witnesses).trusted();
+                trusted.log.extend(own.log);
+                trusted.witnesses.extend(own.witnesses);
+                let verified = audit::verify(journal, &trusted, told).await?;
                 report.finish();
                 Ok(serde_json::to_value(VerificationResult::from(verified))?)
             })?
@@ -58,13 +94,37 @@ fn show(result: &Value) -> Result<(), Failure> {
     };
     let count = |name: &str| cell(&result[name]);
     Ok(output::text(&format!(
-        "unaltered: {}\ncomplete:  {}\n{} events of {} accounts; {} wait for their number\n",
+        "unaltered: {}\ncomplete:  {}\nwitnessed: {}\n{} events of {} accounts; {} wait for their number\n",
         answer(&result["unaltered"], &result["altered"]),
         answer(&result["complete"], &result["missing"]),
+        witnessed(result),
         count("events"),
         count("accounts"),
         count("waiting"),
     ))?)
+}
+
+/// Returns who confirms the log, and up to which number.
+fn witnessed(result: &Value) -> String {
+    let signed = format!(
+        "signed up to number {}, {} checkpoints",
+        cell(&result["signed"]),
+        cell(&result["checkpoints"])
+    );
+    let witnesses = result["witnesses"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let lines = witnesses.iter().map(|witness| {
+        let name = output::escaped(&cell(&witness["name"]));
+        match witness["size"].as_i64() {
+            Some(size) => format!("\n  {name}: up to number {size}, {}", cell(&witness["at"])),
+            None => format!("\n  {name}: no"),
+        }
+    });
+    let witnesses: String = lines.collect();
+    format!(
+        "by {} of {}; {signed}{witnesses}",
+        cell(&result["witnessed"]),
+        result["witnesses"].as_array().map_or(0, Vec::len)
+    )
 }
 
 /// Returns a place in the log: the position, the account and its event, as far as they are known.

@@ -24,6 +24,7 @@ mod response;
 mod route;
 mod staff_conflict;
 mod state;
+mod transparency;
 
 use actix_web::web::{self, ServiceConfig};
 
@@ -56,8 +57,8 @@ fn route_table() -> Vec<ApiResource> {
         resend, second_factor, token_verify, undo, unlock, verify,
     };
     use audit::{
-        accounts as audited_accounts, device_sessions as audited_sessions, events, rehearsals, steps, stream,
-        verifications,
+        accounts as audited_accounts, checkpoints, device_sessions as audited_sessions, events, proofs,
+        rehearsals, steps, stream, verifications,
     };
     use oauth::{ended_sessions, introspect, revoke};
 
@@ -121,12 +122,18 @@ fn route_table() -> Vec<ApiResource> {
         path("/audit/events/stream/", [get_stream(stream::handler, stream::DOC)]),
         path("/audit/verifications/", [post(verifications::handler, verifications::DOC)]),
         path("/audit/rehearsals/", [post(rehearsals::handler, rehearsals::DOC)]),
+        path("/audit/checkpoints/", [get(checkpoints::list, checkpoints::LIST_DOC)]),
+        path("/audit/checkpoints/latest/", [get(checkpoints::last, checkpoints::LAST_DOC)]),
+        path("/audit/proofs/inclusion/", [get(proofs::inclusion, proofs::INCLUSION_DOC)]),
+        path("/audit/proofs/consistency/", [get(proofs::consistency, proofs::CONSISTENCY_DOC)]),
         path("/audit/device-sessions/", [get(audited_sessions::handler, audited_sessions::DOC)]),
         path("/audit/accounts/{id}/", [get(audited_accounts::handler, audited_accounts::DOC)]),
         path("/audit/accounts/{id}/steps/", [get(steps::handler, steps::DOC)]),
         path("/oauth/introspect", [post(introspect::handler, introspect::DOC)]),
         path("/oauth/ended-sessions/", [get_stream(ended_sessions::handler, ended_sessions::DOC)]),
         path("/oauth/revoke", [post(revoke::handler, revoke::DOC)]),
+        path("/transparency/checkpoint", [get(transparency::checkpoint, transparency::CHECKPOINT_DOC)]),
+        path("/transparency/tile/{level}/{tile}", [get(transparency::tile, transparency::TILE_DOC)]),
         path("/.well-known/jwks.json", [get(key_set::handler, key_set::DOC)]),
         path(operations::HEALTHZ_PATH, [get(operations::healthz, operations::HEALTHZ_DOC)]),
         path(operations::READYZ_PATH, [get(operations::readyz, operations::READYZ_DOC)]),

@@ -38,6 +38,8 @@ pub struct HttpPolicy {
     pub proxies: TrustedProxies,
     /// Whether the document of the API is served, and the page to read it.
     pub docs: bool,
+    /// Whether everybody may read checkpoints and tiles of the log.
+    pub transparency: bool,
     /// Whether the metrics are on the public listener.
     pub metrics: bool,
 }

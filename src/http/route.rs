@@ -79,7 +79,8 @@ impl ApiResource {
     /// Registers the handlers of the path. Any other method is answered with the list of those that the path has.
     pub fn register(self, config: &mut ServiceConfig) {
         let allowed: Vec<Method> = self.routes.iter().flat_map(|route| route.methods).cloned().collect();
-        let resource = web::resource(self.path.trim_end_matches('/'));
+        // The index of a tile has slashes, which the document cannot say.
+        let resource = web::resource(self.path.trim_end_matches('/').replace("{tile}", "{tile:.+}"));
         let routes = self.routes.into_iter().map(|method_route| method_route.route);
         let resource = routes.fold(resource, actix_web::Resource::route);
         config.service(resource.default_service(web::to(move || {

@@ -11,18 +11,19 @@ use super::{Journal, LedgerFollower};
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 impl Journal {
-    /// Numbers events and applies them to followers, until the future is dropped. A follower that is far behind does not hold up
-    /// the numbers, which auditors wait for. Any number of nodes do this: one at a time gives the numbers.
-    pub async fn keep_log(&self, followers: &[&dyn LedgerFollower]) {
+    /// Numbers events and applies them to followers, until the future is dropped; tells of each look that numbers may have come. A
+    /// follower that is far behind does not hold up the numbers, which auditors wait for. Any number of nodes do this: one at a time
+    /// gives the numbers.
+    pub async fn keep_log(&self, followers: &[&dyn LedgerFollower], numbered: &Notify) {
         let (sequencer, looked) = (Sequencer::new(self.database.clone()), Notify::new());
-        tokio::join!(number(&sequencer, &looked), apply_numbered(self, followers, &looked));
+        tokio::join!(number(&sequencer, [&looked, numbered]), apply_numbered(self, followers, &looked),);
     }
 }
 
-async fn number(sequencer: &Sequencer, looked: &Notify) {
+async fn number(sequencer: &Sequencer, told: [&Notify; 2]) {
     loop {
         match sequencer.look().await {
-            Ok(SequencerOutcome::Numbered(_)) => looked.notify_one(),
+            Ok(SequencerOutcome::Numbered(_)) => told.iter().for_each(|told| told.notify_one()),
             Ok(SequencerOutcome::NotOurs | SequencerOutcome::Standby) => {}
             Err(error) => tracing::error!(%error, "the order of the log cannot be told"),
         }

@@ -57,3 +57,28 @@ impl Leaf {
         Self(leaf)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_leaf_is_that_of_the_documents_example() {
+        let columns = LeafColumns {
+            aggregate_type: "account",
+            aggregate_id: "a",
+            sequence: 1,
+            event_type: "opened",
+            event_version: "1",
+            payload: r#"{"n":1}"#,
+            metadata: "{}",
+            personal: Some(b"sealed"),
+        };
+        let hex = |columns| -> String {
+            Leaf::default().next(columns).0.iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        assert_eq!(hex(columns), "b9b30f48bd4428de33925e1902f199adc2f4ca87f96ad6907fd4491d161625b3");
+        let impersonal = LeafColumns { personal: None, ..columns };
+        assert_eq!(hex(impersonal), "02c130f046386db7311aada2581947cd1e14e9ff254e70d511a9f4d50139df9b");
+    }
+}

@@ -1,12 +1,12 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role};
 REVOKE CREATE ON SCHEMA public FROM {role};
 GRANT USAGE ON SCHEMA public TO {role};
-GRANT SELECT, INSERT ON events, ledger, account_keys, listener_skips, event_subjects TO {role};
+GRANT SELECT, INSERT ON events, ledger, account_keys, listener_skips, event_subjects, checkpoints, cosignatures TO {role};
 GRANT SELECT, INSERT, DELETE ON identifiers TO {role};
-GRANT SELECT, INSERT, UPDATE ON heads, message_ledger, ledger_spans, listeners TO {role};
+GRANT SELECT, INSERT, UPDATE ON heads, message_ledger, ledger_spans, listeners, tree_tiles TO {role};
 GRANT SELECT, INSERT, UPDATE ON statistics, statistics_devices, message_outcomes, session_uses TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox, profiles, user_logins, stays, revoked_tokens, login_history TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON limits, alarms, blocks, code_stops TO {role};
-GRANT SELECT, UPDATE ON sequencer, followers, read_models TO {role};
+GRANT SELECT, UPDATE ON sequencer, followers, read_models, tree TO {role};
 GRANT SELECT ON _sqlx_migrations, erasures TO {role};
-GRANT EXECUTE ON FUNCTION forget_lapsed_account(uuid), erase_account(uuid) TO {role};
+GRANT EXECUTE ON FUNCTION forget_lapsed_account(uuid), erase_account(uuid), keep_certificate(uuid, text) TO {role};

@@ -23,6 +23,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod transparency;
 mod words;
 
 use std::borrow::Cow;
@@ -43,6 +44,7 @@ use crate::limits::{LimitPolicy, LimitStore, WritePolicy};
 use crate::postgres::DatabaseUrl;
 use crate::tokens::TokenPolicy;
 use crate::tokens::configured_claims::ConfiguredClaims;
+use crate::transparency::TransparencyPolicy;
 
 pub use memory::MemoryLimits;
 pub use own_section::{OwnSection, SettingsSection};
@@ -129,6 +131,8 @@ pub struct Settings {
     pub claims: ConfiguredClaims,
     /// Identifiers whose code is always the same.
     pub test_identifiers: TestIdentifiers,
+    /// What others are told of the log, to prove that it is whole.
+    pub transparency: TransparencyPolicy,
     /// Of which sign-ins the owner of an account is told.
     pub new_device_notice: NewDeviceNotice,
     /// Which log lines are written.
@@ -185,6 +189,7 @@ impl Sources {
         let identifiers = raw.identifiers.check(environment)?;
         let tokens = raw.tokens.check()?;
         let retention = raw.retention.check()?;
+        let transparency = raw.transparency.check(&tokens.policy.issuer)?;
         let log = raw.log.check()?;
         let browsers = raw.browsers.check()?;
         let new_device_notice = raw.sessions.new_device_notice;
@@ -212,6 +217,7 @@ impl Sources {
                 proxies: server.proxies,
                 docs: server.docs,
                 metrics: server.public_metrics,
+                transparency: transparency.is_public,
             },
             policy,
             proposals,
@@ -221,6 +227,7 @@ impl Sources {
             tokens: tokens.policy,
             claims: tokens.claims,
             test_identifiers: identifiers.test_identifiers,
+            transparency,
             new_device_notice,
             log_filter: log.filter,
             log_json: log.json,

@@ -20,6 +20,7 @@ use super::retention::RawRetention;
 use super::server::RawServer;
 use super::sessions::RawSessions;
 use super::tokens::RawTokens;
+use super::transparency::RawTransparency;
 
 /// Declares a section as it is written: a field for each setting, and nothing else. What must not be shown is a `Secret`.
 macro_rules! raw_section {
@@ -65,6 +66,7 @@ raw_sections!(
     browsers: RawBrowsers,
     limits: RawLimits,
     retention: RawRetention,
+    transparency: RawTransparency,
     log: RawLog,
 );
 

@@ -134,6 +134,13 @@ fn path(route: &str, of: &AccountObjects) -> String {
     let path = path.replace("{identifier}", &of.number).replace("{block}", &of.session.to_string());
     let path = path.replace("{proposal}", &of.session.to_string());
     let path = path.replace("{subject}", if name == UNKNOWN { UNKNOWN } else { "service" });
+    let tile = if name == UNKNOWN { "x" } else { "000.p/1" };
+    let path = path.replace("{level}", "0").replace("{tile}", tile);
+    if let Some(size) =
+        ["/audit/proofs/inclusion", "/audit/proofs/consistency"].iter().position(|it| *it == route)
+    {
+        return format!("{path}/?{}=1", ["seq", "from"][size]);
+    }
     if route == "/admin/identifiers" {
         return format!("{path}/?phone_number=%2B{}", &of.number[1..]);
     }
@@ -209,6 +216,8 @@ async fn answer(request: RequestBuilder) -> (u16, String) {
 
 /// One caller after the other asks for a code to the same number.
 const SETTINGS: &str = "
+[transparency]
+public = true
 [codes]
 resend_after = 0
 [[oauth.clients]]

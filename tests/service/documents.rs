@@ -158,7 +158,7 @@ impl RepositoryNames {
             let is_there = self.code.contains(&format!("\"{word}\"")) || self.file_names.contains(word);
             return (!is_there && !self.has_word(word)).then_some("metric");
         }
-        let is_file = [".ftl", ".json", ".md", ".toml"].iter().any(|end| name.ends_with(end));
+        let is_file = [".ftl", ".json", ".md", ".ndjson", ".toml"].iter().any(|end| name.ends_with(end));
         if is_snake(name, ".*") && name.contains('.') && !is_file {
             return (!self.has_setting(name)).then_some("setting");
         }

@@ -126,7 +126,7 @@ async fn nothing_is_found_of_an_erased_person_and_everything_of_another() {
     traces(&app).await;
 
     // The log is whole, and read models that are made anew have nothing of them either.
-    let verified = verify(&app.journal(), &mut |_| {}).await.unwrap();
+    let verified = verify(&app.journal(), &app.trusted_keys(), &mut |_| {}).await.unwrap();
     assert!(verified.is_unaltered() && verified.is_complete(), "{verified:?}");
     let models: Vec<_> = Projection::all().filter_map(|model| model.immediate()).collect();
     let checked = rebuild::check(&app.journal(), &models, app.clock.now(), &mut |_| {}).await.unwrap();

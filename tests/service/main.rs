@@ -51,5 +51,6 @@ mod standby;
 mod statistics;
 mod stays;
 mod support;
+mod transparency;
 mod two_doors;
 mod unlock;

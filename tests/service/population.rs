@@ -14,6 +14,7 @@ use counterfoil::journal::{AccountRef, Journal};
 use counterfoil::read_models::rebuild;
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil::tokens::{IssuedTokens, TokenKind};
+use counterfoil::transparency::TrustedKeys;
 use counterfoil_domain::values::{self, Reason};
 use counterfoil_projections::ALL;
 use serde_json::{Value, json};
@@ -179,7 +180,7 @@ async fn a_population_written_in_bulk_verifies_and_its_read_models_agree_with_th
     number(&app).await;
     let journal = app.journal();
     journal.follow(&FOLLOWERS).await.unwrap();
-    let verified = audit::verify(&journal, &mut |_| ()).await.unwrap();
+    let verified = audit::verify(&journal, &TrustedKeys::default(), &mut |_| ()).await.unwrap();
     assert!(verified.is_unaltered() && verified.is_complete(), "{verified:?}");
     assert_eq!((verified.accounts, verified.events, verified.waiting), (53, 533, 0));
     let mut checked = rebuild::check(&journal, &ALL, app.clock.now(), &mut |_| ()).await.unwrap();

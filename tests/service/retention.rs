@@ -70,7 +70,7 @@ async fn an_account_that_was_never_signed_in_to_disappears_seven_days_after_its_
 
     // Every proof holds, read models are what the log comes to, and the account can still be replayed.
     number_the_log(&app).await;
-    let verified = verify(&app.journal(), &mut |_| {}).await.unwrap();
+    let verified = verify(&app.journal(), &app.trusted_keys(), &mut |_| {}).await.unwrap();
     assert!(verified.is_unaltered() && verified.is_complete(), "{verified:?}");
     let models = counterfoil::read_models::Projection::all().filter_map(|model| model.immediate());
     let profiles: Vec<_> = models.filter(|model| model.table.name == "profiles").collect();

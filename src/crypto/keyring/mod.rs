@@ -8,6 +8,7 @@
 mod check;
 mod file;
 mod mac;
+mod purpose;
 mod rotation;
 mod source;
 
@@ -27,108 +28,9 @@ use zeroize::Zeroizing;
 use crate::crypto::entropy;
 
 pub use mac::{MacKey, MacKeyRing, MacKeys, key_tag};
+pub use purpose::KeyPurpose;
 pub use rotation::{RotationError, RotationStep};
 pub use source::{KeyringSource, follow};
-
-/// What a key is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
-pub enum KeyPurpose {
-    /// The master key that access tokens' seal keys are derived from. 32 bytes.
-    SealAccess,
-    /// The master key that refresh tokens' seal keys are derived from. 32 bytes.
-    SealRefresh,
-    /// Signs what is inside an access token, which others may verify. An Ed25519 key pair (PKCS #8), or by choice 32
-    /// bytes.
-    SignAccess,
-    /// Authenticates what is inside a refresh token, which only nodes read. 32 bytes.
-    SignRefresh,
-    /// One-time codes are derived with it. 32 bytes.
-    Code,
-    /// Identifiers are looked up by their hash under it. 32 bytes.
-    Lookup,
-    /// Wraps the keys of accounts' personal data. 32 bytes.
-    Personal,
-    /// The secrets of authenticators are derived with it. 32 bytes.
-    SecondFactor,
-    /// Recovery codes are derived with it. 32 bytes.
-    RecoveryCode,
-    /// Authenticates the links in messages. 32 bytes.
-    Link,
-    /// Authenticates the cursors of lists. 32 bytes.
-    Cursor,
-    /// Hashes the addresses and prefixes that limits are counted of. 32 bytes.
-    Limit,
-    /// Hashes the devices and networks that sessions are used from. 32 bytes.
-    Client,
-}
-
-impl KeyPurpose {
-    /// Every purpose that there is.
-    pub const ALL: [Self; 13] = [
-        Self::SealAccess,
-        Self::SealRefresh,
-        Self::SignAccess,
-        Self::SignRefresh,
-        Self::Code,
-        Self::Lookup,
-        Self::Personal,
-        Self::SecondFactor,
-        Self::RecoveryCode,
-        Self::Link,
-        Self::Cursor,
-        Self::Limit,
-        Self::Client,
-    ];
-
-    /// The algorithms that a key of this purpose can be for, the usual one first; none where it signs nothing.
-    fn algorithms(self) -> &'static [SigningAlgorithm] {
-        match self {
-            Self::SignAccess => &[SigningAlgorithm::Eddsa, SigningAlgorithm::Hs256],
-            Self::SignRefresh => &[SigningAlgorithm::Hs256],
-            Self::SealAccess
-            | Self::SealRefresh
-            | Self::Code
-            | Self::Lookup
-            | Self::Personal
-            | Self::SecondFactor
-            | Self::RecoveryCode
-            | Self::Link
-            | Self::Cursor
-            | Self::Limit
-            | Self::Client => &[],
-        }
-    }
-
-    /// Whether keyrings were made before there was this purpose. `keys rotate` gives them its first key.
-    fn came_later(self) -> bool {
-        match self {
-            Self::SealAccess
-            | Self::SealRefresh
-            | Self::SignAccess
-            | Self::SignRefresh
-            | Self::Code
-            | Self::Lookup
-            | Self::Personal => false,
-            Self::SecondFactor
-            | Self::RecoveryCode
-            | Self::Link
-            | Self::Cursor
-            | Self::Limit
-            | Self::Client => true,
-        }
-    }
-
-    /// The algorithm of a key of this purpose: the one that is wanted, or the usual one.
-    fn algorithm(self, wanted: Option<SigningAlgorithm>) -> Result<Option<SigningAlgorithm>, KeyringError> {
-        match wanted {
-            None => Ok(self.algorithms().first().copied()),
-            Some(wanted) if self.algorithms().contains(&wanted) => Ok(Some(wanted)),
-            Some(wanted) => Err(KeyringError::Algorithm(self, wanted)),
-        }
-    }
-}
 
 /// By what a key signs. It is the key's to say and never the token's, and each key is for one (RFC 8725, section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -147,14 +49,6 @@ impl fmt::Display for SigningAlgorithm {
             Self::Eddsa => "eddsa",
             Self::Hs256 => "hs256",
         })
-    }
-}
-
-/// As in the keyring: `seal_access`.
-impl fmt::Display for KeyPurpose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.to_possible_value().expect("no purpose is hidden from the command line");
-        f.write_str(value.get_name())
     }
 }
 

@@ -2,9 +2,11 @@
 //! but the auditor's own stream, which says what they read and why.
 
 pub mod accounts;
+pub mod checkpoints;
 pub mod device_sessions;
 mod event_filter;
 pub mod events;
+pub mod proofs;
 mod reading_stream;
 pub mod rehearsals;
 pub mod steps;

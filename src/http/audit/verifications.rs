@@ -28,10 +28,11 @@ impl FromFields for VerificationRequest {
 pub const DOC: OperationDoc = OperationDoc {
     id: "verifyLog",
     summary: "Verify the whole log",
-    details: "Computes every leaf again, and says whether the log is unaltered and complete. The answer is lines of JSON: \
-        `{\"progress\": {\"done\", \"of\"}}` each second, and at the end `{\"result\": {\"unaltered\", \"complete\", \"events\", \
-        \"accounts\", \"waiting\", \"altered\", \"missing\", \"by\", \"started_at\", \"finished_at\"}}`. An answer without a result was cut \
-        off. Closing the connection stops the verification. One verification or rehearsal goes on at a time.",
+    details: "Computes every leaf again, and says whether the log is unaltered, complete, and by how many witnesses it was cosigned. \
+        The answer is lines of JSON: `{\"progress\": {\"done\", \"of\"}}` each second, and at the end `{\"result\": {\"unaltered\", \
+        \"complete\", \"witnessed\", \"events\", \"accounts\", \"waiting\", \"altered\", \"missing\", \"checkpoints\", \"signed\", \
+        \"witnesses\", \"by\", \"started_at\", \"finished_at\"}}`. An answer without a result was cut off. Closing the connection stops \
+        the verification. One verification or rehearsal goes on at a time.",
     problems: &[Problem::LogReadingRunning, Problem::Unavailable],
     ..OperationDoc::EMPTY
 };

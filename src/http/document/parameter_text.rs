@@ -21,6 +21,7 @@ pub fn parameter_text(operation: &str, name: &str) -> Option<&'static str> {
             "The time at which the account is shown; now, where neither a time nor a step is given."
         }
         ("at", _) => "Only sessions that worked at this time, each with the address that it had then.",
+        ("below", _) => "Only checkpoints of fewer events than these: `next` of the page before it.",
         ("block", _) => "The id of the block.",
         ("bom", _) => {
             "Whether CSV begins with a byte order mark, by which spreadsheets know that it is UTF-8: `1` or `0`."
@@ -46,6 +47,7 @@ pub fn parameter_text(operation: &str, name: &str) -> Option<&'static str> {
         ("format", _) => {
             "`json`, `ndjson` (a line an event) or `csv`; where it is absent, `Accept` says which."
         }
+        ("from", _) => "How many events the smaller tree has.",
         ("fullname", _) => "Only people with all of these words in their names, in any order and any case.",
         ("gateway", _) => "Only messages that this gateway took, or refused.",
         ("id", "acknowledgeAlarm") => "The id of the alarm.",
@@ -54,6 +56,7 @@ pub fn parameter_text(operation: &str, name: &str) -> Option<&'static str> {
         ("identifier", _) => "The phone number or the e-mail address, in any spelling.",
         ("ip_address", "limits") => "The limits of this address, and of its network where it has some.",
         ("ip_address", _) => "Only from this address, or from this network in CIDR notation.",
+        ("level", _) => "The level of the tile: at 0 the hashes are leaves.",
         ("limit", _) => "How many items a page has at most; 50 where it is absent.",
         ("link", _) => "What the link in the message ends with.",
         ("name", _) => "The name of the read model.",
@@ -67,7 +70,9 @@ pub fn parameter_text(operation: &str, name: &str) -> Option<&'static str> {
             "Why it is done or looked at, unless the body or the header `X-Audit-Reason` says it."
         }
         ("role", _) => "Only accounts with this role.",
+        ("seq", _) => "The number of the event in the log, from 1.",
         ("since", _) => "Only from this time on.",
+        ("size", _) => "How many events the tree has; the present number where it is absent.",
         ("state", "accounts") => {
             "Only accounts that can be used (`active`), or only those that are `suspended`."
         }
@@ -79,6 +84,8 @@ pub fn parameter_text(operation: &str, name: &str) -> Option<&'static str> {
         ("subject", _) => {
             "An IP address, a phone number, an e-mail address, a prefix, a country, `service`, or a subject as the list shows it."
         }
+        ("tile", _) => "The index of the tile, as in `x001/x234/067`, and `.p/8` for its first 8 hashes.",
+        ("to", _) => "How many events the larger tree has; the present number where it is absent.",
         ("type", _) => "Only events of these types, with commas between them.",
         ("until", _) => "Only before this time.",
         _ => return None,

@@ -98,6 +98,12 @@ pub(super) const EVERY_SETTING: &[(&str, &str)] = &[
     ("limits.conversion_from", "21"),
     ("limits.conversion_percent", "11"),
     ("retention.never_signed_in", "172800"),
+    ("transparency.origin", "auth.example/log"),
+    ("transparency.public", "true"),
+    (
+        "transparency.witnesses",
+        "[{ url = \"https://witness.example\", key = \"witness.example+c19e015f+BAnCwKEBVuiic/A6lVMlhd7vVaAYoAZFxBShjR4JCV1U\" }]",
+    ),
     ("log.filter", "debug"),
     ("log.format", "text"),
 ];
@@ -129,7 +135,7 @@ fn every_setting_can_be_set_by_the_environment_and_takes_effect() {
 
 #[test]
 fn no_setting_is_left_out_of_the_test_of_the_environment() {
-    let sections: [(&str, &[&str]); 16] = [
+    let sections: [(&str, &[&str]); 17] = [
         ("server", fields_of::<crate::settings::server::RawServer>()),
         ("database", fields_of::<crate::settings::database::RawDatabase>()),
         ("keyring", fields_of::<crate::settings::keyring::RawKeyring>()),
@@ -144,6 +150,7 @@ fn no_setting_is_left_out_of_the_test_of_the_environment() {
         ("browsers", fields_of::<crate::settings::browsers::RawBrowsers>()),
         ("limits", fields_of::<crate::settings::limits::RawLimits>()),
         ("retention", fields_of::<crate::settings::retention::RawRetention>()),
+        ("transparency", fields_of::<crate::settings::transparency::RawTransparency>()),
         ("log", fields_of::<crate::settings::log::RawLog>()),
         ("", &["profile"]),
     ];

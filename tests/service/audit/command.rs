@@ -123,7 +123,7 @@ async fn verify_fails_and_names_the_first_altered_event() {
     let (app, client) = some_log().await;
     let (status, said, progress) = audit(&app, &["verify"]);
     assert_eq!(status, Some(0));
-    assert!(said.starts_with("unaltered: yes\ncomplete:  yes\n20 events of 5 accounts"), "{said}");
+    assert!(said.starts_with("unaltered: yes\ncomplete:  yes\nwitnessed: by 0 of 0; signed up to number 0, 0 checkpoints\n20 events of 5 accounts"), "{said}");
     assert!(progress.contains("40 of 40"), "{progress}");
 
     let row =

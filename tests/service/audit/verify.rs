@@ -7,7 +7,7 @@ use super::number;
 use crate::support::TestApp;
 
 async fn verified(app: &TestApp) -> VerificationReport {
-    verify(&app.journal(), &mut |_| {}).await.unwrap()
+    verify(&app.journal(), &app.trusted_keys(), &mut |_| {}).await.unwrap()
 }
 
 /// A few accounts with a few events each, numbered.

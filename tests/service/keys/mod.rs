@@ -248,7 +248,8 @@ async fn no_request_fails_while_every_key_is_replaced_on_two_nodes_and_then_noth
                 | KeyPurpose::Link
                 | KeyPurpose::Cursor
                 | KeyPurpose::Limit
-                | KeyPurpose::Client => drop(node.api.profile(&old.access).await.ok()),
+                | KeyPurpose::Client
+                | KeyPurpose::Checkpoint => drop(node.api.profile(&old.access).await.ok()),
                 KeyPurpose::Lookup => unreachable!("it is not rotated"),
             }
             succeeded(node.api.profile(&new.access).await);

@@ -16,6 +16,7 @@ use counterfoil::journal::Journal;
 use counterfoil::postgres::DatabaseUrl;
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil::settings::Sources;
+use counterfoil::transparency::{CheckpointWriter, TrustedKeys, VerificationKeys};
 use counterfoil_domain::values::{AccountId, OperatorName, Role};
 
 use super::{ApiClient, AuthenticatorApp, DatabaseProxy, ManualClock, SignedInDevice, TestDatabase};
@@ -139,8 +140,12 @@ impl TestApp {
     /// Numbers the log and brings its read models along from here on, as a server process does. Tests that do not ask for it
     /// number by themselves, when it suits them.
     pub fn keep_log(&self) {
-        let journal = self.journal();
-        tokio::spawn(async move { journal.keep_log(&counterfoil::read_models::FOLLOWERS).await });
+        let (journal, checkpoints) = (self.journal(), self.checkpoint_writer());
+        tokio::spawn(async move {
+            let numbered = tokio::sync::Notify::new();
+            let following = journal.keep_log(&counterfoil::read_models::FOLLOWERS, &numbered);
+            tokio::join!(following, checkpoints.keep(&numbered));
+        });
     }
 
     /// Moves the service's time on.
@@ -190,6 +195,17 @@ impl TestApp {
     pub fn journal(&self) -> Journal {
         let database = counterfoil::postgres::Database::new(&self.database.url.0, 4).unwrap();
         Journal::new(database, PersonalData::new(&self.keyring), self.clock.clone())
+    }
+
+    /// What signs the log of this service.
+    pub fn checkpoint_writer(&self) -> CheckpointWriter {
+        let keys = self.state.accounts.checkpoint_keys().clone();
+        CheckpointWriter::new(self.journal().database().clone(), keys)
+    }
+
+    /// By which keys the log of this service is verified.
+    pub fn trusted_keys(&self) -> TrustedKeys {
+        VerificationKeys::new(self.state.accounts.checkpoint_keys().clone(), &[]).trusted()
     }
 
     /// The keyring in a file, for commands of the binary.
