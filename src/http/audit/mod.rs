@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod device_sessions;
 mod event_filter;
 pub mod events;
+pub mod export;
 mod reading_stream;
 pub mod rehearsals;
 pub mod steps;
