@@ -10,6 +10,7 @@ mod codes;
 mod commit;
 mod ended_by_staff;
 mod erasure;
+mod export;
 mod identifier_proposals;
 mod identifiers;
 mod messages;

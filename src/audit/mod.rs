@@ -4,6 +4,7 @@
 //! secret is in it, since none is in the log: the nonce of a code is worth nothing without the key that codes are made
 //! with, and of tokens there is only their generation.
 
+mod account_export;
 mod changes;
 pub mod csv;
 pub mod feed;
@@ -22,6 +23,7 @@ mod verify_tree;
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::{Error, IsolationLevel};
 
+pub use account_export::{AccountDocument, AccountExport};
 pub use changes::StateChange;
 use log::PAGE;
 pub use log::{EventFilter, EventPages, PageOrder, SealedPage, end, known_end, page};

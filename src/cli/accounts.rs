@@ -10,12 +10,12 @@ use counterfoil_domain::values::Role;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::client::{StaffClient, StaffDoor, StaffRequest};
+use super::client::{Refused, StaffClient, StaffDoor, StaffRequest};
 use super::intervention::{OptionalGrounds, ReadReason, RequiredGrounds};
 use super::listing::ListArguments;
 use super::output::{cell, time_cell};
 use super::recovery::{self, RecoveryCommand};
-use super::{Failure, messages, output, times};
+use super::{Failure, audit, messages, output, times};
 
 /// The most accounts that a name may stand for in a message about it.
 const CANDIDATES: usize = 10;
@@ -93,6 +93,13 @@ pub enum AccountsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write everything that is held about the user of an account, as one JSON document that can be handed to them.
+    Export {
+        /// A phone number, an e-mail address, or the account's id.
+        account: String,
+        #[command(flatten)]
+        why: ReadReason,
+    },
     /// Remove the second factor of an account whose person lost it, so that they can enrol another.
     RemoveSecondFactor {
         #[command(flatten)]
@@ -153,6 +160,7 @@ impl AccountsCommand {
                 intervene(client, &account, (Method::POST, "unlock/"), why.body([])).await
             }
             Self::Erase { account, why, json } => erase(client, &account.account, &why, json).await,
+            Self::Export { account, why } => export(client, &account, &why).await,
             Self::RemoveSecondFactor { account, why } => {
                 intervene(client, &account, (Method::DELETE, "second-factor/"), why.body([])).await
             }
@@ -210,6 +218,22 @@ async fn erase(
         count(&erasure["keys"]),
         cell(&erasure["leaf"]),
     ))?)
+}
+
+/// Writes the document as it comes. Where it breaks off, the command fails.
+async fn export(client: &StaffClient, account: &str, why: &ReadReason) -> Result<(), Failure> {
+    let id = audit::account_id(client, account, why).await?;
+    let request = StaffRequest::get(format!("/audit/accounts/{id}/export/")).because(why.reason());
+    let answer = client.stream(&request).await;
+    let mut answer = answer.map_err(|failure| {
+        let refused: Option<&Refused> = failure.downcast_ref();
+        let is_unknown = refused.is_some_and(|refused| refused.code() == "not_found");
+        if is_unknown { format!("there is no account {id}, or it was erased").into() } else { failure }
+    })?;
+    while let Some(lines) = answer.lines().await? {
+        output::text(&output::json_escaped(&String::from_utf8_lossy(&lines)))?;
+    }
+    Ok(())
 }
 
 /// Returns the filter that an identifier is, by which the API finds what belongs to it; none for another text.

@@ -188,7 +188,11 @@ fn account_filter(text: &str) -> Result<&'static str, Failure> {
 }
 
 /// Returns the id of the account that a text names.
-async fn account_id(client: &StaffClient, text: &str, why: &ReadReason) -> Result<String, Failure> {
+pub(super) async fn account_id(
+    client: &StaffClient,
+    text: &str,
+    why: &ReadReason,
+) -> Result<String, Failure> {
     let filter = account_filter(text)?;
     if filter == "account_id" {
         return Ok(text.to_owned());
@@ -286,16 +290,13 @@ impl EventsArguments {
             .with("after", self.after)
             .with("limit", limit);
         let mut answer = client.stream(&request).await?;
-        let (mut partial, mut report) = (Vec::new(), output::LineCount::new("events"));
-        while let Some(chunk) = answer.chunk().await? {
-            partial.extend_from_slice(&chunk);
-            let Some(end) = partial.iter().rposition(|byte| *byte == b'\n') else { continue };
-            let whole: Vec<u8> = partial.drain(..=end).collect();
+        let mut report = output::LineCount::new("events");
+        while let Some(lines) = answer.lines().await? {
             if self.form.csv {
-                output::csv(&whole)?;
+                output::csv(&lines)?;
             } else {
-                report.add(whole.iter().filter(|byte| **byte == b'\n').count());
-                output::text(&output::json_escaped(&String::from_utf8_lossy(&whole)))?;
+                report.add(lines.iter().filter(|byte| **byte == b'\n').count());
+                output::text(&output::json_escaped(&String::from_utf8_lossy(&lines)))?;
             }
         }
         report.finish();

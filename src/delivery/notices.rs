@@ -103,6 +103,7 @@ impl NoticeWriter {
                 proof: SecondFactorProof::RecoveryCode { .. },
                 ..
             }) => Some(Notice::RecoveryCodeUsed { at }),
+            AccountFact::Profile(ProfileFact::DataExported { .. }) => Some(Notice::DataExported { at }),
             AccountFact::Session(
                 SessionFact::LoggedIn { .. }
                 | SessionFact::TokenRefreshed { .. }

@@ -111,6 +111,11 @@ pub enum Notice {
         /// The time at which it happened.
         at: DateTime<Utc>,
     },
+    /// The user, or a thief, was given everything that is held about the account.
+    DataExported {
+        /// When it was asked for.
+        at: DateTime<Utc>,
+    },
     /// No stranger's code is looked at any more, since too many wrong ones were tried.
     AccountLocked {
         /// When the change happened.
@@ -149,6 +154,7 @@ impl Notice {
             Self::SecondFactorEnrolled { .. } => "second_factor_enrolled",
             Self::SecondFactorRemoved { .. } => "second_factor_removed",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
+            Self::DataExported { .. } => "data_exported",
             Self::AccountLocked { .. } => "account_locked",
             Self::UnlockLink { .. } => "unlock_link",
         }
@@ -198,6 +204,7 @@ impl MessageContent {
             Notice::SecondFactorEnrolled { at },
             Notice::SecondFactorRemoved { at },
             Notice::RecoveryCodeUsed { at },
+            Notice::DataExported { at },
             Notice::AccountLocked { at },
         ];
         let notices = notices.map(Self::Notice).into_iter().map(|notice| (notice.kind(), notice));
@@ -337,6 +344,7 @@ impl MessageTexts {
                 | Notice::SecondFactorEnrolled { at }
                 | Notice::SecondFactorRemoved { at }
                 | Notice::RecoveryCodeUsed { at }
+                | Notice::DataExported { at }
                 | Notice::AccountLocked { at },
             ) => {
                 values.set("time", time(at));

@@ -1,5 +1,6 @@
 //! The REST API: requests in, commands and queries out, responses back. This file has the whole route table.
 
+mod account_export;
 mod accounts;
 mod admin;
 mod audit;
@@ -53,12 +54,12 @@ pub use route::{ApiResource, MethodRoute, delete, get, patch, path, post};
 /// Every path, its methods, their handlers, and what the document tells of them beyond the handlers' signatures.
 fn route_table() -> Vec<ApiResource> {
     use accounts::{
-        devices, disown, history, identifiers, login, logout, logout_all, profile, reauthenticate, refresh,
-        resend, second_factor, token_verify, undo, unlock, verify,
+        devices, disown, export, history, identifiers, login, logout, logout_all, profile, reauthenticate,
+        refresh, resend, second_factor, token_verify, undo, unlock, verify,
     };
     use audit::{
-        accounts as audited_accounts, checkpoints, device_sessions as audited_sessions, events, proofs,
-        rehearsals, steps, stream, verifications,
+        accounts as audited_accounts, checkpoints, device_sessions as audited_sessions, events,
+        export as account_exports, proofs, rehearsals, steps, stream, verifications,
     };
     use oauth::{ended_sessions, introspect, revoke};
 
@@ -84,6 +85,7 @@ fn route_table() -> Vec<ApiResource> {
         path("/accounts/profile/update/", [patch(profile::update, profile::LEGACY_UPDATE_DOC)]),
         path("/accounts/logout/", [post(logout::handler, logout::DOC)]),
         path("/accounts/logout/all/", [post(logout_all::handler, logout_all::DOC)]),
+        path("/accounts/export/", [get_stream(export::handler, export::DOC)]),
         path("/accounts/history/", [get(history::handler, history::DOC)]),
         path("/accounts/devices/", [get(devices::list, devices::LIST_DOC)]),
         path(
@@ -128,6 +130,7 @@ fn route_table() -> Vec<ApiResource> {
         path("/audit/proofs/consistency/", [get(proofs::consistency, proofs::CONSISTENCY_DOC)]),
         path("/audit/device-sessions/", [get(audited_sessions::handler, audited_sessions::DOC)]),
         path("/audit/accounts/{id}/", [get(audited_accounts::handler, audited_accounts::DOC)]),
+        path("/audit/accounts/{id}/export/", [get_stream(account_exports::handler, account_exports::DOC)]),
         path("/audit/accounts/{id}/steps/", [get(steps::handler, steps::DOC)]),
         path("/oauth/introspect", [post(introspect::handler, introspect::DOC)]),
         path("/oauth/ended-sessions/", [get_stream(ended_sessions::handler, ended_sessions::DOC)]),

@@ -49,7 +49,7 @@ macro_rules! route_constructors {
 route_constructors! {
     /// Routes GET, and HEAD, which is the same without its body (RFC 9110, section 9.3.2).
     get: &[Method::GET, Method::HEAD];
-    /// Routes GET alone: a response without an end has no HEAD.
+    /// Routes GET alone: a response without an end, or with an effect, has no HEAD.
     get_stream: &[Method::GET];
     /// Routes POST to the handler.
     post: &[Method::POST];

@@ -29,7 +29,7 @@ pub(crate) fn read(
 }
 
 /// Reads a row of `sequence, payload, personal`, with what the keys can still open of the personal part.
-pub(super) fn read_event(
+pub(crate) fn read_event(
     account: AccountId,
     row: &Row,
     keys: &BTreeMap<AccountId, AccountKeys>,

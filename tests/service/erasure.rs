@@ -15,10 +15,10 @@ use crate::support::{ApiAnswer, ApiClient, SignedInDevice, TestApp};
 const ADMIN: &str = "+989130000001";
 
 /// A person with a number, an address, a name, a device and a user agent that no other has.
-struct Person {
-    device: SignedInDevice,
+pub struct Person {
+    pub device: SignedInDevice,
     /// What may be found nowhere once they are erased.
-    traces: Vec<String>,
+    pub traces: Vec<String>,
 }
 
 async fn send(app: &TestApp, path: &str, user_agent: &str, address: &str, body: Value) -> ApiAnswer {
@@ -27,7 +27,7 @@ async fn send(app: &TestApp, path: &str, user_agent: &str, address: &str, body: 
 }
 
 /// The `n`th person signs up, refreshes from elsewhere, gets an address and a name, and asks for a code that waits.
-async fn join(app: &TestApp, n: u32) -> Person {
+pub async fn join(app: &TestApp, n: u32) -> Person {
     let phone_number = format!("+98912{n:03}4567");
     let (email, fullname) = (format!("trace{n}@analytical.example"), format!("Zephyrine Trace{n}"));
     let (device_name, user_agent) = (format!("Handset-{n}"), format!("DifferenceEngine/{n}"));
@@ -48,13 +48,13 @@ async fn join(app: &TestApp, n: u32) -> Person {
     Person { device, traces: traces.into() }
 }
 
-async fn follow(app: &TestApp) {
+pub async fn follow(app: &TestApp) {
     Sequencer::new(Database::new(&app.database.url.0, 2).unwrap()).look().await.unwrap();
     while app.journal().follow(&FOLLOWERS).await.unwrap() > 0 {}
 }
 
 /// The names of all tables.
-async fn tables(app: &TestApp) -> Vec<String> {
+pub async fn tables(app: &TestApp) -> Vec<String> {
     let names = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1";
     let rows = app.database.connect().await.query(names, &[]).await.unwrap();
     rows.iter().map(|row| row.get(0)).collect()
@@ -82,7 +82,7 @@ async fn rows_of(app: &TestApp, table: &str, device: &SignedInDevice) -> i64 {
         .await
 }
 
-async fn erase_own(app: &TestApp, device: &SignedInDevice) -> ApiAnswer {
+pub async fn erase_own(app: &TestApp, device: &SignedInDevice) -> ApiAnswer {
     ApiClient::send(app.api.request(Method::DELETE, "/accounts/profile/").bearer_auth(&device.access)).await
 }
 
@@ -90,7 +90,7 @@ async fn erase(app: &TestApp, admin: &SignedInDevice, account: &str, body: Value
     app.api.post_as(admin, &format!("/admin/accounts/{account}/erase/"), body).await
 }
 
-fn proxied() -> [(&'static str, &'static str); 2] {
+pub fn proxied() -> [(&'static str, &'static str); 2] {
     [("server.trusted_proxies", "127.0.0.0/8"), ("server.forwarded", "x-forwarded-for")]
 }
 

@@ -15,6 +15,7 @@ mod ended_sessions;
 mod ends;
 mod erasure;
 mod examples;
+mod export;
 mod failover;
 mod faults;
 mod gateways;

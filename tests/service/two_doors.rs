@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use counterfoil_domain::values::Role;
 use serde_json::{Value, json};
 
 use crate::commands::counterfoil;
@@ -119,6 +120,30 @@ async fn a_command_says_the_same_at_a_server_and_on_its_database() {
     let (status, _, error) = staff.said(&["accounts", "list"]);
     assert!(status == Some(1) && error.contains("sign in first"), "{error}");
     app.api.get("/admin/accounts/", access).await.is_problem(401, "invalid_access_token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_exports_an_account_at_a_server_as_the_operator_does_on_its_database() {
+    let app = TestApp::start().await;
+    let auditor = app.sign_in_staff(ADMIN, Role::Auditor).await;
+    app.advance_time(61);
+    let staff = RemoteStaff::new(&app);
+    staff.sign_in(&app, &auditor);
+    let id = app.api.sign_in(PHONE).await.account().to_string();
+    let export = &["accounts", "export", &id, "--reason", "asked by letter"][..];
+    let [remote, local] =
+        [staff.said(export), said(counterfoil(&app, export))].map(|(status, out, error)| {
+            assert_eq!(status, Some(0), "{error}");
+            let mut document: Value = serde_json::from_str(&out).unwrap();
+            document["exported_at"].take();
+            document
+        });
+    assert_eq!(remote, local);
+    assert_eq!(remote["profile"]["phone_number"], PHONE);
+    let unknown = &["accounts", "export", "01a2102b-9989-7532-acd2-ac1c6690aa6d", "--reason", "x"][..];
+    assert_eq!(staff.said(unknown), said(counterfoil(&app, unknown)));
+    assert_eq!(staff.said(&["accounts", "export", &id]).0, Some(2), "an auditor gives a reason");
+    std::fs::remove_dir_all(staff.folder).unwrap();
 }
 
 #[test]

@@ -399,6 +399,7 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     add_record("RebuildOrdered", StaffRecordFact::RebuildOrdered { projection, by: admin() });
     add("DeviceRenamed".to_owned(), AccountFact::Session(SessionFact::DeviceRenamed { session: session(1) }));
     add("ProfileUpdated".to_owned(), AccountFact::Profile(ProfileFact::ProfileUpdated {}));
+    add("DataExported".to_owned(), AccountFact::Profile(ProfileFact::DataExported { session: session(1) }));
     for (who, by) in
         [("the user", None), ("an administrator", Some(admin())), ("the operator", Some(operator()))]
     {
@@ -575,7 +576,7 @@ fn the_names_of_events_are_these_and_all_different() {
         IdentifierChangeConfirmed, IdentifierChangeWithdrawn, IdentifierReleased);
     let second_factor = every!(name of SecondFactorFact: SecondFactorOffered, SecondFactorEnrolled,
         SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved);
-    let profile = every!(name of ProfileFact: UserRegistered, ProfileUpdated, AccountErased);
+    let profile = every!(name of ProfileFact: UserRegistered, ProfileUpdated, DataExported, AccountErased);
     let staff = every!(name of StaffFact: RolesChanged, AccountSuspended, AccountReinstated, AccessDenied);
     let records = every!(name of StaffRecordFact: AuditRead, StaffRead, SharedLimitsLifted, BlockSet,
         BlockLifted, AlarmAcknowledged, ErasureOrdered, RebuildOrdered);

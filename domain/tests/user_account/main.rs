@@ -10,6 +10,7 @@ mod disown_session;
 mod end_session;
 mod erase_account;
 mod events;
+mod export_data;
 mod fixtures;
 mod known_device;
 mod lapse_account;

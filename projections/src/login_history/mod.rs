@@ -12,6 +12,7 @@ use counterfoil_domain::user_account::{
 use counterfoil_domain::values::{AccountId, SessionId};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
+use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -57,6 +58,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
         "RecoveryCodesRenewed",
         "SecondFactorPassed",
         "SecondFactorRejected",
+        "DataExported",
         "AccountErased",
     ],
 };
@@ -124,6 +126,7 @@ impl Projector for LoginHistoryChange {
                 (Some(*session), name_of(channel))
             }
             AccountFact::Session(SessionFact::TokenReuseDetected { session, .. })
+            | AccountFact::Profile(ProfileFact::DataExported { session })
             | AccountFact::SecondFactor(
                 SecondFactorFact::SecondFactorEnrolled { session, .. }
                 | SecondFactorFact::RecoveryCodesRenewed { session, .. },
@@ -195,6 +198,23 @@ pub struct HistoryLine {
     pub ip_address: Option<IpAddr>,
 }
 
+impl HistoryLine {
+    /// Reads a row of `login_history`.
+    #[doc(hidden)]
+    pub fn from_row(row: &Row) -> Self {
+        Self {
+            sequence: row.get("sequence"),
+            at: row.get("at"),
+            event: row.get("event"),
+            session_id: row.get("session_id"),
+            reason: row.get("reason"),
+            device_name: row.get("device_name"),
+            user_agent: row.get("user_agent"),
+            ip_address: row.get("ip_address"),
+        }
+    }
+}
+
 /// The lines of an account before that of an event, the newest first. The read model may be a moment behind the log.
 ///
 /// # Errors
@@ -207,17 +227,7 @@ pub async fn page(
 ) -> Result<Vec<HistoryLine>, tokio_postgres::Error> {
     let statement = client.prepare_cached(include_str!("page.sql")).await?;
     let rows = client.query(&statement, &[&account.0, &before, &i64::from(limit)]).await?;
-    let line = |row: &tokio_postgres::Row| HistoryLine {
-        sequence: row.get("sequence"),
-        at: row.get("at"),
-        event: row.get("event"),
-        session_id: row.get("session_id"),
-        reason: row.get("reason"),
-        device_name: row.get("device_name"),
-        user_agent: row.get("user_agent"),
-        ip_address: row.get("ip_address"),
-    };
-    Ok(rows.iter().map(line).collect())
+    Ok(rows.iter().map(HistoryLine::from_row).collect())
 }
 
 /// A reason as its name stands in the event.

@@ -373,6 +373,7 @@ fn request_of(last: &UserAccountEvent) -> RehearsedRequest {
         | AccountFact::Profile(
             ProfileFact::UserRegistered { .. }
             | ProfileFact::ProfileUpdated {}
+            | ProfileFact::DataExported { .. }
             | ProfileFact::AccountErased { .. },
         )
         | AccountFact::Identifier(

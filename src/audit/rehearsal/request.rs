@@ -120,6 +120,9 @@ pub(super) fn replay(
         AccountFact::Identifier(fact) => asked.of_identifier(fact),
         AccountFact::SecondFactor(fact) => asked.of_second_factor(fact),
         AccountFact::Profile(ProfileFact::ProfileUpdated {}) => asked.in_the_name_of_any(),
+        AccountFact::Profile(ProfileFact::DataExported { session }) => {
+            asked.in_the_name_of(asked.live(*session), |_| CommandReplay::AsItWas)
+        }
         AccountFact::Profile(ProfileFact::UserRegistered { .. } | ProfileFact::AccountErased { .. }) => {
             CommandReplay::AsItWas
         }

@@ -125,6 +125,8 @@ impl fmt::Debug for StaffClient {
 pub struct StaffAnswer {
     status: StatusCode,
     body: AnswerBody,
+    /// The beginning of a line whose end has not come.
+    partial: Vec<u8>,
 }
 
 enum AnswerBody {
@@ -175,9 +177,27 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 impl StaffAnswer {
+    fn new(status: StatusCode, body: AnswerBody) -> Self {
+        Self { status, body, partial: Vec::new() }
+    }
+
     fn of_remote(response: reqwest::Response) -> Result<Self, Failure> {
         let status = StatusCode::from_u16(response.status().as_u16())?;
-        Ok(Self { status, body: AnswerBody::Remote(Box::new(response)) })
+        Ok(Self::new(status, AnswerBody::Remote(Box::new(response))))
+    }
+
+    /// Returns the next lines, whole ones only; `None` at the end.
+    ///
+    /// # Errors
+    /// When the connection ends before the body does.
+    pub async fn lines(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        while let Some(chunk) = self.chunk().await? {
+            self.partial.extend_from_slice(&chunk);
+            if let Some(end) = self.partial.iter().rposition(|byte| *byte == b'\n') {
+                return Ok(Some(self.partial.drain(..=end).collect()));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the next part of the body; `None` at its end.
@@ -270,6 +290,6 @@ impl StaffClient {
         let body = request.body.as_ref().map(|body| Bytes::from(body.to_string()));
         let answered = service.answer(request.method.clone(), uri, headers, body).await;
         let answer = answered.map_err(|error| error.to_string())?;
-        Ok(StaffAnswer { status: answer.status(), body: AnswerBody::Local(answer.into_body()) })
+        Ok(StaffAnswer::new(answer.status(), AnswerBody::Local(answer.into_body())))
     }
 }

@@ -72,6 +72,7 @@ fn codes_and_short_notices_go_into_one_text_message() {
         Notice::SecondFactorEnrolled { at },
         Notice::SecondFactorRemoved { at },
         Notice::RecoveryCodeUsed { at },
+        Notice::DataExported { at },
         Notice::AccountLocked { at },
     ] {
         let (_, text) = texts.render(&MessageContent::Notice(notice), Channel::Phone, Language::default());

@@ -2,6 +2,7 @@
 
 pub mod devices;
 pub mod disown;
+pub mod export;
 pub mod history;
 pub mod identifiers;
 pub mod login;

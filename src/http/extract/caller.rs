@@ -114,6 +114,16 @@ pub fn is_our_page(request: &HttpRequest) -> bool {
     is_browser && state.is_some_and(|state| is_from_our_pages(request.headers(), &state.http.allowed_origins))
 }
 
+/// Refuses what a page of another site asks for: for a request that only reads by its method, and yet has a lasting effect.
+///
+/// # Errors
+/// [`Problem::CrossSiteRequest`].
+pub fn refuse_other_sites(request: &HttpRequest) -> Result<(), Problem> {
+    let state = request.app_data::<web::Data<AppState>>().ok_or(Problem::Internal)?;
+    let is_ours = is_from_our_pages(request.headers(), &state.http.allowed_origins);
+    is_ours.then_some(()).ok_or(Problem::CrossSiteRequest)
+}
+
 /// The text of an access token, as a request presents it.
 struct AccessTokenText {
     token: String,

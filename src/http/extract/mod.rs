@@ -17,7 +17,7 @@ pub use body::{
     FromFields, JsonBody, RequestFields, SentOrShownCode, TokenText, named_identifier, read_any_identifier,
     read_either_code, read_identifier,
 };
-pub use caller::{SignedInCaller, access_token, bearer, is_our_page, refresh_cookie};
+pub use caller::{SignedInCaller, access_token, bearer, is_our_page, refresh_cookie, refuse_other_sites};
 pub use client::{ClientAddress, ClientInfo, PresentedToken, WantedLanguage, wanted_language};
 pub use field_error::FieldError;
 pub use forwarded::{ForwardedHeader, TrustedProxies};

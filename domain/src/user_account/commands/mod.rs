@@ -12,6 +12,7 @@ mod disown_session;
 mod end_session;
 mod enrol_second_factor;
 mod erase_account;
+mod export_data;
 mod intervention;
 mod lapse_account;
 mod lift_limits;
@@ -53,6 +54,7 @@ pub use disown_session::DisownSession;
 pub use end_session::EndSession;
 pub use enrol_second_factor::EnrolSecondFactor;
 pub use erase_account::{EraseAccount, ErasureOrder};
+pub use export_data::ExportData;
 pub use intervention::Intervention;
 pub use lapse_account::LapseAccount;
 pub use lift_limits::LiftLimits;
@@ -149,6 +151,8 @@ pub enum UserAccountCommand {
     EndSession(EndSession),
     /// Forget who the user of an account is.
     EraseAccount(EraseAccount),
+    /// Give the user everything that is held about them.
+    ExportData(ExportData),
     /// Show an authenticator, which may become the second factor.
     OfferSecondFactor(OfferSecondFactor),
     /// Make the authenticator that was shown the second factor.
@@ -209,6 +213,7 @@ impl UserAccountCommand {
             Self::UnlockAccount(command) => command.decide(state),
             Self::EndSession(command) => Ok(command.decide(state)),
             Self::EraseAccount(command) => command.decide(state, &services.policy),
+            Self::ExportData(command) => command.decide(state, &services.policy),
             Self::OfferSecondFactor(command) => command.decide(state, &services.policy),
             Self::EnrolSecondFactor(command) => command.decide(state, services),
             Self::PassSecondFactor(command) => command.decide(state, services),
@@ -262,6 +267,7 @@ into_command!(
     UnlockAccount,
     EndSession,
     EraseAccount,
+    ExportData,
     OfferSecondFactor,
     EnrolSecondFactor,
     PassSecondFactor,

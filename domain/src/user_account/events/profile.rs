@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::user_account::ActingStaff;
-use crate::values::Channel;
+use crate::values::{Channel, SessionId};
 
 /// What happened to the account itself and its profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
@@ -17,6 +17,11 @@ pub enum ProfileFact {
     },
     /// The user changed their full name.
     ProfileUpdated {},
+    /// The user asked for everything that is held about them. Recorded once in the time that a proof lasts, for each session.
+    DataExported {
+        /// The device session in whose name it was asked.
+        session: SessionId,
+    },
     /// The account was erased, and all its sessions ended. The commit destroyed the keys of what is personal in its events, and deleted
     /// what was known of its user. No event follows.
     AccountErased {

@@ -37,6 +37,10 @@ impl UserAccount {
             ProfileFact::ProfileUpdated {} => {
                 self.touch(at);
             }
+            ProfileFact::DataExported { session } => {
+                self.touch(at);
+                self.change_session(*session, |session| session.exported_at = Some(at));
+            }
             ProfileFact::AccountErased { by: _ } => {
                 let held = self.member().map_or(0, |member| member.identifiers.len());
                 let held = u32::try_from(held).unwrap_or(u32::MAX);

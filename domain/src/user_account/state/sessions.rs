@@ -44,6 +44,13 @@ pub struct Session {
         skip_serializing_if = "Option::is_none"
     )]
     pub second_factor_at: Option<DateTime<Utc>>,
+    /// When it was last put on record that its user asked for everything that is held about them.
+    #[serde(
+        with = "chrono::serde::ts_microseconds_option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub exported_at: Option<DateTime<Utc>>,
     /// Whether it is on record that the newest generation was given again.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub retry_recorded: bool,
@@ -218,6 +225,7 @@ impl UserAccount {
             proved_at: at,
             channel: *channel,
             second_factor_at: None,
+            exported_at: None,
             retry_recorded: false,
             refresh_burst: None,
         });
