@@ -1,19 +1,28 @@
 //! The erasure of accounts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use counterfoil_domain::user_account::commands::{EraseAccount, ErasureOrder};
+use counterfoil_domain::user_account::commands::{EraseAccount, ErasureOrder, Intervention};
 use counterfoil_domain::user_account::{ActingStaff, Refusal, StaffRecordFact};
-use counterfoil_domain::values::AccountId;
+use counterfoil_domain::values::{AccountId, Reason, ServiceName};
 use serde::Serialize;
-use tokio_postgres::types::Json;
+use tokio_postgres::Row;
+use tokio_postgres::types::{Json, ToSql};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::staff::StaffAction;
-use super::{Accounts, AccountsError, RequestContext};
+use super::{Accounts, AccountsError, ErasureRegister, RequestContext};
 use crate::journal::JournalError;
 use crate::tokens::Token;
+
+/// How many accounts of the register, or erasures of the database, are compared at a time.
+const PAGE: usize = 500;
+
+/// How long to wait before the register is compared again after an error.
+const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// What an erasure destroyed. It holds nothing personal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -35,6 +44,15 @@ pub struct Erasure {
     pub rows: BTreeMap<String, i64>,
 }
 
+/// What came of erasing accounts again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ErasedAgain {
+    /// How many accounts were erased again.
+    pub erased: u64,
+    /// How many accounts the database does not have.
+    pub unknown: u64,
+}
+
 impl Accounts {
     /// Erases the account that an access token speaks for.
     ///
@@ -42,12 +60,13 @@ impl Accounts {
     /// [`AccountsError`]; refused when the session has ended or was not proved lately.
     pub async fn erase_own(&self, token: Token, origin: RequestContext) -> Result<Erasure, AccountsError> {
         let (account, session) = (token.account, token.session);
+        self.require_register().await?;
         let command = |at, client| {
             let order = ErasureOrder::User { at, session, client };
             EraseAccount { account, order }.into()
         };
         self.carry_out(account, &origin, command).await?;
-        self.erasure_of(account).await?.ok_or(AccountsError::Busy)
+        self.registered_erasure_of(account).await?.ok_or(AccountsError::Busy)
     }
 
     /// Erases an account by staff. The order with its reason is put on record in their own stream before. Erasing an account again
@@ -56,24 +75,128 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError`]; refused when the account was never joined, or is that of the administrator.
     pub async fn erase(&self, account: AccountId, who: StaffAction) -> Result<Erasure, AccountsError> {
-        if let Some(erasure) = self.erasure_of(account).await? {
+        if let Some(erasure) = self.registered_erasure_of(account).await? {
             return Ok(erasure);
         }
         if who.by.acting() == ActingStaff::Account(account) {
             return Err(Refusal::OwnAccount.into());
         }
         self.standing(account).await?.member().ok_or(Refusal::UnknownAccount)?;
+        self.erase_by(account, who, ErasureOrder::Staff).await
+    }
+
+    /// Puts an order on record and carries it out.
+    async fn erase_by(
+        &self,
+        account: AccountId,
+        who: StaffAction,
+        order: impl FnOnce(Intervention) -> ErasureOrder,
+    ) -> Result<Erasure, AccountsError> {
+        self.require_register().await?;
         self.put_on_record(&who, None, |by| StaffRecordFact::ErasureOrdered { account, by }).await?;
-        let erased = self
-            .intervene(account, who, |intervention| {
-                EraseAccount { account, order: ErasureOrder::Staff(intervention) }.into()
-            })
-            .await;
-        match (erased, self.erasure_of(account).await?) {
+        let command = |intervention| EraseAccount { account, order: order(intervention) }.into();
+        let erased = self.intervene(account, who, command).await;
+        match (erased, self.registered_erasure_of(account).await?) {
             // Another request was faster.
             (_, Some(erasure)) => Ok(erasure),
             (erased, None) => erased.and(Err(AccountsError::Busy)),
         }
+    }
+
+    /// Erases again the accounts that were erased before and that a restored database has. Those that it does not have are passed over.
+    /// An interrupted call is gone on with by another one; two at the same time do not harm each other.
+    ///
+    /// # Errors
+    /// [`AccountsError`] when the database does not answer.
+    pub async fn erase_again(
+        &self,
+        erased_before: &[AccountId],
+        who: &StaffAction,
+    ) -> Result<ErasedAgain, AccountsError> {
+        let mut done = ErasedAgain::default();
+        for page in erased_before.chunks(PAGE) {
+            for row in self.ask(include_str!("sql/not_erased.sql"), &[&uuids(page)]).await? {
+                if row.get("exists") {
+                    let account = AccountId(row.get("account_id"));
+                    self.erase_by(account, who.clone(), ErasureOrder::Again).await?;
+                    tracing::warn!(%account, "erased again an account that was erased before");
+                    done.erased += 1;
+                } else {
+                    done.unknown += 1;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Compares the database with the register, where there is one, until each has the erasures of the other. A database that was
+    /// restored from a backup lacks some: their accounts are erased again.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; it can be done again then.
+    pub async fn catch_up_with_register(&self) -> Result<(), AccountsError> {
+        let Some(register) = &self.register else { return Ok(()) };
+        let ErasedAgain { erased, unknown } =
+            self.erase_again(&register.accounts().await?, &by_register()).await?;
+        if erased > 0 {
+            tracing::warn!(erased, "erased again what a restored database lacked of the erasure register");
+        }
+        if unknown > 0 {
+            tracing::info!(unknown, "the erasure register lists accounts that the database does not have");
+        }
+        self.complete_register(DateTime::UNIX_EPOCH).await?;
+        register.caught_up();
+        Ok(())
+    }
+
+    /// Catches up with the register while that fails, which holds back the readiness of the node.
+    pub async fn follow_register(&self) {
+        while !self.has_caught_up_with_register() {
+            if let Err(error) = self.catch_up_with_register().await {
+                tracing::warn!(%error, "the database cannot be compared with the erasure register");
+                tokio::time::sleep(TRY_EVERY).await;
+            }
+        }
+    }
+
+    /// Whether every account of the register is known to be erased; true where there is no register.
+    pub fn has_caught_up_with_register(&self) -> bool {
+        self.register.as_ref().is_none_or(ErasureRegister::has_caught_up)
+    }
+
+    /// Writes to the register the erasures since a time that have no line there: those of other nodes with a register of their own, and
+    /// those whose line could not be written. Returns how many were written.
+    ///
+    /// # Errors
+    /// [`AccountsError`] when the database does not answer, or the register cannot be written.
+    pub async fn complete_register(&self, since: DateTime<Utc>) -> Result<usize, AccountsError> {
+        let Some(register) = &self.register else { return Ok(0) };
+        let (mut since, mut after, mut written) = (since, Uuid::nil(), 0);
+        loop {
+            let page =
+                self.ask(include_str!("sql/erasures_since.sql"), &[&since, &after, &(PAGE as i64)]).await?;
+            let page: Vec<Erasure> = page.iter().map(Erasure::from_row).collect();
+            written += register.add(&page).await?;
+            let Some(last) = page.last().filter(|_| page.len() == PAGE) else { return Ok(written) };
+            (since, after) = (last.erased_at, last.account_id.0);
+        }
+    }
+
+    /// Refuses to erase while the register cannot be written.
+    async fn require_register(&self) -> Result<(), AccountsError> {
+        match &self.register {
+            Some(register) => Ok(register.add(&[]).await.map(drop)?),
+            None => Ok(()),
+        }
+    }
+
+    /// What the erasure of an account destroyed, if it was erased, with a line in the register from then on.
+    async fn registered_erasure_of(&self, account: AccountId) -> Result<Option<Erasure>, AccountsError> {
+        let erasure = self.erasure_of(account).await?;
+        if let (Some(register), Some(erasure)) = (&self.register, &erasure) {
+            register.add(std::slice::from_ref(erasure)).await?;
+        }
+        Ok(erasure)
     }
 
     /// What the erasure of an account destroyed, if it was erased.
@@ -81,17 +204,41 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError`] when the database does not answer.
     pub async fn erasure_of(&self, account: AccountId) -> Result<Option<Erasure>, AccountsError> {
-        let db = self.journal.database().connection().await.map_err(JournalError::from)?;
-        let statement =
-            db.prepare_cached(include_str!("sql/erasure.sql")).await.map_err(JournalError::from)?;
-        let row = db.query_opt(&statement, &[&account.0]).await.map_err(JournalError::from)?;
-        Ok(row.map(|row| Erasure {
-            account_id: account,
+        let found = self.ask(include_str!("sql/erasure.sql"), &[&account.0]).await?;
+        Ok(found.first().map(Erasure::from_row))
+    }
+
+    async fn ask(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, JournalError> {
+        let db = self.journal.database().connection().await?;
+        let statement = db.prepare_cached(sql).await?;
+        Ok(db.query(&statement, parameters).await?)
+    }
+}
+
+impl Erasure {
+    fn from_row(row: &Row) -> Self {
+        Self {
+            account_id: AccountId(row.get("account_id")),
             erased_at: row.get("erased_at"),
             sequence: row.get("sequence"),
             leaf: row.get("leaf"),
             keys: row.get("keys"),
             rows: row.get::<_, Json<_>>("rows").0,
-        }))
+        }
     }
+}
+
+fn uuids(accounts: &[AccountId]) -> Vec<Uuid> {
+    accounts.iter().map(|account| account.0).collect()
+}
+
+/// The action of the service itself, which erases again what its register lists.
+fn by_register() -> StaffAction {
+    let name = ServiceName::parse("erasure-register").expect("letters and a hyphen");
+    StaffAction::service(name, erased_before())
+}
+
+/// The reason that is on record where an account is erased again.
+pub fn erased_before() -> Reason {
+    Reason::parse("erased before").expect("a line of text")
 }

@@ -1,6 +1,7 @@
 //! The commands `counterfoil accounts …`, which show and change accounts.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use actix_web::http::Method;
@@ -15,7 +16,7 @@ use super::intervention::{OptionalGrounds, ReadReason, RequiredGrounds};
 use super::listing::ListArguments;
 use super::output::{cell, time_cell};
 use super::recovery::{self, RecoveryCommand};
-use super::{Failure, messages, output, times};
+use super::{Failure, erasures, messages, output, times};
 
 /// The most accounts that a name may stand for in a message about it.
 const CANDIDATES: usize = 10;
@@ -93,6 +94,12 @@ pub enum AccountsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Erase again the accounts that an erasure register lists and that a restored database has. A node that has the register in its
+    /// settings does it by itself when it starts.
+    EraseAgain {
+        /// The erasure register, or a copy of it
+        register: PathBuf,
+    },
     /// Remove the second factor of an account whose person lost it, so that they can enrol another.
     RemoveSecondFactor {
         #[command(flatten)]
@@ -132,8 +139,22 @@ enum StateArgument {
 }
 
 impl AccountsCommand {
+    /// Whether the command can be given to a server over HTTP.
+    pub fn runs_at_a_server(&self) -> bool {
+        !matches!(self, Self::EraseAgain { .. })
+    }
+
     pub fn run(self, door: &StaffDoor<'_>) -> Result<ExitCode, Failure> {
-        door.open(async |client| match self {
+        if let Self::EraseAgain { register } = &self {
+            erasures::erase_again(door, register)?;
+        } else {
+            door.open(async |client| self.ask(client).await)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn ask(self, client: &StaffClient) -> Result<(), Failure> {
+        match self {
             Self::List(list) => list.run(client).await,
             Self::Show { account, why, json } => show(client, &account.account, &why, json).await,
             Self::Grant { account, role, revoke, why } => grant(client, &account, role, revoke, &why).await,
@@ -152,12 +173,12 @@ impl AccountsCommand {
             Self::Unlock { account, why } => {
                 intervene(client, &account, (Method::POST, "unlock/"), why.body([])).await
             }
-            Self::Erase { account, why, json } => erase(client, &account.account, &why, json).await,
+            Self::Erase { account, why, json } => erasures::erase(client, &account.account, &why, json).await,
+            Self::EraseAgain { .. } => Err("this command needs the database".into()),
             Self::RemoveSecondFactor { account, why } => {
                 intervene(client, &account, (Method::DELETE, "second-factor/"), why.body([])).await
             }
-        })?;
-        Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -187,29 +208,6 @@ impl AccountListArguments {
         };
         self.list.print(client, request, headings, cells).await
     }
-}
-
-async fn erase(
-    client: &StaffClient,
-    account: &str,
-    why: &RequiredGrounds,
-    as_json: bool,
-) -> Result<(), Failure> {
-    let id = account_id(client, account).await?;
-    let path = format!("/admin/accounts/{id}/erase/");
-    let erasure = client.ask(&StaffRequest::change(Method::POST, path, why.body([]))).await?;
-    if as_json {
-        return Ok(output::json(&erasure)?);
-    }
-    let count = |what: &Value| what.as_array().map_or(0, Vec::len);
-    let rows: i64 =
-        erasure["rows"].as_object().into_iter().flatten().filter_map(|(_, rows)| rows.as_i64()).sum();
-    Ok(output::text(&format!(
-        "{id} was erased at {}: {} keys destroyed, {rows} rows deleted. Its last event has the leaf {}.\n",
-        time_cell(&erasure["erased_at"]),
-        count(&erasure["keys"]),
-        cell(&erasure["leaf"]),
-    ))?)
 }
 
 /// Returns the filter that an identifier is, by which the API finds what belongs to it; none for another text.

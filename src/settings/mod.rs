@@ -13,6 +13,7 @@ mod log;
 mod memory;
 mod oauth;
 mod own_section;
+mod privacy;
 mod proposals;
 mod raw;
 mod retention;
@@ -27,6 +28,7 @@ mod words;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use config::{ConfigError, ValueKind};
@@ -123,6 +125,8 @@ pub struct Settings {
     pub writes: WritePolicy,
     /// How long after its last code an account that was never signed in to is forgotten.
     pub never_signed_in: TimeDelta,
+    /// The file in which each erasure has a line; none for no such file.
+    pub erasure_register: Option<PathBuf>,
     /// How tokens are made.
     pub tokens: TokenPolicy,
     /// What access tokens say besides.
@@ -185,6 +189,7 @@ impl Sources {
         let identifiers = raw.identifiers.check(environment)?;
         let tokens = raw.tokens.check()?;
         let retention = raw.retention.check()?;
+        let privacy = raw.privacy.check()?;
         let log = raw.log.check()?;
         let browsers = raw.browsers.check()?;
         let new_device_notice = raw.sessions.new_device_notice;
@@ -218,6 +223,7 @@ impl Sources {
             limits: limits.shared,
             writes: limits.writes,
             never_signed_in: retention.never_signed_in,
+            erasure_register: privacy.erasure_register,
             tokens: tokens.policy,
             claims: tokens.claims,
             test_identifiers: identifiers.test_identifiers,

@@ -67,3 +67,17 @@ fn nothing_happens_to_an_erased_account() {
     assert_eq!((pending.erased_at, pending.identifiers_released), (Some(at(60)), 1));
     assert!(state.member().is_none() && state.sessions().is_empty());
 }
+
+#[test]
+fn an_account_that_a_restored_database_has_is_erased_again_whether_or_not_it_was_joined() {
+    let again = || EraseAccount { account: account(7), order: ErasureOrder::Again(intervention(60)) };
+    given(signed_in()).when(again().into()).then_expect_events(vec![
+        ended_by_admin(60, 1, SignOutReason::Erased, 10 + 30 * DAY),
+        erased(60, Some(admin())),
+    ]);
+    let asked = vec![otp_requested(0, 1)];
+    given(asked.clone()).when(again().into()).then_expect_events(vec![erased(60, Some(admin()))]);
+    given([]).when(again().into()).then_expect_error(Refusal::UnknownAccount);
+    let after = [asked, vec![erased(50, None)]].concat();
+    given(after).when(again().into()).then_expect_error(Refusal::UnknownAccount);
+}

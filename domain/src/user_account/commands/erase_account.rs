@@ -32,6 +32,9 @@ pub enum ErasureOrder {
     },
     /// That of a member of staff. The reason is in their own stream, since what is personal in this one is destroyed.
     Staff(Intervention),
+    /// That of the erasure register: the account was erased before, and a restored database has it again. It may not have been joined
+    /// yet when the backup was taken.
+    Again(Intervention),
 }
 
 impl EraseAccount {
@@ -49,18 +52,33 @@ impl EraseAccount {
                 (ended.collect(), at, None)
             }
             ErasureOrder::Staff(intervention) => {
-                let at = state.time_of(intervention.at);
                 state.member().ok_or(Refusal::UnknownAccount)?;
                 if intervention.by == ActingStaff::Account(self.account) {
                     return Err(Refusal::OwnAccount);
                 }
-                let ended = state.live_sessions(at);
-                let ended = ended.map(|session| intervention.end(at, session, SignOutReason::Erased));
-                (ended.collect(), at, Some(intervention.by))
+                erased_by(intervention, state)
+            }
+            ErasureOrder::Again(intervention) => {
+                let is_erased = matches!(state, UserAccount::Pending(pending) if pending.erased_at.is_some());
+                if is_erased || *state == UserAccount::Unknown {
+                    return Err(Refusal::UnknownAccount);
+                }
+                erased_by(intervention, state)
             }
         };
         let fact = AccountFact::Profile(ProfileFact::AccountErased { by });
         events.push(UserAccountEvent { at, fact, person: None, client: None });
         Ok(events)
     }
+}
+
+/// The ends of the sessions by staff, when, and by whom.
+fn erased_by(
+    intervention: Intervention,
+    state: &UserAccount,
+) -> (Vec<UserAccountEvent>, DateTime<Utc>, Option<ActingStaff>) {
+    let at = state.time_of(intervention.at);
+    let ended = state.live_sessions(at);
+    let ended = ended.map(|session| intervention.end(at, session, SignOutReason::Erased)).collect();
+    (ended, at, Some(intervention.by))
 }
