@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::staff::StaffAction;
 use super::{Accounts, AccountsError, ErasureRegister, RequestContext};
-use crate::journal::JournalError;
+use crate::journal::{AccountRef, JournalError};
 use crate::tokens::Token;
 
 /// How many accounts of the register, or erasures of the database, are compared at a time.
@@ -44,6 +44,24 @@ pub struct Erasure {
     pub rows: BTreeMap<String, i64>,
 }
 
+/// An erasure that waits for its time. The account is closed until then, and kept if its user signs in before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PostponedErasure {
+    /// The account that is to be erased.
+    pub account_id: AccountId,
+    /// When it is erased.
+    pub due_at: DateTime<Utc>,
+}
+
+/// What an order to erase an account comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ErasureOutcome {
+    /// The account is erased.
+    Erased(Erasure),
+    /// The account is closed, and is to be erased.
+    Postponed(PostponedErasure),
+}
+
 /// What came of erasing accounts again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ErasedAgain {
@@ -54,11 +72,15 @@ pub struct ErasedAgain {
 }
 
 impl Accounts {
-    /// Erases the account that an access token speaks for.
+    /// Erases the account that an access token speaks for, at once or after the delay of the policy.
     ///
     /// # Errors
     /// [`AccountsError`]; refused when the session has ended or was not proved lately.
-    pub async fn erase_own(&self, token: Token, origin: RequestContext) -> Result<Erasure, AccountsError> {
+    pub async fn erase_own(
+        &self,
+        token: Token,
+        origin: RequestContext,
+    ) -> Result<ErasureOutcome, AccountsError> {
         let (account, session) = (token.account, token.session);
         self.require_register().await?;
         let command = |at, client| {
@@ -66,17 +88,17 @@ impl Accounts {
             EraseAccount { account, order }.into()
         };
         self.carry_out(account, &origin, command).await?;
-        self.registered_erasure_of(account).await?.ok_or(AccountsError::Busy)
+        self.erasure_outcome(account).await?.ok_or(AccountsError::Busy)
     }
 
-    /// Erases an account by staff. The order with its reason is put on record in their own stream before. Erasing an account again
-    /// changes nothing, and gives the same answer.
+    /// Erases an account by staff, at once or after the delay of the policy. The order with its reason is put on record in their own
+    /// stream before. A second order changes nothing, and gives the same answer.
     ///
     /// # Errors
     /// [`AccountsError`]; refused when the account was never joined, or is that of the administrator.
-    pub async fn erase(&self, account: AccountId, who: StaffAction) -> Result<Erasure, AccountsError> {
-        if let Some(erasure) = self.registered_erasure_of(account).await? {
-            return Ok(erasure);
+    pub async fn erase(&self, account: AccountId, who: StaffAction) -> Result<ErasureOutcome, AccountsError> {
+        if let Some(outcome) = self.erasure_outcome(account).await? {
+            return Ok(outcome);
         }
         if who.by.acting() == ActingStaff::Account(account) {
             return Err(Refusal::OwnAccount.into());
@@ -91,16 +113,53 @@ impl Accounts {
         account: AccountId,
         who: StaffAction,
         order: impl FnOnce(Intervention) -> ErasureOrder,
-    ) -> Result<Erasure, AccountsError> {
+    ) -> Result<ErasureOutcome, AccountsError> {
         self.require_register().await?;
         self.put_on_record(&who, None, |by| StaffRecordFact::ErasureOrdered { account, by }).await?;
         let command = |intervention| EraseAccount { account, order: order(intervention) }.into();
         let erased = self.intervene(account, who, command).await;
-        match (erased, self.registered_erasure_of(account).await?) {
-            // Another request was faster.
-            (_, Some(erasure)) => Ok(erasure),
-            (erased, None) => erased.and(Err(AccountsError::Busy)),
+        match (erased, self.erasure_outcome(account).await?) {
+            // Another request was faster, where there is an error.
+            (_, Some(outcome @ ErasureOutcome::Erased(_))) | (Ok(_), Some(outcome)) => Ok(outcome),
+            (erased, _) => erased.and(Err(AccountsError::Busy)),
         }
+    }
+
+    /// Erases the accounts whose time has come. Returns how many. Any number of nodes do this at a time; the commit of one of them wins.
+    ///
+    /// # Errors
+    /// [`AccountsError`] when the database does not answer. An account that cannot be erased does not keep others.
+    pub async fn erase_due(&self) -> Result<u64, AccountsError> {
+        let (at, mut erased) = (self.clock.now(), 0);
+        let (mut due_at, mut after) = (DateTime::UNIX_EPOCH, Uuid::nil());
+        loop {
+            let page = self.ask(include_str!("sql/due_erasures.sql"), &[&at, &due_at, &after]).await?;
+            for row in &page {
+                (due_at, after) = (row.get("erasure_due_at"), row.get("account_id"));
+                match self.erase_if_due(AccountId(after), at).await {
+                    Ok(is_erased) => erased += u64::from(is_erased),
+                    Err(error) => {
+                        tracing::warn!(account = %after, %error, "not erased yet, although it is time");
+                    }
+                }
+            }
+            if page.len() < PAGE {
+                return Ok(erased);
+            }
+        }
+    }
+
+    async fn erase_if_due(&self, account: AccountId, at: DateTime<Utc>) -> Result<bool, AccountsError> {
+        // Asked before, since a command that has nothing to do waits until that is durable.
+        if !self.standing(account).await?.is_erasure_due(at) {
+            return Ok(false);
+        }
+        self.require_register().await?;
+        let command = EraseAccount { account, order: ErasureOrder::Due { at } };
+        let origin = RequestContext::nowhere("erasures");
+        let done = self.execute(AccountRef::Account(account), &origin, at, command.into()).await?;
+        self.registered_erasure_of(account).await?;
+        Ok(!done.events.is_empty())
     }
 
     /// Erases again the accounts that were erased before and that a restored database has. Those that it does not have are passed over.
@@ -180,6 +239,17 @@ impl Accounts {
             let Some(last) = page.last().filter(|_| page.len() == PAGE) else { return Ok(written) };
             (since, after) = (last.erased_at, last.account_id.0);
         }
+    }
+
+    /// What came of the erasure of an account, if one was asked for.
+    async fn erasure_outcome(&self, account: AccountId) -> Result<Option<ErasureOutcome>, AccountsError> {
+        if let Some(erasure) = self.registered_erasure_of(account).await? {
+            return Ok(Some(ErasureOutcome::Erased(erasure)));
+        }
+        let standing = self.standing(account).await?;
+        Ok(standing.requested_erasure().map(|requested| {
+            ErasureOutcome::Postponed(PostponedErasure { account_id: account, due_at: requested.due_at })
+        }))
     }
 
     /// Refuses to erase while the register cannot be written.

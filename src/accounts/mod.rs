@@ -49,7 +49,7 @@ use counterfoil_guard::ended_sessions::EndedSessions;
 
 pub use blocks::{BlockOutcome, WantedBlock};
 pub use ended_by_staff::EndedSessionsCount;
-pub use erasure::{ErasedAgain, Erasure, erased_before};
+pub use erasure::{ErasedAgain, Erasure, ErasureOutcome, PostponedErasure, erased_before};
 pub use erasure_register::{ErasureRegister, RegisterError};
 pub use identifier_proposals::OpenProposal;
 pub(crate) use staff::lack;

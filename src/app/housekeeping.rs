@@ -47,12 +47,17 @@ pub async fn delete_expired(state: &AppState) {
         tracing::warn!(%error, "changes of identifiers that are due have not taken effect");
         0
     });
+    let erased = state.accounts.erase_due().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "accounts that are to be erased are still there");
+        0
+    });
     let registered =
         state.accounts.complete_register(now - REGISTER_LOOKS_BACK).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the erasure register lacks erasures");
             0
         });
     tracing::debug!(
+        erased,
         registered,
         proposals,
         sessions,

@@ -285,7 +285,13 @@ fn summary(account: &Value) -> String {
     let roles = roles_of(account);
     let roles = roles.into_iter().map(|role| format!(", {role}")).collect::<String>();
     let factor = if account["second_factor"] == true { ", second factor" } else { "" };
-    format!("{}, {devices}{roles}{factor}", state_of(account))
+    format!("{}{}, {devices}{roles}{factor}", state_of(account), erasure_of(account))
+}
+
+/// Returns when an account is erased, as it goes on after its state.
+fn erasure_of(account: &Value) -> String {
+    let due_at = &account["erasure_due_at"];
+    if due_at.is_null() { String::new() } else { format!(", erased at {}", time_cell(due_at)) }
 }
 
 async fn grant(
@@ -386,7 +392,7 @@ fn show_account(account: &Value) -> Result<(), Failure> {
         ("name", cell(&account["fullname"])),
         ("joined", time_cell(&account["date_joined"])),
         ("last sign-in", time_cell(&account["last_login"])),
-        ("state", state_of(account)),
+        ("state", state_of(account) + &erasure_of(account)),
         ("roles", roles_of(account).into_iter().collect::<Vec<_>>().join(", ")),
         ("second factor", if account["second_factor"] == true { "enrolled" } else { "none" }.to_owned()),
     ];

@@ -28,6 +28,11 @@ pub async fn erase(
     if as_json {
         return Ok(output::json(&erasure)?);
     }
+    if !erasure["due_at"].is_null() {
+        let due_at = time_cell(&erasure["due_at"]);
+        let told = format!("{id} is closed, and is erased at {due_at} unless its user signs in before.\n");
+        return Ok(output::text(&told)?);
+    }
     let count = |what: &Value| what.as_array().map_or(0, Vec::len);
     let rows: i64 =
         erasure["rows"].as_object().into_iter().flatten().filter_map(|(_, rows)| rows.as_i64()).sum();

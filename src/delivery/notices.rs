@@ -132,6 +132,8 @@ impl NoticeWriter {
             | AccountFact::Profile(
                 ProfileFact::UserRegistered { .. }
                 | ProfileFact::ProfileUpdated {}
+                | ProfileFact::ErasureRequested { .. }
+                | ProfileFact::ErasureCancelled {}
                 | ProfileFact::AccountErased { .. },
             )
             | AccountFact::Staff(

@@ -194,7 +194,12 @@ impl Sources {
         let browsers = raw.browsers.check()?;
         let new_device_notice = raw.sessions.new_device_notice;
         let policy = raw.sessions.extend(raw.codes.policy());
-        let policy = Policy { unlock_links: server.public_url.is_some(), ..policy }.validated()?;
+        let policy = Policy {
+            unlock_links: server.public_url.is_some(),
+            erasure_delay: privacy.erasure_delay,
+            ..policy
+        }
+        .validated()?;
         Ok(Settings {
             environment,
             listen: server.listen,

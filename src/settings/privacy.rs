@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 
-use super::raw::raw_section;
-use super::{SettingsError, invalid};
+use chrono::TimeDelta;
 
-raw_section!(RawPrivacy { erasure_register: Option<PathBuf> });
+use super::raw::raw_section;
+use super::{SettingsError, invalid, seconds};
+
+raw_section!(RawPrivacy { erasure_register: Option<PathBuf>, erasure_delay: u32 });
 
 /// The section `privacy`, checked.
 pub(super) struct PrivacySettings {
     pub erasure_register: Option<PathBuf>,
+    pub erasure_delay: TimeDelta,
 }
 
 impl RawPrivacy {
@@ -17,6 +20,9 @@ impl RawPrivacy {
         if self.erasure_register.as_ref().is_some_and(|path| path.file_name().is_none()) {
             return Err(invalid("privacy.erasure_register", "must be the path of a file"));
         }
-        Ok(PrivacySettings { erasure_register: self.erasure_register })
+        Ok(PrivacySettings {
+            erasure_register: self.erasure_register,
+            erasure_delay: seconds(self.erasure_delay),
+        })
     }
 }

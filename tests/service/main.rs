@@ -14,6 +14,7 @@ mod embedding;
 mod ended_sessions;
 mod ends;
 mod erasure;
+mod erasure_delay;
 mod erasure_register;
 mod examples;
 mod failover;

@@ -11,6 +11,7 @@ mod identifiers;
 mod outcome;
 mod policy;
 mod recorded_reads;
+mod requested_erasure;
 mod rule_refusals;
 mod second_factor;
 mod state;
@@ -34,6 +35,7 @@ pub use identifiers::HeldIdentifiers;
 pub use outcome::{CodeSent, SessionProof, SessionTokens};
 pub use policy::{ClientBinding, DeviceLimitPolicy, InvalidPolicy, Policy, TokenRotation};
 pub use recorded_reads::RecordedReads;
+pub use requested_erasure::RequestedErasure;
 pub use rule_refusals::{RecordedRuleRefusal, RuleSubject};
 pub use second_factor::{AuthenticatorOffer, EnrolledAuthenticator, RequiredProof, SecondFactor};
 pub use state::{

@@ -57,6 +57,8 @@ pub const READ_MODEL: ReadModel = ReadModel {
         "RecoveryCodesRenewed",
         "SecondFactorPassed",
         "SecondFactorRejected",
+        "ErasureRequested",
+        "ErasureCancelled",
         "AccountErased",
     ],
 };
@@ -91,7 +93,12 @@ impl Projector for LoginHistoryChange {
                 | CodeFact::UnlockLinkIssued { .. }
                 | CodeFact::LockLifted { .. },
             )
-            | AccountFact::Profile(ProfileFact::UserRegistered { .. } | ProfileFact::AccountErased { .. })
+            | AccountFact::Profile(
+                ProfileFact::UserRegistered { .. }
+                | ProfileFact::ErasureRequested { .. }
+                | ProfileFact::ErasureCancelled {}
+                | ProfileFact::AccountErased { .. },
+            )
             | AccountFact::Identifier(
                 IdentifierFact::IdentifierRequested { .. }
                 | IdentifierFact::IdentifierAdded { .. }

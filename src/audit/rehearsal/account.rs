@@ -373,6 +373,8 @@ fn request_of(last: &UserAccountEvent) -> RehearsedRequest {
         | AccountFact::Profile(
             ProfileFact::UserRegistered { .. }
             | ProfileFact::ProfileUpdated {}
+            | ProfileFact::ErasureRequested { .. }
+            | ProfileFact::ErasureCancelled {}
             | ProfileFact::AccountErased { .. },
         )
         | AccountFact::Identifier(

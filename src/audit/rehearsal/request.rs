@@ -120,9 +120,12 @@ pub(super) fn replay(
         AccountFact::Identifier(fact) => asked.of_identifier(fact),
         AccountFact::SecondFactor(fact) => asked.of_second_factor(fact),
         AccountFact::Profile(ProfileFact::ProfileUpdated {}) => asked.in_the_name_of_any(),
-        AccountFact::Profile(ProfileFact::UserRegistered { .. } | ProfileFact::AccountErased { .. }) => {
-            CommandReplay::AsItWas
-        }
+        AccountFact::Profile(
+            ProfileFact::UserRegistered { .. }
+            | ProfileFact::ErasureRequested { .. }
+            | ProfileFact::ErasureCancelled {}
+            | ProfileFact::AccountErased { .. },
+        ) => CommandReplay::AsItWas,
         AccountFact::Staff(fact) => asked.of_staff(fact),
         AccountFact::StaffRecord(fact) => match fact.by() {
             ActingStaff::Account(_) => asked.in_the_name_of_any(),

@@ -74,6 +74,8 @@ pub struct AccountDetailResponse {
     account: AccountSummary,
     /// Whether there is an authenticator.
     second_factor: bool,
+    /// When it is erased, where that was asked for. It has no sessions until then.
+    erasure_due_at: Option<DateTime<Utc>>,
     /// The change of its identifiers that staff proposed, while it is open.
     identifier_proposal: Option<IdentifierProposalResponse>,
     devices: Vec<Device>,
@@ -146,6 +148,7 @@ pub async fn show(
     Ok(response::json(AccountDetailResponse {
         account,
         second_factor: standing.authenticator().is_some(),
+        erasure_due_at: standing.requested_erasure().map(|requested| requested.due_at),
         identifier_proposal,
         devices,
         messages,

@@ -98,6 +98,7 @@ pub(super) const EVERY_SETTING: &[(&str, &str)] = &[
     ("limits.conversion_from", "21"),
     ("limits.conversion_percent", "11"),
     ("privacy.erasure_register", "erasures.jsonl"),
+    ("privacy.erasure_delay", "604800"),
     ("retention.never_signed_in", "172800"),
     ("log.filter", "debug"),
     ("log.format", "text"),

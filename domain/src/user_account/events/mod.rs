@@ -209,7 +209,9 @@ impl UserAccountEvent {
             return Some(record.by().clone());
         }
         if let AccountFact::Identifier(IdentifierFact::IdentifierChangeConfirmed { by, .. })
-        | AccountFact::Profile(ProfileFact::AccountErased { by }) = &self.fact
+        | AccountFact::Profile(
+            ProfileFact::ErasureRequested { by, .. } | ProfileFact::AccountErased { by },
+        ) = &self.fact
         {
             return by.clone();
         }

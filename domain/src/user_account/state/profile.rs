@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::{ActiveAccount, CodeState, PendingAccount, RegisteredAccount, UserAccount};
-use crate::user_account::ProfileFact;
+use crate::user_account::{ProfileFact, RequestedErasure};
 
 impl UserAccount {
     /// Takes in what happened to the account itself and its profile.
@@ -30,12 +30,26 @@ impl UserAccount {
                     rule_refusals,
                     reads: None,
                     identifier_proposal: None,
+                    requested_erasure: None,
                     second_factor: None,
                 };
                 *self = Self::Active(ActiveAccount { member, sessions: Vec::new() });
             }
             ProfileFact::ProfileUpdated {} => {
                 self.touch(at);
+            }
+            ProfileFact::ErasureRequested { due_at, by } => {
+                self.touch(at);
+                if let Some(member) = self.member_mut() {
+                    member.requested_erasure =
+                        Some(Box::new(RequestedErasure { due_at: *due_at, by: by.clone() }));
+                }
+            }
+            ProfileFact::ErasureCancelled {} => {
+                self.touch(at);
+                if let Some(member) = self.member_mut() {
+                    member.requested_erasure = None;
+                }
             }
             ProfileFact::AccountErased { by: _ } => {
                 let held = self.member().map_or(0, |member| member.identifiers.len());
