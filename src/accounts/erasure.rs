@@ -49,8 +49,10 @@ pub struct Erasure {
 pub struct PostponedErasure {
     /// The account that is to be erased.
     pub account_id: AccountId,
-    /// When it is erased.
+    /// When it is erased, as things stand.
     pub due_at: DateTime<Utc>,
+    /// Whether there is a legal hold, before whose end it is not erased.
+    pub legal_hold: bool,
 }
 
 /// What an order to erase an account comes to.
@@ -247,9 +249,11 @@ impl Accounts {
             return Ok(Some(ErasureOutcome::Erased(erasure)));
         }
         let standing = self.standing(account).await?;
-        Ok(standing.requested_erasure().map(|requested| {
-            ErasureOutcome::Postponed(PostponedErasure { account_id: account, due_at: requested.due_at })
-        }))
+        let (now, account_id) = (self.clock.now(), account);
+        let legal_hold = standing.legal_hold(now).is_some();
+        let postponed =
+            standing.erasure_time(now).map(|due_at| PostponedErasure { account_id, due_at, legal_hold });
+        Ok(postponed.map(ErasureOutcome::Postponed))
     }
 
     /// Refuses to erase while the register cannot be written.

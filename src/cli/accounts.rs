@@ -94,6 +94,23 @@ pub enum AccountsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Keep an account from being erased, until a time or until `release-hold`. Its user can use it as before.
+    Hold {
+        #[command(flatten)]
+        account: NamedAccount,
+        #[command(flatten)]
+        why: RequiredGrounds,
+        /// Until when, such as `90d`, `friday` or `2026-12-31`.
+        #[arg(long, value_parser = times::future)]
+        until: DateTime<Utc>,
+    },
+    /// Release a legal hold. An erasure that waited for it takes place.
+    ReleaseHold {
+        #[command(flatten)]
+        account: NamedAccount,
+        #[command(flatten)]
+        why: RequiredGrounds,
+    },
     /// Erase again the accounts that an erasure register lists and that a restored database has. A node that has the register in its
     /// settings does it by itself when it starts.
     EraseAgain {
@@ -174,6 +191,14 @@ impl AccountsCommand {
                 intervene(client, &account, (Method::POST, "unlock/"), why.body([])).await
             }
             Self::Erase { account, why, json } => erasures::erase(client, &account.account, &why, json).await,
+            Self::Hold { account, why, until } => {
+                let until = until.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+                let body = why.body([("until", json!(until))]);
+                intervene(client, &account, (Method::POST, "hold/"), body).await
+            }
+            Self::ReleaseHold { account, why } => {
+                intervene(client, &account, (Method::DELETE, "hold/"), why.body([])).await
+            }
             Self::EraseAgain { .. } => Err("this command needs the database".into()),
             Self::RemoveSecondFactor { account, why } => {
                 intervene(client, &account, (Method::DELETE, "second-factor/"), why.body([])).await
@@ -288,10 +313,12 @@ fn summary(account: &Value) -> String {
     format!("{}{}, {devices}{roles}{factor}", state_of(account), erasure_of(account))
 }
 
-/// Returns when an account is erased, as it goes on after its state.
+/// Returns when an account is erased and until when it is held, as it goes on after its state.
 fn erasure_of(account: &Value) -> String {
-    let due_at = &account["erasure_due_at"];
-    if due_at.is_null() { String::new() } else { format!(", erased at {}", time_cell(due_at)) }
+    let told = |what: &str, time: &Value| {
+        if time.is_null() { String::new() } else { format!(", {what} {}", time_cell(time)) }
+    };
+    told("erased at", &account["erasure_due_at"]) + &told("held until", &account["legal_hold"]["until"])
 }
 
 async fn grant(

@@ -30,7 +30,9 @@ pub async fn erase(
     }
     if !erasure["due_at"].is_null() {
         let due_at = time_cell(&erasure["due_at"]);
-        let told = format!("{id} is closed, and is erased at {due_at} unless its user signs in before.\n");
+        let held = if erasure["legal_hold"] == true { " There is a legal hold." } else { "" };
+        let told =
+            format!("{id} is closed, and is erased at {due_at} unless its user signs in before.{held}\n");
         return Ok(output::text(&told)?);
     }
     let count = |what: &Value| what.as_array().map_or(0, Vec::len);

@@ -140,6 +140,8 @@ impl NoticeWriter {
                 StaffFact::RolesChanged { .. }
                 | StaffFact::AccountSuspended { .. }
                 | StaffFact::AccountReinstated { .. }
+                | StaffFact::LegalHoldPlaced { .. }
+                | StaffFact::LegalHoldReleased { .. }
                 | StaffFact::AccessDenied { .. },
             )
             | AccountFact::StaffRecord(_)

@@ -8,6 +8,7 @@ mod fresh_proof;
 mod identifier_changes;
 mod identifier_proposal;
 mod identifiers;
+mod legal_hold;
 mod outcome;
 mod policy;
 mod recorded_reads;
@@ -32,6 +33,7 @@ pub use identifier_proposal::{
     IdentifierProposal, PROPOSAL_LIFETIME, PROPOSAL_WAIT, ProposedChange, proposed_identifier,
 };
 pub use identifiers::HeldIdentifiers;
+pub use legal_hold::LegalHold;
 pub use outcome::{CodeSent, SessionProof, SessionTokens};
 pub use policy::{ClientBinding, DeviceLimitPolicy, InvalidPolicy, Policy, TokenRotation};
 pub use recorded_reads::RecordedReads;

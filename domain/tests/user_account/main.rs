@@ -13,6 +13,7 @@ mod events;
 mod fixtures;
 mod known_device;
 mod lapse_account;
+mod legal_hold;
 mod lift_limits;
 mod lift_lock;
 mod logout;

@@ -393,6 +393,8 @@ fn request_of(last: &UserAccountEvent) -> RehearsedRequest {
             StaffFact::RolesChanged { .. }
             | StaffFact::AccountSuspended { .. }
             | StaffFact::AccountReinstated { .. }
+            | StaffFact::LegalHoldPlaced { .. }
+            | StaffFact::LegalHoldReleased { .. }
             | StaffFact::AccessDenied { .. },
         )
         | AccountFact::StaffRecord(_)

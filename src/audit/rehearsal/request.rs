@@ -309,6 +309,8 @@ impl RecordedCommand<'_> {
             }
             StaffFact::RolesChanged { .. }
             | StaffFact::AccountReinstated { .. }
+            | StaffFact::LegalHoldPlaced { .. }
+            | StaffFact::LegalHoldReleased { .. }
             | StaffFact::AccessDenied { .. } => CommandReplay::AsItWas,
         }
     }

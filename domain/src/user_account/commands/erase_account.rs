@@ -9,7 +9,8 @@ use crate::user_account::{
 use crate::values::{AccountId, Client, SessionId};
 
 /// Forget who the user of an account is. All its sessions end, and nothing can be done with the account any more. The commit of it
-/// destroys the keys of what is personal in its events. Under a policy with a delay the account waits for it, closed.
+/// destroys the keys of what is personal in its events. Under a policy with a delay, or a legal hold, the account waits
+/// for it, closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EraseAccount {
     /// The account that is erased. Administrators erase their own as its users.
@@ -54,7 +55,7 @@ impl EraseAccount {
                 let at = state.time_of(at);
                 state.require_fresh_proof(session, at, policy)?;
                 let ended = state.live_sessions(at).map(|it| it.ended(at, SignOutReason::Erased, &client));
-                let last = match postponed_to(at, policy) {
+                let last = match postponed_to(at, state, policy) {
                     None => erased(at, None),
                     Some(due_at) => UserAccountEvent {
                         at,
@@ -72,7 +73,7 @@ impl EraseAccount {
                 if by == Some(ActingStaff::Account(self.account)) {
                     return Err(Refusal::OwnAccount);
                 }
-                let last = match postponed_to(at, policy) {
+                let last = match postponed_to(at, state, policy) {
                     None => erased(at, by),
                     Some(_) if state.requested_erasure().is_some() => return Ok(Vec::new()),
                     Some(due_at) => intervention.event(at, requested(due_at, by)),
@@ -98,9 +99,10 @@ impl EraseAccount {
     }
 }
 
-/// When the account is erased that is asked for now; at once where there is no time.
-fn postponed_to(at: DateTime<Utc>, policy: &Policy) -> Option<DateTime<Utc>> {
-    (!policy.erasure_delay.is_zero()).then(|| at + policy.erasure_delay)
+/// From when on an account can be erased, where that is asked for now and is not done at once.
+fn postponed_to(at: DateTime<Utc>, state: &UserAccount, policy: &Policy) -> Option<DateTime<Utc>> {
+    let waits = !policy.erasure_delay.is_zero() || state.legal_hold(at).is_some();
+    waits.then(|| at + policy.erasure_delay)
 }
 
 fn requested(due_at: DateTime<Utc>, by: Option<ActingStaff>) -> AccountFact {

@@ -218,7 +218,9 @@ impl UserAccountEvent {
         let (AccountFact::Staff(
             StaffFact::RolesChanged { by, .. }
             | StaffFact::AccountSuspended { by, .. }
-            | StaffFact::AccountReinstated { by },
+            | StaffFact::AccountReinstated { by }
+            | StaffFact::LegalHoldPlaced { by, .. }
+            | StaffFact::LegalHoldReleased { by },
         )
         | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { by })
         | AccountFact::Identifier(

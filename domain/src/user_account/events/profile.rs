@@ -20,7 +20,7 @@ pub enum ProfileFact {
     ProfileUpdated {},
     /// The account is to be erased at a time, unless its user signs in before. All its sessions ended.
     ErasureRequested {
-        /// When it is to be erased.
+        /// When it is to be erased, unless a legal hold lasts longer.
         due_at: DateTime<Utc>,
         /// The member of staff who asked for it; none where its user did.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -31,6 +31,7 @@ impl UserAccount {
                     reads: None,
                     identifier_proposal: None,
                     requested_erasure: None,
+                    legal_hold: None,
                     second_factor: None,
                 };
                 *self = Self::Active(ActiveAccount { member, sessions: Vec::new() });
