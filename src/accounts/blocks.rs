@@ -78,6 +78,7 @@ impl Accounts {
             | AccountsError::NotTaken(_)
             | AccountsError::RuleUnavailable(_)
             | AccountsError::Claims(_)
+            | AccountsError::Register(_)
             | AccountsError::Journal(_) => return,
         };
         if let Some(stops) = &self.stops {

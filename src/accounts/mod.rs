@@ -10,6 +10,7 @@ mod codes;
 mod commit;
 mod ended_by_staff;
 mod erasure;
+mod erasure_register;
 mod export;
 mod identifier_proposals;
 mod identifiers;
@@ -50,7 +51,8 @@ use counterfoil_guard::ended_sessions::EndedSessions;
 
 pub use blocks::{BlockOutcome, WantedBlock};
 pub use ended_by_staff::EndedSessionsCount;
-pub use erasure::Erasure;
+pub use erasure::{ErasedAgain, Erasure, ErasureOutcome, PostponedErasure, erased_before};
+pub use erasure_register::{ErasureRegister, RegisterError};
 pub use identifier_proposals::OpenProposal;
 pub(crate) use staff::lack;
 pub use staff::{ActionGrounds, StaffAction, StaffActor};
@@ -104,6 +106,9 @@ pub enum AccountsError {
     /// request gives the tokens later.
     #[error(transparent)]
     Claims(#[from] ClaimsUnavailable),
+    /// The erasure register could not be read or written.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
     /// The journal could not do it.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -159,6 +164,7 @@ pub struct Accounts {
     blocks: Arc<ActiveBlocks>,
     stops: Option<Arc<CodeStops>>,
     never_signed_in: TimeDelta,
+    register: Option<ErasureRegister>,
 }
 
 /// What signs: tokens for clients, and for others what is said of the log.
@@ -216,6 +222,7 @@ impl Accounts {
             blocks: ActiveBlocks::none(),
             stops: None,
             never_signed_in: TimeDelta::MAX,
+            register: None,
         }
     }
 
@@ -234,6 +241,12 @@ impl Accounts {
     #[must_use]
     pub fn forgetting_after(self, never_signed_in: TimeDelta) -> Self {
         Self { never_signed_in, ..self }
+    }
+
+    /// The same, which keeps a register of erasures outside the database, where there is one.
+    #[must_use]
+    pub fn with_register(self, register: Option<ErasureRegister>) -> Self {
+        Self { register, ..self }
     }
 
     /// Counts an operation that writes, asked for in the name of an account from that address; of no address where a service

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::commands::{
-    ChangeRoles, DenyAccess, EndSession, Intervention, LiftLimits, RecordStaffAct, ReinstateAccount,
-    RemoveSecondFactor, SignOutAccount, StaffAuthority, SuspendAccount, UnlockAccount,
+    ChangeRoles, DenyAccess, EndSession, Intervention, LiftLimits, PlaceLegalHold, RecordStaffAct,
+    ReinstateAccount, ReleaseLegalHold, RemoveSecondFactor, SignOutAccount, StaffAuthority, SuspendAccount,
+    UnlockAccount,
 };
 use counterfoil_domain::user_account::{
     ActingStaff, MissingRequirement, Refusal, StaffRecordFact, UserAccount, UserAccountCommand,
@@ -148,6 +149,35 @@ impl Accounts {
     /// [`AccountsError`]; refused when the account was never joined.
     pub async fn reinstate(&self, account: AccountId, who: StaffAction) -> Result<(), AccountsError> {
         self.intervene(account, who, |intervention| ReinstateAccount { intervention }.into()).await.map(drop)
+    }
+
+    /// Keeps an account from being erased, until a time or until the hold is released.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the account was never joined, or is that of the caller.
+    pub async fn place_legal_hold(
+        &self,
+        account: AccountId,
+        until: DateTime<Utc>,
+        who: StaffAction,
+    ) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| PlaceLegalHold { account, until, intervention }.into())
+            .await
+            .map(drop)
+    }
+
+    /// Ends a legal hold before its time. An erasure that waits for it takes place within a minute.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; refused when the account was never joined, or is that of the caller.
+    pub async fn release_legal_hold(
+        &self,
+        account: AccountId,
+        who: StaffAction,
+    ) -> Result<(), AccountsError> {
+        self.intervene(account, who, |intervention| ReleaseLegalHold { account, intervention }.into())
+            .await
+            .map(drop)
     }
 
     /// Ends every session of an account.

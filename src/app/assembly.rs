@@ -5,7 +5,7 @@ use std::sync::Arc;
 use counterfoil_domain::user_account::Services;
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::accounts::{Accounts, Signing};
+use crate::accounts::{Accounts, ErasureRegister, Signing};
 use crate::crypto::client_fingerprints::ClientMarks;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::message_links::{SessionLinks, UndoLinks, UnlockLinks};
@@ -82,6 +82,7 @@ pub fn new_state(
             .within(limits)
             .with_blocks(blocks, CodeStops::writing_to(database.clone(), keyring))
             .forgetting_after(settings.never_signed_in)
+            .with_register(settings.erasure_register.as_deref().map(ErasureRegister::new))
             .with_configured_claims(settings.claims.clone());
     let http = Arc::new(settings.http.clone());
     let keyed = KeyedParts { cursors: ListCursors::new(keyring), second_factors, client_marks };

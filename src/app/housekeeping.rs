@@ -13,6 +13,9 @@ use crate::tokens::LEEWAY;
 /// For how long it can be told what became of a message.
 const MESSAGES_KEPT: TimeDelta = TimeDelta::days(30);
 
+/// Which erasures are looked for in the erasure register: a line can be missing whose node was killed, or had no place on its disk.
+const REGISTER_LOOKS_BACK: TimeDelta = TimeDelta::days(1);
+
 /// How many rows that have expired one statement deletes.
 const PRUNED_AT_ONCE: i64 = 5_000;
 
@@ -44,7 +47,26 @@ pub async fn delete_expired(state: &AppState) {
         tracing::warn!(%error, "changes of identifiers that are due have not taken effect");
         0
     });
-    tracing::debug!(proposals, sessions, messages, counters, stops, lapsed, "forgot what has expired");
+    let erased = state.accounts.erase_due().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "accounts that are to be erased are still there");
+        0
+    });
+    let registered =
+        state.accounts.complete_register(now - REGISTER_LOOKS_BACK).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the erasure register lacks erasures");
+            0
+        });
+    tracing::debug!(
+        erased,
+        registered,
+        proposals,
+        sessions,
+        messages,
+        counters,
+        stops,
+        lapsed,
+        "forgot what has expired"
+    );
 }
 
 /// Deletes page after page until one is not full, so that no backlog is too long for one statement; returns how many rows.

@@ -205,6 +205,11 @@ impl Application {
             async move { journal.forget_erased().await }
         }));
         let state = self.state.clone();
+        let registering = tokio::spawn(restarted("the erasure register", move || {
+            let state = state.clone();
+            async move { state.accounts.follow_register().await }
+        }));
+        let state = self.state.clone();
         let watching = tokio::spawn(restarted("the watch over readiness", move || {
             let state = state.clone();
             async move { state.watch_readiness().await }
@@ -237,7 +242,7 @@ impl Application {
         writing.abort();
         self.state.write_uses().await;
         outbox_worker.stop().await;
-        for task in [carrying, watching, exchanging, forgetting, upkeep] {
+        for task in [carrying, watching, exchanging, forgetting, registering, upkeep] {
             task.abort();
         }
         served

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::node_keyring::{DEVELOPMENT_FOLDER, keyring_source, server_keyring};
 use super::{Application, ServiceAccounts, ServiceParts, new_state};
+use crate::accounts::{AccountsError, RegisterError};
 use crate::audit::feed::LedgerFeed;
 use crate::crypto::keyring::KeyringError;
 use crate::delivery::{GatewaySetupError, Gateways};
@@ -67,6 +68,7 @@ start_errors!(
     ClaimNameError,
     ListenerSetError,
     RuleSetError,
+    RegisterError,
     std::io::Error,
     tokio::task::JoinError,
     String,
@@ -142,6 +144,11 @@ impl RunningService {
             Err(DatabaseError::Refused(why)) => return Err(why.into()),
             // A node can start before its database does.
             Err(error) => tracing::warn!(%error, "not connected yet"),
+            Ok(()) => {}
+        }
+        match state.accounts.catch_up_with_register().await {
+            Err(AccountsError::Register(error)) => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "not compared with the erasure register yet"),
             Ok(()) => {}
         }
         let application = Application::build(settings, &keyring, state)?.with_listeners(listeners);

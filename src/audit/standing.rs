@@ -32,6 +32,10 @@ pub struct AccountStanding {
     pub state: &'static str,
     /// Until when it was suspended; none where it was not, or until it would be reinstated.
     pub suspended_until: Option<DateTime<Utc>>,
+    /// When it was to be erased; none where that was not asked for.
+    pub erasure_due_at: Option<DateTime<Utc>>,
+    /// Until when a legal hold kept it from being erased; none where there was no hold.
+    pub legal_hold_until: Option<DateTime<Utc>>,
     /// The kinds of identifier that it had one of.
     pub identifiers: Vec<Channel>,
     /// How many identifiers it had let go.
@@ -251,6 +255,8 @@ impl AccountReplay {
             version: self.version,
             state,
             suspended_until,
+            erasure_due_at: account.erasure_time(at),
+            legal_hold_until: account.legal_hold(at).map(|hold| hold.until),
             identifiers: member.map(|member| member.identifiers.clone()).unwrap_or_default(),
             identifiers_released: account.identifiers_released(),
             roles: member.map(|member| member.roles.clone()).unwrap_or_default(),

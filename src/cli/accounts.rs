@@ -1,6 +1,7 @@
 //! The commands `counterfoil accounts …`, which show and change accounts.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use actix_web::http::Method;
@@ -15,7 +16,7 @@ use super::intervention::{OptionalGrounds, ReadReason, RequiredGrounds};
 use super::listing::ListArguments;
 use super::output::{cell, time_cell};
 use super::recovery::{self, RecoveryCommand};
-use super::{Failure, audit, messages, output, times};
+use super::{Failure, audit, erasures, messages, output, times};
 
 /// The most accounts that a name may stand for in a message about it.
 const CANDIDATES: usize = 10;
@@ -100,6 +101,29 @@ pub enum AccountsCommand {
         #[command(flatten)]
         why: ReadReason,
     },
+    /// Keep an account from being erased, until a time or until `release-hold`. Its user can use it as before.
+    Hold {
+        #[command(flatten)]
+        account: NamedAccount,
+        #[command(flatten)]
+        why: RequiredGrounds,
+        /// Until when, such as `90d`, `friday` or `2026-12-31`.
+        #[arg(long, value_parser = times::future)]
+        until: DateTime<Utc>,
+    },
+    /// Release a legal hold. An erasure that waited for it takes place.
+    ReleaseHold {
+        #[command(flatten)]
+        account: NamedAccount,
+        #[command(flatten)]
+        why: RequiredGrounds,
+    },
+    /// Erase again the accounts that an erasure register lists and that a restored database has. A node that has the register in its
+    /// settings does it by itself when it starts.
+    EraseAgain {
+        /// The erasure register, or a copy of it
+        register: PathBuf,
+    },
     /// Remove the second factor of an account whose person lost it, so that they can enrol another.
     RemoveSecondFactor {
         #[command(flatten)]
@@ -139,8 +163,22 @@ enum StateArgument {
 }
 
 impl AccountsCommand {
+    /// Whether the command can be given to a server over HTTP.
+    pub fn runs_at_a_server(&self) -> bool {
+        !matches!(self, Self::EraseAgain { .. })
+    }
+
     pub fn run(self, door: &StaffDoor<'_>) -> Result<ExitCode, Failure> {
-        door.open(async |client| match self {
+        if let Self::EraseAgain { register } = &self {
+            erasures::erase_again(door, register)?;
+        } else {
+            door.open(async |client| self.ask(client).await)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn ask(self, client: &StaffClient) -> Result<(), Failure> {
+        match self {
             Self::List(list) => list.run(client).await,
             Self::Show { account, why, json } => show(client, &account.account, &why, json).await,
             Self::Grant { account, role, revoke, why } => grant(client, &account, role, revoke, &why).await,
@@ -159,13 +197,21 @@ impl AccountsCommand {
             Self::Unlock { account, why } => {
                 intervene(client, &account, (Method::POST, "unlock/"), why.body([])).await
             }
-            Self::Erase { account, why, json } => erase(client, &account.account, &why, json).await,
             Self::Export { account, why } => export(client, &account, &why).await,
+            Self::Erase { account, why, json } => erasures::erase(client, &account.account, &why, json).await,
+            Self::Hold { account, why, until } => {
+                let until = until.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+                let body = why.body([("until", json!(until))]);
+                intervene(client, &account, (Method::POST, "hold/"), body).await
+            }
+            Self::ReleaseHold { account, why } => {
+                intervene(client, &account, (Method::DELETE, "hold/"), why.body([])).await
+            }
+            Self::EraseAgain { .. } => Err("this command needs the database".into()),
             Self::RemoveSecondFactor { account, why } => {
                 intervene(client, &account, (Method::DELETE, "second-factor/"), why.body([])).await
             }
-        })?;
-        Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -195,29 +241,6 @@ impl AccountListArguments {
         };
         self.list.print(client, request, headings, cells).await
     }
-}
-
-async fn erase(
-    client: &StaffClient,
-    account: &str,
-    why: &RequiredGrounds,
-    as_json: bool,
-) -> Result<(), Failure> {
-    let id = account_id(client, account).await?;
-    let path = format!("/admin/accounts/{id}/erase/");
-    let erasure = client.ask(&StaffRequest::change(Method::POST, path, why.body([]))).await?;
-    if as_json {
-        return Ok(output::json(&erasure)?);
-    }
-    let count = |what: &Value| what.as_array().map_or(0, Vec::len);
-    let rows: i64 =
-        erasure["rows"].as_object().into_iter().flatten().filter_map(|(_, rows)| rows.as_i64()).sum();
-    Ok(output::text(&format!(
-        "{id} was erased at {}: {} keys destroyed, {rows} rows deleted. Its last event has the leaf {}.\n",
-        time_cell(&erasure["erased_at"]),
-        count(&erasure["keys"]),
-        cell(&erasure["leaf"]),
-    ))?)
 }
 
 /// Writes the document as it comes. Where it breaks off, the command fails.
@@ -311,7 +334,15 @@ fn summary(account: &Value) -> String {
     let roles = roles_of(account);
     let roles = roles.into_iter().map(|role| format!(", {role}")).collect::<String>();
     let factor = if account["second_factor"] == true { ", second factor" } else { "" };
-    format!("{}, {devices}{roles}{factor}", state_of(account))
+    format!("{}{}, {devices}{roles}{factor}", state_of(account), erasure_of(account))
+}
+
+/// Returns when an account is erased and until when it is held, as it goes on after its state.
+fn erasure_of(account: &Value) -> String {
+    let told = |what: &str, time: &Value| {
+        if time.is_null() { String::new() } else { format!(", {what} {}", time_cell(time)) }
+    };
+    told("erased at", &account["erasure_due_at"]) + &told("held until", &account["legal_hold"]["until"])
 }
 
 async fn grant(
@@ -412,7 +443,7 @@ fn show_account(account: &Value) -> Result<(), Failure> {
         ("name", cell(&account["fullname"])),
         ("joined", time_cell(&account["date_joined"])),
         ("last sign-in", time_cell(&account["last_login"])),
-        ("state", state_of(account)),
+        ("state", state_of(account) + &erasure_of(account)),
         ("roles", roles_of(account).into_iter().collect::<Vec<_>>().join(", ")),
         ("second factor", if account["second_factor"] == true { "enrolled" } else { "none" }.to_owned()),
     ];

@@ -5,6 +5,7 @@ mod alarms;
 mod audit;
 mod client;
 mod config;
+mod erasures;
 mod event_lines;
 mod intervention;
 mod keys;
@@ -154,10 +155,10 @@ impl Command {
     fn runs_at_a_server(&self) -> bool {
         match self {
             Self::Limits(limits) => limits.runs_at_a_server(),
+            Self::Accounts(accounts) => accounts.runs_at_a_server(),
             Self::Audit(_)
             | Self::Messages(_)
             | Self::Alarms(_)
-            | Self::Accounts(_)
             | Self::Sessions(_)
             | Self::Login(_)
             | Self::SecondFactor(_)

@@ -9,6 +9,7 @@ use crate::app::{DEVELOPMENT_FOLDER, LocalService, keyring_source, new_state};
 use crate::crypto::keyring::{Keyring, KeyringSource};
 use crate::crypto::personal_data::PersonalData;
 use crate::delivery::{Gateway, Gateways};
+use crate::http::AppState;
 use crate::journal::Journal;
 use crate::postgres::Database;
 use crate::postgres::DatabaseUrl;
@@ -84,6 +85,17 @@ pub fn with_local_service<T>(
     own_gateways: &[(String, Arc<dyn Gateway>)],
     work: impl AsyncFnOnce(LocalService) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    with_state(settings, own_gateways, async |state| {
+        work(LocalService::new(state, settings, super::operator_name()).await).await
+    })
+}
+
+/// Runs a command's work on the state of a node, in the database of the settings.
+pub fn with_state<T>(
+    settings: &Settings,
+    own_gateways: &[(String, Arc<dyn Gateway>)],
+    work: impl AsyncFnOnce(&AppState) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let (private, url) = database(settings)?;
     let result = actix_web::rt::System::new().block_on(async {
         let keyring = keyring(settings).await?;
@@ -93,8 +105,7 @@ pub fn with_local_service<T>(
         let gateways = Gateways::new(&settings.delivery, own, Arc::new(SystemClock))?;
         let state = new_state(settings, &url, &keyring, gateways, Arc::new(SystemClock), metrics)?;
         let database = state.database.clone();
-        let service = LocalService::new(&state, settings, super::operator_name()).await;
-        let result = work(service).await;
+        let result = work(&state).await;
         database.close().await;
         result
     });

@@ -133,12 +133,16 @@ impl NoticeWriter {
             | AccountFact::Profile(
                 ProfileFact::UserRegistered { .. }
                 | ProfileFact::ProfileUpdated {}
+                | ProfileFact::ErasureRequested { .. }
+                | ProfileFact::ErasureCancelled {}
                 | ProfileFact::AccountErased { .. },
             )
             | AccountFact::Staff(
                 StaffFact::RolesChanged { .. }
                 | StaffFact::AccountSuspended { .. }
                 | StaffFact::AccountReinstated { .. }
+                | StaffFact::LegalHoldPlaced { .. }
+                | StaffFact::LegalHoldReleased { .. }
                 | StaffFact::AccessDenied { .. },
             )
             | AccountFact::StaffRecord(_)

@@ -151,7 +151,8 @@ fn route_table() -> Vec<ApiResource> {
 fn admin_routes() -> Vec<ApiResource> {
     use admin::{
         accounts as all_accounts, alarms, blocks, device_sessions, ended_sessions as sessions_at_once,
-        erasure, identifier_proposals, identifiers as looked_up, limits, messages, projections, statistics,
+        erasure, identifier_proposals, identifiers as looked_up, legal_hold, limits, messages, projections,
+        statistics,
     };
 
     vec![
@@ -190,6 +191,13 @@ fn admin_routes() -> Vec<ApiResource> {
             [delete(all_accounts::remove_second_factor, all_accounts::REMOVE_SECOND_FACTOR_DOC)],
         ),
         path("/admin/accounts/{id}/erase/", [post(erasure::handler, erasure::DOC)]),
+        path(
+            "/admin/accounts/{id}/hold/",
+            [
+                post(legal_hold::place, legal_hold::PLACE_DOC),
+                delete(legal_hold::release, legal_hold::RELEASE_DOC),
+            ],
+        ),
         path("/admin/identifiers/", [get(looked_up::handler, looked_up::DOC)]),
         path("/admin/messages/", [get(messages::list, messages::LIST_DOC)]),
         path("/admin/limits/", [get(limits::list, limits::LIST_DOC)]),

@@ -159,6 +159,10 @@ impl Problem {
             AccountsError::NotTaken(channel) => Self::not_taken(*channel),
             AccountsError::RuleUnavailable(RuleUnavailable { rule }) => Self::RuleUnavailable(*rule),
             AccountsError::Limits(error) => Self::from_limits(error),
+            AccountsError::Register(error) => {
+                tracing::error!(%error, "erasures cannot be registered");
+                Self::Unavailable
+            }
             AccountsError::Journal(error) => Self::from_journal(error),
         }
     }

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::cookies;
 use super::document::{DescribeOperation, OperationDraft};
 use super::extract::is_our_page;
-use crate::accounts::CodeOnItsWay;
+use crate::accounts::{CodeOnItsWay, Erasure, ErasureOutcome, PostponedErasure};
 use crate::http::{CookieMode, HttpPolicy};
 use crate::language::Language;
 use crate::tokens::IssuedTokens;
@@ -58,6 +58,27 @@ impl DescribeOperation for NoContent {
     fn describe(operation: &mut OperationDraft) {
         operation.answer(204, "Done.", []);
     }
+}
+
+/// The form of 200 with what an erasure destroyed, or of 202 with when it is to be.
+pub enum ErasedOrPostponed {}
+
+impl DescribeOperation for ErasedOrPostponed {
+    fn describe(operation: &mut OperationDraft) {
+        let erased = operation.schema::<Erasure>();
+        operation.answer(200, "The account is erased.", [("application/json", erased)]);
+        let postponed = operation.schema::<PostponedErasure>();
+        let description = "The account is closed, and is to be erased.";
+        operation.answer(202, description, [("application/json", postponed)]);
+    }
+}
+
+/// Returns what an erasure came to.
+pub(super) fn erasure(outcome: &ErasureOutcome) -> ApiResponse<ErasedOrPostponed> {
+    ApiResponse::new(match outcome {
+        ErasureOutcome::Erased(erasure) => HttpResponse::Ok().json(erasure),
+        ErasureOutcome::Postponed(postponed) => HttpResponse::Accepted().json(postponed),
+    })
 }
 
 /// Returns 200 with that body.

@@ -241,6 +241,9 @@ impl AppState {
         if let Err(NotReady::ReadOnly) = checked {
             self.database.renew();
         }
+        if !self.accounts.has_caught_up_with_register() {
+            return checked.and(Err(NotReady::ErasuresMissing));
+        }
         checked
     }
 

@@ -53,7 +53,7 @@ pub use rehash::RehashReport;
 pub use rewrap::RewrapReport;
 
 /// The form in which this version writes states. A head in another form is folded again from its events.
-const STATE_FORMAT: i32 = 18;
+const STATE_FORMAT: i32 = 19;
 
 /// How many connections of a thread append. A second one halves the batches, which costs more than the first one's waiting
 /// for the disk.

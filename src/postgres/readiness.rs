@@ -48,6 +48,9 @@ pub enum NotReady {
     /// A read model that follows the log does not.
     #[error("a read model is behind the log and has not moved for {0:.0} s")]
     StandingStill(f64),
+    /// The database was not compared with the erasure register yet. It may be restored, and have accounts that were erased.
+    #[error("the database was not compared with the erasure register yet")]
+    ErasuresMissing,
 }
 
 impl From<tokio_postgres::Error> for NotReady {

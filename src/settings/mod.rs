@@ -13,6 +13,7 @@ mod log;
 mod memory;
 mod oauth;
 mod own_section;
+mod privacy;
 mod proposals;
 mod raw;
 mod retention;
@@ -28,6 +29,7 @@ mod words;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use config::{ConfigError, ValueKind};
@@ -125,6 +127,8 @@ pub struct Settings {
     pub writes: WritePolicy,
     /// How long after its last code an account that was never signed in to is forgotten.
     pub never_signed_in: TimeDelta,
+    /// The file in which each erasure has a line; none for no such file.
+    pub erasure_register: Option<PathBuf>,
     /// How tokens are made.
     pub tokens: TokenPolicy,
     /// What access tokens say besides.
@@ -190,11 +194,17 @@ impl Sources {
         let tokens = raw.tokens.check()?;
         let retention = raw.retention.check()?;
         let transparency = raw.transparency.check(&tokens.policy.issuer)?;
+        let privacy = raw.privacy.check()?;
         let log = raw.log.check()?;
         let browsers = raw.browsers.check()?;
         let new_device_notice = raw.sessions.new_device_notice;
         let policy = raw.sessions.extend(raw.codes.policy());
-        let policy = Policy { unlock_links: server.public_url.is_some(), ..policy }.validated()?;
+        let policy = Policy {
+            unlock_links: server.public_url.is_some(),
+            erasure_delay: privacy.erasure_delay,
+            ..policy
+        }
+        .validated()?;
         Ok(Settings {
             environment,
             listen: server.listen,
@@ -224,6 +234,7 @@ impl Sources {
             limits: limits.shared,
             writes: limits.writes,
             never_signed_in: retention.never_signed_in,
+            erasure_register: privacy.erasure_register,
             tokens: tokens.policy,
             claims: tokens.claims,
             test_identifiers: identifiers.test_identifiers,

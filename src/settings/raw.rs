@@ -16,6 +16,7 @@ use super::limits::RawLimits;
 use super::log::RawLog;
 use super::memory::RawMemory;
 use super::oauth::RawOauth;
+use super::privacy::RawPrivacy;
 use super::retention::RawRetention;
 use super::server::RawServer;
 use super::sessions::RawSessions;
@@ -65,6 +66,7 @@ raw_sections!(
     oauth: RawOauth,
     browsers: RawBrowsers,
     limits: RawLimits,
+    privacy: RawPrivacy,
     retention: RawRetention,
     transparency: RawTransparency,
     log: RawLog,

@@ -100,6 +100,9 @@ def before_call(ctx, case, kwargs):
         for name, unused in UNUSED.items():
             if body.get(name):
                 body[name] = unused
+    # A legal hold ends in the future.
+    if path == "/admin/accounts/{id}/hold/" and isinstance(body, dict) and body.get("until"):
+        body["until"] = "2100-01-01T00:00:00Z"
     if path == "/admin/accounts/{id}/identifiers/" and role == "admin":
         # An account has a number: it releases that one, replaces it by one that no account has, and can add an address.
         number = service.phone_number()

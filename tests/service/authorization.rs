@@ -181,10 +181,14 @@ fn saying(request: RequestBuilder, method: &Method, route: &str, of: &AccountObj
             "/admin/device-sessions/{id}"
             | "/admin/limits/{subject}"
             | "/admin/blocks/{block}"
+            | "/admin/accounts/{id}/hold"
             | "/admin/accounts/{id}/second-factor",
         )
         | ("POST", "/admin/accounts/{id}/suspend" | "/admin/accounts/{id}/erase") => {
             json!({"reason": "to see whether I may"})
+        }
+        ("POST", "/admin/accounts/{id}/hold") => {
+            json!({"until": "2100-01-01T00:00:00Z", "reason": "to see whether I may"})
         }
         ("POST", "/admin/blocks") => {
             json!({"prefix": format!("+44{}", fastrand::u32(1_000_000..)), "reason": "to see whether I may"})

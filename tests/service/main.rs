@@ -14,6 +14,8 @@ mod embedding;
 mod ended_sessions;
 mod ends;
 mod erasure;
+mod erasure_delay;
+mod erasure_register;
 mod examples;
 mod export;
 mod failover;

@@ -95,6 +95,22 @@ async fn a_command_says_the_same_at_a_server_and_on_its_database() {
     ] {
         assert_eq!(staff.said(arguments), said(counterfoil(&app, arguments)), "{arguments:?}");
     }
+    for command in [
+        &["accounts", "hold", PHONE, "--until", "2100-01-01", "--reason", "order of the court"][..],
+        &["accounts", "show", PHONE],
+        &["accounts", "release-hold", PHONE, "--reason", "the case is closed"],
+    ] {
+        let (before, told) = (staff.said(command), said(counterfoil(&app, command)));
+        assert!(before.0 == Some(0) && told.0 == Some(0), "{command:?}: {before:?} {told:?}");
+        // The first of the two changes it.
+        let line = |said: &str| {
+            let said = said.replace("; as before", "");
+            said.split("; before").next().unwrap().trim().to_owned()
+        };
+        assert_eq!(line(&before.1), line(&told.1), "{command:?}");
+        let is_held = command[1] != "release-hold";
+        assert_eq!(line(&before.1).contains("held until 2100"), is_held, "{before:?}");
+    }
     let erased = app.api.sign_in("+989121230009").await.account().to_string();
     let erase = &["accounts", "erase", &erased, "--reason", "asked by letter"][..];
     let answer = staff.said(erase);

@@ -8,9 +8,11 @@ mod fresh_proof;
 mod identifier_changes;
 mod identifier_proposal;
 mod identifiers;
+mod legal_hold;
 mod outcome;
 mod policy;
 mod recorded_reads;
+mod requested_erasure;
 mod rule_refusals;
 mod second_factor;
 mod state;
@@ -31,9 +33,11 @@ pub use identifier_proposal::{
     IdentifierProposal, PROPOSAL_LIFETIME, PROPOSAL_WAIT, ProposedChange, proposed_identifier,
 };
 pub use identifiers::HeldIdentifiers;
+pub use legal_hold::LegalHold;
 pub use outcome::{CodeSent, SessionProof, SessionTokens};
 pub use policy::{ClientBinding, DeviceLimitPolicy, InvalidPolicy, Policy, TokenRotation};
 pub use recorded_reads::RecordedReads;
+pub use requested_erasure::RequestedErasure;
 pub use rule_refusals::{RecordedRuleRefusal, RuleSubject};
 pub use second_factor::{AuthenticatorOffer, EnrolledAuthenticator, RequiredProof, SecondFactor};
 pub use state::{

@@ -28,6 +28,8 @@ pub struct Policy {
     /// How long a proof of the user (a sign-in, a reauthentication, or the second factor) lets a session change how the
     /// account is found and how it is signed in to.
     pub proof_lasts: TimeDelta,
+    /// How long an account that is to be erased waits for it. At once where it is nothing.
+    pub erasure_delay: TimeDelta,
     /// How long a session lives without being refreshed.
     pub session_idle: TimeDelta,
     /// How long a session lives however often it is refreshed.
@@ -116,6 +118,7 @@ impl Default for Policy {
             wrong_codes_in_a_row: 100,
             unlock_links: false,
             proof_lasts: TimeDelta::minutes(10),
+            erasure_delay: TimeDelta::zero(),
             session_idle: TimeDelta::days(30),
             session_absolute: TimeDelta::days(90),
             refresh_grace: TimeDelta::seconds(60),
@@ -168,6 +171,11 @@ impl Policy {
                 "sessions.refreshes_per_minute",
                 "1 to 1000000",
                 (1..=1_000_000).contains(&self.refreshes_per_minute),
+            ),
+            (
+                "privacy.erasure_delay",
+                "0 seconds to 90 days",
+                (0..=seconds(TimeDelta::days(90))).contains(&seconds(self.erasure_delay)),
             ),
             ("sessions.device_limit", "1 to 100", (1..=Self::MOST_DEVICES).contains(&self.device_limit)),
         ];

@@ -403,8 +403,15 @@ pub(crate) fn examples() -> Vec<(String, UserAccountEvent)> {
     for (who, by) in
         [("the user", None), ("an administrator", Some(admin())), ("the operator", Some(operator()))]
     {
+        let fact = ProfileFact::ErasureRequested { due_at: at(7 * DAY), by: by.clone() };
+        add(format!("ErasureRequested by {who}"), AccountFact::Profile(fact));
         add(format!("AccountErased by {who}"), AccountFact::Profile(ProfileFact::AccountErased { by }));
     }
+    let placed = StaffFact::LegalHoldPlaced { until: at(DAY), by: admin() };
+    add("LegalHoldPlaced".to_owned(), AccountFact::Staff(placed));
+    let released = StaffFact::LegalHoldReleased { by: operator() };
+    add("LegalHoldReleased".to_owned(), AccountFact::Staff(released));
+    add("ErasureCancelled".to_owned(), AccountFact::Profile(ProfileFact::ErasureCancelled {}));
     for channel in every!(Channel: Phone, Email) {
         let fact = AccountFact::Identifier(IdentifierFact::IdentifierRequested {
             channel,
@@ -576,8 +583,10 @@ fn the_names_of_events_are_these_and_all_different() {
         IdentifierChangeConfirmed, IdentifierChangeWithdrawn, IdentifierReleased);
     let second_factor = every!(name of SecondFactorFact: SecondFactorOffered, SecondFactorEnrolled,
         SecondFactorPassed, SecondFactorRejected, RecoveryCodesRenewed, SecondFactorRemoved);
-    let profile = every!(name of ProfileFact: UserRegistered, ProfileUpdated, DataExported, AccountErased);
-    let staff = every!(name of StaffFact: RolesChanged, AccountSuspended, AccountReinstated, AccessDenied);
+    let profile = every!(name of ProfileFact: UserRegistered, ProfileUpdated, DataExported, ErasureRequested,
+        ErasureCancelled, AccountErased);
+    let staff = every!(name of StaffFact: RolesChanged, AccountSuspended, AccountReinstated, LegalHoldPlaced,
+        LegalHoldReleased, AccessDenied);
     let records = every!(name of StaffRecordFact: AuditRead, StaffRead, SharedLimitsLifted, BlockSet,
         BlockLifted, AlarmAcknowledged, ErasureOrdered, RebuildOrdered);
     let names: Vec<&str> =

@@ -14,6 +14,7 @@ mod export_data;
 mod fixtures;
 mod known_device;
 mod lapse_account;
+mod legal_hold;
 mod lift_limits;
 mod lift_lock;
 mod logout;

@@ -59,6 +59,8 @@ pub const READ_MODEL: ReadModel = ReadModel {
         "SecondFactorPassed",
         "SecondFactorRejected",
         "DataExported",
+        "ErasureRequested",
+        "ErasureCancelled",
         "AccountErased",
     ],
 };
@@ -93,7 +95,12 @@ impl Projector for LoginHistoryChange {
                 | CodeFact::UnlockLinkIssued { .. }
                 | CodeFact::LockLifted { .. },
             )
-            | AccountFact::Profile(ProfileFact::UserRegistered { .. } | ProfileFact::AccountErased { .. })
+            | AccountFact::Profile(
+                ProfileFact::UserRegistered { .. }
+                | ProfileFact::ErasureRequested { .. }
+                | ProfileFact::ErasureCancelled {}
+                | ProfileFact::AccountErased { .. },
+            )
             | AccountFact::Identifier(
                 IdentifierFact::IdentifierRequested { .. }
                 | IdentifierFact::IdentifierAdded { .. }

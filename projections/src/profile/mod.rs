@@ -43,6 +43,8 @@ pub const READ_MODEL: ReadModel = ReadModel {
         "IdentifierChangeConfirmed",
         "IdentifierChangeWithdrawn",
         "IdentifierChangeUndone",
+        "ErasureRequested",
+        "ErasureCancelled",
     ],
 };
 
@@ -61,6 +63,7 @@ table! {
         last_login: DateTime<Utc> = "timestamptz",
         roles: String = "text",
         proposal_due_at: DateTime<Utc> = "timestamptz",
+        erasure_due_at: DateTime<Utc> = "timestamptz",
     }
 }
 
@@ -126,6 +129,13 @@ impl Projector for ProfileChange {
             ) => Some(Self { email: Some(String::new()), ..profile.without_proposal() }),
             AccountFact::Profile(ProfileFact::ProfileUpdated {}) => {
                 Some(Self { fullname: fullname(), ..profile })
+            }
+            AccountFact::Profile(ProfileFact::ErasureRequested { due_at, .. }) => {
+                Some(Self { erasure_due_at: Some(due_at), ..profile })
+            }
+            // A change sets a column, and cannot empty it.
+            AccountFact::Profile(ProfileFact::ErasureCancelled {}) => {
+                Some(Self { erasure_due_at: Some(END_OF_TIME), ..profile })
             }
             _ => None,
         }

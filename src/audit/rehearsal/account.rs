@@ -374,6 +374,8 @@ fn request_of(last: &UserAccountEvent) -> RehearsedRequest {
             ProfileFact::UserRegistered { .. }
             | ProfileFact::ProfileUpdated {}
             | ProfileFact::DataExported { .. }
+            | ProfileFact::ErasureRequested { .. }
+            | ProfileFact::ErasureCancelled {}
             | ProfileFact::AccountErased { .. },
         )
         | AccountFact::Identifier(
@@ -392,6 +394,8 @@ fn request_of(last: &UserAccountEvent) -> RehearsedRequest {
             StaffFact::RolesChanged { .. }
             | StaffFact::AccountSuspended { .. }
             | StaffFact::AccountReinstated { .. }
+            | StaffFact::LegalHoldPlaced { .. }
+            | StaffFact::LegalHoldReleased { .. }
             | StaffFact::AccessDenied { .. },
         )
         | AccountFact::StaffRecord(_)

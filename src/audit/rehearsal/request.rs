@@ -123,9 +123,12 @@ pub(super) fn replay(
         AccountFact::Profile(ProfileFact::DataExported { session }) => {
             asked.in_the_name_of(asked.live(*session), |_| CommandReplay::AsItWas)
         }
-        AccountFact::Profile(ProfileFact::UserRegistered { .. } | ProfileFact::AccountErased { .. }) => {
-            CommandReplay::AsItWas
-        }
+        AccountFact::Profile(
+            ProfileFact::UserRegistered { .. }
+            | ProfileFact::ErasureRequested { .. }
+            | ProfileFact::ErasureCancelled {}
+            | ProfileFact::AccountErased { .. },
+        ) => CommandReplay::AsItWas,
         AccountFact::Staff(fact) => asked.of_staff(fact),
         AccountFact::StaffRecord(fact) => match fact.by() {
             ActingStaff::Account(_) => asked.in_the_name_of_any(),
@@ -309,6 +312,8 @@ impl RecordedCommand<'_> {
             }
             StaffFact::RolesChanged { .. }
             | StaffFact::AccountReinstated { .. }
+            | StaffFact::LegalHoldPlaced { .. }
+            | StaffFact::LegalHoldReleased { .. }
             | StaffFact::AccessDenied { .. } => CommandReplay::AsItWas,
         }
     }
@@ -399,6 +404,10 @@ impl RecordedCommand<'_> {
     ) -> CommandReplay {
         let is_pending = || self.recorded.codes_of(requester).is_some_and(|codes| codes.challenge.is_some());
         match (stage, session) {
+            // A session on the same device would have made room for the new one, and none says on which device it was asked.
+            (RuleStage::SignIn, _) if is_pending() && requester == Requester::KnownDevice => {
+                CommandReplay::AsItWas
+            }
             (RuleStage::SignIn, _) if is_pending() => again(VerifyOtp {
                 at: self.at,
                 identifier: placeholder(channel.unwrap_or(Channel::Phone)),

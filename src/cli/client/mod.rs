@@ -17,6 +17,7 @@ use actix_web::web::Bytes;
 use serde_json::Value;
 
 use super::{Failure, setup};
+use crate::accounts::Accounts;
 use crate::app::LocalService;
 use crate::delivery::Gateway;
 use crate::settings::{SettingsError, Sources};
@@ -51,6 +52,18 @@ impl StaffDoor<'_> {
         setup::with_local_service(&settings, self.own_gateways, async |service| {
             work(&StaffClient::Local(service)).await
         })
+    }
+
+    /// Runs the work of a command on the accounts in the database of the settings.
+    ///
+    /// # Errors
+    /// Those of the work; or when the database cannot be used.
+    pub fn with_accounts<T>(
+        &self,
+        work: impl AsyncFnOnce(&Accounts) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let settings = (self.sources)()?.check()?;
+        setup::with_state(&settings, self.own_gateways, async |state| work(&state.accounts).await)
     }
 }
 

@@ -4,12 +4,11 @@ use actix_web::web;
 use counterfoil_domain::values::{AccountId, FullName};
 use counterfoil_projections::profile::Profile;
 
-use crate::accounts::Erasure;
 use crate::http::AppState;
 use crate::http::Problem;
 use crate::http::document::OperationDoc;
 use crate::http::extract::{ClientInfo, FromFields, JsonBody, RequestFields, SignedInCaller};
-use crate::http::response::{self, ApiResponse, OkJson};
+use crate::http::response::{self, ApiResponse, ErasedOrPostponed, OkJson};
 
 pub struct UpdateProfileRequest {
     fullname: FullName,
@@ -58,7 +57,8 @@ pub const ERASE_DOC: OperationDoc = OperationDoc {
     summary: "Erase one’s account",
     details: "It takes a sign-in, or the second factor, within ten minutes in this session. All sessions end, the keys of what is \
         personal in the account’s events are destroyed, and what was known of the user is deleted. The number and the address are \
-        free again. The answer says what was destroyed.",
+        free again. The answer says what was destroyed. With `privacy.erasure_delay` the account is closed, and the answer is 202 with \
+        the time at which it is erased; a sign-in before that keeps it.",
     problems: &[Problem::FreshProofRequired],
     ..OperationDoc::EMPTY
 };
@@ -67,9 +67,9 @@ pub async fn erase(
     state: web::Data<AppState>,
     caller: SignedInCaller,
     client: ClientInfo,
-) -> Result<ApiResponse<OkJson<Erasure>>, Problem> {
+) -> Result<ApiResponse<ErasedOrPostponed>, Problem> {
     let erased = state.accounts.erase_own(caller.token, client.into()).await;
-    Ok(response::json(erased.map_err(|error| state.problem(&error))?))
+    Ok(response::erasure(&erased.map_err(|error| state.problem(&error))?))
 }
 
 async fn profile_response(

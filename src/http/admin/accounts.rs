@@ -13,6 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::identifier_proposals::{self, IdentifierProposalResponse};
+use super::legal_hold::LegalHoldResponse;
 use super::{InterventionRequest, ListResponse, ReasonedInterventionRequest, find_account, parse_id};
 use crate::accounts::ActionGrounds;
 use crate::delivery::outbox::{self, MessageDelivery};
@@ -74,6 +75,10 @@ pub struct AccountDetailResponse {
     account: AccountSummary,
     /// Whether there is an authenticator.
     second_factor: bool,
+    /// When it is erased, where that was asked for. It has no sessions until then.
+    erasure_due_at: Option<DateTime<Utc>>,
+    /// The legal hold that keeps it from being erased.
+    legal_hold: Option<LegalHoldResponse>,
     /// The change of its identifiers that staff proposed, while it is open.
     identifier_proposal: Option<IdentifierProposalResponse>,
     devices: Vec<Device>,
@@ -146,6 +151,8 @@ pub async fn show(
     Ok(response::json(AccountDetailResponse {
         account,
         second_factor: standing.authenticator().is_some(),
+        erasure_due_at: standing.erasure_time(now),
+        legal_hold: standing.legal_hold(now).map(LegalHoldResponse::from),
         identifier_proposal,
         devices,
         messages,

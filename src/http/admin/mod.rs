@@ -11,6 +11,7 @@ pub mod erasure;
 pub mod identifier_proposals;
 mod identifier_summary;
 pub mod identifiers;
+pub mod legal_hold;
 pub mod limits;
 pub mod messages;
 pub mod projections;

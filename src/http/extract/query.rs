@@ -149,6 +149,11 @@ impl RequestFields {
         Some(self.optional(name, RfcTime::parse)?.map(|RfcTime(time)| time))
     }
 
+    /// A time that has to be said. `None` is a complaint.
+    pub fn required_time(&mut self, name: &'static str) -> Option<DateTime<Utc>> {
+        Some(self.required(name, RfcTime::parse)?.0)
+    }
+
     /// The times `since` and `until`, where they are said; `until` may not come before `since`. The outer `None` is a complaint.
     pub fn time_span(&mut self) -> Option<AskedSpan> {
         let (since, until) = (self.time("since"), self.time("until"));

@@ -97,6 +97,8 @@ pub(super) const EVERY_SETTING: &[(&str, &str)] = &[
     ("limits.wrong_codes_per_hour", "1001"),
     ("limits.conversion_from", "21"),
     ("limits.conversion_percent", "11"),
+    ("privacy.erasure_register", "erasures.jsonl"),
+    ("privacy.erasure_delay", "604800"),
     ("retention.never_signed_in", "172800"),
     ("transparency.origin", "auth.example/log"),
     ("transparency.public", "true"),
@@ -135,7 +137,7 @@ fn every_setting_can_be_set_by_the_environment_and_takes_effect() {
 
 #[test]
 fn no_setting_is_left_out_of_the_test_of_the_environment() {
-    let sections: [(&str, &[&str]); 17] = [
+    let sections: [(&str, &[&str]); 18] = [
         ("server", fields_of::<crate::settings::server::RawServer>()),
         ("database", fields_of::<crate::settings::database::RawDatabase>()),
         ("keyring", fields_of::<crate::settings::keyring::RawKeyring>()),
@@ -149,6 +151,7 @@ fn no_setting_is_left_out_of_the_test_of_the_environment() {
         ("oauth", fields_of::<crate::settings::oauth::RawOauth>()),
         ("browsers", fields_of::<crate::settings::browsers::RawBrowsers>()),
         ("limits", fields_of::<crate::settings::limits::RawLimits>()),
+        ("privacy", fields_of::<crate::settings::privacy::RawPrivacy>()),
         ("retention", fields_of::<crate::settings::retention::RawRetention>()),
         ("transparency", fields_of::<crate::settings::transparency::RawTransparency>()),
         ("log", fields_of::<crate::settings::log::RawLog>()),

@@ -30,6 +30,18 @@ impl TestDatabase {
         Self { url: DatabaseUrl(url(server, &name)), name }
     }
 
+    /// A copy of the database as it is now. No one is connected to it meanwhile.
+    pub fn copy(&self) -> Self {
+        let server = SERVER.get_or_init(start_server);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let disconnect = format!(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{}'",
+            self.name
+        );
+        administer(server, &[disconnect, format!("CREATE DATABASE {name} TEMPLATE {}", self.name)]);
+        Self { url: DatabaseUrl(url(server, &name)), name }
+    }
+
     /// The database as a server connects to it that is not to own the tables: by a role that [`migrations::migrate`] can
     /// give what it needs.
     pub async fn by_server_role(&self) -> (DatabaseUrl, &'static str) {

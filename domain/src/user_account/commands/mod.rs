@@ -21,6 +21,7 @@ mod logout;
 mod logout_all;
 mod offer_second_factor;
 mod pass_second_factor;
+mod place_legal_hold;
 mod propose_identifier_change;
 mod reauthenticate;
 mod record_rule_refusal;
@@ -28,6 +29,7 @@ mod record_staff_act;
 mod refresh_token;
 mod reinstate_account;
 mod release_identifier;
+mod release_legal_hold;
 mod remove_identifier;
 mod remove_second_factor;
 mod rename_device;
@@ -63,6 +65,7 @@ pub use logout::Logout;
 pub use logout_all::LogoutAll;
 pub use offer_second_factor::OfferSecondFactor;
 pub use pass_second_factor::PassSecondFactor;
+pub use place_legal_hold::PlaceLegalHold;
 pub use propose_identifier_change::ProposeIdentifierChange;
 pub use reauthenticate::Reauthenticate;
 pub use record_rule_refusal::RecordRuleRefusal;
@@ -70,6 +73,7 @@ pub use record_staff_act::{RecordStaffAct, StaffAuthority};
 pub use refresh_token::RefreshToken;
 pub use reinstate_account::ReinstateAccount;
 pub use release_identifier::ReleaseIdentifier;
+pub use release_legal_hold::ReleaseLegalHold;
 pub use remove_identifier::RemoveIdentifier;
 pub use remove_second_factor::RemoveSecondFactor;
 pub use rename_device::RenameDevice;
@@ -171,6 +175,10 @@ pub enum UserAccountCommand {
     ProposeIdentifierChange(ProposeIdentifierChange),
     /// Withdraw a proposed change of identifiers.
     WithdrawIdentifierChange(WithdrawIdentifierChange),
+    /// Keep an account from being erased.
+    PlaceLegalHold(PlaceLegalHold),
+    /// End a legal hold before its time.
+    ReleaseLegalHold(ReleaseLegalHold),
     /// Put on record that staff rights were asked for and not there.
     DenyAccess(DenyAccess),
     /// Put on record that an access rule refused a code.
@@ -223,6 +231,8 @@ impl UserAccountCommand {
             Self::ConfirmIdentifierChange(command) => command.decide(state),
             Self::ProposeIdentifierChange(command) => command.decide(state),
             Self::WithdrawIdentifierChange(command) => command.decide(state),
+            Self::PlaceLegalHold(command) => command.decide(state),
+            Self::ReleaseLegalHold(command) => command.decide(state),
             Self::DenyAccess(command) => Ok(command.decide(state)),
             Self::RecordRuleRefusal(command) => Ok(command.decide(state)),
             Self::RecordStaffAct(command) => command.decide(state),
@@ -277,6 +287,8 @@ into_command!(
     ConfirmIdentifierChange,
     ProposeIdentifierChange,
     WithdrawIdentifierChange,
+    PlaceLegalHold,
+    ReleaseLegalHold,
     DenyAccess,
     RecordRuleRefusal,
     RecordStaffAct

@@ -136,6 +136,9 @@ impl VerifyOtp {
         if state.member().is_none() {
             events.push(event(AccountFact::Profile(ProfileFact::UserRegistered { channel }), person.clone()));
         }
+        if state.requested_erasure().is_some() {
+            events.push(event(AccountFact::Profile(ProfileFact::ErasureCancelled {}), None));
+        }
         events.extend(replaced.map(|session| session.ended(at, SignOutReason::SignedInAgain, &self.client)));
         let evicted = over_the_limit(state, replaced, at, policy);
         events.extend(evicted.map(|session| session.ended(at, SignOutReason::DeviceLimit, &self.client)));

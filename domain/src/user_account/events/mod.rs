@@ -209,14 +209,18 @@ impl UserAccountEvent {
             return Some(record.by().clone());
         }
         if let AccountFact::Identifier(IdentifierFact::IdentifierChangeConfirmed { by, .. })
-        | AccountFact::Profile(ProfileFact::AccountErased { by }) = &self.fact
+        | AccountFact::Profile(
+            ProfileFact::ErasureRequested { by, .. } | ProfileFact::AccountErased { by },
+        ) = &self.fact
         {
             return by.clone();
         }
         let (AccountFact::Staff(
             StaffFact::RolesChanged { by, .. }
             | StaffFact::AccountSuspended { by, .. }
-            | StaffFact::AccountReinstated { by },
+            | StaffFact::AccountReinstated { by }
+            | StaffFact::LegalHoldPlaced { by, .. }
+            | StaffFact::LegalHoldReleased { by },
         )
         | AccountFact::SecondFactor(SecondFactorFact::SecondFactorRemoved { by })
         | AccountFact::Identifier(

@@ -1,5 +1,6 @@
 //! The account itself and its profile.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
@@ -22,6 +23,16 @@ pub enum ProfileFact {
         /// The device session in whose name it was asked.
         session: SessionId,
     },
+    /// The account is to be erased at a time, unless its user signs in before. All its sessions ended.
+    ErasureRequested {
+        /// When it is to be erased, unless a legal hold lasts longer.
+        due_at: DateTime<Utc>,
+        /// The member of staff who asked for it; none where its user did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<ActingStaff>,
+    },
+    /// The user signed in to an account that was to be erased, and keeps it.
+    ErasureCancelled {},
     /// The account was erased, and all its sessions ended. The commit destroyed the keys of what is personal in its events, and deleted
     /// what was known of its user. No event follows.
     AccountErased {

@@ -217,7 +217,7 @@ pub enum SignOutReason {
     EndedByAdmin,
     /// The account was suspended.
     Suspended,
-    /// The account was erased.
+    /// The account was erased, or is to be erased.
     Erased,
 }
 

@@ -32,6 +32,18 @@ pub enum StaffFact {
         /// The member of staff who reinstated the account.
         by: ActingStaff,
     },
+    /// Staff keep the account from being erased until a time. The hold takes the place of the one before.
+    LegalHoldPlaced {
+        /// When the hold ends by itself.
+        until: DateTime<Utc>,
+        /// The member of staff who placed the hold.
+        by: ActingStaff,
+    },
+    /// The hold ended before its time.
+    LegalHoldReleased {
+        /// The member of staff who released the hold.
+        by: ActingStaff,
+    },
     /// The account asked for what it may not do. Recorded once a window for each action.
     AccessDenied {
         /// The method and the route that it asked for.

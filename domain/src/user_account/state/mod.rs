@@ -22,7 +22,9 @@ pub use sessions::{RefreshBurst, Session};
 use super::events::{AccountFact, UserAccountEvent};
 use super::identifier_changes::{IdentifierChanges, UndoableChange};
 use super::identifier_proposal::IdentifierProposal;
+use super::legal_hold::LegalHold;
 use super::recorded_reads::RecordedReads;
+use super::requested_erasure::RequestedErasure;
 use super::rule_refusals::RecordedRuleRefusal;
 use super::second_factor::SecondFactor;
 use crate::user_account::{ClientMarker, Purpose, Requester};
@@ -136,6 +138,12 @@ pub struct RegisteredAccount {
     /// The change of identifiers that staff proposed last, while it is neither done nor withdrawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifier_proposal: Option<Box<IdentifierProposal>>,
+    /// The erasure that the account waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_erasure: Option<Box<RequestedErasure>>,
+    /// The legal hold that was placed last, unless it was released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legal_hold: Option<Box<LegalHold>>,
     /// The second factor, once there is to be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor: Option<Box<SecondFactor>>,
@@ -184,6 +192,8 @@ impl UserAccount {
                 + member.identifiers.capacity() * size_of::<Channel>()
                 + member.identifier_changes.as_ref().map_or(0, |changes| changes.heap_bytes())
                 + member.identifier_proposal.as_ref().map_or(0, |_| size_of::<IdentifierProposal>() + 64)
+                + member.requested_erasure.as_ref().map_or(0, |_| size_of::<RequestedErasure>() + 64)
+                + member.legal_hold.as_ref().map_or(0, |_| size_of::<LegalHold>() + 64)
                 + member.known_devices.capacity() * size_of::<SessionId>()
                 + member.seen.capacity() * size_of::<ClientMark>()
                 + member.denials.capacity() * (size_of::<RecordedDenial>() + 32)

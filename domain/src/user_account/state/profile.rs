@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::{ActiveAccount, CodeState, PendingAccount, RegisteredAccount, UserAccount};
-use crate::user_account::ProfileFact;
+use crate::user_account::{ProfileFact, RequestedErasure};
 
 impl UserAccount {
     /// Takes in what happened to the account itself and its profile.
@@ -30,6 +30,8 @@ impl UserAccount {
                     rule_refusals,
                     reads: None,
                     identifier_proposal: None,
+                    requested_erasure: None,
+                    legal_hold: None,
                     second_factor: None,
                 };
                 *self = Self::Active(ActiveAccount { member, sessions: Vec::new() });
@@ -40,6 +42,19 @@ impl UserAccount {
             ProfileFact::DataExported { session } => {
                 self.touch(at);
                 self.change_session(*session, |session| session.exported_at = Some(at));
+            }
+            ProfileFact::ErasureRequested { due_at, by } => {
+                self.touch(at);
+                if let Some(member) = self.member_mut() {
+                    member.requested_erasure =
+                        Some(Box::new(RequestedErasure { due_at: *due_at, by: by.clone() }));
+                }
+            }
+            ProfileFact::ErasureCancelled {} => {
+                self.touch(at);
+                if let Some(member) = self.member_mut() {
+                    member.requested_erasure = None;
+                }
             }
             ProfileFact::AccountErased { by: _ } => {
                 let held = self.member().map_or(0, |member| member.identifiers.len());

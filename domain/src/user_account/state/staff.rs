@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{ActiveAccount, RecordedDenial, SuspendedAccount, UserAccount};
-use crate::user_account::{StaffFact, StaffRecordFact};
+use crate::user_account::{LegalHold, StaffFact, StaffRecordFact};
 
 impl UserAccount {
     /// Takes in what a member of staff read or did in their own name. The stream of an operator is that of an account without
@@ -52,6 +52,18 @@ impl UserAccount {
             StaffFact::AccountReinstated { by: _ } => {
                 self.touch(at);
                 self.reinstate();
+            }
+            StaffFact::LegalHoldPlaced { until, by } => {
+                self.touch(at);
+                if let Some(member) = self.member_mut() {
+                    member.legal_hold = Some(Box::new(LegalHold { until: *until, by: by.clone() }));
+                }
+            }
+            StaffFact::LegalHoldReleased { by: _ } => {
+                self.touch(at);
+                if let Some(member) = self.member_mut() {
+                    member.legal_hold = None;
+                }
             }
             StaffFact::AccessDenied { action, needs: _, lacks: _, until } => {
                 self.touch(at);

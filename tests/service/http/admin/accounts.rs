@@ -281,6 +281,8 @@ async fn accounts_200_shows_an_account_with_its_devices_and_messages() {
     profile["second_factor"] = json!(false);
     profile["suspended_until"] = Value::Null;
     profile["identifier_proposal"] = Value::Null;
+    profile["erasure_due_at"] = Value::Null;
+    profile["legal_hold"] = Value::Null;
     let mut devices = app.api.get("/accounts/devices/", &device.access).await.ok();
     devices[0].as_object_mut().unwrap().remove("current");
     profile["devices"] = devices;
