@@ -7,6 +7,7 @@
 mod account_export;
 mod changes;
 pub mod csv;
+pub mod evidence;
 pub mod feed;
 mod log;
 mod logged_event;

@@ -167,12 +167,17 @@ pub async fn standing_at(
     at: DateTime<Utc>,
 ) -> Result<Option<AccountStanding>, JournalError> {
     let history = journal.history(account).await?;
-    let mut replay = AccountReplay::default();
     let known = !history.is_empty();
+    Ok(known.then(|| standing_of(history, at)))
+}
+
+/// The account as it stood at a time, by its events in their order.
+pub(super) fn standing_of(history: Vec<(i64, UserAccountEvent)>, at: DateTime<Utc>) -> AccountStanding {
+    let mut replay = AccountReplay::default();
     for (sequence, event) in history.into_iter().take_while(|(_, event)| event.at <= at) {
         replay.take(sequence, event);
     }
-    Ok(known.then(|| replay.standing(at)))
+    replay.standing(at)
 }
 
 /// Every event of an account with what it made of it, one after the other; nothing where there is no such account.

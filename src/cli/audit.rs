@@ -80,6 +80,16 @@ pub enum AuditCommand {
     Consistency(ConsistencyCommand),
     /// Print the keys by which others verify this log and its witnesses.
     Keys,
+    /// Write a bundle that proves the life of an account up to a time. It holds the keys of what is personal in it.
+    Evidence {
+        /// A phone number, an e-mail address, or the account's id.
+        account: String,
+        /// The time, such as `2026-11-27T18:00`, `friday` or `7d` (ago); now, where it is not given.
+        #[arg(long, value_name = "TIME", value_parser = times::past)]
+        at: Option<DateTime<Utc>>,
+        #[command(flatten)]
+        why: ReadReason,
+    },
     /// Write the log into a folder that proves by itself that it is whole.
     Export(ExportCommand),
 }
@@ -152,6 +162,18 @@ impl AuditCommand {
             Self::Inclusion(proof) => door.open(async |client| proof.print(client).await),
             Self::Consistency(proof) => door.open(async |client| proof.print(client).await),
             Self::Keys => proofs::print_keys(door),
+            Self::Evidence { account, at, why } => door.open(async |client| {
+                let account = account_id(client, &account, &why).await?;
+                let request = StaffRequest::get(format!("/audit/accounts/{account}/evidence/"))
+                    .with("at", at.map(instant))
+                    .because(why.reason());
+                // It is verified byte for byte.
+                let mut answer = client.stream(&request).await?;
+                while let Some(chunk) = answer.chunk().await? {
+                    output::bytes(&chunk)?;
+                }
+                Ok(())
+            }),
             Self::Export(export) => export.run(door),
             Self::Events(events) => door.open(async |client| events.print(client).await),
             Self::Sessions(sessions) => door.open(async |client| sessions.run(client, SESSIONS).await),

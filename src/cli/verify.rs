@@ -1,6 +1,6 @@
 //! The command `counterfoil audit verify`, which checks the whole log.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use actix_web::http::Method;
@@ -11,6 +11,7 @@ use super::client::{StaffDoor, StaffRequest};
 use super::intervention::ReadReason;
 use super::output::cell;
 use super::{Failure, output, reading, setup};
+use crate::audit::evidence::EvidenceBundle;
 use crate::audit::proof_folder::verify_folder;
 use crate::audit::{self, VerificationProgress, VerificationResult};
 use crate::transparency::note::{SignedNote, VerifierKey};
@@ -18,7 +19,8 @@ use crate::transparency::{CheckpointKeys, TrustedKeys, VerificationKeys};
 
 #[derive(Debug, Args)]
 pub struct VerifyCommand {
-    /// A folder of `audit export --proofs`, which is verified without any database, by the keys that are named here.
+    /// A folder of `audit export --proofs`, or a bundle of `audit evidence`, which is verified without any database, by the keys that
+    /// are named here.
     #[arg(value_name = "FOLDER", requires = "keys")]
     folder: Option<PathBuf>,
     /// A key of the log, as `audit keys` printed it; besides those of the keyring, where there is one. Once for each.
@@ -46,6 +48,9 @@ impl VerifyCommand {
         });
         let mut trusted =
             TrustedKeys { log: self.keys, witnesses: self.witnesses, kept: kept.collect::<Result<_, _>>()? };
+        if let Some(bundle) = self.folder.as_ref().filter(|path| path.is_file()) {
+            return verify_bundle(bundle, &trusted, self.json);
+        }
         let result = if let Some(folder) = &self.folder {
             let told = &mut |progress: VerificationProgress| report.count(progress.done, progress.of, "");
             let verified = verify_folder(folder, &trusted, told)?;
@@ -86,6 +91,34 @@ impl VerifyCommand {
     }
 }
 
+/// Verifies a bundle of evidence, and prints what it proves.
+fn verify_bundle(path: &Path, trusted: &TrustedKeys, as_json: bool) -> Result<ExitCode, Failure> {
+    let text = std::fs::read_to_string(path)?;
+    let verdict =
+        EvidenceBundle::verify(&text, trusted).map_err(|fault| format!("{}: {fault}", path.display()))?;
+    let verdict = serde_json::to_value(verdict)?;
+    if as_json {
+        output::json(&verdict)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let closed = if verdict["is_closed"] == true {
+        "and no other up to that time"
+    } else {
+        "later ones would not be in the bundle"
+    };
+    let sessions = verdict["answer"]["sessions"].as_object().map_or(0, serde_json::Map::len);
+    output::text(&format!(
+        "proved: account {} at {}: {}, {sessions} device sessions\n{} events are in the log {}, {closed}\nwitnessed: {}\n",
+        cell(&verdict["account_id"]),
+        cell(&verdict["at"]),
+        cell(&verdict["answer"]["state"]),
+        cell(&verdict["events"]),
+        output::escaped(&cell(&verdict["origin"])),
+        witness_lines(&verdict["witnesses"]),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn show(result: &Value) -> Result<(), Failure> {
     let answer = |holds: &Value, place: &Value| match (holds == true, place.is_null()) {
         (true, _) => "yes".to_owned(),
@@ -111,7 +144,16 @@ fn witnessed(result: &Value) -> String {
         cell(&result["signed"]),
         cell(&result["checkpoints"])
     );
-    let witnesses = result["witnesses"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let lines = witness_lines(&result["witnesses"]);
+    let (count, names) = lines.split_once('\n').unwrap_or((&lines, ""));
+    let names = if names.is_empty() { String::new() } else { format!("\n{names}") };
+    format!("{count}; {signed}{names}")
+}
+
+/// Returns how many witnesses confirm a log, and a line for each.
+fn witness_lines(witnesses: &Value) -> String {
+    let witnesses = witnesses.as_array().map(Vec::as_slice).unwrap_or_default();
+    let count = witnesses.iter().filter(|witness| !witness["size"].is_null()).count();
     let lines = witnesses.iter().map(|witness| {
         let name = output::escaped(&cell(&witness["name"]));
         match witness["size"].as_i64() {
@@ -119,12 +161,7 @@ fn witnessed(result: &Value) -> String {
             None => format!("\n  {name}: no"),
         }
     });
-    let witnesses: String = lines.collect();
-    format!(
-        "by {} of {}; {signed}{witnesses}",
-        cell(&result["witnessed"]),
-        result["witnesses"].as_array().map_or(0, Vec::len)
-    )
+    format!("by {count} of {}{}", witnesses.len(), lines.collect::<String>())
 }
 
 /// Returns a place in the log: the position, the account and its event, as far as they are known.

@@ -250,6 +250,19 @@ impl PersonalData {
         keys
     }
 
+    /// An account's keys in the clear, for a reader who is to verify what they open.
+    pub fn unwrap_secrets(
+        &self,
+        account: AccountId,
+        stored: impl IntoIterator<Item = WrappedKey>,
+    ) -> BTreeMap<KeyScope, Zeroizing<Vec<u8>>> {
+        let wrapping = self.keys.load();
+        let opened = stored
+            .into_iter()
+            .filter_map(|stored| Some((stored.scope.parse().ok()?, wrapping.unwrap(account, &stored).ok()?)));
+        opened.collect()
+    }
+
     /// Makes the keys that an account lacks, and gives them as they are to be stored.
     pub fn add_missing(
         &self,
@@ -283,6 +296,21 @@ impl fmt::Debug for AccountKeys {
 }
 
 impl AccountKeys {
+    /// The keys of these secrets, 32 bytes each.
+    pub fn from_secrets(account: AccountId, secrets: &BTreeMap<KeyScope, Zeroizing<Vec<u8>>>) -> Self {
+        let cipher = |secret: &Zeroizing<Vec<u8>>| XChaCha20Poly1305::new_from_slice(secret).ok();
+        let keys = secrets.iter().filter_map(|(scope, secret)| Some((*scope, cipher(secret)?)));
+        Self { account, keys: keys.collect() }
+    }
+
+    /// Whether the personal part of an event says who, and whether it says where from; `None` where it is none.
+    pub fn sealed_parts(personal: &[u8]) -> Option<(bool, bool)> {
+        let (length, rest) = personal.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (person, client) = rest.split_at_checked(length)?;
+        Some((!person.is_empty(), !client.is_empty()))
+    }
+
     /// How much memory the keys take besides the value itself, in bytes.
     pub fn heap_bytes(&self) -> usize {
         self.keys.capacity() * size_of::<(KeyScope, XChaCha20Poly1305)>()

@@ -58,7 +58,7 @@ fn route_table() -> Vec<ApiResource> {
         refresh, resend, second_factor, token_verify, undo, unlock, verify,
     };
     use audit::{
-        accounts as audited_accounts, checkpoints, device_sessions as audited_sessions, events,
+        accounts as audited_accounts, checkpoints, device_sessions as audited_sessions, events, evidence,
         export as account_exports, proofs, rehearsals, steps, stream, verifications,
     };
     use oauth::{ended_sessions, introspect, revoke};
@@ -130,6 +130,7 @@ fn route_table() -> Vec<ApiResource> {
         path("/audit/proofs/consistency/", [get(proofs::consistency, proofs::CONSISTENCY_DOC)]),
         path("/audit/device-sessions/", [get(audited_sessions::handler, audited_sessions::DOC)]),
         path("/audit/accounts/{id}/", [get(audited_accounts::handler, audited_accounts::DOC)]),
+        path("/audit/accounts/{id}/evidence/", [get(evidence::handler, evidence::DOC)]),
         path("/audit/accounts/{id}/export/", [get_stream(account_exports::handler, account_exports::DOC)]),
         path("/audit/accounts/{id}/steps/", [get(steps::handler, steps::DOC)]),
         path("/oauth/introspect", [post(introspect::handler, introspect::DOC)]),

@@ -121,6 +121,7 @@ until_before_since = This ends before `since`, where it would begin.
 actor_malformed = Give the id of an account, operator:NAME or service:NAME.
 order_unknown = There is no such order. There are asc and desc.
 position_beyond_end = The log ends before this position.
+too_many_events = The account has more than 10,000 events up to this time. Export the log instead.
 field_not_settings = This must be an object of settings and their values.
 setting_not_rehearsed = This setting cannot be rehearsed. Those of [codes] and [sessions] can, but for new_device_notice.
 setting_unfit = This value does not fit the setting.

@@ -121,6 +121,7 @@ until_before_since = این پیش از `since` است که آغاز آن است
 actor_malformed = شناسهٔ یک حساب، operator:NAME یا service:NAME را بدهید.
 order_unknown = چنین ترتیبی نیست. ترتیب‌ها asc و desc هستند.
 position_beyond_end = رویدادنامه پیش از این جایگاه پایان می‌یابد.
+too_many_events = این حساب تا این زمان بیش از ۱۰٬۰۰۰ رویداد دارد. به جای آن، رویدادنامه را صادر کنید.
 field_not_settings = این باید شیئی از تنظیمات و مقدارهایشان باشد.
 setting_not_rehearsed = این تنظیم را نمی‌توان آزمود. تنظیم‌های [codes] و [sessions] را می‌توان، جز new_device_notice.
 setting_unfit = این مقدار در این تنظیم نمی‌گنجد.

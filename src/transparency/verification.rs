@@ -105,10 +105,9 @@ impl<'k> TreeVerification<'k> {
         }
         self.checkpoints += 1;
         let known = self.keys.log.iter().filter(|key| note.has_signature_of(key));
-        let signers: Vec<&VerifierKey> = known.collect();
-        if signers.iter().any(|key| note.verify(key).is_err()) {
-            return Err(CheckpointFault::NotSigned);
-        }
+        let (signers, forged): (Vec<&VerifierKey>, Vec<&VerifierKey>) =
+            known.partition(|key| note.verify(key).is_ok());
+        let mut fault = (!forged.is_empty()).then_some(CheckpointFault::NotSigned);
         // The name of a log is that of its keys. What is signed under another name proves nothing of this log: a witness may have seen
         // that one alone.
         let is_own = |key: &&VerifierKey| key.name == checkpoint.origin;
@@ -118,14 +117,15 @@ impl<'k> TreeVerification<'k> {
         }
         let counts = self.keys.log.iter().any(|key| is_own(&key));
         for (key, verdict) in self.keys.witnesses.iter().zip(&mut self.witnesses) {
-            if note.has_signature_of(key) {
-                let at = note.verify_witness(key).map_err(|_| CheckpointFault::NotCosigned)?;
-                if counts {
-                    (verdict.size, verdict.at) = (Some(size), Some(at));
+            match note.verify_witness(key) {
+                Ok(at) if counts => (verdict.size, verdict.at) = (Some(size), Some(at)),
+                Err(_) if note.has_signature_of(key) => {
+                    fault.get_or_insert(CheckpointFault::NotCosigned);
                 }
+                Ok(_) | Err(_) => {}
             }
         }
-        Ok(())
+        fault.map_or(Ok(()), Err)
     }
 
     /// How many checkpoints were compared, up to which number this log is signed by a trusted key, and what witnesses confirm.

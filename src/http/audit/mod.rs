@@ -6,6 +6,7 @@ pub mod checkpoints;
 pub mod device_sessions;
 mod event_filter;
 pub mod events;
+pub mod evidence;
 pub mod export;
 pub mod proofs;
 mod reading_stream;

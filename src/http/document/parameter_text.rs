@@ -20,6 +20,7 @@ pub fn parameter_text(operation: &str, name: &str) -> Option<&'static str> {
         ("at", "accountAt") => {
             "The time at which the account is shown; now, where neither a time nor a step is given."
         }
+        ("at", "evidence") => "The time at which the account is looked at; now, where it is absent.",
         ("at", _) => "Only sessions that worked at this time, each with the address that it had then.",
         ("below", _) => "Only checkpoints of fewer events than these: `next` of the page before it.",
         ("block", _) => "The id of the block.",

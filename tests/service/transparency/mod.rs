@@ -1,5 +1,6 @@
 //! What proves that the log is whole: checkpoints, proofs, tiles, witnesses and folders.
 
+mod evidence;
 mod folder;
 mod tree;
 mod witnesses;
