@@ -256,7 +256,8 @@ struct FolderVerification<'a> {
 impl FolderVerification<'_> {
     /// Takes the line of the next number. Returns its number.
     fn follow(&mut self, before: i64, line: &[u8]) -> Result<i64, ProofFolderError> {
-        let Ok(event) = serde_json::from_slice::<LoggedEvent>(line) else {
+        let event: Option<LoggedEvent> = serde_json::from_slice(line).ok();
+        let Some(event) = event.filter(|event| event.sealed().is_ok()) else {
             self.is_whole = false;
             self.found.altered(|| nameless(before + 1, "this line is no event"));
             return Ok(before + 1);

@@ -421,7 +421,10 @@ fn lock(root: &Path) -> Result<Option<File>> {
 }
 
 /// The folder of the installed server: `PG_BINDIR`, or Debian's newest version, or where `postgres` is on the path.
-fn binaries() -> Result<PathBuf> {
+///
+/// # Errors
+/// When there is none.
+pub fn binaries() -> Result<PathBuf> {
     let has_server = |folder: &PathBuf| folder.join("postgres").exists() && folder.join("initdb").exists();
     if let Some(folder) = std::env::var_os("PG_BINDIR").map(PathBuf::from) {
         return Some(folder).filter(has_server).ok_or(PrivatePostgresError::NotInstalled);

@@ -1,11 +1,14 @@
 //! The erasure of accounts: what it destroys, what stays, and who may.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use counterfoil::audit::verify;
 use counterfoil::journal::sequencer::Sequencer;
 use counterfoil::postgres::Database;
 use counterfoil::read_models::{FOLLOWERS, Projection, rebuild};
 use counterfoil::runtime::clock::Clock as _;
 use counterfoil_domain::values::Role;
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_postgres::error::SqlState;
@@ -29,9 +32,11 @@ async fn send(app: &TestApp, path: &str, user_agent: &str, address: &str, body: 
 /// The `n`th person signs up, refreshes from elsewhere, gets an address and a name, and asks for a code that waits.
 pub async fn join(app: &TestApp, n: u32) -> Person {
     let phone_number = format!("+98912{n:03}4567");
-    let (email, fullname) = (format!("trace{n}@analytical.example"), format!("Zephyrine Trace{n}"));
-    let (device_name, user_agent) = (format!("Handset-{n}"), format!("DifferenceEngine/{n}"));
-    let (home, away) = (format!("198.51.100.{n}"), format!("203.0.113.{n}"));
+    let (email, fullname) = (format!("trace{n:03}@analytical.example"), format!("Zephyrine Trace{n:03}"));
+    let (device_name, user_agent) = (format!("Handset-{n:03}"), format!("DifferenceEngine/{n:03}"));
+    // None begins as another one does.
+    let place = format!("{}.{}", 100 + n / 100, 100 + n % 100);
+    let (home, away) = (format!("10.111.{place}"), format!("10.222.{place}"));
     let asked = json!({"phone_number": phone_number, "fullname": fullname});
     let code = send(app, "/accounts/login/", &user_agent, &home, asked).await.code();
     let verified = json!({"phone_number": phone_number, "code": code, "device_name": device_name});
@@ -291,4 +296,99 @@ async fn an_auditor_sees_when_an_account_was_erased_and_nothing_of_who_it_was() 
     let before = before.replace('+', "%2B");
     let shown = app.api.get(&format!("{path}&at={before}"), &auditor.access).await.ok();
     assert_eq!(shown["state"], "active", "{shown}");
+}
+
+/// How a text may stand in a dump: in clear, as hexadecimal digits, in base64 at any place, in UTF-16.
+fn spellings(trace: &str) -> Vec<String> {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let wide: Vec<u8> = trace.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    // Where it stands in a group of three bytes, the letters in the middle are the same whatever is around it.
+    let base64 = (0..3).map(|before| {
+        let text = STANDARD_NO_PAD.encode([&vec![b'x'; before][..], trace.as_bytes()].concat());
+        text[(before * 8).div_ceil(6)..text.len() - 2].to_owned()
+    });
+    let texts = [trace.to_owned(), hex(trace.as_bytes()), hex(&wide)];
+    texts.into_iter().chain(base64).map(|text| text.to_ascii_lowercase()).collect()
+}
+
+/// All tables of the database, as text in lower case.
+fn dump(app: &TestApp) -> String {
+    let pg_dump = counterfoil::postgres::embedded::binaries().unwrap().join("pg_dump");
+    let done = std::process::Command::new(pg_dump).arg(&app.database.url.0).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap().to_ascii_lowercase()
+}
+
+fn is_in(dump: &str, trace: &str) -> bool {
+    spellings(trace).iter().any(|spelling| dump.contains(spelling))
+}
+
+/// Half of the people are erased on two nodes, while all are busy. The long form has 200 of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_has_nothing_of_the_people_who_were_erased_under_load_and_everything_of_the_others() {
+    let people = std::env::var("COUNTERFOIL_ERASED_PEOPLE").map_or(12, |people| people.parse().unwrap());
+    let app = TestApp::with_settings(&proxied()).await;
+    let (beside, _proxy) = app.second_node(&proxied()).await;
+    let mut joined = Vec::new();
+    for n in 1..=people {
+        joined.push(join(&app, n).await);
+    }
+    // Time has gone on, and an erasure takes fresh proof.
+    for person in &mut joined {
+        person.device = app.api.sign_in(&format!("+{}", person.traces[0])).await;
+        beside.api.profile(&person.device.access).await.ok();
+    }
+    follow(&app).await;
+    let before = dump(&app);
+    for person in &joined {
+        for trace in &person.traces {
+            assert!(is_in(&before, trace), "{trace} is there before");
+        }
+    }
+    let busy = async |node: &TestApp, person: &Person| {
+        for n in 0..3 {
+            node.api.rename(&person.device.access, &format!("Zephyrine Again{n}")).await;
+            node.api.profile(&person.device.access).await;
+        }
+    };
+    let (gone, kept): (Vec<_>, Vec<_>) = joined.iter().enumerate().partition(|(n, _)| n % 2 == 0);
+    let (here, there) = (&app, &beside);
+    let erased = gone.iter().map(|(n, person)| {
+        let node = if n % 4 == 0 { here } else { there };
+        async move {
+            let erased = erase_own(node, &person.device);
+            tokio::join!(erased, busy(here, person), busy(there, person)).0
+        }
+    });
+    let stayed = kept.iter().map(|(_, person)| busy(&beside, person));
+    let (erased, _) = tokio::join!(join_all(erased), join_all(stayed));
+    // What was too busy is asked for again, as the answer says.
+    for (answer, (_, person)) in erased.iter().zip(&gone) {
+        if answer.status != 200 {
+            erase_own(&app, &person.device).await.ok();
+        }
+    }
+    follow(&app).await;
+    let models: Vec<_> = Projection::all().filter_map(|model| model.immediate()).collect();
+    rebuild::rebuild(&app.journal(), &models, &mut |_| {}).await.unwrap();
+    for follower in FOLLOWERS {
+        rebuild::follower::rebuild(&app.journal(), follower, &mut |_| {}).await.unwrap();
+    }
+    let after = dump(&app);
+    for (_, person) in &gone {
+        for trace in &person.traces {
+            assert!(!is_in(&after, trace), "{trace} is in the dump");
+        }
+        for node in [&app, &beside] {
+            node.api.profile(&person.device.access).await.is_problem(401, "invalid_access_token");
+        }
+    }
+    for (_, person) in &kept {
+        // Their names were changed meanwhile.
+        for trace in person.traces.iter().filter(|trace| !trace.starts_with("Zephyrine")) {
+            assert!(is_in(&after, trace), "{trace} is not in the dump");
+        }
+    }
+    let verified = verify(&app.journal(), &app.trusted_keys(), &mut |_| {}).await.unwrap();
+    assert!(verified.is_unaltered() && verified.is_complete(), "{verified:?}");
 }

@@ -1,5 +1,7 @@
 //! The tree over the ledger, its checkpoints, and proofs from it.
 
+use std::time::Instant;
+
 use counterfoil::audit::verify;
 use counterfoil::transparency::CheckpointOutcome;
 use counterfoil::transparency::tree::{TreeEdge, TreeHash, TreeHead, proves_consistency, proves_inclusion};
@@ -122,14 +124,20 @@ async fn fill(client: &Client, count: i64) {
 #[tokio::test]
 async fn a_tree_of_more_than_a_tile_of_tiles_is_that_of_its_leaves_and_proves_any_of_them() {
     const SIZE: i64 = 140_000;
+    // The long form says what the tree costs.
+    let size = std::env::var("COUNTERFOIL_TREE_EVENTS").map_or(SIZE, |events| events.parse().unwrap());
     let app = TestApp::with_settings(&[("transparency.public", "true")]).await;
     let client = app.database.connect().await;
-    fill(&client, SIZE).await;
-    let mut pages = 0;
+    fill(&client, size).await;
+    let (mut pages, began) = (0, Instant::now());
     while app.checkpoint_writer().write().await.unwrap() != CheckpointOutcome::Idle {
         pages += 1;
     }
-    assert_eq!(pages, 3);
+    assert_eq!(pages, size / 50_000 + 1);
+    eprintln!(
+        "{size} events: {:?} an event, written and signed",
+        began.elapsed() / u32::try_from(size).unwrap()
+    );
     let (mut edge, mut heads) = (TreeEdge::default(), vec![TreeEdge::default().head()]);
     let leaves = client.query("SELECT leaf FROM ledger ORDER BY seq", &[]).await.unwrap();
     let leaves: Vec<TreeHash> =
@@ -144,19 +152,34 @@ async fn a_tree_of_more_than_a_tile_of_tiles_is_that_of_its_leaves_and_proves_an
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
     let connection = app.journal().database().connection().await.unwrap();
+    let mut times = Vec::new();
     for _ in 0..200 {
-        let size = random.i64(1..=SIZE);
+        let size = random.i64(1..=size);
         let (seq, former) = (random.i64(1..=size), random.i64(0..=size));
         let head = |size: i64| -> TreeHead { heads[usize::try_from(size).unwrap()] };
+        let began = Instant::now();
         let proof = proofs::inclusion(&connection, seq, size).await.unwrap();
+        times.push(began.elapsed());
         assert_eq!(proof.leaf, leaves[usize::try_from(seq).unwrap() - 1], "seed {seed}");
         let (index, of) = (seq.unsigned_abs() - 1, size.unsigned_abs());
         assert!(
             proves_inclusion(&proof.leaf, index, of, &proof.path, &head(size).root),
             "seed {seed}: {seq} {size}"
         );
+        let began = Instant::now();
         let path = proofs::consistency(&connection, former, size).await.unwrap();
+        times.push(began.elapsed());
         assert!(proves_consistency(&head(former), &head(size), &path), "seed {seed}: {former} {size}");
+    }
+
+    times.sort_unstable();
+    eprintln!(
+        "a proof takes {:?} at the median, {:?} at most",
+        times[times.len() / 2],
+        times[times.len() - 1]
+    );
+    if size != SIZE {
+        return;
     }
 
     // 546 whole tiles of leaves and one of 224, two of 256 and 34 hashes above, and one of 2.
