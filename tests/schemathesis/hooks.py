@@ -118,6 +118,8 @@ def before_call(ctx, case, kwargs):
             for names in (case.path_parameters, body):
                 if isinstance(names, dict) and "proposal" in names:
                     names["proposal"] = proposal
+    if path.startswith("/transparency/tile/"):
+        case.path_parameters = {"level": "0", "tile": "000.p/8"}
     if role != "anonymous" and case.path_parameters and case.path_parameters.get("id") == ID:
         case.path_parameters["id"] = service.id_for(path, role)
     if path.startswith("/accounts/reauthenticate/") and isinstance(body, dict):
@@ -167,6 +169,9 @@ def what_is_well_formed_is_not_called_malformed(ctx, response, case):
         excused |= {"prefix", "phone_number", "email", "ip_address", "mail_domain", "country", "subject"}
     if "/admin/device-sessions/" in case.path:
         excused |= {"account_id", "expected", "reason", "active"}
+    # A position may be beyond the end of the log.
+    if "/audit/proofs/" in case.path:
+        excused |= {"seq", "size", "from", "to"}
     # A setting may have a name that cannot be rehearsed, and its value may be out of its range.
     if "/audit/rehearsals/" in case.path:
         excused |= {name for name in told if name.startswith("settings.")}

@@ -82,6 +82,8 @@ def start(binary, folder):
         device_limit = 100
         [identifiers]
         default_region = "IR"
+        [transparency]
+        public = true
         [[oauth.clients]]
         id = "{OAUTH_ID}"
         secret_sha256 = "{secret}"
