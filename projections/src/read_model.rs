@@ -47,8 +47,20 @@ pub struct ReadModel {
     pub announced_on: Option<&'static str>,
     /// Whether it has no rows of an account that was erased. The rows are deleted with the erasure, and no rebuild makes them again.
     pub forgets_erased: bool,
+    /// The column or expression, in SQL, of the time from which a row is history: it is deleted when it is older than the history that is
+    /// kept, and no rebuild makes it again. None where rows are not deleted by age.
+    pub history_since: Option<&'static str>,
     /// The names of the events that make rows or change them. All others are passed over.
     pub handled: &'static [&'static str],
+}
+
+impl ReadModel {
+    /// Returns an SQL condition that holds for rows older than the history that is kept.
+    pub fn is_over(&self) -> String {
+        self.history_since.map_or("false".to_owned(), |since| {
+            format!("coalesce({since} < (SELECT history_before FROM retention), false)")
+        })
+    }
 }
 
 /// Changes to rows of a table, turned into columns.

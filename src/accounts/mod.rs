@@ -27,7 +27,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use counterfoil_domain::user_account::{Policy, Refusal, Services, SessionProof, UserAccountEvent};
 use counterfoil_domain::values::{AccountId, Channel, Client, OtpCode, Role};
 use counterfoil_projections::profile::Profile;
@@ -54,6 +54,7 @@ pub use ended_by_staff::EndedSessionsCount;
 pub use erasure::{ErasedAgain, Erasure, ErasureOutcome, PostponedErasure, erased_before};
 pub use erasure_register::{ErasureRegister, RegisterError};
 pub use identifier_proposals::OpenProposal;
+pub use retention::RetentionPolicy;
 pub(crate) use staff::lack;
 pub use staff::{ActionGrounds, StaffAction, StaffActor};
 
@@ -163,7 +164,7 @@ pub struct Accounts {
     limits: Limits,
     blocks: Arc<ActiveBlocks>,
     stops: Option<Arc<CodeStops>>,
-    never_signed_in: TimeDelta,
+    retention: RetentionPolicy,
     register: Option<ErasureRegister>,
 }
 
@@ -221,7 +222,7 @@ impl Accounts {
             limits: Limits::off(),
             blocks: ActiveBlocks::none(),
             stops: None,
-            never_signed_in: TimeDelta::MAX,
+            retention: RetentionPolicy::ENDLESS,
             register: None,
         }
     }
@@ -237,10 +238,10 @@ impl Accounts {
         Self { blocks, stops: Some(stops), ..self }
     }
 
-    /// The same, which forgets accounts that were never signed in to so long after their last code.
+    /// The same, which keeps data for so long.
     #[must_use]
-    pub fn forgetting_after(self, never_signed_in: TimeDelta) -> Self {
-        Self { never_signed_in, ..self }
+    pub fn forgetting_after(self, retention: RetentionPolicy) -> Self {
+        Self { retention, ..self }
     }
 
     /// The same, which keeps a register of erasures outside the database, where there is one.

@@ -1,4 +1,6 @@
-//! What becomes of accounts that were never signed in to.
+//! How long data is kept: accounts that were never signed in to, network data, and history.
+
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_domain::user_account::commands::LapseAccount;
@@ -9,11 +11,57 @@ use uuid::Uuid;
 use super::commit::until_available;
 use super::{Accounts, AccountsError, RequestContext};
 use crate::journal::{AccountRef, JournalError};
+use crate::read_models::retention::{RetentionLimits, forget_page};
 
 /// How many accounts are read at a time.
 const PAGE: i64 = 500;
 
+/// How many pages of old data are forgotten one after the other. Each node goes on a minute later.
+const PAGES_AT_ONCE: usize = 200;
+
+/// What is waited between two of them, so that requests find the disk free, and a rebuild its turn.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long data is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetentionPolicy {
+    /// How long after its last code an account that was never signed in to is forgotten.
+    pub never_signed_in: TimeDelta,
+    /// How long after the end of a quarter of a year the network data of that quarter is forgotten.
+    pub network_data: TimeDelta,
+    /// How long rows of ended sessions and of the login history are kept. Their events are kept for good.
+    pub history: TimeDelta,
+}
+
+impl RetentionPolicy {
+    /// Keeps everything for a thousand years.
+    pub(super) const ENDLESS: Self = {
+        let period = TimeDelta::days(365_000);
+        Self { never_signed_in: period, network_data: period, history: period }
+    };
+}
+
 impl Accounts {
+    /// Goes on with forgetting network data and with deleting history that is older than it is kept. Returns how many accounts were
+    /// gone through. Any number of nodes do this at a time.
+    ///
+    /// # Errors
+    /// [`AccountsError`] when the database does not answer.
+    pub async fn forget_old_data(&self) -> Result<u64, AccountsError> {
+        let RetentionPolicy { network_data, history, .. } = self.retention;
+        let limits = RetentionLimits::at(self.clock.now(), network_data, history);
+        let mut done = 0;
+        for _ in 0..PAGES_AT_ONCE {
+            let accounts = forget_page(&self.journal, limits).await?;
+            if accounts == 0 {
+                break;
+            }
+            done += accounts;
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(done)
+    }
+
     /// Lets accounts lapse that were never signed in to and whose last code is that old, and forgets who they were: the
     /// identifier is free, and the profile and the keys of what is personal in the events are gone. Returns how many. Any
     /// number of nodes do this at a time.
@@ -21,7 +69,7 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError`] when the database does not answer.
     pub async fn forget_never_signed_in(&self) -> Result<u64, AccountsError> {
-        let (at, unused_for) = (self.clock.now(), self.never_signed_in);
+        let (at, unused_for) = (self.clock.now(), self.retention.never_signed_in);
         let (mut after, before) = (Uuid::nil(), first_account_at(at - unused_for));
         let mut forgotten = 0;
         loop {

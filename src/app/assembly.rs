@@ -81,7 +81,7 @@ pub fn new_state(
         Accounts::new(journal, services, outbox_worker, notices, signing, clock.clone(), ended.clone())
             .within(limits)
             .with_blocks(blocks, CodeStops::writing_to(database.clone(), keyring))
-            .forgetting_after(settings.never_signed_in)
+            .forgetting_after(settings.retention)
             .with_register(settings.erasure_register.as_deref().map(ErasureRegister::new))
             .with_configured_claims(settings.claims.clone());
     let http = Arc::new(settings.http.clone());

@@ -56,7 +56,12 @@ pub async fn delete_expired(state: &AppState) {
             tracing::warn!(%error, "the erasure register lacks erasures");
             0
         });
+    let aged = state.accounts.forget_old_data().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "data that is older than it is kept is still there");
+        0
+    });
     tracing::debug!(
+        aged,
         erased,
         registered,
         proposals,

@@ -53,6 +53,12 @@ pub trait LedgerFollower: Debug + Send + Sync {
     ) -> Result<(), JournalError> {
         Ok(())
     }
+
+    /// Returns an SQL condition on rows of its tables that holds for those older than the history that is kept. A follower whose rows
+    /// are not deleted by age has none.
+    fn is_over(&self) -> String {
+        "false".to_owned()
+    }
 }
 
 impl Journal {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use counterfoil_projections::ReadModel;
-use deadpool_postgres::{ClientWrapper, Object};
+use deadpool_postgres::{ClientWrapper, Object, Transaction};
 use tokio::sync::watch;
 
 use super::Projection;
@@ -11,18 +11,23 @@ use crate::journal::{Journal, JournalError};
 use crate::postgres::{Database, DatabaseError};
 use crate::read_models::rebuild::{self, RebuildProgress};
 
-/// "rebuild ": the process that rebuilds read models holds it.
+/// "rebuild ": the process that rebuilds read models holds it, or the transaction by which retention takes rows out of them.
 const LOCK: i64 = 0x7265_6275_696c_6420;
 
 /// How many connections a rebuild takes, beside that of the claim.
 const CONNECTIONS: usize = 4;
 
-/// How often the lock is tried: a process that has just ended lets go of it a moment later.
-const TRIES: usize = 5;
+/// How often the lock is tried: a process that has just ended, or a page of retention, lets go of it a moment later.
+const TRIES: usize = 20;
 const TRY_EVERY: Duration = Duration::from_millis(50);
 
 /// How often it is noted how far one has come.
 const NOTE_EVERY: Duration = Duration::from_millis(500);
+
+/// Takes the lock until the transaction ends, unless read models are being made again.
+pub(super) async fn try_until_end(transaction: &Transaction<'_>) -> Result<bool, tokio_postgres::Error> {
+    Ok(transaction.query_one("SELECT pg_try_advisory_xact_lock($1)", &[&LOCK]).await?.get(0))
+}
 
 /// The lock as `pg_locks` shows it.
 pub(super) fn lock_in_halves() -> (i64, i64) {

@@ -50,6 +50,10 @@ impl LedgerFollower for LoginHistory {
         let delete = format!("DELETE FROM {} WHERE {OF_ERASED}", tables[0]);
         Ok(transaction.batch_execute(&delete).await?)
     }
+
+    fn is_over(&self) -> String {
+        login_history::READ_MODEL.is_over()
+    }
 }
 
 /// The statistics: sums for each day, which hold nothing personal.

@@ -15,6 +15,7 @@ pub mod ended_sessions;
 mod followers;
 pub mod rebuild;
 mod rebuilds;
+pub(crate) mod retention;
 pub(crate) mod session_uses;
 
 pub use claim::{ClaimError, RebuildClaim};

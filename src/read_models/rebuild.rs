@@ -118,6 +118,7 @@ pub async fn rebuild(
         if model.forgets_erased {
             last.batch_execute(&format!("DELETE FROM {new} WHERE {OF_ERASED}")).await?;
         }
+        last.batch_execute(&format!("DELETE FROM {new} WHERE {}", model.is_over())).await?;
         put_in_place(&last, model.table.name, new).await?;
     }
     last.commit().await?;
@@ -156,8 +157,9 @@ pub async fn check(
         let kept = |table: &str| {
             format!(
                 "SELECT {names} FROM {table} candidate
-                  WHERE $1::timestamptz IS NOT NULL AND ({}) AND NOT {forgotten}",
-                model.table.kept
+                  WHERE $1::timestamptz IS NOT NULL AND ({}) AND NOT {forgotten} AND NOT {}",
+                model.table.kept,
+                model.is_over()
             )
         };
         let (live, rebuilt) = (kept(name), kept(copy));

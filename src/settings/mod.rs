@@ -36,6 +36,7 @@ use config::{ConfigError, ValueKind};
 use counterfoil_domain::user_account::{InvalidPolicy, Policy};
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::RetentionPolicy;
 use crate::audit::rehearsal::PolicyProposals;
 use crate::crypto::keyring::KeyringSource;
 use crate::crypto::test_identifiers::TestIdentifiers;
@@ -125,8 +126,8 @@ pub struct Settings {
     pub limits: Option<(LimitPolicy, LimitStore)>,
     /// How often an account and an address may ask for something that is put on record.
     pub writes: WritePolicy,
-    /// How long after its last code an account that was never signed in to is forgotten.
-    pub never_signed_in: TimeDelta,
+    /// How long data is kept.
+    pub retention: RetentionPolicy,
     /// The file in which each erasure has a line; none for no such file.
     pub erasure_register: Option<PathBuf>,
     /// How tokens are made.
@@ -233,7 +234,7 @@ impl Sources {
             proposals,
             limits: limits.shared,
             writes: limits.writes,
-            never_signed_in: retention.never_signed_in,
+            retention,
             erasure_register: privacy.erasure_register,
             tokens: tokens.policy,
             claims: tokens.claims,

@@ -66,7 +66,7 @@ pub async fn tables(app: &TestApp) -> Vec<String> {
 }
 
 /// The tables in which a text stands, in clear or as hexadecimal digits, whatever its case.
-async fn found_in(app: &TestApp, trace: &str) -> Vec<String> {
+pub async fn found_in(app: &TestApp, trace: &str) -> Vec<String> {
     let hex: String = trace.bytes().map(|byte| format!("{byte:02x}")).collect();
     let patterns = [format!("%{trace}%"), format!("%{hex}%")];
     let database = app.database.connect().await;

@@ -116,7 +116,7 @@ async fn staff_see_when_an_account_is_erased_and_an_order_that_waits_is_not_give
     assert_eq!(app.database.value::<i64>(ordered).await, 1);
 }
 
-async fn hold(app: &TestApp, admin: &SignedInDevice, device: &SignedInDevice, days: i64) -> String {
+pub async fn hold(app: &TestApp, admin: &SignedInDevice, device: &SignedInDevice, days: i64) -> String {
     let until = (app.clock.now() + chrono::TimeDelta::days(days)).to_rfc3339().replace("+00:00", "Z");
     let path = format!("/admin/accounts/{}/hold/", device.account());
     let body = json!({"reason": "order of the court", "case": "HD-1", "until": until});
@@ -124,7 +124,7 @@ async fn hold(app: &TestApp, admin: &SignedInDevice, device: &SignedInDevice, da
     until
 }
 
-async fn release(app: &TestApp, admin: &SignedInDevice, device: &SignedInDevice) -> ApiAnswer {
+pub async fn release(app: &TestApp, admin: &SignedInDevice, device: &SignedInDevice) -> ApiAnswer {
     let path = format!("/admin/accounts/{}/hold/", device.account());
     app.api.send_json(Method::DELETE, &path, &admin.access, json!({"reason": "closed"})).await
 }

@@ -44,6 +44,7 @@ mod refreshes;
 mod replication;
 mod response_times;
 mod retention;
+mod retention_by_age;
 mod roles;
 mod rules;
 mod searches;

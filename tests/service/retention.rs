@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio_postgres::error::SqlState;
 
+use crate::erasure::follow;
 use crate::support::{ApiClient, TestApp};
 
 const OWNER: &str = "+989121234567";
@@ -96,8 +97,12 @@ async fn an_account_whose_identifier_another_account_proved_is_forgotten_as_well
     let code = app.api.add_identifier(&owner.access, &number).await.code();
     app.api.verify_identifier(&owner.access, &number, &code).await.ok();
     assert!(rows(&app, "account_keys", &account).await > 0);
+    follow(&app).await;
+    let told = format!("SELECT count(ip_address) FROM login_history WHERE account_id = '{account}'");
+    assert!(app.database.value::<i64>(&told).await > 0);
     app.advance_time(7 * DAY);
     delete_expired(&app.state).await;
+    assert_eq!(app.database.value::<i64>(&told).await, 0);
     assert_eq!(rows(&app, "account_keys", &account).await, 0);
     assert_eq!(rows(&app, "profiles", &account).await, 0);
     assert_eq!(rows(&app, "identifiers", &owner.account().to_string()).await, 1);

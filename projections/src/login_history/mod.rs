@@ -26,6 +26,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
     changes: changes::<LoginHistoryChange>,
     announced_on: None,
     forgets_erased: true,
+    history_since: Some("at"),
     handled: &[
         "OtpRequested",
         "OtpResent",

@@ -26,6 +26,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
     changes: changes::<ProfileChange>,
     announced_on: None,
     forgets_erased: true,
+    history_since: None,
     handled: &[
         "OtpRequested",
         "UserRegistered",

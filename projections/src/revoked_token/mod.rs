@@ -19,6 +19,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
     changes: changes::<RevokedTokenChange>,
     announced_on: Some(CHANNEL),
     forgets_erased: false,
+    history_since: None,
     handled: &["LoggedOut"],
 };
 

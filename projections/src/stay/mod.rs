@@ -18,6 +18,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
     changes: changes::<StayChange>,
     announced_on: None,
     forgets_erased: true,
+    history_since: Some("since"),
     handled: &["LoggedIn", "TokenRefreshed"],
 };
 

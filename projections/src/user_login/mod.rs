@@ -23,6 +23,7 @@ pub const READ_MODEL: ReadModel = ReadModel {
     changes: changes::<UserLoginChange>,
     announced_on: None,
     forgets_erased: true,
+    history_since: Some("least(expires_at, ended_at)"),
     handled: &["LoggedIn", "TokenRefreshed", "LoggedOut", "DeviceRenamed"],
 };
 

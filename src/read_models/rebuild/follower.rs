@@ -54,6 +54,9 @@ pub async fn rebuild(
     }
     // An erasure waits for the position as well, and finds the new tables in their place.
     follower.leave_out_erased(&last, &beside).await?;
+    for new in &beside {
+        last.batch_execute(&format!("DELETE FROM {new} WHERE {}", follower.is_over())).await?;
+    }
     for (name, new) in follower.tables().iter().zip(&beside) {
         put_in_place(&last, name, new).await?;
     }
@@ -94,7 +97,8 @@ pub async fn check(
     }
     let mut checked = CheckReport { name: follower.name(), rows: 0, differing: 0 };
     for (name, copy) in follower.tables().iter().zip(&beside) {
-        let compare = differing(&format!("SELECT * FROM {name}"), &format!("SELECT * FROM {copy}"));
+        let kept = |table: &str| format!("SELECT * FROM {table} WHERE NOT {}", follower.is_over());
+        let compare = differing(&kept(name), &kept(copy));
         let found = snapshot.query_one(&compare, &[]).await?;
         if *name == follower.name() {
             checked.rows = found.get("rows");

@@ -100,6 +100,8 @@ pub(super) const EVERY_SETTING: &[(&str, &str)] = &[
     ("privacy.erasure_register", "erasures.jsonl"),
     ("privacy.erasure_delay", "604800"),
     ("retention.never_signed_in", "172800"),
+    ("retention.network_data", "8640000"),
+    ("retention.history", "43200000"),
     ("transparency.origin", "auth.example/log"),
     ("transparency.public", "true"),
     (
