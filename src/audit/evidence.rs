@@ -63,9 +63,14 @@ pub enum EvidenceError {
     /// The database gave no answer, or lacks a part of the tree.
     #[error(transparent)]
     Proof(#[from] ProofError),
-    /// The account has no event that is signed.
-    #[error("the account has no event in a checkpoint of the log")]
-    NoEvent,
+    /// There is no such account.
+    #[error("the log has no such account")]
+    NoAccount,
+    /// The events of the account are not signed yet.
+    #[error(
+        "the events of the account are not signed yet: that happens within a second, while the service runs"
+    )]
+    Unsigned,
     /// The account has more events than a bundle takes.
     #[error("the account has more than {MOST_EVENTS} events up to that time: export the log instead")]
     TooLarge,
@@ -141,10 +146,13 @@ pub async fn evidence(
 ) -> Result<EvidenceBundle, EvidenceError> {
     let mut connection = journal.database().connection().await.map_err(JournalError::from)?;
     let snapshot = snapshot(&mut connection).await?;
-    let last = store::last_checkpoint(&snapshot).await?.ok_or(EvidenceError::NoEvent)?;
+    if snapshot.query_opt("SELECT FROM heads WHERE account_id = $1", &[&account.0]).await?.is_none() {
+        return Err(EvidenceError::NoAccount);
+    }
+    let last = store::last_checkpoint(&snapshot).await?.ok_or(EvidenceError::Unsigned)?;
     let mut logged = logged_events(&snapshot, account, last.size).await?;
     if logged.is_empty() {
-        return Err(EvidenceError::NoEvent);
+        return Err(EvidenceError::Unsigned);
     }
     let until = logged.iter().take_while(|event| time_of(event).is_none_or(|time| time <= at)).count();
     logged.truncate(until + 1);

@@ -1,5 +1,7 @@
 //! A bundle that proves the life of one account up to a time.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, web};
 use chrono::{DateTime, SecondsFormat, Utc};
 use counterfoil_domain::values::{AccountId, Reason};
@@ -13,6 +15,10 @@ use crate::http::extract::{AuditorRole, FromFields, QueryParams, RequestFields, 
 use crate::http::response::ApiResponse;
 use crate::http::{AppState, Problem};
 use crate::transparency::proofs::ProofError;
+
+/// How long the first events of an account are waited for: they are signed within a second.
+const TRIES: u32 = 10;
+const TRY_EVERY: Duration = Duration::from_millis(300);
 
 /// At which time the account is looked at; now, where it is not said.
 #[derive(Debug)]
@@ -60,12 +66,21 @@ pub async fn handler(
     let at = at.unwrap_or(state.clock.now());
     let instant = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     on_record(&state, &who, format!("account {account} evidence at={instant}"), None).await?;
-    let bundle = evidence(state.accounts.journal(), account, at).await.map_err(|error| match error {
-        EvidenceError::NoEvent => Problem::NotFound,
+    let journal = state.accounts.journal();
+    let mut bundle = evidence(journal, account, at).await;
+    for _ in 0..TRIES {
+        if !matches!(bundle, Err(EvidenceError::Unsigned)) {
+            break;
+        }
+        tokio::time::sleep(TRY_EVERY).await;
+        bundle = evidence(journal, account, at).await;
+    }
+    let bundle = bundle.map_err(|error| match error {
+        EvidenceError::NoAccount => Problem::NotFound,
         EvidenceError::TooLarge => Problem::invalid_field("at", "too_many_events"),
         EvidenceError::Proof(ProofError::Journal(error)) => problem(&error),
-        EvidenceError::Proof(error) => {
-            tracing::error!(%error, "a proof cannot be made");
+        EvidenceError::Proof(_) | EvidenceError::Unsigned => {
+            tracing::error!(%error, "the evidence about an account cannot be collected");
             Problem::Unavailable
         }
     })?;

@@ -43,6 +43,8 @@ impl SignedInDevice {
 impl ApiClient {
     pub fn new(address: SocketAddr) -> Self {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy();
+        // The server closes a connection that was idle for five seconds, which may be just when a request is sent.
+        let http = http.pool_idle_timeout(Duration::from_secs(2));
         // A redirect is an answer that the contract does not know, so none is followed.
         let http = http.redirect(Policy::none()).build().unwrap();
         Self { address, http }

@@ -3,6 +3,7 @@
 use chrono::SecondsFormat;
 use counterfoil::audit::evidence::{EvidenceBundle, EvidenceFault};
 use counterfoil::runtime::clock::Clock as _;
+use counterfoil::transparency::note::SignedNote;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -59,6 +60,39 @@ async fn a_bundle_proves_who_was_signed_in_at_a_time_and_from_where() {
     let stranger = TestApp::start().await;
     let refused = EvidenceBundle::verify(&text, &stranger.trusted_keys());
     assert_eq!(refused.unwrap_err(), EvidenceFault::Checkpoint);
+}
+
+fn fits(schema: &str, document: &Value) {
+    let schema: Value = serde_json::from_str(schema).unwrap();
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    let faults: Vec<String> = validator.iter_errors(document).map(|fault| fault.to_string()).collect();
+    assert!(faults.is_empty(), "{faults:?}: {document}");
+}
+
+#[tokio::test]
+async fn bundles_and_certificates_have_the_published_form_and_the_signature_of_the_log() {
+    let app = TestApp::start().await;
+    let auditor = auditor(&app).await;
+    let device = app.api.sign_in("+989121234567").await;
+    app.api.rename(&device.access, "Ada Lovelace").await.ok();
+    sign(&app).await;
+    let text = bundle(&app, &auditor, &device, &now(&app)).await;
+    fits(
+        include_str!("../../../docs/schemas/evidence-bundle.schema.json"),
+        &serde_json::from_str(&text).unwrap(),
+    );
+
+    let erasure =
+        app.api.send_json(Method::DELETE, "/accounts/profile/", &device.access, json!({})).await.ok();
+    let note: SignedNote = erasure["certificate"].as_str().unwrap().parse().unwrap();
+    assert_eq!(note.verify(&app.trusted_keys().log[0]), Ok(()));
+    let (header, line) = note.text.split_once('\n').unwrap();
+    let certified: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(header, "counterfoil-erasure/v1");
+    fits(include_str!("../../../docs/schemas/erasure-certificate.schema.json"), &certified);
+    for member in ["account_id", "erased_at", "sequence", "leaf", "keys", "rows"] {
+        assert_eq!(certified[member], erasure[member], "{member}");
+    }
 }
 
 #[tokio::test]
@@ -134,7 +168,7 @@ async fn there_is_no_evidence_of_an_account_that_has_no_signed_event() {
     let auditor = auditor(&app).await;
     let device = app.api.sign_in("+989121234567").await;
     let path = format!("/audit/accounts/{}/evidence/?reason=x", device.account());
-    app.api.get(&path, &auditor.access).await.is_problem(404, "not_found");
+    app.api.get(&path, &auditor.access).await.is_problem(503, "unavailable");
     let unknown = "/audit/accounts/00000000-0000-0000-0000-000000000000/evidence/?reason=x";
     app.api.get(unknown, &auditor.access).await.is_problem(404, "not_found");
     app.api.get("/audit/accounts/x/evidence/?reason=x", &auditor.access).await.is_problem(404, "not_found");

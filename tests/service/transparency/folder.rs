@@ -95,7 +95,7 @@ async fn every_edit_of_a_line_of_a_folder_is_found_and_located() {
         ("payload", change(6, &|event| event["payload"] = "{}".into()), false, true, 7),
         ("metadata", change(6, &|event| event["metadata"] = "{}".into()), false, true, 7),
         ("personal", change(6, &|event| event["personal"] = "AAAA".into()), false, true, 7),
-        ("no base64", change(6, &|event| event["personal"] = "?".into()), false, true, 7),
+        ("no base64", change(6, &|event| event["personal"] = "?".into()), false, false, 7),
         ("type", change(6, &|event| event["event_type"] = "LoggedOut".into()), false, true, 7),
         ("version", change(6, &|event| event["event_version"] = "9".into()), false, true, 7),
         ("leaf", change(6, &|event| event["leaf"] = "00".repeat(32).into()), false, true, 7),
