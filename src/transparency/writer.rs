@@ -95,8 +95,10 @@ impl CheckpointWriter {
         if grown == 0 {
             return Ok(CheckpointOutcome::Idle);
         }
-        let is_whole = grown < u64::from(PAGE);
         let size = size + i64::try_from(grown).expect("a page is small");
+        let next = transaction.prepare_cached("SELECT FROM ledger WHERE seq = $1").await?;
+        let is_whole =
+            grown < u64::from(PAGE) || transaction.query_opt(&next, &[&(size + 1)]).await?.is_none();
         let sql = "UPDATE tree SET size = $1, edge = $2, signed_at = CASE WHEN $3 THEN clock_timestamp() ELSE signed_at END";
         let statement = transaction.prepare_cached(sql).await?;
         transaction.execute(&statement, &[&size, &edge.to_bytes(), &is_whole]).await?;
